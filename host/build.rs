@@ -1,0 +1,2 @@
+//! Turns AWS's service model into the closed set of operations this host routes.
+fn main() {}

@@ -1,0 +1,112 @@
+//! Time and randomness, handed to whoever needs them. Nothing else in this crate reads a clock or
+//! a random source, so tests can replace both.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
+
+/// A moment of wall-clock time, in milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The moment this many milliseconds after the Unix epoch.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn millis(self) -> u64 {
+        self.0
+    }
+
+    /// Whole seconds since the Unix epoch.
+    pub const fn secs(self) -> u64 {
+        self.0 / 1_000
+    }
+
+    /// The moment `duration` after this one.
+    pub fn after(self, duration: Duration) -> Self {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(millis))
+    }
+
+    /// As a calendar date and time in UTC.
+    pub fn utc(self) -> jiff::Timestamp {
+        i64::try_from(self.0)
+            .ok()
+            .and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok())
+            .unwrap_or(jiff::Timestamp::MAX)
+    }
+}
+
+/// Where time and randomness come from.
+pub trait Source: Send + Sync + 'static {
+    /// The wall clock.
+    fn now(&self) -> Timestamp;
+    /// A clock that never goes back.
+    fn instant(&self) -> Instant;
+    /// Fills `bytes` with unpredictable values.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// A handle on a [`Source`].
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Source>);
+
+impl Clock {
+    /// The machine's own clock and random source.
+    pub fn system() -> Self {
+        Self(Arc::new(System(SystemRandom::new())))
+    }
+
+    /// A clock of the caller's.
+    pub fn new(source: impl Source) -> Self {
+        Self(Arc::new(source))
+    }
+
+    /// The wall clock.
+    pub fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    /// A clock that never goes back.
+    pub fn instant(&self) -> Instant {
+        self.0.instant()
+    }
+
+    /// `N` unpredictable bytes.
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.0.fill(&mut bytes);
+        bytes
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+struct System(SystemRandom);
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
+impl Source for System {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(0).after(since)
+    }
+
+    fn instant(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        self.0.fill(bytes).expect("the operating system's random source is available");
+    }
+}

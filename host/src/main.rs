@@ -1,0 +1,2 @@
+//! lamina
+fn main() {}

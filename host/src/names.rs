@@ -1,0 +1,201 @@
+//! The names of Lambda's resources, parsed once. Not their rules of existence: those are `control`'s.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Clock;
+
+mod reference;
+#[cfg(test)]
+mod tests;
+
+pub use reference::{FunctionRef, Qualifier};
+
+/// Why a name was refused.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// Not a function name, partial ARN or ARN.
+    #[error("`{0}` is not a function name, partial ARN or ARN")]
+    Function(String),
+    /// Not a version number, alias or `$LATEST`.
+    #[error("`{0}` is not a version number, an alias or $LATEST")]
+    Qualifier(String),
+    /// Not twelve digits.
+    #[error("`{0}` is not an account id: twelve digits are expected")]
+    Account(String),
+    /// Not the name of a region.
+    #[error("`{0}` is not the name of a region, such as us-east-1")]
+    Region(String),
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The name as it is written.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+name! {
+    /// A function's name: 1 to 64 letters, digits, hyphens and underscores.
+    FunctionName
+}
+name! {
+    /// An alias's name: 1 to 128 letters, digits, hyphens and underscores, not a number.
+    AliasName
+}
+name! {
+    /// An AWS account id: twelve digits.
+    AccountId
+}
+name! {
+    /// A region's name, such as `us-east-1`.
+    Region
+}
+
+impl FunctionName {
+    /// The longest name of a function, in characters.
+    pub const CHARS_MAX: usize = 64;
+
+    /// Takes a bare name, without account, region or qualifier.
+    ///
+    /// # Errors
+    /// Where the name is empty, too long or has a character a name cannot have.
+    pub fn parse(name: &str) -> Result<Self, Error> {
+        let fits = !name.is_empty() && name.len() <= Self::CHARS_MAX && name.bytes().all(is_word);
+        fits.then(|| Self(name.into())).ok_or_else(|| Error::Function(name.to_owned()))
+    }
+}
+
+impl AliasName {
+    /// Takes an alias's name.
+    ///
+    /// # Errors
+    /// Where the name is empty, too long, a number, or has a character an alias cannot have.
+    pub fn parse(name: &str) -> Result<Self, Error> {
+        let number = name.bytes().all(|byte| byte.is_ascii_digit());
+        let fits = !number && name.len() <= 128 && name.bytes().all(is_word);
+        fits.then(|| Self(name.into())).ok_or_else(|| Error::Qualifier(name.to_owned()))
+    }
+}
+
+impl AccountId {
+    /// Takes twelve digits.
+    ///
+    /// # Errors
+    /// Where it is anything else.
+    pub fn parse(id: &str) -> Result<Self, Error> {
+        let fits = id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit());
+        fits.then(|| Self(id.into())).ok_or_else(|| Error::Account(id.to_owned()))
+    }
+}
+
+impl Region {
+    /// Takes the name of a region. Any name of the usual form will do: the host is the region.
+    ///
+    /// # Errors
+    /// Where the name is empty, longer than 32 characters or has other characters than lower-case
+    /// letters, digits and hyphens.
+    pub fn parse(name: &str) -> Result<Self, Error> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let fits = !name.is_empty() && name.len() <= 32 && name.bytes().all(plain);
+        fits.then(|| Self(name.into())).ok_or_else(|| Error::Region(name.to_owned()))
+    }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+/// The account and region a host answers for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Home {
+    /// The account that owns every function of this host.
+    pub account: AccountId,
+    /// The region in every ARN of this host.
+    pub region: Region,
+}
+
+impl Home {
+    /// The ARN of a function, without qualifier.
+    pub fn function_arn(&self, name: &FunctionName) -> String {
+        format!("arn:aws:lambda:{}:{}:function:{name}", self.region, self.account)
+    }
+
+    /// The ARN of one version or alias of a function.
+    pub fn qualified_arn(&self, name: &FunctionName, qualifier: &Qualifier) -> String {
+        format!("{}:{qualifier}", self.function_arn(name))
+    }
+}
+
+/// The id of one invocation or API request: a random UUID, the same in headers, logs and context.
+#[derive(Clone, Copy, Eq, PartialEq, Hash)]
+pub struct RequestId([u8; 36]);
+
+impl RequestId {
+    /// A new id.
+    pub fn random(clock: &Clock) -> Self {
+        let mut bytes = clock.random::<16>();
+        bytes[6] = (bytes[6] & 0x0f) | 0x40;
+        bytes[8] = (bytes[8] & 0x3f) | 0x80;
+        let mut text = [b'-'; 36];
+        let mut at = 0;
+        for (index, byte) in bytes.into_iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                at += 1;
+            }
+            text[at] = hex_digit(byte >> 4);
+            text[at + 1] = hex_digit(byte & 0x0f);
+            at += 2;
+        }
+        Self(text)
+    }
+
+    /// The id as it is written.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("an id is made of ASCII only")
+    }
+}
+
+fn hex_digit(nibble: u8) -> u8 {
+    b"0123456789abcdef"[usize::from(nibble)]
+}
+
+/// Lower-case hexadecimal, as digests and stream names are written.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]).map(|nibble| char::from(hex_digit(nibble))).collect()
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,126 @@
+//! What must outlive the process: records, and the blobs they name. It knows keys and bytes; what a
+//! function or an alias is, it does not know.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// Names a record: its kind, then its place within the kind. Both are plain text; ids order a listing.
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub struct Key {
+    /// The collection, such as `function`.
+    pub kind: &'static str,
+    /// The record within its collection. Ordered by bytes.
+    pub id: String,
+}
+
+/// Counts committed batches. Each record carries the revision of the batch that wrote it last.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub struct Revision(pub u64);
+
+/// A record as it was last written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Record {
+    /// Its name.
+    pub key: Key,
+    /// The batch that wrote it.
+    pub revision: Revision,
+    /// What was written.
+    pub value: Bytes,
+}
+
+/// What must hold of a record for a batch to be applied.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Expect {
+    /// There is no such record.
+    Absent,
+    /// The record is as this batch left it.
+    Revision(Revision),
+    /// There is such a record, whatever it says.
+    Present,
+    /// Nothing.
+    Any,
+}
+
+/// One write of a batch.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Write {
+    /// Writes the record.
+    Put {
+        /// Its name.
+        key: Key,
+        /// What it shall say.
+        value: Bytes,
+        /// What must hold before.
+        expect: Expect,
+    },
+    /// Deletes the record.
+    Delete {
+        /// Its name.
+        key: Key,
+        /// What must hold before.
+        expect: Expect,
+    },
+    /// Writes nothing; the batch stands or falls with what must hold.
+    Check {
+        /// Its name.
+        key: Key,
+        /// What must hold.
+        expect: Expect,
+    },
+}
+
+/// What happened to a record, for followers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Change {
+    /// The batch that did it.
+    pub revision: Revision,
+    /// The record.
+    pub key: Key,
+}
+
+/// Why the store refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A record was not as the batch expected. Nothing of the batch was written.
+    #[error("record {}/{} was changed by someone else", .0.kind, .0.id)]
+    Conflict(Key),
+    /// The data directory was written by a newer release.
+    #[error("the data directory has schema version {found}; this release knows up to {known}")]
+    Newer {
+        /// The version found.
+        found: u32,
+        /// The newest version this release can read.
+        known: u32,
+    },
+    /// Another process has the data directory open.
+    #[error("the data directory {0} is in use by another process")]
+    InUse(String),
+    /// The store's own trouble: disk full, file damaged.
+    #[error("the store failed: {0}")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Durable records with atomic, conditional batches. An acknowledged batch survives `kill -9` and
+/// power loss; a refused one leaves no trace.
+#[async_trait]
+pub trait Records: Send + Sync + std::fmt::Debug {
+    /// The record of this name.
+    async fn get(&self, key: &Key) -> Result<Option<Record>, Error>;
+
+    /// Records of a kind whose ids start with `prefix` and come after `after`, in the order of their
+    /// ids, at most `limit` of them.
+    async fn list(
+        &self,
+        kind: &'static str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, Error>;
+
+    /// Applies all writes or none, and returns when they are durable.
+    async fn commit(&self, batch: Vec<Write>) -> Result<Revision, Error>;
+
+    /// What changed after `since`, oldest first, at most `limit` changes. A record that changed
+    /// twice may be named once, at its newest revision.
+    async fn changes(&self, since: Revision, limit: usize) -> Result<Vec<Change>, Error>;
+}

@@ -1,0 +1,1 @@
+//! The package exists for its one integration-test binary, `it`.
