@@ -1,1 +1,133 @@
-//! api
+//! The host's front: which of its APIs a request is for, within which limits. What the APIs do is
+//! in the modules below.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+
+use crate::clock::Clock;
+use crate::control::Control;
+use crate::invoke::Invoker;
+use crate::names::RequestId;
+use crate::telemetry::log::Logs;
+
+pub mod download;
+pub mod logs;
+pub mod rest;
+pub mod url;
+
+use download::Downloads;
+use rest::sigv4::Verifier;
+
+/// Every API of a host, behind one function.
+#[derive(Debug)]
+pub struct Front {
+    control: Control,
+    invoker: Invoker,
+    logs: Logs,
+    verifier: Option<Verifier>,
+    downloads: Downloads,
+    clock: Clock,
+}
+
+/// What every API answers with.
+pub type Reply = Response<Full<Bytes>>;
+
+/// Why a request's body is not there.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// It is larger than this API takes.
+    #[error("the request's body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The client stopped sending it.
+    #[error("the request's body ended early")]
+    Ended,
+}
+
+impl Front {
+    /// A front for these parts of a host. Without a verifier, any caller is accepted.
+    pub fn new(
+        control: Control,
+        invoker: Invoker,
+        logs: Logs,
+        verifier: Option<Verifier>,
+        clock: Clock,
+    ) -> Self {
+        let downloads = Downloads::new(clock.clone());
+        Self { control, invoker, logs, verifier, downloads, clock }
+    }
+
+    /// Answers one request.
+    pub async fn handle<B>(&self, request: Request<B>) -> Reply
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let request_id = RequestId::random(&self.clock);
+        let (parts, body) = request.into_parts();
+        let mut reply = match self.door(&parts) {
+            Door::Url(id) => self.serve_url(id, request_id, &parts, body).await,
+            Door::Health => Response::new(Full::from("ok\n")),
+            Door::Download(digest) => self.serve_download(digest, &parts).await,
+            Door::Logs(target) => self.serve_logs(target, request_id, &parts, body).await,
+            Door::Rest => self.serve_rest(request_id, &parts, body).await,
+        };
+        let id = HeaderValue::from_str(request_id.as_str()).expect("an id is ASCII");
+        reply.headers_mut().entry("x-amzn-requestid").or_insert(id);
+        reply
+    }
+
+    fn door<'a>(&self, parts: &'a Parts) -> Door<'a> {
+        if let Some(id) = host_of(parts).and_then(url::id_of) {
+            return Door::Url(id);
+        }
+        if let Some(target) = parts.headers.get("x-amz-target").and_then(|it| it.to_str().ok()) {
+            return Door::Logs(target);
+        }
+        match parts.uri.path() {
+            "/_lamina/health" => Door::Health,
+            path => path.strip_prefix(download::PATH).map_or(Door::Rest, Door::Download),
+        }
+    }
+}
+
+enum Door<'a> {
+    Url(&'a str),
+    Health,
+    Download(&'a str),
+    Logs(&'a str),
+    Rest,
+}
+
+/// The host a request names, with its port.
+pub(crate) fn host_of(parts: &Parts) -> Option<&str> {
+    let header = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    header.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
+}
+
+/// The whole body, if it is no larger than `bytes_max`.
+pub(crate) async fn read_body<B>(body: B, bytes_max: usize) -> Result<Bytes, BodyError>
+where
+    B: http_body::Body<Data = Bytes> + Send,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    let exact = body.size_hint().lower();
+    if exact > u64::try_from(bytes_max).unwrap_or(u64::MAX) {
+        return Err(BodyError::TooLarge(bytes_max));
+    }
+    match Limited::new(body, bytes_max).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge(bytes_max)),
+        Err(_) => Err(BodyError::Ended),
+    }
+}
+
+/// A JSON document as a response.
+pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(body.into()));
+    *reply.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    reply.headers_mut().insert(header::CONTENT_TYPE, json);
+    reply
+}

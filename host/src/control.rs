@@ -1,1 +1,119 @@
-//! control
+//! Lambda's resources and their rules: what may be created, how it changes, what is published to
+//! the data plane. It knows nothing of HTTP or AWS's wire shapes, and never touches an environment.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, watch};
+
+use crate::clock::Clock;
+use crate::invoke::snapshot::Snapshot;
+use crate::names::Home;
+use crate::store::{self, Records};
+
+pub mod code;
+pub mod configuration;
+pub mod function;
+pub mod package;
+mod publish;
+mod revision;
+mod rules;
+mod settle;
+pub mod url;
+
+use code::Library;
+
+/// Why a change or a read was refused. The text is AWS's own where AWS has one.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A member's value is not allowed, alone or beside others.
+    #[error("{0}")]
+    Invalid(String),
+    /// The resource does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    /// The resource exists already, or is in a state that does not allow this.
+    #[error("{0}")]
+    Conflict(String),
+    /// The caller's `RevisionId` is not the resource's.
+    #[error("{0}")]
+    Precondition(String),
+    /// The request is well-formed and this host cannot do it yet.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The store failed; nothing was changed.
+    #[error("the store failed")]
+    Store(#[source] store::Error),
+    /// A worker of this host failed; nothing was changed.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Conflict(_) => Self::Conflict(
+                "The resource was changed by another request at the same time. Try again.".into(),
+            ),
+            error => Self::Store(error),
+        }
+    }
+}
+
+/// What the control plane is built with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The account and region of every ARN.
+    pub home: Home,
+    /// How long a change stays visible as in progress. Clients written for AWS rely on seeing it.
+    pub settle: std::time::Duration,
+}
+
+/// The control plane; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Control(Arc<Plane>);
+
+#[derive(Debug)]
+struct Plane {
+    config: Config,
+    records: Arc<dyn Records>,
+    library: Library,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    /// One permit: publications follow one another.
+    turns: Semaphore,
+    clock: Clock,
+}
+
+impl Control {
+    /// Reads every function of the store, publishes them, and goes on with changes that a stop of
+    /// the process had cut short.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn open(
+        config: Config,
+        records: Arc<dyn Records>,
+        library: Library,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        let (snapshot, _) = watch::channel(Arc::default());
+        let turns = Semaphore::new(1);
+        let control = Self(Arc::new(Plane { config, records, library, snapshot, turns, clock }));
+        control.publish_all().await?;
+        Ok(control)
+    }
+
+    /// The functions, for the data plane to follow.
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.0.snapshot.subscribe()
+    }
+
+    /// The account and region of every ARN.
+    pub fn home(&self) -> &Home {
+        &self.0.config.home
+    }
+
+    /// The packages and compiled components.
+    pub fn library(&self) -> &Library {
+        &self.0.library
+    }
+}

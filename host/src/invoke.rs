@@ -1,1 +1,134 @@
-//! invoke
+//! The way of every invocation, whatever door it came through:
+//! [`Invoke`] → [`Resolved`](resolve::Resolved) → [`Admitted`](admit::Admitted) →
+//! [`Leased`](lease::Leased) → [`Finished`]. It reads functions from a [`Snapshot`](snapshot::Snapshot)
+//! that `control` publishes, and never asks the store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::telemetry::log::Logs;
+
+pub mod admit;
+mod detach;
+pub mod floor;
+pub mod lease;
+pub mod pool;
+mod report;
+pub mod request;
+pub mod resolve;
+mod run;
+pub mod snapshot;
+#[cfg(test)]
+mod tests;
+mod variables;
+
+pub use request::{Finished, Invoke, Mode, Outcome, Target};
+
+use admit::Gate;
+use floor::Floor;
+use snapshot::Snapshot;
+
+/// Why there was nothing to run, or no room to run it. What the function itself did wrong is not
+/// an error: it is the [`Outcome`] of a [`Finished`] invocation.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such function, version or alias, or it cannot be invoked now.
+    #[error(transparent)]
+    Resolve(#[from] resolve::Error),
+    /// A concurrency limit is reached.
+    #[error(transparent)]
+    Admit(#[from] admit::Error),
+    /// No environment could be made.
+    #[error(transparent)]
+    Lease(#[from] lease::Error),
+}
+
+/// What the pipeline is built with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Invocations that may run at once in the account.
+    pub concurrency: u32,
+    /// Environments that may live at once, busy or idle.
+    pub environments: u32,
+    /// How long an idle environment is kept.
+    pub idle_timeout: Duration,
+    /// The region functions see in `AWS_REGION`.
+    pub region: String,
+}
+
+/// A handle on the pipeline; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Invoker(Arc<Pipeline>);
+
+#[derive(Debug)]
+struct Pipeline {
+    config: Config,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    account: Arc<Gate>,
+    floor: Floor,
+    logs: Logs,
+    clock: Clock,
+}
+
+impl Invoker {
+    /// A pipeline over the functions of `snapshot`.
+    pub fn new(
+        config: Config,
+        snapshot: watch::Receiver<Arc<Snapshot>>,
+        logs: Logs,
+        clock: Clock,
+    ) -> Self {
+        let account = Gate::new(config.concurrency);
+        let floor = Floor::new(config.environments, clock.clone());
+        Self(Arc::new(Pipeline { config, snapshot, account, floor, logs, clock }))
+    }
+
+    /// Runs one invocation to its end. It is detached from its caller: once an environment is
+    /// leased, dropping the returned future lets the invocation go on, as Lambda does when a
+    /// client hangs up.
+    ///
+    /// # Errors
+    /// Where there is nothing to run or no room to run it.
+    pub async fn invoke(&self, invoke: Invoke) -> Result<Finished, Error> {
+        let resolved = self.0.resolve(invoke)?;
+        if resolved.invoke.mode == Mode::DryRun {
+            return Ok(Finished::dry_run(&resolved));
+        }
+        let admitted = self.0.admit(resolved)?;
+        detach::detached(Arc::clone(&self.0).complete(admitted)).await
+    }
+
+    /// Whether the function takes HTTP requests as they are, and needs no event made of them.
+    ///
+    /// # Errors
+    /// Where there is no such function.
+    pub async fn takes_http(&self, target: &Target) -> Result<bool, Error> {
+        let (_, version) = self.0.snapshot.borrow().resolve(target, &self.0.clock)?;
+        let program = version.program().await.map_err(lease::Error::from)?;
+        Ok(program.interface() == crate::sandbox::Interface::Http)
+    }
+
+    /// Gives up environments that have been idle for too long, for ever. One task of the host's.
+    pub async fn reclaim(&self) {
+        let period = (self.0.config.idle_timeout / 4).max(Duration::from_secs(1));
+        loop {
+            tokio::time::sleep(period).await;
+            self.0.floor.reclaim(self.0.config.idle_timeout);
+        }
+    }
+
+    /// The functions as they are now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.0.snapshot.borrow())
+    }
+}
+
+impl Pipeline {
+    async fn complete(self: Arc<Self>, admitted: admit::Admitted) -> Result<Finished, Error> {
+        let leased = self.lease(admitted).await?;
+        Ok(self.run(leased).await)
+    }
+}

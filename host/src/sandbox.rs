@@ -2,18 +2,100 @@
 //! wasmtime, and none of its types appear in a signature here. It knows nothing of a function's
 //! versions, queues or callers: those are `invoke`'s and `control`'s.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::names::RequestId;
-use crate::telemetry::log::EnvironmentLog;
 use crate::units::Mib;
 
+mod adapter;
+mod bindings;
+pub mod compile;
+mod deadline;
+mod egress;
+mod engine;
+mod environment;
+mod failure;
+#[cfg(test)]
+mod fake;
+mod filesystem;
+mod guest;
+pub(crate) mod http_event;
+mod limits;
+mod program;
+mod stdio;
+
+pub use egress::Egress;
+pub use environment::Environment;
+pub use program::{Program, Source};
+
+/// What a sandbox is built with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Environments that may live at once, busy or idle.
+    pub environments_max: u32,
+    /// Where environments keep their `/tmp`.
+    pub scratch_dir: PathBuf,
+    /// Which addresses guests may reach.
+    pub egress: Egress,
+}
+
+/// The engine; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Sandbox(Arc<engine::Shared>);
+
+/// Why the engine or a program could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The engine could not be started.
+    #[error("the WebAssembly engine could not be started: {0}")]
+    Engine(String),
+    /// A compiled component could not be loaded.
+    #[error("the compiled component {path} could not be loaded: {problem}")]
+    Load {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A directory that guests are given could not be opened.
+    #[error("the directory {path} could not be opened: {source}")]
+    Mount {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+}
+
+impl Sandbox {
+    /// Starts an engine.
+    ///
+    /// # Errors
+    /// Where the machine does not allow it.
+    pub fn new(config: Config, clock: Clock) -> Result<Self, Error> {
+        engine::Shared::start(config, clock).map(|shared| Self(Arc::new(shared)))
+    }
+
+    /// Names what compiled components are good for: this engine's version, target and settings.
+    pub fn compatibility(&self) -> &str {
+        &self.0.compatibility
+    }
+
+    /// Loads a component that [`compile::compile`] made for this engine.
+    ///
+    /// # Errors
+    /// Where the file is not one, or a directory is not there.
+    pub fn load(&self, artifact: &Path, source: Source) -> Result<Program, Error> {
+        Program::load(Arc::clone(&self.0), artifact, source)
+    }
+}
+
 /// How a component takes its events, found from what it exports.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Interface {
     /// `lambda:function/handler`.
     Handler,
@@ -32,16 +114,8 @@ pub enum Interface {
 pub struct Setup {
     /// Bound on all linear memories together.
     pub memory: Mib,
-    /// Bound on what `/tmp` holds.
-    pub ephemeral: Mib,
     /// Environment variables, Lambda's own included.
-    pub variables: Arc<[(String, String)]>,
-    /// Mounted read-only at `/var/task`.
-    pub task_dir: PathBuf,
-    /// Mounted read-only at `/opt`, where the function has layers.
-    pub opt_dir: Option<PathBuf>,
-    /// Where `/tmp` directories are made, one for each environment, deleted with it.
-    pub scratch_dir: PathBuf,
+    pub variables: Vec<(String, String)>,
 }
 
 /// What arrives at a function.
@@ -51,6 +125,12 @@ pub enum Event {
     Json(Bytes),
     /// An HTTP request, for programs whose interface is [`Interface::Http`] only.
     Http(http::Request<Bytes>),
+}
+
+impl Default for Event {
+    fn default() -> Self {
+        Self::Json(Bytes::new())
+    }
 }
 
 /// What a function answers.
@@ -73,6 +153,8 @@ pub struct Context {
     pub invoked_arn: Arc<str>,
     /// What does not change between invocations of one version.
     pub function: Arc<FunctionFacts>,
+    /// The log stream of the environment.
+    pub log_stream: Arc<str>,
     /// A JSON document from the caller.
     pub client_context: Option<String>,
     /// The tracing header.
@@ -117,6 +199,3 @@ pub enum Cause {
     /// The time was up. The environment is gone, its `/tmp` may be kept.
     Timeout,
 }
-
-#[derive(Debug)]
-struct Unused(Arc<EnvironmentLog>);

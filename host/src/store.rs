@@ -4,6 +4,12 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub mod blob;
+pub mod memory;
+pub mod sqlite;
+#[cfg(test)]
+mod tests;
+
 /// Names a record: its kind, then its place within the kind. Both are plain text; ids order a listing.
 #[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub struct Key {
@@ -69,15 +75,6 @@ pub enum Write {
     },
 }
 
-/// What happened to a record, for followers.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Change {
-    /// The batch that did it.
-    pub revision: Revision,
-    /// The record.
-    pub key: Key,
-}
-
 /// Why the store refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -100,6 +97,29 @@ pub enum Error {
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl Write {
+    /// The record this is about, and what must hold of it.
+    fn condition(&self) -> (&Key, Expect) {
+        match self {
+            Self::Put { key, expect, .. }
+            | Self::Delete { key, expect }
+            | Self::Check { key, expect } => (key, *expect),
+        }
+    }
+}
+
+impl Expect {
+    /// Whether it holds of a record that is at this revision, or is not there.
+    fn holds(self, found: Option<Revision>) -> bool {
+        match self {
+            Self::Absent => found.is_none(),
+            Self::Present => found.is_some(),
+            Self::Revision(revision) => found == Some(revision),
+            Self::Any => true,
+        }
+    }
+}
+
 /// Durable records with atomic, conditional batches. An acknowledged batch survives `kill -9` and
 /// power loss; a refused one leaves no trace.
 #[async_trait]
@@ -119,8 +139,4 @@ pub trait Records: Send + Sync + std::fmt::Debug {
 
     /// Applies all writes or none, and returns when they are durable.
     async fn commit(&self, batch: Vec<Write>) -> Result<Revision, Error>;
-
-    /// What changed after `since`, oldest first, at most `limit` changes. A record that changed
-    /// twice may be named once, at its newest revision.
-    async fn changes(&self, since: Revision, limit: usize) -> Result<Vec<Change>, Error>;
 }

@@ -1,0 +1,95 @@
+//! The one translation from what went wrong inside to what AWS's clients understand.
+
+use super::wire::{ErrorShape, Fault};
+use crate::api::BodyError;
+use crate::control;
+use crate::invoke::{self, admit, lease, resolve};
+use crate::invoke::snapshot::Readiness;
+use crate::names::{Home, Qualifier};
+
+impl From<control::Error> for Fault {
+    fn from(error: control::Error) -> Self {
+        let text = error.to_string();
+        match error {
+            control::Error::Invalid(_) | control::Error::Unsupported(_) => {
+                Self::new(ErrorShape::InvalidParameterValueException, text)
+            }
+            control::Error::NotFound(_) => Self::new(ErrorShape::ResourceNotFoundException, text),
+            control::Error::Conflict(_) => Self::new(ErrorShape::ResourceConflictException, text),
+            control::Error::Precondition(_) => {
+                Self::new(ErrorShape::PreconditionFailedException, text)
+            }
+            control::Error::Store(_) | control::Error::Internal(_) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
+                Self::new(ErrorShape::ServiceException, "The host failed. See its log.")
+            }
+        }
+    }
+}
+
+/// A failed invocation; the ARN in the text is made for the host's own account and region.
+pub(super) fn of_invoke(error: invoke::Error, home: &Home) -> Fault {
+    match error {
+        invoke::Error::Resolve(error) => of_resolve(&error, home),
+        invoke::Error::Admit(error) => of_admit(error),
+        invoke::Error::Lease(error) => of_lease(&error),
+    }
+}
+
+fn of_resolve(error: &resolve::Error, home: &Home) -> Fault {
+    match error {
+        resolve::Error::NotFound(target) => {
+            let arn = match &target.qualifier {
+                None => home.function_arn(&target.name),
+                Some(qualifier) => home.qualified_arn(&target.name, qualifier),
+            };
+            let text = format!("Function not found: {arn}");
+            Fault::new(ErrorShape::ResourceNotFoundException, text)
+        }
+        resolve::Error::NotActive { target, state } => {
+            let qualifier = target.qualifier.as_ref().unwrap_or(&Qualifier::Latest);
+            tracing::debug!(%qualifier, "a function that is not active was invoked");
+            let state = match state {
+                Readiness::Active => "Active",
+                Readiness::Pending => "Pending",
+                Readiness::Failed => "Failed",
+            };
+            let text = format!(
+                "The operation cannot be performed at this time. The function is currently in \
+                 the following state: {state}"
+            );
+            Fault::new(ErrorShape::ResourceConflictException, text)
+        }
+    }
+}
+
+fn of_admit(error: admit::Error) -> Fault {
+    let reason = match error {
+        admit::Error::Reserved => "ReservedFunctionConcurrentInvocationLimitExceeded",
+        admit::Error::Account => "ConcurrentInvocationLimitExceeded",
+    };
+    Fault::new(ErrorShape::TooManyRequestsException, "Rate Exceeded.").with("Reason", reason)
+}
+
+fn of_lease(error: &lease::Error) -> Fault {
+    match error {
+        lease::Error::Full => of_admit(admit::Error::Account),
+        lease::Error::Load(cause) => {
+            tracing::error!(error = cause as &dyn std::error::Error, "code could not be loaded");
+            Fault::new(ErrorShape::ServiceException, "The function's code could not be loaded.")
+        }
+    }
+}
+
+pub(super) fn of_body(error: &BodyError, operation: &str) -> Fault {
+    match error {
+        BodyError::TooLarge(bytes_max) => Fault::new(
+            ErrorShape::RequestEntityTooLargeException,
+            format!("Request must be smaller than {bytes_max} bytes for the {operation} operation"),
+        ),
+        BodyError::Ended => Fault::new(
+            ErrorShape::InvalidRequestContentException,
+            "The request's body ended before it was complete.",
+        ),
+    }
+}

@@ -1,0 +1,156 @@
+//! `Invoke`: the hot path. Its few members are read directly; the model's checks run only where one
+//! of them is not what it should be.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use super::wire::{self, ErrorShape, Fault};
+use super::{Call, error, no_content, target};
+use crate::api::{Front, Reply, json};
+use crate::invoke::{Finished, Invoke, Mode};
+use crate::names::Qualifier;
+use crate::sandbox::{self, Event, Failure};
+
+/// A client context is at most this long in base64, as in AWS.
+const CLIENT_CONTEXT_CHARS_MAX: usize = 3_583;
+
+impl Front {
+    pub(super) async fn invoke(&self, call: Call) -> Result<Reply, Fault> {
+        let invoke = self.invocation(&call)?;
+        let (mode, wants_tail) = (invoke.mode, invoke.log_tail);
+        let home = self.control.home();
+        let finished = self.invoker.invoke(invoke).await;
+        let finished = finished.map_err(|error| error::of_invoke(error, home))?;
+        match mode {
+            Mode::DryRun => Ok(no_content()),
+            Mode::RequestResponse => Ok(answer(finished, wants_tail)),
+        }
+    }
+
+    fn invocation(&self, call: &Call) -> Result<Invoke, Fault> {
+        let headers = &call.parts.headers;
+        let query = call.parts.uri.query().unwrap_or_default();
+        let qualifier = query.split('&').find_map(|pair| pair.strip_prefix("Qualifier="));
+        let qualifier = qualifier.map(decoded).transpose()?;
+        let mode = match text(headers, "x-amz-invocation-type") {
+            None | Some("RequestResponse") => Mode::RequestResponse,
+            Some("DryRun") => Mode::DryRun,
+            Some("Event") => return Err(no_events_yet()),
+            Some(_) => return Err(self.violation(call)),
+        };
+        let log_tail = match text(headers, "x-amz-log-type") {
+            None | Some("None") => false,
+            Some("Tail") => true,
+            Some(_) => return Err(self.violation(call)),
+        };
+        let name = call.route.label("FunctionName");
+        let target = target::of(name, qualifier.as_deref(), self.control.home())
+            .map_err(|fault| self.violation_or(call, fault))?;
+        let event = Event::Json(document(call.body.clone())?);
+        let mut invoke = Invoke::new(call.request_id, target, event);
+        invoke.mode = mode;
+        invoke.log_tail = log_tail;
+        invoke.client_context = client_context(headers)?;
+        invoke.trace_id = text(headers, "x-amzn-trace-id").map(str::to_owned);
+        invoke.tenant_id = text(headers, "x-amz-tenant-id").map(str::to_owned);
+        Ok(invoke)
+    }
+
+    /// What the model has to say of a request that is known to break one of its rules.
+    fn violation(&self, call: &Call) -> Fault {
+        let unmodelled = Fault::new(
+            ErrorShape::InvalidParameterValueException,
+            "A header of the request has a value that Invoke does not know.",
+        );
+        self.violation_or(call, unmodelled)
+    }
+
+    fn violation_or(&self, call: &Call, fault: Fault) -> Fault {
+        call.parse::<wire::InvocationRequest>().err().unwrap_or(fault)
+    }
+}
+
+fn no_events_yet() -> Fault {
+    Fault::new(
+        ErrorShape::NotImplementedException,
+        "This host does not offer Invoke with InvocationType Event yet.",
+    )
+}
+
+fn answer(finished: Finished, wants_tail: bool) -> Reply {
+    let (body, failed) = match finished.outcome {
+        Ok(sandbox::Reply::Json(body)) => (body, false),
+        Ok(sandbox::Reply::Http(response)) => (response.into_body(), false),
+        Err(failure) => (error_document(&failure), true),
+    };
+    let mut reply = json(StatusCode::OK, body);
+    let headers = reply.headers_mut();
+    let version = HeaderValue::from_str(&finished.executed_version);
+    headers.insert("x-amz-executed-version", version.expect("a version is ASCII"));
+    if failed {
+        headers.insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));
+    }
+    if let Some(tail) = finished.log_tail.filter(|_| wants_tail) {
+        let tail = HeaderValue::from_str(&STANDARD.encode(tail));
+        headers.insert("x-amz-log-result", tail.expect("base64 is ASCII"));
+    }
+    reply
+}
+
+/// What a caller gets in place of the function's answer.
+fn error_document(failure: &Failure) -> Bytes {
+    let mut document = serde_json::Map::new();
+    document.insert("errorType".into(), failure.error_type.as_str().into());
+    document.insert("errorMessage".into(), failure.message.as_str().into());
+    if !failure.stack_trace.is_empty() {
+        document.insert("stackTrace".into(), failure.stack_trace.clone().into());
+    }
+    serde_json::Value::Object(document).to_string().into()
+}
+
+/// The event: the body if it is a JSON document, `{}` if there is none.
+fn document(body: Bytes) -> Result<Bytes, Fault> {
+    if body.is_empty() {
+        return Ok(Bytes::from_static(b"{}"));
+    }
+    let problem = match std::str::from_utf8(&body) {
+        Ok(text) => serde_json::from_str::<serde::de::IgnoredAny>(text).err().map(|it| it.to_string()),
+        Err(error) => Some(format!("invalid UTF-8 after byte {}", error.valid_up_to())),
+    };
+    problem.map_or(Ok(body), |problem| {
+        let text = format!(
+            "Could not parse request body into json: Could not parse payload into json: {problem}"
+        );
+        Err(Fault::new(ErrorShape::InvalidRequestContentException, text))
+    })
+}
+
+fn client_context(headers: &HeaderMap) -> Result<Option<String>, Fault> {
+    let Some(encoded) = headers.get("x-amz-client-context") else { return Ok(None) };
+    let invalid = |problem: &str| {
+        let text = format!("The client context is not valid: {problem}");
+        Fault::new(ErrorShape::InvalidRequestContentException, text)
+    };
+    if encoded.len() > CLIENT_CONTEXT_CHARS_MAX {
+        return Err(invalid("it is longer than 3583 characters"));
+    }
+    let bytes = STANDARD.decode(encoded.as_bytes()).map_err(|_| invalid("it is not base64"))?;
+    let text = String::from_utf8(bytes).map_err(|_| invalid("it is not UTF-8"))?;
+    let parsed = serde_json::from_str::<serde::de::IgnoredAny>(&text);
+    parsed.map(|_| Some(text)).map_err(|_| invalid("it is not JSON"))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or("?"))
+}
+
+fn decoded(text: &str) -> Result<String, Fault> {
+    let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
+    let decoded = decoded.ok().filter(|text| Qualifier::parse(text).is_ok());
+    decoded.map(std::borrow::Cow::into_owned).ok_or_else(|| {
+        let text = format!("The qualifier {text} is not a version, an alias or $LATEST.");
+        Fault::new(ErrorShape::InvalidParameterValueException, text)
+    })
+}

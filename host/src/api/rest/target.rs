@@ -1,0 +1,79 @@
+//! From the name in a request to the function meant, by AWS's rules for names, ARNs and qualifiers.
+
+use super::wire::{ErrorShape, Fault};
+use crate::invoke::Target;
+use crate::names::{FunctionName, FunctionRef, Home, Qualifier};
+
+/// The function and qualifier that a caller named, if this host is the one that owns it.
+pub(super) fn of(text: &str, qualifier: Option<&str>, home: &Home) -> Result<Target, Fault> {
+    let invalid = |error: crate::names::Error| {
+        Fault::new(ErrorShape::InvalidParameterValueException, error.to_string())
+    };
+    let named = FunctionRef::parse(text).map_err(invalid)?;
+    let qualifier = qualifier.map(Qualifier::parse).transpose().map_err(invalid)?;
+    require_home(&named, home)?;
+    match (named.qualifier, qualifier) {
+        (Some(inner), Some(outer)) if inner != outer => Err(Fault::new(
+            ErrorShape::InvalidParameterValueException,
+            "The derived qualifier from the function name does not match the specified qualifier.",
+        )),
+        (inner, outer) => Ok(Target { name: named.name, qualifier: outer.or(inner) }),
+    }
+}
+
+/// The function that a caller named, for operations on the function as a whole.
+pub(super) fn unqualified(text: &str, home: &Home) -> Result<FunctionName, Fault> {
+    Ok(of(text, None, home)?.name)
+}
+
+fn require_home(named: &FunctionRef, home: &Home) -> Result<(), Fault> {
+    if let Some(region) = named.region.as_ref().filter(|region| **region != home.region) {
+        return Err(Fault::new(
+            ErrorShape::ResourceNotFoundException,
+            format!("Functions from '{region}' are not reachable in this region ('{}')", home.region),
+        ));
+    }
+    match &named.account {
+        Some(account) if *account != home.account => {
+            Err(Fault::without_message(ErrorShape::AccessDeniedException))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::{AccountId, Region};
+
+    fn home() -> Home {
+        Home {
+            account: AccountId::parse("123456789012").unwrap(),
+            region: Region::parse("us-east-1").unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_qualifier_in_the_name_and_beside_it_must_agree() {
+        let cases = [
+            ("f", None, Some(None)),
+            ("f:7", None, Some(Some(Qualifier::Version(7)))),
+            ("f", Some("7"), Some(Some(Qualifier::Version(7)))),
+            ("f:7", Some("7"), Some(Some(Qualifier::Version(7)))),
+            ("f:7", Some("8"), None),
+            ("f", Some("$LATEST"), Some(Some(Qualifier::Latest))),
+        ];
+        for (name, beside, expected) in cases {
+            let found = of(name, beside, &home()).ok().map(|target| target.qualifier);
+            assert_eq!(found, expected, "{name} with {beside:?}");
+        }
+    }
+
+    #[test]
+    fn only_this_account_and_region_are_here() {
+        let arn = |region, account| format!("arn:aws:lambda:{region}:{account}:function:f");
+        assert!(of(&arn("us-east-1", "123456789012"), None, &home()).is_ok());
+        assert!(of(&arn("us-west-2", "123456789012"), None, &home()).is_err());
+        assert!(of(&arn("us-east-1", "000000000000"), None, &home()).is_err());
+    }
+}

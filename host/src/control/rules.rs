@@ -1,0 +1,104 @@
+//! Rules about a configuration that AWS's model does not state: which values go together. The
+//! model's own constraints are checked before anything reaches this module.
+
+use super::Error;
+use super::configuration::Configuration;
+use crate::units::ENVIRONMENT_BYTES_MAX;
+
+/// The runtimes whose functions bring their own program: here, a component.
+const COMPONENT_RUNTIMES: [&str; 4] = ["provided", "provided.al2", "provided.al2023", "wasip2"];
+
+/// Variables that only the host may set.
+const RESERVED_VARIABLES: [&str; 17] = [
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_LAMBDA_RUNTIME_API",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "LAMBDA_TASK_ROOT",
+];
+
+/// Checks a configuration as a whole.
+pub(super) fn check(configuration: &Configuration) -> Result<(), Error> {
+    runtime(&configuration.runtime)?;
+    configuration.environment.as_deref().map_or(Ok(()), environment)
+}
+
+fn runtime(name: &str) -> Result<(), Error> {
+    if COMPONENT_RUNTIMES.contains(&name) {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "Runtime {name} is not available on this host. Functions here are WebAssembly components: \
+         choose one of {} and upload a component.",
+        COMPONENT_RUNTIMES.join(", ")
+    )))
+}
+
+fn environment(variables: &[(String, String)]) -> Result<(), Error> {
+    let reserved: Vec<&str> = variables
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .filter(|name| RESERVED_VARIABLES.contains(name))
+        .collect();
+    if !reserved.is_empty() {
+        return Err(Error::Invalid(format!(
+            "Lambda was unable to configure your environment variables because the environment \
+             variables you have provided contains reserved keys that are currently not supported \
+             for modification. Reserved keys used in this request: {}",
+            reserved.join(", ")
+        )));
+    }
+    let document: serde_json::Map<String, serde_json::Value> =
+        variables.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+    let document = serde_json::Value::Object(document).to_string();
+    if document.len() > ENVIRONMENT_BYTES_MAX {
+        return Err(Error::Invalid(format!(
+            "Lambda was unable to configure your environment variables because the environment \
+             variables you have provided exceeded the 4KB limit. String measured: {document}"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(variables: &[(&str, &str)]) -> Result<(), Error> {
+        let owned = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        environment(&owned.collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_environment_may_measure_four_kilobytes_as_compact_json() {
+        // {"A":"…"} is eight bytes around the value.
+        assert!(with(&[("A", &"x".repeat(4_096 - 8))]).is_ok());
+        let refused = with(&[("A", &"x".repeat(4_097 - 8))]).unwrap_err().to_string();
+        assert!(refused.contains(r#"String measured: {"A":"x"#), "{refused}");
+    }
+
+    #[test]
+    fn reserved_variables_are_named() {
+        let refused = with(&[("B", "1"), ("AWS_REGION", "x"), ("_HANDLER", "y")]).unwrap_err();
+        assert!(refused.to_string().ends_with("AWS_REGION, _HANDLER"), "{refused}");
+    }
+
+    #[test]
+    fn a_runtime_this_host_cannot_run_is_refused_with_those_it_can() {
+        assert!(runtime("provided.al2023").is_ok());
+        let refused = runtime("python3.13").unwrap_err().to_string();
+        assert!(refused.contains("python3.13") && refused.contains("wasip2"), "{refused}");
+    }
+}

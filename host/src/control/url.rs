@@ -1,0 +1,297 @@
+//! Function URLs: which host name leads to which function, and who may call it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::function::{Page, decode, encode};
+use super::{Control, Error};
+use crate::clock::Timestamp;
+use crate::invoke::Target;
+use crate::invoke::snapshot::{Cors, UrlRoute};
+use crate::names::{AliasName, FunctionName, Qualifier};
+use crate::store::{Expect, Key, Record, Revision, Write};
+
+/// The kind of the records of this resource. Their ids are `function/alias`, the alias empty where
+/// the URL leads to the unpublished version.
+pub(super) const KIND: &str = "url";
+
+/// URLs of one function: one for each alias and one for the unpublished version.
+const URLS_PER_FUNCTION_MAX: usize = 1_000;
+
+/// The stored record of a function URL.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UrlRecord {
+    /// The first label of its host name.
+    pub id: String,
+    /// The function.
+    pub function: FunctionName,
+    /// The alias, if it leads to one.
+    pub alias: Option<AliasName>,
+    /// Who may call it.
+    pub auth: Auth,
+    /// The cross-origin rules, where there are any.
+    pub cors: Option<CorsRecord>,
+    /// Whether responses are streamed.
+    pub invoke_mode: InvokeMode,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it was last changed.
+    pub modified: Timestamp,
+}
+
+/// Who may call a function URL.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Auth {
+    /// Anyone.
+    None,
+    /// Those who sign their requests.
+    AwsIam,
+}
+
+/// How a function URL answers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum InvokeMode {
+    /// When the function is done.
+    Buffered,
+    /// As the function writes.
+    ResponseStream,
+}
+
+/// The cross-origin rules as they were given. A member that was not given is not shown either.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CorsRecord {
+    /// See [`Cors::allow_origins`].
+    pub allow_origins: Option<Vec<String>>,
+    /// See [`Cors::allow_methods`].
+    pub allow_methods: Option<Vec<String>>,
+    /// See [`Cors::allow_headers`].
+    pub allow_headers: Option<Vec<String>>,
+    /// See [`Cors::expose_headers`].
+    pub expose_headers: Option<Vec<String>>,
+    /// See [`Cors::allow_credentials`].
+    pub allow_credentials: Option<bool>,
+    /// See [`Cors::max_age_seconds`].
+    pub max_age_seconds: Option<u32>,
+}
+
+/// A change of a function URL: what is None stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct UrlPatch {
+    /// See [`UrlRecord::auth`].
+    pub auth: Option<Auth>,
+    /// See [`UrlRecord::cors`].
+    pub cors: Option<CorsRecord>,
+    /// See [`UrlRecord::invoke_mode`].
+    pub invoke_mode: Option<InvokeMode>,
+}
+
+impl UrlRecord {
+    /// The domain name of the URL.
+    pub fn domain(&self, region: &crate::names::Region) -> String {
+        format!("{}.lambda-url.{region}.localhost", self.id)
+    }
+
+    /// What the data plane needs to know of it.
+    fn route(&self) -> (Arc<str>, UrlRoute) {
+        let qualifier = self.alias.clone().map(Qualifier::Alias);
+        let route = UrlRoute {
+            target: Target { name: self.function.clone(), qualifier },
+            signed: self.auth == Auth::AwsIam,
+            cors: self.cors.as_ref().map(|cors| Arc::new(cors.rules())),
+        };
+        (self.id.as_str().into(), route)
+    }
+}
+
+impl CorsRecord {
+    fn rules(&self) -> Cors {
+        Cors {
+            allow_origins: self.allow_origins.clone().unwrap_or_default(),
+            allow_methods: self.allow_methods.clone().unwrap_or_default(),
+            allow_headers: self.allow_headers.clone().unwrap_or_default(),
+            expose_headers: self.expose_headers.clone().unwrap_or_default(),
+            allow_credentials: self.allow_credentials.unwrap_or_default(),
+            max_age_seconds: self.max_age_seconds.unwrap_or_default(),
+        }
+    }
+}
+
+impl Control {
+    /// Makes a function URL.
+    ///
+    /// # Errors
+    /// Where there is no such function, or it has a URL for this alias.
+    pub async fn create_url(
+        &self,
+        function: &FunctionName,
+        alias: Option<AliasName>,
+        auth: Auth,
+        patch: UrlPatch,
+    ) -> Result<UrlRecord, Error> {
+        self.require_function(function).await?;
+        require_buffered(patch.invoke_mode)?;
+        let now = self.0.clock.now();
+        let record = UrlRecord {
+            id: self.new_url_id(),
+            function: function.clone(),
+            alias,
+            auth,
+            cors: patch.cors,
+            invoke_mode: InvokeMode::Buffered,
+            created: now,
+            modified: now,
+        };
+        match self.save_url(&record, Expect::Absent).await {
+            Err(Error::Conflict(_)) => {
+                let arn = self.home().function_arn(function);
+                Err(Error::Conflict(format!(
+                    "Failed to create function url config for [functionArn = {arn}]. Error \
+                     message:  FunctionUrlConfig exists for this Lambda function"
+                )))
+            }
+            saved => saved.map(|()| record),
+        }
+    }
+
+    /// The function URL for this alias.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn url(
+        &self,
+        function: &FunctionName,
+        alias: Option<&AliasName>,
+    ) -> Result<UrlRecord, Error> {
+        Ok(self.existing_url(function, alias).await?.0)
+    }
+
+    /// The function URLs of a function.
+    ///
+    /// # Errors
+    /// Where there is no such function.
+    pub async fn urls(
+        &self,
+        function: &FunctionName,
+        marker: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<UrlRecord>, Error> {
+        self.require_function(function).await?;
+        let mut items = self.url_records(function).await?;
+        items.retain(|url| marker.is_none_or(|marker| alias_text(url.alias.as_ref()) > marker));
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let last = items.last().filter(|_| more);
+        let next = last.map(|url| alias_text(url.alias.as_ref()).to_owned());
+        Ok(Page { items, next })
+    }
+
+    /// Changes a function URL.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn update_url(
+        &self,
+        function: &FunctionName,
+        alias: Option<&AliasName>,
+        patch: UrlPatch,
+    ) -> Result<UrlRecord, Error> {
+        self.require_function(function).await?;
+        require_buffered(patch.invoke_mode)?;
+        let (mut record, read_at) = self.existing_url(function, alias).await?;
+        record.auth = patch.auth.unwrap_or(record.auth);
+        record.cors = patch.cors.or(record.cors);
+        record.modified = self.0.clock.now();
+        self.save_url(&record, Expect::Revision(read_at)).await?;
+        Ok(record)
+    }
+
+    /// Deletes a function URL.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn delete_url(
+        &self,
+        function: &FunctionName,
+        alias: Option<&AliasName>,
+    ) -> Result<(), Error> {
+        let (record, read_at) = self.existing_url(function, alias).await?;
+        let expect = Expect::Revision(read_at);
+        self.0.records.commit(vec![Write::Delete { key: key(&record), expect }]).await?;
+        self.publish(function).await
+    }
+
+    pub(super) async fn url_routes(
+        &self,
+        function: &FunctionName,
+    ) -> Result<Vec<(Arc<str>, UrlRoute)>, Error> {
+        Ok(self.url_records(function).await?.iter().map(UrlRecord::route).collect())
+    }
+
+    pub(super) async fn url_deletions(&self, function: &FunctionName) -> Result<Vec<Write>, Error> {
+        let records = self.url_records(function).await?;
+        let deletion = |url| Write::Delete { key: key(url), expect: Expect::Any };
+        Ok(records.iter().map(deletion).collect())
+    }
+
+    async fn url_records(&self, function: &FunctionName) -> Result<Vec<UrlRecord>, Error> {
+        let prefix = format!("{function}/");
+        let records = self.0.records.list(KIND, &prefix, None, URLS_PER_FUNCTION_MAX).await?;
+        records.iter().map(decode).collect()
+    }
+
+    async fn existing_url(
+        &self,
+        function: &FunctionName,
+        alias: Option<&AliasName>,
+    ) -> Result<(UrlRecord, Revision), Error> {
+        let id = format!("{function}/{}", alias_text(alias));
+        match self.0.records.get(&Key { kind: KIND, id }).await? {
+            Some(record) => Ok((decode(&record)?, record.revision)),
+            None => {
+                Err(Error::NotFound("The resource you requested does not exist.".to_owned()))
+            }
+        }
+    }
+
+    async fn save_url(&self, record: &UrlRecord, expect: Expect) -> Result<(), Error> {
+        let put = Write::Put { key: key(record), value: encode(record), expect };
+        self.0.records.commit(vec![put]).await?;
+        self.publish(&record.function).await
+    }
+
+    async fn require_function(&self, name: &FunctionName) -> Result<(), Error> {
+        let missing = || Error::NotFound("Function does not exist".to_owned());
+        self.load(name).await?.map(|_| ()).ok_or_else(missing)
+    }
+
+    /// 32 lower-case letters and digits, as in AWS.
+    fn new_url_id(&self) -> String {
+        let symbols = b"abcdefghijklmnopqrstuvwxyz234567";
+        let random = self.0.clock.random::<32>();
+        random.iter().map(|byte| char::from(symbols[usize::from(byte % 32)])).collect()
+    }
+}
+
+/// A function URL from its record, for the data plane.
+pub(super) fn route(record: &Record) -> Result<(Arc<str>, UrlRoute), Error> {
+    Ok(decode::<UrlRecord>(record)?.route())
+}
+
+fn require_buffered(mode: Option<InvokeMode>) -> Result<(), Error> {
+    match mode {
+        Some(InvokeMode::ResponseStream) => Err(Error::Unsupported(
+            "InvokeMode RESPONSE_STREAM is not supported by this host yet; use BUFFERED".into(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn key(record: &UrlRecord) -> Key {
+    let alias = alias_text(record.alias.as_ref());
+    Key { kind: KIND, id: format!("{}/{alias}", record.function) }
+}
+
+fn alias_text(alias: Option<&AliasName>) -> &str {
+    alias.map_or("", AliasName::as_str)
+}

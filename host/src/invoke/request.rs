@@ -1,0 +1,106 @@
+//! The first and the last type of the pipeline: what is asked, and what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::resolve::Resolved;
+use crate::names::{FunctionName, Qualifier, RequestId};
+use crate::sandbox::{Event, Failure, Reply};
+
+/// A function, and which code of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Target {
+    /// The function.
+    pub name: FunctionName,
+    /// The qualifier the caller gave. None means the unpublished version.
+    pub qualifier: Option<Qualifier>,
+}
+
+/// How far an invocation goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    /// Runs the function and waits for its answer.
+    RequestResponse,
+    /// Only finds out whether it could run.
+    DryRun,
+}
+
+/// One invocation, as it was asked for.
+#[derive(Debug)]
+pub struct Invoke {
+    /// The id it will have in the logs and everywhere else.
+    pub request_id: RequestId,
+    /// What to run.
+    pub target: Target,
+    /// How far to go.
+    pub mode: Mode,
+    /// What the function is given.
+    pub event: Event,
+    /// Whether the caller wants the end of the log.
+    pub log_tail: bool,
+    /// A JSON document for the context.
+    pub client_context: Option<String>,
+    /// The tracing header.
+    pub trace_id: Option<String>,
+    /// The tenant, for functions with tenant isolation.
+    pub tenant_id: Option<String>,
+}
+
+impl Invoke {
+    /// An invocation of `target` with `event`, and nothing else asked for.
+    pub fn new(request_id: RequestId, target: Target, event: Event) -> Self {
+        Self {
+            request_id,
+            target,
+            mode: Mode::RequestResponse,
+            event,
+            log_tail: false,
+            client_context: None,
+            trace_id: None,
+            tenant_id: None,
+        }
+    }
+}
+
+/// What the function did.
+pub type Outcome = Result<Reply, Failure>;
+
+/// An invocation that came to its end.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its id.
+    pub request_id: RequestId,
+    /// The version that ran: a number or `$LATEST`.
+    pub executed_version: Arc<str>,
+    /// The function's answer, or why there is none.
+    pub outcome: Outcome,
+    /// The end of its log, where it was asked for.
+    pub log_tail: Option<Bytes>,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// What an invocation used, as the REPORT line has it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// From the event's arrival in the environment to the answer.
+    pub duration: Duration,
+    /// How long the environment took to start, where this invocation started it.
+    pub init: Option<Duration>,
+    /// The largest size of the environment's memories so far, in bytes.
+    pub memory_bytes_max: u64,
+}
+
+impl Finished {
+    pub(super) fn dry_run(resolved: &Resolved) -> Self {
+        Self {
+            request_id: resolved.invoke.request_id,
+            executed_version: Arc::clone(&resolved.version.label),
+            outcome: Ok(Reply::Json(Bytes::new())),
+            log_tail: None,
+            usage: Usage::default(),
+        }
+    }
+}

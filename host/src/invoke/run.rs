@@ -1,0 +1,89 @@
+//! The call itself: between the START line and the REPORT line.
+
+use std::sync::Arc;
+
+use super::Pipeline;
+use super::lease::{Leased, Seat};
+use super::pool::Tenant;
+use super::report;
+use super::request::{Finished, Outcome, Usage};
+use super::resolve::Resolved;
+use crate::sandbox::{Context, Event};
+use crate::telemetry::log::EnvironmentLog;
+
+impl Pipeline {
+    pub(super) async fn run(&self, leased: Leased) -> Finished {
+        let Leased { admitted, seat, init } = leased;
+        // The permit is held to the end of this function: the invocation counts until it is logged.
+        let _permit = admitted.permit;
+        let mut resolved = admitted.resolved;
+        let event = std::mem::take(&mut resolved.invoke.event);
+        let log = seat.log();
+        log.begin(resolved.invoke.log_tail);
+        log.line(&report::start(&resolved));
+        let (outcome, usage) = match seat {
+            Seat::Ready(tenant) => self.call(tenant, event, &resolved, init).await,
+            Seat::InitFailed { failure, .. } => {
+                (Err(failure), Usage { init, ..Usage::default() })
+            }
+        };
+        report::end(&log, &resolved, &outcome, &usage);
+        log.end();
+        Finished {
+            request_id: resolved.invoke.request_id,
+            executed_version: Arc::clone(&resolved.version.label),
+            outcome,
+            log_tail: resolved.invoke.log_tail.then(|| log.tail()),
+            usage,
+        }
+    }
+
+    async fn call(
+        &self,
+        mut tenant: Tenant,
+        event: Event,
+        resolved: &Resolved,
+        init: Option<std::time::Duration>,
+    ) -> (Outcome, Usage) {
+        let version = &resolved.version;
+        let context = self.context(resolved, &tenant.log_stream);
+        let started = self.clock.instant();
+        let outcome = tenant.environment.invoke(event, &context, version.timeout).await;
+        let now = self.clock.instant();
+        let usage = Usage {
+            duration: now.saturating_duration_since(started),
+            init,
+            memory_bytes_max: tenant.environment.memory_bytes_max(),
+        };
+        if let Err(failure) = &outcome {
+            report::failure(&tenant.log, resolved, failure);
+        }
+        if tenant.environment.is_alive() {
+            version.pool.give_back(tenant, now);
+        }
+        (outcome, usage)
+    }
+
+    fn context(&self, resolved: &Resolved, log_stream: &Arc<str>) -> Context {
+        let invoke = &resolved.invoke;
+        Context {
+            request_id: invoke.request_id,
+            deadline: self.clock.now().after(resolved.version.timeout),
+            invoked_arn: Arc::clone(&resolved.invoked_arn),
+            function: Arc::clone(&resolved.version.facts),
+            log_stream: Arc::clone(log_stream),
+            client_context: invoke.client_context.clone(),
+            trace_id: invoke.trace_id.clone(),
+            tenant_id: invoke.tenant_id.clone(),
+        }
+    }
+}
+
+impl Seat {
+    fn log(&self) -> Arc<EnvironmentLog> {
+        match self {
+            Self::Ready(tenant) => Arc::clone(&tenant.log),
+            Self::InitFailed { log, .. } => Arc::clone(log),
+        }
+    }
+}

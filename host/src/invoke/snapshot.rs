@@ -1,0 +1,231 @@
+//! Every function as the data plane sees it: immutable, published whole by `control`, read without
+//! waiting. A new snapshot shares with the old one all that did not change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::OnceCell;
+
+use super::admit::Gate;
+use super::pool::Pool;
+use super::request::Target;
+use super::resolve::Error;
+use crate::clock::Clock;
+use crate::names::{AliasName, FunctionName, Qualifier};
+use crate::sandbox::{FunctionFacts, Program};
+use crate::units::Mib;
+
+/// All functions of the host.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    functions: imbl::HashMap<FunctionName, Arc<Function>>,
+    urls: imbl::HashMap<Arc<str>, UrlRoute>,
+    url_ids: imbl::HashMap<FunctionName, BTreeSet<Arc<str>>>,
+}
+
+/// One function: its code under every qualifier.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// Its ARN without qualifier.
+    pub arn: Arc<str>,
+    /// The unpublished version.
+    pub latest: Arc<Version>,
+    /// The published versions.
+    pub versions: BTreeMap<u64, Arc<Version>>,
+    /// The aliases.
+    pub aliases: BTreeMap<AliasName, Alias>,
+    /// The function's own concurrency limit, where one is reserved.
+    pub reserved: Option<Arc<Gate>>,
+}
+
+/// Where an alias leads.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Alias {
+    /// The version it names.
+    pub version: u64,
+    /// A second version, and the share of invocations it gets, from 0 to 1.
+    pub additional: Option<(u64, f64)>,
+}
+
+/// Where a function URL leads.
+#[derive(Clone, Debug)]
+pub struct UrlRoute {
+    /// The function and alias.
+    pub target: Target,
+    /// Whether callers must sign their requests.
+    pub signed: bool,
+    /// The cross-origin rules, where there are any.
+    pub cors: Option<Arc<Cors>>,
+}
+
+/// Cross-origin rules of a function URL.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cors {
+    /// `AllowOrigins`.
+    pub allow_origins: Vec<String>,
+    /// `AllowMethods`.
+    pub allow_methods: Vec<String>,
+    /// `AllowHeaders`.
+    pub allow_headers: Vec<String>,
+    /// `ExposeHeaders`.
+    pub expose_headers: Vec<String>,
+    /// `AllowCredentials`.
+    pub allow_credentials: bool,
+    /// `MaxAge`, in seconds.
+    pub max_age_seconds: u32,
+}
+
+/// Whether a version can be invoked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Readiness {
+    /// It can.
+    Active,
+    /// It is being created.
+    Pending,
+    /// It could not be created.
+    Failed,
+}
+
+/// One immutable version of a function, and the environments that run it.
+#[derive(Debug)]
+pub struct Version {
+    /// What its guests may know of it.
+    pub facts: Arc<FunctionFacts>,
+    /// A number or `$LATEST`.
+    pub label: Arc<str>,
+    /// Whether it can be invoked.
+    pub readiness: Readiness,
+    /// How long one invocation may take.
+    pub timeout: Duration,
+    /// What its environments are made with.
+    pub settings: Settings,
+    /// Its idle environments.
+    pub(super) pool: Arc<Pool>,
+    source: Box<dyn ProgramSource>,
+    program: OnceCell<Program>,
+}
+
+/// What the environments of a version are made with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Bound on the memories of an environment.
+    pub memory: Mib,
+    /// Bound on its `/tmp`.
+    pub ephemeral: Mib,
+    /// `Handler`, for `_HANDLER`.
+    pub handler: String,
+    /// The author's environment variables.
+    pub variables: Vec<(String, String)>,
+}
+
+/// Why a version's code could not be made ready.
+#[derive(Debug, thiserror::Error)]
+#[error("the function's code could not be loaded: {0}")]
+pub struct LoadError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Makes a version's code ready when it is first needed.
+#[async_trait]
+pub trait ProgramSource: fmt::Debug + Send + Sync {
+    /// Loads the program.
+    async fn load(&self) -> Result<Program, LoadError>;
+}
+
+impl Version {
+    /// A version without environments; its code is loaded with the first one.
+    pub fn new(
+        facts: FunctionFacts,
+        readiness: Readiness,
+        timeout: Duration,
+        settings: Settings,
+        source: Box<dyn ProgramSource>,
+    ) -> Self {
+        Self {
+            label: facts.version.as_str().into(),
+            facts: Arc::new(facts),
+            readiness,
+            timeout,
+            settings,
+            pool: Arc::default(),
+            source,
+            program: OnceCell::new(),
+        }
+    }
+
+    /// The version's program, loaded now if it was not before.
+    ///
+    /// # Errors
+    /// Where it cannot be loaded; the next call tries again.
+    pub async fn program(&self) -> Result<&Program, LoadError> {
+        self.program.get_or_try_init(|| self.source.load()).await
+    }
+}
+
+impl Snapshot {
+    /// The function of this name.
+    pub fn function(&self, name: &FunctionName) -> Option<&Arc<Function>> {
+        self.functions.get(name)
+    }
+
+    /// Puts a function in the place of what had its name.
+    pub fn insert(&mut self, name: FunctionName, function: Function) {
+        self.functions.insert(name, Arc::new(function));
+    }
+
+    /// Takes a function out.
+    pub fn remove(&mut self, name: &FunctionName) {
+        self.functions.remove(name);
+    }
+
+    /// Where the function URL of this id leads.
+    pub fn url(&self, id: &str) -> Option<&UrlRoute> {
+        self.urls.get(id)
+    }
+
+    /// Puts a function URL in the place of what had its id.
+    pub fn insert_url(&mut self, id: Arc<str>, route: UrlRoute) {
+        let name = route.target.name.clone();
+        self.url_ids.entry(name).or_default().insert(Arc::clone(&id));
+        self.urls.insert(id, route);
+    }
+
+    /// Makes `routes` the only function URLs of a function.
+    pub fn replace_urls(&mut self, name: &FunctionName, routes: Vec<(Arc<str>, UrlRoute)>) {
+        for id in self.url_ids.remove(name).into_iter().flatten() {
+            self.urls.remove(&id);
+        }
+        routes.into_iter().for_each(|(id, route)| self.insert_url(id, route));
+    }
+
+    pub(super) fn resolve(
+        &self,
+        target: &Target,
+        clock: &Clock,
+    ) -> Result<(Arc<Function>, Arc<Version>), Error> {
+        let missing = || Error::NotFound(target.clone());
+        let function = self.function(&target.name).ok_or_else(missing)?;
+        let version = match &target.qualifier {
+            None | Some(Qualifier::Latest) => Some(&function.latest),
+            Some(Qualifier::Version(number)) => function.versions.get(number),
+            Some(Qualifier::Alias(name)) => {
+                let alias = function.aliases.get(name).ok_or_else(missing)?;
+                function.versions.get(&alias.pick(clock))
+            }
+        };
+        let version = version.ok_or_else(missing)?;
+        match version.readiness {
+            Readiness::Active => Ok((Arc::clone(function), Arc::clone(version))),
+            state => Err(Error::NotActive { target: target.clone(), state }),
+        }
+    }
+}
+
+impl Alias {
+    fn pick(&self, clock: &Clock) -> u64 {
+        let Some((version, share)) = self.additional else { return self.version };
+        let dice = f64::from(u32::from_le_bytes(clock.random())) / f64::from(u32::MAX);
+        if dice < share { version } else { self.version }
+    }
+}

@@ -1,0 +1,95 @@
+//! Which interface a component has, found from what it exports and imports.
+
+use wasmtime::component::Component;
+
+use crate::sandbox::Interface;
+
+/// Why a component cannot be a function.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It exports nothing that this host calls.
+    #[error(
+        "The component exports {exports}, and none of what a function must export: \
+         lambda:function/handler, lambda:function/streaming-handler, wasi:http/incoming-handler \
+         or wasi:cli/run."
+    )]
+    NoEntry {
+        /// What it exports.
+        exports: String,
+    },
+    /// It exports what a later release will call.
+    #[error(
+        "The component exports {0}, of WASI 0.3, which this host does not run yet. Build it for \
+         WASI 0.2 (wasi:http/incoming-handler)."
+    )]
+    Wasi3(String),
+}
+
+impl Interface {
+    /// The interface of a component.
+    pub(in crate::sandbox) fn of(component: &Component) -> Result<Self, Error> {
+        let engine = component.engine();
+        let shape = component.component_type();
+        let imports: Vec<&str> = shape.imports(engine).map(|(name, _)| name).collect();
+        let exports: Vec<&str> = shape.exports(engine).map(|(name, _)| name).collect();
+        Self::found(&imports, &exports)
+    }
+
+    fn found(imports: &[&str], exports: &[&str]) -> Result<Self, Error> {
+        let has = |names: &[&str], prefix| names.iter().any(|name: &&str| name.starts_with(prefix));
+        let entries = [
+            ("lambda:function/handler@1.", Self::Handler),
+            ("lambda:function/streaming-handler@1.", Self::StreamingHandler),
+            ("wasi:http/incoming-handler@0.2.", Self::Http),
+            ("wasi:cli/run@0.2.", Self::Command),
+        ];
+        let found = entries.into_iter().find(|(prefix, _)| has(exports, *prefix));
+        match found.map(|(_, interface)| interface) {
+            Some(Self::Command) if has(imports, "lambda:function/runtime@1.") => {
+                Ok(Self::CustomRuntime)
+            }
+            Some(interface) => Ok(interface),
+            None => Err(Self::unknown(exports)),
+        }
+    }
+
+    fn unknown(exports: &[&str]) -> Error {
+        let wasi_3 = |name: &&&str| name.starts_with("wasi:") && name.contains("@0.3.");
+        if let Some(name) = exports.iter().find(wasi_3) {
+            return Error::Wasi3((*name).to_owned());
+        }
+        let exports = if exports.is_empty() { "nothing".into() } else { exports.join(", ") };
+        Error::NoEntry { exports }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interface_is_found_from_the_exports() {
+        let runtime = "lambda:function/runtime@1.0.0";
+        let cases = [
+            (vec![], vec!["lambda:function/handler@1.0.0"], Some(Interface::Handler)),
+            (vec![], vec!["lambda:function/handler@1.4.0"], Some(Interface::Handler)),
+            (vec![], vec!["wasi:cli/run@0.2.6"], Some(Interface::Command)),
+            (vec![runtime], vec!["wasi:cli/run@0.2.0"], Some(Interface::CustomRuntime)),
+            (vec![], vec!["wasi:http/incoming-handler@0.2.3"], Some(Interface::Http)),
+            (vec![], vec!["lambda:function/handler@2.0.0"], None),
+            (vec![], vec!["wasi:http/handler@0.3.0"], None),
+            (vec![], vec![], None),
+        ];
+        for (imports, exports, expected) in cases {
+            assert_eq!(Interface::found(&imports, &exports).ok(), expected, "{exports:?}");
+        }
+    }
+
+    #[test]
+    fn a_component_that_is_no_function_is_told_what_it_exports() {
+        let error = Interface::found(&[], &["acme:thing/api@0.1.0"]).unwrap_err().to_string();
+        assert!(error.contains("acme:thing/api@0.1.0"), "{error}");
+        let error = Interface::found(&[], &["wasi:http/handler@0.3.0"]).unwrap_err().to_string();
+        assert!(error.contains("WASI 0.3"), "{error}");
+    }
+}

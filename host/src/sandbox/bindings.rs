@@ -1,0 +1,31 @@
+//! The contract of `wit/` as Rust, one module for each world. Nothing but generated code.
+
+pub(super) mod function {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "lambda:function/function",
+        exports: { default: async },
+        ownership: Borrowing { duplicate_if_necessary: true },
+    });
+}
+
+pub(super) mod streaming {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "lambda:function/streaming-function",
+        imports: { default: async | trappable },
+        exports: { default: async },
+        ownership: Borrowing { duplicate_if_necessary: true },
+        with: {
+            "lambda:function/response.response-stream": crate::sandbox::adapter::streaming::Sink,
+        },
+    });
+}
+
+pub(super) mod runtime {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "lambda:function/custom-runtime",
+        imports: { default: async | trappable },
+    });
+}

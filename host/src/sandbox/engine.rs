@@ -1,0 +1,132 @@
+//! The engine and its settings. Those that shape compiled code are apart from those that only
+//! place instances in memory, so that a child process compiles what this one can load.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use wasmtime::component::Linker;
+use wasmtime::{
+    Config as EngineConfig, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
+};
+
+use super::guest::{self, Guest};
+use super::{Config, Error, deadline};
+use crate::clock::Clock;
+
+/// Interpreters recurse deeply: with the default of 512 KiB, CPython and QuickJS trap.
+const WASM_STACK_BYTES: usize = 8 << 20;
+/// The stack a guest and the host functions it calls run on; virtual until touched.
+const ASYNC_STACK_BYTES: usize = 10 << 20;
+
+/// A component brings a few core modules: its own, its adapters, its shims.
+const CORE_INSTANCES_PER_ENVIRONMENT: u32 = 4;
+const TABLES_PER_ENVIRONMENT: u32 = 2;
+/// Composed components and interpreters with libraries bring more.
+const CORE_INSTANCES_PER_COMPONENT_MAX: u32 = 100;
+const TABLES_PER_COMPONENT_MAX: u32 = 32;
+const MEMORIES_PER_COMPONENT_MAX: u32 = 4;
+const INSTANCE_BYTES_MAX: usize = 4 << 20;
+/// Entries of one table; the function tables of interpreters have some ten thousand.
+pub(super) const TABLE_ELEMENTS_MAX: usize = 100_000;
+/// Memory that a freed slot keeps, so that small guests fault no pages when it is used again.
+const KEEP_RESIDENT_BYTES: usize = 128 << 10;
+
+/// What every program of a host shares.
+pub(super) struct Shared {
+    pub(super) engine: Engine,
+    pub(super) linker: Linker<Guest>,
+    pub(super) compatibility: String,
+    pub(super) config: Config,
+    pub(super) clock: Clock,
+}
+
+impl Shared {
+    pub(super) fn start(config: Config, clock: Clock) -> Result<Self, Error> {
+        let failed = |error: wasmtime::Error| Error::Engine(format!("{error:#}"));
+        std::fs::create_dir_all(&config.scratch_dir)
+            .map_err(|source| Error::Mount { path: config.scratch_dir.clone(), source })?;
+        let engine = pooled(config.environments_max).map_err(failed)?;
+        deadline::tick(&engine).map_err(|error| Error::Engine(error.to_string()))?;
+        let linker = guest::linker(&engine).map_err(failed)?;
+        let compatibility = compatibility(&engine);
+        Ok(Self { engine, linker, compatibility, config, clock })
+    }
+}
+
+/// An engine that only compiles.
+pub(super) fn compiling() -> wasmtime::Result<Engine> {
+    Engine::new(&code_settings())
+}
+
+/// Names what compiled code depends on.
+pub(super) fn compatibility(engine: &Engine) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// What the compiler needs to know. Everything that is not needed is off: each proposal is code
+/// that a hostile component could reach.
+fn code_settings() -> EngineConfig {
+    let mut config = EngineConfig::new();
+    config
+        .concurrency_support(false)
+        .cranelift_opt_level(OptLevel::Speed)
+        .epoch_interruption(true)
+        .memory_init_cow(true)
+        .max_wasm_stack(WASM_STACK_BYTES)
+        .async_stack_size(ASYNC_STACK_BYTES)
+        .wasm_component_model(true)
+        .wasm_memory64(false)
+        .wasm_relaxed_simd(false)
+        .wasm_custom_page_sizes(false)
+        .wasm_wide_arithmetic(false);
+    config
+}
+
+/// An engine whose instances live in slots made beforehand; or, where the machine does not have
+/// the address space for them, one that allocates each anew, ten times slower.
+fn pooled(environments: u32) -> wasmtime::Result<Engine> {
+    let mut config = code_settings();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(slots(environments)));
+    match Engine::new(&config) {
+        Ok(engine) => Ok(engine),
+        Err(error) => {
+            tracing::warn!(
+                environments,
+                error = format!("{error:#}"),
+                "no address space for pooled environments: each will be allocated anew, which is \
+                 much slower. Raise the limit on virtual memory (ulimit -v) or lower \
+                 limits.environments"
+            );
+            Engine::new(&code_settings())
+        }
+    }
+}
+
+fn slots(environments: u32) -> PoolingAllocationConfig {
+    let mut slots = PoolingAllocationConfig::default();
+    slots
+        .total_component_instances(environments)
+        .total_core_instances(environments.saturating_mul(CORE_INSTANCES_PER_ENVIRONMENT))
+        .total_memories(environments)
+        .total_tables(environments.saturating_mul(TABLES_PER_ENVIRONMENT))
+        .total_stacks(environments)
+        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT_MAX)
+        .max_memories_per_component(MEMORIES_PER_COMPONENT_MAX)
+        .max_tables_per_component(TABLES_PER_COMPONENT_MAX)
+        .max_component_instance_size(INSTANCE_BYTES_MAX)
+        .max_core_instance_size(INSTANCE_BYTES_MAX)
+        .table_elements(TABLE_ELEMENTS_MAX)
+        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+        .table_keep_resident(KEEP_RESIDENT_BYTES)
+        .max_unused_warm_slots(environments);
+    slots
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("compatibility", &self.compatibility).finish_non_exhaustive()
+    }
+}

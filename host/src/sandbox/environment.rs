@@ -1,0 +1,274 @@
+//! One execution environment: opened once, called many times, by one caller at a time. When a
+//! guest traps, exits or runs out of time, its store is dropped and the environment is over.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use wasmtime::Store;
+
+use super::adapter::{command, custom_runtime, handler, http, streaming};
+use super::deadline::{Deadline, TimeUp};
+use super::filesystem::Files;
+use super::guest::{Guest, Streams};
+use super::limits::Usage;
+use super::program::{Entry, Loaded};
+use super::{Cause, Context, Event, Failure, Program, Reply, Setup, failure, http_event};
+use crate::names::RequestId;
+use crate::telemetry::log::EnvironmentLog;
+use crate::units::PAYLOAD_BYTES_MAX;
+
+/// Component handles of one environment; the engine's own default is ten times this.
+const HANDLES_MAX: usize = 10_000;
+
+/// One execution environment.
+pub struct Environment {
+    /// None once it is over.
+    instance: Option<Instance>,
+    deadline: Deadline,
+    usage: Arc<Usage>,
+    log: Arc<EnvironmentLog>,
+    // After the instance: a guest's open files are closed before its `/tmp` is deleted.
+    _files: Arc<Files>,
+}
+
+enum Instance {
+    Handler(handler::Instance),
+    Streaming(streaming::Instance),
+    CustomRuntime(custom_runtime::Instance),
+    Http(http::Instance),
+    Command(command::Instance),
+    #[cfg(test)]
+    Fake(super::fake::Script),
+}
+
+/// How a call ended that did not end the guest.
+pub(super) type Answer<T> = wasmtime::Result<Result<T, Failure>>;
+
+/// What stores of an environment are made with.
+#[derive(Clone)]
+pub(super) struct Room {
+    pub(super) loaded: Arc<Loaded>,
+    pub(super) setup: Arc<Setup>,
+    pub(super) log: Arc<EnvironmentLog>,
+    pub(super) files: Arc<Files>,
+    pub(super) usage: Arc<Usage>,
+    pub(super) deadline: Deadline,
+}
+
+impl Room {
+    pub(super) fn store(&self, streams: Streams, mailbox: custom_runtime::Mailbox) -> Store<Guest> {
+        let shared = &self.loaded.shared;
+        let files = self.files.context();
+        let usage = Arc::clone(&self.usage);
+        let guest =
+            Guest::new(&shared.config, &self.setup, &self.log, streams, files, usage, mailbox);
+        let mut store = Store::new(&shared.engine, guest);
+        store.limiter(|guest| &mut guest.limits);
+        store.set_max_component_handles(HANDLES_MAX);
+        self.deadline.watch(&mut store);
+        store
+    }
+}
+
+impl Environment {
+    /// Instantiates a program and initialises it, within `time`.
+    ///
+    /// # Errors
+    /// What went wrong, as the caller of the first invocation will see it.
+    pub async fn open(
+        program: &Program,
+        setup: Setup,
+        log: Arc<EnvironmentLog>,
+        id: &RequestId,
+        time: Duration,
+    ) -> Result<Self, Failure> {
+        let loaded = Arc::clone(&program.0);
+        let files = loaded.mounts.open().map_err(|error| {
+            tracing::error!(%error, "an environment's directories could not be opened");
+            Failure::exited(id, "because its directories could not be opened")
+        })?;
+        let files = Arc::new(files);
+        let usage = Arc::new(Usage::default());
+        let deadline = Deadline::after(&loaded.shared.clock, time);
+        let room = Room {
+            loaded,
+            setup: Arc::new(setup),
+            log: Arc::clone(&log),
+            files: Arc::clone(&files),
+            usage: Arc::clone(&usage),
+            deadline: deadline.clone(),
+        };
+        let opened = bounded(time, Instance::open(room)).await;
+        let instance = judge(opened, id, time, &usage, &log)?;
+        Ok(Self { instance: Some(instance), deadline, usage, log, _files: files })
+    }
+
+    /// Runs the guest on one event, within `time`.
+    ///
+    /// # Errors
+    /// What went wrong, as the caller will see it. Whether the environment can be used again,
+    /// [`is_alive`](Self::is_alive) tells.
+    pub async fn invoke(
+        &mut self,
+        event: Event,
+        context: &Context,
+        time: Duration,
+    ) -> Result<Reply, Failure> {
+        let id = &context.request_id;
+        // Out of its place for the time of the call: should this future be dropped, so is the
+        // guest, which must not be entered again.
+        let Some(mut instance) = self.instance.take() else {
+            return Err(Failure::exited(id, "before it was called"));
+        };
+        self.deadline.restart(time);
+        let called = bounded(time, instance.invoke(event, context)).await;
+        let answer = judge(called, id, time, &self.usage, &self.log);
+        let reusable = match &answer {
+            Ok(_) => true,
+            Err(failure) => failure.cause == Cause::Handler,
+        };
+        if reusable && instance.is_alive() {
+            self.instance = Some(instance);
+        }
+        match answer? {
+            Reply::Json(body) if body.len() > PAYLOAD_BYTES_MAX => {
+                Err(Failure::response_too_large())
+            }
+            reply => Ok(reply),
+        }
+    }
+
+    /// Whether it can be called again.
+    pub fn is_alive(&self) -> bool {
+        self.instance.is_some()
+    }
+
+    /// The largest size of its memories so far.
+    pub fn memory_bytes_max(&self) -> u64 {
+        self.usage.memory_bytes()
+    }
+
+    #[cfg(test)]
+    pub(super) fn fake(
+        script: super::fake::Script,
+        log: Arc<EnvironmentLog>,
+        files: Files,
+        deadline: Deadline,
+    ) -> Self {
+        let instance = Some(Instance::Fake(script));
+        Self { instance, deadline, usage: Arc::default(), log, _files: Arc::new(files) }
+    }
+}
+
+impl Instance {
+    async fn open(room: Room) -> Answer<Self> {
+        let loaded = Arc::clone(&room.loaded);
+        Ok(match &loaded.entry {
+            Entry::Handler(pre) => handler::Instance::open(pre, &room).await?.map(Self::Handler),
+            Entry::Streaming(pre) => {
+                streaming::Instance::open(pre, &room).await?.map(Self::Streaming)
+            }
+            Entry::CustomRuntime(_) => {
+                custom_runtime::Instance::open(&room).await?.map(Self::CustomRuntime)
+            }
+            Entry::Http(pre) => http::Instance::open(pre, &room).await?.map(Self::Http),
+            Entry::Command(_) => Ok(Self::Command(command::Instance::new(room))),
+        })
+    }
+
+    async fn invoke(&mut self, event: Event, context: &Context) -> Answer<Reply> {
+        let json = match (&mut *self, event) {
+            (Self::Http(instance), Event::Http(request)) => {
+                let response = instance.invoke(request).await?;
+                return Ok(response.map(Reply::Http));
+            }
+            (Self::Http(instance), Event::Json(event)) => {
+                return http_invoke(instance, &event).await;
+            }
+            (_, Event::Json(event)) => event,
+            (_, Event::Http(request)) => request.into_body(),
+        };
+        let event = text(&json)?;
+        let answer = match self {
+            Self::Handler(instance) => instance.invoke(event, context).await?,
+            Self::Streaming(instance) => instance.invoke(event, context).await?,
+            Self::CustomRuntime(instance) => instance.invoke(event, context).await?,
+            Self::Command(instance) => instance.invoke(&json).await?,
+            Self::Http(_) => unreachable!("events of HTTP components were taken above"),
+            #[cfg(test)]
+            Self::Fake(script) => script.play().await?,
+        };
+        Ok(answer.map(Reply::Json))
+    }
+
+    fn is_alive(&self) -> bool {
+        match self {
+            Self::CustomRuntime(instance) => instance.is_alive(),
+            _ => true,
+        }
+    }
+}
+
+/// An HTTP component that is invoked with an event: the event is made a request, the response a result.
+async fn http_invoke(instance: &mut http::Instance, event: &Bytes) -> Answer<Reply> {
+    let request = match http_event::request_of(event) {
+        Ok(request) => request,
+        Err(problem) => {
+            return Ok(Err(Failure {
+                error_type: "Runtime.UnmarshalError".into(),
+                message: format!("The event is not an HTTP request of payload version 2.0: {problem}"),
+                stack_trace: Vec::new(),
+                cause: Cause::Handler,
+            }));
+        }
+    };
+    let response = instance.invoke(request).await?;
+    Ok(response.map(|response| Reply::Json(http_event::result_of(&response))))
+}
+
+fn text(json: &Bytes) -> wasmtime::Result<&str> {
+    std::str::from_utf8(json).map_err(|_| wasmtime::Error::msg("the event is not UTF-8"))
+}
+
+/// Holds a call to its time, and a panic of a host function to its environment.
+async fn bounded<T>(
+    time: Duration,
+    call: impl Future<Output = Answer<T>>,
+) -> Answer<T> {
+    match tokio::time::timeout(time, AssertUnwindSafe(call).catch_unwind()).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(panic)) => {
+            let text = panic.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            tracing::error!(panic = text, "a host function panicked; its environment is given up");
+            Err(wasmtime::Error::msg("the host failed while it served the function"))
+        }
+        Err(_) => Err(TimeUp.into()),
+    }
+}
+
+fn judge<T>(
+    answer: Answer<T>,
+    id: &RequestId,
+    time: Duration,
+    usage: &Usage,
+    log: &EnvironmentLog,
+) -> Result<T, Failure> {
+    answer.unwrap_or_else(|error| {
+        if let Some(text) = failure::backtrace(&error) {
+            log.line(&text);
+        }
+        Err(Failure::of_end(&error, id, time, usage.was_refused()))
+    })
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment").field("alive", &self.is_alive()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,125 @@
+//! What guests see of the file system: the package at `/var/task`, layers at `/opt`, both
+//! read-only, and a `/tmp` of the environment's own. Directories are opened once and used again:
+//! an environment that left its `/tmp` empty leaves it to the next one of the same program.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wasmtime_wasi::filesystem::WasiFilesystemCtx;
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+
+use super::Error;
+use super::program::Source;
+
+/// Sets of opened directories that one program keeps for its next environments.
+const KEPT_MAX: usize = 64;
+
+/// Tells scratch directories of this process apart.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// The directories of a program.
+pub(super) struct Mounts {
+    source: Source,
+    scratch_dir: PathBuf,
+    kept: Mutex<Vec<Opened>>,
+}
+
+/// The directories of one environment; its `/tmp` is deleted with it, or used again.
+pub(super) struct Files {
+    opened: Option<Opened>,
+    mounts: Arc<Mounts>,
+}
+
+struct Opened {
+    files: WasiFilesystemCtx,
+    tmp: PathBuf,
+}
+
+impl Mounts {
+    pub(super) fn new(source: Source, scratch_dir: PathBuf) -> Self {
+        Self { source, scratch_dir, kept: Mutex::default() }
+    }
+
+    /// The directories for a new environment.
+    pub(super) fn open(self: &Arc<Self>) -> Result<Files, Error> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let opened = kept.map_or_else(|| self.open_anew(), Ok)?;
+        Ok(Files { opened: Some(opened), mounts: Arc::clone(self) })
+    }
+
+    fn open_anew(&self) -> Result<Opened, Error> {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let tmp = self.scratch_dir.join(format!("{}-{number}", std::process::id()));
+        std::fs::create_dir(&tmp).map_err(|source| Error::Mount { path: tmp.clone(), source })?;
+        let mut wasi = WasiCtxBuilder::new();
+        // Packages and layers are in the page cache; a thread hop would cost more than the read.
+        wasi.allow_blocking_current_thread(true);
+        mount(&mut wasi, &self.source.task_dir, "/var/task", FsPerms::ReadOnly)?;
+        if let Some(opt_dir) = &self.source.opt_dir {
+            mount(&mut wasi, opt_dir, "/opt", FsPerms::ReadOnly)?;
+        }
+        mount(&mut wasi, &tmp, "/tmp", FsPerms::ReadWrite)?;
+        Ok(Opened { files: wasi.build().filesystem().clone(), tmp })
+    }
+}
+
+impl Files {
+    pub(super) fn context(&self) -> WasiFilesystemCtx {
+        self.opened.as_ref().map(|opened| opened.files.clone()).unwrap_or_default()
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let Some(opened) = self.opened.take() else { return };
+        let empty = std::fs::read_dir(&opened.tmp).is_ok_and(|mut entries| entries.next().is_none());
+        if empty {
+            let mut kept = self.mounts.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() < KEPT_MAX {
+                kept.push(opened);
+                return;
+            }
+        }
+        delete(&opened.tmp);
+    }
+}
+
+impl Drop for Mounts {
+    fn drop(&mut self) {
+        let kept = self.kept.get_mut().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().for_each(|opened| delete(&opened.tmp));
+    }
+}
+
+fn mount(
+    wasi: &mut WasiCtxBuilder,
+    host: &Path,
+    guest: &str,
+    permissions: FsPerms,
+) -> Result<(), Error> {
+    let failed = |error: wasmtime::Error| Error::Mount {
+        path: host.to_owned(),
+        source: std::io::Error::other(format!("{error:#}")),
+    };
+    wasi.preopened_dir(host, guest, permissions).map(drop).map_err(failed)
+}
+
+fn delete(tmp: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(tmp) {
+        tracing::warn!(path = %tmp.display(), %error, "a /tmp directory could not be deleted");
+    }
+}
+
+impl fmt::Debug for Mounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mounts").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Files").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,122 @@
+//! What a guest's store holds, and everything a guest may import.
+
+use std::sync::Arc;
+
+use wasmtime::Engine;
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime_wasi::filesystem::WasiFilesystemCtx;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+};
+
+use super::adapter::custom_runtime::Mailbox;
+use super::bindings;
+use super::limits::{Limits, Usage};
+use super::stdio::{Captured, Input, Output};
+use super::{Config, Setup};
+use crate::telemetry::log::EnvironmentLog;
+
+/// Handles that one environment may hold: files, sockets, streams, requests.
+const RESOURCES_MAX: usize = 10_000;
+/// What a guest may ask of the random source in one call; the host allocates it.
+const RANDOM_BYTES_MAX: u64 = 64 << 10;
+/// The fields of one HTTP message.
+const FIELDS_BYTES_MAX: usize = 32 << 10;
+
+/// The data of a guest's store.
+pub(super) struct Guest {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    http: WasiHttpCtx,
+    hooks: Hooks,
+    pub(super) limits: Limits,
+    pub(super) mailbox: Mailbox,
+}
+
+/// Where a guest's standard streams lead.
+pub(super) enum Streams {
+    /// Both to the log.
+    Log,
+    /// An event comes in, the result goes out, and the log gets the rest.
+    Event { stdin: Input, stdout: Captured },
+}
+
+impl Guest {
+    pub(super) fn new(
+        config: &Config,
+        setup: &Setup,
+        log: &Arc<EnvironmentLog>,
+        streams: Streams,
+        files: WasiFilesystemCtx,
+        usage: Arc<Usage>,
+        mailbox: Mailbox,
+    ) -> Self {
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.envs(&setup.variables).max_random_size(RANDOM_BYTES_MAX);
+        wasi.stderr(Output(Arc::clone(log)));
+        match streams {
+            Streams::Log => wasi.stdout(Output(Arc::clone(log))),
+            Streams::Event { stdin, stdout } => wasi.stdin(stdin).stdout(stdout),
+        };
+        config.egress.apply(&mut wasi);
+        let mut wasi = wasi.build();
+        *wasi.filesystem() = files;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES_MAX);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(FIELDS_BYTES_MAX);
+        let limits = Limits::new(setup.memory, usage);
+        Self { wasi, table, http, hooks: Hooks, limits, mailbox }
+    }
+
+    pub(super) fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Guest {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+/// Outgoing requests through `wasi:http` are refused: this host does not offer them yet. Guests
+/// reach the network through sockets.
+struct Hooks;
+
+/// A response, and what becomes of its connection.
+type Sent = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
+
+impl WasiHttpHooks for Hooks {
+    fn send_request(
+        &mut self,
+        _request: http::Request<WasiBody>,
+        _options: Option<RequestOptions>,
+        _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
+        Box::new(async { Err(Error::HttpRequestDenied) })
+    }
+}
+
+/// Every import this host offers.
+pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    bindings::runtime::lambda::function::runtime::add_to_linker::<_, HasSelf<Guest>>(
+        &mut linker,
+        |guest| guest,
+    )?;
+    bindings::streaming::lambda::function::response::add_to_linker::<_, HasSelf<Guest>>(
+        &mut linker,
+        |guest| guest,
+    )?;
+    Ok(linker)
+}

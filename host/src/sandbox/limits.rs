@@ -1,0 +1,109 @@
+//! Bounds on what a guest can make the host allocate: its memories together, its tables, and how
+//! many of each.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use wasmtime::ResourceLimiter;
+
+use super::engine::TABLE_ELEMENTS_MAX;
+use crate::units::Mib;
+
+/// Core instances, tables and memories of one environment.
+const INSTANCES_MAX: usize = 200;
+const TABLES_MAX: usize = 64;
+const MEMORIES_MAX: usize = 4;
+
+/// What an environment holds, for those who do not hold its store.
+#[derive(Debug, Default)]
+pub(super) struct Usage {
+    memory_bytes: AtomicU64,
+    refused: AtomicBool,
+}
+
+/// What an environment may hold.
+#[derive(Debug)]
+pub(super) struct Limits {
+    memory_bytes_max: u64,
+    usage: Arc<Usage>,
+}
+
+impl Usage {
+    /// All linear memories together. They never shrink, so this is also their peak.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.memory_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Begins anew, for a new instance in the same environment.
+    pub(super) fn reset(&self) {
+        self.memory_bytes.store(0, Ordering::Relaxed);
+        self.refused.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the guest has asked for more memory than it may have.
+    pub(super) fn was_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+impl Limits {
+    pub(super) fn new(memory: Mib, usage: Arc<Usage>) -> Self {
+        Self { memory_bytes_max: memory.bytes(), usage }
+    }
+}
+
+impl ResourceLimiter for Limits {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let more = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX);
+        let total = self.usage.memory_bytes().saturating_add(more);
+        let allowed = total <= self.memory_bytes_max;
+        if allowed {
+            self.usage.memory_bytes.store(total, Ordering::Relaxed);
+        } else {
+            self.usage.refused.store(true, Ordering::Relaxed);
+        }
+        Ok(allowed)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS_MAX)
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES_MAX
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_MAX
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_memories_count_together() {
+        let usage = Arc::new(Usage::default());
+        let mut limits = Limits::new(Mib::new(2), Arc::clone(&usage));
+        assert!(limits.memory_growing(0, 1 << 20, None).unwrap());
+        assert!(limits.memory_growing(0, 1 << 20, None).unwrap());
+        assert!(!limits.memory_growing(1 << 20, (1 << 20) + 1, None).unwrap());
+        assert!(usage.was_refused());
+        assert_eq!(usage.memory_bytes(), 2 << 20);
+    }
+}

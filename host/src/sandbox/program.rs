@@ -1,0 +1,98 @@
+//! A compiled component, linked to everything it imports: all that environments of one version
+//! share.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wasmtime::component::{Component, InstancePre};
+
+use super::filesystem::Mounts;
+use super::guest::Guest;
+use super::{Error, Interface, adapter, engine};
+
+/// Where a program's files are.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Mounted read-only at `/var/task`.
+    pub task_dir: PathBuf,
+    /// Mounted read-only at `/opt`, where the function has layers.
+    pub opt_dir: Option<PathBuf>,
+}
+
+/// A component that is ready to be instantiated; cheap to clone.
+#[derive(Clone)]
+pub struct Program(pub(super) Arc<Loaded>);
+
+pub(super) struct Loaded {
+    pub(super) shared: Arc<engine::Shared>,
+    pub(super) entry: Entry,
+    pub(super) mounts: Arc<Mounts>,
+}
+
+/// A component's entry point, by the interface it has.
+pub(super) enum Entry {
+    Handler(adapter::handler::Pre),
+    Streaming(adapter::streaming::Pre),
+    CustomRuntime(adapter::command::Pre),
+    Http(adapter::http::Pre),
+    Command(adapter::command::Pre),
+}
+
+impl Program {
+    pub(super) fn load(
+        shared: Arc<engine::Shared>,
+        artifact: &Path,
+        source: Source,
+    ) -> Result<Self, Error> {
+        let failed = |error: wasmtime::Error| Error::Load {
+            path: artifact.to_owned(),
+            problem: format!("{error:#}"),
+        };
+        let component = deserialize(&shared, artifact).map_err(failed)?;
+        let interface = Interface::of(&component).map_err(|error| Error::Load {
+            path: artifact.to_owned(),
+            problem: error.to_string(),
+        })?;
+        let pre = shared.linker.instantiate_pre(&component).map_err(failed)?;
+        let entry = Entry::new(interface, pre).map_err(failed)?;
+        let mounts = Arc::new(Mounts::new(source, shared.config.scratch_dir.clone()));
+        Ok(Self(Arc::new(Loaded { shared, entry, mounts })))
+    }
+
+    /// How the component takes its events.
+    pub fn interface(&self) -> Interface {
+        match &self.0.entry {
+            Entry::Handler(_) => Interface::Handler,
+            Entry::Streaming(_) => Interface::StreamingHandler,
+            Entry::CustomRuntime(_) => Interface::CustomRuntime,
+            Entry::Http(_) => Interface::Http,
+            Entry::Command(_) => Interface::Command,
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "precompiled code can only be loaded by vouching for it")]
+fn deserialize(shared: &engine::Shared, artifact: &Path) -> wasmtime::Result<Component> {
+    // SAFETY: the file is one that `compile` made: it alone writes to the artifacts directory of
+    // the data directory, by renaming a finished file into place. It is never changed afterwards.
+    unsafe { Component::deserialize_file(&shared.engine, artifact) }
+}
+
+impl Entry {
+    fn new(interface: Interface, pre: InstancePre<Guest>) -> wasmtime::Result<Self> {
+        Ok(match interface {
+            Interface::Handler => Self::Handler(adapter::handler::Pre::new(pre)?),
+            Interface::StreamingHandler => Self::Streaming(adapter::streaming::Pre::new(pre)?),
+            Interface::CustomRuntime => Self::CustomRuntime(adapter::command::Pre::new(pre)?),
+            Interface::Http => Self::Http(adapter::http::Pre::new(pre)?),
+            Interface::Command => Self::Command(adapter::command::Pre::new(pre)?),
+        })
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").field("interface", &self.interface()).finish_non_exhaustive()
+    }
+}

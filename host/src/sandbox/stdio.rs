@@ -1,0 +1,150 @@
+//! A guest's standard streams. Writes never wait: the log and the result are bounded, and what is
+//! too much is dropped and said, or ends the call.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite};
+use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
+use wasmtime_wasi::p2::pipe::MemoryInputPipe;
+use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError};
+
+use crate::telemetry::log::EnvironmentLog;
+use crate::units::PAYLOAD_BYTES_MAX;
+
+/// What one write may carry.
+const WRITE_BYTES_MAX: usize = 64 << 10;
+
+/// Standard output or error that leads to the log.
+pub(super) struct Output(pub(super) Arc<EnvironmentLog>);
+
+/// Standard input that holds an event.
+pub(super) struct Input(pub(super) Bytes);
+
+/// Standard output that is kept as a result.
+#[derive(Clone, Default)]
+pub(super) struct Captured(Arc<Mutex<BytesMut>>);
+
+impl Captured {
+    /// What was written, one byte more than allowed where it was too much.
+    pub(super) fn take(&self) -> Bytes {
+        // A std mutex: the sections copy bytes, and nothing awaits inside.
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *kept).freeze()
+    }
+
+    fn keep(&self, bytes: &[u8]) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = (PAYLOAD_BYTES_MAX + 1).saturating_sub(kept.len());
+        kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+}
+
+/// Where written bytes go.
+trait Destination: Clone + Send + Sync + 'static {
+    fn accept(&self, bytes: &[u8]);
+}
+
+impl Destination for Arc<EnvironmentLog> {
+    fn accept(&self, bytes: &[u8]) {
+        self.output(bytes);
+    }
+}
+
+impl Destination for Captured {
+    fn accept(&self, bytes: &[u8]) {
+        self.keep(bytes);
+    }
+}
+
+/// A stream that is always ready.
+struct Writer<D>(D);
+
+#[async_trait::async_trait]
+impl<D: Destination> Pollable for Writer<D> {
+    async fn ready(&mut self) {}
+}
+
+impl<D: Destination> OutputStream for Writer<D> {
+    fn write(&mut self, bytes: Bytes) -> Result<(), StreamError> {
+        self.0.accept(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), StreamError> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> Result<usize, StreamError> {
+        Ok(WRITE_BYTES_MAX)
+    }
+}
+
+impl<D: Destination + Unpin> AsyncWrite for Writer<D> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        self.0.accept(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl IsTerminal for Output {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Output {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(Writer(Arc::clone(&self.0)))
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(Writer(Arc::clone(&self.0)))
+    }
+}
+
+impl IsTerminal for Captured {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Captured {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(Writer(self.clone()))
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(Writer(self.clone()))
+    }
+}
+
+impl IsTerminal for Input {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdinStream for Input {
+    fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
+        Box::new(std::io::Cursor::new(self.0.clone()))
+    }
+
+    fn p2_stream(&self) -> Box<dyn InputStream> {
+        Box::new(MemoryInputPipe::new(self.0.clone()))
+    }
+}

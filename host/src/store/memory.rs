@@ -1,0 +1,71 @@
+//! Records that are gone with the process: for tests, and for embedders who bring their functions
+//! along.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::{Error, Key, Record, Records, Revision, Write};
+
+/// Records in memory.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    records: BTreeMap<Key, Record>,
+    revision: u64,
+}
+
+impl Memory {
+    // A std mutex: nothing awaits inside.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Records for Memory {
+    async fn get(&self, key: &Key) -> Result<Option<Record>, Error> {
+        Ok(self.lock().records.get(key).cloned())
+    }
+
+    async fn list(
+        &self,
+        kind: &'static str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, Error> {
+        let state = self.lock();
+        let from = Key { kind, id: after.unwrap_or_default().max(prefix).to_owned() };
+        let records = state.records.range(from..).map(|(_, record)| record);
+        let found = records
+            .take_while(|record| record.key.kind == kind && record.key.id.starts_with(prefix))
+            .filter(|record| after.is_none_or(|after| record.key.id.as_str() > after));
+        Ok(found.take(limit).cloned().collect())
+    }
+
+    async fn commit(&self, batch: Vec<Write>) -> Result<Revision, Error> {
+        let mut state = self.lock();
+        let revision = Revision(state.revision + 1);
+        // Conditions see the writes before them in the batch, so they are tried on a copy.
+        let mut records = state.records.clone();
+        for write in batch {
+            let (key, expect) = write.condition();
+            if !expect.holds(records.get(key).map(|record| record.revision)) {
+                return Err(Error::Conflict(key.clone()));
+            }
+            match write {
+                Write::Put { key, value, .. } => {
+                    records.insert(key.clone(), Record { key, revision, value });
+                }
+                Write::Delete { key, .. } => drop(records.remove(&key)),
+                Write::Check { .. } => {}
+            }
+        }
+        *state = State { records, revision: revision.0 };
+        Ok(revision)
+    }
+}

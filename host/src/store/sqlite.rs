@@ -1,0 +1,157 @@
+//! Records in SQLite: one file that its operator can open, copy and repair. One thread writes, and
+//! commits what has come in meanwhile together; the disk is waited for before anyone is told.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write as _};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use rustix::fs::{FlockOperation, flock};
+
+use super::{Error, Key, Record, Records, Revision, Write};
+
+mod schema;
+mod writer;
+
+/// Connections that read at once. Reads are short; more would only wait for the same cores.
+const READERS_MAX: usize = 4;
+/// Prepared statements that a connection keeps.
+const STATEMENTS_MAX: usize = 32;
+
+/// Records in a database file.
+#[derive(Debug)]
+pub struct Sqlite {
+    writer: writer::Writer,
+    readers: Arc<Readers>,
+    // Held for as long as the database is open. The writer ends first.
+    _lock: File,
+}
+
+#[derive(Debug)]
+struct Readers {
+    path: std::path::PathBuf,
+    // A std mutex: a connection is taken out or put back, and nothing awaits inside.
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Sqlite {
+    /// Opens the database of a data directory, and makes it where there is none.
+    ///
+    /// # Errors
+    /// Where another process has it open, a newer release wrote it, or the file is damaged.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        std::fs::create_dir_all(dir).map_err(failed)?;
+        let lock = lock(dir)?;
+        let path = dir.join("lamina.db");
+        let connection = schema::open(&path)?;
+        let writer = writer::Writer::start(connection)?;
+        let readers = Arc::new(Readers { path, idle: Mutex::default() });
+        Ok(Self { writer, readers, _lock: lock })
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let readers = Arc::clone(&self.readers);
+        let work = tokio::task::spawn_blocking(move || readers.with(query));
+        work.await.map_err(failed)?
+    }
+}
+
+impl Readers {
+    fn with<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = idle.map_or_else(|| self.connect(), Ok).map_err(failed)?;
+        let result = query(&connection).map_err(failed);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < READERS_MAX {
+            idle.push(connection);
+        }
+        result
+    }
+
+    fn connect(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        Ok(connection)
+    }
+}
+
+#[async_trait]
+impl Records for Sqlite {
+    async fn get(&self, key: &Key) -> Result<Option<Record>, Error> {
+        let key = key.clone();
+        self.read(move |connection| {
+            let mut query = connection
+                .prepare_cached("SELECT id, revision, value FROM records WHERE kind = ? AND id = ?")?;
+            query.query_row(params![key.kind, key.id], |row| record(key.kind, row)).optional()
+        })
+        .await
+    }
+
+    async fn list(
+        &self,
+        kind: &'static str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, Error> {
+        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
+        self.read(move |connection| {
+            // A range of the primary key: it costs what it returns, however many records there are.
+            let mut query = connection.prepare_cached(
+                "SELECT id, revision, value FROM records
+                 WHERE kind = ?1 AND id >= ?2 AND (?3 IS NULL OR id > ?3) ORDER BY id LIMIT ?4",
+            )?;
+            let from = after.as_deref().unwrap_or_default().max(&prefix).to_owned();
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let rows = query.query_map(params![kind, from, after, limit], |row| record(kind, row))?;
+            let inside = |row: &rusqlite::Result<Record>| {
+                row.as_ref().map_or(true, |record| record.key.id.starts_with(&prefix))
+            };
+            rows.take_while(inside).collect()
+        })
+        .await
+    }
+
+    async fn commit(&self, batch: Vec<Write>) -> Result<Revision, Error> {
+        self.writer.commit(batch).await
+    }
+}
+
+fn record(kind: &'static str, row: &Row<'_>) -> rusqlite::Result<Record> {
+    let value: Vec<u8> = row.get(2)?;
+    Ok(Record {
+        key: Key { kind, id: row.get(0)? },
+        revision: Revision(row.get::<_, i64>(1)?.unsigned_abs()),
+        value: value.into(),
+    })
+}
+
+/// Keeps other processes out of the data directory; the lock ends with this process, however it ends.
+fn lock(dir: &Path) -> Result<File, Error> {
+    let path = dir.join("lock");
+    let mut options = File::options();
+    let options = options.read(true).write(true).create(true).truncate(false);
+    let mut file = options.open(path).map_err(failed)?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let mut holder = String::new();
+        file.read_to_string(&mut holder).map_err(failed)?;
+        return Err(Error::InUse(format!("{} (process {})", dir.display(), holder.trim())));
+    }
+    file.set_len(0).map_err(failed)?;
+    file.rewind().map_err(failed)?;
+    write!(file, "{}", std::process::id()).map_err(failed)?;
+    Ok(file)
+}
+
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::Failed(Box::new(error))
+}

@@ -1,0 +1,70 @@
+//! The database's form, and how it came to be.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::{Error, STATEMENTS_MAX, failed};
+
+/// Says "this is Lamina's" to `file` and to ourselves: "LAMN".
+const APPLICATION_ID: i32 = 0x4c41_4d4e;
+
+/// Each step leads from one schema version to the next. Steps are only ever added.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE records (
+        kind     TEXT NOT NULL,
+        id       TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        value    BLOB NOT NULL,
+        PRIMARY KEY (kind, id)
+    ) WITHOUT ROWID;
+    CREATE TABLE revision (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        last INTEGER NOT NULL
+    );
+    INSERT INTO revision VALUES (1, 0);
+"];
+
+/// Opens the database for writing, brought up to this release's schema.
+pub(super) fn open(path: &Path) -> Result<Connection, Error> {
+    let mut connection = Connection::open(path).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    durable(&connection)?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// WAL with FULL: a commit has reached the disk when it returns. Asked back, because SQLite goes on
+/// silently with less where it cannot have this.
+fn durable(connection: &Connection) -> Result<(), Error> {
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    let journal: String = pragma(connection, "journal_mode")?;
+    let synchronous: i64 = pragma(connection, "synchronous")?;
+    if journal != "wal" || synchronous != 2 {
+        let text = format!("the database is not durable: {journal}, synchronous {synchronous}");
+        return Err(failed(std::io::Error::other(text)));
+    }
+    Ok(())
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), Error> {
+    let found: u32 = pragma(connection, "user_version")?;
+    let known = u32::try_from(MIGRATIONS.len()).expect("there are few migrations");
+    if found > known {
+        return Err(Error::Newer { found, known });
+    }
+    for version in found..known {
+        let step = MIGRATIONS[usize::try_from(version).expect("there are few migrations")];
+        let step_in = connection.transaction().map_err(failed)?;
+        step_in.execute_batch(step).map_err(failed)?;
+        step_in.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
+        step_in.pragma_update(None, "user_version", version + 1).map_err(failed)?;
+        step_in.commit().map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn pragma<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> Result<T, Error> {
+    connection.pragma_query_value(None, name, |row| row.get(0)).map_err(failed)
+}

@@ -1,0 +1,131 @@
+//! The one thread that writes. Batches that arrive while a commit waits for the disk are committed
+//! together by the next one; each stands or falls alone.
+
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, OptionalExtension, Savepoint, params};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Error, Revision, Write, failed};
+
+/// Batches that may wait. Further callers wait for a place.
+const QUEUE_MAX: usize = 1_024;
+/// Batches that are committed together at most.
+const GROUP_MAX: usize = 256;
+
+type Outcome = Result<Revision, Error>;
+
+struct Job {
+    batch: Vec<Write>,
+    done: oneshot::Sender<Outcome>,
+}
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    // Both are Some until the drop: the thread ends when the queue closes, and is waited for.
+    queue: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection) -> Result<Self, Error> {
+        let (queue, jobs) = mpsc::channel(QUEUE_MAX);
+        let thread = std::thread::Builder::new()
+            .name("lamina-store".into())
+            .spawn(move || run(connection, jobs))
+            .map_err(failed)?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+
+    pub(super) async fn commit(&self, batch: Vec<Write>) -> Outcome {
+        let ended = || failed(std::io::Error::other("the store's writer has ended"));
+        let (done, outcome) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or_else(ended)?;
+        queue.send(Job { batch, done }).await.map_err(|_| ended())?;
+        outcome.await.map_err(|_| ended())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            // It panics never, and has nothing to return.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(mut connection: Connection, mut jobs: mpsc::Receiver<Job>) {
+    let mut group = Vec::with_capacity(GROUP_MAX);
+    while jobs.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
+        let (batches, waiting): (Vec<_>, Vec<_>) =
+            group.drain(..).map(|job| (job.batch, job.done)).unzip();
+        let outcomes = match commit(&mut connection, batches) {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                tracing::error!(%error, "the store could not commit");
+                let text = error.to_string();
+                let refused = |_| Err(failed(std::io::Error::other(text.clone())));
+                waiting.iter().map(refused).collect()
+            }
+        };
+        for (done, outcome) in waiting.into_iter().zip(outcomes) {
+            // A caller that no longer waits has lost the news, not the write.
+            let _ = done.send(outcome);
+        }
+    }
+}
+
+/// Commits all batches of a group that can be, and tells of each how it went. An error is one of
+/// the whole group: nothing of it was committed.
+fn commit(connection: &mut Connection, batches: Vec<Vec<Write>>) -> rusqlite::Result<Vec<Outcome>> {
+    let mut transaction = connection.transaction()?;
+    let last: i64 = transaction.query_row("SELECT last FROM revision", [], |row| row.get(0))?;
+    let mut last = last.unsigned_abs();
+    let mut outcomes = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let savepoint = transaction.savepoint()?;
+        match apply(&savepoint, batch, Revision(last + 1))? {
+            Ok(()) => {
+                savepoint.commit()?;
+                last += 1;
+                outcomes.push(Ok(Revision(last)));
+            }
+            // Dropped, the savepoint takes back what the batch had written.
+            Err(conflict) => outcomes.push(Err(conflict)),
+        }
+    }
+    transaction.execute("UPDATE revision SET last = ?", [last.cast_signed()])?;
+    transaction.commit()?;
+    Ok(outcomes)
+}
+
+fn apply(
+    savepoint: &Savepoint<'_>,
+    batch: Vec<Write>,
+    revision: Revision,
+) -> rusqlite::Result<Result<(), Error>> {
+    let mut find =
+        savepoint.prepare_cached("SELECT revision FROM records WHERE kind = ? AND id = ?")?;
+    let mut put = savepoint
+        .prepare_cached("REPLACE INTO records (kind, id, revision, value) VALUES (?, ?, ?, ?)")?;
+    let mut delete = savepoint.prepare_cached("DELETE FROM records WHERE kind = ? AND id = ?")?;
+    for write in batch {
+        let (key, expect) = write.condition();
+        let found = find.query_row(params![key.kind, key.id], |row| row.get::<_, i64>(0)).optional()?;
+        if !expect.holds(found.map(|it| Revision(it.unsigned_abs()))) {
+            return Ok(Err(Error::Conflict(key.clone())));
+        }
+        match write {
+            Write::Put { key, value, .. } => {
+                put.execute(params![key.kind, key.id, revision.0.cast_signed(), &value[..]])?;
+            }
+            Write::Delete { key, .. } => {
+                delete.execute(params![key.kind, key.id])?;
+            }
+            Write::Check { .. } => {}
+        }
+    }
+    Ok(Ok(()))
+}

@@ -1,0 +1,205 @@
+//! The log of one execution environment: splits a guest's output into lines, keeps the end of the
+//! current invocation's log, and hands lines to their group in batches. It is written to on the way
+//! of every invocation, so it takes one short lock and makes no system call.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use super::group::Group;
+use super::{Logs, writer};
+use crate::clock::Timestamp;
+use crate::units::LOG_TAIL_BYTES_MAX;
+
+/// The longest line; a longer one is cut into several.
+const LINE_BYTES_MAX: usize = 256 << 10;
+/// Lines wait here for the end of the invocation, or until there are this many bytes of them,
+const BATCH_BYTES_MAX: usize = 64 << 10;
+/// or this long.
+const BATCH_MILLIS_MAX: u64 = 200;
+/// What a guest may write in a second, and in one go. Beyond it, lines are dropped and counted.
+const FLOOD_BYTES_PER_SECOND: u64 = 1 << 20;
+const FLOOD_BURST_BYTES: u64 = 4 << 20;
+
+/// The log of one execution environment.
+pub struct EnvironmentLog {
+    logs: Logs,
+    group: Arc<Group>,
+    stream: Arc<str>,
+    // A std mutex: the sections copy bytes, and nothing awaits inside.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    partial: Vec<u8>,
+    batch: Vec<(Timestamp, String)>,
+    batch_bytes: usize,
+    batch_since: u64,
+    tail: Option<Vec<u8>>,
+    /// Bytes a guest may still write now.
+    credit: u64,
+    credit_at: Option<u64>,
+    dropped_lines: u64,
+    dropped_bytes: u64,
+}
+
+impl EnvironmentLog {
+    pub(super) fn new(logs: Logs, group: Arc<Group>, stream: Arc<str>) -> Self {
+        Self { logs, group, stream, state: Mutex::default() }
+    }
+
+    /// Begins an invocation. Its end is kept if it is wanted.
+    pub fn begin(&self, tail: bool) {
+        self.lock().tail = tail.then(Vec::new);
+    }
+
+    /// Writes a line of the host's own.
+    pub fn line(&self, text: &str) {
+        let mut state = self.lock();
+        self.flush_partial(&mut state);
+        self.keep(&mut state, text.to_owned());
+    }
+
+    /// Takes what a guest writes to its standard output or error.
+    pub fn output(&self, bytes: &[u8]) {
+        let now = self.logs.0.clock.now();
+        let mut state = self.lock();
+        let mut rest = bytes;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let (line, after) = rest.split_at(end);
+            rest = &after[1..];
+            self.guest_line(&mut state, line, now);
+        }
+        while state.partial.len() + rest.len() >= LINE_BYTES_MAX {
+            let (line, after) = rest.split_at(LINE_BYTES_MAX - state.partial.len());
+            rest = after;
+            self.guest_line(&mut state, line, now);
+        }
+        state.partial.extend_from_slice(rest);
+    }
+
+    /// The last bytes of this invocation's log, where they were asked for.
+    pub fn tail(&self) -> Bytes {
+        let mut tail = self.lock().tail.take().unwrap_or_default();
+        let cut = tail.len().saturating_sub(LOG_TAIL_BYTES_MAX);
+        tail.drain(..cut).for_each(drop);
+        tail.into()
+    }
+
+    /// Ends an invocation: what it wrote can be read by others.
+    pub fn end(&self) {
+        let mut state = self.lock();
+        self.flush_partial(&mut state);
+        self.flush(&mut state);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn flush_partial(&self, state: &mut State) {
+        if !state.partial.is_empty() {
+            let now = self.logs.0.clock.now();
+            self.guest_line(state, b"", now);
+        }
+        state.say_dropped().into_iter().for_each(|text| self.keep(state, text));
+    }
+
+    /// A whole line of a guest: what was kept of it, and its end.
+    fn guest_line(&self, state: &mut State, end: &[u8], now: Timestamp) {
+        let bytes = state.partial.len() + end.len() + 1;
+        if !state.may_write(bytes, now) {
+            state.partial.clear();
+            return;
+        }
+        let line = if state.partial.is_empty() {
+            String::from_utf8_lossy(end).into_owned()
+        } else {
+            state.partial.extend_from_slice(end);
+            let line = String::from_utf8_lossy(&state.partial).into_owned();
+            state.partial.clear();
+            line
+        };
+        state.say_dropped().into_iter().for_each(|text| self.keep(state, text));
+        self.keep(state, line);
+    }
+
+    fn keep(&self, state: &mut State, line: String) {
+        let now = self.logs.0.clock.now();
+        if let Some(tail) = &mut state.tail {
+            tail.extend_from_slice(line.as_bytes());
+            tail.push(b'\n');
+            if tail.len() > 2 * LOG_TAIL_BYTES_MAX {
+                let cut = tail.len() - LOG_TAIL_BYTES_MAX;
+                tail.drain(..cut).for_each(drop);
+            }
+        }
+        if state.batch.is_empty() {
+            state.batch_since = now.millis();
+        }
+        state.batch_bytes += line.len();
+        state.batch.push((now, line));
+        let waited = now.millis().saturating_sub(state.batch_since);
+        if state.batch_bytes >= BATCH_BYTES_MAX || waited >= BATCH_MILLIS_MAX {
+            self.flush(state);
+        }
+    }
+
+    fn flush(&self, state: &mut State) {
+        state.batch_bytes = 0;
+        if !state.batch.is_empty() {
+            let lines = state.batch.drain(..);
+            self.group.append(&self.stream, lines, self.logs.0.config.group_bytes_max);
+            writer::mark(&self.logs, &self.group);
+        }
+    }
+}
+
+impl State {
+    /// Draws on the guest's credit, which grows with time.
+    fn may_write(&mut self, bytes: usize, now: Timestamp) -> bool {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let since = self.credit_at.replace(now.millis());
+        let earned = match since {
+            None => FLOOD_BURST_BYTES,
+            Some(since) => {
+                let millis = now.millis().saturating_sub(since);
+                millis.saturating_mul(FLOOD_BYTES_PER_SECOND) / 1_000
+            }
+        };
+        self.credit = self.credit.saturating_add(earned).min(FLOOD_BURST_BYTES);
+        match self.credit.checked_sub(bytes) {
+            Some(rest) => {
+                self.credit = rest;
+                true
+            }
+            None => {
+                self.dropped_lines += 1;
+                self.dropped_bytes += bytes;
+                false
+            }
+        }
+    }
+
+    fn say_dropped(&mut self) -> Option<String> {
+        let (lines, bytes) = (self.dropped_lines, self.dropped_bytes);
+        (self.dropped_lines, self.dropped_bytes) = (0, 0);
+        (lines > 0).then(|| {
+            format!("[lamina] {lines} lines ({bytes} bytes) were dropped: more than 1 MiB a second")
+        })
+    }
+}
+
+impl Drop for EnvironmentLog {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl fmt::Debug for EnvironmentLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnvironmentLog").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}

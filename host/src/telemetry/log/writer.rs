@@ -1,0 +1,182 @@
+//! Logs on disk: one thread appends, a few times a second, what is new in each group. It never holds
+//! up an invocation: if it cannot keep pace, the oldest unwritten events are lost with the ring.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::group::Group;
+use super::{Event, Logs, Shelf};
+use crate::clock::Timestamp;
+
+/// How long events may wait before they are written.
+const PERIOD: Duration = Duration::from_millis(250);
+/// After so many periods without a write, groups nobody uses leave the memory.
+const PERIODS_UNTIL_IDLE: u32 = 240;
+
+/// The thread that writes.
+pub(super) struct Writer {
+    marks: Sender<Arc<Group>>,
+}
+
+/// A line on disk.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    n: u64,
+    t: Timestamp,
+    s: String,
+    m: String,
+}
+
+/// Tells the writer that a group has new events. It is told once, until it has written.
+pub(super) fn mark(logs: &Logs, group: &Arc<Group>) {
+    if let Some(writer) = &logs.0.writer
+        && group.mark()
+    {
+        // Only a writer that has ended does not listen, and then nothing is written any more.
+        let _ = writer.marks.send(Arc::clone(group));
+    }
+}
+
+impl Writer {
+    pub(super) fn start(
+        dir: PathBuf,
+        bytes_max: usize,
+        shelf: Weak<Shelf>,
+    ) -> io::Result<Self> {
+        std::fs::create_dir_all(&dir)?;
+        let (marks, marked) = channel();
+        let run = move || run(&dir, bytes_max, &marked, &shelf);
+        std::thread::Builder::new().name("lamina-logs".into()).spawn(run)?;
+        Ok(Self { marks })
+    }
+}
+
+fn run(dir: &Path, bytes_max: usize, marked: &Receiver<Arc<Group>>, shelf: &Weak<Shelf>) {
+    let mut files = HashMap::new();
+    let mut quiet = 0;
+    loop {
+        let first = match marked.recv_timeout(PERIOD) {
+            Ok(group) => group,
+            Err(RecvTimeoutError::Timeout) => {
+                quiet += 1;
+                if quiet == PERIODS_UNTIL_IDLE {
+                    files.clear();
+                    if let Some(shelf) = shelf.upgrade() {
+                        shelf.groups.forget_idle();
+                    }
+                }
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        quiet = 0;
+        // Wait for more of the same before writing it all at once. When the logs are dropped the
+        // channel closes, and what is left is written at once.
+        let mut groups = vec![first];
+        while let Ok(group) = marked.recv_timeout(PERIOD) {
+            groups.push(group);
+            if groups.len() >= 64 {
+                break;
+            }
+        }
+        for group in groups {
+            if let Err(error) = write(dir, bytes_max, &mut files, &group) {
+                tracing::warn!(group = %group.name(), %error, "a function's log was not written");
+            }
+        }
+    }
+}
+
+fn write(
+    dir: &Path,
+    bytes_max: usize,
+    files: &mut HashMap<Arc<str>, Segment>,
+    group: &Arc<Group>,
+) -> io::Result<()> {
+    // Cleared before the events are read: one that comes later marks the group again.
+    group.marked.store(false, std::sync::atomic::Ordering::Release);
+    let new: Vec<Arc<Event>> = {
+        let mut ring = group.ring();
+        let from = ring.written;
+        ring.written = ring.next_sequence();
+        ring.events.iter().rev().take_while(|event| event.sequence >= from).cloned().collect()
+    };
+    let mut text = Vec::new();
+    for event in new.iter().rev() {
+        let line = Line {
+            n: event.sequence,
+            t: event.at,
+            s: event.stream.as_ref().to_owned(),
+            m: event.message.clone(),
+        };
+        serde_json::to_writer(&mut text, &line)?;
+        text.push(b'\n');
+    }
+    if !files.contains_key(group.name()) {
+        files.insert(Arc::clone(group.name()), Segment::open(&path(dir, group.name()))?);
+    }
+    let segment = files.get_mut(group.name()).expect("it was put there above");
+    segment.append(&text, bytes_max)
+}
+
+/// A group on disk: a file that is appended to, and the one before it.
+struct Segment {
+    dir: PathBuf,
+    file: File,
+    bytes: usize,
+}
+
+impl Segment {
+    fn open(dir: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        let file = OpenOptions::new().create(true).append(true).open(dir.join("current"))?;
+        let bytes = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        Ok(Self { dir: dir.to_owned(), file, bytes })
+    }
+
+    fn append(&mut self, text: &[u8], bytes_max: usize) -> io::Result<()> {
+        if self.bytes + text.len() > bytes_max / 2 && self.bytes > 0 {
+            std::fs::rename(self.dir.join("current"), self.dir.join("previous"))?;
+            *self = Self::open(&self.dir)?;
+        }
+        self.bytes += text.len();
+        self.file.write_all(text)
+    }
+}
+
+/// The newest events of a group that the disk has. A line cut short by a crash is left out.
+pub(super) fn read(dir: &Path, group: &str, bytes_max: usize) -> Vec<Event> {
+    let dir = path(dir, group);
+    let mut events = Vec::new();
+    for name in ["previous", "current"] {
+        let Ok(file) = File::open(dir.join(name)) else { continue };
+        let lines = BufReader::new(io::Read::take(file, 2 * bytes_max as u64)).lines();
+        events.extend(lines.map_while(Result::ok).filter_map(|line| {
+            let Line { n, t, s, m } = serde_json::from_str(&line).ok()?;
+            Some(Event { sequence: n, at: t, stream: s.into(), message: m })
+        }));
+    }
+    events
+}
+
+/// The groups that the disk has.
+pub(super) fn groups(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let decode = |name: String| {
+        percent_encoding::percent_decode_str(&name).decode_utf8().ok().map(|it| it.into_owned())
+    };
+    names.filter_map(decode).collect()
+}
+
+fn path(dir: &Path, group: &str) -> PathBuf {
+    let name = percent_encoding::utf8_percent_encode(group, percent_encoding::NON_ALPHANUMERIC);
+    dir.join(name.to_string())
+}
