@@ -66,38 +66,41 @@ impl Front {
     {
         let request_id = RequestId::random(&self.clock);
         let (parts, body) = request.into_parts();
-        let mut reply = match self.door(&parts) {
+        let mut reply = match Door::of(&parts) {
             Door::Url(id) => self.serve_url(id, request_id, &parts, body).await,
             Door::Health => Response::new(Full::from("ok\n")),
             Door::Download(digest) => self.serve_download(digest, &parts).await,
             Door::Logs(target) => self.serve_logs(target, request_id, &parts, body).await,
-            Door::Rest => self.serve_rest(request_id, &parts, body).await,
+            Door::Rest => self.serve_rest(request_id, parts, body).await,
         };
         let id = HeaderValue::from_str(request_id.as_str()).expect("an id is ASCII");
         reply.headers_mut().entry("x-amzn-requestid").or_insert(id);
         reply
     }
-
-    fn door<'a>(&self, parts: &'a Parts) -> Door<'a> {
-        if let Some(id) = host_of(parts).and_then(url::id_of) {
-            return Door::Url(id);
-        }
-        if let Some(target) = parts.headers.get("x-amz-target").and_then(|it| it.to_str().ok()) {
-            return Door::Logs(target);
-        }
-        match parts.uri.path() {
-            "/_lamina/health" => Door::Health,
-            path => path.strip_prefix(download::PATH).map_or(Door::Rest, Door::Download),
-        }
-    }
 }
 
+/// Which API a request is for.
 enum Door<'a> {
     Url(&'a str),
     Health,
     Download(&'a str),
     Logs(&'a str),
     Rest,
+}
+
+impl<'a> Door<'a> {
+    fn of(parts: &'a Parts) -> Self {
+        if let Some(id) = host_of(parts).and_then(url::id_of) {
+            return Self::Url(id);
+        }
+        if let Some(target) = parts.headers.get("x-amz-target").and_then(|it| it.to_str().ok()) {
+            return Self::Logs(target);
+        }
+        match parts.uri.path() {
+            "/_lamina/health" => Self::Health,
+            path => path.strip_prefix(download::PATH).map_or(Self::Rest, Self::Download),
+        }
+    }
 }
 
 /// The host a request names, with its port.

@@ -1,1 +1,191 @@
-//! config
+//! A host's configuration: plain data, read from `lamina.toml` or made by an embedder. It is given to
+//! whoever needs it; nothing reads it from anywhere else.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::names::{AccountId, Region};
+use crate::sandbox::Egress;
+
+/// The configuration of a host. Every key has a default.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The address the host answers on. Since 0.1.0.
+    pub listen: SocketAddr,
+    /// Where everything is kept. Since 0.1.0.
+    pub data_dir: PathBuf,
+    /// The region in ARNs and signatures. Since 0.1.0.
+    pub region: Region,
+    /// The account in ARNs: twelve digits. Since 0.1.0.
+    pub account_id: AccountId,
+    /// Who may call. Without keys anyone may, and only from this machine. Since 0.1.0.
+    pub keys: Vec<Key>,
+    /// Which addresses functions may reach: "public", "any" or "deny". Since 0.1.0.
+    pub egress: Egress,
+    /// Bounds. Since 0.1.0.
+    pub limits: Limits,
+}
+
+/// An access key.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    /// `AWS_ACCESS_KEY_ID`. Since 0.1.0.
+    pub access_key_id: String,
+    /// `AWS_SECRET_ACCESS_KEY`. Since 0.1.0.
+    pub secret_access_key: String,
+    /// `AWS_SESSION_TOKEN`, where the client must send one. Since 0.1.0.
+    pub session_token: Option<String>,
+}
+
+/// Bounds of a host.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Invocations at once, in the whole account. Since 0.1.0.
+    pub concurrency: u32,
+    /// Environments at once, busy or idle. Since 0.1.0.
+    pub environments: u32,
+    /// Seconds that an idle environment is kept. Since 0.1.0.
+    pub idle_seconds: u64,
+    /// Bytes of log that each function keeps. Since 0.1.0.
+    pub log_bytes_per_function: usize,
+    /// Milliseconds that a change of a function shows as in progress. Clients written for AWS
+    /// expect to see it. Since 0.1.0.
+    pub settle_millis: u64,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("{path} cannot be read: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// The file says something it cannot say.
+    #[error("{path}: {source}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What, and where.
+        source: Box<toml::de::Error>,
+    },
+    /// Anyone who can reach this address could run code.
+    #[error(
+        "{0} is not a loopback address, and there are no keys: anyone who reaches it could run \
+         code on this machine. Add [[keys]] to lamina.toml, or listen on 127.0.0.1"
+    )]
+    Open(SocketAddr),
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 3001)),
+            data_dir: ".lamina".into(),
+            region: Region::parse("us-east-1").expect("it is the name of a region"),
+            account_id: AccountId::parse("000000000000").expect("it is twelve digits"),
+            keys: Vec::new(),
+            egress: Egress::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            concurrency: crate::units::ACCOUNT_CONCURRENCY_DEFAULT,
+            environments: crate::units::ACCOUNT_CONCURRENCY_DEFAULT,
+            idle_seconds: 600,
+            log_bytes_per_function: 1 << 20,
+            settle_millis: 500,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or has an unknown key or a value that is not allowed.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        toml::from_str(&text)
+            .map_err(|source| Error::Parse { path: path.to_owned(), source: Box::new(source) })
+    }
+
+    /// Refuses to serve strangers.
+    ///
+    /// # Errors
+    /// Where the address is not loopback and there are no keys.
+    pub fn require_safe(&self) -> Result<(), Error> {
+        if self.keys.is_empty() && !self.listen.ip().is_loopback() {
+            return Err(Error::Open(self.listen));
+        }
+        Ok(())
+    }
+}
+
+impl Limits {
+    /// How long an idle environment is kept.
+    pub fn idle_timeout(&self) -> Duration {
+        Duration::from_secs(self.idle_seconds)
+    }
+
+    /// How long a change shows as in progress.
+    pub fn settle(&self) -> Duration {
+        Duration::from_millis(self.settle_millis)
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        let config: Config = toml::from_str("").unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:3001");
+        assert!(config.require_safe().is_ok());
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_place() {
+        for (text, expected) in [
+            ("lisen = \"x\"", "unknown field `lisen`"),
+            ("[limits]\nconcurrency = -1", "line 2"),
+            ("account_id = \"12\"", "twelve digits"),
+            ("[[keys]]\naccess_key_id = \"a\"", "secret_access_key"),
+        ] {
+            let error = toml::from_str::<Config>(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn strangers_need_keys() {
+        let open = "listen = \"0.0.0.0:3001\"";
+        let config: Config = toml::from_str(open).unwrap();
+        assert!(config.require_safe().unwrap_err().to_string().contains("[[keys]]"));
+        let keys = "[[keys]]\naccess_key_id = \"a\"\nsecret_access_key = \"hidden\"";
+        let config: Config = toml::from_str(&format!("{open}\n{keys}")).unwrap();
+        assert!(config.require_safe().is_ok());
+        assert!(!format!("{config:?}").contains("hidden"));
+    }
+}

@@ -1,10 +1,40 @@
 //! Lamina runs AWS Lambda functions as WebAssembly components.
+//!
+//! This is the library that the `lamina` program is made of; an edge proxy or a test links it the
+//! same way. A [`Host`] has no globals, installs no signal handlers and runs on the caller's tokio
+//! runtime. Functions are managed through the AWS Lambda API, which [`Host::serve`] offers on a
+//! socket and [`Host::handle`] answers request by request; they are called through that API,
+//! through their URLs, or directly:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let host = lamina::Host::open(lamina::Config::default()).await?;
+//! let hello = host.function("hello")?;
+//! let answer = hello.invoke(r#"{"name": "edge"}"#.into()).await?;
+//! println!("{}", String::from_utf8_lossy(&answer.payload));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Two things to know: functions compile in a child process when [`Compiler::Child`] says which
+//! program to run, and in this process otherwise; and a [`Host`] is over when it is dropped.
 
-pub mod clock;
-pub mod control;
-pub mod invoke;
-pub mod names;
-pub mod sandbox;
-pub mod store;
-pub mod telemetry;
-pub mod units;
+mod api;
+#[doc(hidden)]
+pub mod cli;
+mod clock;
+mod config;
+mod control;
+mod host;
+mod invoke;
+mod names;
+mod sandbox;
+mod server;
+mod store;
+mod telemetry;
+mod units;
+
+pub use config::{Config, Error as ConfigError, Key, Limits};
+pub use host::{Answer, Error, FunctionHandle, Host};
+pub use sandbox::Egress;
+pub use sandbox::compile::Compiler;

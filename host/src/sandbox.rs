@@ -189,6 +189,19 @@ pub struct Failure {
     pub cause: Cause,
 }
 
+impl Failure {
+    /// What a caller gets in place of the function's answer.
+    pub fn document(&self) -> Bytes {
+        let mut document = serde_json::Map::new();
+        document.insert("errorType".into(), self.error_type.as_str().into());
+        document.insert("errorMessage".into(), self.message.as_str().into());
+        if !self.stack_trace.is_empty() {
+            document.insert("stackTrace".into(), self.stack_trace.clone().into());
+        }
+        serde_json::Value::Object(document).to_string().into()
+    }
+}
+
 /// Who ended an invocation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Cause {

@@ -30,7 +30,7 @@ struct Call {
 impl Call {
     fn parse<T: wire::Input>(&self) -> Result<T, Fault> {
         let query = self.parts.uri.query();
-        wire::parse(&self.route, query, &self.parts.headers, self.body.clone()).map_err(Fault::from)
+        Ok(wire::parse(&self.route, query, &self.parts.headers, &self.body)?)
     }
 }
 

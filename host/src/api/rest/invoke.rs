@@ -11,7 +11,7 @@ use super::{Call, error, no_content, target};
 use crate::api::{Front, Reply, json};
 use crate::invoke::{Finished, Invoke, Mode};
 use crate::names::Qualifier;
-use crate::sandbox::{self, Event, Failure};
+use crate::sandbox::{self, Event};
 
 /// A client context is at most this long in base64, as in AWS.
 const CLIENT_CONTEXT_CHARS_MAX: usize = 3_583;
@@ -83,7 +83,7 @@ fn answer(finished: Finished, wants_tail: bool) -> Reply {
     let (body, failed) = match finished.outcome {
         Ok(sandbox::Reply::Json(body)) => (body, false),
         Ok(sandbox::Reply::Http(response)) => (response.into_body(), false),
-        Err(failure) => (error_document(&failure), true),
+        Err(failure) => (failure.document(), true),
     };
     let mut reply = json(StatusCode::OK, body);
     let headers = reply.headers_mut();
@@ -97,17 +97,6 @@ fn answer(finished: Finished, wants_tail: bool) -> Reply {
         headers.insert("x-amz-log-result", tail.expect("base64 is ASCII"));
     }
     reply
-}
-
-/// What a caller gets in place of the function's answer.
-fn error_document(failure: &Failure) -> Bytes {
-    let mut document = serde_json::Map::new();
-    document.insert("errorType".into(), failure.error_type.as_str().into());
-    document.insert("errorMessage".into(), failure.message.as_str().into());
-    if !failure.stack_trace.is_empty() {
-        document.insert("stackTrace".into(), failure.stack_trace.clone().into());
-    }
-    serde_json::Value::Object(document).to_string().into()
 }
 
 /// The event: the body if it is a JSON document, `{}` if there is none.

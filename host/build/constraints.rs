@@ -1,0 +1,94 @@
+//! What the model says of every shape that a request is made of, as tables.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use serde_json::{Map, Value};
+
+use crate::model::{Model, string};
+
+pub fn generate(model: &Model) -> String {
+    let mut reached = BTreeSet::new();
+    for operation in &model.operations {
+        model.reach(&operation.input, &mut reached);
+    }
+    let mut code = String::new();
+    for name in &reached {
+        let _ = writeln!(
+            code,
+            "static SHAPE_{}: Shape = {};",
+            name.to_uppercase(),
+            shape(model, name)
+        );
+    }
+    code.push_str("\nimpl Operation {\n    pub(super) fn input(self) -> &'static Shape {\n");
+    code.push_str("        match self {\n");
+    for operation in &model.operations {
+        let (name, input) = (&operation.name, operation.input.to_uppercase());
+        let _ = writeln!(code, "            Self::{name} => &SHAPE_{input},");
+    }
+    code.push_str("        }\n    }\n}\n");
+    code
+}
+
+fn shape(model: &Model, name: &str) -> String {
+    let shape = model.shape(name);
+    let bounds = || format!("{:?}, max: {:?}", number(shape, "min"), number(shape, "max"));
+    match model.kind(name) {
+        "structure" => {
+            let members = model.members(name).into_iter().map(|member| {
+                let location = match member.location {
+                    None if model.payload(name) == Some(member.name) => "Location::Payload".into(),
+                    None => "Location::Body".into(),
+                    Some(("uri", label)) => format!("Location::Label({label:?})"),
+                    Some(("querystring", field)) => format!("Location::Query({field:?})"),
+                    Some(("header", field)) => {
+                        format!("Location::Header({:?})", field.to_lowercase())
+                    }
+                    Some((other, _)) => panic!("location {other} is not handled in requests"),
+                };
+                format!(
+                    "Member {{ name: {:?}, shape: &SHAPE_{}, required: {}, location: {location} }}",
+                    member.name,
+                    member.shape.to_uppercase(),
+                    member.required
+                )
+            });
+            format!("Shape::Structure(&[{}])", members.collect::<Vec<_>>().join(", "))
+        }
+        "string" => {
+            let pattern = shape.get("pattern").map(string);
+            let values: Vec<&str> = shape
+                .get("enum")
+                .and_then(Value::as_array)
+                .map(|values| values.iter().map(string).collect())
+                .unwrap_or_default();
+            format!(
+                "Shape::String {{ min: {}, pattern: {}, values: &{values:?} }}",
+                bounds(),
+                pattern.map_or("None".into(), |it| format!("Some(Pattern::new({it:?}))"))
+            )
+        }
+        "integer" | "long" => format!("Shape::Integer {{ min: {} }}", bounds()),
+        "double" => "Shape::Double".into(),
+        "boolean" => "Shape::Boolean".into(),
+        "timestamp" => "Shape::Timestamp".into(),
+        "blob" => format!("Shape::Blob {{ max: {:?} }}", number(shape, "max")),
+        "list" => format!(
+            "Shape::List {{ min: {}, member: &SHAPE_{} }}",
+            bounds(),
+            model.element(name, "member").to_uppercase()
+        ),
+        "map" => format!(
+            "Shape::Map {{ min: {}, key: &SHAPE_{}, value: &SHAPE_{} }}",
+            bounds(),
+            model.element(name, "key").to_uppercase(),
+            model.element(name, "value").to_uppercase()
+        ),
+        other => panic!("shape {name} has the type {other}, which is not handled"),
+    }
+}
+
+fn number(shape: &Map<String, Value>, key: &str) -> Option<i64> {
+    shape.get(key).map(|value| value.as_i64().expect("a bound is a whole number"))
+}

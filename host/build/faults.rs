@@ -1,0 +1,56 @@
+//! Every error the service can answer with, its status, and how it spells `message`.
+
+use std::fmt::Write;
+
+use crate::model::Model;
+
+/// Errors that AWS answers and its model does not have: name, status.
+const UNMODELLED: [(&str, u64); 11] = [
+    ("AccessDeniedException", 403),
+    ("IncompleteSignatureException", 400),
+    ("InvalidSignatureException", 403),
+    ("MissingAuthenticationTokenException", 403),
+    ("NotImplementedException", 501),
+    ("RequestEntityTooLargeException", 413),
+    ("SerializationException", 400),
+    ("UnknownOperationException", 404),
+    ("MethodNotAllowedException", 405),
+    ("UnrecognizedClientException", 403),
+    ("ValidationException", 400),
+];
+
+pub fn generate(model: &Model) -> String {
+    let mut rows: Vec<(String, u64, Option<&str>, bool)> = Vec::new();
+    for (name, shape) in model.shapes().filter(|(_, shape)| shape.contains_key("exception")) {
+        let error = &shape["error"];
+        let status = error["httpStatusCode"].as_u64().expect("an error has a status");
+        let members = model.members(name);
+        let has = |wanted: &str| members.iter().any(|member| member.name == wanted);
+        let message = ["message", "Message"].into_iter().find(|name| has(name));
+        let message = message.unwrap_or_else(|| panic!("{name} has no message"));
+        rows.push((name.to_owned(), status, Some(message), has("Type")));
+    }
+    for (name, status) in UNMODELLED {
+        if !rows.iter().any(|(row, ..)| row == name) {
+            rows.push((name.to_owned(), status, None, false));
+        }
+    }
+    rows.sort();
+    let mut code = String::from(
+        "/// Every error.\n#[derive(Clone, Copy, Debug, Eq, PartialEq)]\npub enum ErrorShape {\n",
+    );
+    for (name, status, ..) in &rows {
+        let _ = writeln!(code, "    /// Status {status}.\n    {name},");
+    }
+    code.push_str("}\n\nimpl ErrorShape {\n    fn facts(self) -> Facts {\n        match self {\n");
+    for (name, status, message, typed) in &rows {
+        let message = message.unwrap_or("message");
+        let _ = writeln!(
+            code,
+            "            Self::{name} => Facts {{ name: {name:?}, status: {status}, message: \
+             {message:?}, typed: {typed} }},"
+        );
+    }
+    code.push_str("        }\n    }\n}\n");
+    code
+}

@@ -1,0 +1,161 @@
+//! The service model, read: operations and shapes by name.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+/// A service model.
+pub struct Model {
+    pub operations: Vec<Operation>,
+    shapes: Map<String, Value>,
+}
+
+/// One operation.
+pub struct Operation {
+    pub name: String,
+    pub method: String,
+    pub uri: String,
+    pub status: u64,
+    pub input: String,
+    pub output: Option<String>,
+}
+
+/// One member of a structure.
+pub struct Member<'a> {
+    pub name: &'a str,
+    pub shape: &'a str,
+    pub required: bool,
+    /// `uri`, `querystring`, `header` or `statusCode`, with the name there. None is the body.
+    pub location: Option<(&'a str, &'a str)>,
+}
+
+impl Model {
+    pub fn read(text: &str) -> Self {
+        let model: Value = serde_json::from_str(text).expect("the service model is JSON");
+        let operations = object(&model["operations"]).values().map(Operation::read).collect();
+        Self { operations, shapes: object(&model["shapes"]).clone() }
+    }
+
+    /// The names in the coverage file, each known, in order and once.
+    pub fn coverage(&self, text: &str) -> BTreeSet<String> {
+        let names: Vec<&str> = text.lines().collect();
+        assert!(names.is_sorted(), "{} is sorted", super::UNBUILT);
+        for name in &names {
+            let known = self.operations.iter().any(|operation| operation.name == *name);
+            assert!(known, "{}: the model has no operation {name}", super::UNBUILT);
+        }
+        let set: BTreeSet<String> = names.iter().map(ToString::to_string).collect();
+        assert!(set.len() == names.len(), "{} names an operation twice", super::UNBUILT);
+        set
+    }
+
+    pub fn shape(&self, name: &str) -> &Map<String, Value> {
+        object(self.shapes.get(name).unwrap_or_else(|| panic!("the model has no shape {name}")))
+    }
+
+    pub fn kind(&self, name: &str) -> &str {
+        string(&self.shape(name)["type"])
+    }
+
+    pub fn shapes(&self) -> impl Iterator<Item = (&str, &Map<String, Value>)> {
+        self.shapes.iter().map(|(name, shape)| (name.as_str(), object(shape)))
+    }
+
+    /// The members of a structure, in the model's order.
+    pub fn members<'a>(&'a self, name: &str) -> Vec<Member<'a>> {
+        let shape = self.shape(name);
+        let required: Vec<&str> = shape
+            .get("required")
+            .and_then(Value::as_array)
+            .map(|names| names.iter().map(string).collect())
+            .unwrap_or_default();
+        object(&shape["members"])
+            .iter()
+            .map(|(name, member)| Member {
+                name,
+                shape: string(&member["shape"]),
+                required: required.contains(&name.as_str()),
+                location: member.get("location").map(|location| {
+                    let given = member.get("locationName").map_or(name.as_str(), string);
+                    (string(location), given)
+                }),
+            })
+            .collect()
+    }
+
+    /// The member that is the whole body, of structures that have one.
+    pub fn payload(&self, name: &str) -> Option<&str> {
+        self.shape(name).get("payload").map(string)
+    }
+
+    /// The shapes that a shape is made of, itself included.
+    pub fn reach<'a>(&'a self, name: &'a str, into: &mut BTreeSet<&'a str>) {
+        if !into.insert(name) {
+            return;
+        }
+        match self.kind(name) {
+            "structure" => {
+                for member in self.members(name) {
+                    self.reach(member.shape, into);
+                }
+            }
+            "list" => self.reach(self.element(name, "member"), into),
+            "map" => {
+                self.reach(self.element(name, "key"), into);
+                self.reach(self.element(name, "value"), into);
+            }
+            _ => {}
+        }
+    }
+
+    /// The shape of a list's members, or of a map's keys or values.
+    pub fn element(&self, name: &str, part: &str) -> &str {
+        string(&self.shape(name)[part]["shape"])
+    }
+}
+
+impl Operation {
+    fn read(value: &Value) -> Self {
+        let http = &value["http"];
+        Self {
+            name: string(&value["name"]).to_owned(),
+            method: string(&http["method"]).to_owned(),
+            uri: string(&http["requestUri"]).to_owned(),
+            status: http["responseCode"].as_u64().expect("a status is a number"),
+            input: string(&value["input"]["shape"]).to_owned(),
+            output: value.get("output").map(|output| string(&output["shape"]).to_owned()),
+        }
+    }
+}
+
+/// `FunctionName` as `function_name`, `KMSKeyArn` as `kms_key_arn`, `CodeSha256` as `code_sha256`.
+pub fn snake(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    let mut snake = String::new();
+    for (at, letter) in letters.iter().enumerate() {
+        let before = at.checked_sub(1).map(|before| letters[before]);
+        let after = letters.get(at + 1);
+        let begins = letter.is_uppercase()
+            && before.is_some_and(|before| {
+                before.is_lowercase()
+                    || before.is_ascii_digit()
+                    || (before.is_uppercase() && after.is_some_and(|after| after.is_lowercase()))
+            });
+        if begins {
+            snake.push('_');
+        }
+        snake.extend(letter.to_lowercase());
+    }
+    match snake.as_str() {
+        "type" | "where" | "match" => format!("{snake}_"),
+        _ => snake,
+    }
+}
+
+pub fn object(value: &Value) -> &Map<String, Value> {
+    value.as_object().expect("the model has an object here")
+}
+
+pub fn string(value: &Value) -> &str {
+    value.as_str().expect("the model has a string here")
+}

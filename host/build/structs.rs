@@ -1,0 +1,115 @@
+//! The requests and responses of the operations that are built, as structures.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use crate::model::{Model, snake};
+
+pub fn generate(model: &Model, unbuilt: &BTreeSet<String>) -> String {
+    let mut code = String::new();
+    let (mut inputs, mut outputs) = (BTreeSet::new(), BTreeSet::new());
+    let built = || model.operations.iter().filter(|it| !unbuilt.contains(&it.name));
+    for operation in built() {
+        model.reach(&operation.input, &mut inputs);
+        if let Some(output) = &operation.output {
+            model.reach(output, &mut outputs);
+        }
+    }
+    let structures = inputs.union(&outputs).filter(|name| model.kind(name) == "structure");
+    for name in structures.copied().collect::<Vec<_>>() {
+        structure(model, name, &mut code);
+        if inputs.contains(name) {
+            read(model, name, &mut code);
+        }
+        if outputs.contains(name) {
+            write(model, name, &mut code);
+        }
+    }
+    let mut roots = BTreeSet::new();
+    for operation in built() {
+        if roots.insert(&operation.input) {
+            let _ = writeln!(code, "impl Input for {} {{}}", operation.input);
+        }
+        if let Some(output) = &operation.output {
+            output_of(model, output, operation.status, &mut roots, &mut code);
+        }
+    }
+    code
+}
+
+fn output_of<'a>(
+    model: &Model,
+    name: &'a String,
+    status: u64,
+    roots: &mut BTreeSet<&'a String>,
+    code: &mut String,
+) {
+    if !roots.insert(name) {
+        return;
+    }
+    let _ = writeln!(code, "impl Output for {name} {{ const STATUS: u16 = {status}; }}");
+    let odd = model.members(name).iter().any(|member| member.location.is_some());
+    assert!(
+        !odd || ["InvocationResponse", "DeleteFunctionResponse"].contains(&name.as_str()),
+        "{name} has members outside the body, which are written by hand"
+    );
+}
+
+fn structure(model: &Model, name: &str, code: &mut String) {
+    let _ = writeln!(code, "/// `{name}`\n#[derive(Clone, Debug, Default)]\npub struct {name} {{");
+    for member in model.members(name) {
+        let kind = rust_type(model, member.shape);
+        let kind = if member.required { kind } else { format!("Option<{kind}>") };
+        let _ = writeln!(code, "    /// `{}`\n    pub {}: {kind},", member.name, snake(member.name));
+    }
+    code.push_str("}\n\n");
+}
+
+fn read(model: &Model, name: &str, code: &mut String) {
+    let _ = writeln!(code, "impl FromJson for {name} {{");
+    code.push_str("    fn from_json(value: Value) -> Self {\n");
+    code.push_str("        let mut members = members(value);\n        Self {\n");
+    for member in model.members(name) {
+        let _ = writeln!(
+            code,
+            "            {}: take(&mut members, {:?}),",
+            snake(member.name),
+            member.name
+        );
+    }
+    code.push_str("        }\n    }\n}\n\n");
+}
+
+fn write(model: &Model, name: &str, code: &mut String) {
+    let _ = writeln!(code, "impl ToJson for {name} {{");
+    code.push_str("    fn to_json(self) -> Option<Value> {\n");
+    code.push_str("        let mut members = Map::new();\n");
+    for member in model.members(name) {
+        let _ = writeln!(
+            code,
+            "        put(&mut members, {:?}, self.{});",
+            member.name,
+            snake(member.name)
+        );
+    }
+    code.push_str("        Some(Value::Object(members))\n    }\n}\n\n");
+}
+
+fn rust_type(model: &Model, name: &str) -> String {
+    match model.kind(name) {
+        "structure" => name.to_owned(),
+        "string" => "String".into(),
+        "integer" => "i32".into(),
+        "long" => "i64".into(),
+        "double" => "f64".into(),
+        "boolean" => "bool".into(),
+        "timestamp" => "EpochSeconds".into(),
+        "blob" => "Bytes".into(),
+        "list" => format!("Vec<{}>", rust_type(model, model.element(name, "member"))),
+        "map" => {
+            let value = rust_type(model, model.element(name, "value"));
+            format!("Entries<{value}>")
+        }
+        other => panic!("shape {name} has the type {other}, which is not handled"),
+    }
+}

@@ -1,0 +1,94 @@
+//! The operations of CloudWatch Logs that read function logs: enough for `aws logs tail`,
+//! `filter-log-events`, `get-log-events`, `describe-log-groups` and `describe-log-streams`.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
+use serde::de::DeserializeOwned;
+
+use super::{Front, Reply, json, read_body};
+use crate::names::RequestId;
+
+mod pattern;
+mod read;
+
+/// A request of this API is a small document.
+const REQUEST_BYTES_MAX: usize = 64 << 10;
+
+/// An error of this API.
+#[derive(Debug)]
+struct Fault {
+    status: StatusCode,
+    name: &'static str,
+    message: String,
+}
+
+impl Fault {
+    fn new(name: &'static str, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, name, message: message.into() }
+    }
+}
+
+impl Front {
+    pub(super) async fn serve_logs<B>(
+        &self,
+        target: &str,
+        request_id: RequestId,
+        parts: &Parts,
+        body: B,
+    ) -> Reply
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let answered = self.answer_logs(target, parts, body).await;
+        let mut reply = answered.unwrap_or_else(|fault| {
+            let document = serde_json::json!({"__type": fault.name, "message": fault.message});
+            json(fault.status, document.to_string())
+        });
+        let json = HeaderValue::from_static("application/x-amz-json-1.1");
+        reply.headers_mut().insert(header::CONTENT_TYPE, json);
+        tracing::debug!(%request_id, target, "logs were read");
+        reply
+    }
+
+    async fn answer_logs<B>(&self, target: &str, parts: &Parts, body: B) -> Result<Reply, Fault>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let refused = |error: super::rest::sigv4::Error| Fault {
+            status: StatusCode::FORBIDDEN,
+            name: "UnrecognizedClientException",
+            message: error.to_string(),
+        };
+        let claim = self.verifier.as_ref().map(|it| it.parse(parts, "logs")).transpose();
+        let claim = claim.map_err(refused)?;
+        let body = read_body(body, REQUEST_BYTES_MAX).await;
+        let body = body.map_err(|it| Fault::new("SerializationException", it.to_string()))?;
+        if let Some(claim) = claim {
+            claim.check(&body).map_err(refused)?;
+        }
+        let operation = target.strip_prefix("Logs_20140328.").unwrap_or(target);
+        let document = match operation {
+            "FilterLogEvents" => read::filter_log_events(&self.logs, &parse(&body)?)?,
+            "GetLogEvents" => read::get_log_events(&self.logs, &parse(&body)?)?,
+            "DescribeLogStreams" => {
+                read::describe_log_streams(&self.logs, &parse(&body)?, self.control.home())?
+            }
+            "DescribeLogGroups" => {
+                read::describe_log_groups(&self.logs, &parse(&body)?, self.control.home())
+            }
+            _ => {
+                let text = format!("This host does not offer {operation} yet.");
+                return Err(Fault::new("UnknownOperationException", text));
+            }
+        };
+        Ok(json(StatusCode::OK, document.to_string()))
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Fault> {
+    serde_json::from_slice(body)
+        .map_err(|error| Fault::new("SerializationException", error.to_string()))
+}

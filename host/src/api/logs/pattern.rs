@@ -1,0 +1,58 @@
+//! Filter patterns: words that must be there, `?words` of which one must be, `-words` that must not.
+
+use super::Fault;
+use crate::telemetry::log::Pattern;
+
+pub(super) fn parse(text: &str) -> Result<Pattern, Fault> {
+    let text = text.trim();
+    if text.starts_with('{') || text.starts_with('[') || text.starts_with('%') {
+        return Err(Fault::new(
+            "InvalidParameterException",
+            "This host knows filter patterns of words only: word, \"a phrase\", ?one ?of, -without.",
+        ));
+    }
+    let mut pattern = Pattern::default();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (list, after) = match rest.split_at(1) {
+            ("?", after) => (&mut pattern.any, after),
+            ("-", after) => (&mut pattern.none, after),
+            _ => (&mut pattern.all, rest),
+        };
+        let (word, after) = word(after)?;
+        list.push(word.to_owned());
+        rest = after.trim_start();
+    }
+    Ok(pattern)
+}
+
+fn word(text: &str) -> Result<(&str, &str), Fault> {
+    if let Some(quoted) = text.strip_prefix('"') {
+        return quoted.split_once('"').ok_or_else(|| {
+            Fault::new("InvalidParameterException", "The filter pattern has an open quote.")
+        });
+    }
+    let end = text.find(char::is_whitespace).unwrap_or(text.len());
+    Ok(text.split_at(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_read_word_by_word() {
+        let pattern = parse(r#"ERROR "two words" ?a ?"b c" -skip"#).unwrap();
+        assert_eq!(pattern.all, ["ERROR", "two words"]);
+        assert_eq!(pattern.any, ["a", "b c"]);
+        assert_eq!(pattern.none, ["skip"]);
+        assert!(parse("").unwrap().all.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for text in ["{ $.level = \"x\" }", "[ip, user]", "\"open", "%re%"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

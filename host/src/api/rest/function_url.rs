@@ -1,0 +1,199 @@
+//! Function URL configurations on the wire.
+
+use super::wire::{self, ErrorShape, Fault};
+use super::{Call, function, no_content, target};
+use crate::api::{Front, Reply};
+use crate::clock::Timestamp;
+use crate::control::url::{Auth, CorsRecord, InvokeMode, UrlPatch, UrlRecord};
+use crate::names::{AliasName, FunctionName, Qualifier};
+
+/// A URL as every operation shows it, but for what only some do.
+struct Shown {
+    function_url: String,
+    function_arn: String,
+    auth_type: String,
+    cors: Option<wire::Cors>,
+    created: String,
+    modified: String,
+}
+
+impl Front {
+    pub(super) async fn create_function_url_config(&self, call: &Call) -> Result<Reply, Fault> {
+        let request: wire::CreateFunctionUrlConfigRequest = call.parse()?;
+        let (name, alias) = self.url_target(&request.function_name, request.qualifier)?;
+        let mode = request.invoke_mode;
+        let patch = patch(None, request.cors, mode.as_deref());
+        let record =
+            self.control.create_url(&name, alias, auth(&request.auth_type), patch).await?;
+        let shown = self.shown(&record, call);
+        Ok(wire::render(wire::CreateFunctionUrlConfigResponse {
+            function_url: shown.function_url,
+            function_arn: shown.function_arn,
+            auth_type: shown.auth_type,
+            cors: shown.cors,
+            creation_time: shown.created,
+            invoke_mode: mode,
+        }))
+    }
+
+    pub(super) async fn get_function_url_config(&self, call: &Call) -> Result<Reply, Fault> {
+        let request: wire::GetFunctionUrlConfigRequest = call.parse()?;
+        let (name, alias) = self.url_target(&request.function_name, request.qualifier)?;
+        let record = self.control.url(&name, alias.as_ref()).await?;
+        let shown = self.shown(&record, call);
+        Ok(wire::render(wire::GetFunctionUrlConfigResponse {
+            function_url: shown.function_url,
+            function_arn: shown.function_arn,
+            auth_type: shown.auth_type,
+            cors: shown.cors,
+            creation_time: shown.created,
+            last_modified_time: shown.modified,
+            invoke_mode: Some(mode_text(record.invoke_mode)),
+        }))
+    }
+
+    pub(super) async fn update_function_url_config(&self, call: &Call) -> Result<Reply, Fault> {
+        let request: wire::UpdateFunctionUrlConfigRequest = call.parse()?;
+        let (name, alias) = self.url_target(&request.function_name, request.qualifier)?;
+        let mode = request.invoke_mode;
+        let patch = patch(request.auth_type.as_deref(), request.cors, mode.as_deref());
+        let record = self.control.update_url(&name, alias.as_ref(), patch).await?;
+        let shown = self.shown(&record, call);
+        Ok(wire::render(wire::UpdateFunctionUrlConfigResponse {
+            function_url: shown.function_url,
+            function_arn: shown.function_arn,
+            auth_type: shown.auth_type,
+            cors: shown.cors,
+            creation_time: shown.created,
+            last_modified_time: shown.modified,
+            invoke_mode: mode,
+        }))
+    }
+
+    pub(super) async fn delete_function_url_config(&self, call: &Call) -> Result<Reply, Fault> {
+        let request: wire::DeleteFunctionUrlConfigRequest = call.parse()?;
+        let (name, alias) = self.url_target(&request.function_name, request.qualifier)?;
+        self.control.delete_url(&name, alias.as_ref()).await?;
+        Ok(no_content())
+    }
+
+    pub(super) async fn list_function_url_configs(&self, call: &Call) -> Result<Reply, Fault> {
+        let request: wire::ListFunctionUrlConfigsRequest = call.parse()?;
+        let name = target::unqualified(&request.function_name, self.control.home())?;
+        let limit = function::page_size(request.max_items);
+        let page = self.control.urls(&name, request.marker.as_deref(), limit).await?;
+        let listed = page.items.iter().map(|record| {
+            let shown = self.shown(record, call);
+            wire::FunctionUrlConfig {
+                function_url: shown.function_url,
+                function_arn: shown.function_arn,
+                auth_type: shown.auth_type,
+                cors: shown.cors,
+                creation_time: shown.created,
+                last_modified_time: shown.modified,
+                invoke_mode: Some(mode_text(record.invoke_mode)),
+            }
+        });
+        Ok(wire::render(wire::ListFunctionUrlConfigsResponse {
+            function_url_configs: listed.collect(),
+            next_marker: page.next,
+        }))
+    }
+
+    /// A function URL leads to an alias or to the unpublished version, which has no qualifier here.
+    fn url_target(
+        &self,
+        name: &str,
+        qualifier: Option<String>,
+    ) -> Result<(FunctionName, Option<AliasName>), Fault> {
+        let target = target::of(name, qualifier.as_deref(), self.control.home())?;
+        match target.qualifier {
+            None => Ok((target.name, None)),
+            Some(Qualifier::Alias(alias)) => {
+                let arn = self.control.home().function_arn(&target.name);
+                let text = format!("Function not found: {arn}:{alias}");
+                Err(Fault::new(ErrorShape::ResourceNotFoundException, text))
+            }
+            Some(qualifier) => Err(Fault::new(
+                ErrorShape::ValidationException,
+                format!(
+                    "1 validation error detected: Value '{qualifier}' at 'qualifier' failed to \
+                     satisfy constraint: Member must satisfy regular expression pattern: \
+                     ((?!^\\d+$)^[0-9a-zA-Z-_]+$)"
+                ),
+            )),
+        }
+    }
+
+    fn shown(&self, record: &UrlRecord, call: &Call) -> Shown {
+        let home = self.control.home();
+        let host = crate::api::host_of(&call.parts).unwrap_or_default();
+        let port = host.rsplit_once(':').map(|(_, port)| port);
+        let port = port.filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        let function_arn = match &record.alias {
+            None => home.function_arn(&record.function),
+            Some(alias) => {
+                home.qualified_arn(&record.function, &Qualifier::Alias(alias.clone()))
+            }
+        };
+        Shown {
+            function_url: format!("http://{}{port}/", record.domain(&home.region)),
+            function_arn,
+            auth_type: match record.auth {
+                Auth::None => "NONE".into(),
+                Auth::AwsIam => "AWS_IAM".into(),
+            },
+            cors: record.cors.as_ref().map(shown_cors),
+            created: timestamp(record.created),
+            modified: timestamp(record.modified),
+        }
+    }
+}
+
+fn patch(auth_type: Option<&str>, cors: Option<wire::Cors>, mode: Option<&str>) -> UrlPatch {
+    UrlPatch {
+        auth: auth_type.map(auth),
+        cors: cors.map(|cors| CorsRecord {
+            allow_origins: cors.allow_origins,
+            allow_methods: cors.allow_methods,
+            allow_headers: cors.allow_headers,
+            expose_headers: cors.expose_headers,
+            allow_credentials: cors.allow_credentials,
+            max_age_seconds: cors.max_age.and_then(|seconds| u32::try_from(seconds).ok()),
+        }),
+        invoke_mode: mode.map(|mode| match mode {
+            "RESPONSE_STREAM" => InvokeMode::ResponseStream,
+            _ => InvokeMode::Buffered,
+        }),
+    }
+}
+
+fn shown_cors(cors: &CorsRecord) -> wire::Cors {
+    wire::Cors {
+        allow_credentials: cors.allow_credentials,
+        allow_headers: cors.allow_headers.clone(),
+        allow_methods: cors.allow_methods.clone(),
+        allow_origins: cors.allow_origins.clone(),
+        expose_headers: cors.expose_headers.clone(),
+        max_age: cors.max_age_seconds.and_then(|seconds| i32::try_from(seconds).ok()),
+    }
+}
+
+fn auth(text: &str) -> Auth {
+    match text {
+        "AWS_IAM" => Auth::AwsIam,
+        _ => Auth::None,
+    }
+}
+
+fn mode_text(mode: InvokeMode) -> String {
+    match mode {
+        InvokeMode::Buffered => "BUFFERED".into(),
+        InvokeMode::ResponseStream => "RESPONSE_STREAM".into(),
+    }
+}
+
+fn timestamp(at: Timestamp) -> String {
+    at.utc().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+}

@@ -1,0 +1,194 @@
+//! AWS Signature Version 4: verified for callers of this host, made for the command line. In a header
+//! or, presigned, in the query. Who may do what, it does not know.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use bytes::Bytes;
+use http::request::Parts;
+use subtle::ConstantTimeEq;
+
+use super::wire::ErrorShape;
+use crate::clock::{Clock, Timestamp};
+use crate::names::hex;
+
+mod canonical;
+mod claim;
+mod sign;
+#[cfg(test)]
+mod tests;
+
+pub use claim::Claim;
+pub use sign::sign;
+
+/// How far the clocks of client and host may be apart.
+const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
+/// The longest life of a presigned request.
+const EXPIRES_SECONDS_MAX: u64 = 604_800;
+
+/// An access key and its secret.
+#[derive(Clone)]
+pub struct Credentials {
+    /// `AKIA...`, or any other name.
+    pub access_key_id: String,
+    /// What signatures are made with.
+    pub secret_access_key: String,
+    /// The token that must come with temporary keys.
+    pub session_token: Option<String>,
+}
+
+/// Why a request's signature is not accepted.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// There is none.
+    #[error("Missing Authentication Token")]
+    Missing,
+    /// It lacks a part, or a part is malformed.
+    #[error("{0}")]
+    Incomplete(String),
+    /// Its key is not one of this host's.
+    #[error("The security token included in the request is invalid.")]
+    UnknownKey,
+    /// It is for another day, region or service.
+    #[error("Credential should be scoped to a valid {0}.")]
+    Scope(String),
+    /// It was made too long ago, or in the future.
+    #[error("{0}")]
+    Time(String),
+    /// It is not the one this request would have.
+    #[error(
+        "The request signature we calculated does not match the signature you provided. Check \
+         your AWS Secret Access Key and signing method. Consult the service documentation for \
+         details."
+    )]
+    Mismatch,
+}
+
+impl Error {
+    pub(super) fn shape(&self) -> ErrorShape {
+        match self {
+            Self::Missing => ErrorShape::MissingAuthenticationTokenException,
+            Self::Incomplete(_) => ErrorShape::IncompleteSignatureException,
+            Self::UnknownKey => ErrorShape::UnrecognizedClientException,
+            Self::Scope(_) | Self::Time(_) | Self::Mismatch => {
+                ErrorShape::InvalidSignatureException
+            }
+        }
+    }
+}
+
+/// Checks signatures against the keys of a host.
+#[derive(Debug)]
+pub struct Verifier {
+    keys: HashMap<String, Credentials>,
+    region: String,
+    clock: Clock,
+}
+
+/// A claim whose form, key and time are good, and whose signature is still to be checked.
+#[derive(Debug)]
+pub struct Pending {
+    claim: Claim,
+    key: hmac::Key,
+    /// All of the canonical request but the digest of the body, which is still to come.
+    head: String,
+    /// The digest of the body, where the client has declared it.
+    declared: Option<String>,
+}
+
+impl Verifier {
+    /// A verifier for requests to one region.
+    pub fn new(keys: Vec<Credentials>, region: String, clock: Clock) -> Self {
+        let keys = keys.into_iter().map(|key| (key.access_key_id.clone(), key)).collect();
+        Self { keys, region, clock }
+    }
+
+    /// Checks everything that can be checked before the body is read.
+    ///
+    /// # Errors
+    /// Where there is no claim, or a bad one.
+    pub fn parse(&self, parts: &Parts, service: &str) -> Result<Pending, Error> {
+        let claim = Claim::of(parts)?;
+        claim.require_scope(&self.region, service)?;
+        self.require_time(&claim)?;
+        let credentials = self.keys.get(&claim.access_key_id).ok_or(Error::UnknownKey)?;
+        if credentials.session_token.as_deref() != claim.session_token.as_deref() {
+            return Err(Error::UnknownKey);
+        }
+        let head = canonical::head(parts, &claim)?;
+        let declared = claim.is_presigned.then(|| None).unwrap_or_else(|| {
+            let header = parts.headers.get("x-amz-content-sha256")?;
+            header.to_str().ok().map(str::to_owned)
+        });
+        let key = signing_key(&credentials.secret_access_key, &claim.day, &self.region, service);
+        Ok(Pending { claim, key, head, declared })
+    }
+
+    fn require_time(&self, claim: &Claim) -> Result<(), Error> {
+        let now = self.clock.now().secs();
+        let (signed, skew) = (claim.signed_at, SKEW_MAX.as_secs());
+        let stamp = |seconds: u64| basic_time(Timestamp::from_millis(seconds * 1_000));
+        let life = claim.expires_seconds.unwrap_or(skew);
+        if now > signed + life {
+            let (signed_at, limit) = (stamp(signed), stamp(now.saturating_sub(life)));
+            return Err(Error::Time(format!(
+                "Signature expired: {signed_at} is now earlier than {limit} ({} - {} min.)",
+                stamp(now),
+                life / 60
+            )));
+        }
+        if signed > now + skew {
+            let (signed_at, limit) = (stamp(signed), stamp(now + skew));
+            return Err(Error::Time(format!(
+                "Signature not yet current: {signed_at} is still later than {limit} ({} + 15 min.)",
+                stamp(now)
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Pending {
+    /// Checks the signature over the whole request.
+    ///
+    /// # Errors
+    /// Where it is not the one this request would have.
+    pub fn check(self, body: &Bytes) -> Result<String, Error> {
+        let digest = sha256_hex(body);
+        // A client may declare the digest of its body; then it must be right. Bodies without a
+        // digest would need TLS, which ends before this host.
+        if self.declared.as_ref().is_some_and(|declared| *declared != digest) {
+            return Err(Error::Mismatch);
+        }
+        let to_sign = self.claim.string_to_sign(&format!("{}{digest}", self.head));
+        let expected = hex(hmac::sign(&self.key, to_sign.as_bytes()).as_ref());
+        if bool::from(expected.as_bytes().ct_eq(self.claim.signature.as_bytes())) {
+            Ok(self.claim.access_key_id)
+        } else {
+            Err(Error::Mismatch)
+        }
+    }
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("id", &self.access_key_id).finish_non_exhaustive()
+    }
+}
+
+fn signing_key(secret: &str, day: &str, region: &str, service: &str) -> hmac::Key {
+    let first = hmac::Key::new(hmac::HMAC_SHA256, format!("AWS4{secret}").as_bytes());
+    [day, region, service, "aws4_request"].iter().fold(first, |key, part| {
+        hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&key, part.as_bytes()).as_ref())
+    })
+}
+
+fn sha256_hex(bytes: &[u8]) -> String {
+    hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref())
+}
+
+/// `20261124T133700Z`
+fn basic_time(at: Timestamp) -> String {
+    at.utc().strftime("%Y%m%dT%H%M%SZ").to_string()
+}

@@ -1,0 +1,99 @@
+//! AWS's wire shapes, generated from its service model by `build.rs`, and what is needed to use
+//! them: routing, binding, checking, reading, writing. What the shapes mean, it does not know.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use serde_json::{Map, Value};
+
+mod check;
+mod fault;
+mod json;
+mod route;
+#[cfg(test)]
+mod tests;
+
+pub use check::Rejection;
+pub use fault::{ErrorShape, Fault};
+pub use json::{Entries, EpochSeconds};
+pub use route::{Operation, Route, RouteError, route};
+
+use check::{Location, Shape};
+use json::{FromJson, ToJson, members, put, take};
+
+/// The requests and responses of the operations that are built.
+mod shapes {
+    use super::{Bytes, Entries, EpochSeconds, FromJson, Input, Map, Output, ToJson, Value};
+    use super::{members, put, take};
+
+    include!(concat!(env!("OUT_DIR"), "/structs.rs"));
+}
+
+pub use shapes::*;
+
+/// A request of an operation that is built.
+#[expect(private_bounds, reason = "only generated shapes are requests")]
+pub trait Input: FromJson {}
+
+/// A response of an operation that is built.
+#[expect(private_bounds, reason = "only generated shapes are responses")]
+pub trait Output: ToJson {
+    /// The status of a success.
+    const STATUS: u16;
+}
+
+/// Reads a request: its members from wherever the model puts them, all of them checked.
+///
+/// # Errors
+/// Where a member breaks a constraint of the model, or the body is not what it should be.
+pub fn parse<T: Input>(
+    route: &Route,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<T, Rejection> {
+    let request = bind(route, query, headers, body)?;
+    check::check(route.operation().input(), &request)?;
+    Ok(T::from_json(request))
+}
+
+/// Writes a response.
+pub fn render<T: Output>(output: T) -> Response<Full<Bytes>> {
+    let body = output.to_json().unwrap_or_default().to_string();
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = StatusCode::from_u16(T::STATUS).expect("the model has real statuses");
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+/// All members of a request as one document.
+fn bind(
+    route: &Route,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<Value, Rejection> {
+    let Shape::Structure(expected) = route.operation().input() else {
+        return Ok(Value::Null);
+    };
+    let has_body = expected.iter().any(|member| matches!(member.location, Location::Body));
+    let mut bound = if has_body { json::document(body)? } else { Map::new() };
+    for member in *expected {
+        let given = match member.location {
+            Location::Body | Location::Payload => continue,
+            Location::Label(name) => vec![route.label(name).to_owned()],
+            Location::Query(name) => route::query_values(query, name),
+            Location::Header(name) => {
+                let values = headers.get_all(name).iter();
+                values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
+            }
+        };
+        // A member that has its place elsewhere is not taken from the body.
+        bound.remove(member.name);
+        if let Some(value) = member.shape.from_text(given)? {
+            bound.insert(member.name.to_owned(), value);
+        }
+    }
+    Ok(Value::Object(bound))
+}

@@ -1,0 +1,182 @@
+//! Between JSON and the generated structures. What is read here has been checked: a value of another
+//! type than the model's cannot come this far, and reads as nothing.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use super::check::Rejection;
+
+/// A shape that can be read from checked JSON.
+pub(super) trait FromJson: Sized {
+    fn from_json(value: Value) -> Self;
+}
+
+/// A shape that can be written as JSON. None is left out.
+pub(super) trait ToJson {
+    fn to_json(self) -> Option<Value>;
+}
+
+/// A moment as rest-json has it: seconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct EpochSeconds(pub f64);
+
+/// A map, in the order it was given.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entries<T>(Vec<(String, T)>);
+
+/// The body of a request as the document it must be. No body is an empty document.
+pub(super) fn document(body: &Bytes) -> Result<Map<String, Value>, Rejection> {
+    if body.is_empty() {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(Value::Null) => Ok(Map::new()),
+        Ok(_) => Err(Rejection::NotAnObject),
+        Err(error) => Err(Rejection::NotJson(error.to_string())),
+    }
+}
+
+pub(super) fn members(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+pub(super) fn take<T: FromJson>(members: &mut Map<String, Value>, name: &str) -> T {
+    T::from_json(members.remove(name).unwrap_or_default())
+}
+
+pub(super) fn put(members: &mut Map<String, Value>, name: &str, value: impl ToJson) {
+    if let Some(value) = value.to_json() {
+        members.insert(name.to_owned(), value);
+    }
+}
+
+impl<T> Default for Entries<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> IntoIterator for Entries<T> {
+    type Item = (String, T);
+    type IntoIter = std::vec::IntoIter<(String, T)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<T> FromIterator<(String, T)> for Entries<T> {
+    fn from_iter<I: IntoIterator<Item = (String, T)>>(entries: I) -> Self {
+        Self(entries.into_iter().collect())
+    }
+}
+
+impl<T: FromJson> FromJson for Option<T> {
+    fn from_json(value: Value) -> Self {
+        (!value.is_null()).then(|| T::from_json(value))
+    }
+}
+
+impl<T: ToJson> ToJson for Option<T> {
+    fn to_json(self) -> Option<Value> {
+        self.and_then(ToJson::to_json)
+    }
+}
+
+impl<T: FromJson> FromJson for Vec<T> {
+    fn from_json(value: Value) -> Self {
+        match value {
+            Value::Array(items) => items.into_iter().map(T::from_json).collect(),
+            _ => Self::new(),
+        }
+    }
+}
+
+impl<T: ToJson> ToJson for Vec<T> {
+    fn to_json(self) -> Option<Value> {
+        Some(self.into_iter().filter_map(ToJson::to_json).collect())
+    }
+}
+
+impl<T: FromJson> FromJson for Entries<T> {
+    fn from_json(value: Value) -> Self {
+        members(value).into_iter().map(|(name, value)| (name, T::from_json(value))).collect()
+    }
+}
+
+impl<T: ToJson> ToJson for Entries<T> {
+    fn to_json(self) -> Option<Value> {
+        let entries = self.into_iter().filter_map(|(name, value)| Some((name, value.to_json()?)));
+        Some(Value::Object(entries.collect()))
+    }
+}
+
+impl FromJson for String {
+    fn from_json(value: Value) -> Self {
+        match value {
+            Value::String(text) => text,
+            _ => Self::new(),
+        }
+    }
+}
+
+impl ToJson for String {
+    fn to_json(self) -> Option<Value> {
+        Some(Value::String(self))
+    }
+}
+
+impl FromJson for Bytes {
+    fn from_json(value: Value) -> Self {
+        let text = value.as_str().unwrap_or_default();
+        STANDARD.decode(text).unwrap_or_default().into()
+    }
+}
+
+impl ToJson for Bytes {
+    fn to_json(self) -> Option<Value> {
+        Some(STANDARD.encode(self).into())
+    }
+}
+
+impl FromJson for EpochSeconds {
+    fn from_json(value: Value) -> Self {
+        Self(value.as_f64().unwrap_or_default())
+    }
+}
+
+impl ToJson for EpochSeconds {
+    fn to_json(self) -> Option<Value> {
+        Some(self.0.into())
+    }
+}
+
+macro_rules! plain {
+    ($($kind:ty => $read:expr),* $(,)?) => {$(
+        impl FromJson for $kind {
+            fn from_json(value: Value) -> Self {
+                let read: fn(&Value) -> Option<Self> = $read;
+                read(&value).unwrap_or_default()
+            }
+        }
+
+        impl ToJson for $kind {
+            fn to_json(self) -> Option<Value> {
+                Some(self.into())
+            }
+        }
+    )*};
+}
+
+plain! {
+    bool => Value::as_bool,
+    i32 => |value| value.as_i64().and_then(|number| number.try_into().ok()),
+    i64 => Value::as_i64,
+    f64 => Value::as_f64,
+}

@@ -1,0 +1,116 @@
+//! From a request's method and path to its operation.
+
+use std::borrow::Cow;
+
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+use super::check::Shape;
+
+include!(concat!(env!("OUT_DIR"), "/operations.rs"));
+
+/// One operation's place among the paths.
+struct Row {
+    operation: Operation,
+    method: Method,
+    #[cfg_attr(not(test), expect(dead_code, reason = "the shapes have it too"))]
+    status: u16,
+    query: Option<(&'static str, &'static str)>,
+    segments: &'static [Segment],
+}
+
+enum Segment {
+    Word(&'static str),
+    Label(&'static str),
+}
+
+/// An operation, and the labels of its path.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Route {
+    operation: Operation,
+    labels: Vec<(&'static str, String)>,
+}
+
+/// Why a request leads to no operation.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RouteError {
+    /// No operation has this path.
+    UnknownPath,
+    /// Operations have this path, with other methods.
+    WrongMethod {
+        /// Theirs.
+        allowed: Vec<Method>,
+    },
+}
+
+impl Route {
+    /// The operation.
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    /// A label of the path, decoded. Empty where the operation has no such label.
+    pub fn label(&self, name: &str) -> &str {
+        let found = self.labels.iter().find(|(label, _)| *label == name);
+        found.map(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+}
+
+/// Finds the operation of a request.
+///
+/// # Errors
+/// Where there is none.
+pub fn route(method: &Method, path: &str, query: Option<&str>) -> Result<Route, RouteError> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let mut allowed = Vec::new();
+    for row in ROUTES {
+        if !row.fits(path) {
+            continue;
+        }
+        let asks = row.query.is_none_or(|(name, value)| query_values(query, name) == [value]);
+        if row.method == *method && asks {
+            return Ok(Route { operation: row.operation, labels: row.labels(path) });
+        }
+        if row.method != *method && !allowed.contains(&row.method) {
+            allowed.push(row.method.clone());
+        }
+    }
+    if allowed.is_empty() {
+        return Err(RouteError::UnknownPath);
+    }
+    Err(RouteError::WrongMethod { allowed })
+}
+
+/// The values that a query gives a name, decoded.
+pub(super) fn query_values(query: Option<&str>, name: &str) -> Vec<String> {
+    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let found = pairs.filter(|(given, _)| decoded(given) == name);
+    found.map(|(_, value)| decoded(&value.replace('+', " ")).into_owned()).collect()
+}
+
+fn decoded(text: &str) -> Cow<'_, str> {
+    percent_decode_str(text).decode_utf8_lossy()
+}
+
+impl Row {
+    fn fits(&self, path: &str) -> bool {
+        let mut given = path.split('/');
+        let fits = self.segments.iter().all(|segment| match (segment, given.next()) {
+            (Segment::Word(word), Some(given)) => *word == given,
+            (Segment::Label(_), Some(given)) => !given.is_empty(),
+            (_, None) => false,
+        });
+        fits && given.next().is_none()
+    }
+
+    fn labels(&self, path: &str) -> Vec<(&'static str, String)> {
+        let pairs = self.segments.iter().zip(path.split('/'));
+        let labels = pairs.filter_map(|(segment, given)| match segment {
+            Segment::Word(_) => None,
+            Segment::Label(name) => Some((*name, decoded(given).into_owned())),
+        });
+        labels.collect()
+    }
+}

@@ -1,0 +1,264 @@
+//! The library's face: a host, and handles on its functions. It puts the parts together and knows
+//! none of their rules.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::api::Front;
+use crate::api::rest::sigv4::{Credentials, Verifier};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control::code::Library;
+use crate::control::{self, Control};
+use crate::invoke::{self, Invoke, Invoker, Target};
+use crate::names::{FunctionRef, Home, RequestId};
+use crate::sandbox::{self, Event, Reply, Sandbox, compile::Compiler};
+use crate::server::Server;
+use crate::store::sqlite::Sqlite;
+use crate::telemetry::log::{self, Logs};
+
+/// How often packages that no function uses are looked for.
+const COLLECTION_PERIOD: Duration = Duration::from_secs(3_600);
+
+/// What goes wrong with a host or a call, by whose fault it is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The caller's: a malformed name, a function that is not there, a limit reached.
+    #[error("{0}")]
+    Caller(String),
+    /// The host's, or its machine's.
+    #[error("{0}")]
+    Host(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A running host.
+#[derive(Debug)]
+pub struct Host {
+    front: Arc<Front>,
+    invoker: Invoker,
+    clock: Clock,
+    _reclaim: AbortOnDropHandle<()>,
+    _collect: AbortOnDropHandle<()>,
+}
+
+/// A function of a host; cheap to clone. It stays good when the function is updated or deleted and
+/// made again: calls go to whatever has its name.
+#[derive(Clone, Debug)]
+pub struct FunctionHandle {
+    front: Arc<Front>,
+    invoker: Invoker,
+    target: Target,
+    clock: Clock,
+}
+
+/// What a function answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// A JSON document: the function's result, or the error it failed with.
+    pub payload: Bytes,
+    /// Whether it failed.
+    pub failed: bool,
+    /// The version that ran: a number or `$LATEST`.
+    pub executed_version: Arc<str>,
+    /// How long it ran.
+    pub duration: Duration,
+}
+
+impl Host {
+    /// Opens a host on its data directory. Components are compiled in this process.
+    ///
+    /// # Errors
+    /// Where the data directory or the engine cannot be had.
+    pub async fn open(config: Config) -> Result<Self, Error> {
+        Self::open_with(config, Compiler::InProcess).await
+    }
+
+    /// Opens a host that compiles as told.
+    ///
+    /// # Errors
+    /// Where the data directory or the engine cannot be had.
+    pub async fn open_with(config: Config, compiler: Compiler) -> Result<Self, Error> {
+        let clock = Clock::system();
+        let dir = &config.data_dir;
+        let records = Arc::new(Sqlite::open(dir).map_err(host)?);
+        let scratch_dir = dir.join("scratch");
+        // What a killed process left; the database's lock says that no other one is here.
+        match std::fs::remove_dir_all(&scratch_dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(host(error)),
+            _ => {}
+        }
+        let sandbox = sandbox::Config {
+            environments_max: config.limits.environments,
+            scratch_dir,
+            egress: config.egress,
+        };
+        let sandbox = Sandbox::new(sandbox, clock.clone()).map_err(host)?;
+        let logs = log::Config {
+            dir: Some(dir.join("logs")),
+            group_bytes_max: config.limits.log_bytes_per_function,
+        };
+        let logs = Logs::open(logs, clock.clone()).map_err(host)?;
+        let library = Library::open(dir, sandbox, compiler).map_err(host)?;
+        let home =
+            Home { account: config.account_id.clone(), region: config.region.clone() };
+        let settings = control::Config { home, settle: config.limits.settle() };
+        let control =
+            Control::open(settings, records, library, clock.clone()).await.map_err(host)?;
+        Ok(Self::assemble(&config, control, logs, clock))
+    }
+
+    fn assemble(config: &Config, control: Control, logs: Logs, clock: Clock) -> Self {
+        let pipeline = invoke::Config {
+            concurrency: config.limits.concurrency,
+            environments: config.limits.environments,
+            idle_timeout: config.limits.idle_timeout(),
+            region: config.region.to_string(),
+        };
+        let invoker =
+            Invoker::new(pipeline, control.snapshots(), logs.clone(), clock.clone());
+        let reclaim = tokio::spawn({
+            let invoker = invoker.clone();
+            async move { invoker.reclaim().await }
+        });
+        let collect = tokio::spawn(collect(control.clone()));
+        let front =
+            Front::new(control, invoker.clone(), logs, verifier(config, &clock), clock.clone());
+        Self {
+            front: Arc::new(front),
+            invoker,
+            clock,
+            _reclaim: AbortOnDropHandle::new(reclaim),
+            _collect: AbortOnDropHandle::new(collect),
+        }
+    }
+
+    /// Offers the host on an address, until `shutdown` is ready. `bound` is told the address.
+    ///
+    /// # Errors
+    /// Where the address cannot be bound.
+    pub async fn serve(
+        &self,
+        listen: SocketAddr,
+        bound: impl FnOnce(SocketAddr),
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), Error> {
+        let server = Server::bind(listen, Arc::clone(&self.front)).await.map_err(host)?;
+        bound(server.local_addr().map_err(host)?);
+        server.serve(shutdown).await;
+        Ok(())
+    }
+
+    /// Answers one request of the AWS Lambda API, or to a function URL.
+    pub async fn handle<B>(&self, request: http::Request<B>) -> http::Response<Full<Bytes>>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        self.front.handle(request).await
+    }
+
+    /// A handle on a function: `name`, `name:alias`, `name:7` or an ARN.
+    ///
+    /// # Errors
+    /// Where it is none of these. Whether there is such a function shows when it is called.
+    pub fn function(&self, name: &str) -> Result<FunctionHandle, Error> {
+        let named = FunctionRef::parse(name).map_err(|error| Error::Caller(error.to_string()))?;
+        Ok(FunctionHandle {
+            front: Arc::clone(&self.front),
+            invoker: self.invoker.clone(),
+            target: Target { name: named.name, qualifier: named.qualifier },
+            clock: self.clock.clone(),
+        })
+    }
+}
+
+impl FunctionHandle {
+    /// Calls the function with a JSON document. The call goes on when this future is dropped.
+    ///
+    /// # Errors
+    /// Where the function is not there, is not ready, or a limit is reached. What the function
+    /// itself does wrong is an [`Answer`].
+    pub async fn invoke(&self, event: Bytes) -> Result<Answer, Error> {
+        serde_json::from_slice::<serde::de::IgnoredAny>(&event)
+            .map_err(|error| Error::Caller(format!("the event is not JSON: {error}")))?;
+        let id = RequestId::random(&self.clock);
+        let invoke = Invoke::new(id, self.target.clone(), Event::Json(event));
+        let finished = self.invoker.invoke(invoke).await.map_err(of_invoke)?;
+        let failed = finished.outcome.is_err();
+        let payload = match finished.outcome {
+            Ok(Reply::Json(body)) => body,
+            Ok(Reply::Http(response)) => response.into_body(),
+            Err(failure) => failure.document(),
+        };
+        let executed_version = finished.executed_version;
+        Ok(Answer { payload, failed, executed_version, duration: finished.usage.duration })
+    }
+}
+
+/// The function as HTTP: what its function URL would answer, without the URL.
+impl<B> tower::Service<http::Request<B>> for FunctionHandle
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    type Response = http::Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let function = self.clone();
+        Box::pin(async move {
+            let id = RequestId::random(&function.clock);
+            Ok(function.front.call_function(&function.target, id, request).await)
+        })
+    }
+}
+
+fn verifier(config: &Config, clock: &Clock) -> Option<Verifier> {
+    let keys: Vec<Credentials> = config.keys.iter().map(credentials).collect();
+    (!keys.is_empty()).then(|| Verifier::new(keys, config.region.to_string(), clock.clone()))
+}
+
+fn credentials(key: &crate::config::Key) -> Credentials {
+    Credentials {
+        access_key_id: key.access_key_id.clone(),
+        secret_access_key: key.secret_access_key.clone(),
+        session_token: key.session_token.clone(),
+    }
+}
+
+async fn collect(control: Control) {
+    loop {
+        match control.collect_garbage().await {
+            Ok(0) => {}
+            Ok(packages) => tracing::info!(packages, "deleted packages that no function uses"),
+            Err(error) => tracing::warn!(%error, "unused packages could not be deleted"),
+        }
+        tokio::time::sleep(COLLECTION_PERIOD).await;
+    }
+}
+
+fn host(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::Host(error.into())
+}
+
+fn of_invoke(error: invoke::Error) -> Error {
+    match error {
+        invoke::Error::Lease(error @ invoke::lease::Error::Load(_)) => host(error),
+        error => Error::Caller(error.to_string()),
+    }
+}
