@@ -95,7 +95,7 @@ fn identity(key: &Credentials) -> aws_smithy_runtime_api::client::identity::Iden
 }
 
 fn request() -> Request<Bytes> {
-    Request::post("http://localhost:3001/2015-03-31/functions/a%3Ab/invocations?Qualifier=x+y&a=%2F")
+    Request::post("http://localhost:3001/2015-03-31/functions/a%3Ab/invocations?Qualifier=x%20y&a=%2F")
         .header("host", "localhost:3001")
         .header("x-amz-log-type", "Tail")
         .header("content-type", "application/json")
@@ -122,7 +122,7 @@ fn requests_signed_here_are_accepted_here() {
 fn whatever_is_signed_cannot_be_changed() {
     let changes: [fn(&mut Request<Bytes>); 6] = [
         |it| *it.method_mut() = http::Method::PUT,
-        |it| *it.uri_mut() = "http://localhost:3001/2015-03-31/functions/other/invocations?Qualifier=x+y&a=%2F".parse().unwrap(),
+        |it| *it.uri_mut() = "http://localhost:3001/2015-03-31/functions/other/invocations?Qualifier=x%20y&a=%2F".parse().unwrap(),
         |it| *it.uri_mut() = "http://localhost:3001/2015-03-31/functions/a%3Ab/invocations?Qualifier=z&a=%2F".parse().unwrap(),
         |it| drop(it.headers_mut().insert("host", "elsewhere".parse().unwrap())),
         |it| drop(it.headers_mut().insert("x-amz-log-type", "None".parse().unwrap())),

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use regex::Regex;
+use fancy_regex::Regex;
 use serde_json::Value;
 
 use super::fault::{ErrorShape, Fault};
@@ -130,7 +130,7 @@ impl Pattern {
         let compile = || {
             Regex::new(&format!("^(?:{})$", self.text)).expect("a test compiles every pattern")
         };
-        self.compiled.get_or_init(compile).is_match(value)
+        self.compiled.get_or_init(compile).is_match(value).unwrap_or(false)
     }
 }
 

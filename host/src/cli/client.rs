@@ -1,0 +1,162 @@
+//! A signed client of a host's public API: what `aws lambda` would send.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+use super::Access;
+use crate::api::rest::sigv4::{Credentials, sign};
+use crate::clock::Clock;
+
+/// How long a change of a function may take to settle.
+const SETTLE_MAX: Duration = Duration::from_secs(60);
+const SETTLE_POLL: Duration = Duration::from_millis(100);
+
+/// A client of one host.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    endpoint: String,
+    region: String,
+    credentials: Credentials,
+    http: HttpClient<HttpConnector, Full<Bytes>>,
+    clock: Clock,
+}
+
+/// A host's answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// A host's refusal.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: {message}")]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) name: String,
+    pub(super) message: String,
+}
+
+impl Client {
+    pub(super) fn new(access: &Access) -> anyhow::Result<Self> {
+        let endpoint = access.endpoint_url.trim_end_matches('/').to_owned();
+        if !endpoint.starts_with("http://") {
+            bail!("--endpoint-url {endpoint}: only http:// is supported by this command");
+        }
+        let credentials = Credentials {
+            access_key_id: access.access_key_id.clone(),
+            secret_access_key: access.secret_access_key.clone(),
+            session_token: access.session_token.clone(),
+        };
+        let http = HttpClient::builder(TokioExecutor::new()).build(HttpConnector::new());
+        let clock = Clock::system();
+        Ok(Self { endpoint, region: access.region.clone(), credentials, http, clock })
+    }
+
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Sends a request of the Lambda API and takes its JSON answer.
+    pub(super) async fn lambda(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
+        let answer = self.send("lambda", method, path, &[], body).await?;
+        if answer.body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&answer.body).context("the host's answer is not JSON")
+    }
+
+    /// Sends a request of CloudWatch Logs.
+    pub(super) async fn logs(&self, operation: &str, body: &Value) -> anyhow::Result<Value> {
+        let target = format!("Logs_20140328.{operation}");
+        let headers =
+            [("x-amz-target", target.as_str()), ("content-type", "application/x-amz-json-1.1")];
+        let body = body.to_string().into();
+        let answer = self.send("logs", Method::POST, "/", &headers, body).await?;
+        serde_json::from_slice(&answer.body).context("the host's answer is not JSON")
+    }
+
+    /// Sends a request. A refusal is an error.
+    pub(super) async fn send(
+        &self,
+        service: &str,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> anyhow::Result<Answer> {
+        let uri = format!("{}{path}", self.endpoint);
+        let host = self.endpoint.trim_start_matches("http://");
+        let mut request = Request::builder().method(method).uri(uri).header("host", host);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body).context("the request cannot be made")?;
+        let now = self.clock.now();
+        let request = sign(&self.credentials, &self.region, service, now, request)?;
+        let response = self.http.request(request.map(Full::new)).await.with_context(|| {
+            format!("no host answers at {}; start one with `lamina start`", self.endpoint)
+        })?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.context("the host's answer ended early")?.to_bytes();
+        let answer = Answer { status: parts.status, headers: parts.headers, body };
+        if answer.status.is_success() { Ok(answer) } else { Err(answer.refusal().into()) }
+    }
+
+    /// Waits until a function can be invoked and changed.
+    pub(super) async fn settled(&self, name: &str) -> anyhow::Result<Value> {
+        let path = format!("/2015-03-31/functions/{name}/configuration");
+        let settled = async {
+            loop {
+                let shown = self.lambda(Method::GET, &path, None).await?;
+                if shown["State"] == "Active" && shown["LastUpdateStatus"] == "Successful" {
+                    return Ok(shown);
+                }
+                tokio::time::sleep(SETTLE_POLL).await;
+            }
+        };
+        let late = || format!("{name} did not become active within {} s", SETTLE_MAX.as_secs());
+        tokio::time::timeout(SETTLE_MAX, settled).await.with_context(late)?
+    }
+}
+
+impl Answer {
+    fn refusal(&self) -> Refusal {
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let header = self.headers.get("x-amzn-errortype").and_then(|name| name.to_str().ok());
+        let name = header.or_else(|| body["__type"].as_str()).unwrap_or("Error");
+        let message = ["message", "Message"].iter().find_map(|key| body[key].as_str());
+        Refusal {
+            status: self.status,
+            name: name.to_owned(),
+            message: message.unwrap_or("the host gave no reason").to_owned(),
+        }
+    }
+}
+
+/// Whether the host said that there is no such thing.
+pub(super) fn is_missing(error: &anyhow::Error) -> bool {
+    let refusal = error.downcast_ref::<Refusal>();
+    refusal.is_some_and(|refusal| refusal.status == StatusCode::NOT_FOUND)
+}
+
+/// Whether the host said that there is one already.
+pub(super) fn is_conflict(error: &anyhow::Error) -> bool {
+    let refusal = error.downcast_ref::<Refusal>();
+    refusal.is_some_and(|refusal| refusal.status == StatusCode::CONFLICT)
+}

@@ -1,0 +1,160 @@
+//! `lamina deploy`: build a crate and make it a function of a running host, by the same calls that
+//! any AWS client would make.
+
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use http::Method;
+use serde_json::{Value, json};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use super::client::{Client, is_conflict, is_missing};
+use super::project::Project;
+use super::{Ended, Format, build, output};
+
+const FUNCTIONS: &str = "/2015-03-31/functions";
+/// Roles are not assumed here, and AWS's API wants one.
+const ROLE: &str = "arn:aws:iam::000000000000:role/lamina";
+
+/// Build a function and put it on a running host.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Deploy {
+    /// The function's crate.
+    #[arg(default_value = ".")]
+    pub(super) dir: PathBuf,
+    /// The function's name [default: the package's].
+    #[arg(long)]
+    pub(super) name: Option<String>,
+    /// Memory in MiB.
+    #[arg(long, value_name = "MIB")]
+    pub(super) memory: Option<u32>,
+    /// Time-out in seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) timeout: Option<u32>,
+    /// An environment variable; may be given many times.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    pub(super) env: Vec<(String, String)>,
+}
+
+/// A function that is on a host.
+#[derive(Clone, Debug)]
+pub(super) struct Deployed {
+    pub(super) name: String,
+    pub(super) arn: String,
+    pub(super) url: String,
+}
+
+impl Deploy {
+    pub(super) async fn run(self, client: &Client, format: Format) -> anyhow::Result<Ended> {
+        let mut project = Project::read(&self.dir)?;
+        self.apply(&mut project);
+        let component = build::component(&project)?;
+        let deployed = put(client, &project, &component).await?;
+        output::line(&match format {
+            Format::Text => format!("{}\n{}", deployed.arn, deployed.url),
+            Format::Json => json!({
+                "FunctionName": deployed.name,
+                "FunctionArn": deployed.arn,
+                "FunctionUrl": deployed.url,
+            })
+            .to_string(),
+        });
+        Ok(Ended::Well)
+    }
+
+    /// What is asked for on the command line goes before what the manifest says.
+    fn apply(self, project: &mut Project) {
+        let settings = &mut project.settings;
+        settings.name = self.name.or(settings.name.take());
+        settings.memory = self.memory.or(settings.memory);
+        settings.timeout = self.timeout.or(settings.timeout);
+        settings.env.extend(self.env);
+    }
+}
+
+/// Makes a component a function, or the new code of the function of this name.
+pub(super) async fn put(
+    client: &Client,
+    project: &Project,
+    component: &Path,
+) -> anyhow::Result<Deployed> {
+    let name = project.function_name().to_owned();
+    let zip = STANDARD.encode(package(component)?);
+    let found = client.lambda(Method::GET, &format!("{FUNCTIONS}/{name}"), None).await;
+    match found {
+        Ok(_) => update(client, project, &name, &zip).await?,
+        Err(error) if is_missing(&error) => create(client, project, &name, &zip).await?,
+        Err(error) => return Err(error),
+    }
+    let shown = client.settled(&name).await?;
+    let arn = shown["FunctionArn"].as_str().unwrap_or_default().to_owned();
+    Ok(Deployed { url: url(client, &name).await?, name, arn })
+}
+
+async fn create(client: &Client, project: &Project, name: &str, zip: &str) -> anyhow::Result<()> {
+    let mut request = settings(project);
+    request["FunctionName"] = name.into();
+    request["Runtime"] = "provided.al2023".into();
+    request["Handler"] = "bootstrap".into();
+    request["Role"] = ROLE.into();
+    request["Code"] = json!({"ZipFile": zip});
+    client.lambda(Method::POST, FUNCTIONS, Some(&request)).await.map(drop)
+}
+
+async fn update(client: &Client, project: &Project, name: &str, zip: &str) -> anyhow::Result<()> {
+    client.settled(name).await?;
+    let code = json!({"ZipFile": zip});
+    client.lambda(Method::PUT, &format!("{FUNCTIONS}/{name}/code"), Some(&code)).await?;
+    let settings = settings(project);
+    if settings.as_object().is_some_and(|settings| !settings.is_empty()) {
+        client.settled(name).await?;
+        let path = format!("{FUNCTIONS}/{name}/configuration");
+        client.lambda(Method::PUT, &path, Some(&settings)).await?;
+    }
+    Ok(())
+}
+
+/// The members that the author has chosen.
+fn settings(project: &Project) -> Value {
+    let settings = &project.settings;
+    let mut request = json!({});
+    if let Some(memory) = settings.memory {
+        request["MemorySize"] = memory.into();
+    }
+    if let Some(timeout) = settings.timeout {
+        request["Timeout"] = timeout.into();
+    }
+    if !settings.env.is_empty() {
+        request["Environment"] = json!({"Variables": settings.env});
+    }
+    request
+}
+
+/// The function's URL, made where there is none. Anyone may call it.
+async fn url(client: &Client, name: &str) -> anyhow::Result<String> {
+    let path = format!("/2021-10-31/functions/{name}/url");
+    let made = client.lambda(Method::POST, &path, Some(&json!({"AuthType": "NONE"}))).await;
+    let shown = match made {
+        Err(error) if is_conflict(&error) => client.lambda(Method::GET, &path, None).await?,
+        made => made?,
+    };
+    Ok(shown["FunctionUrl"].as_str().unwrap_or_default().to_owned())
+}
+
+fn package(component: &Path) -> anyhow::Result<Vec<u8>> {
+    let bytes = std::fs::read(component).with_context(|| component.display().to_string())?;
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("bootstrap.wasm", SimpleFileOptions::default())?;
+    zip.write_all(&bytes)?;
+    Ok(zip.finish()?.into_inner())
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("NAME=VALUE is expected")?;
+    Ok((name.to_owned(), value.to_owned()))
+}

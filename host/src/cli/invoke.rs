@@ -1,0 +1,108 @@
+//! `lamina invoke`: one event to a function, its answer to stdout.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use clap::Args;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::client::{Answer, Client};
+use super::{Ended, Format, output};
+
+/// Invoke a function and print its answer.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Invoke {
+    /// The function: NAME or NAME:QUALIFIER.
+    function: String,
+    /// The event.
+    #[arg(short, long, value_name = "JSON", conflicts_with = "file")]
+    data: Option<String>,
+    /// A file with the event; `-` is stdin.
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Print the log too, to stderr.
+    #[arg(long)]
+    log: bool,
+}
+
+/// What a function answered.
+pub(super) struct Invoked {
+    pub(super) payload: Bytes,
+    pub(super) failed: bool,
+    pub(super) log: String,
+    pub(super) version: String,
+}
+
+impl Invoke {
+    pub(super) async fn run(self, client: &Client, format: Format) -> anyhow::Result<Ended> {
+        let event = self.event()?;
+        let invoked = invoke(client, &self.function, event).await?;
+        let payload = String::from_utf8_lossy(&invoked.payload);
+        match format {
+            Format::Text => {
+                if self.log {
+                    output::note(invoked.log.trim_end());
+                }
+                output::line(&payload);
+            }
+            Format::Json => {
+                let parsed: Value = serde_json::from_slice(&invoked.payload)
+                    .unwrap_or_else(|_| payload.as_ref().into());
+                let answer = json!({
+                    "Payload": parsed,
+                    "FunctionError": invoked.failed,
+                    "ExecutedVersion": invoked.version,
+                    "Log": invoked.log,
+                });
+                output::line(&answer.to_string());
+            }
+        }
+        Ok(if invoked.failed { Ended::FunctionFailed } else { Ended::Well })
+    }
+
+    fn event(&self) -> anyhow::Result<String> {
+        match (&self.data, &self.file) {
+            (Some(data), _) => Ok(data.clone()),
+            (None, Some(path)) if path.as_os_str() == "-" => {
+                let mut event = String::new();
+                std::io::stdin().read_to_string(&mut event)?;
+                Ok(event)
+            }
+            (None, Some(path)) => {
+                std::fs::read_to_string(path).with_context(|| path.display().to_string())
+            }
+            (None, None) => Ok("{}".to_owned()),
+        }
+    }
+}
+
+/// Invokes a function, and takes the end of its log.
+pub(super) async fn invoke(
+    client: &Client,
+    function: &str,
+    event: String,
+) -> anyhow::Result<Invoked> {
+    let (name, qualifier) = function.split_once(':').unwrap_or((function, "$LATEST"));
+    let query = qualifier.replace('$', "%24");
+    let path = format!("/2015-03-31/functions/{name}/invocations?Qualifier={query}");
+    let tail = [("x-amz-log-type", "Tail")];
+    let answer = client.send("lambda", Method::POST, &path, &tail, event.into()).await?;
+    let header = |name: &str| header(&answer, name);
+    let log = STANDARD.decode(header("x-amz-log-result")).unwrap_or_default();
+    Ok(Invoked {
+        failed: !header("x-amz-function-error").is_empty(),
+        log: String::from_utf8_lossy(&log).into_owned(),
+        version: header("x-amz-executed-version"),
+        payload: answer.body.clone(),
+    })
+}
+
+fn header(answer: &Answer, name: &str) -> String {
+    let value = answer.headers.get(name).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().to_owned()
+}

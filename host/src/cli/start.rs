@@ -1,0 +1,86 @@
+//! `lamina start`: a host, until it is told to stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::{Ended, output};
+use crate::Host;
+use crate::config::Config;
+use crate::sandbox::compile::Compiler;
+
+/// Start a host.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Start {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where everything is kept [default: ./.lamina].
+    #[arg(long, value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// The address to answer on [default: 127.0.0.1:3001].
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen: Option<SocketAddr>,
+}
+
+impl Start {
+    pub(super) async fn run(self) -> anyhow::Result<Ended> {
+        log_to_stderr();
+        let config = self.config()?;
+        let host = open(&config).await?;
+        let listen = config.listen;
+        let stopped = stopped()?;
+        let data_dir = config.data_dir.display().to_string();
+        let bound = move |address: SocketAddr| {
+            output::note(&format!("lamina answers on http://{address}, data in {data_dir}"));
+            if config.keys.is_empty() {
+                output::note("no keys are configured: any program on this machine may use it");
+            }
+        };
+        host.serve(listen, bound, stopped).await?;
+        output::note("lamina has stopped");
+        Ok(Ended::Well)
+    }
+
+    pub(super) fn config(&self) -> anyhow::Result<Config> {
+        let mut config = match &self.config {
+            Some(path) => Config::read(path)?,
+            None => Config::default(),
+        };
+        if let Some(data_dir) = &self.data_dir {
+            config.data_dir.clone_from(data_dir);
+        }
+        config.listen = self.listen.unwrap_or(config.listen);
+        config.require_safe()?;
+        Ok(config)
+    }
+}
+
+/// Opens a host that compiles in children of this program.
+pub(super) async fn open(config: &Config) -> anyhow::Result<Host> {
+    let program = std::env::current_exe().context("this program's own path is not known")?;
+    Ok(Host::open_with(config.clone(), Compiler::Child { program }).await?)
+}
+
+/// Ready when the process is told to stop.
+pub(super) fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+pub(super) fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("LAMINA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    // Someone who links the command line may have set one up.
+    let _ = subscriber.with_writer(std::io::stderr).try_init();
+}
