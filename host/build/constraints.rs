@@ -7,7 +7,10 @@ use serde_json::{Map, Value};
 
 use crate::model::{Model, string};
 
-pub fn generate(model: &Model) -> String {
+/// Runtimes of this host that are not AWS's.
+const OWN_RUNTIMES: &[&str] = &["wasip2"];
+
+pub(crate) fn generate(model: &Model) -> String {
     let mut reached = BTreeSet::new();
     for operation in &model.operations {
         model.reach(&operation.input, &mut reached);
@@ -63,6 +66,8 @@ fn shape(model: &Model, name: &str) -> String {
                 .and_then(Value::as_array)
                 .map(|values| values.iter().map(string).collect())
                 .unwrap_or_default();
+            let own = if name == "Runtime" { OWN_RUNTIMES } else { &[] };
+            let values = [values.as_slice(), own].concat();
             format!(
                 "Shape::String {{ min: {}, pattern: {}, values: &{values:?} }}",
                 bounds(),

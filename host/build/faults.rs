@@ -19,7 +19,7 @@ const UNMODELLED: [(&str, u64); 11] = [
     ("ValidationException", 400),
 ];
 
-pub fn generate(model: &Model) -> String {
+pub(crate) fn generate(model: &Model) -> String {
     let mut rows: Vec<(String, u64, Option<&str>, bool)> = Vec::new();
     for (name, shape) in model.shapes().filter(|(_, shape)| shape.contains_key("exception")) {
         let error = &shape["error"];

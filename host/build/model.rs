@@ -5,39 +5,39 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 /// A service model.
-pub struct Model {
-    pub operations: Vec<Operation>,
+pub(crate) struct Model {
+    pub(crate) operations: Vec<Operation>,
     shapes: Map<String, Value>,
 }
 
 /// One operation.
-pub struct Operation {
-    pub name: String,
-    pub method: String,
-    pub uri: String,
-    pub status: u64,
-    pub input: String,
-    pub output: Option<String>,
+pub(crate) struct Operation {
+    pub(crate) name: String,
+    pub(crate) method: String,
+    pub(crate) uri: String,
+    pub(crate) status: u64,
+    pub(crate) input: String,
+    pub(crate) output: Option<String>,
 }
 
 /// One member of a structure.
-pub struct Member<'a> {
-    pub name: &'a str,
-    pub shape: &'a str,
-    pub required: bool,
+pub(crate) struct Member<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) shape: &'a str,
+    pub(crate) required: bool,
     /// `uri`, `querystring`, `header` or `statusCode`, with the name there. None is the body.
-    pub location: Option<(&'a str, &'a str)>,
+    pub(crate) location: Option<(&'a str, &'a str)>,
 }
 
 impl Model {
-    pub fn read(text: &str) -> Self {
+    pub(crate) fn read(text: &str) -> Self {
         let model: Value = serde_json::from_str(text).expect("the service model is JSON");
         let operations = object(&model["operations"]).values().map(Operation::read).collect();
         Self { operations, shapes: object(&model["shapes"]).clone() }
     }
 
     /// The names in the coverage file, each known, in order and once.
-    pub fn coverage(&self, text: &str) -> BTreeSet<String> {
+    pub(crate) fn coverage(&self, text: &str) -> BTreeSet<String> {
         let names: Vec<&str> = text.lines().collect();
         assert!(names.is_sorted(), "{} is sorted", super::UNBUILT);
         for name in &names {
@@ -49,20 +49,20 @@ impl Model {
         set
     }
 
-    pub fn shape(&self, name: &str) -> &Map<String, Value> {
+    pub(crate) fn shape(&self, name: &str) -> &Map<String, Value> {
         object(self.shapes.get(name).unwrap_or_else(|| panic!("the model has no shape {name}")))
     }
 
-    pub fn kind(&self, name: &str) -> &str {
+    pub(crate) fn kind(&self, name: &str) -> &str {
         string(&self.shape(name)["type"])
     }
 
-    pub fn shapes(&self) -> impl Iterator<Item = (&str, &Map<String, Value>)> {
+    pub(crate) fn shapes(&self) -> impl Iterator<Item = (&str, &Map<String, Value>)> {
         self.shapes.iter().map(|(name, shape)| (name.as_str(), object(shape)))
     }
 
     /// The members of a structure, in the model's order.
-    pub fn members<'a>(&'a self, name: &str) -> Vec<Member<'a>> {
+    pub(crate) fn members<'a>(&'a self, name: &str) -> Vec<Member<'a>> {
         let shape = self.shape(name);
         let required: Vec<&str> = shape
             .get("required")
@@ -84,12 +84,12 @@ impl Model {
     }
 
     /// The member that is the whole body, of structures that have one.
-    pub fn payload(&self, name: &str) -> Option<&str> {
+    pub(crate) fn payload(&self, name: &str) -> Option<&str> {
         self.shape(name).get("payload").map(string)
     }
 
     /// The shapes that a shape is made of, itself included.
-    pub fn reach<'a>(&'a self, name: &'a str, into: &mut BTreeSet<&'a str>) {
+    pub(crate) fn reach<'a>(&'a self, name: &'a str, into: &mut BTreeSet<&'a str>) {
         if !into.insert(name) {
             return;
         }
@@ -109,7 +109,7 @@ impl Model {
     }
 
     /// The shape of a list's members, or of a map's keys or values.
-    pub fn element(&self, name: &str, part: &str) -> &str {
+    pub(crate) fn element(&self, name: &str, part: &str) -> &str {
         string(&self.shape(name)[part]["shape"])
     }
 }
@@ -129,7 +129,7 @@ impl Operation {
 }
 
 /// `FunctionName` as `function_name`, `KMSKeyArn` as `kms_key_arn`, `CodeSha256` as `code_sha256`.
-pub fn snake(name: &str) -> String {
+pub(crate) fn snake(name: &str) -> String {
     let letters: Vec<char> = name.chars().collect();
     let mut snake = String::new();
     for (at, letter) in letters.iter().enumerate() {
@@ -152,10 +152,10 @@ pub fn snake(name: &str) -> String {
     }
 }
 
-pub fn object(value: &Value) -> &Map<String, Value> {
+pub(crate) fn object(value: &Value) -> &Map<String, Value> {
     value.as_object().expect("the model has an object here")
 }
 
-pub fn string(value: &Value) -> &str {
+pub(crate) fn string(value: &Value) -> &str {
     value.as_str().expect("the model has a string here")
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crate::model::{Model, Operation};
 
-pub fn generate(model: &Model, unbuilt: &BTreeSet<String>) -> String {
+pub(crate) fn generate(model: &Model, unbuilt: &BTreeSet<String>) -> String {
     let mut code = String::new();
     let names = || model.operations.iter().map(|operation| operation.name.as_str());
     code.push_str("/// Every operation of the service.\n");
@@ -21,14 +21,20 @@ pub fn generate(model: &Model, unbuilt: &BTreeSet<String>) -> String {
         model.operations.len(),
         names().map(|name| format!("Self::{name}")).collect::<Vec<_>>().join(", ")
     );
-    code.push_str("\n    /// Its name.\n    pub fn name(self) -> &'static str {\n        match self {\n");
+    code.push_str("\n    /// Its name.\n    pub(crate) fn name(self) -> &'static str {\n        match self {\n");
     names().for_each(|name| drop(writeln!(code, "            Self::{name} => \"{name}\",")));
     code.push_str("        }\n    }\n");
+    code.push_str("\n    /// The status of a success.\n    pub fn status(self) -> StatusCode {\n");
+    code.push_str("        let status = match self {\n");
+    for Operation { name, status, .. } in &model.operations {
+        let _ = writeln!(code, "            Self::{name} => {status},");
+    }
+    code.push_str("        };\n        StatusCode::from_u16(status).expect(\"the model has real ones\")\n    }\n");
     let built = names().filter(|name| !unbuilt.contains(*name));
     let built: Vec<String> = built.map(|name| format!("Self::{name}")).collect();
     let _ = writeln!(
         code,
-        "\n    /// Whether this host offers it.\n    pub fn is_built(self) -> bool {{\n        \
+        "\n    /// Whether this host offers it.\n    pub(crate) fn is_built(self) -> bool {{\n        \
          matches!(self, {})\n    }}\n}}\n",
         built.join(" | ")
     );
@@ -42,7 +48,7 @@ fn table(model: &Model, code: &mut String) {
     rows.sort_by_key(|operation| !operation.uri.contains('?'));
     code.push_str("static ROUTES: &[Row] = &[\n");
     for operation in rows {
-        let Operation { name, method, uri, status, .. } = operation;
+        let Operation { name, method, uri, .. } = operation;
         let (path, query) = uri.split_once('?').map_or((uri.as_str(), None), |(path, query)| {
             let (name, value) = query.split_once('=').expect("a query in a URI has a value");
             (path, Some((name, value)))
@@ -51,8 +57,7 @@ fn table(model: &Model, code: &mut String) {
             path.trim_matches('/').split('/').map(segment).collect();
         let _ = writeln!(
             code,
-            "    Row {{ operation: Operation::{name}, method: Method::{method}, status: {status}, \
-             query: {query:?}, segments: &[{}] }},",
+            "    Row {{ operation: Operation::{name}, method: Method::{method}, query: {query:?}, segments: &[{}] }},",
             segments.join(", ")
         );
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crate::model::{Model, snake};
 
-pub fn generate(model: &Model, unbuilt: &BTreeSet<String>) -> String {
+pub(crate) fn generate(model: &Model, unbuilt: &BTreeSet<String>) -> String {
     let mut code = String::new();
     let (mut inputs, mut outputs) = (BTreeSet::new(), BTreeSet::new());
     let built = || model.operations.iter().filter(|it| !unbuilt.contains(&it.name));
@@ -31,7 +31,7 @@ pub fn generate(model: &Model, unbuilt: &BTreeSet<String>) -> String {
             let _ = writeln!(code, "impl Input for {} {{}}", operation.input);
         }
         if let Some(output) = &operation.output {
-            output_of(model, output, operation.status, &mut roots, &mut code);
+            output_of(model, output, &mut roots, &mut code);
         }
     }
     code
@@ -40,14 +40,13 @@ pub fn generate(model: &Model, unbuilt: &BTreeSet<String>) -> String {
 fn output_of<'a>(
     model: &Model,
     name: &'a String,
-    status: u64,
     roots: &mut BTreeSet<&'a String>,
     code: &mut String,
 ) {
     if !roots.insert(name) {
         return;
     }
-    let _ = writeln!(code, "impl Output for {name} {{ const STATUS: u16 = {status}; }}");
+    let _ = writeln!(code, "impl Output for {name} {{}}");
     let odd = model.members(name).iter().any(|member| member.location.is_some());
     assert!(
         !odd || ["InvocationResponse", "DeleteFunctionResponse"].contains(&name.as_str()),

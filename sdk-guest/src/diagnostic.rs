@@ -1,80 +1,179 @@
-//! From any error to what a caller of a failed function sees.
+//! What the caller of a failed invocation is told, and how errors become it.
 
-use std::fmt::Display;
+use std::any::type_name;
+use std::convert::Infallible;
+use std::fmt;
 
-use crate::bindings::{function, runtime};
+use serde::{Deserialize, Serialize};
 
-/// Any error.
-pub type Error = Box<dyn std::error::Error + Send + Sync + 'static>;
+use crate::Error;
 
-/// What a caller of a failed function sees. Everything that can be displayed can become one; it has
-/// no `Display` of its own, or it could not be told from the errors it is made of.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// The error type of what has no better name: boxed errors and plain texts.
+const UNNAMED: &str = "Error";
+
+/// `errorType` and `errorMessage` of a failed invocation.
+///
+/// An error type of your own becomes one through `From`:
+///
+/// ```
+/// use lamina_sdk::{Diagnostic, LambdaEvent, handler};
+///
+/// enum OrderError {
+///     SoldOut(String),
+/// }
+///
+/// impl From<OrderError> for Diagnostic {
+///     fn from(error: OrderError) -> Self {
+///         match error {
+///             OrderError::SoldOut(item) => Diagnostic {
+///                 error_type: "SoldOut".into(),
+///                 error_message: format!("no {item} left"),
+///             },
+///         }
+///     }
+/// }
+///
+/// #[handler]
+/// async fn order(event: LambdaEvent<String>) -> Result<(), OrderError> {
+///     Err(OrderError::SoldOut(event.payload))
+/// }
+/// ```
+///
+/// Under [`handler`](crate::handler) a type that implements [`std::error::Error`] needs no
+/// conversion: its name is the error type. A `Diagnostic` is itself such an error, so `?` carries
+/// it through [`Error`] without losing its type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Diagnostic {
-    /// `errorType`: for programs to tell errors apart.
+    /// What kind of error it is; callers tell errors apart by this.
     pub error_type: String,
-    /// `errorMessage`: for people.
+    /// What happened.
     pub error_message: String,
 }
 
-impl<E: Display> From<E> for Diagnostic {
-    fn from(error: E) -> Self {
-        Self { error_type: type_name::<E>(), error_message: error.to_string() }
-    }
-}
-
-/// The last part of a type's name: `my_function::OrderError` is `OrderError`. An error whose type is
-/// not known any more is an `Error`.
-fn type_name<E>() -> String {
-    let name = std::any::type_name::<E>().trim_start_matches('&');
-    if name.contains("dyn ") {
-        return "Error".into();
-    }
-    let name = name.split('<').next().unwrap_or(name);
-    name.rsplit("::").next().unwrap_or(name).to_owned()
-}
-
-macro_rules! to_wit {
-    ($types:path) => {
-        const _: () = {
-            use $types as wit;
-
-            impl From<Diagnostic> for wit::Failure {
-                fn from(diagnostic: Diagnostic) -> Self {
-                    Self {
-                        error_type: diagnostic.error_type,
-                        error_message: diagnostic.error_message,
-                        stack_trace: Vec::new(),
-                    }
-                }
-            }
-        };
-    };
-}
-
-to_wit!(function::lambda::function::types);
-to_wit!(runtime::lambda::function::types);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug)]
-    struct OrderError;
-
-    impl Display for OrderError {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("no such order")
+impl Diagnostic {
+    /// Names the error after its Rust type, without modules and type arguments.
+    pub fn named<E: std::error::Error>(error: &E) -> Self {
+        Diagnostic {
+            error_type: short_name(type_name::<E>()).to_owned(),
+            error_message: error.to_string(),
         }
     }
 
-    impl std::error::Error for OrderError {}
-
-    #[test]
-    fn an_error_is_known_by_its_type_and_text() {
-        let own = Diagnostic::from(OrderError);
-        assert_eq!((own.error_type.as_str(), own.error_message.as_str()), ("OrderError", "no such order"));
-        assert_eq!(Diagnostic::from(Error::from(OrderError)).error_type, "Error");
-        assert_eq!(Diagnostic::from("text").error_type, "str");
+    fn unnamed(message: String) -> Self {
+        Diagnostic {
+            error_type: UNNAMED.to_owned(),
+            error_message: message,
+        }
     }
 }
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.error_type, self.error_message)
+    }
+}
+
+impl std::error::Error for Diagnostic {}
+
+impl From<Error> for Diagnostic {
+    fn from(error: Error) -> Self {
+        match error.downcast::<Diagnostic>() {
+            Ok(diagnostic) => *diagnostic,
+            Err(error) => Diagnostic::unnamed(error.to_string()),
+        }
+    }
+}
+
+impl From<Box<dyn std::error::Error>> for Diagnostic {
+    fn from(error: Box<dyn std::error::Error>) -> Self {
+        match error.downcast::<Diagnostic>() {
+            Ok(diagnostic) => *diagnostic,
+            Err(error) => Diagnostic::unnamed(error.to_string()),
+        }
+    }
+}
+
+impl From<String> for Diagnostic {
+    fn from(message: String) -> Self {
+        Diagnostic::unnamed(message)
+    }
+}
+
+impl From<&'static str> for Diagnostic {
+    fn from(message: &'static str) -> Self {
+        Diagnostic::unnamed(message.to_owned())
+    }
+}
+
+impl From<std::io::Error> for Diagnostic {
+    fn from(error: std::io::Error) -> Self {
+        Diagnostic::named(&error)
+    }
+}
+
+impl From<serde_json::Error> for Diagnostic {
+    fn from(error: serde_json::Error) -> Self {
+        Diagnostic::named(&error)
+    }
+}
+
+impl From<Infallible> for Diagnostic {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// The last segment of a type's path. A type called just `Error` says nothing that way: it keeps
+/// its path.
+fn short_name(path: &str) -> &str {
+    let path = path.split('<').next().unwrap_or(path);
+    match path.rsplit("::").next() {
+        Some("Error") | None => path,
+        Some(name) => name,
+    }
+}
+
+/// How `#[handler]` picks the way from an error to a [`Diagnostic`]. Method resolution finds
+/// `ByConversion` on `&error` first; where its bound does not hold, `ByTypeName` is one
+/// automatic reference further.
+#[doc(hidden)]
+pub trait ByConversion {
+    fn diagnosis(&self) -> Conversion {
+        Conversion
+    }
+}
+
+impl<E: Into<Diagnostic>> ByConversion for E {}
+
+#[doc(hidden)]
+pub trait ByTypeName {
+    fn diagnosis(&self) -> TypeName {
+        TypeName
+    }
+}
+
+impl<E: std::error::Error> ByTypeName for &E {}
+
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Conversion;
+
+impl Conversion {
+    pub fn of<E: Into<Diagnostic>>(&self, error: E) -> Diagnostic {
+        error.into()
+    }
+}
+
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct TypeName;
+
+impl TypeName {
+    pub fn of<E: std::error::Error>(&self, error: E) -> Diagnostic {
+        Diagnostic::named(&error)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,77 +1,146 @@
 //! Write AWS Lambda functions in Rust as WebAssembly components.
 //!
-//! A function is a library (`crate-type = ["cdylib"]`) with one handler:
+//! The shape is that of AWS's `lambda_runtime`: [`LambdaEvent`], [`Context`], [`Error`],
+//! [`Diagnostic`], [`service_fn`] and [`run`] mean the same here, and the event types of
+//! `aws_lambda_events` work. The function needs neither WIT files nor a binding generator.
+//!
+//! # A function
+//!
+//! A library with `crate-type = ["cdylib"]`, built by `cargo build --release --target
+//! wasm32-wasip2`. The host calls it once for each event:
 //!
 //! ```
 //! use lamina_sdk::{Error, LambdaEvent, handler};
-//! use serde::{Deserialize, Serialize};
 //!
-//! #[derive(Deserialize)]
+//! #[derive(serde::Deserialize)]
 //! struct Request {
 //!     name: String,
 //! }
 //!
-//! #[derive(Serialize)]
+//! #[derive(serde::Serialize)]
 //! struct Response {
 //!     message: String,
 //! }
 //!
 //! #[handler]
 //! async fn greet(event: LambdaEvent<Request>) -> Result<Response, Error> {
-//!     Ok(Response { message: format!("Hello, {}!", event.payload.name) })
+//!     let message = format!("Hello, {}!", event.payload.name);
+//!     Ok(Response { message })
+//! }
+//!
+//! // A handler is an ordinary function, so a test calls it; no host is needed.
+//! let event = LambdaEvent::new(Request { name: "Ada".into() }, Default::default());
+//! let response = lamina_sdk::block_on(greet(event)).unwrap();
+//! assert_eq!(response.message, "Hello, Ada!");
+//! ```
+//!
+//! Work that is done once goes into an init function; what it returns is lent to every call:
+//!
+//! ```
+//! use lamina_sdk::{Error, LambdaEvent, handler};
+//! use serde_json::Value;
+//!
+//! struct Prices(Value);
+//!
+//! fn load() -> Result<Prices, Error> {
+//!     let file = std::fs::read("/var/task/prices.json")?;
+//!     Ok(Prices(serde_json::from_slice(&file)?))
+//! }
+//!
+//! #[handler(init = load)]
+//! fn price(event: LambdaEvent<String>, prices: &Prices) -> Result<Value, Error> {
+//!     Ok(prices.0[&event.payload].clone())
 //! }
 //! ```
 //!
-//! Build it with `cargo build --release --target wasm32-wasip2`; the `.wasm` file is the function.
+//! # Porting from `lambda_runtime`
 //!
-//! * **Init once, then many invokes.** `#[handler(init = setup)]` runs `fn setup() -> Result<State, E>`
-//!   once in each environment; the handler gets `&State` as its second argument.
-//! * **Errors.** Any error type will do: its name becomes `errorType` and its text `errorMessage`. Return a
-//!   [`Diagnostic`] to choose both.
-//! * **Async** handlers are polled to their end. There are no timers or sockets to await in
-//!   this crate yet; what is ready at once works.
-//! * **Logs.** Whatever goes to stdout or stderr is in the function's log. The feature `tracing` brings
-//!   a subscriber: see `tracing::init_default_subscriber`.
+//! A program with its own `main` stays one: the import and the attribute of `main` change. It is
+//! a custom runtime, which asks the host for events in a loop, and is built as a binary.
 //!
-//! A program with a `main` works too, as it does with AWS's `lambda_runtime`: see [`run`].
+//! ```no_run
+//! use lamina_sdk::{Error, LambdaEvent, run, service_fn};
+//! use serde_json::Value;
+//!
+//! #[lamina_sdk::main]
+//! async fn main() -> Result<(), Error> {
+//!     run(service_fn(echo)).await
+//! }
+//!
+//! async fn echo(event: LambdaEvent<Value>) -> Result<Value, Error> {
+//!     Ok(event.payload)
+//! }
+//! ```
+//!
+//! # Errors
+//!
+//! What the caller sees as `errorType` and `errorMessage` is a [`Diagnostic`]. With [`Error`] and
+//! `?` any error will do. An error type of your own is reported under its own name, or as its
+//! `From` conversion into [`Diagnostic`] says. An event that does not fit its type is
+//! `Runtime.UnmarshalError`, with the place where it stops to fit.
+//!
+//! A panic cannot be caught in WebAssembly: its message goes to the log, the environment ends and
+//! the caller sees `Runtime.ExitError`. In a custom runtime the caller sees the message too.
+//!
+//! # Logs
+//!
+//! `println!` and `eprintln!` write to the function's log. With the feature `tracing` so do the
+//! macros of that crate, after `lamina_sdk::tracing::init_default_subscriber()`.
+//!
+//! # What `async` means here
+//!
+//! A component has one thread and handles one event at a time. `async` functions, `join!`,
+//! `select!`, channels and streams work. Futures of `tokio::time` or `tokio::net` need a reactor
+//! that is not there: they panic, which the log says. `std::thread::sleep`, `std::net` and
+//! `std::fs` work, and block.
+//!
+//! # Snapshots
+//!
+//! With SnapStart an environment is snapshotted after init and then copied. Open files and
+//! sockets do not survive this: close them in `before_checkpoint` and open them again in
+//! `after_restore`, both options of [`handler`]. Standard output, preopened directories and
+//! environment variables are taken care of.
+#![warn(missing_docs)]
 
-mod bindings;
+extern crate self as lamina_sdk;
+
 mod context;
 mod diagnostic;
-mod execute;
-mod runtime;
+mod event;
+mod executor;
+#[cfg(target_family = "wasm")]
+mod guest;
+#[cfg(not(target_family = "wasm"))]
+mod native;
+mod program;
+mod service;
 #[cfg(feature = "tracing")]
 pub mod tracing;
 
-pub use context::{Config, Context, Identity};
-pub use diagnostic::{Diagnostic, Error};
-pub use lamina_sdk_macro::handler;
-pub use runtime::{run, service_fn};
+pub use context::{ClientApplication, ClientContext, CognitoIdentity, Config, Context};
+pub use diagnostic::Diagnostic;
+pub use event::LambdaEvent;
+pub use executor::block_on;
+pub use lamina_sdk_macro::{handler, main};
+pub use program::run;
+pub use service::{ServiceFn, service_fn};
+pub use tower_service::Service;
 
-/// An event and its context.
-#[derive(Clone, Debug)]
-pub struct LambdaEvent<T> {
-    /// The event.
-    pub payload: T,
-    /// Facts about the invocation.
-    pub context: Context,
-}
+/// Any error: what `?` turns every other error into.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
-impl<T> LambdaEvent<T> {
-    /// An event with its context.
-    pub fn new(payload: T, context: Context) -> Self {
-        Self { payload, context }
-    }
-
-    /// The event and its context.
-    pub fn into_parts(self) -> (T, Context) {
-        (self.payload, self.context)
-    }
-}
-
-/// What the code that [`handler`] makes needs. Not for anyone else.
+/// What the attributes expand to. Not for authors: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::bindings::function;
-    pub use crate::execute::{block_on, initialise, invoke};
+    pub use std::string::String;
+    pub use std::thread::LocalKey;
+
+    pub use crate::diagnostic::{ByConversion, ByTypeName};
+    pub use crate::event::{read_event, write_response};
+    pub use crate::executor::block_on;
+    #[cfg(target_family = "wasm")]
+    pub use crate::guest::{Exported, bindings, export, wit_bindgen};
+    #[cfg(not(target_family = "wasm"))]
+    pub use crate::native::{Exported, export};
+    pub use crate::program::{Function, Slot, start};
 }

@@ -1,23 +1,113 @@
-//! `tracing` to the function's log.
+//! The `tracing` crate, and a subscriber that writes its events into the function's log, one line
+//! each: level, target, message, fields.
+//!
+//! ```
+//! use lamina_sdk::tracing::{info, init_default_subscriber};
+//!
+//! init_default_subscriber();
+//! info!(order = 7, "accepted");
+//! ```
+//!
+//! Spans are not shown; a function that needs more brings `tracing-subscriber`, which also works.
 
-use tracing_subscriber::EnvFilter;
+pub use ::tracing::*;
 
-/// Writes events to the function's log: level, target, text. `RUST_LOG` or `AWS_LAMBDA_LOG_LEVEL` choose the
-/// level; INFO if neither is set.
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+
+use field::{Field, Visit};
+use level_filters::LevelFilter;
+
+/// Installs the subscriber, in `main` or in the init function. The level is that of the
+/// function's logging configuration (`AWS_LAMBDA_LOG_LEVEL`), else of `RUST_LOG`, else `INFO`.
+///
+/// Does nothing if a subscriber is already there.
 pub fn init_default_subscriber() {
-    let chosen = ["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"]
-        .iter()
-        .find_map(|name| read(name))
-        .unwrap_or_else(|| "info".to_owned());
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(chosen))
-        .with_ansi(false)
-        .without_time();
-    // A second call changes nothing.
-    let _ = subscriber.try_init();
+    let lines = LogLines { most: level() };
+    let _already_there = subscriber::set_global_default(lines);
 }
 
-#[expect(clippy::disallowed_methods, reason = "a function is configured by its variables")]
-fn read(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+/// Writes events to stdout.
+struct LogLines {
+    most: LevelFilter,
+}
+
+impl Subscriber for LogLines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && *metadata.level() <= self.most
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.most)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let metadata = event.metadata();
+        let mut line = format!("{} {}:", metadata.level(), metadata.target());
+        event.record(&mut Fields(&mut line));
+        line.push('\n');
+        // A log that cannot be written to is no reason to fail the invocation.
+        let _unwritable = std::io::stdout().write_all(line.as_bytes());
+    }
+
+    // Spans are not enabled, so that these are never called with one that matters.
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+/// Appends ` name=value` for each field, and the message without its name.
+struct Fields<'a>(&'a mut String);
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let _infallible = match field.name() {
+            "message" => write!(self.0, " {value:?}"),
+            name => write!(self.0, " {name}={value:?}"),
+        };
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the environment is how the host configures a function"
+)]
+fn level() -> LevelFilter {
+    ["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"]
+        .into_iter()
+        .find_map(|name| parse_level(&std::env::var(name).ok()?))
+        .unwrap_or(LevelFilter::INFO)
+}
+
+/// Lambda's names of levels are those of `tracing`, and `FATAL`.
+fn parse_level(name: &str) -> Option<LevelFilter> {
+    if name.eq_ignore_ascii_case("fatal") {
+        return Some(LevelFilter::ERROR);
+    }
+    name.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lambdas_levels_are_known_in_any_case() {
+        for (name, level) in [
+            ("TRACE", Some(LevelFilter::TRACE)),
+            ("debug", Some(LevelFilter::DEBUG)),
+            ("FATAL", Some(LevelFilter::ERROR)),
+            ("my_crate=info", None),
+        ] {
+            assert_eq!(parse_level(name), level, "{name}");
+        }
+    }
 }

@@ -1,14 +1,16 @@
-//! A plain program: the event is on stdin, the result on stdout, the log on stderr. Any language that
-//! compiles to WASI can do this.
+//! A program that knows nothing of Lambda: the event comes on stdin, what it prints is the
+//! result. Each invocation is a new run. A non-zero exit code is a failed invocation.
+//!
+//! `{"text": "to be or not to be"}` is answered with `{"words": 6}`.
 
-use std::io::{self, Read};
+use std::error::Error;
 
-fn main() -> io::Result<()> {
-    let mut event = String::new();
-    io::stdin().read_to_string(&mut event)?;
-    let event: serde_json::Value = serde_json::from_str(&event)?;
-    eprintln!("got {event}");
-    let words = event["text"].as_str().unwrap_or_default().split_whitespace().count();
-    println!("{}", serde_json::json!({ "words": words }));
+use serde_json::{Value, json};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let event: Value = serde_json::from_reader(std::io::stdin())?;
+    let text = event["text"].as_str().ok_or("the event has no `text`")?;
+    eprintln!("stderr goes to the log");
+    println!("{}", json!({ "words": text.split_whitespace().count() }));
     Ok(())
 }

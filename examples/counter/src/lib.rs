@@ -1,35 +1,62 @@
-//! Lambda's programming model: `init` runs once, the instance stays, and so does what is in `/tmp`.
+//! What an environment keeps between invocations, and what not.
+//!
+//! Init runs once in each environment. Its state and the files in `/tmp` live as long as the
+//! environment does; another environment of the same function has its own. So this counter
+//! counts the invocations of one environment, twice: in memory and in a file.
+//!
+//! `{"by": 2}` is answered with `{"memory": 2, "file": 2}` the first time.
 
 use std::cell::Cell;
 use std::fs;
-use std::sync::Mutex;
+use std::io::ErrorKind;
 
 use lamina_sdk::{Error, LambdaEvent, handler};
 
-struct State {
-    greeting: String,
-    invocations: Mutex<Cell<u32>>,
+const FILE: &str = "/tmp/count";
+
+struct Counter {
+    count: Cell<u64>,
+}
+
+#[derive(serde::Deserialize)]
+struct Step {
+    #[serde(default = "one")]
+    by: u64,
 }
 
 #[derive(serde::Serialize)]
-struct Response {
-    greeting: String,
-    invocations: u32,
-    in_file: u32,
+struct Counts {
+    memory: u64,
+    file: u64,
 }
 
-fn setup() -> Result<State, Error> {
-    println!("init: this is in the log once for each environment");
-    let greeting = std::env::var("GREETING").unwrap_or_else(|_| "hello".into());
-    Ok(State { greeting, invocations: Mutex::default() })
+#[handler(init = start)]
+fn count(event: LambdaEvent<Step>, counter: &Counter) -> Result<Counts, Error> {
+    let by = event.payload.by;
+    counter.count.set(counter.count.get() + by);
+    let memory = counter.count.get();
+
+    let file = stored()? + by;
+    fs::write(FILE, file.to_string())?;
+
+    println!("counted to {memory} for {}", event.context.request_id);
+    Ok(Counts { memory, file })
 }
 
-#[handler(init = setup)]
-fn count(event: LambdaEvent<serde::de::IgnoredAny>, state: &State) -> Result<Response, Error> {
-    let cell = state.invocations.lock().map_err(|error| error.to_string())?;
-    cell.set(cell.get() + 1);
-    let in_file = fs::read_to_string("/tmp/count").map_or(Ok(0), |text| text.parse::<u32>())? + 1;
-    fs::write("/tmp/count", in_file.to_string())?;
-    println!("invocation {} is {}", event.context.request_id, cell.get());
-    Ok(Response { greeting: state.greeting.clone(), invocations: cell.get(), in_file })
+fn start() -> Result<Counter, Error> {
+    println!("a new environment starts");
+    let count = Cell::new(0);
+    Ok(Counter { count })
+}
+
+fn stored() -> Result<u64, Error> {
+    match fs::read_to_string(FILE) {
+        Ok(text) => Ok(text.parse()?),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn one() -> u64 {
+    1
 }

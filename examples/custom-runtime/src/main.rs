@@ -1,17 +1,22 @@
-//! A program with its own loop, as one writes with AWS's `lambda_runtime`: what runs before `run` is
-//! the init code.
+//! A function with its own `main`, as AWS's `lambda_runtime` has it: the program asks for events
+//! in a loop instead of being called. Porting one changes the import and the attribute of `main`.
+//!
+//! It answers with the sum: `{"add": [1, 2, 3]}` gives `6`. Anything else that is not a list of
+//! numbers under `add` is a failed invocation; the program goes on with the next.
 
 use lamina_sdk::{Error, LambdaEvent, run, service_fn};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-async fn echo(event: LambdaEvent<Value>) -> Result<Value, Error> {
-    if event.payload["fail"].as_bool() == Some(true) {
-        return Err("you asked for it".into());
-    }
-    Ok(json!({ "echo": event.payload, "request": event.context.request_id }))
+#[lamina_sdk::main]
+async fn main() -> Result<(), Error> {
+    println!("runs once, before the first event");
+    run(service_fn(sum)).await
 }
 
-fn main() -> Result<(), Error> {
-    println!("init: before the first event");
-    run(service_fn(echo))
+async fn sum(event: LambdaEvent<Value>) -> Result<i64, Error> {
+    let numbers = event.payload["add"].as_array().ok_or("nothing to add")?;
+    let numbers = numbers
+        .iter()
+        .map(|n| n.as_i64().ok_or("not a whole number"));
+    Ok(numbers.sum::<Result<i64, _>>()?)
 }

@@ -1,50 +1,72 @@
-//! A function that speaks HTTP itself: it exports `wasi:http/incoming-handler` and runs under any
-//! host of WASI HTTP. GET / greets, POST /echo sends back what came.
+//! An HTTP server without a server: the component exports `wasi:http/incoming-handler` and the
+//! host calls it for each request to the function's URL. An Invoke with the event of an HTTP API
+//! (payload 2.0, as in `event.json`) becomes a request too.
+//!
+//! `GET /` answers with a text, `POST /echo` with the body of the request.
 
-use std::io::{Read, Write};
-
-use wasip2::exports::http::incoming_handler::Guest;
+use wasip2::exports::wasi::http::incoming_handler::Guest;
 use wasip2::http::types::{
-    Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
+    Fields, IncomingBody, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
 };
+use wasip2::io::streams::StreamError;
 
-struct Function;
+/// How much of a body is in memory at once.
+const CHUNK_BYTES: u64 = 64 * 1024;
 
-impl Guest for Function {
+struct Server;
+
+wasip2::http::proxy::export!(Server);
+
+impl Guest for Server {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let path = request.path_with_query().unwrap_or_default();
         let path = path.split('?').next().unwrap_or_default();
-        let (status, body) = match (request.method(), path) {
-            (Method::Get, "/") => (200, b"Hello over HTTP!\n".to_vec()),
-            (Method::Post, "/echo") => (200, read(&request)),
-            _ => (404, b"Try GET / or POST /echo.\n".to_vec()),
-        };
-        answer(out, status, &body);
+        match (request.method(), path) {
+            (Method::Get, "/") => text(out, 200, "Hello from wasi:http!\n"),
+            (Method::Post, "/echo") => echo(&request, out),
+            _ => text(out, 404, "Try GET / or POST /echo.\n"),
+        }
     }
 }
 
-fn read(request: &IncomingRequest) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Ok(body) = request.consume()
-        && let Ok(mut stream) = body.stream()
-    {
-        let _ = stream.read_to_end(&mut bytes);
-    }
-    bytes
+fn text(out: ResponseOutparam, status: u16, text: &str) {
+    let body = start(out, status, "text/plain; charset=utf-8");
+    let stream = body.write().expect("a body is written once");
+    // A caller that has gone needs no answer, here and below.
+    let _gone = stream.blocking_write_and_flush(text.as_bytes());
+    drop(stream);
+    let _gone = OutgoingBody::finish(body, None);
 }
 
-fn answer(out: ResponseOutparam, status: u16, bytes: &[u8]) {
+fn echo(request: &IncomingRequest, out: ResponseOutparam) {
+    let incoming = request.consume().expect("a body is read once");
+    let source = incoming.stream().expect("a body has one stream");
+    let body = start(out, 200, "application/octet-stream");
+    let sink = body.write().expect("a body is written once");
+    let copied = loop {
+        match sink.blocking_splice(&source, CHUNK_BYTES) {
+            Ok(_) => {}
+            Err(StreamError::Closed) => break true,
+            Err(StreamError::LastOperationFailed(_)) => break false,
+        }
+    };
+    drop((sink, source));
+    drop(IncomingBody::finish(incoming));
+    // A body that is not finished tells the caller that it is incomplete.
+    if copied {
+        let _gone = OutgoingBody::finish(body, None);
+    }
+}
+
+/// Sends the head of the response; what is written to the body afterwards goes straight out.
+fn start(out: ResponseOutparam, status: u16, content_type: &str) -> OutgoingBody {
     let headers = Fields::new();
-    let _ = headers.set("content-type", &[b"text/plain".to_vec()]);
+    headers
+        .append("content-type", content_type.as_bytes())
+        .expect("a valid header of a new list");
     let response = OutgoingResponse::new(headers);
-    let _ = response.set_status_code(status);
-    let body = response.body().expect("the body is taken once");
+    response.set_status_code(status).expect("a valid status");
+    let body = response.body().expect("a response has one body");
     ResponseOutparam::set(out, Ok(response));
-    if let Ok(mut stream) = body.write() {
-        let _ = stream.write_all(bytes);
-        let _ = stream.flush();
-    }
-    let _ = OutgoingBody::finish(body, None);
+    body
 }
-
-wasip2::http::proxy::export!(Function);

@@ -28,6 +28,10 @@ struct Call {
 }
 
 impl Call {
+    fn render(&self, output: impl wire::Output) -> Reply {
+        wire::render(self.route.operation(), output)
+    }
+
     fn parse<T: wire::Input>(&self) -> Result<T, Fault> {
         let query = self.parts.uri.query();
         Ok(wire::parse(&self.route, query, &self.parts.headers, &self.body)?)

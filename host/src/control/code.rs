@@ -191,7 +191,10 @@ fn unloadable(error: impl std::error::Error + Send + Sync + 'static) -> LoadErro
 }
 
 fn refused(error: package::Error) -> Error {
-    Error::Invalid(error.to_string())
+    match error {
+        package::Error::Io(error) => io(error),
+        error => Error::Invalid(error.to_string()),
+    }
 }
 
 fn io(error: std::io::Error) -> Error {

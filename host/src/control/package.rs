@@ -42,6 +42,9 @@ pub enum Error {
     /// It has too many entries.
     #[error("The zip has {0} entries; {ENTRIES_MAX} are allowed.")]
     TooManyEntries(usize),
+    /// Two entries have the same name.
+    #[error("The zip has two entries of the same name.")]
+    DuplicateNames,
     /// An entry has a name, kind or form that is not allowed.
     #[error("The entry {name:?} of the zip is not allowed: {problem}.")]
     Entry {
@@ -152,6 +155,9 @@ fn list(bytes: &Bytes) -> Result<Vec<Entry>, Error> {
     let mut archive = open(bytes)?;
     if archive.len() > ENTRIES_MAX {
         return Err(Error::TooManyEntries(archive.len()));
+    }
+    if archive.has_duplicate_names() {
+        return Err(Error::DuplicateNames);
     }
     let mut entries = Vec::with_capacity(archive.len());
     let mut names = HashSet::with_capacity(archive.len());

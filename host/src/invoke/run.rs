@@ -21,22 +21,29 @@ impl Pipeline {
         let log = seat.log();
         log.begin(resolved.invoke.log_tail);
         log.line(&report::start(&resolved));
-        let (outcome, usage) = match seat {
+        let (outcome, usage, tenant) = match seat {
             Seat::Ready(tenant) => self.call(tenant, event, &resolved, init).await,
             Seat::InitFailed { failure, .. } => {
-                (Err(failure), Usage { init, ..Usage::default() })
+                (Err(failure), Usage { init, ..Usage::default() }, None)
             }
         };
         report::end(&log, &resolved, &outcome, &usage);
         log.end();
+        let log_tail = resolved.invoke.log_tail.then(|| log.tail());
+        // Only now: whoever gets the environment next begins the log anew.
+        if let Some(tenant) = tenant {
+            resolved.version.pool.give_back(tenant, self.clock.instant());
+        }
         Finished {
             request_id: resolved.invoke.request_id,
             executed_version: Arc::clone(&resolved.version.label),
             outcome,
-            log_tail: resolved.invoke.log_tail.then(|| log.tail()),
+            log_tail,
             usage,
         }
     }
+
+    /// Runs the guest. Its environment comes back if it can be used again.
 
     async fn call(
         &self,
@@ -44,24 +51,21 @@ impl Pipeline {
         event: Event,
         resolved: &Resolved,
         init: Option<std::time::Duration>,
-    ) -> (Outcome, Usage) {
+    ) -> (Outcome, Usage, Option<Tenant>) {
         let version = &resolved.version;
         let context = self.context(resolved, &tenant.log_stream);
         let started = self.clock.instant();
         let outcome = tenant.environment.invoke(event, &context, version.timeout).await;
-        let now = self.clock.instant();
         let usage = Usage {
-            duration: now.saturating_duration_since(started),
+            duration: self.clock.instant().saturating_duration_since(started),
             init,
             memory_bytes_max: tenant.environment.memory_bytes_max(),
         };
         if let Err(failure) = &outcome {
             report::failure(&tenant.log, resolved, failure);
         }
-        if tenant.environment.is_alive() {
-            version.pool.give_back(tenant, now);
-        }
-        (outcome, usage)
+        let reusable = tenant.environment.is_alive();
+        (outcome, usage, reusable.then_some(tenant))
     }
 
     fn context(&self, resolved: &Resolved, log_stream: &Arc<str>) -> Context {

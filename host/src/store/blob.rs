@@ -58,6 +58,9 @@ impl FromStr for Digest {
             return Err(NotADigest);
         }
         let mut bytes = [0; 32];
+        if !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(NotADigest);
+        }
         for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
             *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| NotADigest)?;
         }
@@ -208,6 +211,14 @@ impl Trees {
             Err(error) => Err(error),
             Ok(()) => sync(&self.0),
         }
+    }
+
+    /// Everything that is here.
+    ///
+    /// # Errors
+    /// Where the directory cannot be read.
+    pub fn list(&self) -> io::Result<Vec<Digest>> {
+        names(&self.0)
     }
 
     /// Deletes a tree, if it is here.

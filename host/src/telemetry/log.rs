@@ -83,7 +83,7 @@ impl Logs {
             Some(dir) => writer::read(dir, name, *group_bytes_max),
             None => Vec::new(),
         };
-        self.0.groups.get_or_load(name, load)
+        self.0.groups.get_or_load(name, self.0.clock.now(), load)
     }
 }
 

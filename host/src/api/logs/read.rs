@@ -63,7 +63,8 @@ pub(super) fn filter_log_events(logs: &Logs, request: &FilterLogEvents) -> Resul
         streams: request.log_stream_names.clone().unwrap_or_default(),
         stream_prefix: request.log_stream_name_prefix.clone().unwrap_or_default(),
         start: request.start_time.map(Timestamp::from_millis),
-        end: request.end_time.map(Timestamp::from_millis),
+        // Here the end is part of the range; in GetLogEvents it is not.
+        end: request.end_time.map(|end| Timestamp::from_millis(end.saturating_add(1))),
         pattern: pattern::parse(request.filter_pattern.as_deref().unwrap_or_default())?,
         from: token(request.next_token.as_deref())?.unwrap_or_default(),
         limit: request.limit.unwrap_or(EVENTS_MAX).clamp(1, EVENTS_MAX),

@@ -26,7 +26,7 @@ impl Front {
             tags: request.tags.into_iter().flatten().collect(),
         };
         let record = self.control.create_function(create).await?;
-        Ok(wire::render(self.shaped(&record, None)))
+        Ok(call.render(self.shaped(&record, None)))
     }
 
     pub(super) async fn get_function(&self, call: &Call) -> Result<Reply, Fault> {
@@ -44,26 +44,30 @@ impl Front {
             tags: (!record.tags.is_empty()).then(|| record.tags.into_iter().collect()),
             ..Default::default()
         };
-        Ok(wire::render(response))
+        Ok(call.render(response))
     }
 
     pub(super) async fn get_function_configuration(&self, call: &Call) -> Result<Reply, Fault> {
         let request: wire::GetFunctionConfigurationRequest = call.parse()?;
         let (record, qualifier) =
             self.named(&request.function_name, request.qualifier.as_deref()).await?;
-        Ok(wire::render(self.shaped(&record, qualifier.as_ref())))
+        Ok(call.render(self.shaped(&record, qualifier.as_ref())))
     }
 
     pub(super) async fn list_functions(&self, call: &Call) -> Result<Reply, Fault> {
         let request: wire::ListFunctionsRequest = call.parse()?;
+        // Functions replicated from another region: there are none.
         if request.master_region.is_some_and(|region| region != "ALL") {
-            return wire_empty_list();
+            return Ok(call.render(wire::ListFunctionsResponse {
+                functions: Some(Vec::new()),
+                next_marker: None,
+            }));
         }
         let limit = page_size(request.max_items);
         let page = self.control.functions(request.marker.as_deref(), limit).await?;
         let qualified = request.function_version.is_some().then_some(Qualifier::Latest);
         let listed = page.items.iter().map(|it| shape::listed(self.shaped(it, qualified.as_ref())));
-        Ok(wire::render(wire::ListFunctionsResponse {
+        Ok(call.render(wire::ListFunctionsResponse {
             functions: Some(listed.collect()),
             next_marker: page.next,
         }))
@@ -80,7 +84,7 @@ impl Front {
             dry_run: request.dry_run.unwrap_or_default(),
         };
         let record = self.control.update_function_code(&name, update).await?;
-        Ok(wire::render(self.shaped(&record, None)))
+        Ok(call.render(self.shaped(&record, None)))
     }
 
     pub(super) async fn update_function_configuration(&self, call: &Call) -> Result<Reply, Fault> {
@@ -91,7 +95,7 @@ impl Front {
         let patch = request::patch(request)?;
         let changed =
             self.control.update_function_configuration(&name, patch, revision.as_deref()).await?;
-        Ok(wire::render(self.shaped(&changed, None)))
+        Ok(call.render(self.shaped(&changed, None)))
     }
 
     pub(super) async fn delete_function(&self, call: &Call) -> Result<Reply, Fault> {
@@ -140,14 +144,6 @@ impl Front {
     ) -> wire::FunctionConfiguration {
         shape::configuration(record, qualifier, self.control.home())
     }
-}
-
-/// Functions replicated from another region: there are none.
-fn wire_empty_list() -> Result<Reply, Fault> {
-    Ok(wire::render(wire::ListFunctionsResponse {
-        functions: Some(Vec::new()),
-        next_marker: None,
-    }))
 }
 
 pub(super) fn page_size(max_items: Option<i32>) -> usize {

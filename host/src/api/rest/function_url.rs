@@ -26,7 +26,7 @@ impl Front {
         let record =
             self.control.create_url(&name, alias, auth(&request.auth_type), patch).await?;
         let shown = self.shown(&record, call);
-        Ok(wire::render(wire::CreateFunctionUrlConfigResponse {
+        Ok(call.render(wire::CreateFunctionUrlConfigResponse {
             function_url: shown.function_url,
             function_arn: shown.function_arn,
             auth_type: shown.auth_type,
@@ -41,7 +41,7 @@ impl Front {
         let (name, alias) = self.url_target(&request.function_name, request.qualifier)?;
         let record = self.control.url(&name, alias.as_ref()).await?;
         let shown = self.shown(&record, call);
-        Ok(wire::render(wire::GetFunctionUrlConfigResponse {
+        Ok(call.render(wire::GetFunctionUrlConfigResponse {
             function_url: shown.function_url,
             function_arn: shown.function_arn,
             auth_type: shown.auth_type,
@@ -59,7 +59,7 @@ impl Front {
         let patch = patch(request.auth_type.as_deref(), request.cors, mode.as_deref());
         let record = self.control.update_url(&name, alias.as_ref(), patch).await?;
         let shown = self.shown(&record, call);
-        Ok(wire::render(wire::UpdateFunctionUrlConfigResponse {
+        Ok(call.render(wire::UpdateFunctionUrlConfigResponse {
             function_url: shown.function_url,
             function_arn: shown.function_arn,
             auth_type: shown.auth_type,
@@ -94,7 +94,7 @@ impl Front {
                 invoke_mode: Some(mode_text(record.invoke_mode)),
             }
         });
-        Ok(wire::render(wire::ListFunctionUrlConfigsResponse {
+        Ok(call.render(wire::ListFunctionUrlConfigsResponse {
             function_url_configs: listed.collect(),
             next_marker: page.next,
         }))

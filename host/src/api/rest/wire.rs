@@ -2,7 +2,7 @@
 //! them: routing, binding, checking, reading, writing. What the shapes mean, it does not know.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::Full;
 use serde_json::{Map, Value};
 
@@ -37,10 +37,7 @@ pub trait Input: FromJson {}
 
 /// A response of an operation that is built.
 #[expect(private_bounds, reason = "only generated shapes are responses")]
-pub trait Output: ToJson {
-    /// The status of a success.
-    const STATUS: u16;
-}
+pub trait Output: ToJson {}
 
 /// Reads a request: its members from wherever the model puts them, all of them checked.
 ///
@@ -57,11 +54,11 @@ pub fn parse<T: Input>(
     Ok(T::from_json(request))
 }
 
-/// Writes a response.
-pub fn render<T: Output>(output: T) -> Response<Full<Bytes>> {
+/// Writes the response of an operation that succeeded.
+pub fn render<T: Output>(operation: Operation, output: T) -> Response<Full<Bytes>> {
     let body = output.to_json().unwrap_or_default().to_string();
     let mut response = Response::new(Full::from(body));
-    *response.status_mut() = StatusCode::from_u16(T::STATUS).expect("the model has real statuses");
+    *response.status_mut() = operation.status();
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response

@@ -72,7 +72,9 @@ impl Library {
         let mut state = self.0.arrivals.lock();
         let State { expected, touched } = &mut *state;
         *touched = expected.keys().copied().collect();
-        let candidates = self.0.packages.list()?;
+        // A package that was refused has left its tree.
+        let mut candidates = self.0.packages.list()?;
+        candidates.extend(self.0.trees.list()?);
         Ok(Collection { library: self.clone(), candidates })
     }
 }

@@ -29,8 +29,10 @@ const MIGRATIONS: [&str; 1] = ["
 pub(super) fn open(path: &Path) -> Result<Connection, Error> {
     let mut connection = Connection::open(path).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // Before anything is written: a newer release's database is left as it is.
+    let found = version(&connection)?;
     durable(&connection)?;
-    migrate(&mut connection)?;
+    migrate(&mut connection, found)?;
     Ok(connection)
 }
 
@@ -48,13 +50,18 @@ fn durable(connection: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
-fn migrate(connection: &mut Connection) -> Result<(), Error> {
+fn known() -> u32 {
+    u32::try_from(MIGRATIONS.len()).expect("there are few migrations")
+}
+
+fn version(connection: &Connection) -> Result<u32, Error> {
     let found: u32 = pragma(connection, "user_version")?;
-    let known = u32::try_from(MIGRATIONS.len()).expect("there are few migrations");
-    if found > known {
-        return Err(Error::Newer { found, known });
-    }
-    for version in found..known {
+    let known = known();
+    if found > known { Err(Error::Newer { found, known }) } else { Ok(found) }
+}
+
+fn migrate(connection: &mut Connection, found: u32) -> Result<(), Error> {
+    for version in found..known() {
         let step = MIGRATIONS[usize::try_from(version).expect("there are few migrations")];
         let step_in = connection.transaction().map_err(failed)?;
         step_in.execute_batch(step).map_err(failed)?;

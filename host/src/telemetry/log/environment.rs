@@ -18,6 +18,8 @@ const LINE_BYTES_MAX: usize = 256 << 10;
 const BATCH_BYTES_MAX: usize = 64 << 10;
 /// or this long.
 const BATCH_MILLIS_MAX: u64 = 200;
+/// What a line takes besides its text.
+const LINE_OVERHEAD_BYTES: usize = 64;
 /// What a guest may write in a second, and in one go. Beyond it, lines are dropped and counted.
 const FLOOD_BYTES_PER_SECOND: u64 = 1 << 20;
 const FLOOD_BURST_BYTES: u64 = 4 << 20;
@@ -139,7 +141,7 @@ impl EnvironmentLog {
         if state.batch.is_empty() {
             state.batch_since = now.millis();
         }
-        state.batch_bytes += line.len();
+        state.batch_bytes += line.len() + LINE_OVERHEAD_BYTES;
         state.batch.push((now, line));
         let waited = now.millis().saturating_sub(state.batch_since);
         if state.batch_bytes >= BATCH_BYTES_MAX || waited >= BATCH_MILLIS_MAX {

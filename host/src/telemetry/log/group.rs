@@ -33,10 +33,12 @@ pub(super) struct Ring {
 pub(super) struct Groups(Mutex<HashMap<Arc<str>, Arc<Group>>>);
 
 impl Group {
-    fn new(name: Arc<str>, kept: Vec<Event>) -> Self {
-        let mut ring = Ring::default();
+    /// Sequences go on from the time of day: what a killed process had given out and not written
+    /// is not given out again.
+    fn new(name: Arc<str>, kept: Vec<Event>, now: Timestamp) -> Self {
+        let mut ring = Ring { next_sequence: now.millis() << 20, ..Ring::default() };
         for event in kept {
-            ring.next_sequence = event.sequence + 1;
+            ring.next_sequence = ring.next_sequence.max(event.sequence + 1);
             ring.push(event);
         }
         ring.written = ring.next_sequence;
@@ -91,6 +93,7 @@ impl Groups {
     pub(super) fn get_or_load(
         &self,
         name: &str,
+        now: Timestamp,
         load: impl FnOnce() -> Vec<Event>,
     ) -> Arc<Group> {
         let mut groups = self.lock();
@@ -98,7 +101,7 @@ impl Groups {
             return Arc::clone(group);
         }
         let name: Arc<str> = name.into();
-        let group = Arc::new(Group::new(Arc::clone(&name), load()));
+        let group = Arc::new(Group::new(Arc::clone(&name), load(), now));
         groups.insert(name, Arc::clone(&group));
         group
     }

@@ -123,7 +123,7 @@ impl Logs {
 
     fn existing(&self, name: &str) -> Option<Arc<super::group::Group>> {
         let group = self.group(name);
-        let known = group.ring().next_sequence() > 0;
+        let known = !group.ring().events.is_empty();
         known.then_some(group)
     }
 }

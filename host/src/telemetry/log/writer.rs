@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,12 +18,16 @@ use crate::clock::Timestamp;
 
 /// How long events may wait before they are written.
 const PERIOD: Duration = Duration::from_millis(250);
+/// Files that are kept open.
+const FILES_MAX: usize = 256;
 /// After so many periods without a write, groups nobody uses leave the memory.
 const PERIODS_UNTIL_IDLE: u32 = 240;
 
 /// The thread that writes.
 pub(super) struct Writer {
-    marks: Sender<Arc<Group>>,
+    // Both are Some until the drop: the thread ends when the channel closes, and is waited for.
+    marks: Option<Sender<Arc<Group>>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// A line on disk.
@@ -36,11 +41,11 @@ struct Line {
 
 /// Tells the writer that a group has new events. It is told once, until it has written.
 pub(super) fn mark(logs: &Logs, group: &Arc<Group>) {
-    if let Some(writer) = &logs.0.writer
+    if let Some(marks) = logs.0.writer.as_ref().and_then(|writer| writer.marks.as_ref())
         && group.mark()
     {
         // Only a writer that has ended does not listen, and then nothing is written any more.
-        let _ = writer.marks.send(Arc::clone(group));
+        let _ = marks.send(Arc::clone(group));
     }
 }
 
@@ -53,8 +58,19 @@ impl Writer {
         std::fs::create_dir_all(&dir)?;
         let (marks, marked) = channel();
         let run = move || run(&dir, bytes_max, &marked, &shelf);
-        std::thread::Builder::new().name("lamina-logs".into()).spawn(run)?;
-        Ok(Self { marks })
+        let thread = std::thread::Builder::new().name("lamina-logs".into()).spawn(run)?;
+        Ok(Self { marks: Some(marks), thread: Some(thread) })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.marks.take());
+        // The thread itself lets go of the logs last where it was tidying up as they were dropped.
+        let thread = self.thread.take();
+        if let Some(thread) = thread.filter(|it| it.thread().id() != std::thread::current().id()) {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -80,11 +96,10 @@ fn run(dir: &Path, bytes_max: usize, marked: &Receiver<Arc<Group>>, shelf: &Weak
         // Wait for more of the same before writing it all at once. When the logs are dropped the
         // channel closes, and what is left is written at once.
         let mut groups = vec![first];
-        while let Ok(group) = marked.recv_timeout(PERIOD) {
-            groups.push(group);
-            if groups.len() >= 64 {
-                break;
-            }
+        groups.extend(marked.recv_timeout(PERIOD));
+        groups.extend(marked.try_iter());
+        if files.len() > FILES_MAX {
+            files.clear();
         }
         for group in groups {
             if let Err(error) = write(dir, bytes_max, &mut files, &group) {
@@ -138,6 +153,10 @@ impl Segment {
         std::fs::create_dir_all(dir)?;
         let file = OpenOptions::new().create(true).append(true).open(dir.join("current"))?;
         let bytes = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        if bytes > 0 {
+            // A crash may have cut the last line short; the next one must not be joined to it.
+            (&file).write_all(b"\n")?;
+        }
         Ok(Self { dir: dir.to_owned(), file, bytes })
     }
 
@@ -157,9 +176,9 @@ pub(super) fn read(dir: &Path, group: &str, bytes_max: usize) -> Vec<Event> {
     let mut events = Vec::new();
     for name in ["previous", "current"] {
         let Ok(file) = File::open(dir.join(name)) else { continue };
-        let lines = BufReader::new(io::Read::take(file, 2 * bytes_max as u64)).lines();
+        let lines = BufReader::new(io::Read::take(file, 2 * bytes_max as u64)).split(b'\n');
         events.extend(lines.map_while(Result::ok).filter_map(|line| {
-            let Line { n, t, s, m } = serde_json::from_str(&line).ok()?;
+            let Line { n, t, s, m } = serde_json::from_slice(&line).ok()?;
             Some(Event { sequence: n, at: t, stream: s.into(), message: m })
         }));
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::Method;
+use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use super::check::Shape;
@@ -13,8 +13,6 @@ include!(concat!(env!("OUT_DIR"), "/operations.rs"));
 struct Row {
     operation: Operation,
     method: Method,
-    #[cfg_attr(not(test), expect(dead_code, reason = "the shapes have it too"))]
-    status: u16,
     query: Option<(&'static str, &'static str)>,
     segments: &'static [Segment],
 }

@@ -1,0 +1,175 @@
+//! The expansion of `#[handler]`: the author's function as it stands, and beside it an
+//! implementation of `lamina_sdk::__private::Function` that is exported from the component.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Error, FnArg, ItemFn, Path, Result, ReturnType, Type, meta::ParseNestedMeta};
+
+/// What the attribute's parentheses hold.
+#[derive(Default)]
+pub(crate) struct Options {
+    init: Option<Path>,
+    before_checkpoint: Option<Path>,
+    after_restore: Option<Path>,
+}
+
+impl Options {
+    /// Takes one `name = path` of the list.
+    pub(crate) fn set(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
+        let option = if meta.path.is_ident("init") {
+            &mut self.init
+        } else if meta.path.is_ident("before_checkpoint") {
+            &mut self.before_checkpoint
+        } else if meta.path.is_ident("after_restore") {
+            &mut self.after_restore
+        } else {
+            return Err(meta.error(
+                "unknown option: `handler` knows `init`, `before_checkpoint` and `after_restore`",
+            ));
+        };
+        if option.replace(meta.value()?.parse()?).is_some() {
+            return Err(meta.error("this option is given twice"));
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn expand(options: &Options, function: &ItemFn) -> Result<TokenStream> {
+    let state = check(options, function)?;
+    let name = &function.sig.ident;
+    let state_argument = state.map(|_| quote!(state));
+    let arguments = std::iter::once(quote!(event)).chain(state_argument.clone());
+    let mut answer = quote!(#name(#(#arguments),*));
+    if function.sig.asyncness.is_some() {
+        answer = quote!(__private::block_on(#answer));
+    }
+    let invoke = outcome(&answer);
+    let init = init(options, state);
+    let before_checkpoint = hook(
+        "before_checkpoint",
+        options.before_checkpoint.as_ref(),
+        state,
+    );
+    let after_restore = hook("after_restore", options.after_restore.as_ref(), state);
+    let state = state.map_or_else(|| quote!(()), |state| quote!(#state));
+
+    Ok(quote! {
+        #function
+
+        const _: () = {
+            use ::lamina_sdk::__private;
+
+            ::std::thread_local! {
+                static STATE: __private::Slot<#state> = const { __private::Slot::new(None) };
+            }
+
+            struct Handler;
+
+            impl __private::Function for Handler {
+                type State = #state;
+
+                fn slot() -> &'static __private::LocalKey<__private::Slot<Self::State>> {
+                    &STATE
+                }
+
+                #init
+
+                fn invoke(
+                    event: &str,
+                    context: ::lamina_sdk::Context,
+                    state: &'static Self::State,
+                ) -> ::core::result::Result<__private::String, ::lamina_sdk::Diagnostic> {
+                    let event = __private::read_event(event, context)?;
+                    __private::write_response(&(#invoke)?)
+                }
+
+                #before_checkpoint
+                #after_restore
+            }
+
+            type Exported = __private::Exported<Handler>;
+            __private::export!(Exported);
+        };
+    })
+}
+
+/// Refuses what cannot be a handler, and finds the type of its state.
+fn check<'a>(options: &Options, function: &'a ItemFn) -> Result<Option<&'a Type>> {
+    let signature = &function.sig;
+    if !signature.generics.params.is_empty() {
+        return Err(Error::new_spanned(
+            &signature.generics,
+            "a handler has one event type, so it is not generic",
+        ));
+    }
+    if matches!(signature.output, ReturnType::Default) {
+        return Err(Error::new_spanned(
+            signature,
+            "a handler returns `Result<Response, Error>`",
+        ));
+    }
+    let arguments: Vec<&FnArg> = signature.inputs.iter().collect();
+    match arguments[..] {
+        [_] => Ok(None),
+        [_, FnArg::Typed(state)] => match &*state.ty {
+            Type::Reference(reference) if options.init.is_some() => Ok(Some(&reference.elem)),
+            Type::Reference(_) => Err(Error::new_spanned(
+                state,
+                "the state comes from an init function: write `#[handler(init = setup)]`",
+            )),
+            other => Err(Error::new_spanned(
+                other,
+                "the state is shared by all invocations: take it as `&State`",
+            )),
+        },
+        _ => Err(Error::new_spanned(
+            signature,
+            "a handler takes `event: LambdaEvent<T>`, and `&State` if it has an init function",
+        )),
+    }
+}
+
+/// `Function::init`: the author's, or nothing to do. What it returns is kept only where the
+/// handler asks for it.
+fn init(options: &Options, state: Option<&Type>) -> TokenStream {
+    let body = match (&options.init, state) {
+        (Some(init), Some(_)) => outcome(&quote!(#init())),
+        (Some(init), None) => {
+            let outcome = outcome(&quote!(#init()));
+            quote!(#outcome.map(|_| ()))
+        }
+        (None, _) => quote!(::core::result::Result::Ok(())),
+    };
+    quote! {
+        fn init() -> ::core::result::Result<Self::State, ::lamina_sdk::Diagnostic> {
+            #body
+        }
+    }
+}
+
+/// One of the two hooks around a snapshot, or nothing: the trait has the empty ones.
+fn hook(name: &str, path: Option<&Path>, state: Option<&Type>) -> Option<TokenStream> {
+    let path = path?;
+    let name = syn::Ident::new(name, proc_macro2::Span::call_site());
+    let argument = state.map(|_| quote!(state));
+    let body = outcome(&quote!(#path(#argument)));
+    Some(quote! {
+        fn #name(
+            state: &'static Self::State,
+        ) -> ::core::result::Result<(), ::lamina_sdk::Diagnostic> {
+            #body
+        }
+    })
+}
+
+/// The result of a call, its error turned into a `Diagnostic`. `diagnosis` is chosen by method
+/// resolution: a conversion that the author wrote, else the name of the error's type.
+fn outcome(call: &TokenStream) -> TokenStream {
+    quote! {
+        #call.map_err(|error| {
+            #[allow(unused_imports, reason = "the error's type decides which of them is called")]
+            use __private::{ByConversion as _, ByTypeName as _};
+            (&error).diagnosis().of(error)
+        })
+    }
+}

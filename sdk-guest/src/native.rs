@@ -1,0 +1,63 @@
+//! The host's side where there is no host: a native build, made for the unit tests and docs of a
+//! function. The handler stays callable; only the program itself does not run.
+
+use std::marker::PhantomData;
+
+use crate::program::Function;
+
+/// Stands where the component's exports would be.
+#[derive(Debug)]
+pub struct Exported<F: Function>(PhantomData<F>);
+
+impl<F: Function> Exported<F> {
+    /// Uses every part of the function, so that none of it is called dead code.
+    pub fn check() {
+        let _ = (
+            F::slot,
+            F::init,
+            F::invoke,
+            F::before_checkpoint,
+            F::after_restore,
+        );
+    }
+}
+
+/// In a component this exports the function.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __native_export {
+    ($exported:ident) => {
+        const _: fn() = $exported::check;
+    };
+}
+pub use __native_export as export;
+
+pub(crate) mod custom_runtime {
+    //! The Runtime API that is not there.
+
+    use crate::{Context, Diagnostic, Error};
+
+    pub(crate) struct Invocation {
+        pub(crate) request_id: String,
+        pub(crate) event: String,
+        pub(crate) context: Result<Context, Diagnostic>,
+    }
+
+    pub(crate) fn prepare() -> Result<(), Error> {
+        Err("a function runs in a Lamina host: build it with `--target wasm32-wasip2`".into())
+    }
+
+    pub(crate) fn next() -> Invocation {
+        unreachable!("`prepare` fails in a native build")
+    }
+
+    pub(crate) fn answer(_: &str, _: Result<String, Diagnostic>) {}
+
+    #[expect(
+        clippy::print_stderr,
+        reason = "the error of a program that is run by hand"
+    )]
+    pub(crate) fn fail_to_start(error: Diagnostic) {
+        eprintln!("{error}");
+    }
+}

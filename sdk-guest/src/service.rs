@@ -1,0 +1,41 @@
+//! A handler as a `tower` service, so that middleware written for `lambda_runtime` fits.
+
+use std::fmt;
+use std::task::{Context, Poll};
+
+use tower_service::Service;
+
+/// Makes a service of an async function or closure.
+pub fn service_fn<F>(function: F) -> ServiceFn<F> {
+    ServiceFn { function }
+}
+
+/// What [`service_fn`] makes.
+#[derive(Clone, Copy)]
+pub struct ServiceFn<F> {
+    function: F,
+}
+
+impl<F, Request, Response, Error, Output> Service<Request> for ServiceFn<F>
+where
+    F: FnMut(Request) -> Output,
+    Output: Future<Output = Result<Response, Error>>,
+{
+    type Response = Response;
+    type Error = Error;
+    type Future = Output;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Output {
+        (self.function)(request)
+    }
+}
+
+impl<F> fmt::Debug for ServiceFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceFn").finish_non_exhaustive()
+    }
+}

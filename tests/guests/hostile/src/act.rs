@@ -1,0 +1,229 @@
+//! What can be asked for, and doing it. Paths, sizes and texts come from the event, so that a
+//! test says in one place what it does and what it expects.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::exports::lambda::function::handler::{Context, Failure};
+use crate::failure;
+
+/// How much is written at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+#[derive(Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Act {
+    // What ends the environment.
+    Loop,
+    Allocate,
+    Recurse,
+    Trap,
+    Panic { message: String },
+    Exit { code: i32 },
+
+    // What the host must refuse or bound.
+    NotJson,
+    Return { bytes: usize },
+    Log { bytes: usize, line_bytes: usize },
+    Fail(Failed),
+    Hold { bytes: usize },
+    Handles,
+    Connect { address: String },
+    Lookup { name: String },
+    Write { path: String, bytes: usize },
+
+    // What a test looks at.
+    Echo,
+    Sleep { ms: u64 },
+    Read { path: String },
+    List { path: String },
+    Stdin,
+    Env,
+    Args,
+    Random,
+    Clock,
+    Context,
+    Print { stdout: String, stderr: String },
+}
+
+#[derive(Deserialize)]
+pub struct Failed {
+    #[serde(rename = "type")]
+    error_type: String,
+    message: String,
+    #[serde(default)]
+    stack: Vec<String>,
+}
+
+pub fn perform(act: Act, event: &str, context: &Context) -> Result<String, Failure> {
+    let answer = match act {
+        Act::Loop => spin(),
+        Act::Allocate => allocate(),
+        Act::Recurse => Ok(json!(recurse(0))),
+        Act::Trap => trap(),
+        Act::Panic { message } => panic!("{message}"),
+        Act::Exit { code } => std::process::exit(code),
+
+        Act::NotJson => return Ok("{\"this is\": not JSON".to_owned()),
+        Act::Return { bytes } => return Ok(json_of(bytes)),
+        Act::Log { bytes, line_bytes } => log(bytes, line_bytes),
+        Act::Fail(wish) => return Err(wish.into()),
+        Act::Hold { bytes } => Ok(hold(bytes)),
+        Act::Handles => Ok(handles()),
+        Act::Connect { address } => TcpStream::connect(address).map(|_| json!("connected")),
+        Act::Lookup { name } => (name, 80)
+            .to_socket_addrs()
+            .map(|found| json!(found.count())),
+        Act::Write { path, bytes } => write(&path, bytes),
+
+        Act::Echo => return Ok(event.to_owned()),
+        Act::Sleep { ms } => Ok(json!(sleep(ms))),
+        Act::Read { path } => fs::read_to_string(path).map(Value::from),
+        Act::List { path } => list(&path),
+        Act::Stdin => io::read_to_string(io::stdin()).map(Value::from),
+        Act::Env => Ok(json!(std::env::vars().collect::<BTreeMap<_, _>>())),
+        Act::Args => Ok(json!(std::env::args().collect::<Vec<_>>())),
+        Act::Random => Ok(json!(RandomState::new().hash_one(0).to_string())),
+        Act::Clock => Ok(json!(since_epoch().as_millis() as u64)),
+        Act::Context => Ok(json_of_context(context)),
+        Act::Print { stdout, stderr } => print(&stdout, &stderr),
+    };
+    match answer {
+        Ok(value) => Ok(value.to_string()),
+        Err(error) => Err(failure(&format!("{:?}", error.kind()), &error.to_string())),
+    }
+}
+
+pub fn spin() -> ! {
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+pub fn trap() -> ! {
+    core::arch::wasm32::unreachable()
+}
+
+pub fn sleep(ms: u64) {
+    std::thread::sleep(Duration::from_millis(ms));
+}
+
+fn allocate() -> ! {
+    loop {
+        std::mem::forget(vec![1_u8; CHUNK_BYTES]);
+    }
+}
+
+/// Not a tail call, and nothing that a compiler could turn into a loop.
+#[inline(never)]
+fn recurse(depth: u64) -> u64 {
+    if depth == u64::MAX {
+        return 0;
+    }
+    recurse(depth + 1).rotate_left(7).wrapping_mul(3) ^ depth
+}
+
+/// A JSON text of exactly this length, the quotes included.
+fn json_of(bytes: usize) -> String {
+    format!("\"{}\"", "x".repeat(bytes.saturating_sub(2)))
+}
+
+fn log(bytes: usize, line_bytes: usize) -> io::Result<Value> {
+    let mut line = vec![b'x'; line_bytes.saturating_sub(1)];
+    line.push(b'\n');
+    let mut stdout = io::stdout();
+    let mut left = bytes;
+    while left > 0 {
+        let written = stdout.write(&line[..left.min(line.len())])?;
+        left -= written;
+    }
+    stdout.flush()?;
+    Ok(json!(bytes))
+}
+
+/// Keeps the memory until the environment ends.
+fn hold(bytes: usize) -> Value {
+    std::mem::forget(vec![1_u8; bytes]);
+    json!(core::arch::wasm32::memory_size(0) * 64 * 1024)
+}
+
+/// Opens one file again and again, for as long as the host gives it.
+fn handles() -> Value {
+    let mut opened = 0_u64;
+    loop {
+        match File::create("/tmp/handle") {
+            Ok(file) => std::mem::forget(file),
+            Err(error) => return json!({"opened": opened, "error": error.to_string()}),
+        }
+        opened += 1;
+    }
+}
+
+fn write(path: &str, bytes: usize) -> io::Result<Value> {
+    let mut file = File::create(path)?;
+    let chunk = vec![b'x'; CHUNK_BYTES];
+    let mut left = bytes;
+    while left > 0 {
+        left -= file.write(&chunk[..left.min(CHUNK_BYTES)])?;
+    }
+    Ok(json!(bytes))
+}
+
+fn list(path: &str) -> io::Result<Value> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(json!(names))
+}
+
+fn print(stdout: &str, stderr: &str) -> io::Result<Value> {
+    io::stdout().write_all(stdout.as_bytes())?;
+    io::stdout().flush()?;
+    io::stderr().write_all(stderr.as_bytes())?;
+    Ok(Value::Null)
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+fn json_of_context(context: &Context) -> Value {
+    json!({
+        "awsRequestId": context.aws_request_id,
+        "deadlineMs": context.deadline_ms,
+        "invokedFunctionArn": context.invoked_function_arn,
+        "functionName": context.function_name,
+        "functionVersion": context.function_version,
+        "memoryLimitMib": context.memory_limit_mib,
+        "logGroupName": context.log_group_name,
+        "logStreamName": context.log_stream_name,
+        "clientContext": context.client_context,
+        "identity": context.identity.as_ref().map(|identity| json!({
+            "identityId": identity.identity_id,
+            "identityPoolId": identity.identity_pool_id,
+        })),
+        "traceId": context.trace_id,
+        "tenantId": context.tenant_id,
+    })
+}
+
+impl From<Failed> for Failure {
+    fn from(wish: Failed) -> Self {
+        Failure {
+            error_type: wish.error_type,
+            error_message: wish.message,
+            stack_trace: wish.stack,
+        }
+    }
+}

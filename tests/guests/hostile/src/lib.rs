@@ -1,0 +1,53 @@
+//! Does whatever bad thing the event asks for, and a few harmless ones by which a test looks
+//! around in the sandbox. `{"do": "loop"}` never returns, `{"do": "list", "path": "/"}` lists a
+//! directory; [`act::Act`] has all of them. The variable `INIT` makes initialisation go wrong.
+
+mod act;
+
+use exports::lambda::function::handler::{Context, Failure, Guest};
+
+wit_bindgen::generate!({ path: "../../../wit", world: "function" });
+
+struct Hostile;
+
+export!(Hostile);
+
+impl Guest for Hostile {
+    fn init() -> Result<(), Failure> {
+        let wish = std::env::var("INIT").unwrap_or_default();
+        let (wish, amount) = wish.split_once(':').unwrap_or((&wish, "0"));
+        match wish {
+            "" | "ok" => Ok(()),
+            "fail" => Err(failure("InitRefused", "INIT asked for it")),
+            "trap" => act::trap(),
+            "panic" => panic!("INIT asked for it"),
+            "loop" => act::spin(),
+            "exit" => std::process::exit(amount.parse().expect("INIT=exit:CODE")),
+            "sleep" => Ok(act::sleep(amount.parse().expect("INIT=sleep:MILLISECONDS"))),
+            other => panic!("INIT={other} is not known"),
+        }
+    }
+
+    fn invoke(event: String, context: Context) -> Result<String, Failure> {
+        match serde_json::from_str(&event) {
+            Ok(act) => act::perform(act, &event, &context),
+            Err(error) => Err(failure("UnknownAct", &error.to_string())),
+        }
+    }
+
+    fn before_checkpoint() -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn after_restore() -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+fn failure(error_type: &str, error_message: &str) -> Failure {
+    Failure {
+        error_type: error_type.to_owned(),
+        error_message: error_message.to_owned(),
+        stack_trace: Vec::new(),
+    }
+}

@@ -1,0 +1,28 @@
+//! A component that is no function: it exports only an interface that the host does not know. The
+//! host refuses it and names what it exports.
+
+use exports::acme::warehouse::stock::Guest;
+
+wit_bindgen::generate!({
+    inline: "
+        package acme:warehouse@1.0.0;
+
+        interface stock {
+            count: func(item: string) -> u32;
+        }
+
+        world warehouse {
+            export stock;
+        }
+    ",
+});
+
+struct Warehouse;
+
+export!(Warehouse);
+
+impl Guest for Warehouse {
+    fn count(item: String) -> u32 {
+        u32::from(item == "bread")
+    }
+}

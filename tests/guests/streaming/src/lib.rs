@@ -1,0 +1,77 @@
+//! Streams what the event asks for: `{"metadata": {...}, "chunks": ["a", "b"]}`. With `"late":
+//! true` the metadata comes after the chunks, with `"fail": "why"` a failure ends the stream, and
+//! `"pause_ms"` waits between chunks.
+
+use std::time::Duration;
+
+use exports::lambda::function::streaming_handler::{Context, Failure, Guest, ResponseStream};
+use lambda::function::response::WriteError;
+use serde::Deserialize;
+
+wit_bindgen::generate!({ path: "../../../wit", world: "streaming-function" });
+
+#[derive(Deserialize)]
+struct Wish {
+    metadata: Option<serde_json::Value>,
+    #[serde(default)]
+    chunks: Vec<String>,
+    #[serde(default)]
+    late: bool,
+    #[serde(default)]
+    pause_ms: u64,
+    fail: Option<String>,
+}
+
+struct Streaming;
+
+export!(Streaming);
+
+impl Guest for Streaming {
+    fn init() -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn invoke(event: String, _: Context, response: &ResponseStream) -> Result<(), Failure> {
+        let wish = serde_json::from_str(&event)
+            .map_err(|error| failure("UnknownWish", &error.to_string()))?;
+        fulfil(&wish, response).map_err(|error| failure("WriteRefused", &format!("{error:?}")))?;
+        match wish.fail {
+            Some(why) => Err(failure("Asked", &why)),
+            None => Ok(()),
+        }
+    }
+
+    fn before_checkpoint() -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn after_restore() -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+fn fulfil(wish: &Wish, response: &ResponseStream) -> Result<(), WriteError> {
+    let set_metadata = || match &wish.metadata {
+        Some(metadata) => response.set_metadata(&metadata.to_string()),
+        None => Ok(()),
+    };
+    if !wish.late {
+        set_metadata()?;
+    }
+    for chunk in &wish.chunks {
+        response.write(chunk)?;
+        std::thread::sleep(Duration::from_millis(wish.pause_ms));
+    }
+    if wish.late {
+        set_metadata()?;
+    }
+    Ok(())
+}
+
+fn failure(error_type: &str, error_message: &str) -> Failure {
+    Failure {
+        error_type: error_type.to_owned(),
+        error_message: error_message.to_owned(),
+        stack_trace: Vec::new(),
+    }
+}
