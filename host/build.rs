@@ -32,7 +32,7 @@ fn main() {
     let write = |name: &str, code: String| {
         fs::write(Path::new(&out).join(name), code).expect("generated code can be written");
     };
-    write("operations.rs", operations::generate(&model, &unbuilt));
+    write("operations.rs", operations::generate(&model));
     write("constraints.rs", constraints::generate(&model));
     write("structs.rs", structs::generate(&model, &unbuilt));
     write("faults.rs", faults::generate(&model));

@@ -24,7 +24,9 @@ pub(crate) fn generate(model: &Model) -> String {
             shape(model, name)
         );
     }
-    code.push_str("\nimpl Operation {\n    pub(super) fn input(self) -> &'static Shape {\n");
+    code.push_str(
+        "\nimpl Operation {\n    pub(in super::super) fn input(self) -> &'static Shape {\n",
+    );
     code.push_str("        match self {\n");
     for operation in &model.operations {
         let (name, input) = (&operation.name, operation.input.to_uppercase());
@@ -36,7 +38,13 @@ pub(crate) fn generate(model: &Model) -> String {
 
 fn shape(model: &Model, name: &str) -> String {
     let shape = model.shape(name);
-    let bounds = || format!("{:?}, max: {:?}", number(shape, "min"), number(shape, "max"));
+    let bounds = || {
+        format!(
+            "{:?}, max: {:?}",
+            number(shape, "min"),
+            number(shape, "max")
+        )
+    };
     match model.kind(name) {
         "structure" => {
             let members = model.members(name).into_iter().map(|member| {
@@ -57,7 +65,10 @@ fn shape(model: &Model, name: &str) -> String {
                     member.required
                 )
             });
-            format!("Shape::Structure(&[{}])", members.collect::<Vec<_>>().join(", "))
+            format!(
+                "Shape::Structure(&[{}])",
+                members.collect::<Vec<_>>().join(", ")
+            )
         }
         "string" => {
             let pattern = shape.get("pattern").map(string);
@@ -71,7 +82,7 @@ fn shape(model: &Model, name: &str) -> String {
             format!(
                 "Shape::String {{ min: {}, pattern: {}, values: &{values:?} }}",
                 bounds(),
-                pattern.map_or("None".into(), |it| format!("Some(Pattern::new({it:?}))"))
+                pattern.map_or_else(|| "None".into(), |it| format!("Some(Pattern::new({it:?}))"))
             )
         }
         "integer" | "long" => format!("Shape::Integer {{ min: {} }}", bounds()),
@@ -95,5 +106,7 @@ fn shape(model: &Model, name: &str) -> String {
 }
 
 fn number(shape: &Map<String, Value>, key: &str) -> Option<i64> {
-    shape.get(key).map(|value| value.as_i64().expect("a bound is a whole number"))
+    shape
+        .get(key)
+        .map(|value| value.as_i64().expect("a bound is a whole number"))
 }

@@ -21,9 +21,14 @@ const UNMODELLED: [(&str, u64); 11] = [
 
 pub(crate) fn generate(model: &Model) -> String {
     let mut rows: Vec<(String, u64, Option<&str>, bool)> = Vec::new();
-    for (name, shape) in model.shapes().filter(|(_, shape)| shape.contains_key("exception")) {
+    for (name, shape) in model
+        .shapes()
+        .filter(|(_, shape)| shape.contains_key("exception"))
+    {
         let error = &shape["error"];
-        let status = error["httpStatusCode"].as_u64().expect("an error has a status");
+        let status = error["httpStatusCode"]
+            .as_u64()
+            .expect("an error has a status");
         let members = model.members(name);
         let has = |wanted: &str| members.iter().any(|member| member.name == wanted);
         let message = ["message", "Message"].into_iter().find(|name| has(name));
@@ -37,12 +42,12 @@ pub(crate) fn generate(model: &Model) -> String {
     }
     rows.sort();
     let mut code = String::from(
-        "/// Every error.\n#[derive(Clone, Copy, Debug, Eq, PartialEq)]\npub enum ErrorShape {\n",
+        "/// Every error.\n#[derive(Clone, Copy, Debug, Eq, PartialEq)]\n#[expect(dead_code, reason = \"most errors are of operations that are not built\")]\n#[expect(clippy::enum_variant_names, reason = \"the names are AWS's\")]\npub enum ErrorShape {\n",
     );
     for (name, status, ..) in &rows {
         let _ = writeln!(code, "    /// Status {status}.\n    {name},");
     }
-    code.push_str("}\n\nimpl ErrorShape {\n    fn facts(self) -> Facts {\n        match self {\n");
+    code.push_str("}\n\nimpl ErrorShape {\n    #[expect(clippy::too_many_lines, reason = \"a table of all errors\")]\n    fn facts(self) -> Facts {\n        match self {\n");
     for (name, status, message, typed) in &rows {
         let message = message.unwrap_or("message");
         let _ = writeln!(

@@ -32,8 +32,14 @@ pub(crate) struct Member<'a> {
 impl Model {
     pub(crate) fn read(text: &str) -> Self {
         let model: Value = serde_json::from_str(text).expect("the service model is JSON");
-        let operations = object(&model["operations"]).values().map(Operation::read).collect();
-        Self { operations, shapes: object(&model["shapes"]).clone() }
+        let operations = object(&model["operations"])
+            .values()
+            .map(Operation::read)
+            .collect();
+        Self {
+            operations,
+            shapes: object(&model["shapes"]).clone(),
+        }
     }
 
     /// The names in the coverage file, each known, in order and once.
@@ -41,16 +47,31 @@ impl Model {
         let names: Vec<&str> = text.lines().collect();
         assert!(names.is_sorted(), "{} is sorted", super::UNBUILT);
         for name in &names {
-            let known = self.operations.iter().any(|operation| operation.name == *name);
-            assert!(known, "{}: the model has no operation {name}", super::UNBUILT);
+            let known = self
+                .operations
+                .iter()
+                .any(|operation| operation.name == *name);
+            assert!(
+                known,
+                "{}: the model has no operation {name}",
+                super::UNBUILT
+            );
         }
         let set: BTreeSet<String> = names.iter().map(ToString::to_string).collect();
-        assert!(set.len() == names.len(), "{} names an operation twice", super::UNBUILT);
+        assert!(
+            set.len() == names.len(),
+            "{} names an operation twice",
+            super::UNBUILT
+        );
         set
     }
 
     pub(crate) fn shape(&self, name: &str) -> &Map<String, Value> {
-        object(self.shapes.get(name).unwrap_or_else(|| panic!("the model has no shape {name}")))
+        object(
+            self.shapes
+                .get(name)
+                .unwrap_or_else(|| panic!("the model has no shape {name}")),
+        )
     }
 
     pub(crate) fn kind(&self, name: &str) -> &str {
@@ -58,7 +79,9 @@ impl Model {
     }
 
     pub(crate) fn shapes(&self) -> impl Iterator<Item = (&str, &Map<String, Value>)> {
-        self.shapes.iter().map(|(name, shape)| (name.as_str(), object(shape)))
+        self.shapes
+            .iter()
+            .map(|(name, shape)| (name.as_str(), object(shape)))
     }
 
     /// The members of a structure, in the model's order.
@@ -123,7 +146,9 @@ impl Operation {
             uri: string(&http["requestUri"]).to_owned(),
             status: http["responseCode"].as_u64().expect("a status is a number"),
             input: string(&value["input"]["shape"]).to_owned(),
-            output: value.get("output").map(|output| string(&output["shape"]).to_owned()),
+            output: value
+                .get("output")
+                .map(|output| string(&output["shape"]).to_owned()),
         }
     }
 }

@@ -1,28 +1,39 @@
 //! The operations, and the table that leads requests to them.
 
-use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::model::{Model, Operation};
 
-pub(crate) fn generate(model: &Model, unbuilt: &BTreeSet<String>) -> String {
+pub(crate) fn generate(model: &Model) -> String {
     let mut code = String::new();
-    let names = || model.operations.iter().map(|operation| operation.name.as_str());
+    let names = || {
+        model
+            .operations
+            .iter()
+            .map(|operation| operation.name.as_str())
+    };
     code.push_str("/// Every operation of the service.\n");
     code.push_str("#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]\npub enum Operation {\n");
     for operation in &model.operations {
-        let Operation { name, method, uri, .. } = operation;
+        let Operation {
+            name, method, uri, ..
+        } = operation;
         let _ = writeln!(code, "    /// `{method} {uri}`\n    {name},");
     }
-    code.push_str("}\n\nimpl Operation {\n");
+    code.push_str("}\n\n#[expect(clippy::too_many_lines, reason = \"tables of all operations\")]\nimpl Operation {\n");
     let _ = writeln!(
         code,
-        "    /// All of them.\n    pub const ALL: [Self; {}] = [{}];",
+        "    #[cfg(test)]\n    pub(super) const ALL: [Self; {}] = [{}];",
         model.operations.len(),
-        names().map(|name| format!("Self::{name}")).collect::<Vec<_>>().join(", ")
+        names()
+            .map(|name| format!("Self::{name}"))
+            .collect::<Vec<_>>()
+            .join(", ")
     );
     code.push_str("\n    /// Its name.\n    pub(crate) fn name(self) -> &'static str {\n        match self {\n");
-    names().for_each(|name| drop(writeln!(code, "            Self::{name} => \"{name}\",")));
+    for name in names() {
+        let _ = writeln!(code, "            Self::{name} => \"{name}\",");
+    }
     code.push_str("        }\n    }\n");
     code.push_str("\n    /// The status of a success.\n    pub fn status(self) -> StatusCode {\n");
     code.push_str("        let status = match self {\n");
@@ -30,14 +41,7 @@ pub(crate) fn generate(model: &Model, unbuilt: &BTreeSet<String>) -> String {
         let _ = writeln!(code, "            Self::{name} => {status},");
     }
     code.push_str("        };\n        StatusCode::from_u16(status).expect(\"the model has real ones\")\n    }\n");
-    let built = names().filter(|name| !unbuilt.contains(*name));
-    let built: Vec<String> = built.map(|name| format!("Self::{name}")).collect();
-    let _ = writeln!(
-        code,
-        "\n    /// Whether this host offers it.\n    pub(crate) fn is_built(self) -> bool {{\n        \
-         matches!(self, {})\n    }}\n}}\n",
-        built.join(" | ")
-    );
+    code.push_str("}\n\n");
     table(model, &mut code);
     code
 }
@@ -48,13 +52,16 @@ fn table(model: &Model, code: &mut String) {
     rows.sort_by_key(|operation| !operation.uri.contains('?'));
     code.push_str("static ROUTES: &[Row] = &[\n");
     for operation in rows {
-        let Operation { name, method, uri, .. } = operation;
-        let (path, query) = uri.split_once('?').map_or((uri.as_str(), None), |(path, query)| {
-            let (name, value) = query.split_once('=').expect("a query in a URI has a value");
-            (path, Some((name, value)))
-        });
-        let segments: Vec<String> =
-            path.trim_matches('/').split('/').map(segment).collect();
+        let Operation {
+            name, method, uri, ..
+        } = operation;
+        let (path, query) = uri
+            .split_once('?')
+            .map_or((uri.as_str(), None), |(path, query)| {
+                let (name, value) = query.split_once('=').expect("a query in a URI has a value");
+                (path, Some((name, value)))
+            });
+        let segments: Vec<String> = path.trim_matches('/').split('/').map(segment).collect();
         let _ = writeln!(
             code,
             "    Row {{ operation: Operation::{name}, method: Method::{method}, query: {query:?}, segments: &[{}] }},",
@@ -65,7 +72,10 @@ fn table(model: &Model, code: &mut String) {
 }
 
 fn segment(text: &str) -> String {
-    match text.strip_prefix('{').and_then(|label| label.strip_suffix('}')) {
+    match text
+        .strip_prefix('{')
+        .and_then(|label| label.strip_suffix('}'))
+    {
         Some(label) => {
             assert!(!label.ends_with('+'), "greedy labels are not handled");
             format!("Segment::Label({label:?})")

@@ -8,14 +8,21 @@ use crate::model::{Model, snake};
 pub(crate) fn generate(model: &Model, unbuilt: &BTreeSet<String>) -> String {
     let mut code = String::new();
     let (mut inputs, mut outputs) = (BTreeSet::new(), BTreeSet::new());
-    let built = || model.operations.iter().filter(|it| !unbuilt.contains(&it.name));
+    let built = || {
+        model
+            .operations
+            .iter()
+            .filter(|it| !unbuilt.contains(&it.name))
+    };
     for operation in built() {
         model.reach(&operation.input, &mut inputs);
         if let Some(output) = &operation.output {
             model.reach(output, &mut outputs);
         }
     }
-    let structures = inputs.union(&outputs).filter(|name| model.kind(name) == "structure");
+    let structures = inputs
+        .union(&outputs)
+        .filter(|name| model.kind(name) == "structure");
     for name in structures.copied().collect::<Vec<_>>() {
         structure(model, name, &mut code);
         if inputs.contains(name) {
@@ -47,7 +54,10 @@ fn output_of<'a>(
         return;
     }
     let _ = writeln!(code, "impl Output for {name} {{}}");
-    let odd = model.members(name).iter().any(|member| member.location.is_some());
+    let odd = model
+        .members(name)
+        .iter()
+        .any(|member| member.location.is_some());
     assert!(
         !odd || ["InvocationResponse", "DeleteFunctionResponse"].contains(&name.as_str()),
         "{name} has members outside the body, which are written by hand"
@@ -55,11 +65,23 @@ fn output_of<'a>(
 }
 
 fn structure(model: &Model, name: &str, code: &mut String) {
-    let _ = writeln!(code, "/// `{name}`\n#[derive(Clone, Debug, Default)]\npub struct {name} {{");
+    let _ = writeln!(
+        code,
+        "/// `{name}`\n#[derive(Clone, Debug, Default)]\npub struct {name} {{"
+    );
     for member in model.members(name) {
         let kind = rust_type(model, member.shape);
-        let kind = if member.required { kind } else { format!("Option<{kind}>") };
-        let _ = writeln!(code, "    /// `{}`\n    pub {}: {kind},", member.name, snake(member.name));
+        let kind = if member.required {
+            kind
+        } else {
+            format!("Option<{kind}>")
+        };
+        let _ = writeln!(
+            code,
+            "    /// `{}`\n    pub {}: {kind},",
+            member.name,
+            snake(member.name)
+        );
     }
     code.push_str("}\n\n");
 }

@@ -55,7 +55,14 @@ impl Front {
         clock: Clock,
     ) -> Self {
         let downloads = Downloads::new(clock.clone());
-        Self { control, invoker, logs, verifier, downloads, clock }
+        Self {
+            control,
+            invoker,
+            logs,
+            verifier,
+            downloads,
+            clock,
+        }
     }
 
     /// Answers one request.
@@ -93,19 +100,28 @@ impl<'a> Door<'a> {
         if let Some(id) = host_of(parts).and_then(url::id_of) {
             return Self::Url(id);
         }
-        if let Some(target) = parts.headers.get("x-amz-target").and_then(|it| it.to_str().ok()) {
+        if let Some(target) = parts
+            .headers
+            .get("x-amz-target")
+            .and_then(|it| it.to_str().ok())
+        {
             return Self::Logs(target);
         }
         match parts.uri.path() {
             "/_lamina/health" => Self::Health,
-            path => path.strip_prefix(download::PATH).map_or(Self::Rest, Self::Download),
+            path => path
+                .strip_prefix(download::PATH)
+                .map_or(Self::Rest, Self::Download),
         }
     }
 }
 
 /// The host a request names, with its port.
 pub(crate) fn host_of(parts: &Parts) -> Option<&str> {
-    let header = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let header = parts
+        .headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
     header.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
 }
 

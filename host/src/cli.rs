@@ -48,7 +48,13 @@ struct Access {
     /// The host's region.
     #[arg(long, global = true, env = "AWS_REGION", default_value = "us-east-1")]
     region: String,
-    #[arg(long, global = true, hide = true, env = "AWS_ACCESS_KEY_ID", default_value = "lamina")]
+    #[arg(
+        long,
+        global = true,
+        hide = true,
+        env = "AWS_ACCESS_KEY_ID",
+        default_value = "lamina"
+    )]
     access_key_id: String,
     #[arg(
         long,
@@ -59,7 +65,13 @@ struct Access {
         default_value = "lamina"
     )]
     secret_access_key: String,
-    #[arg(long, global = true, hide = true, hide_env_values = true, env = "AWS_SESSION_TOKEN")]
+    #[arg(
+        long,
+        global = true,
+        hide = true,
+        hide_env_values = true,
+        env = "AWS_SESSION_TOKEN"
+    )]
     session_token: Option<String>,
 }
 
@@ -93,7 +105,10 @@ enum Command {
     List,
     /// What a host runs to compile a component, with limits.
     #[command(hide = true)]
-    CompileComponent { component: PathBuf, artifact: PathBuf },
+    CompileComponent {
+        component: PathBuf,
+        artifact: PathBuf,
+    },
 }
 
 /// How a command ended that did not fail.
@@ -107,8 +122,16 @@ enum Ended {
 /// Runs the program. Exit codes: 0, 1 where a function failed, 2 for wrong usage, 3 for all else.
 #[must_use]
 pub fn main() -> ExitCode {
-    let Cli { command, access, output } = Cli::parse();
-    if let Command::CompileComponent { component, artifact } = &command {
+    let Cli {
+        command,
+        access,
+        output,
+    } = Cli::parse();
+    if let Command::CompileComponent {
+        component,
+        artifact,
+    } = &command
+    {
         return crate::sandbox::compile::worker_main(component, artifact).into();
     }
     match run(command, &access, output) {
@@ -127,7 +150,9 @@ fn run(command: Command, access: &Access, format: Format) -> anyhow::Result<Ende
         Command::New(new) => return new.clone().run(),
         _ => {}
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let client = || Client::new(access);
         match command {

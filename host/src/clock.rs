@@ -64,7 +64,8 @@ impl Clock {
         Self(Arc::new(System(SystemRandom::new())))
     }
 
-    /// A clock of the caller's.
+    /// A clock of a test's own.
+    #[cfg(test)]
     pub fn new(source: impl Source) -> Self {
         Self(Arc::new(source))
     }
@@ -95,10 +96,15 @@ impl fmt::Debug for Clock {
 
 struct System(SystemRandom);
 
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the machine's clock"
+)]
 impl Source for System {
     fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Timestamp::from_millis(0).after(since)
     }
 
@@ -107,6 +113,8 @@ impl Source for System {
     }
 
     fn fill(&self, bytes: &mut [u8]) {
-        self.0.fill(bytes).expect("the operating system's random source is available");
+        self.0
+            .fill(bytes)
+            .expect("the operating system's random source is available");
     }
 }

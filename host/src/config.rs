@@ -118,10 +118,14 @@ impl Config {
     /// # Errors
     /// Where it cannot be read, or has an unknown key or a value that is not allowed.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        toml::from_str(&text)
-            .map_err(|source| Error::Parse { path: path.to_owned(), source: Box::new(source) })
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        toml::from_str(&text).map_err(|source| Error::Parse {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
     }
 
     /// Refuses to serve strangers.
@@ -150,7 +154,9 @@ impl Limits {
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Key").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+        f.debug_struct("Key")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -182,7 +188,13 @@ mod tests {
     fn strangers_need_keys() {
         let open = "listen = \"0.0.0.0:3001\"";
         let config: Config = toml::from_str(open).unwrap();
-        assert!(config.require_safe().unwrap_err().to_string().contains("[[keys]]"));
+        assert!(
+            config
+                .require_safe()
+                .unwrap_err()
+                .to_string()
+                .contains("[[keys]]")
+        );
         let keys = "[[keys]]\naccess_key_id = \"a\"\nsecret_access_key = \"hidden\"";
         let config: Config = toml::from_str(&format!("{open}\n{keys}")).unwrap();
         assert!(config.require_safe().is_ok());

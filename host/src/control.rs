@@ -97,7 +97,14 @@ impl Control {
     ) -> Result<Self, Error> {
         let (snapshot, _) = watch::channel(Arc::default());
         let turns = Semaphore::new(1);
-        let control = Self(Arc::new(Plane { config, records, library, snapshot, turns, clock }));
+        let control = Self(Arc::new(Plane {
+            config,
+            records,
+            library,
+            snapshot,
+            turns,
+            clock,
+        }));
         control.publish_all().await?;
         Ok(control)
     }

@@ -109,11 +109,17 @@ impl Host {
         };
         let logs = Logs::open(logs, clock.clone()).map_err(host)?;
         let library = Library::open(dir, sandbox, compiler).map_err(host)?;
-        let home =
-            Home { account: config.account_id.clone(), region: config.region.clone() };
-        let settings = control::Config { home, settle: config.limits.settle() };
-        let control =
-            Control::open(settings, records, library, clock.clone()).await.map_err(host)?;
+        let home = Home {
+            account: config.account_id.clone(),
+            region: config.region.clone(),
+        };
+        let settings = control::Config {
+            home,
+            settle: config.limits.settle(),
+        };
+        let control = Control::open(settings, records, library, clock.clone())
+            .await
+            .map_err(host)?;
         Ok(Self::assemble(&config, control, logs, clock))
     }
 
@@ -124,15 +130,19 @@ impl Host {
             idle_timeout: config.limits.idle_timeout(),
             region: config.region.to_string(),
         };
-        let invoker =
-            Invoker::new(pipeline, control.snapshots(), logs.clone(), clock.clone());
+        let invoker = Invoker::new(pipeline, control.snapshots(), logs.clone(), clock.clone());
         let reclaim = tokio::spawn({
             let invoker = invoker.clone();
             async move { invoker.reclaim().await }
         });
         let collect = tokio::spawn(collect(control.clone()));
-        let front =
-            Front::new(control, invoker.clone(), logs, verifier(config, &clock), clock.clone());
+        let front = Front::new(
+            control,
+            invoker.clone(),
+            logs,
+            verifier(config, &clock),
+            clock.clone(),
+        );
         Self {
             front: Arc::new(front),
             invoker,
@@ -152,7 +162,9 @@ impl Host {
         bound: impl FnOnce(SocketAddr),
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), Error> {
-        let server = Server::bind(listen, Arc::clone(&self.front)).await.map_err(host)?;
+        let server = Server::bind(listen, Arc::clone(&self.front))
+            .await
+            .map_err(host)?;
         bound(server.local_addr().map_err(host)?);
         server.serve(shutdown).await;
         Ok(())
@@ -176,7 +188,10 @@ impl Host {
         Ok(FunctionHandle {
             front: Arc::clone(&self.front),
             invoker: self.invoker.clone(),
-            target: Target { name: named.name, qualifier: named.qualifier },
+            target: Target {
+                name: named.name,
+                qualifier: named.qualifier,
+            },
             clock: self.clock.clone(),
         })
     }
@@ -201,7 +216,12 @@ impl FunctionHandle {
             Err(failure) => failure.document(),
         };
         let executed_version = finished.executed_version;
-        Ok(Answer { payload, failed, executed_version, duration: finished.usage.duration })
+        Ok(Answer {
+            payload,
+            failed,
+            executed_version,
+            duration: finished.usage.duration,
+        })
     }
 }
 
@@ -223,7 +243,10 @@ where
         let function = self.clone();
         Box::pin(async move {
             let id = RequestId::random(&function.clock);
-            Ok(function.front.call_function(&function.target, id, request).await)
+            Ok(function
+                .front
+                .call_function(&function.target, id, request)
+                .await)
         })
     }
 }

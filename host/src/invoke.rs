@@ -21,11 +21,9 @@ pub mod request;
 pub mod resolve;
 mod run;
 pub mod snapshot;
-#[cfg(test)]
-mod tests;
 mod variables;
 
-pub use request::{Finished, Invoke, Mode, Outcome, Target};
+pub use request::{Finished, Invoke, Mode, Target};
 
 use admit::Gate;
 use floor::Floor;
@@ -83,7 +81,14 @@ impl Invoker {
     ) -> Self {
         let account = Gate::new(config.concurrency);
         let floor = Floor::new(config.environments, clock.clone());
-        Self(Arc::new(Pipeline { config, snapshot, account, floor, logs, clock }))
+        Self(Arc::new(Pipeline {
+            config,
+            snapshot,
+            account,
+            floor,
+            logs,
+            clock,
+        }))
     }
 
     /// Runs one invocation to its end. It is detached from its caller: once an environment is

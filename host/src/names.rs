@@ -99,7 +99,8 @@ impl FunctionName {
     /// Where the name is empty, too long or has a character a name cannot have.
     pub fn parse(name: &str) -> Result<Self, Error> {
         let fits = !name.is_empty() && name.len() <= Self::CHARS_MAX && name.bytes().all(is_word);
-        fits.then(|| Self(name.into())).ok_or_else(|| Error::Function(name.to_owned()))
+        fits.then(|| Self(name.into()))
+            .ok_or_else(|| Error::Function(name.to_owned()))
     }
 }
 
@@ -111,7 +112,8 @@ impl AliasName {
     pub fn parse(name: &str) -> Result<Self, Error> {
         let number = name.bytes().all(|byte| byte.is_ascii_digit());
         let fits = !number && name.len() <= 128 && name.bytes().all(is_word);
-        fits.then(|| Self(name.into())).ok_or_else(|| Error::Qualifier(name.to_owned()))
+        fits.then(|| Self(name.into()))
+            .ok_or_else(|| Error::Qualifier(name.to_owned()))
     }
 }
 
@@ -122,7 +124,8 @@ impl AccountId {
     /// Where it is anything else.
     pub fn parse(id: &str) -> Result<Self, Error> {
         let fits = id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit());
-        fits.then(|| Self(id.into())).ok_or_else(|| Error::Account(id.to_owned()))
+        fits.then(|| Self(id.into()))
+            .ok_or_else(|| Error::Account(id.to_owned()))
     }
 }
 
@@ -135,7 +138,8 @@ impl Region {
     pub fn parse(name: &str) -> Result<Self, Error> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let fits = !name.is_empty() && name.len() <= 32 && name.bytes().all(plain);
-        fits.then(|| Self(name.into())).ok_or_else(|| Error::Region(name.to_owned()))
+        fits.then(|| Self(name.into()))
+            .ok_or_else(|| Error::Region(name.to_owned()))
     }
 }
 
@@ -155,7 +159,10 @@ pub struct Home {
 impl Home {
     /// The ARN of a function, without qualifier.
     pub fn function_arn(&self, name: &FunctionName) -> String {
-        format!("arn:aws:lambda:{}:{}:function:{name}", self.region, self.account)
+        format!(
+            "arn:aws:lambda:{}:{}:function:{name}",
+            self.region, self.account
+        )
     }
 
     /// The ARN of one version or alias of a function.
@@ -199,7 +206,11 @@ fn hex_digit(nibble: u8) -> u8 {
 
 /// Lower-case hexadecimal, as digests and stream names are written.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]).map(|nibble| char::from(hex_digit(nibble))).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 0x0f])
+        .map(|nibble| char::from(hex_digit(nibble)))
+        .collect()
 }
 
 impl fmt::Display for RequestId {

@@ -19,8 +19,6 @@ mod egress;
 mod engine;
 mod environment;
 mod failure;
-#[cfg(test)]
-mod fake;
 mod filesystem;
 mod guest;
 pub(crate) mod http_event;
@@ -124,7 +122,7 @@ pub enum Event {
     /// A JSON document; checked by whoever made it.
     Json(Bytes),
     /// An HTTP request, for programs whose interface is [`Interface::Http`] only.
-    Http(http::Request<Bytes>),
+    Http(Box<http::Request<Bytes>>),
 }
 
 impl Default for Event {

@@ -46,7 +46,10 @@ impl Server {
     /// # Errors
     /// Where the address cannot be bound.
     pub async fn bind(listen: SocketAddr, front: Arc<Front>) -> std::io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(listen).await?, front })
+        Ok(Self {
+            listener: TcpListener::bind(listen).await?,
+            front,
+        })
     }
 
     /// The address that is bound: the port, where 0 was asked for.
@@ -65,7 +68,10 @@ impl Server {
         loop {
             let accepted = async {
                 let place = Arc::clone(&connections).acquire_owned().await;
-                (place.expect("the semaphore is never closed"), self.listener.accept().await)
+                (
+                    place.expect("the semaphore is never closed"),
+                    self.listener.accept().await,
+                )
             };
             tokio::select! {
                 () = &mut shutdown => break,
@@ -85,7 +91,10 @@ impl Server {
             }
         }
         drop(self.listener);
-        if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
+        if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown())
+            .await
+            .is_err()
+        {
             tracing::warn!("requests were still under way when the time to finish them was up");
         }
     }
@@ -103,9 +112,17 @@ fn connection(
         async move { Ok::<_, Infallible>(front.handle(request).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);
-    let serving = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX);
+    let serving = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .into_owned();
     let serving = graceful.watch(serving);
     async move {
         if let Err(error) = serving.await {

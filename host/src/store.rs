@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub mod blob;
-pub mod memory;
+#[cfg(test)]
+mod memory;
 pub mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -66,13 +67,6 @@ pub enum Write {
         /// What must hold before.
         expect: Expect,
     },
-    /// Writes nothing; the batch stands or falls with what must hold.
-    Check {
-        /// Its name.
-        key: Key,
-        /// What must hold.
-        expect: Expect,
-    },
 }
 
 /// Why the store refused or failed.
@@ -101,9 +95,7 @@ impl Write {
     /// The record this is about, and what must hold of it.
     fn condition(&self) -> (&Key, Expect) {
         match self {
-            Self::Put { key, expect, .. }
-            | Self::Delete { key, expect }
-            | Self::Check { key, expect } => (key, *expect),
+            Self::Put { key, expect, .. } | Self::Delete { key, expect } => (key, *expect),
         }
     }
 }

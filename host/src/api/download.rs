@@ -27,7 +27,10 @@ pub(super) struct Downloads {
 
 impl Downloads {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, &clock.random::<32>()), clock }
+        Self {
+            key: hmac::Key::new(hmac::HMAC_SHA256, &clock.random::<32>()),
+            clock,
+        }
     }
 
     /// A link to a package on the host that the client calls `host`.
@@ -40,12 +43,16 @@ impl Downloads {
 
     fn is_good(&self, digest: &Digest, query: &str) -> bool {
         let value = |name: &str| {
-            query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+            query
+                .split('&')
+                .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
         };
         let Some(expires) = value("expires").and_then(|text| text.parse::<u64>().ok()) else {
             return false;
         };
-        let Some(signature) = value("signature").and_then(unhex) else { return false };
+        let Some(signature) = value("signature").and_then(unhex) else {
+            return false;
+        };
         let signed = message(digest, expires);
         expires >= self.clock.now().secs()
             && hmac::verify(&self.key, signed.as_bytes(), &signature).is_ok()
@@ -65,9 +72,15 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 impl Front {
     pub(super) async fn serve_download(&self, digest: &str, parts: &Parts) -> Reply {
         let query = parts.uri.query().unwrap_or_default();
-        let digest = digest.parse().ok().filter(|digest| self.downloads.is_good(digest, query));
+        let digest = digest
+            .parse()
+            .ok()
+            .filter(|digest| self.downloads.is_good(digest, query));
         let Some(digest) = digest else {
-            return json(StatusCode::FORBIDDEN, r#"{"message":"The link is not valid or has expired. Call GetFunction for a new one."}"#);
+            return json(
+                StatusCode::FORBIDDEN,
+                r#"{"message":"The link is not valid or has expired. Call GetFunction for a new one."}"#,
+            );
         };
         match self.control.library().package(digest).await {
             Ok(Some(package)) => {
@@ -82,7 +95,10 @@ impl Front {
             ),
             Err(error) => {
                 tracing::error!(%digest, %error, "a package could not be read");
-                json(StatusCode::INTERNAL_SERVER_ERROR, r#"{"message":"The package could not be read."}"#)
+                json(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    r#"{"message":"The package could not be read."}"#,
+                )
             }
         }
     }
@@ -100,7 +116,12 @@ mod tests {
         let (_, query) = link.split_once('?').unwrap();
         assert!(downloads.is_good(&this, query));
         assert!(!downloads.is_good(&other, query));
-        for bad in ["", "expires=99999999999&signature=", "expires=1&signature=zz", "expires=x"] {
+        for bad in [
+            "",
+            "expires=99999999999&signature=",
+            "expires=1&signature=zz",
+            "expires=x",
+        ] {
             assert!(!downloads.is_good(&this, bad), "{bad}");
         }
     }

@@ -25,7 +25,11 @@ struct Fault {
 
 impl Fault {
     fn new(name: &'static str, message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, name, message: message.into() }
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            name,
+            message: message.into(),
+        }
     }
 }
 
@@ -62,7 +66,11 @@ impl Front {
             name: "UnrecognizedClientException",
             message: error.to_string(),
         };
-        let claim = self.verifier.as_ref().map(|it| it.parse(parts, "logs")).transpose();
+        let claim = self
+            .verifier
+            .as_ref()
+            .map(|it| it.parse(parts, "logs"))
+            .transpose();
         let claim = claim.map_err(refused)?;
         let body = read_body(body, REQUEST_BYTES_MAX).await;
         let body = body.map_err(|it| Fault::new("SerializationException", it.to_string()))?;

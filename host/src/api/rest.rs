@@ -34,7 +34,12 @@ impl Call {
 
     fn parse<T: wire::Input>(&self) -> Result<T, Fault> {
         let query = self.parts.uri.query();
-        Ok(wire::parse(&self.route, query, &self.parts.headers, &self.body)?)
+        Ok(wire::parse(
+            &self.route,
+            query,
+            &self.parts.headers,
+            &self.body,
+        )?)
     }
 }
 
@@ -68,11 +73,18 @@ impl Front {
             _ => REQUEST_BYTES_MAX,
         };
         let name = route.operation().name();
-        let body = read_body(body, bytes_max).await.map_err(|it| error::of_body(&it, name))?;
+        let body = read_body(body, bytes_max)
+            .await
+            .map_err(|it| error::of_body(&it, name))?;
         if let Some(claim) = claim {
             claim.check(&body).map_err(refused)?;
         }
-        Ok(Call { route, parts, body, request_id })
+        Ok(Call {
+            route,
+            parts,
+            body,
+            request_id,
+        })
     }
 
     async fn dispatch(&self, call: Call) -> Result<Reply, Fault> {
@@ -107,7 +119,10 @@ fn unroutable(method: &Method, path: &str, error: &RouteError) -> Fault {
         RouteError::UnknownPath => format!("There is no operation at {path}."),
         RouteError::WrongMethod { allowed } => {
             let allowed: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-            format!("{method} is not allowed at {path}. Allowed: {}.", allowed.join(", "))
+            format!(
+                "{method} is not allowed at {path}. Allowed: {}.",
+                allowed.join(", ")
+            )
         }
     };
     Fault::new(ErrorShape::UnknownOperationException, text)

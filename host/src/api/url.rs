@@ -32,7 +32,9 @@ impl Front {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let snapshot = self.invoker.snapshot();
-        let Some(route) = snapshot.url(id) else { return forbidden() };
+        let Some(route) = snapshot.url(id) else {
+            return forbidden();
+        };
         let cors = route.cors.as_deref();
         if let Some(cors) = cors
             && is_preflight(parts)
@@ -42,12 +44,17 @@ impl Front {
             return reply;
         }
         let Ok(body) = read_body(body, PAYLOAD_BYTES_MAX).await else {
-            return json(StatusCode::PAYLOAD_TOO_LARGE, r#"{"Message":"Request Too Long"}"#);
+            return json(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                r#"{"Message":"Request Too Long"}"#,
+            );
         };
         if route.signed && !self.is_signed(parts, &body) {
             return forbidden();
         }
-        let mut reply = self.call_url(&route.target, id, request_id, parts, body).await;
+        let mut reply = self
+            .call_url(&route.target, id, request_id, parts, body)
+            .await;
         if let Some(cors) = cors {
             allow(cors, &parts.headers, reply.headers_mut());
         }
@@ -68,9 +75,13 @@ impl Front {
         let (parts, body) = request.into_parts();
         match read_body(body, PAYLOAD_BYTES_MAX).await {
             Ok(body) => {
-                self.call_url(target, target.name.as_str(), request_id, &parts, body).await
+                self.call_url(target, target.name.as_str(), request_id, &parts, body)
+                    .await
             }
-            Err(_) => json(StatusCode::PAYLOAD_TOO_LARGE, r#"{"Message":"Request Too Long"}"#),
+            Err(_) => json(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                r#"{"Message":"Request Too Long"}"#,
+            ),
         }
     }
 
@@ -87,7 +98,10 @@ impl Front {
             Err(error) => return failed(&error),
         };
         let mut invoke = Invoke::new(request_id, target.clone(), event);
-        let trace = parts.headers.get("x-amzn-trace-id").and_then(|trace| trace.to_str().ok());
+        let trace = parts
+            .headers
+            .get("x-amzn-trace-id")
+            .and_then(|trace| trace.to_str().ok());
         invoke.trace_id = trace.map(str::to_owned);
         match self.invoker.invoke(invoke).await {
             Ok(finished) => match finished.outcome {
@@ -114,7 +128,7 @@ impl Front {
         *request.uri_mut() = parts.uri.clone();
         if self.invoker.takes_http(target).await? {
             *request.uri_mut() = absolute(parts, host);
-            return Ok(Event::Http(request));
+            return Ok(Event::Http(Box::new(request)));
         }
         let now = self.clock.now();
         let facts = http_event::Facts {
@@ -129,25 +143,41 @@ impl Front {
     }
 
     fn is_signed(&self, parts: &Parts, body: &Bytes) -> bool {
-        let Some(verifier) = &self.verifier else { return true };
-        verifier.parse(parts, "lambda").and_then(|claim| claim.check(body)).is_ok()
+        let Some(verifier) = &self.verifier else {
+            return true;
+        };
+        verifier
+            .parse(parts, "lambda")
+            .and_then(|claim| claim.check(body))
+            .is_ok()
     }
 }
 
 fn absolute(parts: &Parts, host: &str) -> http::Uri {
-    let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    let uri = http::Uri::builder().scheme("http").authority(host).path_and_query(path).build();
+    let path = parts
+        .uri
+        .path_and_query()
+        .map_or("/", http::uri::PathAndQuery::as_str);
+    let uri = http::Uri::builder()
+        .scheme("http")
+        .authority(host)
+        .path_and_query(path)
+        .build();
     uri.unwrap_or_else(|_| parts.uri.clone())
 }
 
 fn failed(error: &invoke::Error) -> Reply {
     match error {
         invoke::Error::Resolve(_) => forbidden(),
-        invoke::Error::Admit(_) | invoke::Error::Lease(invoke::lease::Error::Full) => {
-            json(StatusCode::TOO_MANY_REQUESTS, r#"{"Reason":"ConcurrentInvocationLimitExceeded","Message":"Rate Exceeded."}"#)
-        }
+        invoke::Error::Admit(_) | invoke::Error::Lease(invoke::lease::Error::Full) => json(
+            StatusCode::TOO_MANY_REQUESTS,
+            r#"{"Reason":"ConcurrentInvocationLimitExceeded","Message":"Rate Exceeded."}"#,
+        ),
         invoke::Error::Lease(cause) => {
-            tracing::error!(error = cause as &dyn std::error::Error, "a function could not start");
+            tracing::error!(
+                error = cause as &dyn std::error::Error,
+                "a function could not start"
+            );
             json(StatusCode::BAD_GATEWAY, "Internal Server Error")
         }
     }
@@ -163,15 +193,23 @@ fn forbidden() -> Reply {
 fn is_preflight(parts: &Parts) -> bool {
     parts.method == Method::OPTIONS
         && parts.headers.contains_key(header::ORIGIN)
-        && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+        && parts
+            .headers
+            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// Adds what the cross-origin rules allow to this origin; nothing for others.
 fn allow(cors: &Cors, asked: &HeaderMap, headers: &mut HeaderMap) {
-    let Some(origin) = asked.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()) else {
+    let Some(origin) = asked
+        .get(header::ORIGIN)
+        .and_then(|origin| origin.to_str().ok())
+    else {
         return;
     };
-    let allowed = cors.allow_origins.iter().any(|it| it == "*" || it.eq_ignore_ascii_case(origin));
+    let allowed = cors
+        .allow_origins
+        .iter()
+        .any(|it| it == "*" || it.eq_ignore_ascii_case(origin));
     if !allowed {
         return;
     }
@@ -186,14 +224,26 @@ fn allow(cors: &Cors, asked: &HeaderMap, headers: &mut HeaderMap) {
     };
     set(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     set(header::VARY, if wildcard { "" } else { "origin" });
-    set(header::ACCESS_CONTROL_EXPOSE_HEADERS, &cors.expose_headers.join(","));
+    set(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        &cors.expose_headers.join(","),
+    );
     if cors.allow_credentials {
         set(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
     }
     if asked.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
-        set(header::ACCESS_CONTROL_ALLOW_METHODS, &cors.allow_methods.join(","));
-        set(header::ACCESS_CONTROL_ALLOW_HEADERS, &cors.allow_headers.join(","));
-        set(header::ACCESS_CONTROL_MAX_AGE, &cors.max_age_seconds.to_string());
+        set(
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            &cors.allow_methods.join(","),
+        );
+        set(
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            &cors.allow_headers.join(","),
+        );
+        set(
+            header::ACCESS_CONTROL_MAX_AGE,
+            &cors.max_age_seconds.to_string(),
+        );
     }
 }
 
@@ -203,21 +253,35 @@ mod tests {
 
     #[test]
     fn a_function_url_is_known_by_its_host() {
-        assert_eq!(id_of("abc.lambda-url.us-east-1.localhost:3001"), Some("abc"));
-        for host in ["localhost:3001", "127.0.0.1", "lambda-url.x", "a.b.lambda-url.x"] {
+        assert_eq!(
+            id_of("abc.lambda-url.us-east-1.localhost:3001"),
+            Some("abc")
+        );
+        for host in [
+            "localhost:3001",
+            "127.0.0.1",
+            "lambda-url.x",
+            "a.b.lambda-url.x",
+        ] {
             assert_eq!(id_of(host), None, "{host}");
         }
     }
 
     #[test]
     fn only_allowed_origins_are_told_so() {
-        let cors = Cors { allow_origins: vec!["https://a.example".into()], ..Cors::default() };
+        let cors = Cors {
+            allow_origins: vec!["https://a.example".into()],
+            ..Cors::default()
+        };
         for (origin, expected) in [("https://a.example", true), ("https://b.example", false)] {
             let mut asked = HeaderMap::new();
             asked.insert(header::ORIGIN, origin.parse().unwrap());
             let mut headers = HeaderMap::new();
             allow(&cors, &asked, &mut headers);
-            assert_eq!(headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN), expected);
+            assert_eq!(
+                headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN),
+                expected
+            );
         }
     }
 }

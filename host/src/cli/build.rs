@@ -35,9 +35,15 @@ pub(super) fn component(project: &Project) -> anyhow::Result<PathBuf> {
         cargo.args(["build", "--release", "--target", TARGET]);
     }
     cargo.arg("--message-format=json-render-diagnostics");
-    cargo.current_dir(&project.dir).stdin(Stdio::null()).stdout(Stdio::piped());
+    cargo
+        .current_dir(&project.dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
     let mut child = cargo.spawn().map_err(no_cargo)?;
-    let stdout = child.stdout.take().context("cargo's output is not to be had")?;
+    let stdout = child
+        .stdout
+        .take()
+        .context("cargo's output is not to be had")?;
     let mut artifacts = Vec::new();
     for line in BufReader::new(stdout).lines() {
         artifacts.extend(artifact(&line?, &project.name));
@@ -62,18 +68,32 @@ fn artifact(line: &str, package: &str) -> Option<PathBuf> {
     if message["reason"] != "compiler-artifact" || name != package.replace('_', "-") {
         return None;
     }
-    let files = message["filenames"].as_array()?.iter().filter_map(Value::as_str);
-    files.filter(|file| file.ends_with(".wasm")).map(PathBuf::from).next_back()
+    let files = message["filenames"]
+        .as_array()?
+        .iter()
+        .filter_map(Value::as_str);
+    files
+        .filter(|file| file.ends_with(".wasm"))
+        .map(PathBuf::from)
+        .next_back()
 }
 
 /// Adds the target to the toolchain that the crate uses, where it is missing.
 fn require_target(dir: &Path) -> anyhow::Result<()> {
     let rustup = |arguments: &[&str]| {
-        Command::new("rustup").args(arguments).current_dir(dir).stdin(Stdio::null()).output()
+        Command::new("rustup")
+            .args(arguments)
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .output()
     };
     // Without rustup, cargo itself will say what it lacks.
-    let Ok(installed) = rustup(&["target", "list", "--installed"]) else { return Ok(()) };
-    let installed = String::from_utf8_lossy(&installed.stdout).lines().any(|it| it == TARGET);
+    let Ok(installed) = rustup(&["target", "list", "--installed"]) else {
+        return Ok(());
+    };
+    let installed = String::from_utf8_lossy(&installed.stdout)
+        .lines()
+        .any(|it| it == TARGET);
     if installed {
         return Ok(());
     }
@@ -87,7 +107,9 @@ fn require_target(dir: &Path) -> anyhow::Result<()> {
 }
 
 fn require_cargo_component() -> anyhow::Result<()> {
-    let found = Command::new("cargo").args(["component", "--version"]).output();
+    let found = Command::new("cargo")
+        .args(["component", "--version"])
+        .output();
     if found.is_ok_and(|output| output.status.success()) {
         return Ok(());
     }
@@ -107,7 +129,10 @@ mod tests {
             json!({"reason": "compiler-artifact", "target": {"name": name}, "filenames": [file]})
                 .to_string()
         };
-        assert_eq!(artifact(&line("my_fn", "/t/my_fn.wasm"), "my-fn"), Some("/t/my_fn.wasm".into()));
+        assert_eq!(
+            artifact(&line("my_fn", "/t/my_fn.wasm"), "my-fn"),
+            Some("/t/my_fn.wasm".into())
+        );
         assert_eq!(artifact(&line("serde", "/t/serde.wasm"), "my-fn"), None);
         assert_eq!(artifact(&line("my_fn", "/t/my_fn.rlib"), "my-fn"), None);
         assert_eq!(artifact("not json", "my-fn"), None);

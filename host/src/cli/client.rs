@@ -59,7 +59,13 @@ impl Client {
         };
         let http = HttpClient::builder(TokioExecutor::new()).build(HttpConnector::new());
         let clock = Clock::system();
-        Ok(Self { endpoint, region: access.region.clone(), credentials, http, clock })
+        Ok(Self {
+            endpoint,
+            region: access.region.clone(),
+            credentials,
+            http,
+            clock,
+        })
     }
 
     pub(super) fn endpoint(&self) -> &str {
@@ -84,8 +90,10 @@ impl Client {
     /// Sends a request of CloudWatch Logs.
     pub(super) async fn logs(&self, operation: &str, body: &Value) -> anyhow::Result<Value> {
         let target = format!("Logs_20140328.{operation}");
-        let headers =
-            [("x-amz-target", target.as_str()), ("content-type", "application/x-amz-json-1.1")];
+        let headers = [
+            ("x-amz-target", target.as_str()),
+            ("content-type", "application/x-amz-json-1.1"),
+        ];
         let body = body.to_string().into();
         let answer = self.send("logs", Method::POST, "/", &headers, body).await?;
         serde_json::from_slice(&answer.body).context("the host's answer is not JSON")
@@ -102,20 +110,42 @@ impl Client {
     ) -> anyhow::Result<Answer> {
         let uri = format!("{}{path}", self.endpoint);
         let host = self.endpoint.trim_start_matches("http://");
-        let mut request = Request::builder().method(method).uri(uri).header("host", host);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header("host", host);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(body).context("the request cannot be made")?;
         let now = self.clock.now();
         let request = sign(&self.credentials, &self.region, service, now, request)?;
-        let response = self.http.request(request.map(Full::new)).await.with_context(|| {
-            format!("no host answers at {}; start one with `lamina start`", self.endpoint)
-        })?;
+        let response = self
+            .http
+            .request(request.map(Full::new))
+            .await
+            .with_context(|| {
+                format!(
+                    "no host answers at {}; start one with `lamina start`",
+                    self.endpoint
+                )
+            })?;
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.context("the host's answer ended early")?.to_bytes();
-        let answer = Answer { status: parts.status, headers: parts.headers, body };
-        if answer.status.is_success() { Ok(answer) } else { Err(answer.refusal().into()) }
+        let body = body
+            .collect()
+            .await
+            .context("the host's answer ended early")?
+            .to_bytes();
+        let answer = Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        };
+        if answer.status.is_success() {
+            Ok(answer)
+        } else {
+            Err(answer.refusal().into())
+        }
     }
 
     /// Waits until a function can be invoked and changed.
@@ -130,17 +160,31 @@ impl Client {
                 tokio::time::sleep(SETTLE_POLL).await;
             }
         };
-        let late = || format!("{name} did not become active within {} s", SETTLE_MAX.as_secs());
-        tokio::time::timeout(SETTLE_MAX, settled).await.with_context(late)?
+        let late = || {
+            format!(
+                "{name} did not become active within {} s",
+                SETTLE_MAX.as_secs()
+            )
+        };
+        tokio::time::timeout(SETTLE_MAX, settled)
+            .await
+            .with_context(late)?
     }
 }
 
 impl Answer {
     fn refusal(&self) -> Refusal {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        let header = self.headers.get("x-amzn-errortype").and_then(|name| name.to_str().ok());
-        let name = header.or_else(|| body["__type"].as_str()).unwrap_or("Error");
-        let message = ["message", "Message"].iter().find_map(|key| body[key].as_str());
+        let header = self
+            .headers
+            .get("x-amzn-errortype")
+            .and_then(|name| name.to_str().ok());
+        let name = header
+            .or_else(|| body["__type"].as_str())
+            .unwrap_or("Error");
+        let message = ["message", "Message"]
+            .iter()
+            .find_map(|key| body[key].as_str());
         Refusal {
             status: self.status,
             name: name.to_owned(),

@@ -70,7 +70,7 @@ impl Deploy {
     /// What is asked for on the command line goes before what the manifest says.
     fn apply(self, project: &mut Project) {
         let settings = &mut project.settings;
-        settings.name = self.name.or(settings.name.take());
+        settings.name = self.name.or_else(|| settings.name.take());
         settings.memory = self.memory.or(settings.memory);
         settings.timeout = self.timeout.or(settings.timeout);
         settings.env.extend(self.env);
@@ -85,7 +85,9 @@ pub(super) async fn put(
 ) -> anyhow::Result<Deployed> {
     let name = project.function_name().to_owned();
     let zip = STANDARD.encode(package(component)?);
-    let found = client.lambda(Method::GET, &format!("{FUNCTIONS}/{name}"), None).await;
+    let found = client
+        .lambda(Method::GET, &format!("{FUNCTIONS}/{name}"), None)
+        .await;
     match found {
         Ok(_) => update(client, project, &name, &zip).await?,
         Err(error) if is_missing(&error) => create(client, project, &name, &zip).await?,
@@ -93,7 +95,11 @@ pub(super) async fn put(
     }
     let shown = client.settled(&name).await?;
     let arn = shown["FunctionArn"].as_str().unwrap_or_default().to_owned();
-    Ok(Deployed { url: url(client, &name).await?, name, arn })
+    Ok(Deployed {
+        url: url(client, &name).await?,
+        name,
+        arn,
+    })
 }
 
 async fn create(client: &Client, project: &Project, name: &str, zip: &str) -> anyhow::Result<()> {
@@ -103,15 +109,27 @@ async fn create(client: &Client, project: &Project, name: &str, zip: &str) -> an
     request["Handler"] = "bootstrap".into();
     request["Role"] = ROLE.into();
     request["Code"] = json!({"ZipFile": zip});
-    client.lambda(Method::POST, FUNCTIONS, Some(&request)).await.map(drop)
+    client
+        .lambda(Method::POST, FUNCTIONS, Some(&request))
+        .await
+        .map(drop)
 }
 
 async fn update(client: &Client, project: &Project, name: &str, zip: &str) -> anyhow::Result<()> {
     client.settled(name).await?;
     let code = json!({"ZipFile": zip});
-    client.lambda(Method::PUT, &format!("{FUNCTIONS}/{name}/code"), Some(&code)).await?;
+    client
+        .lambda(
+            Method::PUT,
+            &format!("{FUNCTIONS}/{name}/code"),
+            Some(&code),
+        )
+        .await?;
     let settings = settings(project);
-    if settings.as_object().is_some_and(|settings| !settings.is_empty()) {
+    if settings
+        .as_object()
+        .is_some_and(|settings| !settings.is_empty())
+    {
         client.settled(name).await?;
         let path = format!("{FUNCTIONS}/{name}/configuration");
         client.lambda(Method::PUT, &path, Some(&settings)).await?;
@@ -138,7 +156,9 @@ fn settings(project: &Project) -> Value {
 /// The function's URL, made where there is none. Anyone may call it.
 async fn url(client: &Client, name: &str) -> anyhow::Result<String> {
     let path = format!("/2021-10-31/functions/{name}/url");
-    let made = client.lambda(Method::POST, &path, Some(&json!({"AuthType": "NONE"}))).await;
+    let made = client
+        .lambda(Method::POST, &path, Some(&json!({"AuthType": "NONE"})))
+        .await;
     let shown = match made {
         Err(error) if is_conflict(&error) => client.lambda(Method::GET, &path, None).await?,
         made => made?,

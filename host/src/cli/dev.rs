@@ -43,15 +43,22 @@ impl Dev {
         let (bound, address) = oneshot::channel();
         let (stop, stopping) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {
-            let bound = |address: SocketAddr| drop(bound.send(address));
+            // Whoever waits for it has gone only when the command has failed.
+            let bound = |address: SocketAddr| {
+                let _ = bound.send(address);
+            };
             // Ready when the sender is dropped, which is how it is told.
-            host.serve(config.listen, bound, async { drop(stopping.await) }).await
+            host.serve(config.listen, bound, async { drop(stopping.await) })
+                .await
         });
         let Ok(address) = address.await else {
             serving.await??;
             anyhow::bail!("the host ended before it answered");
         };
-        let access = Access { endpoint_url: format!("http://{address}"), ..access.clone() };
+        let access = Access {
+            endpoint_url: format!("http://{address}"),
+            ..access.clone()
+        };
         let client = Client::new(&access)?;
         let deployed = deploy::put(&client, &project, &component).await?;
         let ended = try_out(&client, &project, &deployed).await?;
@@ -105,17 +112,19 @@ fn built(project: &Project) -> anyhow::Result<PathBuf> {
     build::component(project)
 }
 
-async fn try_out(
-    client: &Client,
-    project: &Project,
-    deployed: &Deployed,
-) -> anyhow::Result<Ended> {
+async fn try_out(client: &Client, project: &Project, deployed: &Deployed) -> anyhow::Result<Ended> {
     let event = project.sample_event()?;
-    let invoked = invoke(client, &deployed.name, event).await.context("the first invoke")?;
+    let invoked = invoke(client, &deployed.name, event)
+        .await
+        .context("the first invoke")?;
     output::line(&String::from_utf8_lossy(&invoked.payload));
     let report = invoked.log.lines().find(|line| line.starts_with("REPORT"));
     output::line(report.unwrap_or(&invoked.log));
-    Ok(if invoked.failed { Ended::FunctionFailed } else { Ended::Well })
+    Ok(if invoked.failed {
+        Ended::FunctionFailed
+    } else {
+        Ended::Well
+    })
 }
 
 /// What to type next.

@@ -62,7 +62,11 @@ impl Invoke {
                 output::line(&answer.to_string());
             }
         }
-        Ok(if invoked.failed { Ended::FunctionFailed } else { Ended::Well })
+        Ok(if invoked.failed {
+            Ended::FunctionFailed
+        } else {
+            Ended::Well
+        })
     }
 
     fn event(&self) -> anyhow::Result<String> {
@@ -91,9 +95,13 @@ pub(super) async fn invoke(
     let query = qualifier.replace('$', "%24");
     let path = format!("/2015-03-31/functions/{name}/invocations?Qualifier={query}");
     let tail = [("x-amz-log-type", "Tail")];
-    let answer = client.send("lambda", Method::POST, &path, &tail, event.into()).await?;
+    let answer = client
+        .send("lambda", Method::POST, &path, &tail, event.into())
+        .await?;
     let header = |name: &str| header(&answer, name);
-    let log = STANDARD.decode(header("x-amz-log-result")).unwrap_or_default();
+    let log = STANDARD
+        .decode(header("x-amz-log-result"))
+        .unwrap_or_default();
     Ok(Invoked {
         failed: !header("x-amz-function-error").is_empty(),
         log: String::from_utf8_lossy(&log).into_owned(),
@@ -103,6 +111,9 @@ pub(super) async fn invoke(
 }
 
 fn header(answer: &Answer, name: &str) -> String {
-    let value = answer.headers.get(name).and_then(|value| value.to_str().ok());
+    let value = answer
+        .headers
+        .get(name)
+        .and_then(|value| value.to_str().ok());
     value.unwrap_or_default().to_owned()
 }

@@ -40,14 +40,30 @@ fn table(functions: &[Value]) -> Vec<String> {
         Value::Null => String::new(),
         other => other.to_string(),
     };
-    let columns = ["FunctionName", "Runtime", "MemorySize", "Timeout", "LastModified"];
+    let columns = [
+        "FunctionName",
+        "Runtime",
+        "MemorySize",
+        "Timeout",
+        "LastModified",
+    ];
     let mut rows = vec![["NAME", "RUNTIME", "MEMORY", "TIMEOUT", "MODIFIED"].map(String::from)];
-    rows.extend(functions.iter().map(|function| columns.map(|name| text(function, name))));
+    rows.extend(
+        functions
+            .iter()
+            .map(|function| columns.map(|name| text(function, name))),
+    );
     let widths = [0, 1, 2, 3, 4].map(|column| {
-        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or_default()
     });
     let line = |row: &[String; 5]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        let cells = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect()

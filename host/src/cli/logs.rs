@@ -74,7 +74,9 @@ impl Follower {
             }
         }
         // Event ids count up, and a token is the first id wanted.
-        let last = events.last().and_then(|event| event["eventId"].as_str()?.parse::<u128>().ok());
+        let last = events
+            .last()
+            .and_then(|event| event["eventId"].as_str()?.parse::<u128>().ok());
         if let Some(last) = last {
             self.seen = Some((last + 1).to_string());
         }
@@ -95,5 +97,7 @@ pub(super) fn print(event: &Value, format: Format) {
 
 /// Without what would move a terminal's cursor or change its colours.
 fn printable(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control() || *letter == '\t').collect()
+    text.chars()
+        .filter(|letter| !letter.is_control() || *letter == '\t')
+        .collect()
 }

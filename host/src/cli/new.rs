@@ -44,7 +44,10 @@ macro_rules! files {
     ($dir:literal, $source:literal) => {
         Files {
             manifest: include_str!(concat!("../../../examples/", $dir, "/Cargo.toml")),
-            source: ($source, include_str!(concat!("../../../examples/", $dir, "/", $source))),
+            source: (
+                $source,
+                include_str!(concat!("../../../examples/", $dir, "/", $source)),
+            ),
             event: include_str!(concat!("../../../examples/", $dir, "/event.json")),
         }
     };
@@ -65,13 +68,23 @@ impl Blueprint {
 impl New {
     pub(super) fn run(self) -> anyhow::Result<Ended> {
         let dir = PathBuf::from(&self.name);
-        let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = dir
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         crate::names::FunctionName::parse(name).context("choose another name")?;
         if dir.exists() && fs::read_dir(&dir)?.next().is_some() {
-            bail!("{} exists and is not empty; nothing was written", dir.display());
+            bail!(
+                "{} exists and is not empty; nothing was written",
+                dir.display()
+            );
         }
         write(&dir, name, &self.blueprint.files())?;
-        output::line(&format!("{} is ready: `lamina dev {}`", name, dir.display()));
+        output::line(&format!(
+            "{} is ready: `lamina dev {}`",
+            name,
+            dir.display()
+        ));
         Ok(Ended::Well)
     }
 }
@@ -97,7 +110,9 @@ fn manifest(example: &str, name: &str) -> String {
         let line = match line.split_once(".workspace = true") {
             _ if line.starts_with("name = ") => format!("name = \"{name}\""),
             Some(("lamina-sdk", _)) => {
-                format!("# The SDK of the checkout that this lamina was built from.\nlamina-sdk = {{ path = \"{sdk}\" }}")
+                format!(
+                    "# The SDK of the checkout that this lamina was built from.\nlamina-sdk = {{ path = \"{sdk}\" }}"
+                )
             }
             Some(("serde", _)) => "serde = { version = \"1.0\", features = [\"derive\"] }".into(),
             Some(("serde_json", _)) => "serde_json = \"1.0\"".into(),
@@ -136,7 +151,11 @@ mod tests {
         for blueprint in Blueprint::value_variants() {
             let text = manifest(blueprint.files().manifest, "mine");
             let parsed: toml::Table = toml::from_str(&text).unwrap();
-            assert_eq!(parsed["package"]["name"].as_str(), Some("mine"), "{blueprint:?}");
+            assert_eq!(
+                parsed["package"]["name"].as_str(),
+                Some("mine"),
+                "{blueprint:?}"
+            );
             assert!(!text.contains("workspace = true"), "{text}");
         }
     }

@@ -1,6 +1,10 @@
 //! What people see. Colour and movement only on a terminal, and only if they are welcome.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the program's voice")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is the program's voice"
+)]
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -19,13 +23,21 @@ pub(super) fn note(text: &str) {
 
 /// Says what went wrong, and what led to it.
 pub(super) fn error(error: &anyhow::Error) {
-    let label = if colourful() { "\x1b[1;31merror:\x1b[0m" } else { "error:" };
+    let label = if colourful() {
+        "\x1b[1;31merror:\x1b[0m"
+    } else {
+        "error:"
+    };
     eprintln!("{label} {error:#}");
 }
 
 /// Emphasis, on a terminal.
 pub(super) fn bold(text: &str) -> String {
-    if colourful() { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+    if colourful() {
+        format!("\x1b[1m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
 }
 
 /// Shows that something takes long, until it is dropped. Off a terminal it says so once.
@@ -41,7 +53,10 @@ pub(super) fn progress(text: &str) -> ProgressBar {
     bar
 }
 
-#[expect(clippy::disallowed_methods, reason = "the convention is an environment variable")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the convention is an environment variable"
+)]
 fn colourful() -> bool {
     let unwanted = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty());
     !unwanted && std::io::stderr().is_terminal() && std::io::stdout().is_terminal()

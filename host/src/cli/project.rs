@@ -41,8 +41,18 @@ impl Project {
             );
         }
         let mut cargo = Command::new("cargo");
-        cargo.args(["metadata", "--format-version", "1", "--no-deps", "--manifest-path"]);
-        let output = cargo.arg(&manifest).stderr(Stdio::inherit()).output().map_err(no_cargo)?;
+        cargo.args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--manifest-path",
+        ]);
+        let output = cargo
+            .arg(&manifest)
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(no_cargo)?;
         if !output.status.success() {
             bail!("cargo could not read {}", manifest.display());
         }
@@ -102,8 +112,16 @@ mod tests {
         ]});
         let read = |manifest: &str| Project::of(Path::new("/a"), Path::new(manifest), &metadata);
         let project = read("/a/Cargo.toml").unwrap();
-        assert_eq!((project.function_name(), project.settings.memory), ("a", Some(256)));
+        assert_eq!(
+            (project.function_name(), project.settings.memory),
+            ("a", Some(256))
+        );
         assert!(project.is_component);
-        assert!(read("/Cargo.toml").unwrap_err().to_string().contains("workspace"));
+        assert!(
+            read("/Cargo.toml")
+                .unwrap_err()
+                .to_string()
+                .contains("workspace")
+        );
     }
 }

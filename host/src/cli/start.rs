@@ -36,7 +36,9 @@ impl Start {
         let stopped = stopped()?;
         let data_dir = config.data_dir.display().to_string();
         let bound = move |address: SocketAddr| {
-            output::note(&format!("lamina answers on http://{address}, data in {data_dir}"));
+            output::note(&format!(
+                "lamina answers on http://{address}, data in {data_dir}"
+            ));
             if config.keys.is_empty() {
                 output::note("no keys are configured: any program on this machine may use it");
             }
@@ -80,7 +82,9 @@ pub(super) fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
 
 pub(super) fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("LAMINA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false);
     // Someone who links the command line may have set one up.
     let _ = subscriber.with_writer(std::io::stderr).try_init();
 }

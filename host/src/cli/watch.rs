@@ -32,7 +32,12 @@ impl Watch {
         })?;
         watcher.watch(dir, RecursiveMode::Recursive)?;
         let contents = contents(dir);
-        Ok(Self { dir: dir.to_owned(), contents, stirred, _watcher: Box::new(watcher) })
+        Ok(Self {
+            dir: dir.to_owned(),
+            contents,
+            stirred,
+            _watcher: Box::new(watcher),
+        })
     }
 
     /// Ready when the sources say something else than before.
@@ -53,11 +58,16 @@ fn contents(dir: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
     let mut dirs = vec![dir.to_owned()];
     while let Some(dir) = dirs.pop() {
-        let entries = fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+        let entries = fs::read_dir(dir)
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok);
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
         paths.sort();
         for path in paths {
-            let ignored = path.file_name().is_some_and(|name| IGNORED.iter().any(|it| name == *it));
+            let ignored = path
+                .file_name()
+                .is_some_and(|name| IGNORED.iter().any(|it| name == *it));
             if ignored {
                 continue;
             }

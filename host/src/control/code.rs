@@ -16,8 +16,6 @@ use crate::store::blob::{Blobs, Digest, Trees};
 
 mod collect;
 
-pub use collect::Collection;
-
 /// Compilations that run at once. Each takes a core and some hundred MiB for its whole time.
 const COMPILATIONS_MAX: usize = 2;
 
@@ -108,7 +106,10 @@ impl Library {
 
     /// What loads this code when it is first run.
     pub fn source(&self, code: &CodeRef) -> Box<dyn ProgramSource> {
-        Box::new(Source { shelves: Arc::clone(&self.0), code: code.clone() })
+        Box::new(Source {
+            shelves: Arc::clone(&self.0),
+            code: code.clone(),
+        })
     }
 }
 
@@ -124,10 +125,12 @@ impl Shelves {
     fn unpack(&self, digest: Digest, bytes: &Bytes, handler: &str) -> Result<CodeRef, Error> {
         let read = package::Package::read(bytes.clone()).map_err(refused)?;
         if self.trees.tree(&digest).is_none() {
-            self.trees.insert(&digest, |into| read.unpack(into)).map_err(|error| match error {
-                crate::store::blob::InsertError::Fill(error) => refused(error),
-                crate::store::blob::InsertError::Io(error) => io(error),
-            })?;
+            self.trees
+                .insert(&digest, |into| read.unpack(into))
+                .map_err(|error| match error {
+                    crate::store::blob::InsertError::Fill(error) => refused(error),
+                    crate::store::blob::InsertError::Io(error) => io(error),
+                })?;
         }
         let size_bytes = u64::try_from(bytes.len()).expect("a length fits in 64 bits");
         let code = self.choose(digest, size_bytes, handler)?;
@@ -141,7 +144,12 @@ impl Shelves {
         let component = Digest::of(&std::fs::read(&path).map_err(io)?);
         let inside = path.strip_prefix(&tree).unwrap_or(&path);
         let component_path = inside.to_string_lossy().into_owned();
-        Ok(CodeRef { package, size_bytes, component_path, component })
+        Ok(CodeRef {
+            package,
+            size_bytes,
+            component_path,
+            component,
+        })
     }
 
     async fn compile(&self, code: &CodeRef) -> Result<PathBuf, Error> {
@@ -149,7 +157,11 @@ impl Shelves {
         if tokio::fs::try_exists(&artifact).await.map_err(io)? {
             return Ok(artifact);
         }
-        let _turn = self.compilations.acquire().await.expect("the semaphore is never closed");
+        let _turn = self
+            .compilations
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
         let component = self.tree(&code.package)?.join(&code.component_path);
         match compile::compile(&self.compiler, &component, &artifact).await {
             Ok(_) => Ok(artifact),
@@ -166,7 +178,8 @@ impl Shelves {
     /// A compiled component is good for one engine only, so the engine is part of its name.
     fn artifact(&self, code: &CodeRef) -> PathBuf {
         let engine = self.sandbox.compatibility();
-        self.artifacts.join(format!("{}-{engine}.cwasm", code.component))
+        self.artifacts
+            .join(format!("{}-{engine}.cwasm", code.component))
     }
 }
 
@@ -181,8 +194,14 @@ impl ProgramSource for Source {
     async fn load(&self) -> Result<Program, LoadError> {
         let artifact = self.shelves.compile(&self.code).await.map_err(unloadable)?;
         let task_dir = self.shelves.tree(&self.code.package).map_err(unloadable)?;
-        let source = sandbox::Source { task_dir, opt_dir: None };
-        self.shelves.sandbox.load(&artifact, source).map_err(unloadable)
+        let source = sandbox::Source {
+            task_dir,
+            opt_dir: None,
+        };
+        self.shelves
+            .sandbox
+            .load(&artifact, source)
+            .map_err(unloadable)
     }
 }
 
@@ -198,7 +217,9 @@ fn refused(error: package::Error) -> Error {
 }
 
 fn io(error: std::io::Error) -> Error {
-    Error::Internal(format!("the data directory could not be read or written: {error}"))
+    Error::Internal(format!(
+        "the data directory could not be read or written: {error}"
+    ))
 }
 
 /// Files are read and written off the workers that serve requests.

@@ -174,6 +174,8 @@ impl Configuration {
 
     /// The log group, the default one where none was chosen.
     pub fn log_group(&self, name: &FunctionName) -> String {
-        self.log_group.clone().unwrap_or_else(|| format!("/aws/lambda/{name}"))
+        self.log_group
+            .clone()
+            .unwrap_or_else(|| format!("/aws/lambda/{name}"))
     }
 }

@@ -60,12 +60,21 @@ impl Control {
     /// # Errors
     /// Where the name is taken, or the configuration or the package is not allowed.
     pub async fn create_function(&self, create: Create) -> Result<FunctionRecord, Error> {
-        let Create { name, configuration, package, tags } = create;
+        let Create {
+            name,
+            configuration,
+            package,
+            tags,
+        } = create;
         rules::check(&configuration)?;
         if self.load(&name).await?.is_some() {
             return Err(already_exists(&name));
         }
-        let arrival = self.0.library.check_in(package, &configuration.handler).await?;
+        let arrival = self
+            .0
+            .library
+            .check_in(package, &configuration.handler)
+            .await?;
         let latest = VersionRecord {
             configuration,
             code: arrival.code.clone(),
@@ -74,7 +83,11 @@ impl Control {
             revision: RevisionId::new(&self.0.clock),
             modified: self.0.clock.now(),
         };
-        let record = FunctionRecord { name: name.clone(), latest, tags };
+        let record = FunctionRecord {
+            name: name.clone(),
+            latest,
+            tags,
+        };
         match self.save(&record, Expect::Absent).await {
             Err(Error::Conflict(_)) => return Err(already_exists(&name)),
             saved => saved?,
@@ -103,7 +116,10 @@ impl Control {
         let mut records = self.0.records.list(KIND, "", marker, limit + 1).await?;
         let more = records.len() > limit;
         records.truncate(limit);
-        let next = records.last().filter(|_| more).map(|record| record.key.id.clone());
+        let next = records
+            .last()
+            .filter(|_| more)
+            .map(|record| record.key.id.clone());
         let items = records.iter().map(decode).collect::<Result<_, _>>()?;
         Ok(Page { items, next })
     }
@@ -175,7 +191,10 @@ impl Control {
         self.existing(name).await?;
         let key = key(name);
         let mut batch = self.url_deletions(name).await?;
-        batch.push(Write::Delete { key, expect: Expect::Present });
+        batch.push(Write::Delete {
+            key,
+            expect: Expect::Present,
+        });
         match self.0.records.commit(batch).await.map_err(Error::from) {
             Err(Error::Conflict(_)) => return Err(self.not_found(name)),
             committed => committed?,
@@ -231,7 +250,10 @@ impl Control {
     }
 
     pub(super) fn not_found(&self, name: &FunctionName) -> Error {
-        Error::NotFound(format!("Function not found: {}", self.home().function_arn(name)))
+        Error::NotFound(format!(
+            "Function not found: {}",
+            self.home().function_arn(name)
+        ))
     }
 
     pub(super) async fn existing(
@@ -245,19 +267,28 @@ impl Control {
         &self,
         name: &FunctionName,
     ) -> Result<Option<(FunctionRecord, Revision)>, Error> {
-        let Some(record) = self.0.records.get(&key(name)).await? else { return Ok(None) };
+        let Some(record) = self.0.records.get(&key(name)).await? else {
+            return Ok(None);
+        };
         Ok(Some((decode(&record)?, record.revision)))
     }
 
     pub(super) async fn save(&self, record: &FunctionRecord, expect: Expect) -> Result<(), Error> {
-        let put = Write::Put { key: key(&record.name), value: encode(record), expect };
+        let put = Write::Put {
+            key: key(&record.name),
+            value: encode(record),
+            expect,
+        };
         self.0.records.commit(vec![put]).await?;
         Ok(())
     }
 }
 
 fn key(name: &FunctionName) -> Key {
-    Key { kind: KIND, id: name.as_str().to_owned() }
+    Key {
+        kind: KIND,
+        id: name.as_str().to_owned(),
+    }
 }
 
 fn already_exists(name: &FunctionName) -> Error {
@@ -265,11 +296,16 @@ fn already_exists(name: &FunctionName) -> Error {
 }
 
 pub(super) fn encode(record: &impl serde::Serialize) -> Bytes {
-    serde_json::to_vec(record).expect("a record has only string keys").into()
+    serde_json::to_vec(record)
+        .expect("a record has only string keys")
+        .into()
 }
 
 pub(super) fn decode<T: DeserializeOwned>(record: &Record) -> Result<T, Error> {
     serde_json::from_slice(&record.value).map_err(|error| {
-        Error::Internal(format!("record {}/{} is damaged: {error}", record.key.kind, record.key.id))
+        Error::Internal(format!(
+            "record {}/{} is damaged: {error}",
+            record.key.kind, record.key.id
+        ))
     })
 }

@@ -94,8 +94,11 @@ impl Package {
         if bytes.len() > ZIP_BYTES_MAX {
             return Err(Error::ZippedTooLarge);
         }
-        let contents =
-            if component::is_wasm(&bytes) { Contents::Bare } else { Contents::Zip(list(&bytes)?) };
+        let contents = if component::is_wasm(&bytes) {
+            Contents::Bare
+        } else {
+            Contents::Zip(list(&bytes)?)
+        };
         Ok(Self { bytes, contents })
     }
 
@@ -166,26 +169,41 @@ fn list(bytes: &Bytes) -> Result<Vec<Entry>, Error> {
     for index in 0..archive.len() {
         let file = archive.by_index_raw(index).map_err(|_| Error::NotAZip)?;
         let name = file.name().map_err(|_| Error::NotAZip)?.into_owned();
-        let refuse = |problem| Error::Entry { name: name.clone(), problem };
+        let refuse = |problem| Error::Entry {
+            name: name.clone(),
+            problem,
+        };
         let path = relative(&name).map_err(refuse)?;
         let mode = file.unix_mode().unwrap_or(0o644);
         if file.encrypted() {
             return Err(refuse("it is encrypted"));
         }
         if !matches!(mode & 0o170_000, 0 | 0o040_000 | 0o100_000) {
-            return Err(refuse("it is a link or a device; only files and directories are allowed"));
+            return Err(refuse(
+                "it is a link or a device; only files and directories are allowed",
+            ));
         }
-        if file.size() > RATIO_FREE_BYTES && file.size() / file.compressed_size().max(1) > RATIO_MAX {
+        if file.size() > RATIO_FREE_BYTES && file.size() / file.compressed_size().max(1) > RATIO_MAX
+        {
             return Err(refuse("it unpacks to more than 200 times its size"));
         }
         if !names.insert(path.clone()) {
             return Err(refuse("there is another entry of the same name"));
         }
         let start = file.data_start().unwrap_or_default();
-        places.push((start, start.saturating_add(file.compressed_size()), name.clone()));
+        places.push((
+            start,
+            start.saturating_add(file.compressed_size()),
+            name.clone(),
+        ));
         unzipped = unzipped.saturating_add(file.size());
         let directory = file.is_dir();
-        entries.push(Entry { index, path, directory, executable: mode & 0o111 != 0 });
+        entries.push(Entry {
+            index,
+            path,
+            directory,
+            executable: mode & 0o111 != 0,
+        });
     }
     if unzipped > UNZIPPED_BYTES_MAX {
         return Err(Error::UnzippedTooLarge);
@@ -200,7 +218,10 @@ fn require_apart(mut places: Vec<(u64, u64, String)>) -> Result<(), Error> {
     let overlap = places.windows(2).find(|pair| pair[1].0 < pair[0].1);
     overlap.map_or(Ok(()), |pair| {
         let name = pair[1].2.clone();
-        Err(Error::Entry { name, problem: "it shares its bytes with another entry" })
+        Err(Error::Entry {
+            name,
+            problem: "it shares its bytes with another entry",
+        })
     })
 }
 
@@ -212,7 +233,10 @@ fn relative(name: &str) -> Result<PathBuf, &'static str> {
     if name.starts_with('/') || name.as_bytes().get(1) == Some(&b':') {
         return Err("its name is absolute");
     }
-    let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    let parts: Vec<&str> = name
+        .split('/')
+        .filter(|part| !matches!(*part, "" | "."))
+        .collect();
     if parts.contains(&"..") {
         return Err("its name leads out of the package");
     }

@@ -18,7 +18,12 @@ const PAGE: usize = 1_000;
 impl Control {
     /// Makes the data plane see the function's newest record.
     pub(super) async fn publish(&self, name: &FunctionName) -> Result<(), Error> {
-        let _turn = self.0.turns.acquire().await.expect("the semaphore is never closed");
+        let _turn = self
+            .0
+            .turns
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
         let record = self.load(name).await?.map(|(record, _)| record);
         let urls = self.url_routes(name).await?;
         self.0.snapshot.send_modify(|current| {
@@ -56,7 +61,9 @@ impl Control {
         })
         .await?;
         self.0.snapshot.send_replace(Arc::new(snapshot));
-        settling.into_iter().for_each(|name| self.settle_later(name));
+        settling
+            .into_iter()
+            .for_each(|name| self.settle_later(name));
         Ok(())
     }
 
@@ -86,7 +93,11 @@ impl Control {
     ) -> Result<(), Error> {
         let mut after: Option<String> = None;
         loop {
-            let page = self.0.records.list(kind, "", after.as_deref(), PAGE).await?;
+            let page = self
+                .0
+                .records
+                .list(kind, "", after.as_deref(), PAGE)
+                .await?;
             page.iter().try_for_each(&mut visit)?;
             match page.into_iter().last() {
                 Some(last) => after = Some(last.key.id),
@@ -115,7 +126,6 @@ impl Control {
         };
         let settings = Settings {
             memory: configuration.memory,
-            ephemeral: configuration.ephemeral,
             handler: configuration.handler.clone(),
             variables: configuration.environment.clone().unwrap_or_default(),
         };
@@ -130,5 +140,7 @@ impl Control {
 }
 
 fn has_active(snapshot: &Snapshot, name: &FunctionName) -> bool {
-    snapshot.function(name).is_some_and(|found| found.latest.readiness == Readiness::Active)
+    snapshot
+        .function(name)
+        .is_some_and(|found| found.latest.readiness == Readiness::Active)
 }

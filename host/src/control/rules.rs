@@ -32,7 +32,10 @@ const RESERVED_VARIABLES: [&str; 17] = [
 /// Checks a configuration as a whole.
 pub(super) fn check(configuration: &Configuration) -> Result<(), Error> {
     runtime(&configuration.runtime)?;
-    configuration.environment.as_deref().map_or(Ok(()), environment)
+    configuration
+        .environment
+        .as_deref()
+        .map_or(Ok(()), environment)
 }
 
 fn runtime(name: &str) -> Result<(), Error> {
@@ -60,8 +63,10 @@ fn environment(variables: &[(String, String)]) -> Result<(), Error> {
             reserved.join(", ")
         )));
     }
-    let document: serde_json::Map<String, serde_json::Value> =
-        variables.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+    let document: serde_json::Map<String, serde_json::Value> = variables
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone().into()))
+        .collect();
     let document = serde_json::Value::Object(document).to_string();
     if document.len() > ENVIRONMENT_BYTES_MAX {
         return Err(Error::Invalid(format!(
@@ -77,7 +82,9 @@ mod tests {
     use super::*;
 
     fn with(variables: &[(&str, &str)]) -> Result<(), Error> {
-        let owned = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let owned = variables
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()));
         environment(&owned.collect::<Vec<_>>())
     }
 
@@ -85,20 +92,28 @@ mod tests {
     fn the_environment_may_measure_four_kilobytes_as_compact_json() {
         // {"A":"…"} is eight bytes around the value.
         assert!(with(&[("A", &"x".repeat(4_096 - 8))]).is_ok());
-        let refused = with(&[("A", &"x".repeat(4_097 - 8))]).unwrap_err().to_string();
+        let refused = with(&[("A", &"x".repeat(4_097 - 8))])
+            .unwrap_err()
+            .to_string();
         assert!(refused.contains(r#"String measured: {"A":"x"#), "{refused}");
     }
 
     #[test]
     fn reserved_variables_are_named() {
         let refused = with(&[("B", "1"), ("AWS_REGION", "x"), ("_HANDLER", "y")]).unwrap_err();
-        assert!(refused.to_string().ends_with("AWS_REGION, _HANDLER"), "{refused}");
+        assert!(
+            refused.to_string().ends_with("AWS_REGION, _HANDLER"),
+            "{refused}"
+        );
     }
 
     #[test]
     fn a_runtime_this_host_cannot_run_is_refused_with_those_it_can() {
         assert!(runtime("provided.al2023").is_ok());
         let refused = runtime("python3.13").unwrap_err().to_string();
-        assert!(refused.contains("python3.13") && refused.contains("wasip2"), "{refused}");
+        assert!(
+            refused.contains("python3.13") && refused.contains("wasip2"),
+            "{refused}"
+        );
     }
 }

@@ -37,7 +37,9 @@ impl Control {
     /// Completes the change of a function that is in progress, if one is. Safe to repeat.
     async fn settle(&self, name: &FunctionName) -> Result<(), Error> {
         loop {
-            let Some((mut record, read_at)) = self.load(name).await? else { return Ok(()) };
+            let Some((mut record, read_at)) = self.load(name).await? else {
+                return Ok(());
+            };
             if !record.is_settling() {
                 return Ok(());
             }

@@ -96,7 +96,10 @@ impl UrlRecord {
     fn route(&self) -> (Arc<str>, UrlRoute) {
         let qualifier = self.alias.clone().map(Qualifier::Alias);
         let route = UrlRoute {
-            target: Target { name: self.function.clone(), qualifier },
+            target: Target {
+                name: self.function.clone(),
+                qualifier,
+            },
             signed: self.auth == Auth::AwsIam,
             cors: self.cors.as_ref().map(|cors| Arc::new(cors.rules())),
         };
@@ -217,7 +220,13 @@ impl Control {
     ) -> Result<(), Error> {
         let (record, read_at) = self.existing_url(function, alias).await?;
         let expect = Expect::Revision(read_at);
-        self.0.records.commit(vec![Write::Delete { key: key(&record), expect }]).await?;
+        self.0
+            .records
+            .commit(vec![Write::Delete {
+                key: key(&record),
+                expect,
+            }])
+            .await?;
         self.publish(function).await
     }
 
@@ -225,18 +234,30 @@ impl Control {
         &self,
         function: &FunctionName,
     ) -> Result<Vec<(Arc<str>, UrlRoute)>, Error> {
-        Ok(self.url_records(function).await?.iter().map(UrlRecord::route).collect())
+        Ok(self
+            .url_records(function)
+            .await?
+            .iter()
+            .map(UrlRecord::route)
+            .collect())
     }
 
     pub(super) async fn url_deletions(&self, function: &FunctionName) -> Result<Vec<Write>, Error> {
         let records = self.url_records(function).await?;
-        let deletion = |url| Write::Delete { key: key(url), expect: Expect::Any };
+        let deletion = |url| Write::Delete {
+            key: key(url),
+            expect: Expect::Any,
+        };
         Ok(records.iter().map(deletion).collect())
     }
 
     async fn url_records(&self, function: &FunctionName) -> Result<Vec<UrlRecord>, Error> {
         let prefix = format!("{function}/");
-        let records = self.0.records.list(KIND, &prefix, None, URLS_PER_FUNCTION_MAX).await?;
+        let records = self
+            .0
+            .records
+            .list(KIND, &prefix, None, URLS_PER_FUNCTION_MAX)
+            .await?;
         records.iter().map(decode).collect()
     }
 
@@ -248,14 +269,18 @@ impl Control {
         let id = format!("{function}/{}", alias_text(alias));
         match self.0.records.get(&Key { kind: KIND, id }).await? {
             Some(record) => Ok((decode(&record)?, record.revision)),
-            None => {
-                Err(Error::NotFound("The resource you requested does not exist.".to_owned()))
-            }
+            None => Err(Error::NotFound(
+                "The resource you requested does not exist.".to_owned(),
+            )),
         }
     }
 
     async fn save_url(&self, record: &UrlRecord, expect: Expect) -> Result<(), Error> {
-        let put = Write::Put { key: key(record), value: encode(record), expect };
+        let put = Write::Put {
+            key: key(record),
+            value: encode(record),
+            expect,
+        };
         self.0.records.commit(vec![put]).await?;
         self.publish(&record.function).await
     }
@@ -269,7 +294,10 @@ impl Control {
     fn new_url_id(&self) -> String {
         let symbols = b"abcdefghijklmnopqrstuvwxyz234567";
         let random = self.0.clock.random::<32>();
-        random.iter().map(|byte| char::from(symbols[usize::from(byte % 32)])).collect()
+        random
+            .iter()
+            .map(|byte| char::from(symbols[usize::from(byte % 32)]))
+            .collect()
     }
 }
 
@@ -289,7 +317,10 @@ fn require_buffered(mode: Option<InvokeMode>) -> Result<(), Error> {
 
 fn key(record: &UrlRecord) -> Key {
     let alias = alias_text(record.alias.as_ref());
-    Key { kind: KIND, id: format!("{}/{alias}", record.function) }
+    Key {
+        kind: KIND,
+        id: format!("{}/{alias}", record.function),
+    }
 }
 
 fn alias_text(alias: Option<&AliasName>) -> &str {

@@ -39,19 +39,19 @@ pub struct Admitted {
 impl Gate {
     /// A gate that lets `limit` invocations through at once.
     pub fn new(limit: u32) -> Arc<Self> {
-        Arc::new(Self { limit, in_use: AtomicU32::new(0) })
+        Arc::new(Self {
+            limit,
+            in_use: AtomicU32::new(0),
+        })
     }
 
     /// Takes a place, if one is free.
     pub fn enter(self: &Arc<Self>) -> Option<Permit> {
         let free = |in_use: u32| (in_use < self.limit).then_some(in_use + 1);
-        self.in_use.fetch_update(Ordering::AcqRel, Ordering::Acquire, free).ok()?;
+        self.in_use
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, free)
+            .ok()?;
         Some(Permit(Arc::clone(self)))
-    }
-
-    /// How many are inside.
-    pub fn in_use(&self) -> u32 {
-        self.in_use.load(Ordering::Acquire)
     }
 }
 

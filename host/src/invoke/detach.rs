@@ -17,14 +17,19 @@ pub(super) struct Detached<T: Send + 'static> {
 pub(super) fn detached<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Detached<T> {
-    Detached { work: Some(Box::pin(work)) }
+    Detached {
+        work: Some(Box::pin(work)),
+    }
 }
 
 impl<T: Send + 'static> Future for Detached<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let work = self.work.as_mut().expect("a finished future is not polled again");
+        let work = self
+            .work
+            .as_mut()
+            .expect("a finished future is not polled again");
         let done = std::task::ready!(work.as_mut().poll(cx));
         self.work = None;
         Poll::Ready(done)

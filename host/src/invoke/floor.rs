@@ -24,8 +24,14 @@ pub(super) struct Place(#[expect(dead_code, reason = "held, not read")] OwnedSem
 
 impl Floor {
     pub(super) fn new(places: u32, clock: Clock) -> Self {
-        let places = Arc::new(Semaphore::new(usize::try_from(places).unwrap_or(usize::MAX)));
-        Self { places, pools: Mutex::default(), clock }
+        let places = Arc::new(Semaphore::new(
+            usize::try_from(places).unwrap_or(usize::MAX),
+        ));
+        Self {
+            places,
+            pools: Mutex::default(),
+            clock,
+        }
     }
 
     /// A place for an environment of `pool`, made free if need be.
@@ -48,7 +54,10 @@ impl Floor {
     }
 
     fn oldest(&self) -> Option<Arc<Pool>> {
-        let aged = self.live().into_iter().filter_map(|pool| Some((pool.oldest()?, pool)));
+        let aged = self
+            .live()
+            .into_iter()
+            .filter_map(|pool| Some((pool.oldest()?, pool)));
         aged.min_by_key(|(since, _)| *since).map(|(_, pool)| pool)
     }
 

@@ -61,11 +61,6 @@ impl Pool {
         !self.remembered.swap(true, Ordering::AcqRel)
     }
 
-    /// How many environments are idle.
-    pub fn idle(&self) -> usize {
-        self.lock().len()
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Instant, Tenant)>> {
         // A panic while the lock was held cannot leave a push or a pop half done.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)

@@ -9,7 +9,10 @@ use crate::sandbox::{Cause, Failure};
 use crate::telemetry::log::EnvironmentLog;
 
 pub(super) fn start(resolved: &Resolved) -> String {
-    format!("START RequestId: {} Version: {}", resolved.invoke.request_id, resolved.version.label)
+    format!(
+        "START RequestId: {} Version: {}",
+        resolved.invoke.request_id, resolved.version.label
+    )
 }
 
 /// The line that tells why there was no answer. What a handler answered is its own affair.
@@ -18,8 +21,14 @@ pub(super) fn failure(log: &EnvironmentLog, resolved: &Resolved, failure: &Failu
         Cause::Handler => {}
         Cause::Environment | Cause::Timeout => {
             let id = resolved.invoke.request_id;
-            let message = failure.message.strip_prefix("RequestId: ").unwrap_or(&failure.message);
-            let message = message.strip_prefix(id.as_str()).unwrap_or(message).trim_start();
+            let message = failure
+                .message
+                .strip_prefix("RequestId: ")
+                .unwrap_or(&failure.message);
+            let message = message
+                .strip_prefix(id.as_str())
+                .unwrap_or(message)
+                .trim_start();
             log.line(&format!("RequestId: {id} {message}"));
         }
     }
@@ -28,7 +37,9 @@ pub(super) fn failure(log: &EnvironmentLog, resolved: &Resolved, failure: &Failu
 pub(super) fn end(log: &EnvironmentLog, resolved: &Resolved, outcome: &Outcome, usage: &Usage) {
     let id = resolved.invoke.request_id;
     log.line(&format!("END RequestId: {id}"));
-    let billed = (usage.duration + usage.init.unwrap_or_default()).as_micros().div_ceil(1_000);
+    let billed = (usage.duration + usage.init.unwrap_or_default())
+        .as_micros()
+        .div_ceil(1_000);
     let mut line = String::with_capacity(256);
     let _ = write!(
         line,
@@ -44,11 +55,21 @@ pub(super) fn end(log: &EnvironmentLog, resolved: &Resolved, outcome: &Outcome, 
     }
     match outcome {
         Ok(_) => {}
-        Err(Failure { cause: Cause::Timeout, .. }) => line.push_str("Status: timeout"),
-        Err(Failure { cause: Cause::Environment, error_type, .. }) => {
+        Err(Failure {
+            cause: Cause::Timeout,
+            ..
+        }) => line.push_str("Status: timeout"),
+        Err(Failure {
+            cause: Cause::Environment,
+            error_type,
+            ..
+        }) => {
             let _ = write!(line, "Status: error\tError Type: {error_type}");
         }
-        Err(Failure { cause: Cause::Handler, .. }) => {}
+        Err(Failure {
+            cause: Cause::Handler,
+            ..
+        }) => {}
     }
     log.line(&line);
 }

@@ -70,8 +70,6 @@ pub type Outcome = Result<Reply, Failure>;
 /// An invocation that came to its end.
 #[derive(Debug)]
 pub struct Finished {
-    /// Its id.
-    pub request_id: RequestId,
     /// The version that ran: a number or `$LATEST`.
     pub executed_version: Arc<str>,
     /// The function's answer, or why there is none.
@@ -96,7 +94,6 @@ pub struct Usage {
 impl Finished {
     pub(super) fn dry_run(resolved: &Resolved) -> Self {
         Self {
-            request_id: resolved.invoke.request_id,
             executed_version: Arc::clone(&resolved.version.label),
             outcome: Ok(Reply::Json(Bytes::new())),
             log_tail: None,

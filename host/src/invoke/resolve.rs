@@ -33,11 +33,19 @@ pub struct Resolved {
 
 impl Pipeline {
     pub(super) fn resolve(&self, invoke: Invoke) -> Result<Resolved, Error> {
-        let (function, version) = self.snapshot.borrow().resolve(&invoke.target, &self.clock)?;
+        let (function, version) = self
+            .snapshot
+            .borrow()
+            .resolve(&invoke.target, &self.clock)?;
         let invoked_arn = match &invoke.target.qualifier {
             None => Arc::clone(&function.arn),
             Some(qualifier) => format!("{}:{qualifier}", function.arn).into(),
         };
-        Ok(Resolved { invoke, function, version, invoked_arn })
+        Ok(Resolved {
+            invoke,
+            function,
+            version,
+            invoked_arn,
+        })
     }
 }

@@ -13,7 +13,11 @@ use crate::telemetry::log::EnvironmentLog;
 
 impl Pipeline {
     pub(super) async fn run(&self, leased: Leased) -> Finished {
-        let Leased { admitted, seat, init } = leased;
+        let Leased {
+            admitted,
+            seat,
+            init,
+        } = leased;
         // The permit is held to the end of this function: the invocation counts until it is logged.
         let _permit = admitted.permit;
         let mut resolved = admitted.resolved;
@@ -23,19 +27,26 @@ impl Pipeline {
         log.line(&report::start(&resolved));
         let (outcome, usage, tenant) = match seat {
             Seat::Ready(tenant) => self.call(tenant, event, &resolved, init).await,
-            Seat::InitFailed { failure, .. } => {
-                (Err(failure), Usage { init, ..Usage::default() }, None)
-            }
+            Seat::InitFailed { failure, .. } => (
+                Err(failure),
+                Usage {
+                    init,
+                    ..Usage::default()
+                },
+                None,
+            ),
         };
         report::end(&log, &resolved, &outcome, &usage);
         log.end();
         let log_tail = resolved.invoke.log_tail.then(|| log.tail());
         // Only now: whoever gets the environment next begins the log anew.
         if let Some(tenant) = tenant {
-            resolved.version.pool.give_back(tenant, self.clock.instant());
+            resolved
+                .version
+                .pool
+                .give_back(tenant, self.clock.instant());
         }
         Finished {
-            request_id: resolved.invoke.request_id,
             executed_version: Arc::clone(&resolved.version.label),
             outcome,
             log_tail,
@@ -44,7 +55,6 @@ impl Pipeline {
     }
 
     /// Runs the guest. Its environment comes back if it can be used again.
-
     async fn call(
         &self,
         mut tenant: Tenant,
@@ -55,7 +65,10 @@ impl Pipeline {
         let version = &resolved.version;
         let context = self.context(resolved, &tenant.log_stream);
         let started = self.clock.instant();
-        let outcome = tenant.environment.invoke(event, &context, version.timeout).await;
+        let outcome = tenant
+            .environment
+            .invoke(event, &context, version.timeout)
+            .await;
         let usage = Usage {
             duration: self.clock.instant().saturating_duration_since(started),
             init,

@@ -85,8 +85,6 @@ pub enum Readiness {
     Active,
     /// It is being created.
     Pending,
-    /// It could not be created.
-    Failed,
 }
 
 /// One immutable version of a function, and the environments that run it.
@@ -113,8 +111,6 @@ pub struct Version {
 pub struct Settings {
     /// Bound on the memories of an environment.
     pub memory: Mib,
-    /// Bound on its `/tmp`.
-    pub ephemeral: Mib,
     /// `Handler`, for `_HANDLER`.
     pub handler: String,
     /// The author's environment variables.
@@ -187,7 +183,10 @@ impl Snapshot {
     /// Puts a function URL in the place of what had its id.
     pub fn insert_url(&mut self, id: Arc<str>, route: UrlRoute) {
         let name = route.target.name.clone();
-        self.url_ids.entry(name).or_default().insert(Arc::clone(&id));
+        self.url_ids
+            .entry(name)
+            .or_default()
+            .insert(Arc::clone(&id));
         self.urls.insert(id, route);
     }
 
@@ -196,7 +195,9 @@ impl Snapshot {
         for id in self.url_ids.remove(name).into_iter().flatten() {
             self.urls.remove(&id);
         }
-        routes.into_iter().for_each(|(id, route)| self.insert_url(id, route));
+        routes
+            .into_iter()
+            .for_each(|(id, route)| self.insert_url(id, route));
     }
 
     pub(super) fn resolve(
@@ -217,14 +218,19 @@ impl Snapshot {
         let version = version.ok_or_else(missing)?;
         match version.readiness {
             Readiness::Active => Ok((Arc::clone(function), Arc::clone(version))),
-            state => Err(Error::NotActive { target: target.clone(), state }),
+            state => Err(Error::NotActive {
+                target: target.clone(),
+                state,
+            }),
         }
     }
 }
 
 impl Alias {
     fn pick(&self, clock: &Clock) -> u64 {
-        let Some((version, share)) = self.additional else { return self.version };
+        let Some((version, share)) = self.additional else {
+            return self.version;
+        };
         let dice = f64::from(u32::from_le_bytes(clock.random())) / f64::from(u32::MAX);
         if dice < share { version } else { self.version }
     }

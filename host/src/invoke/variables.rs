@@ -29,5 +29,8 @@ pub(super) fn of(
         ("TZ", ":UTC"),
     ];
     let reserved = reserved.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    reserved.into_iter().chain(settings.variables.iter().cloned()).collect()
+    reserved
+        .into_iter()
+        .chain(settings.variables.iter().cloned())
+        .collect()
 }

@@ -27,7 +27,9 @@ impl Qualifier {
             return Ok(Self::Latest);
         }
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            let number = text.parse().map_err(|_| Error::Qualifier(text.to_owned()))?;
+            let number = text
+                .parse()
+                .map_err(|_| Error::Qualifier(text.to_owned()))?;
             return Ok(Self::Version(number));
         }
         AliasName::parse(text).map(Self::Alias)
@@ -67,11 +69,19 @@ impl FunctionRef {
         let refused = || Error::Function(text.to_owned());
         let parts: Vec<&str> = text.split(':').collect();
         let (region, account, rest) = match parts.as_slice() {
-            ["arn", partition, "lambda", region, account, "function", rest @ ..]
-                if partition.starts_with("aws") =>
-            {
-                (Some(Region::parse(region)?), Some(AccountId::parse(account)?), rest)
-            }
+            [
+                "arn",
+                partition,
+                "lambda",
+                region,
+                account,
+                "function",
+                rest @ ..,
+            ] if partition.starts_with("aws") => (
+                Some(Region::parse(region)?),
+                Some(AccountId::parse(account)?),
+                rest,
+            ),
             [account, "function", rest @ ..] if AccountId::parse(account).is_ok() => {
                 (None, Some(AccountId::parse(account)?), rest)
             }
@@ -83,6 +93,11 @@ impl FunctionRef {
             [name, qualifier] => (name, Some(Qualifier::parse(qualifier)?)),
             _ => return Err(refused()),
         };
-        Ok(Self { account, region, name: FunctionName::parse(name)?, qualifier })
+        Ok(Self {
+            account,
+            region,
+            name: FunctionName::parse(name)?,
+            qualifier,
+        })
     }
 }

@@ -20,22 +20,47 @@ fn every_form_of_a_function_reference_is_taken_apart() {
         ("hello:$LATEST", (None, None, "hello", some("$LATEST"))),
         ("hello:7", (None, None, "hello", some("7"))),
         ("function:hello", (None, None, "hello", None)),
-        ("123456789012:function:hello", (None, some("123456789012"), "hello", None)),
-        ("123456789012:function:hello:7", (None, some("123456789012"), "hello", some("7"))),
+        (
+            "123456789012:function:hello",
+            (None, some("123456789012"), "hello", None),
+        ),
+        (
+            "123456789012:function:hello:7",
+            (None, some("123456789012"), "hello", some("7")),
+        ),
         (
             "arn:aws:lambda:eu-west-1:123456789012:function:hello:prod",
-            (some("eu-west-1"), some("123456789012"), "hello", some("prod")),
+            (
+                some("eu-west-1"),
+                some("123456789012"),
+                "hello",
+                some("prod"),
+            ),
         ),
     ];
     for (text, (region, account, name, qualifier)) in cases {
-        assert_eq!(parts(text), Some((region, account, name.to_owned(), qualifier)), "{text}");
+        assert_eq!(
+            parts(text),
+            Some((region, account, name.to_owned(), qualifier)),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn what_is_not_a_function_reference_is_refused() {
     let long = "a".repeat(65);
-    let cases = ["", ":", "a b", "a:b:c", "arn:aws:lambda:x:1:function:a", "a:!", "é", "a:", &long];
+    let cases = [
+        "",
+        ":",
+        "a b",
+        "a:b:c",
+        "arn:aws:lambda:x:1:function:a",
+        "a:!",
+        "é",
+        "a:",
+        &long,
+    ];
     for text in cases {
         assert_eq!(parts(text), None, "{text}");
     }

@@ -69,19 +69,23 @@ pub async fn compile(
         Compiler::InProcess => {
             let (component, artifact) = (component.to_owned(), artifact.to_owned());
             let work = tokio::task::spawn_blocking(move || compile_here(&component, &artifact));
-            work.await.map_err(|_| Error::Host("it ended early".into()))?
+            work.await
+                .map_err(|_| Error::Host("it ended early".into()))?
         }
     }
 }
 
-async fn in_child(
-    program: &Path,
-    component: &Path,
-    artifact: &Path,
-) -> Result<Interface, Error> {
+async fn in_child(program: &Path, component: &Path, artifact: &Path) -> Result<Interface, Error> {
     let mut command = Command::new(program);
-    command.arg("compile-component").arg(component).arg(artifact);
-    command.env_clear().stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    command
+        .arg("compile-component")
+        .arg(component)
+        .arg(artifact);
+    command
+        .env_clear()
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
     let output = match tokio::time::timeout(TIME_MAX, command.output()).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => return Err(Error::Host(format!("{}: {error}", program.display()))),
@@ -96,7 +100,10 @@ async fn in_child(
 #[expect(clippy::print_stdout, reason = "the parent reads it")]
 pub fn worker_main(component: &Path, artifact: &Path) -> u8 {
     let result = limit_this_process().and_then(|()| compile_here(component, artifact));
-    println!("{}", serde_json::to_string(&result).expect("the result has only string keys"));
+    println!(
+        "{}",
+        serde_json::to_string(&result).expect("the result has only string keys")
+    );
     u8::from(result.is_err())
 }
 
@@ -108,7 +115,10 @@ fn limit_this_process() -> Result<(), Error> {
         (Resource::Core, 0),
     ];
     for (resource, max) in limits {
-        let limit = Rlimit { current: Some(max), maximum: Some(max) };
+        let limit = Rlimit {
+            current: Some(max),
+            maximum: Some(max),
+        };
         setrlimit(resource, limit).map_err(|error| Error::Host(error.to_string()))?;
     }
     Ok(())
@@ -125,7 +135,9 @@ fn compile_here(component: &Path, artifact: &Path) -> Result<Interface, Error> {
         Interface::of(&compiled).map_err(|error| Error::Component(error.to_string()))?;
     let linker = guest::linker(&engine).map_err(|error| host(&error))?;
     linker.instantiate_pre(&compiled).map_err(|error| {
-        Error::Component(format!("The component imports what this host does not have: {error:#}"))
+        Error::Component(format!(
+            "The component imports what this host does not have: {error:#}"
+        ))
     })?;
     let code = compiled.serialize().map_err(|error| host(&error))?;
     put(artifact, &code).map_err(|error| host(&error))?;
@@ -140,4 +152,3 @@ fn put(artifact: &Path, code: &[u8]) -> std::io::Result<()> {
     file.sync_all()?;
     std::fs::rename(&unfinished, artifact)
 }
-

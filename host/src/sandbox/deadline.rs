@@ -29,8 +29,11 @@ pub(super) struct Deadline {
 
 impl Deadline {
     pub(super) fn after(clock: &Clock, time: Duration) -> Self {
-        let deadline =
-            Self { start: clock.instant(), nanos: Arc::default(), clock: clock.clone() };
+        let deadline = Self {
+            start: clock.instant(),
+            nanos: Arc::default(),
+            clock: clock.clone(),
+        };
         deadline.restart(time);
         deadline
     }
@@ -38,7 +41,8 @@ impl Deadline {
     /// Moves the deadline to `time` from now.
     pub(super) fn restart(&self, time: Duration) {
         let nanos = (self.clock.instant().saturating_duration_since(self.start) + time).as_nanos();
-        self.nanos.store(u64::try_from(nanos).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.nanos
+            .store(u64::try_from(nanos).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     fn has_passed(&self) -> bool {
@@ -54,14 +58,20 @@ impl Deadline {
             if deadline.has_passed() {
                 return Err(TimeUp.into());
             }
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+            Ok(UpdateDeadline::YieldCustom(
+                1,
+                Box::pin(tokio::task::yield_now()),
+            ))
         });
     }
 }
 
 /// Ticks for as long as the engine lives. A plain thread: were it a task, a guest that holds every
 /// worker would stop the very clock that is to interrupt it.
-#[expect(clippy::disallowed_methods, reason = "the clock's thread does nothing but sleep")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock's thread does nothing but sleep"
+)]
 pub(super) fn tick(engine: &Engine) -> std::io::Result<()> {
     let engine: EngineWeak = engine.weak();
     let run = move || {
@@ -71,6 +81,8 @@ pub(super) fn tick(engine: &Engine) -> std::io::Result<()> {
             std::thread::sleep(TICK);
         }
     };
-    std::thread::Builder::new().name("lamina-epoch".into()).spawn(run)?;
+    std::thread::Builder::new()
+        .name("lamina-epoch".into())
+        .spawn(run)?;
     Ok(())
 }

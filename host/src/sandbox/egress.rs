@@ -25,7 +25,9 @@ impl Egress {
         if self == Self::Deny {
             return;
         }
-        wasi.allow_tcp(true).allow_udp(true).allow_ip_name_lookup(true);
+        wasi.allow_tcp(true)
+            .allow_udp(true)
+            .allow_ip_name_lookup(true);
         wasi.socket_addr_check(move |address, purpose| {
             let allowed = self.allows(address, purpose);
             Box::pin(async move { allowed })
@@ -87,12 +89,32 @@ mod tests {
 
     #[test]
     fn only_public_addresses_are_public() {
-        let public = ["1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "::ffff:1.1.1.1"];
+        let public = [
+            "1.1.1.1",
+            "93.184.216.34",
+            "2606:4700:4700::1111",
+            "::ffff:1.1.1.1",
+        ];
         let near = [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
-            "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fc00::1",
-            "fd00:ec2::254", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "2002:7f00:1::",
-            "64:ff9b::7f00:1", "ff02::1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "fd00:ec2::254",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "2002:7f00:1::",
+            "64:ff9b::7f00:1",
+            "ff02::1",
         ];
         for address in public {
             assert!(is_public(address.parse().unwrap()), "{address}");

@@ -44,13 +44,21 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn start(config: Config, clock: Clock) -> Result<Self, Error> {
         let failed = |error: wasmtime::Error| Error::Engine(format!("{error:#}"));
-        std::fs::create_dir_all(&config.scratch_dir)
-            .map_err(|source| Error::Mount { path: config.scratch_dir.clone(), source })?;
+        std::fs::create_dir_all(&config.scratch_dir).map_err(|source| Error::Mount {
+            path: config.scratch_dir.clone(),
+            source,
+        })?;
         let engine = pooled(config.environments_max).map_err(failed)?;
         deadline::tick(&engine).map_err(|error| Error::Engine(error.to_string()))?;
         let linker = guest::linker(&engine).map_err(failed)?;
         let compatibility = compatibility(&engine);
-        Ok(Self { engine, linker, compatibility, config, clock })
+        Ok(Self {
+            engine,
+            linker,
+            compatibility,
+            config,
+            clock,
+        })
     }
 }
 
@@ -127,6 +135,8 @@ fn slots(environments: u32) -> PoolingAllocationConfig {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("compatibility", &self.compatibility).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("compatibility", &self.compatibility)
+            .finish_non_exhaustive()
     }
 }

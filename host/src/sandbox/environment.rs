@@ -42,8 +42,6 @@ enum Instance {
     CustomRuntime(custom_runtime::Instance),
     Http(http::Instance),
     Command(command::Instance),
-    #[cfg(test)]
-    Fake(super::fake::Script),
 }
 
 /// How a call ended that did not end the guest.
@@ -65,8 +63,15 @@ impl Room {
         let shared = &self.loaded.shared;
         let files = self.files.context();
         let usage = Arc::clone(&self.usage);
-        let guest =
-            Guest::new(&shared.config, &self.setup, &self.log, streams, files, usage, mailbox);
+        let guest = Guest::new(
+            &shared.config,
+            &self.setup,
+            &self.log,
+            streams,
+            files,
+            usage,
+            mailbox,
+        );
         let mut store = Store::new(&shared.engine, guest);
         store.limiter(|guest| &mut guest.limits);
         store.set_max_component_handles(HANDLES_MAX);
@@ -105,7 +110,13 @@ impl Environment {
         };
         let opened = bounded(time, Instance::open(room)).await;
         let instance = judge(opened, id, time, &usage, &log)?;
-        Ok(Self { instance: Some(instance), deadline, usage, log, _files: files })
+        Ok(Self {
+            instance: Some(instance),
+            deadline,
+            usage,
+            log,
+            _files: files,
+        })
     }
 
     /// Runs the guest on one event, within `time`.
@@ -152,30 +163,21 @@ impl Environment {
     pub fn memory_bytes_max(&self) -> u64 {
         self.usage.memory_bytes()
     }
-
-    #[cfg(test)]
-    pub(super) fn fake(
-        script: super::fake::Script,
-        log: Arc<EnvironmentLog>,
-        files: Files,
-        deadline: Deadline,
-    ) -> Self {
-        let instance = Some(Instance::Fake(script));
-        Self { instance, deadline, usage: Arc::default(), log, _files: Arc::new(files) }
-    }
 }
 
 impl Instance {
     async fn open(room: Room) -> Answer<Self> {
         let loaded = Arc::clone(&room.loaded);
         Ok(match &loaded.entry {
-            Entry::Handler(pre) => handler::Instance::open(pre, &room).await?.map(Self::Handler),
-            Entry::Streaming(pre) => {
-                streaming::Instance::open(pre, &room).await?.map(Self::Streaming)
-            }
-            Entry::CustomRuntime(_) => {
-                custom_runtime::Instance::open(&room).await?.map(Self::CustomRuntime)
-            }
+            Entry::Handler(pre) => handler::Instance::open(pre, &room)
+                .await?
+                .map(Self::Handler),
+            Entry::Streaming(pre) => streaming::Instance::open(pre, &room)
+                .await?
+                .map(Self::Streaming),
+            Entry::CustomRuntime(_) => custom_runtime::Instance::open(&room)
+                .await?
+                .map(Self::CustomRuntime),
             Entry::Http(pre) => http::Instance::open(pre, &room).await?.map(Self::Http),
             Entry::Command(_) => Ok(Self::Command(command::Instance::new(room))),
         })
@@ -184,7 +186,7 @@ impl Instance {
     async fn invoke(&mut self, event: Event, context: &Context) -> Answer<Reply> {
         let json = match (&mut *self, event) {
             (Self::Http(instance), Event::Http(request)) => {
-                let response = instance.invoke(request).await?;
+                let response = instance.invoke(*request).await?;
                 return Ok(response.map(Reply::Http));
             }
             (Self::Http(instance), Event::Json(event)) => {
@@ -200,8 +202,6 @@ impl Instance {
             Self::CustomRuntime(instance) => instance.invoke(event, context).await?,
             Self::Command(instance) => instance.invoke(&json).await?,
             Self::Http(_) => unreachable!("events of HTTP components were taken above"),
-            #[cfg(test)]
-            Self::Fake(script) => script.play().await?,
         };
         Ok(answer.map(Reply::Json))
     }
@@ -221,7 +221,9 @@ async fn http_invoke(instance: &mut http::Instance, event: &Bytes) -> Answer<Rep
         Err(problem) => {
             return Ok(Err(Failure {
                 error_type: "Runtime.UnmarshalError".into(),
-                message: format!("The event is not an HTTP request of payload version 2.0: {problem}"),
+                message: format!(
+                    "The event is not an HTTP request of payload version 2.0: {problem}"
+                ),
                 stack_trace: Vec::new(),
                 cause: Cause::Handler,
             }));
@@ -236,17 +238,19 @@ fn text(json: &Bytes) -> wasmtime::Result<&str> {
 }
 
 /// Holds a call to its time, and a panic of a host function to its environment.
-async fn bounded<T>(
-    time: Duration,
-    call: impl Future<Output = Answer<T>>,
-) -> Answer<T> {
+async fn bounded<T>(time: Duration, call: impl Future<Output = Answer<T>>) -> Answer<T> {
     match tokio::time::timeout(time, AssertUnwindSafe(call).catch_unwind()).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(panic)) => {
             let text = panic.downcast_ref::<&str>().copied();
             let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-            tracing::error!(panic = text, "a host function panicked; its environment is given up");
-            Err(wasmtime::Error::msg("the host failed while it served the function"))
+            tracing::error!(
+                panic = text,
+                "a host function panicked; its environment is given up"
+            );
+            Err(wasmtime::Error::msg(
+                "the host failed while it served the function",
+            ))
         }
         Err(_) => Err(TimeUp.into()),
     }
@@ -269,6 +273,8 @@ fn judge<T>(
 
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Environment").field("alive", &self.is_alive()).finish_non_exhaustive()
+        f.debug_struct("Environment")
+            .field("alive", &self.is_alive())
+            .finish_non_exhaustive()
     }
 }

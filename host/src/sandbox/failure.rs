@@ -38,7 +38,10 @@ impl Failure {
     /// The guest needed more memory than it may have.
     fn out_of_memory(id: &RequestId) -> Self {
         let killed = Self::exited(id, "with error: signal: killed");
-        Self { error_type: "Runtime.OutOfMemory".into(), ..killed }
+        Self {
+            error_type: "Runtime.OutOfMemory".into(),
+            ..killed
+        }
     }
 
     /// The answer is larger than an answer may be.
@@ -90,7 +93,9 @@ pub(super) fn backtrace(error: &wasmtime::Error) -> Option<String> {
     }
     let mut text = format!("{error:?}");
     if text.len() > BACKTRACE_BYTES_MAX {
-        let cut = (0..=BACKTRACE_BYTES_MAX).rev().find(|at| text.is_char_boundary(*at));
+        let cut = (0..=BACKTRACE_BYTES_MAX)
+            .rev()
+            .find(|at| text.is_char_boundary(*at));
         text.truncate(cut.unwrap_or(0));
         text.push_str("...");
     }

@@ -39,44 +39,78 @@ struct Opened {
 
 impl Mounts {
     pub(super) fn new(source: Source, scratch_dir: PathBuf) -> Self {
-        Self { source, scratch_dir, kept: Mutex::default() }
+        Self {
+            source,
+            scratch_dir,
+            kept: Mutex::default(),
+        }
     }
 
     /// The directories for a new environment.
     pub(super) fn open(self: &Arc<Self>) -> Result<Files, Error> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let kept = self
+            .kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         let opened = kept.map_or_else(|| self.open_anew(), Ok)?;
-        Ok(Files { opened: Some(opened), mounts: Arc::clone(self) })
+        Ok(Files {
+            opened: Some(opened),
+            mounts: Arc::clone(self),
+        })
     }
 
     fn open_anew(&self) -> Result<Opened, Error> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let tmp = self.scratch_dir.join(format!("{}-{number}", std::process::id()));
-        std::fs::create_dir(&tmp).map_err(|source| Error::Mount { path: tmp.clone(), source })?;
+        let tmp = self
+            .scratch_dir
+            .join(format!("{}-{number}", std::process::id()));
+        std::fs::create_dir(&tmp).map_err(|source| Error::Mount {
+            path: tmp.clone(),
+            source,
+        })?;
         let mut wasi = WasiCtxBuilder::new();
         // Packages and layers are in the page cache; a thread hop would cost more than the read.
         wasi.allow_blocking_current_thread(true);
-        mount(&mut wasi, &self.source.task_dir, "/var/task", FsPerms::ReadOnly)?;
+        mount(
+            &mut wasi,
+            &self.source.task_dir,
+            "/var/task",
+            FsPerms::ReadOnly,
+        )?;
         if let Some(opt_dir) = &self.source.opt_dir {
             mount(&mut wasi, opt_dir, "/opt", FsPerms::ReadOnly)?;
         }
         mount(&mut wasi, &tmp, "/tmp", FsPerms::ReadWrite)?;
-        Ok(Opened { files: wasi.build().filesystem().clone(), tmp })
+        Ok(Opened {
+            files: wasi.build().filesystem().clone(),
+            tmp,
+        })
     }
 }
 
 impl Files {
     pub(super) fn context(&self) -> WasiFilesystemCtx {
-        self.opened.as_ref().map(|opened| opened.files.clone()).unwrap_or_default()
+        self.opened
+            .as_ref()
+            .map(|opened| opened.files.clone())
+            .unwrap_or_default()
     }
 }
 
 impl Drop for Files {
     fn drop(&mut self) {
-        let Some(opened) = self.opened.take() else { return };
-        let empty = std::fs::read_dir(&opened.tmp).is_ok_and(|mut entries| entries.next().is_none());
+        let Some(opened) = self.opened.take() else {
+            return;
+        };
+        let empty =
+            std::fs::read_dir(&opened.tmp).is_ok_and(|mut entries| entries.next().is_none());
         if empty {
-            let mut kept = self.mounts.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = self
+                .mounts
+                .kept
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             if kept.len() < KEPT_MAX {
                 kept.push(opened);
                 return;
@@ -103,7 +137,9 @@ fn mount(
         path: host.to_owned(),
         source: std::io::Error::other(format!("{error:#}")),
     };
-    wasi.preopened_dir(host, guest, permissions).map(drop).map_err(failed)
+    wasi.preopened_dir(host, guest, permissions)
+        .map(drop)
+        .map_err(failed)
 }
 
 fn delete(tmp: &Path) {
@@ -114,7 +150,9 @@ fn delete(tmp: &Path) {
 
 impl fmt::Debug for Mounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mounts").field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("Mounts")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
     }
 }
 

@@ -53,7 +53,8 @@ impl Guest {
         mailbox: Mailbox,
     ) -> Self {
         let mut wasi = WasiCtxBuilder::new();
-        wasi.envs(&setup.variables).max_random_size(RANDOM_BYTES_MAX);
+        wasi.envs(&setup.variables)
+            .max_random_size(RANDOM_BYTES_MAX);
         wasi.stderr(Output(Arc::clone(log)));
         match streams {
             Streams::Log => wasi.stdout(Output(Arc::clone(log))),
@@ -67,7 +68,14 @@ impl Guest {
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELDS_BYTES_MAX);
         let limits = Limits::new(setup.memory, usage);
-        Self { wasi, table, http, hooks: Hooks, limits, mailbox }
+        Self {
+            wasi,
+            table,
+            http,
+            hooks: Hooks,
+            limits,
+            mailbox,
+        }
     }
 
     pub(super) fn table(&mut self) -> &mut ResourceTable {
@@ -77,13 +85,20 @@ impl Guest {
 
 impl WasiView for Guest {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
 impl WasiHttpView for Guest {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
+        WasiHttpCtxView {
+            hooks: &mut self.hooks,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
     }
 }
 
@@ -92,7 +107,10 @@ impl WasiHttpView for Guest {
 struct Hooks;
 
 /// A response, and what becomes of its connection.
-type Sent = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
+type Sent = (
+    http::Response<WasiBody>,
+    Box<dyn Future<Output = Result<(), Error>> + Send>,
+);
 
 impl WasiHttpHooks for Hooks {
     fn send_request(

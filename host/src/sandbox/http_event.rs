@@ -79,9 +79,8 @@ pub(crate) fn event_of(request: &Request<Bytes>, facts: &Facts<'_>) -> Bytes {
 pub(crate) fn response_of(result: &Bytes) -> Response<Bytes> {
     let parsed: Option<Value> = serde_json::from_slice(result).ok();
     match parsed {
-        Some(Value::Object(said)) if said.contains_key("statusCode") => {
-            said_response(&said).unwrap_or_else(|| plain(StatusCode::BAD_GATEWAY, "Internal Server Error"))
-        }
+        Some(Value::Object(said)) if said.contains_key("statusCode") => said_response(&said)
+            .unwrap_or_else(|| plain(StatusCode::BAD_GATEWAY, "Internal Server Error")),
         Some(Value::String(text)) => plain(StatusCode::OK, text),
         _ => plain(StatusCode::OK, result.clone()),
     }
@@ -92,21 +91,36 @@ pub(crate) fn request_of(event: &Bytes) -> Result<Request<Bytes>, String> {
     let event: Value = serde_json::from_slice(event).map_err(|error| error.to_string())?;
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
     let method = text("/requestContext/http/method").unwrap_or("GET");
-    let method = method.parse::<Method>().map_err(|_| "the method is not one of HTTP's")?;
+    let method = method
+        .parse::<Method>()
+        .map_err(|_| "the method is not one of HTTP's")?;
     let headers = event.get("headers").and_then(Value::as_object);
-    let host = headers.and_then(|it| it.get("host")?.as_str()).unwrap_or("localhost");
-    let path = text("/rawPath").filter(|path| path.starts_with('/')).unwrap_or("/");
+    let host = headers
+        .and_then(|it| it.get("host")?.as_str())
+        .unwrap_or("localhost");
+    let path = text("/rawPath")
+        .filter(|path| path.starts_with('/'))
+        .unwrap_or("/");
     let query = text("/rawQueryString").filter(|query| !query.is_empty());
     let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-    let uri = Uri::builder().scheme("http").authority(host).path_and_query(target);
-    let uri = uri.build().map_err(|error| format!("the path or query is malformed: {error}"))?;
+    let uri = Uri::builder()
+        .scheme("http")
+        .authority(host)
+        .path_and_query(target);
+    let uri = uri
+        .build()
+        .map_err(|error| format!("the path or query is malformed: {error}"))?;
     let mut request = Request::new(body_of(&event)?);
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     for (name, value) in headers.into_iter().flatten() {
         insert(request.headers_mut(), name, value);
     }
-    let cookies = event.get("cookies").and_then(Value::as_array).into_iter().flatten();
+    let cookies = event
+        .get("cookies")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     let cookies: Vec<&str> = cookies.filter_map(Value::as_str).collect();
     if let Ok(cookies) = HeaderValue::from_str(&cookies.join("; "))
         && !cookies.is_empty()
@@ -176,12 +190,17 @@ fn parameters(query: &str) -> Map<String, Value> {
 
 fn decoded(text: &str) -> String {
     let spaced = text.replace('+', " ");
-    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+    percent_encoding::percent_decode_str(&spaced)
+        .decode_utf8_lossy()
+        .into_owned()
 }
 
 /// A body as a JSON string: as it is where its type says it is text, else in base64.
 fn encode(body: &Bytes, headers: &HeaderMap) -> (String, bool) {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
     match std::str::from_utf8(body) {
         Ok(text) if body.is_empty() || is_text(kind) => (text.to_owned(), false),
         _ => (STANDARD.encode(body), true),
@@ -189,7 +208,12 @@ fn encode(body: &Bytes, headers: &HeaderMap) -> (String, bool) {
 }
 
 fn is_text(content_type: &str) -> bool {
-    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     kind.starts_with("text/")
         || ["json", "xml", "javascript", "x-www-form-urlencoded", "yaml"]
             .iter()
@@ -197,10 +221,18 @@ fn is_text(content_type: &str) -> bool {
 }
 
 fn body_of(event: &Value) -> Result<Bytes, String> {
-    let body = event.get("body").and_then(Value::as_str).unwrap_or_default();
-    let is_base64 = event.get("isBase64Encoded").and_then(Value::as_bool).unwrap_or_default();
+    let body = event
+        .get("body")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let is_base64 = event
+        .get("isBase64Encoded")
+        .and_then(Value::as_bool)
+        .unwrap_or_default();
     if is_base64 {
-        let bytes = STANDARD.decode(body).map_err(|_| "the body is not base64")?;
+        let bytes = STANDARD
+            .decode(body)
+            .map_err(|_| "the body is not base64")?;
         return Ok(bytes.into());
     }
     Ok(body.to_owned().into())
@@ -213,11 +245,24 @@ fn said_response(said: &Map<String, Value>) -> Option<Response<Bytes>> {
     let event = Value::Object(said.clone());
     let mut response = Response::new(body_of(&event).ok()?);
     *response.status_mut() = status;
-    for (name, value) in said.get("headers").and_then(Value::as_object).into_iter().flatten() {
+    for (name, value) in said
+        .get("headers")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
         insert(response.headers_mut(), name, value);
     }
-    for cookie in said.get("cookies").and_then(Value::as_array).into_iter().flatten() {
-        if let Some(cookie) = cookie.as_str().and_then(|it| HeaderValue::from_str(it).ok()) {
+    for cookie in said
+        .get("cookies")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        if let Some(cookie) = cookie
+            .as_str()
+            .and_then(|it| HeaderValue::from_str(it).ok())
+        {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
     }
@@ -228,9 +273,17 @@ fn said_response(said: &Map<String, Value>) -> Option<Response<Bytes>> {
 
 /// Fields that speak of the connection are the host's own; one that HTTP does not allow is left out.
 fn insert(headers: &mut HeaderMap, name: &str, value: &Value) {
-    const CONNECTION_FIELDS: [&str; 6] =
-        ["connection", "content-length", "keep-alive", "te", "transfer-encoding", "upgrade"];
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    const CONNECTION_FIELDS: [&str; 6] = [
+        "connection",
+        "content-length",
+        "keep-alive",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    let text = value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned);
     let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(&text)) else {
         return;
     };

@@ -48,7 +48,10 @@ impl Usage {
 
 impl Limits {
     pub(super) fn new(memory: Mib, usage: Arc<Usage>) -> Self {
-        Self { memory_bytes_max: memory.bytes(), usage }
+        Self {
+            memory_bytes_max: memory.bytes(),
+            usage,
+        }
     }
 }
 

@@ -57,7 +57,11 @@ impl Program {
         let pre = shared.linker.instantiate_pre(&component).map_err(failed)?;
         let entry = Entry::new(interface, pre).map_err(failed)?;
         let mounts = Arc::new(Mounts::new(source, shared.config.scratch_dir.clone()));
-        Ok(Self(Arc::new(Loaded { shared, entry, mounts })))
+        Ok(Self(Arc::new(Loaded {
+            shared,
+            entry,
+            mounts,
+        })))
     }
 
     /// How the component takes its events.
@@ -72,7 +76,10 @@ impl Program {
     }
 }
 
-#[expect(unsafe_code, reason = "precompiled code can only be loaded by vouching for it")]
+#[expect(
+    unsafe_code,
+    reason = "precompiled code can only be loaded by vouching for it"
+)]
 fn deserialize(shared: &engine::Shared, artifact: &Path) -> wasmtime::Result<Component> {
     // SAFETY: the file is one that `compile` made: it alone writes to the artifacts directory of
     // the data directory, by renaming a finished file into place. It is never changed afterwards.
@@ -93,6 +100,8 @@ impl Entry {
 
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Program").field("interface", &self.interface()).finish_non_exhaustive()
+        f.debug_struct("Program")
+            .field("interface", &self.interface())
+            .finish_non_exhaustive()
     }
 }

@@ -58,7 +58,10 @@ impl FromStr for Digest {
             return Err(NotADigest);
         }
         let mut bytes = [0; 32];
-        if !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        if !text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        {
             return Err(NotADigest);
         }
         for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
@@ -193,9 +196,7 @@ impl Trees {
         let unfinished = unfinished(&self.0);
         fs::create_dir(&unfinished).map_err(InsertError::Io)?;
         let filled = fill(&unfinished).map_err(InsertError::Fill);
-        let placed = filled.and_then(|()| {
-            self.place(&unfinished, digest).map_err(InsertError::Io)
-        });
+        let placed = filled.and_then(|()| self.place(&unfinished, digest).map_err(InsertError::Io));
         if placed.is_err() {
             // What cannot be deleted now is deleted when the directory is opened again.
             let _ = delete_tree(&unfinished);
@@ -262,7 +263,12 @@ fn unfinished(dir: &Path) -> PathBuf {
 fn names(dir: &Path) -> io::Result<Vec<Digest>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
-        found.extend(entry?.file_name().to_str().and_then(|name| name.parse::<Digest>().ok()));
+        found.extend(
+            entry?
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<Digest>().ok()),
+        );
     }
     Ok(found)
 }
@@ -320,7 +326,10 @@ mod tests {
             fs::write(into.join("half"), "written").unwrap();
             Err("the package is damaged")
         });
-        assert!(matches!(failed, Err(InsertError::Fill("the package is damaged"))));
+        assert!(matches!(
+            failed,
+            Err(InsertError::Fill("the package is damaged"))
+        ));
         assert_eq!(trees.tree(&digest), None);
         let fill = |into: &Path| -> Result<(), io::Error> {
             fs::create_dir(into.join("sub"))?;

@@ -1,5 +1,4 @@
-//! Records that are gone with the process: for tests, and for embedders who bring their functions
-//! along.
+//! Records that are gone with the process: the contract in its plainest form, for tests.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -39,7 +38,10 @@ impl Records for Memory {
         limit: usize,
     ) -> Result<Vec<Record>, Error> {
         let state = self.lock();
-        let from = Key { kind, id: after.unwrap_or_default().max(prefix).to_owned() };
+        let from = Key {
+            kind,
+            id: after.unwrap_or_default().max(prefix).to_owned(),
+        };
         let records = state.records.range(from..).map(|(_, record)| record);
         let found = records
             .take_while(|record| record.key.kind == kind && record.key.id.starts_with(prefix))
@@ -59,13 +61,22 @@ impl Records for Memory {
             }
             match write {
                 Write::Put { key, value, .. } => {
-                    records.insert(key.clone(), Record { key, revision, value });
+                    records.insert(
+                        key.clone(),
+                        Record {
+                            key,
+                            revision,
+                            value,
+                        },
+                    );
                 }
                 Write::Delete { key, .. } => drop(records.remove(&key)),
-                Write::Check { .. } => {}
             }
         }
-        *state = State { records, revision: revision.0 };
+        *state = State {
+            records,
+            revision: revision.0,
+        };
         Ok(revision)
     }
 }

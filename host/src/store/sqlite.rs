@@ -47,8 +47,15 @@ impl Sqlite {
         let path = dir.join("lamina.db");
         let connection = schema::open(&path)?;
         let writer = writer::Writer::start(connection)?;
-        let readers = Arc::new(Readers { path, idle: Mutex::default() });
-        Ok(Self { writer, readers, _lock: lock })
+        let readers = Arc::new(Readers {
+            path,
+            idle: Mutex::default(),
+        });
+        Ok(Self {
+            writer,
+            readers,
+            _lock: lock,
+        })
     }
 
     async fn read<T: Send + 'static>(
@@ -62,11 +69,12 @@ impl Sqlite {
 }
 
 impl Readers {
-    fn with<T>(
-        &self,
-        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, Error> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    fn with<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         let connection = idle.map_or_else(|| self.connect(), Ok).map_err(failed)?;
         let result = query(&connection).map_err(failed);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,9 +97,12 @@ impl Records for Sqlite {
     async fn get(&self, key: &Key) -> Result<Option<Record>, Error> {
         let key = key.clone();
         self.read(move |connection| {
-            let mut query = connection
-                .prepare_cached("SELECT id, revision, value FROM records WHERE kind = ? AND id = ?")?;
-            query.query_row(params![key.kind, key.id], |row| record(key.kind, row)).optional()
+            let mut query = connection.prepare_cached(
+                "SELECT id, revision, value FROM records WHERE kind = ? AND id = ?",
+            )?;
+            query
+                .query_row(params![key.kind, key.id], |row| record(key.kind, row))
+                .optional()
         })
         .await
     }
@@ -112,9 +123,11 @@ impl Records for Sqlite {
             )?;
             let from = after.as_deref().unwrap_or_default().max(&prefix).to_owned();
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let rows = query.query_map(params![kind, from, after, limit], |row| record(kind, row))?;
+            let rows =
+                query.query_map(params![kind, from, after, limit], |row| record(kind, row))?;
             let inside = |row: &rusqlite::Result<Record>| {
-                row.as_ref().map_or(true, |record| record.key.id.starts_with(&prefix))
+                row.as_ref()
+                    .map_or(true, |record| record.key.id.starts_with(&prefix))
             };
             rows.take_while(inside).collect()
         })
@@ -129,7 +142,10 @@ impl Records for Sqlite {
 fn record(kind: &'static str, row: &Row<'_>) -> rusqlite::Result<Record> {
     let value: Vec<u8> = row.get(2)?;
     Ok(Record {
-        key: Key { kind, id: row.get(0)? },
+        key: Key {
+            kind,
+            id: row.get(0)?,
+        },
         revision: Revision(row.get::<_, i64>(1)?.unsigned_abs()),
         value: value.into(),
     })
@@ -144,7 +160,11 @@ fn lock(dir: &Path) -> Result<File, Error> {
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
         let mut holder = String::new();
         file.read_to_string(&mut holder).map_err(failed)?;
-        return Err(Error::InUse(format!("{} (process {})", dir.display(), holder.trim())));
+        return Err(Error::InUse(format!(
+            "{} (process {})",
+            dir.display(),
+            holder.trim()
+        )));
     }
     file.set_len(0).map_err(failed)?;
     file.rewind().map_err(failed)?;

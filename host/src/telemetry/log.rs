@@ -15,7 +15,7 @@ mod tests;
 mod writer;
 
 pub use environment::EnvironmentLog;
-pub use query::{Filter, GroupSummary, Page, Pattern, StreamSummary};
+pub use query::{Filter, Page, Pattern};
 
 /// What logs are kept with.
 #[derive(Clone, Debug)]
@@ -66,19 +66,31 @@ impl Logs {
                 failed = Some(error);
                 None
             });
-            Shelf { config, clock, groups: group::Groups::default(), writer }
+            Shelf {
+                config,
+                clock,
+                groups: group::Groups::default(),
+                writer,
+            }
         });
         failed.map_or(Ok(Self(shelf)), Err)
     }
 
     /// The log of one execution environment: a stream of a group.
     pub fn environment(&self, group: &str, stream: &str) -> Arc<EnvironmentLog> {
-        Arc::new(EnvironmentLog::new(self.clone(), self.group(group), stream.into()))
+        Arc::new(EnvironmentLog::new(
+            self.clone(),
+            self.group(group),
+            stream.into(),
+        ))
     }
 
     /// The group of this name, with what the disk has of it.
     fn group(&self, name: &str) -> Arc<group::Group> {
-        let Config { dir, group_bytes_max } = &self.0.config;
+        let Config {
+            dir,
+            group_bytes_max,
+        } = &self.0.config;
         let load = || match dir {
             Some(dir) => writer::read(dir, name, *group_bytes_max),
             None => Vec::new(),
@@ -89,6 +101,8 @@ impl Logs {
 
 impl fmt::Debug for Logs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Logs").field("config", &self.0.config).finish_non_exhaustive()
+        f.debug_struct("Logs")
+            .field("config", &self.0.config)
+            .finish_non_exhaustive()
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn expand(options: &Options, function: &ItemFn) -> Result<TokenStream
     let state = check(options, function)?;
     let name = &function.sig.ident;
     let state_argument = state.map(|_| quote!(state));
-    let arguments = std::iter::once(quote!(event)).chain(state_argument.clone());
+    let arguments = std::iter::once(quote!(event)).chain(state_argument);
     let mut answer = quote!(#name(#(#arguments),*));
     if function.sig.asyncness.is_some() {
         answer = quote!(__private::block_on(#answer));

@@ -68,11 +68,11 @@ fn a_handlers_error_is_converted_where_the_author_says_how_and_named_where_not()
     );
     let error = Denied;
     assert_eq!(
-        (&error).diagnosis().of(error),
+        error.diagnosis().of(error),
         diagnostic("AccessDenied", "ask the owner")
     );
     let error: Error = "boxed".into();
-    assert_eq!((&error).diagnosis().of(error), diagnostic("Error", "boxed"));
+    assert_eq!(error.diagnosis().of(error), diagnostic("Error", "boxed"));
 }
 
 #[test]

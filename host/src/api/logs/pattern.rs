@@ -29,7 +29,10 @@ pub(super) fn parse(text: &str) -> Result<Pattern, Fault> {
 fn word(text: &str) -> Result<(&str, &str), Fault> {
     if let Some(quoted) = text.strip_prefix('"') {
         return quoted.split_once('"').ok_or_else(|| {
-            Fault::new("InvalidParameterException", "The filter pattern has an open quote.")
+            Fault::new(
+                "InvalidParameterException",
+                "The filter pattern has an open quote.",
+            )
         });
     }
     let end = text.find(char::is_whitespace).unwrap_or(text.len());

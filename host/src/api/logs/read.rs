@@ -58,13 +58,18 @@ pub(super) struct DescribeLogGroups {
 }
 
 pub(super) fn filter_log_events(logs: &Logs, request: &FilterLogEvents) -> Result<Value, Fault> {
-    let group = group(request.log_group_name.as_ref(), request.log_group_identifier.as_ref())?;
+    let group = group(
+        request.log_group_name.as_ref(),
+        request.log_group_identifier.as_ref(),
+    )?;
     let filter = Filter {
         streams: request.log_stream_names.clone().unwrap_or_default(),
         stream_prefix: request.log_stream_name_prefix.clone().unwrap_or_default(),
         start: request.start_time.map(Timestamp::from_millis),
         // Here the end is part of the range; in GetLogEvents it is not.
-        end: request.end_time.map(|end| Timestamp::from_millis(end.saturating_add(1))),
+        end: request
+            .end_time
+            .map(|end| Timestamp::from_millis(end.saturating_add(1))),
         pattern: pattern::parse(request.filter_pattern.as_deref().unwrap_or_default())?,
         from: token(request.next_token.as_deref())?.unwrap_or_default(),
         limit: request.limit.unwrap_or(EVENTS_MAX).clamp(1, EVENTS_MAX),
@@ -81,8 +86,14 @@ pub(super) fn filter_log_events(logs: &Logs, request: &FilterLogEvents) -> Resul
 }
 
 pub(super) fn get_log_events(logs: &Logs, request: &GetLogEvents) -> Result<Value, Fault> {
-    let group = group(request.log_group_name.as_ref(), request.log_group_identifier.as_ref())?;
-    let forward = request.next_token.as_deref().map(|token| token.trim_start_matches("f/"));
+    let group = group(
+        request.log_group_name.as_ref(),
+        request.log_group_identifier.as_ref(),
+    )?;
+    let forward = request
+        .next_token
+        .as_deref()
+        .map(|token| token.trim_start_matches("f/"));
     let filter = Filter {
         streams: vec![request.log_stream_name.clone()],
         start: request.start_time.map(Timestamp::from_millis),
@@ -104,9 +115,15 @@ pub(super) fn describe_log_streams(
     request: &DescribeLogStreams,
     home: &Home,
 ) -> Result<Value, Fault> {
-    let group = group(request.log_group_name.as_ref(), request.log_group_identifier.as_ref())?;
+    let group = group(
+        request.log_group_name.as_ref(),
+        request.log_group_identifier.as_ref(),
+    )?;
     let mut streams = logs.streams(group).ok_or_else(no_group)?;
-    let prefix = request.log_stream_name_prefix.as_deref().unwrap_or_default();
+    let prefix = request
+        .log_stream_name_prefix
+        .as_deref()
+        .unwrap_or_default();
     streams.retain(|stream| stream.name.starts_with(prefix));
     if request.order_by.as_deref() == Some("LastEventTime") {
         streams.sort_by_key(|stream| stream.last);
@@ -144,25 +161,42 @@ pub(super) fn describe_log_groups(logs: &Logs, request: &DescribeLogGroups, home
 }
 
 fn arn(home: &Home, group: &str) -> String {
-    format!("arn:aws:logs:{}:{}:log-group:{group}", home.region, home.account)
+    format!(
+        "arn:aws:logs:{}:{}:log-group:{group}",
+        home.region, home.account
+    )
 }
 
 /// The group by its name, or by its ARN, which ends in its name.
 fn group<'a>(name: Option<&'a String>, identifier: Option<&'a String>) -> Result<&'a str, Fault> {
     let name = name.or(identifier).map(String::as_str);
-    let name = name.map(|name| name.split_once(":log-group:").map_or(name, |(_, name)| name));
+    let name = name.map(|name| {
+        name.split_once(":log-group:")
+            .map_or(name, |(_, name)| name)
+    });
     name.map(|name| name.trim_end_matches(":*")).ok_or_else(|| {
-        Fault::new("InvalidParameterException", "logGroupName or logGroupIdentifier is required.")
+        Fault::new(
+            "InvalidParameterException",
+            "logGroupName or logGroupIdentifier is required.",
+        )
     })
 }
 
 fn token(text: Option<&str>) -> Result<Option<u64>, Fault> {
-    let bad = |_| Fault::new("InvalidParameterException", "The specified nextToken is invalid.");
+    let bad = |_| {
+        Fault::new(
+            "InvalidParameterException",
+            "The specified nextToken is invalid.",
+        )
+    };
     text.map(|text| text.parse().map_err(bad)).transpose()
 }
 
 fn no_group() -> Fault {
-    Fault::new("ResourceNotFoundException", "The specified log group does not exist.")
+    Fault::new(
+        "ResourceNotFoundException",
+        "The specified log group does not exist.",
+    )
 }
 
 fn shown(event: &Event, filtered: bool) -> Value {

@@ -3,8 +3,8 @@
 use super::wire::{ErrorShape, Fault};
 use crate::api::BodyError;
 use crate::control;
-use crate::invoke::{self, admit, lease, resolve};
 use crate::invoke::snapshot::Readiness;
+use crate::invoke::{self, admit, lease, resolve};
 use crate::names::{Home, Qualifier};
 
 impl From<control::Error> for Fault {
@@ -21,7 +21,10 @@ impl From<control::Error> for Fault {
             }
             control::Error::Store(_) | control::Error::Internal(_) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
-                Self::new(ErrorShape::ServiceException, "The host failed. See its log.")
+                Self::new(
+                    ErrorShape::ServiceException,
+                    "The host failed. See its log.",
+                )
             }
         }
     }
@@ -52,7 +55,6 @@ fn of_resolve(error: &resolve::Error, home: &Home) -> Fault {
             let state = match state {
                 Readiness::Active => "Active",
                 Readiness::Pending => "Pending",
-                Readiness::Failed => "Failed",
             };
             let text = format!(
                 "The operation cannot be performed at this time. The function is currently in \
@@ -75,8 +77,14 @@ fn of_lease(error: &lease::Error) -> Fault {
     match error {
         lease::Error::Full => of_admit(admit::Error::Account),
         lease::Error::Load(cause) => {
-            tracing::error!(error = cause as &dyn std::error::Error, "code could not be loaded");
-            Fault::new(ErrorShape::ServiceException, "The function's code could not be loaded.")
+            tracing::error!(
+                error = cause as &dyn std::error::Error,
+                "code could not be loaded"
+            );
+            Fault::new(
+                ErrorShape::ServiceException,
+                "The function's code could not be loaded.",
+            )
         }
     }
 }

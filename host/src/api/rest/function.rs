@@ -31,8 +31,9 @@ impl Front {
 
     pub(super) async fn get_function(&self, call: &Call) -> Result<Reply, Fault> {
         let request: wire::GetFunctionRequest = call.parse()?;
-        let (record, qualifier) =
-            self.named(&request.function_name, request.qualifier.as_deref()).await?;
+        let (record, qualifier) = self
+            .named(&request.function_name, request.qualifier.as_deref())
+            .await?;
         let host = host_of(&call.parts).unwrap_or("localhost");
         let response = wire::GetFunctionResponse {
             configuration: Some(self.shaped(&record, qualifier.as_ref())),
@@ -49,8 +50,9 @@ impl Front {
 
     pub(super) async fn get_function_configuration(&self, call: &Call) -> Result<Reply, Fault> {
         let request: wire::GetFunctionConfigurationRequest = call.parse()?;
-        let (record, qualifier) =
-            self.named(&request.function_name, request.qualifier.as_deref()).await?;
+        let (record, qualifier) = self
+            .named(&request.function_name, request.qualifier.as_deref())
+            .await?;
         Ok(call.render(self.shaped(&record, qualifier.as_ref())))
     }
 
@@ -64,9 +66,18 @@ impl Front {
             }));
         }
         let limit = page_size(request.max_items);
-        let page = self.control.functions(request.marker.as_deref(), limit).await?;
-        let qualified = request.function_version.is_some().then_some(Qualifier::Latest);
-        let listed = page.items.iter().map(|it| shape::listed(self.shaped(it, qualified.as_ref())));
+        let page = self
+            .control
+            .functions(request.marker.as_deref(), limit)
+            .await?;
+        let qualified = request
+            .function_version
+            .is_some()
+            .then_some(Qualifier::Latest);
+        let listed = page
+            .items
+            .iter()
+            .map(|it| shape::listed(self.shaped(it, qualified.as_ref())));
         Ok(call.render(wire::ListFunctionsResponse {
             functions: Some(listed.collect()),
             next_marker: page.next,
@@ -93,8 +104,10 @@ impl Front {
         let name = target::unqualified(&request.function_name, self.control.home())?;
         let revision = request.revision_id.clone();
         let patch = request::patch(request)?;
-        let changed =
-            self.control.update_function_configuration(&name, patch, revision.as_deref()).await?;
+        let changed = self
+            .control
+            .update_function_configuration(&name, patch, revision.as_deref())
+            .await?;
         Ok(call.render(self.shaped(&changed, None)))
     }
 
@@ -150,4 +163,3 @@ pub(super) fn page_size(max_items: Option<i32>) -> usize {
     let asked = max_items.and_then(|items| usize::try_from(items).ok());
     asked.map_or(PAGE_DEFAULT, |items| items.clamp(1, PAGE_DEFAULT))
 }
-

@@ -23,8 +23,10 @@ impl Front {
         let (name, alias) = self.url_target(&request.function_name, request.qualifier)?;
         let mode = request.invoke_mode;
         let patch = patch(None, request.cors, mode.as_deref());
-        let record =
-            self.control.create_url(&name, alias, auth(&request.auth_type), patch).await?;
+        let record = self
+            .control
+            .create_url(&name, alias, auth(&request.auth_type), patch)
+            .await?;
         let shown = self.shown(&record, call);
         Ok(call.render(wire::CreateFunctionUrlConfigResponse {
             function_url: shown.function_url,
@@ -57,7 +59,10 @@ impl Front {
         let (name, alias) = self.url_target(&request.function_name, request.qualifier)?;
         let mode = request.invoke_mode;
         let patch = patch(request.auth_type.as_deref(), request.cors, mode.as_deref());
-        let record = self.control.update_url(&name, alias.as_ref(), patch).await?;
+        let record = self
+            .control
+            .update_url(&name, alias.as_ref(), patch)
+            .await?;
         let shown = self.shown(&record, call);
         Ok(call.render(wire::UpdateFunctionUrlConfigResponse {
             function_url: shown.function_url,
@@ -81,7 +86,10 @@ impl Front {
         let request: wire::ListFunctionUrlConfigsRequest = call.parse()?;
         let name = target::unqualified(&request.function_name, self.control.home())?;
         let limit = function::page_size(request.max_items);
-        let page = self.control.urls(&name, request.marker.as_deref(), limit).await?;
+        let page = self
+            .control
+            .urls(&name, request.marker.as_deref(), limit)
+            .await?;
         let listed = page.items.iter().map(|record| {
             let shown = self.shown(record, call);
             wire::FunctionUrlConfig {
@@ -133,9 +141,7 @@ impl Front {
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let function_arn = match &record.alias {
             None => home.function_arn(&record.function),
-            Some(alias) => {
-                home.qualified_arn(&record.function, &Qualifier::Alias(alias.clone()))
-            }
+            Some(alias) => home.qualified_arn(&record.function, &Qualifier::Alias(alias.clone())),
         };
         Shown {
             function_url: format!("http://{}{port}/", record.domain(&home.region)),
@@ -176,7 +182,9 @@ fn shown_cors(cors: &CorsRecord) -> wire::Cors {
         allow_methods: cors.allow_methods.clone(),
         allow_origins: cors.allow_origins.clone(),
         expose_headers: cors.expose_headers.clone(),
-        max_age: cors.max_age_seconds.and_then(|seconds| i32::try_from(seconds).ok()),
+        max_age: cors
+            .max_age_seconds
+            .and_then(|seconds| i32::try_from(seconds).ok()),
     }
 }
 

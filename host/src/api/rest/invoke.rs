@@ -32,7 +32,9 @@ impl Front {
     fn invocation(&self, call: &Call) -> Result<Invoke, Fault> {
         let headers = &call.parts.headers;
         let query = call.parts.uri.query().unwrap_or_default();
-        let qualifier = query.split('&').find_map(|pair| pair.strip_prefix("Qualifier="));
+        let qualifier = query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("Qualifier="));
         let qualifier = qualifier.map(decoded).transpose()?;
         let mode = match text(headers, "x-amz-invocation-type") {
             None | Some("RequestResponse") => Mode::RequestResponse,
@@ -68,7 +70,9 @@ impl Front {
     }
 
     fn violation_or(&self, call: &Call, fault: Fault) -> Fault {
-        call.parse::<wire::InvocationRequest>().err().unwrap_or(fault)
+        call.parse::<wire::InvocationRequest>()
+            .err()
+            .unwrap_or(fault)
     }
 }
 
@@ -88,9 +92,15 @@ fn answer(finished: Finished, wants_tail: bool) -> Reply {
     let mut reply = json(StatusCode::OK, body);
     let headers = reply.headers_mut();
     let version = HeaderValue::from_str(&finished.executed_version);
-    headers.insert("x-amz-executed-version", version.expect("a version is ASCII"));
+    headers.insert(
+        "x-amz-executed-version",
+        version.expect("a version is ASCII"),
+    );
     if failed {
-        headers.insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));
+        headers.insert(
+            "x-amz-function-error",
+            HeaderValue::from_static("Unhandled"),
+        );
     }
     if let Some(tail) = finished.log_tail.filter(|_| wants_tail) {
         let tail = HeaderValue::from_str(&STANDARD.encode(tail));
@@ -105,7 +115,9 @@ fn document(body: Bytes) -> Result<Bytes, Fault> {
         return Ok(Bytes::from_static(b"{}"));
     }
     let problem = match std::str::from_utf8(&body) {
-        Ok(text) => serde_json::from_str::<serde::de::IgnoredAny>(text).err().map(|it| it.to_string()),
+        Ok(text) => serde_json::from_str::<serde::de::IgnoredAny>(text)
+            .err()
+            .map(|it| it.to_string()),
         Err(error) => Some(format!("invalid UTF-8 after byte {}", error.valid_up_to())),
     };
     problem.map_or(Ok(body), |problem| {
@@ -117,7 +129,9 @@ fn document(body: Bytes) -> Result<Bytes, Fault> {
 }
 
 fn client_context(headers: &HeaderMap) -> Result<Option<String>, Fault> {
-    let Some(encoded) = headers.get("x-amz-client-context") else { return Ok(None) };
+    let Some(encoded) = headers.get("x-amz-client-context") else {
+        return Ok(None);
+    };
     let invalid = |problem: &str| {
         let text = format!("The client context is not valid: {problem}");
         Fault::new(ErrorShape::InvalidRequestContentException, text)
@@ -125,10 +139,14 @@ fn client_context(headers: &HeaderMap) -> Result<Option<String>, Fault> {
     if encoded.len() > CLIENT_CONTEXT_CHARS_MAX {
         return Err(invalid("it is longer than 3583 characters"));
     }
-    let bytes = STANDARD.decode(encoded.as_bytes()).map_err(|_| invalid("it is not base64"))?;
+    let bytes = STANDARD
+        .decode(encoded.as_bytes())
+        .map_err(|_| invalid("it is not base64"))?;
     let text = String::from_utf8(bytes).map_err(|_| invalid("it is not UTF-8"))?;
     let parsed = serde_json::from_str::<serde::de::IgnoredAny>(&text);
-    parsed.map(|_| Some(text)).map_err(|_| invalid("it is not JSON"))
+    parsed
+        .map(|_| Some(text))
+        .map_err(|_| invalid("it is not JSON"))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -100,8 +100,15 @@ pub struct Pending {
 impl Verifier {
     /// A verifier for requests to one region.
     pub fn new(keys: Vec<Credentials>, region: String, clock: Clock) -> Self {
-        let keys = keys.into_iter().map(|key| (key.access_key_id.clone(), key)).collect();
-        Self { keys, region, clock }
+        let keys = keys
+            .into_iter()
+            .map(|key| (key.access_key_id.clone(), key))
+            .collect();
+        Self {
+            keys,
+            region,
+            clock,
+        }
     }
 
     /// Checks everything that can be checked before the body is read.
@@ -112,17 +119,30 @@ impl Verifier {
         let claim = Claim::of(parts)?;
         claim.require_scope(&self.region, service)?;
         self.require_time(&claim)?;
-        let credentials = self.keys.get(&claim.access_key_id).ok_or(Error::UnknownKey)?;
+        let credentials = self
+            .keys
+            .get(&claim.access_key_id)
+            .ok_or(Error::UnknownKey)?;
         if credentials.session_token.as_deref() != claim.session_token.as_deref() {
             return Err(Error::UnknownKey);
         }
         let head = canonical::head(parts, &claim)?;
-        let declared = claim.is_presigned.then(|| None).unwrap_or_else(|| {
-            let header = parts.headers.get("x-amz-content-sha256")?;
-            header.to_str().ok().map(str::to_owned)
-        });
-        let key = signing_key(&credentials.secret_access_key, &claim.day, &self.region, service);
-        Ok(Pending { claim, key, head, declared })
+        let declared = parts.headers.get("x-amz-content-sha256");
+        let declared = declared
+            .and_then(|digest| digest.to_str().ok())
+            .map(str::to_owned);
+        let key = signing_key(
+            &credentials.secret_access_key,
+            &claim.day,
+            &self.region,
+            service,
+        );
+        Ok(Pending {
+            claim,
+            key,
+            head,
+            declared,
+        })
     }
 
     fn require_time(&self, claim: &Claim) -> Result<(), Error> {
@@ -158,7 +178,11 @@ impl Pending {
         let digest = sha256_hex(body);
         // A client may declare the digest of its body; then it must be right. Bodies without a
         // digest would need TLS, which ends before this host.
-        if self.declared.as_ref().is_some_and(|declared| *declared != digest) {
+        if self
+            .declared
+            .as_ref()
+            .is_some_and(|declared| *declared != digest)
+        {
             return Err(Error::Mismatch);
         }
         let to_sign = self.claim.string_to_sign(&format!("{}{digest}", self.head));
@@ -173,15 +197,22 @@ impl Pending {
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("id", &self.access_key_id).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("id", &self.access_key_id)
+            .finish_non_exhaustive()
     }
 }
 
 fn signing_key(secret: &str, day: &str, region: &str, service: &str) -> hmac::Key {
     let first = hmac::Key::new(hmac::HMAC_SHA256, format!("AWS4{secret}").as_bytes());
-    [day, region, service, "aws4_request"].iter().fold(first, |key, part| {
-        hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&key, part.as_bytes()).as_ref())
-    })
+    [day, region, service, "aws4_request"]
+        .iter()
+        .fold(first, |key, part| {
+            hmac::Key::new(
+                hmac::HMAC_SHA256,
+                hmac::sign(&key, part.as_bytes()).as_ref(),
+            )
+        })
 }
 
 fn sha256_hex(bytes: &[u8]) -> String {

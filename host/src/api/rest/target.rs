@@ -7,17 +7,26 @@ use crate::names::{FunctionName, FunctionRef, Home, Qualifier};
 /// The function and qualifier that a caller named, if this host is the one that owns it.
 pub(super) fn of(text: &str, qualifier: Option<&str>, home: &Home) -> Result<Target, Fault> {
     let invalid = |error: crate::names::Error| {
-        Fault::new(ErrorShape::InvalidParameterValueException, error.to_string())
+        Fault::new(
+            ErrorShape::InvalidParameterValueException,
+            error.to_string(),
+        )
     };
     let named = FunctionRef::parse(text).map_err(invalid)?;
-    let qualifier = qualifier.map(Qualifier::parse).transpose().map_err(invalid)?;
+    let qualifier = qualifier
+        .map(Qualifier::parse)
+        .transpose()
+        .map_err(invalid)?;
     require_home(&named, home)?;
     match (named.qualifier, qualifier) {
         (Some(inner), Some(outer)) if inner != outer => Err(Fault::new(
             ErrorShape::InvalidParameterValueException,
             "The derived qualifier from the function name does not match the specified qualifier.",
         )),
-        (inner, outer) => Ok(Target { name: named.name, qualifier: outer.or(inner) }),
+        (inner, outer) => Ok(Target {
+            name: named.name,
+            qualifier: outer.or(inner),
+        }),
     }
 }
 
@@ -27,10 +36,17 @@ pub(super) fn unqualified(text: &str, home: &Home) -> Result<FunctionName, Fault
 }
 
 fn require_home(named: &FunctionRef, home: &Home) -> Result<(), Fault> {
-    if let Some(region) = named.region.as_ref().filter(|region| **region != home.region) {
+    if let Some(region) = named
+        .region
+        .as_ref()
+        .filter(|region| **region != home.region)
+    {
         return Err(Fault::new(
             ErrorShape::ResourceNotFoundException,
-            format!("Functions from '{region}' are not reachable in this region ('{}')", home.region),
+            format!(
+                "Functions from '{region}' are not reachable in this region ('{}')",
+                home.region
+            ),
         ));
     }
     match &named.account {
@@ -64,7 +80,9 @@ mod tests {
             ("f", Some("$LATEST"), Some(Some(Qualifier::Latest))),
         ];
         for (name, beside, expected) in cases {
-            let found = of(name, beside, &home()).ok().map(|target| target.qualifier);
+            let found = of(name, beside, &home())
+                .ok()
+                .map(|target| target.qualifier);
             assert_eq!(found, expected, "{name} with {beside:?}");
         }
     }

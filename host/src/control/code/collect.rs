@@ -36,7 +36,10 @@ impl Arrivals {
         let mut state = self.lock();
         *state.expected.entry(digest).or_default() += 1;
         state.touched.insert(digest);
-        Expected { digest, arrivals: self.clone() }
+        Expected {
+            digest,
+            arrivals: self.clone(),
+        }
     }
 
     // A std mutex: nothing awaits inside.
@@ -75,7 +78,10 @@ impl Library {
         // A package that was refused has left its tree.
         let mut candidates = self.0.packages.list()?;
         candidates.extend(self.0.trees.list()?);
-        Ok(Collection { library: self.clone(), candidates })
+        Ok(Collection {
+            library: self.clone(),
+            candidates,
+        })
     }
 }
 
@@ -88,7 +94,11 @@ impl Collection {
     pub fn finish(self, used: &HashSet<Digest>) -> io::Result<usize> {
         let shelves = &self.library.0;
         let mut deleted = 0;
-        for digest in self.candidates.into_iter().filter(|digest| !used.contains(digest)) {
+        for digest in self
+            .candidates
+            .into_iter()
+            .filter(|digest| !used.contains(digest))
+        {
             // Held over the deletion, so that the same package cannot come in again meanwhile.
             let state = shelves.arrivals.lock();
             if !state.touched.contains(&digest) {
@@ -100,7 +110,10 @@ impl Collection {
         // A compiled component that is deleted too early is compiled again when it is needed.
         for artifact in std::fs::read_dir(&shelves.artifacts)? {
             let path = artifact?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
             let component = name.split('-').next().and_then(|hex| hex.parse().ok());
             if component.is_none_or(|digest| !used.contains(&digest)) {
                 std::fs::remove_file(path)?;

@@ -41,11 +41,14 @@ pub fn choose(tree: &Path, handler: &str) -> Result<PathBuf, Error> {
         }
     }
     let mut components = Vec::new();
-    let mut names: Vec<PathBuf> =
-        fs::read_dir(tree)?.map(|entry| Ok(entry?.path())).collect::<Result<_, Error>>()?;
+    let mut names: Vec<PathBuf> = fs::read_dir(tree)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_, Error>>()?;
     names.sort();
     for path in names {
-        if path.extension().is_some_and(|extension| extension == "wasm")
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "wasm")
             && seen.look(&path)? == Kind::Component
         {
             components.push(path);
@@ -55,7 +58,10 @@ pub fn choose(tree: &Path, handler: &str) -> Result<PathBuf, Error> {
         [only] => Ok(only.clone()),
         [] => Err(Error::NoComponent(seen.why_none(handler))),
         several => {
-            let names: Vec<_> = several.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+            let names: Vec<_> = several
+                .iter()
+                .filter_map(|path| path.file_name()?.to_str())
+                .collect();
             Err(Error::NoComponent(format!(
                 "The package has several components ({}) and Handler {handler:?} names none of \
                  them. Set Handler to the name of the one to run.",
@@ -67,7 +73,8 @@ pub fn choose(tree: &Path, handler: &str) -> Result<PathBuf, Error> {
 
 /// A file below the tree. A handler of another form, such as `index.handler`, names none.
 fn below(tree: &Path, name: &str) -> Option<PathBuf> {
-    let inside = !name.is_empty() && !name.starts_with('/') && !name.split('/').any(|it| it == "..");
+    let inside =
+        !name.is_empty() && !name.starts_with('/') && !name.split('/').any(|it| it == "..");
     let path = tree.join(name);
     (inside && path.is_file()).then_some(path)
 }
@@ -84,7 +91,10 @@ impl Seen {
         let mut head = Vec::with_capacity(8);
         fs::File::open(path)?.take(8).read_to_end(&mut head)?;
         let kind = kind(&head);
-        let name = || path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = || {
+            path.file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+        };
         match kind {
             Kind::Module => self.module = name(),
             Kind::Native => self.native = name(),

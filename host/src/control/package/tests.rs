@@ -10,7 +10,9 @@ const ELF: &[u8] = b"\x7fELF\x02\x01\x01\0";
 fn zip_of(entries: &[(&str, &[u8])]) -> Bytes {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in entries {
-        writer.start_file(*name, SimpleFileOptions::default()).unwrap();
+        writer
+            .start_file(*name, SimpleFileOptions::default())
+            .unwrap();
         writer.write_all(content).unwrap();
     }
     writer.finish().unwrap().into_inner().into()
@@ -24,9 +26,17 @@ fn refused(bytes: Bytes) -> String {
 
 fn chosen(entries: &[(&str, &[u8])], handler: &str) -> Result<String, String> {
     let dir = tempfile::tempdir().unwrap();
-    Package::read(zip_of(entries)).unwrap().unpack(dir.path()).unwrap();
+    Package::read(zip_of(entries))
+        .unwrap()
+        .unpack(dir.path())
+        .unwrap();
     let found = choose(dir.path(), handler).map_err(|error| error.to_string())?;
-    Ok(found.strip_prefix(dir.path()).unwrap().to_str().unwrap().to_owned())
+    Ok(found
+        .strip_prefix(dir.path())
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned())
 }
 
 #[test]
@@ -34,15 +44,25 @@ fn a_zip_is_unpacked_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let package = Package::read(zip_of(&[("a/b/c.txt", b"deep"), ("d", b"")])).unwrap();
     package.unpack(dir.path()).unwrap();
-    assert_eq!(fs::read_to_string(dir.path().join("a/b/c.txt")).unwrap(), "deep");
+    assert_eq!(
+        fs::read_to_string(dir.path().join("a/b/c.txt")).unwrap(),
+        "deep"
+    );
     assert_eq!(fs::read(dir.path().join("d")).unwrap(), b"");
 }
 
 #[test]
 fn a_bare_component_is_a_package() {
     let dir = tempfile::tempdir().unwrap();
-    Package::read(Bytes::from_static(COMPONENT)).unwrap().unpack(dir.path()).unwrap();
-    assert!(choose(dir.path(), "bootstrap").unwrap().ends_with("bootstrap.wasm"));
+    Package::read(Bytes::from_static(COMPONENT))
+        .unwrap()
+        .unpack(dir.path())
+        .unwrap();
+    assert!(
+        choose(dir.path(), "bootstrap")
+            .unwrap()
+            .ends_with("bootstrap.wasm")
+    );
 }
 
 #[test]
@@ -53,13 +73,24 @@ fn what_is_no_zip_is_refused_in_awss_words() {
         assert!(refused(bytes).starts_with("Could not unzip uploaded file."));
     }
     let large = Bytes::from(vec![0; ZIP_BYTES_MAX + 1]);
-    assert_eq!(refused(large), "Zipped size must be smaller than 52428800 bytes");
+    assert_eq!(
+        refused(large),
+        "Zipped size must be smaller than 52428800 bytes"
+    );
 }
 
 #[test]
 fn names_that_lead_elsewhere_are_refused() {
-    let names =
-        ["../up", "a/../../up", "/etc/passwd", "c:/x", "a\\b", "./", &"n".repeat(256), "a\0b"];
+    let names = [
+        "../up",
+        "a/../../up",
+        "/etc/passwd",
+        "c:/x",
+        "a\\b",
+        "./",
+        &"n".repeat(256),
+        "a\0b",
+    ];
     for name in names {
         let text = refused(zip_of(&[(name, b"x")]));
         assert!(text.contains("is not allowed"), "{name}: {text}");
@@ -69,7 +100,9 @@ fn names_that_lead_elsewhere_are_refused() {
 #[test]
 fn links_are_refused() {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-    writer.add_symlink("link", "/etc/passwd", SimpleFileOptions::default()).unwrap();
+    writer
+        .add_symlink("link", "/etc/passwd", SimpleFileOptions::default())
+        .unwrap();
     let text = refused(writer.finish().unwrap().into_inner().into());
     assert!(text.contains("link or a device"), "{text}");
 }
@@ -84,7 +117,9 @@ fn bombs_are_refused_before_they_go_off() {
 #[test]
 fn a_size_that_lies_is_found_out() {
     // 2 MiB that say they are one byte, in the local and the central header.
-    let noise: Vec<u8> = (0..2_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let noise: Vec<u8> = (0..2_u32 << 20)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
     let mut bytes = zip_of(&[("lie", &noise)]).to_vec();
     let size = u32::try_from(noise.len()).unwrap().to_le_bytes();
     for at in 0..bytes.len() - 4 {
@@ -101,15 +136,43 @@ fn a_size_that_lies_is_found_out() {
 fn the_component_is_found_by_its_name() {
     let cases: [(&[(&str, &[u8])], &str, &str); 7] = [
         (&[("bootstrap", COMPONENT)], "bootstrap", "bootstrap"),
-        (&[("bootstrap.wasm", COMPONENT)], "bootstrap", "bootstrap.wasm"),
-        (&[("bootstrap", ELF), ("app.wasm", COMPONENT)], "bootstrap", "app.wasm"),
-        (&[("bootstrap", ELF), ("bootstrap.wasm", COMPONENT)], "bootstrap", "bootstrap.wasm"),
-        (&[("a.wasm", COMPONENT), ("b.wasm", COMPONENT)], "b", "b.wasm"),
-        (&[("sub/a.wasm", COMPONENT), ("b.wasm", COMPONENT)], "sub/a.wasm", "sub/a.wasm"),
-        (&[("a.wasm", COMPONENT), ("m.wasm", MODULE)], "index.handler", "a.wasm"),
+        (
+            &[("bootstrap.wasm", COMPONENT)],
+            "bootstrap",
+            "bootstrap.wasm",
+        ),
+        (
+            &[("bootstrap", ELF), ("app.wasm", COMPONENT)],
+            "bootstrap",
+            "app.wasm",
+        ),
+        (
+            &[("bootstrap", ELF), ("bootstrap.wasm", COMPONENT)],
+            "bootstrap",
+            "bootstrap.wasm",
+        ),
+        (
+            &[("a.wasm", COMPONENT), ("b.wasm", COMPONENT)],
+            "b",
+            "b.wasm",
+        ),
+        (
+            &[("sub/a.wasm", COMPONENT), ("b.wasm", COMPONENT)],
+            "sub/a.wasm",
+            "sub/a.wasm",
+        ),
+        (
+            &[("a.wasm", COMPONENT), ("m.wasm", MODULE)],
+            "index.handler",
+            "a.wasm",
+        ),
     ];
     for (entries, handler, expected) in cases {
-        assert_eq!(chosen(entries, handler).as_deref(), Ok(expected), "{handler}");
+        assert_eq!(
+            chosen(entries, handler).as_deref(),
+            Ok(expected),
+            "{handler}"
+        );
     }
 }
 
@@ -119,7 +182,10 @@ fn without_a_component_the_author_is_told_what_to_do() {
         (&[("bootstrap", ELF)], "wasm32-wasip2"),
         (&[("bootstrap.wasm", MODULE)], "core WebAssembly module"),
         (&[("index.js", b"exports.handler = 1")], "has no component"),
-        (&[("a.wasm", COMPONENT), ("b.wasm", COMPONENT)], "a.wasm, b.wasm"),
+        (
+            &[("a.wasm", COMPONENT), ("b.wasm", COMPONENT)],
+            "a.wasm, b.wasm",
+        ),
     ];
     for (entries, expected) in cases {
         let text = chosen(entries, "bootstrap").unwrap_err();

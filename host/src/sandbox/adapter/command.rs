@@ -28,7 +28,10 @@ impl Instance {
             return Err(wasmtime::Error::msg("the program is not a command"));
         };
         let stdout = Captured::default();
-        let streams = Streams::Event { stdin: Input(event.clone()), stdout: stdout.clone() };
+        let streams = Streams::Event {
+            stdin: Input(event.clone()),
+            stdout: stdout.clone(),
+        };
         self.room.usage.reset();
         let mut store = self.room.store(streams, Mailbox::default());
         let command = pre.instantiate_async(&mut store).await?;

@@ -52,7 +52,10 @@ impl Instance {
     pub(in crate::sandbox) async fn open(room: &Room) -> Answer<Self> {
         let (events, inbox) = channel(1);
         let (outbox, signals) = channel(SIGNALS_MAX);
-        let mailbox = Mailbox { line: Some((inbox, outbox)), current: None };
+        let mailbox = Mailbox {
+            line: Some((inbox, outbox)),
+            current: None,
+        };
         let mut store = room.store(Streams::Log, mailbox);
         let loaded = std::sync::Arc::clone(&room.loaded);
         let run: Run = Box::pin(async move {
@@ -62,11 +65,17 @@ impl Instance {
             let command = pre.instantiate_async(&mut store).await?;
             command::run(&command, &mut store).await
         });
-        let mut instance = Self { run: Some(run), events, signals };
+        let mut instance = Self {
+            run: Some(run),
+            events,
+            signals,
+        };
         match instance.next_signal().await? {
             Signal::Ready => Ok(Ok(instance)),
             Signal::InitFailed(failure) => Ok(Err(failure)),
-            Signal::Answered(_) => Err(wasmtime::Error::msg("the runtime answered before it asked")),
+            Signal::Answered(_) => {
+                Err(wasmtime::Error::msg("the runtime answered before it asked"))
+            }
         }
     }
 
@@ -75,7 +84,10 @@ impl Instance {
         event: &str,
         context: &Context,
     ) -> Answer<Bytes> {
-        let invocation = Invocation { event: event.to_owned(), context: owned(context) };
+        let invocation = Invocation {
+            event: event.to_owned(),
+            context: owned(context),
+        };
         let full = |_| wasmtime::Error::msg("the runtime did not take its last event");
         self.events.try_send(invocation).map_err(full)?;
         let answer = loop {
@@ -99,7 +111,9 @@ impl Instance {
 
     /// What the guest says next. Its end, orderly or not, is an error: more was expected of it.
     async fn next_signal(&mut self) -> wasmtime::Result<Signal> {
-        let Some(run) = &mut self.run else { return Err(I32Exit(0).into()) };
+        let Some(run) = &mut self.run else {
+            return Err(I32Exit(0).into());
+        };
         tokio::select! {
             biased;
             Some(signal) = self.signals.recv() => Ok(signal),
@@ -137,7 +151,9 @@ impl Host for Guest {
         response: String,
     ) -> wasmtime::Result<Result<(), AnswerError>> {
         if response.len() > PAYLOAD_BYTES_MAX {
-            let answered = self.mailbox.answer(&request_id, Err(Failure::response_too_large()));
+            let answered = self
+                .mailbox
+                .answer(&request_id, Err(Failure::response_too_large()));
             return Ok(answered.and(Err(AnswerError::TooLarge)));
         }
         Ok(self.mailbox.answer(&request_id, Ok(response)))

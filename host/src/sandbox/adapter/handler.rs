@@ -20,8 +20,13 @@ impl Instance {
     pub(in crate::sandbox) async fn open(pre: &Pre, room: &Room) -> Answer<Self> {
         let mut store = room.store(Streams::Log, super::custom_runtime::Mailbox::default());
         let function = pre.instantiate_async(&mut store).await?;
-        let initialised = function.lambda_function_handler().call_init(&mut store).await?;
-        Ok(initialised.map(|()| Self { store, function }).map_err(Failure::from))
+        let initialised = function
+            .lambda_function_handler()
+            .call_init(&mut store)
+            .await?;
+        Ok(initialised
+            .map(|()| Self { store, function })
+            .map_err(Failure::from))
     }
 
     pub(in crate::sandbox) async fn invoke(
@@ -30,7 +35,9 @@ impl Instance {
         context: &Context,
     ) -> Answer<Bytes> {
         let handler = self.function.lambda_function_handler();
-        let answer = handler.call_invoke(&mut self.store, event, lowered(context)).await?;
+        let answer = handler
+            .call_invoke(&mut self.store, event, lowered(context))
+            .await?;
         Ok(answer.map(Bytes::from).map_err(Failure::from))
     }
 }
@@ -63,4 +70,3 @@ impl From<types::Failure> for Failure {
         }
     }
 }
-

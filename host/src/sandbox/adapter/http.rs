@@ -64,7 +64,9 @@ async fn collected(
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
             Err(Failure::response_too_large())
         }
-        Err(error) => Err(failed(&format!("The response body could not be read: {error}"))),
+        Err(error) => Err(failed(&format!(
+            "The response body could not be read: {error}"
+        ))),
     }
 }
 

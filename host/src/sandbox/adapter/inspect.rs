@@ -39,11 +39,16 @@ impl Interface {
         let has = |names: &[&str], prefix| names.iter().any(|name: &&str| name.starts_with(prefix));
         let entries = [
             ("lambda:function/handler@1.", Self::Handler),
-            ("lambda:function/streaming-handler@1.", Self::StreamingHandler),
+            (
+                "lambda:function/streaming-handler@1.",
+                Self::StreamingHandler,
+            ),
             ("wasi:http/incoming-handler@0.2.", Self::Http),
             ("wasi:cli/run@0.2.", Self::Command),
         ];
-        let found = entries.into_iter().find(|(prefix, _)| has(exports, *prefix));
+        let found = entries
+            .into_iter()
+            .find(|(prefix, _)| has(exports, *prefix));
         match found.map(|(_, interface)| interface) {
             Some(Self::Command) if has(imports, "lambda:function/runtime@1.") => {
                 Ok(Self::CustomRuntime)
@@ -58,7 +63,11 @@ impl Interface {
         if let Some(name) = exports.iter().find(wasi_3) {
             return Error::Wasi3((*name).to_owned());
         }
-        let exports = if exports.is_empty() { "nothing".into() } else { exports.join(", ") };
+        let exports = if exports.is_empty() {
+            "nothing".into()
+        } else {
+            exports.join(", ")
+        };
         Error::NoEntry { exports }
     }
 }
@@ -71,25 +80,49 @@ mod tests {
     fn the_interface_is_found_from_the_exports() {
         let runtime = "lambda:function/runtime@1.0.0";
         let cases = [
-            (vec![], vec!["lambda:function/handler@1.0.0"], Some(Interface::Handler)),
-            (vec![], vec!["lambda:function/handler@1.4.0"], Some(Interface::Handler)),
+            (
+                vec![],
+                vec!["lambda:function/handler@1.0.0"],
+                Some(Interface::Handler),
+            ),
+            (
+                vec![],
+                vec!["lambda:function/handler@1.4.0"],
+                Some(Interface::Handler),
+            ),
             (vec![], vec!["wasi:cli/run@0.2.6"], Some(Interface::Command)),
-            (vec![runtime], vec!["wasi:cli/run@0.2.0"], Some(Interface::CustomRuntime)),
-            (vec![], vec!["wasi:http/incoming-handler@0.2.3"], Some(Interface::Http)),
+            (
+                vec![runtime],
+                vec!["wasi:cli/run@0.2.0"],
+                Some(Interface::CustomRuntime),
+            ),
+            (
+                vec![],
+                vec!["wasi:http/incoming-handler@0.2.3"],
+                Some(Interface::Http),
+            ),
             (vec![], vec!["lambda:function/handler@2.0.0"], None),
             (vec![], vec!["wasi:http/handler@0.3.0"], None),
             (vec![], vec![], None),
         ];
         for (imports, exports, expected) in cases {
-            assert_eq!(Interface::found(&imports, &exports).ok(), expected, "{exports:?}");
+            assert_eq!(
+                Interface::found(&imports, &exports).ok(),
+                expected,
+                "{exports:?}"
+            );
         }
     }
 
     #[test]
     fn a_component_that_is_no_function_is_told_what_it_exports() {
-        let error = Interface::found(&[], &["acme:thing/api@0.1.0"]).unwrap_err().to_string();
+        let error = Interface::found(&[], &["acme:thing/api@0.1.0"])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("acme:thing/api@0.1.0"), "{error}");
-        let error = Interface::found(&[], &["wasi:http/handler@0.3.0"]).unwrap_err().to_string();
+        let error = Interface::found(&[], &["wasi:http/handler@0.3.0"])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("WASI 0.3"), "{error}");
     }
 }

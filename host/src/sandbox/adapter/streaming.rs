@@ -44,7 +44,9 @@ impl Instance {
         let function = pre.instantiate_async(&mut store).await?;
         let handler = function.lambda_function_streaming_handler();
         let initialised = handler.call_init(&mut store).await?;
-        Ok(initialised.map(|()| Self { store, function }).map_err(Failure::from))
+        Ok(initialised
+            .map(|()| Self { store, function })
+            .map_err(Failure::from))
     }
 
     pub(in crate::sandbox) async fn invoke(
@@ -57,7 +59,9 @@ impl Instance {
         let lent = Resource::new_borrow(stream.rep());
         let handler = self.function.lambda_function_streaming_handler();
         let context = lowered(context);
-        let answer = handler.call_invoke(&mut self.store, event, context, lent).await?;
+        let answer = handler
+            .call_invoke(&mut self.store, event, context, lent)
+            .await?;
         self.store.data_mut().table().delete(stream)?;
         Ok(answer.map(|()| sink.finished()).map_err(Failure::from))
     }

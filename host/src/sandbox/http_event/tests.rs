@@ -28,7 +28,10 @@ fn a_request_becomes_an_event() {
     let event = event(request, br#"{"k":1}"#);
     assert_eq!(event["rawPath"], "/a%20b/%zz");
     assert_eq!(event["rawQueryString"], "x=1&x=2&y=a+b%21");
-    assert_eq!(event["queryStringParameters"], json!({"x": "1,2", "y": "a b!"}));
+    assert_eq!(
+        event["queryStringParameters"],
+        json!({"x": "1,2", "y": "a b!"})
+    );
     assert_eq!(event["cookies"], json!(["one=1", "two=2"]));
     assert_eq!(event["headers"]["x-twice"], "a,b");
     assert!(event["headers"].get("connection").is_none());
@@ -63,12 +66,32 @@ fn what_is_not_text_is_base64() {
 #[test]
 fn a_result_becomes_a_response() {
     let cases: [(&str, u16, &str, &str); 6] = [
-        (r#"{"statusCode":201,"body":"made","headers":{"content-type":"text/plain"}}"#, 201, "made", "text/plain"),
-        (r#"{"statusCode":200,"body":"aGk=","isBase64Encoded":true}"#, 200, "hi", "application/json"),
-        (r#"{"message":"no status"}"#, 200, r#"{"message":"no status"}"#, "application/json"),
+        (
+            r#"{"statusCode":201,"body":"made","headers":{"content-type":"text/plain"}}"#,
+            201,
+            "made",
+            "text/plain",
+        ),
+        (
+            r#"{"statusCode":200,"body":"aGk=","isBase64Encoded":true}"#,
+            200,
+            "hi",
+            "application/json",
+        ),
+        (
+            r#"{"message":"no status"}"#,
+            200,
+            r#"{"message":"no status"}"#,
+            "application/json",
+        ),
         (r#""text""#, 200, "text", "application/json"),
         ("[1,2]", 200, "[1,2]", "application/json"),
-        (r#"{"statusCode":"x"}"#, 502, "Internal Server Error", "application/json"),
+        (
+            r#"{"statusCode":"x"}"#,
+            502,
+            "Internal Server Error",
+            "application/json",
+        ),
     ];
     for (result, status, body, kind) in cases {
         let response = response_of(&Bytes::from(result));
@@ -105,8 +128,16 @@ fn an_event_becomes_the_request_it_came_from() {
 #[test]
 fn an_event_of_another_kind_is_a_plain_get() {
     let request = request_of(&Bytes::from_static(b"{}")).unwrap();
-    assert_eq!((request.method(), request.uri().path()), (&Method::GET, "/"));
-    assert!(request_of(&Bytes::from_static(br#"{"body":"%","isBase64Encoded":true}"#)).is_err());
+    assert_eq!(
+        (request.method(), request.uri().path()),
+        (&Method::GET, "/")
+    );
+    assert!(
+        request_of(&Bytes::from_static(
+            br#"{"body":"%","isBase64Encoded":true}"#
+        ))
+        .is_err()
+    );
 }
 
 #[test]

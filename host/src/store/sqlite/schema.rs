@@ -39,8 +39,12 @@ pub(super) fn open(path: &Path) -> Result<Connection, Error> {
 /// WAL with FULL: a commit has reached the disk when it returns. Asked back, because SQLite goes on
 /// silently with less where it cannot have this.
 fn durable(connection: &Connection) -> Result<(), Error> {
-    connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-    connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    connection
+        .pragma_update(None, "journal_mode", "WAL")
+        .map_err(failed)?;
+    connection
+        .pragma_update(None, "synchronous", "FULL")
+        .map_err(failed)?;
     let journal: String = pragma(connection, "journal_mode")?;
     let synchronous: i64 = pragma(connection, "synchronous")?;
     if journal != "wal" || synchronous != 2 {
@@ -57,7 +61,11 @@ fn known() -> u32 {
 fn version(connection: &Connection) -> Result<u32, Error> {
     let found: u32 = pragma(connection, "user_version")?;
     let known = known();
-    if found > known { Err(Error::Newer { found, known }) } else { Ok(found) }
+    if found > known {
+        Err(Error::Newer { found, known })
+    } else {
+        Ok(found)
+    }
 }
 
 fn migrate(connection: &mut Connection, found: u32) -> Result<(), Error> {
@@ -65,13 +73,19 @@ fn migrate(connection: &mut Connection, found: u32) -> Result<(), Error> {
         let step = MIGRATIONS[usize::try_from(version).expect("there are few migrations")];
         let step_in = connection.transaction().map_err(failed)?;
         step_in.execute_batch(step).map_err(failed)?;
-        step_in.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
-        step_in.pragma_update(None, "user_version", version + 1).map_err(failed)?;
+        step_in
+            .pragma_update(None, "application_id", APPLICATION_ID)
+            .map_err(failed)?;
+        step_in
+            .pragma_update(None, "user_version", version + 1)
+            .map_err(failed)?;
         step_in.commit().map_err(failed)?;
     }
     Ok(())
 }
 
 fn pragma<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> Result<T, Error> {
-    connection.pragma_query_value(None, name, |row| row.get(0)).map_err(failed)
+    connection
+        .pragma_query_value(None, name, |row| row.get(0))
+        .map_err(failed)
 }

@@ -34,7 +34,10 @@ impl Writer {
             .name("lamina-store".into())
             .spawn(move || run(connection, jobs))
             .map_err(failed)?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread),
+        })
     }
 
     pub(super) async fn commit(&self, batch: Vec<Write>) -> Outcome {
@@ -113,18 +116,24 @@ fn apply(
     let mut delete = savepoint.prepare_cached("DELETE FROM records WHERE kind = ? AND id = ?")?;
     for write in batch {
         let (key, expect) = write.condition();
-        let found = find.query_row(params![key.kind, key.id], |row| row.get::<_, i64>(0)).optional()?;
+        let found = find
+            .query_row(params![key.kind, key.id], |row| row.get::<_, i64>(0))
+            .optional()?;
         if !expect.holds(found.map(|it| Revision(it.unsigned_abs()))) {
             return Ok(Err(Error::Conflict(key.clone())));
         }
         match write {
             Write::Put { key, value, .. } => {
-                put.execute(params![key.kind, key.id, revision.0.cast_signed(), &value[..]])?;
+                put.execute(params![
+                    key.kind,
+                    key.id,
+                    revision.0.cast_signed(),
+                    &value[..]
+                ])?;
             }
             Write::Delete { key, .. } => {
                 delete.execute(params![key.kind, key.id])?;
             }
-            Write::Check { .. } => {}
         }
     }
     Ok(Ok(()))

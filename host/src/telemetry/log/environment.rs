@@ -49,7 +49,12 @@ struct State {
 
 impl EnvironmentLog {
     pub(super) fn new(logs: Logs, group: Arc<Group>, stream: Arc<str>) -> Self {
-        Self { logs, group, stream, state: Mutex::default() }
+        Self {
+            logs,
+            group,
+            stream,
+            state: Mutex::default(),
+        }
     }
 
     /// Begins an invocation. Its end is kept if it is wanted.
@@ -106,7 +111,10 @@ impl EnvironmentLog {
             let now = self.logs.0.clock.now();
             self.guest_line(state, b"", now);
         }
-        state.say_dropped().into_iter().for_each(|text| self.keep(state, text));
+        state
+            .say_dropped()
+            .into_iter()
+            .for_each(|text| self.keep(state, text));
     }
 
     /// A whole line of a guest: what was kept of it, and its end.
@@ -124,7 +132,10 @@ impl EnvironmentLog {
             state.partial.clear();
             line
         };
-        state.say_dropped().into_iter().for_each(|text| self.keep(state, text));
+        state
+            .say_dropped()
+            .into_iter()
+            .for_each(|text| self.keep(state, text));
         self.keep(state, line);
     }
 
@@ -153,7 +164,8 @@ impl EnvironmentLog {
         state.batch_bytes = 0;
         if !state.batch.is_empty() {
             let lines = state.batch.drain(..);
-            self.group.append(&self.stream, lines, self.logs.0.config.group_bytes_max);
+            self.group
+                .append(&self.stream, lines, self.logs.0.config.group_bytes_max);
             writer::mark(&self.logs, &self.group);
         }
     }
@@ -202,6 +214,8 @@ impl Drop for EnvironmentLog {
 
 impl fmt::Debug for EnvironmentLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EnvironmentLog").field("stream", &self.stream).finish_non_exhaustive()
+        f.debug_struct("EnvironmentLog")
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
     }
 }

@@ -36,13 +36,20 @@ impl Group {
     /// Sequences go on from the time of day: what a killed process had given out and not written
     /// is not given out again.
     fn new(name: Arc<str>, kept: Vec<Event>, now: Timestamp) -> Self {
-        let mut ring = Ring { next_sequence: now.millis() << 20, ..Ring::default() };
+        let mut ring = Ring {
+            next_sequence: now.millis() << 20,
+            ..Ring::default()
+        };
         for event in kept {
             ring.next_sequence = ring.next_sequence.max(event.sequence + 1);
             ring.push(event);
         }
         ring.written = ring.next_sequence;
-        Self { name, ring: Mutex::new(ring), marked: AtomicBool::new(false) }
+        Self {
+            name,
+            ring: Mutex::new(ring),
+            marked: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
@@ -59,10 +66,17 @@ impl Group {
         for (at, message) in lines {
             let sequence = ring.next_sequence;
             ring.next_sequence += 1;
-            ring.push(Event { sequence, at, stream: Arc::clone(stream), message });
+            ring.push(Event {
+                sequence,
+                at,
+                stream: Arc::clone(stream),
+                message,
+            });
         }
         while ring.bytes > bytes_max {
-            let Some(oldest) = ring.events.pop_front() else { break };
+            let Some(oldest) = ring.events.pop_front() else {
+                break;
+            };
             ring.bytes -= size(&oldest);
         }
     }

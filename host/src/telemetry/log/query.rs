@@ -72,8 +72,14 @@ impl Logs {
     pub fn filter(&self, group: &str, filter: &Filter) -> Option<Page> {
         let group = self.existing(group)?;
         let ring = group.ring();
-        let mut page = Page { events: Vec::new(), next: ring.next_sequence(), more: false };
-        let from = ring.events.partition_point(|event| event.sequence < filter.from);
+        let mut page = Page {
+            events: Vec::new(),
+            next: ring.next_sequence(),
+            more: false,
+        };
+        let from = ring
+            .events
+            .partition_point(|event| event.sequence < filter.from);
         for event in ring.events.range(from..) {
             if !filter.takes(event) {
                 continue;
@@ -94,11 +100,13 @@ impl Logs {
         let ring = group.ring();
         let mut streams: BTreeMap<&Arc<str>, StreamSummary> = BTreeMap::new();
         for event in &ring.events {
-            let summary = streams.entry(&event.stream).or_insert_with(|| StreamSummary {
-                name: Arc::clone(&event.stream),
-                first: event.at,
-                last: event.at,
-            });
+            let summary = streams
+                .entry(&event.stream)
+                .or_insert_with(|| StreamSummary {
+                    name: Arc::clone(&event.stream),
+                    first: event.at,
+                    last: event.at,
+                });
             summary.last = event.at;
         }
         Some(streams.into_values().collect())
@@ -106,7 +114,13 @@ impl Logs {
 
     /// The groups whose names begin so, in the order of their names.
     pub fn groups(&self, prefix: &str) -> Vec<GroupSummary> {
-        let on_disk = self.0.config.dir.as_deref().map(writer::groups).unwrap_or_default();
+        let on_disk = self
+            .0
+            .config
+            .dir
+            .as_deref()
+            .map(writer::groups)
+            .unwrap_or_default();
         let in_memory = self.0.groups.names();
         let mut names: Vec<String> = in_memory.iter().map(ToString::to_string).collect();
         names.extend(on_disk);
@@ -115,7 +129,12 @@ impl Logs {
         names.dedup();
         let summary = |name: String| {
             let group = self.group(&name);
-            let stored_bytes = group.ring().events.iter().map(|event| event.message.len()).sum();
+            let stored_bytes = group
+                .ring()
+                .events
+                .iter()
+                .map(|event| event.message.len())
+                .sum();
             GroupSummary { name, stored_bytes }
         };
         names.into_iter().map(summary).collect()

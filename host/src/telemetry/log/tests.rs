@@ -1,16 +1,29 @@
 use super::*;
 
 fn in_memory(group_bytes_max: usize) -> Logs {
-    Logs::open(Config { dir: None, group_bytes_max }, Clock::system()).unwrap()
+    Logs::open(
+        Config {
+            dir: None,
+            group_bytes_max,
+        },
+        Clock::system(),
+    )
+    .unwrap()
 }
 
 fn messages(logs: &Logs, filter: &Filter) -> Vec<String> {
     let page = logs.filter("g", filter).unwrap();
-    page.events.iter().map(|event| event.message.clone()).collect()
+    page.events
+        .iter()
+        .map(|event| event.message.clone())
+        .collect()
 }
 
 fn all() -> Filter {
-    Filter { limit: 10_000, ..Filter::default() }
+    Filter {
+        limit: 10_000,
+        ..Filter::default()
+    }
 }
 
 #[test]
@@ -22,7 +35,10 @@ fn output_is_split_into_lines() {
     log.line("END");
     log.output(&[0xff, b'\n']);
     log.end();
-    assert_eq!(messages(&logs, &all()), ["one", "two", "", "three", "END", "\u{fffd}"]);
+    assert_eq!(
+        messages(&logs, &all()),
+        ["one", "two", "", "three", "END", "\u{fffd}"]
+    );
 }
 
 #[test]
@@ -51,7 +67,10 @@ fn a_flood_is_dropped_and_counted() {
     log.end();
     let kept = messages(&logs, &all());
     assert!((4_096..5_500).contains(&kept.len()), "{}", kept.len());
-    assert!(kept.iter().any(|line| line.contains("lines were dropped") || line.contains("dropped:")));
+    assert!(
+        kept.iter()
+            .any(|line| line.contains("lines were dropped") || line.contains("dropped:"))
+    );
     assert_eq!(kept.last().unwrap(), "END");
 }
 
@@ -63,7 +82,10 @@ fn a_line_without_end_is_cut() {
     log.end();
     let lengths: Vec<usize> = messages(&logs, &all()).iter().map(String::len).collect();
     assert_eq!(lengths.iter().sum::<usize>(), 1_000_000);
-    assert!(lengths.iter().all(|length| *length <= 256 << 10), "{lengths:?}");
+    assert!(
+        lengths.iter().all(|length| *length <= 256 << 10),
+        "{lengths:?}"
+    );
 }
 
 #[test]
@@ -81,7 +103,10 @@ fn a_group_keeps_its_newest_events() {
 fn pages_follow_one_another_without_loss_or_repetition() {
     let logs = in_memory(1 << 20);
     let log = logs.environment("g", "s");
-    let mut filter = Filter { limit: 7, ..Filter::default() };
+    let mut filter = Filter {
+        limit: 7,
+        ..Filter::default()
+    };
     let mut seen = Vec::new();
     for round in 0..10 {
         (0..5).for_each(|n| log.line(&format!("{}", round * 5 + n)));
@@ -109,15 +134,24 @@ fn filters_pick_streams_times_and_terms() {
     };
     assert_eq!(with(|it| it.streams = vec!["2026/b".into()]), ["ERROR two"]);
     assert_eq!(with(|it| it.stream_prefix = "2027".into()), ["fine"]);
-    assert_eq!(with(|it| it.pattern.all = vec!["ERROR".into(), "one".into()]), ["ERROR one"]);
+    assert_eq!(
+        with(|it| it.pattern.all = vec!["ERROR".into(), "one".into()]),
+        ["ERROR one"]
+    );
     assert_eq!(with(|it| it.pattern.none = vec!["ERROR".into()]), ["fine"]);
-    assert_eq!(with(|it| it.end = Some(Timestamp::from_millis(1))), Vec::<String>::new());
+    assert_eq!(
+        with(|it| it.end = Some(Timestamp::from_millis(1))),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
 fn events_outlive_the_process() {
     let dir = tempfile::tempdir().unwrap();
-    let config = Config { dir: Some(dir.path().to_owned()), group_bytes_max: 1 << 20 };
+    let config = Config {
+        dir: Some(dir.path().to_owned()),
+        group_bytes_max: 1 << 20,
+    };
     let name = "/aws/lambda/a b";
     let group = writer::read(dir.path(), name, 1 << 20);
     assert!(group.is_empty());
@@ -132,5 +166,8 @@ fn events_outlive_the_process() {
     assert_eq!(found[0].message, "kept");
     let again = Logs::open(config, Clock::system()).unwrap();
     assert_eq!(again.groups("/aws").len(), 1);
-    assert_eq!(again.filter(name, &all()).unwrap().events[0].message, "kept");
+    assert_eq!(
+        again.filter(name, &all()).unwrap().events[0].message,
+        "kept"
+    );
 }

@@ -41,7 +41,11 @@ struct Line {
 
 /// Tells the writer that a group has new events. It is told once, until it has written.
 pub(super) fn mark(logs: &Logs, group: &Arc<Group>) {
-    if let Some(marks) = logs.0.writer.as_ref().and_then(|writer| writer.marks.as_ref())
+    if let Some(marks) = logs
+        .0
+        .writer
+        .as_ref()
+        .and_then(|writer| writer.marks.as_ref())
         && group.mark()
     {
         // Only a writer that has ended does not listen, and then nothing is written any more.
@@ -50,16 +54,17 @@ pub(super) fn mark(logs: &Logs, group: &Arc<Group>) {
 }
 
 impl Writer {
-    pub(super) fn start(
-        dir: PathBuf,
-        bytes_max: usize,
-        shelf: Weak<Shelf>,
-    ) -> io::Result<Self> {
+    pub(super) fn start(dir: PathBuf, bytes_max: usize, shelf: Weak<Shelf>) -> io::Result<Self> {
         std::fs::create_dir_all(&dir)?;
         let (marks, marked) = channel();
         let run = move || run(&dir, bytes_max, &marked, &shelf);
-        let thread = std::thread::Builder::new().name("lamina-logs".into()).spawn(run)?;
-        Ok(Self { marks: Some(marks), thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name("lamina-logs".into())
+            .spawn(run)?;
+        Ok(Self {
+            marks: Some(marks),
+            thread: Some(thread),
+        })
     }
 }
 
@@ -116,12 +121,19 @@ fn write(
     group: &Arc<Group>,
 ) -> io::Result<()> {
     // Cleared before the events are read: one that comes later marks the group again.
-    group.marked.store(false, std::sync::atomic::Ordering::Release);
+    group
+        .marked
+        .store(false, std::sync::atomic::Ordering::Release);
     let new: Vec<Arc<Event>> = {
         let mut ring = group.ring();
         let from = ring.written;
         ring.written = ring.next_sequence();
-        ring.events.iter().rev().take_while(|event| event.sequence >= from).cloned().collect()
+        ring.events
+            .iter()
+            .rev()
+            .take_while(|event| event.sequence >= from)
+            .cloned()
+            .collect()
     };
     let mut text = Vec::new();
     for event in new.iter().rev() {
@@ -135,7 +147,10 @@ fn write(
         text.push(b'\n');
     }
     if !files.contains_key(group.name()) {
-        files.insert(Arc::clone(group.name()), Segment::open(&path(dir, group.name()))?);
+        files.insert(
+            Arc::clone(group.name()),
+            Segment::open(&path(dir, group.name()))?,
+        );
     }
     let segment = files.get_mut(group.name()).expect("it was put there above");
     segment.append(&text, bytes_max)
@@ -151,13 +166,20 @@ struct Segment {
 impl Segment {
     fn open(dir: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
-        let file = OpenOptions::new().create(true).append(true).open(dir.join("current"))?;
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(dir.join("current"))?;
         let bytes = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
         if bytes > 0 {
             // A crash may have cut the last line short; the next one must not be joined to it.
             (&file).write_all(b"\n")?;
         }
-        Ok(Self { dir: dir.to_owned(), file, bytes })
+        Ok(Self {
+            dir: dir.to_owned(),
+            file,
+            bytes,
+        })
     }
 
     fn append(&mut self, text: &[u8], bytes_max: usize) -> io::Result<()> {
@@ -175,11 +197,18 @@ pub(super) fn read(dir: &Path, group: &str, bytes_max: usize) -> Vec<Event> {
     let dir = path(dir, group);
     let mut events = Vec::new();
     for name in ["previous", "current"] {
-        let Ok(file) = File::open(dir.join(name)) else { continue };
+        let Ok(file) = File::open(dir.join(name)) else {
+            continue;
+        };
         let lines = BufReader::new(io::Read::take(file, 2 * bytes_max as u64)).split(b'\n');
         events.extend(lines.map_while(Result::ok).filter_map(|line| {
             let Line { n, t, s, m } = serde_json::from_slice(&line).ok()?;
-            Some(Event { sequence: n, at: t, stream: s.into(), message: m })
+            Some(Event {
+                sequence: n,
+                at: t,
+                stream: s.into(),
+                message: m,
+            })
         }));
     }
     events
@@ -187,10 +216,16 @@ pub(super) fn read(dir: &Path, group: &str, bytes_max: usize) -> Vec<Event> {
 
 /// The groups that the disk has.
 pub(super) fn groups(dir: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+    let entries = std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let decode = |name: String| {
-        percent_encoding::percent_decode_str(&name).decode_utf8().ok().map(|it| it.into_owned())
+        percent_encoding::percent_decode_str(&name)
+            .decode_utf8()
+            .ok()
+            .map(|it| it.into_owned())
     };
     names.filter_map(decode).collect()
 }

@@ -20,6 +20,10 @@ pub(super) fn require_supported_create(request: &wire::CreateFunctionRequest) ->
     refuse! {
         request.package_type.as_deref() == Some("Image") => "PackageType Image",
         request.publish == Some(true) => "Publish",
+        request.publish_to.is_some() => "PublishTo",
+        request.runtime_config.is_some() => "RuntimeConfig",
+        request.accelerator_config.is_some() => "AcceleratorConfig",
+        request.code.source_kms_key_arn.is_some() => "Code.SourceKMSKeyArn",
         request.vpc_config.is_some() => "VpcConfig",
         request.dead_letter_config.is_some() => "DeadLetterConfig",
         request.kms_key_arn.is_some() => "KMSKeyArn",
@@ -40,6 +44,8 @@ pub(super) fn require_supported_configuration(
     request: &wire::UpdateFunctionConfigurationRequest,
 ) -> Result<(), Fault> {
     refuse! {
+        request.runtime_config.is_some() => "RuntimeConfig",
+        request.accelerator_config.is_some() => "AcceleratorConfig",
         request.vpc_config.is_some() => "VpcConfig",
         request.dead_letter_config.is_some() => "DeadLetterConfig",
         request.kms_key_arn.is_some() => "KMSKeyArn",
@@ -60,6 +66,8 @@ pub(super) fn require_supported_update(
     refuse! {
         request.image_uri.is_some() => "ImageUri",
         request.publish == Some(true) => "Publish",
+        request.publish_to.is_some() => "PublishTo",
+        request.source_kms_key_arn.is_some() => "SourceKMSKeyArn",
     }
     Ok(())
 }
@@ -68,18 +76,26 @@ pub(super) fn require_supported_update(
 pub(super) fn configuration(request: &wire::CreateFunctionRequest) -> Result<Configuration, Fault> {
     let required = |member: &Option<String>, name: &str| {
         member.clone().ok_or_else(|| {
-            invalid(&format!("{name} is required for functions of PackageType Zip."))
+            invalid(&format!(
+                "{name} is required for functions of PackageType Zip."
+            ))
         })
     };
     let patch = Patch {
         description: request.description.clone(),
         timeout_seconds: seconds(request.timeout),
         memory: mib(request.memory_size),
-        ephemeral: request.ephemeral_storage.as_ref().and_then(|it| mib(Some(it.size))),
+        ephemeral: request
+            .ephemeral_storage
+            .as_ref()
+            .and_then(|it| mib(Some(it.size))),
         environment: variables(request.environment.clone()),
         architecture: architecture(request.architectures.as_deref())?,
         tracing: tracing(request.tracing_config.as_ref()),
-        log_group: request.logging_config.as_ref().and_then(|it| it.log_group.clone()),
+        log_group: request
+            .logging_config
+            .as_ref()
+            .and_then(|it| it.log_group.clone()),
         ..Patch::default()
     };
     let handler = required(&request.handler, "Handler")?;
@@ -96,7 +112,10 @@ pub(super) fn patch(request: wire::UpdateFunctionConfigurationRequest) -> Result
         runtime: request.runtime,
         timeout_seconds: seconds(request.timeout),
         memory: mib(request.memory_size),
-        ephemeral: request.ephemeral_storage.as_ref().and_then(|it| mib(Some(it.size))),
+        ephemeral: request
+            .ephemeral_storage
+            .as_ref()
+            .and_then(|it| mib(Some(it.size))),
         environment: variables(request.environment),
         architecture: None,
         tracing: tracing(request.tracing_config.as_ref()),
@@ -109,9 +128,9 @@ pub(super) fn package(zip_file: Option<Bytes>, from_s3: bool) -> Result<Bytes, F
     match zip_file {
         Some(zip) if !zip.is_empty() => Ok(zip),
         Some(_) => Err(invalid("Uploaded file must be a non-empty zip")),
-        None if from_s3 => {
-            Err(invalid("S3Bucket and S3Key are not supported by this host yet; use ZipFile."))
-        }
+        None if from_s3 => Err(invalid(
+            "S3Bucket and S3Key are not supported by this host yet; use ZipFile.",
+        )),
         None => Err(invalid("Please provide a source for function code.")),
     }
 }

@@ -28,7 +28,13 @@ pub(super) fn configuration(
         code_sha256: Some(latest.code.package.base64()),
         version: Some("$LATEST".into()),
         revision_id: Some(latest.revision.as_str().into()),
-        last_modified: Some(latest.modified.utc().strftime("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string()),
+        last_modified: Some(
+            latest
+                .modified
+                .utc()
+                .strftime("%Y-%m-%dT%H:%M:%S%.3f+0000")
+                .to_string(),
+        ),
         package_type: Some("Zip".into()),
         ..chosen_members(chosen)
     };
@@ -109,7 +115,11 @@ fn progress(shape: &mut wire::FunctionConfiguration, state: State, update: Optio
         (State::Active, update) => {
             shape.state = Some("Active".into());
             let in_progress = update == Some(LastUpdate::InProgress);
-            let status = if in_progress { "InProgress" } else { "Successful" };
+            let status = if in_progress {
+                "InProgress"
+            } else {
+                "Successful"
+            };
             shape.last_update_status = Some(status.into());
             if in_progress {
                 shape.last_update_status_reason = reason;

@@ -8,8 +8,11 @@ use super::Error;
 use super::claim::Claim;
 
 /// Everything but RFC 3986's unreserved characters is encoded.
-const RESERVED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 
 /// The canonical request up to the digest of the body.
@@ -47,8 +50,10 @@ fn query(query: &str, is_presigned: bool) -> String {
         .map(|(name, value)| (encode(name), encode(value)))
         .collect();
     pairs.sort();
-    let pairs: Vec<String> =
-        pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let pairs: Vec<String> = pairs
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     pairs.join("&")
 }
 
@@ -56,9 +61,9 @@ fn query(query: &str, is_presigned: bool) -> String {
 fn header(headers: &HeaderMap, name: &str) -> Result<String, Error> {
     let mut joined = Vec::new();
     for value in headers.get_all(name) {
-        let text = value.to_str().map_err(|_| {
-            Error::Incomplete(format!("The signed header '{name}' is not ASCII."))
-        })?;
+        let text = value
+            .to_str()
+            .map_err(|_| Error::Incomplete(format!("The signed header '{name}' is not ASCII.")))?;
         joined.push(text.split_ascii_whitespace().collect::<Vec<_>>().join(" "));
     }
     Ok(joined.join(","))

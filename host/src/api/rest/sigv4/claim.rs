@@ -34,7 +34,9 @@ impl Claim {
     pub(super) fn of(parts: &Parts) -> Result<Self, Error> {
         let claim = match parts.headers.get(http::header::AUTHORIZATION) {
             Some(value) => {
-                let text = value.to_str().map_err(|_| incomplete("Authorization is not ASCII"))?;
+                let text = value
+                    .to_str()
+                    .map_err(|_| incomplete("Authorization is not ASCII"))?;
                 Self::of_header(text, &parts.headers)?
             }
             None => Self::of_query(parts.uri.query().unwrap_or_default())?,
@@ -45,13 +47,19 @@ impl Claim {
 
     fn of_header(text: &str, headers: &HeaderMap) -> Result<Self, Error> {
         let rest = text.strip_prefix(ALGORITHM).ok_or_else(|| {
-            incomplete(&format!("Authorization header requires the algorithm {ALGORITHM}."))
+            incomplete(&format!(
+                "Authorization header requires the algorithm {ALGORITHM}."
+            ))
         })?;
         let part = |name: &str| {
             let parts = rest.split(',').map(str::trim);
-            let found = parts.filter_map(|part| part.strip_prefix(name)?.strip_prefix('=')).next();
+            let found = parts
+                .filter_map(|part| part.strip_prefix(name)?.strip_prefix('='))
+                .next();
             found.filter(|value| !value.is_empty()).ok_or_else(|| {
-                incomplete(&format!("Authorization header requires '{name}' parameter."))
+                incomplete(&format!(
+                    "Authorization header requires '{name}' parameter."
+                ))
             })
         };
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -66,7 +74,10 @@ impl Claim {
     fn of_query(query: &str) -> Result<Self, Error> {
         let value = |name: &str| {
             let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-            let found = pairs.filter(|(given, _)| *given == name).map(|(_, value)| value).next();
+            let found = pairs
+                .filter(|(given, _)| *given == name)
+                .map(|(_, value)| value)
+                .next();
             found.and_then(|value| percent_decode_str(value).decode_utf8().ok())
         };
         let required = |name: &str| {
@@ -82,7 +93,9 @@ impl Claim {
         let expires = required("X-Amz-Expires")?.parse().ok();
         let expires = expires.filter(|seconds| (1..=EXPIRES_SECONDS_MAX).contains(seconds));
         let expires = expires.ok_or_else(|| {
-            incomplete(&format!("X-Amz-Expires must be between 1 and {EXPIRES_SECONDS_MAX} seconds."))
+            incomplete(&format!(
+                "X-Amz-Expires must be between 1 and {EXPIRES_SECONDS_MAX} seconds."
+            ))
         })?;
         Self::new(
             &required("X-Amz-Credential")?,
@@ -109,14 +122,17 @@ impl Claim {
                  keyid/date/region/service/aws4_request.",
             ));
         };
-        let signed_at = seconds(time).ok_or_else(|| {
-            incomplete("X-Amz-Date must be in the form YYYYMMDDTHHMMSSZ.")
-        })?;
+        let signed_at = seconds(time)
+            .ok_or_else(|| incomplete("X-Amz-Date must be in the form YYYYMMDDTHHMMSSZ."))?;
         let signed_headers: Vec<String> = signed_headers.split(';').map(str::to_owned).collect();
         let ordered = signed_headers.is_sorted();
-        let lower = signed_headers.iter().all(|name| !name.is_empty() && *name == name.to_ascii_lowercase());
+        let lower = signed_headers
+            .iter()
+            .all(|name| !name.is_empty() && *name == name.to_ascii_lowercase());
         if !ordered || !lower {
-            return Err(incomplete("SignedHeaders must be lower-case, in order, and not empty."));
+            return Err(incomplete(
+                "SignedHeaders must be lower-case, in order, and not empty.",
+            ));
         }
         Ok(Self {
             access_key_id: (*access_key_id).to_owned(),
@@ -137,14 +153,19 @@ impl Claim {
     fn require_signed(&self, headers: &HeaderMap) -> Result<(), Error> {
         let matter = |name: &&str| *name == "host" || name.starts_with("x-amz-");
         let names = headers.keys().map(http::HeaderName::as_str).filter(matter);
-        let unsigned = names.into_iter().find(|name| !self.signed_headers.iter().any(|it| it == name));
-        let missing = self.signed_headers.iter().find(|name| !headers.contains_key(name.as_str()));
+        let unsigned = names
+            .into_iter()
+            .find(|name| !self.signed_headers.iter().any(|it| it == name));
+        let missing = self
+            .signed_headers
+            .iter()
+            .find(|name| !headers.contains_key(name.as_str()));
         let host = self.signed_headers.iter().any(|name| name == "host");
         match (unsigned, missing, host) {
             (Some(name), ..) => Err(incomplete(&format!("'{name}' must be a signed header."))),
-            (None, Some(name), _) => {
-                Err(incomplete(&format!("The signed header '{name}' is not in the request.")))
-            }
+            (None, Some(name), _) => Err(incomplete(&format!(
+                "The signed header '{name}' is not in the request."
+            ))),
             (None, None, false) => Err(incomplete("'Host' must be a signed header.")),
             (None, None, true) => Ok(()),
         }
@@ -152,7 +173,10 @@ impl Claim {
 
     pub(super) fn require_scope(&self, region: &str, service: &str) -> Result<(), Error> {
         if self.region != region {
-            return Err(Error::Scope(format!("region, not '{}': this host is {region}", self.region)));
+            return Err(Error::Scope(format!(
+                "region, not '{}': this host is {region}",
+                self.region
+            )));
         }
         if self.service != service {
             return Err(Error::Scope(format!("service: '{service}'")));
@@ -164,7 +188,13 @@ impl Claim {
     }
 
     pub(super) fn string_to_sign(&self, canonical_request: &str) -> String {
-        let Self { day, region, service, time, .. } = self;
+        let Self {
+            day,
+            region,
+            service,
+            time,
+            ..
+        } = self;
         let digest = sha256_hex(canonical_request.as_bytes());
         format!("{ALGORITHM}\n{time}\n{day}/{region}/{service}/aws4_request\n{digest}")
     }
@@ -194,7 +224,13 @@ impl Claim {
 
     /// The value of the Authorization header.
     pub(super) fn header(&self, signature: &str) -> String {
-        let Self { access_key_id, day, region, service, .. } = self;
+        let Self {
+            access_key_id,
+            day,
+            region,
+            service,
+            ..
+        } = self;
         let signed = self.signed_headers.join(";");
         format!(
             "{ALGORITHM} Credential={access_key_id}/{day}/{region}/{service}/aws4_request, \

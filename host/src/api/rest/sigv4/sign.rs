@@ -38,6 +38,8 @@ pub fn sign(
     let to_sign = claim.string_to_sign(&format!("{head}{}", sha256_hex(&body)));
     let key = signing_key(&credentials.secret_access_key, &claim.day, region, service);
     let signature = hex(hmac::sign(&key, to_sign.as_bytes()).as_ref());
-    parts.headers.insert(header::AUTHORIZATION, text(&claim.header(&signature))?);
+    parts
+        .headers
+        .insert(header::AUTHORIZATION, text(&claim.header(&signature))?);
     Ok(Request::from_parts(parts, body))
 }

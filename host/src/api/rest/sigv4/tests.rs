@@ -53,7 +53,11 @@ struct Oracle {
 
 impl Default for Oracle {
     fn default() -> Self {
-        Self { at: NOW, region: "us-east-1", location: SignatureLocation::Headers }
+        Self {
+            at: NOW,
+            region: "us-east-1",
+            location: SignatureLocation::Headers,
+        }
     }
 }
 
@@ -73,40 +77,59 @@ impl Oracle {
             .build()
             .unwrap();
         let uri = request.uri().to_string();
-        let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
+        let headers = request
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
         let signable = SignableRequest::new(
             request.method().as_str(),
             uri,
             headers,
             SignableBody::Bytes(request.body()),
         );
-        let (instructions, _) = oracle(signable.unwrap(), &params.into()).unwrap().into_parts();
+        let (instructions, _) = oracle(signable.unwrap(), &params.into())
+            .unwrap()
+            .into_parts();
         instructions.apply_to_request_http1x(&mut request);
         request
     }
 }
 
 fn identity(key: &Credentials) -> aws_smithy_runtime_api::client::identity::Identity {
-    let Credentials { access_key_id, secret_access_key, .. } = key;
+    let Credentials {
+        access_key_id,
+        secret_access_key,
+        ..
+    } = key;
     let key = aws_credential_types::Credentials::new(
-        access_key_id, secret_access_key, None, None, "test",
+        access_key_id,
+        secret_access_key,
+        None,
+        None,
+        "test",
     );
     key.into()
 }
 
 fn request() -> Request<Bytes> {
-    Request::post("http://localhost:3001/2015-03-31/functions/a%3Ab/invocations?Qualifier=x%20y&a=%2F")
-        .header("host", "localhost:3001")
-        .header("x-amz-log-type", "Tail")
-        .header("content-type", "application/json")
-        .body(Bytes::from_static(b"{\"k\": 1}"))
-        .unwrap()
+    Request::post(
+        "http://localhost:3001/2015-03-31/functions/a%3Ab/invocations?Qualifier=x%20y&a=%2F",
+    )
+    .header("host", "localhost:3001")
+    .header("x-amz-log-type", "Tail")
+    .header("content-type", "application/json")
+    .body(Bytes::from_static(b"{\"k\": 1}"))
+    .unwrap()
 }
 
 #[test]
 fn requests_signed_by_aws_are_accepted() {
     for location in [SignatureLocation::Headers, SignatureLocation::QueryParams] {
-        let signed = Oracle { location, ..Oracle::default() }.sign(request());
+        let signed = Oracle {
+            location,
+            ..Oracle::default()
+        }
+        .sign(request());
         assert_eq!(verify(signed).as_deref(), Ok("AKIDEXAMPLE"), "{location:?}");
     }
 }
@@ -122,10 +145,30 @@ fn requests_signed_here_are_accepted_here() {
 fn whatever_is_signed_cannot_be_changed() {
     let changes: [fn(&mut Request<Bytes>); 6] = [
         |it| *it.method_mut() = http::Method::PUT,
-        |it| *it.uri_mut() = "http://localhost:3001/2015-03-31/functions/other/invocations?Qualifier=x%20y&a=%2F".parse().unwrap(),
-        |it| *it.uri_mut() = "http://localhost:3001/2015-03-31/functions/a%3Ab/invocations?Qualifier=z&a=%2F".parse().unwrap(),
-        |it| drop(it.headers_mut().insert("host", "elsewhere".parse().unwrap())),
-        |it| drop(it.headers_mut().insert("x-amz-log-type", "None".parse().unwrap())),
+        |it| {
+            *it.uri_mut() =
+                "http://localhost:3001/2015-03-31/functions/other/invocations?Qualifier=x%20y&a=%2F"
+                    .parse()
+                    .unwrap()
+        },
+        |it| {
+            *it.uri_mut() =
+                "http://localhost:3001/2015-03-31/functions/a%3Ab/invocations?Qualifier=z&a=%2F"
+                    .parse()
+                    .unwrap()
+        },
+        |it| {
+            drop(
+                it.headers_mut()
+                    .insert("host", "elsewhere".parse().unwrap()),
+            )
+        },
+        |it| {
+            drop(
+                it.headers_mut()
+                    .insert("x-amz-log-type", "None".parse().unwrap()),
+            )
+        },
         |it| *it.body_mut() = Bytes::from_static(b"{\"k\": 2}"),
     ];
     for (at, change) in changes.into_iter().enumerate() {
@@ -134,41 +177,77 @@ fn whatever_is_signed_cannot_be_changed() {
         assert_eq!(verify(signed), Err(Error::Mismatch), "change {at}");
     }
     let mut signed = Oracle::default().sign(request());
-    signed.headers_mut().insert("x-amz-invocation-type", "DryRun".parse().unwrap());
+    signed
+        .headers_mut()
+        .insert("x-amz-invocation-type", "DryRun".parse().unwrap());
     assert!(matches!(verify(signed), Err(Error::Incomplete(_))));
 }
 
 #[test]
 fn time_region_and_key_must_be_right() {
     let signed = |oracle: Oracle| verify(oracle.sign(request())).unwrap_err().to_string();
-    let late = signed(Oracle { at: NOW - 1_000, ..Oracle::default() });
+    let late = signed(Oracle {
+        at: NOW - 1_000,
+        ..Oracle::default()
+    });
     assert!(late.starts_with("Signature expired: "), "{late}");
-    let early = signed(Oracle { at: NOW + 1_000, ..Oracle::default() });
+    let early = signed(Oracle {
+        at: NOW + 1_000,
+        ..Oracle::default()
+    });
     assert!(early.starts_with("Signature not yet current: "), "{early}");
-    let elsewhere = signed(Oracle { region: "eu-west-1", ..Oracle::default() });
+    let elsewhere = signed(Oracle {
+        region: "eu-west-1",
+        ..Oracle::default()
+    });
     assert!(elsewhere.contains("valid region"), "{elsewhere}");
     let (parts, _) = Oracle::default().sign(request()).into_parts();
     let other = Verifier::new(Vec::new(), "us-east-1".into(), Clock::new(Fixed));
-    assert_eq!(other.parse(&parts, "lambda").unwrap_err(), Error::UnknownKey);
-    assert!(matches!(verifier().parse(&parts, "logs"), Err(Error::Scope(_))));
+    assert_eq!(
+        other.parse(&parts, "lambda").unwrap_err(),
+        Error::UnknownKey
+    );
+    assert!(matches!(
+        verifier().parse(&parts, "logs"),
+        Err(Error::Scope(_))
+    ));
 }
 
 #[test]
 fn malformed_claims_are_refused_by_name() {
     let with = |value: &str| {
         let mut request = request();
-        request.headers_mut().insert("authorization", value.parse().unwrap());
-        request.headers_mut().insert("x-amz-date", "20261118T101320Z".parse().unwrap());
+        request
+            .headers_mut()
+            .insert("authorization", value.parse().unwrap());
+        request
+            .headers_mut()
+            .insert("x-amz-date", "20261118T101320Z".parse().unwrap());
         verify(request).unwrap_err().to_string()
     };
     assert_eq!(verify(request()), Err(Error::Missing));
     for (value, expected) in [
         ("Bearer x", "AWS4-HMAC-SHA256"),
-        ("AWS4-HMAC-SHA256 SignedHeaders=host, Signature=1", "'Credential'"),
-        ("AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=1", "5 slash"),
-        ("AWS4-HMAC-SHA256 Credential=a/b/c/d/aws4_request, Signature=1", "'SignedHeaders'"),
-        ("AWS4-HMAC-SHA256 Credential=a/b/c/d/aws4_request, SignedHeaders=x;a, Signature=1", "in order"),
-        ("AWS4-HMAC-SHA256 Credential=a/b/c/d/aws4_request, SignedHeaders=host, Signature=1", "must be a signed header"),
+        (
+            "AWS4-HMAC-SHA256 SignedHeaders=host, Signature=1",
+            "'Credential'",
+        ),
+        (
+            "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=1",
+            "5 slash",
+        ),
+        (
+            "AWS4-HMAC-SHA256 Credential=a/b/c/d/aws4_request, Signature=1",
+            "'SignedHeaders'",
+        ),
+        (
+            "AWS4-HMAC-SHA256 Credential=a/b/c/d/aws4_request, SignedHeaders=x;a, Signature=1",
+            "in order",
+        ),
+        (
+            "AWS4-HMAC-SHA256 Credential=a/b/c/d/aws4_request, SignedHeaders=host, Signature=1",
+            "must be a signed header",
+        ),
     ] {
         assert!(with(value).contains(expected), "{value}: {}", with(value));
     }

@@ -12,7 +12,12 @@ use serde_json::Value;
 use super::fault::{ErrorShape, Fault};
 use super::route::Operation;
 
-include!(concat!(env!("OUT_DIR"), "/constraints.rs"));
+#[expect(clippy::too_many_lines, reason = "a table of all operations")]
+mod tables {
+    use super::{Location, Member, Operation, Pattern, Shape};
+
+    include!(concat!(env!("OUT_DIR"), "/constraints.rs"));
+}
 
 /// Violations that are told; AWS stops at some number too.
 const VIOLATIONS_MAX: usize = 20;
@@ -30,13 +35,27 @@ pub(super) enum Shape {
         pattern: Option<Pattern>,
         values: &'static [&'static str],
     },
-    Integer { min: Option<i64>, max: Option<i64> },
+    Integer {
+        min: Option<i64>,
+        max: Option<i64>,
+    },
     Double,
     Boolean,
     Timestamp,
-    Blob { max: Option<i64> },
-    List { min: Option<i64>, max: Option<i64>, member: &'static Shape },
-    Map { min: Option<i64>, max: Option<i64>, key: &'static Shape, value: &'static Shape },
+    Blob {
+        max: Option<i64>,
+    },
+    List {
+        min: Option<i64>,
+        max: Option<i64>,
+        member: &'static Shape,
+    },
+    Map {
+        min: Option<i64>,
+        max: Option<i64>,
+        key: &'static Shape,
+        value: &'static Shape,
+    },
 }
 
 /// A member of a structure.
@@ -109,9 +128,21 @@ impl From<Rejection> for Fault {
 }
 
 fn text(violations: &[Violation]) -> String {
-    let plural = if violations.len() == 1 { "error" } else { "errors" };
+    let plural = if violations.len() == 1 {
+        "error"
+    } else {
+        "errors"
+    };
     let mut text = format!("{} validation {plural} detected: ", violations.len());
-    for (at, Violation { value, path, constraint }) in violations.iter().enumerate() {
+    for (
+        at,
+        Violation {
+            value,
+            path,
+            constraint,
+        },
+    ) in violations.iter().enumerate()
+    {
         let separator = if at == 0 { "" } else { "; " };
         let _ = write!(
             text,
@@ -123,27 +154,36 @@ fn text(violations: &[Violation]) -> String {
 
 impl Pattern {
     pub(super) const fn new(text: &'static str) -> Self {
-        Self { text, compiled: OnceLock::new() }
+        Self {
+            text,
+            compiled: OnceLock::new(),
+        }
     }
 
     pub(super) fn matches(&self, value: &str) -> bool {
-        let compile = || {
-            Regex::new(&format!("^(?:{})$", self.text)).expect("a test compiles every pattern")
-        };
-        self.compiled.get_or_init(compile).is_match(value).unwrap_or(false)
+        let compile =
+            || Regex::new(&format!("^(?:{})$", self.text)).expect("a test compiles every pattern");
+        self.compiled
+            .get_or_init(compile)
+            .is_match(value)
+            .unwrap_or(false)
     }
 }
 
 impl Shape {
     /// A value that came as text: in the path, the query or a header.
-    pub(super) fn from_text(&self, given: Vec<String>) -> Result<Option<Value>, Rejection> {
+    pub(super) fn read_text(&self, given: Vec<String>) -> Result<Option<Value>, Rejection> {
         if let Self::List { .. } = self {
             return Ok((!given.is_empty()).then(|| given.into()));
         }
-        let Some(text) = given.into_iter().next() else { return Ok(None) };
+        let Some(text) = given.into_iter().next() else {
+            return Ok(None);
+        };
         Ok(Some(match self {
             Self::Integer { .. } => text.parse::<i64>().map_or(Value::String(text), Value::from),
-            Self::Boolean => text.parse::<bool>().map_or(Value::String(text), Value::from),
+            Self::Boolean => text
+                .parse::<bool>()
+                .map_or(Value::String(text), Value::from),
             _ => Value::String(text),
         }))
     }
@@ -151,9 +191,16 @@ impl Shape {
 
 /// Checks a request against its shape.
 pub(super) fn check(shape: &Shape, request: &Value) -> Result<(), Rejection> {
-    let mut walk = Walk { violations: Vec::new(), depth: 0 };
+    let mut walk = Walk {
+        violations: Vec::new(),
+        depth: 0,
+    };
     walk.value(shape, request, String::new())?;
-    if walk.violations.is_empty() { Ok(()) } else { Err(Rejection::Violations(walk.violations)) }
+    if walk.violations.is_empty() {
+        Ok(())
+    } else {
+        Err(Rejection::Violations(walk.violations))
+    }
 }
 
 struct Walk {
@@ -165,7 +212,10 @@ impl Walk {
     fn value(&mut self, shape: &Shape, value: &Value, path: String) -> Result<(), Rejection> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
-            return Err(Rejection::Type { path, expected: "nested so deep" });
+            return Err(Rejection::Type {
+                path,
+                expected: "nested so deep",
+            });
         }
         match (shape, value) {
             (Shape::Structure(members), Value::Object(given)) => {
@@ -184,7 +234,12 @@ impl Walk {
                 self.all(broken(shape, value), value, &path);
                 self.items(member, items, value, &path)?;
             }
-            (Shape::Map { key, value: inner, .. }, Value::Object(entries)) => {
+            (
+                Shape::Map {
+                    key, value: inner, ..
+                },
+                Value::Object(entries),
+            ) => {
                 self.all(broken(shape, value), value, &path);
                 self.entries(key, inner, entries, value, &path)?;
             }
@@ -214,7 +269,10 @@ impl Walk {
                 _ if item.is_null() => any_broken = true,
                 _ => {
                     if let Some(expected) = mistyped(member, item) {
-                        return Err(Rejection::Type { path: path.to_owned(), expected });
+                        return Err(Rejection::Type {
+                            path: path.to_owned(),
+                            expected,
+                        });
                     }
                     any_broken |= !broken(member, item).is_empty();
                 }
@@ -245,7 +303,10 @@ impl Walk {
                 _ if value.is_null() => bad_value = true,
                 _ => {
                     if let Some(expected) = mistyped(inner, value) {
-                        return Err(Rejection::Type { path: format!("{path}.{name}"), expected });
+                        return Err(Rejection::Type {
+                            path: format!("{path}.{name}"),
+                            expected,
+                        });
                     }
                     bad_value |= !broken(inner, value).is_empty();
                 }
@@ -268,7 +329,11 @@ impl Walk {
 
     fn violated(&mut self, value: String, path: String, constraint: String) {
         if self.violations.len() < VIOLATIONS_MAX {
-            self.violations.push(Violation { value, path, constraint });
+            self.violations.push(Violation {
+                value,
+                path,
+                constraint,
+            });
         }
     }
 }
@@ -284,7 +349,10 @@ fn mistyped(shape: &Shape, value: &Value) -> Option<&'static str> {
         Shape::Boolean => (value.is_boolean(), "true or false"),
         Shape::Blob { .. } => {
             let text = value.as_str();
-            (text.is_some_and(|text| STANDARD.decode(text).is_ok()), "base64")
+            (
+                text.is_some_and(|text| STANDARD.decode(text).is_ok()),
+                "base64",
+            )
         }
     };
     (!fits).then_some(expected)
@@ -293,7 +361,15 @@ fn mistyped(shape: &Shape, value: &Value) -> Option<&'static str> {
 /// The constraints that a value of the right type breaks, in AWS's words.
 fn broken(shape: &Shape, value: &Value) -> Vec<String> {
     match (shape, value) {
-        (Shape::String { min, max, pattern, values }, Value::String(text)) => {
+        (
+            Shape::String {
+                min,
+                max,
+                pattern,
+                values,
+            },
+            Value::String(text),
+        ) => {
             let length = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
             let mut broken = bounds("have length", *min, *max, Some(length));
             if let Some(pattern) = pattern.as_ref().filter(|pattern| !pattern.matches(text)) {
@@ -322,7 +398,12 @@ fn broken(shape: &Shape, value: &Value) -> Vec<String> {
 /// Everything that is asked of a plain shape, broken or not.
 fn asked(shape: &Shape) -> String {
     let mut asked = match shape {
-        Shape::String { min, max, pattern, values } => {
+        Shape::String {
+            min,
+            max,
+            pattern,
+            values,
+        } => {
             let mut asked = bounds("have length", *min, *max, None);
             asked.extend(pattern.as_ref().map(matching));
             asked.extend((!values.is_empty()).then(|| one_of(values)));
@@ -345,15 +426,25 @@ fn bounds(what: &str, min: Option<i64>, max: Option<i64>, number: Option<i64>) -
 }
 
 fn matching(pattern: &Pattern) -> String {
-    format!("Member must satisfy regular expression pattern: {}", pattern.text)
+    format!(
+        "Member must satisfy regular expression pattern: {}",
+        pattern.text
+    )
 }
 
 fn one_of(values: &[&str]) -> String {
-    format!("Member must satisfy enum value set: [{}]", values.join(", "))
+    format!(
+        "Member must satisfy enum value set: [{}]",
+        values.join(", ")
+    )
 }
 
 fn below(path: &str, name: &str) -> String {
-    let mut camel = if path.is_empty() { String::new() } else { format!("{path}.") };
+    let mut camel = if path.is_empty() {
+        String::new()
+    } else {
+        format!("{path}.")
+    };
     let mut letters = name.chars();
     camel.extend(letters.next().map(|first| first.to_ascii_lowercase()));
     camel.extend(letters);
@@ -411,7 +502,10 @@ mod tests {
                 Shape::Structure(members) => members.iter().map(|it| visit(it.shape, seen)).sum(),
                 Shape::List { member, .. } => visit(member, seen),
                 Shape::Map { key, value, .. } => visit(key, seen) + visit(value, seen),
-                Shape::String { pattern: Some(pattern), .. } => {
+                Shape::String {
+                    pattern: Some(pattern),
+                    ..
+                } => {
                     pattern.matches("");
                     1
                 }
@@ -419,8 +513,10 @@ mod tests {
             }
         }
         let mut seen = Vec::new();
-        let patterns: usize =
-            Operation::ALL.iter().map(|operation| visit(operation.input(), &mut seen)).sum();
+        let patterns: usize = Operation::ALL
+            .iter()
+            .map(|operation| visit(operation.input(), &mut seen))
+            .sum();
         assert!(patterns > 40, "{patterns}");
     }
 }

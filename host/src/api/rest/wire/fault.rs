@@ -30,12 +30,20 @@ pub struct Fault {
 impl Fault {
     /// An error with a message.
     pub fn new(shape: ErrorShape, message: impl Into<String>) -> Self {
-        Self { shape, message: Some(message.into()), members: Vec::new() }
+        Self {
+            shape,
+            message: Some(message.into()),
+            members: Vec::new(),
+        }
     }
 
     /// An error whose message is null, as AWS has it where it must not say more.
     pub fn without_message(shape: ErrorShape) -> Self {
-        Self { shape, message: None, members: Vec::new() }
+        Self {
+            shape,
+            message: None,
+            members: Vec::new(),
+        }
     }
 
     /// With another member.
@@ -45,32 +53,33 @@ impl Fault {
         self
     }
 
-    /// Which error it is.
-    pub fn shape(&self) -> ErrorShape {
-        self.shape
-    }
-
-    /// Its message.
-    pub fn message(&self) -> &str {
-        self.message.as_deref().unwrap_or_default()
-    }
-
     /// The response.
     pub fn into_response(self, request_id: &RequestId) -> Response<Full<Bytes>> {
-        let Facts { name, status, message, typed } = self.shape.facts();
+        let Facts {
+            name,
+            status,
+            message,
+            typed,
+        } = self.shape.facts();
         let mut body = Map::new();
         if typed {
             let whose = if status >= 500 { "Service" } else { "User" };
             body.insert("Type".into(), whose.into());
         }
-        body.insert(message.into(), self.message.map_or(Value::Null, Value::String));
+        body.insert(
+            message.into(),
+            self.message.map_or(Value::Null, Value::String),
+        );
         for (name, value) in self.members {
             body.insert(name.into(), value.into());
         }
         let mut response = Response::new(Full::from(Value::Object(body).to_string()));
         *response.status_mut() = StatusCode::from_u16(status).expect("the model has real statuses");
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         headers.insert("x-amzn-errortype", HeaderValue::from_static(name));
         let id = HeaderValue::from_str(request_id.as_str()).expect("an id is ASCII");
         headers.insert("x-amzn-requestid", id);

@@ -18,10 +18,6 @@ pub(super) trait ToJson {
     fn to_json(self) -> Option<Value>;
 }
 
-/// A moment as rest-json has it: seconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct EpochSeconds(pub f64);
-
 /// A map, in the order it was given.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entries<T>(Vec<(String, T)>);
@@ -106,13 +102,18 @@ impl<T: ToJson> ToJson for Vec<T> {
 
 impl<T: FromJson> FromJson for Entries<T> {
     fn from_json(value: Value) -> Self {
-        members(value).into_iter().map(|(name, value)| (name, T::from_json(value))).collect()
+        members(value)
+            .into_iter()
+            .map(|(name, value)| (name, T::from_json(value)))
+            .collect()
     }
 }
 
 impl<T: ToJson> ToJson for Entries<T> {
     fn to_json(self) -> Option<Value> {
-        let entries = self.into_iter().filter_map(|(name, value)| Some((name, value.to_json()?)));
+        let entries = self
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.to_json()?)));
         Some(Value::Object(entries.collect()))
     }
 }
@@ -142,18 +143,6 @@ impl FromJson for Bytes {
 impl ToJson for Bytes {
     fn to_json(self) -> Option<Value> {
         Some(STANDARD.encode(self).into())
-    }
-}
-
-impl FromJson for EpochSeconds {
-    fn from_json(value: Value) -> Self {
-        Self(value.as_f64().unwrap_or_default())
-    }
-}
-
-impl ToJson for EpochSeconds {
-    fn to_json(self) -> Option<Value> {
-        Some(self.0.into())
     }
 }
 

@@ -5,8 +5,6 @@ use std::borrow::Cow;
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use super::check::Shape;
-
 include!(concat!(env!("OUT_DIR"), "/operations.rs"));
 
 /// One operation's place among the paths.
@@ -66,9 +64,14 @@ pub fn route(method: &Method, path: &str, query: Option<&str>) -> Result<Route, 
         if !row.fits(path) {
             continue;
         }
-        let asks = row.query.is_none_or(|(name, value)| query_values(query, name) == [value]);
+        let asks = row
+            .query
+            .is_none_or(|(name, value)| query_values(query, name) == [value]);
         if row.method == *method && asks {
-            return Ok(Route { operation: row.operation, labels: row.labels(path) });
+            return Ok(Route {
+                operation: row.operation,
+                labels: row.labels(path),
+            });
         }
         if row.method != *method && !allowed.contains(&row.method) {
             allowed.push(row.method.clone());
@@ -82,10 +85,15 @@ pub fn route(method: &Method, path: &str, query: Option<&str>) -> Result<Route, 
 
 /// The values that a query gives a name, decoded.
 pub(super) fn query_values(query: Option<&str>, name: &str) -> Vec<String> {
-    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let pairs = query
+        .unwrap_or_default()
+        .split('&')
+        .filter(|pair| !pair.is_empty());
     let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     let found = pairs.filter(|(given, _)| decoded(given) == name);
-    found.map(|(_, value)| decoded(&value.replace('+', " ")).into_owned()).collect()
+    found
+        .map(|(_, value)| decoded(&value.replace('+', " ")).into_owned())
+        .collect()
 }
 
 fn decoded(text: &str) -> Cow<'_, str> {
@@ -95,11 +103,14 @@ fn decoded(text: &str) -> Cow<'_, str> {
 impl Row {
     fn fits(&self, path: &str) -> bool {
         let mut given = path.split('/');
-        let fits = self.segments.iter().all(|segment| match (segment, given.next()) {
-            (Segment::Word(word), Some(given)) => *word == given,
-            (Segment::Label(_), Some(given)) => !given.is_empty(),
-            (_, None) => false,
-        });
+        let fits = self
+            .segments
+            .iter()
+            .all(|segment| match (segment, given.next()) {
+                (Segment::Word(word), Some(given)) => *word == given,
+                (Segment::Label(_), Some(given)) => !given.is_empty(),
+                (_, None) => false,
+            });
         fits && given.next().is_none()
     }
 

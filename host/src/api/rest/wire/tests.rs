@@ -5,7 +5,9 @@ use super::*;
 use crate::names::RequestId;
 
 fn operation(method: &str, target: &str) -> Option<(Operation, String)> {
-    let (path, query) = target.split_once('?').map_or((target, None), |(a, b)| (a, Some(b)));
+    let (path, query) = target
+        .split_once('?')
+        .map_or((target, None), |(a, b)| (a, Some(b)));
     let found = route(&Method::from_bytes(method.as_bytes()).unwrap(), path, query).ok()?;
     Some((found.operation(), found.label("FunctionName").to_owned()))
 }
@@ -16,10 +18,26 @@ fn requests_lead_to_their_operations() {
     let cases = [
         ("POST /2015-03-31/functions", Operation::CreateFunction, ""),
         ("POST /2015-03-31/functions/", Operation::CreateFunction, ""),
-        ("GET /2015-03-31/functions/?MaxItems=5", Operation::ListFunctions, ""),
-        ("POST /2015-03-31/functions/f/invocations", Operation::Invoke, "f"),
-        ("GET /2015-03-31/functions/f?Qualifier=1", Operation::GetFunction, "f"),
-        ("GET /2018-10-31/layers?find=LayerVersion&Arn=x", Operation::GetLayerVersionByArn, ""),
+        (
+            "GET /2015-03-31/functions/?MaxItems=5",
+            Operation::ListFunctions,
+            "",
+        ),
+        (
+            "POST /2015-03-31/functions/f/invocations",
+            Operation::Invoke,
+            "f",
+        ),
+        (
+            "GET /2015-03-31/functions/f?Qualifier=1",
+            Operation::GetFunction,
+            "f",
+        ),
+        (
+            "GET /2018-10-31/layers?find=LayerVersion&Arn=x",
+            Operation::GetLayerVersionByArn,
+            "",
+        ),
         ("GET /2018-10-31/layers", Operation::ListLayers, ""),
         (
             "GET /2019-09-30/functions/f/provisioned-concurrency?List=ALL",
@@ -34,7 +52,11 @@ fn requests_lead_to_their_operations() {
     ];
     for (request, expected, label) in cases {
         let (method, target) = request.split_once(' ').unwrap();
-        assert_eq!(operation(method, target), Some((expected, label.to_owned())), "{request}");
+        assert_eq!(
+            operation(method, target),
+            Some((expected, label.to_owned())),
+            "{request}"
+        );
     }
     let (_, label) = operation("GET", &format!("/2015-03-31/functions/{arn}")).unwrap();
     assert_eq!(label, "arn:aws:lambda:us-east-1:123456789012:function:f");
@@ -43,9 +65,24 @@ fn requests_lead_to_their_operations() {
 #[test]
 fn what_is_no_operation_is_told_apart() {
     let wrong = route(&Method::PATCH, "/2015-03-31/functions/f", None).unwrap_err();
-    assert_eq!(wrong, RouteError::WrongMethod { allowed: vec![Method::DELETE, Method::GET] });
-    for path in ["/", "", "/2015-03-31", "/2015-03-31/functions//invocations", "/a/b/c/d/e/f/g"] {
-        assert_eq!(route(&Method::GET, path, None), Err(RouteError::UnknownPath), "{path}");
+    assert_eq!(
+        wrong,
+        RouteError::WrongMethod {
+            allowed: vec![Method::DELETE, Method::GET]
+        }
+    );
+    for path in [
+        "/",
+        "",
+        "/2015-03-31",
+        "/2015-03-31/functions//invocations",
+        "/a/b/c/d/e/f/g",
+    ] {
+        assert_eq!(
+            route(&Method::GET, path, None),
+            Err(RouteError::UnknownPath),
+            "{path}"
+        );
     }
 }
 
@@ -55,10 +92,19 @@ fn every_operation_is_reached_by_its_own_uri() {
         serde_json::from_str(include_str!("../../../../model/lambda-2015-03-31.json")).unwrap();
     for (name, operation) in model["operations"].as_object().unwrap() {
         let uri = operation["http"]["requestUri"].as_str().unwrap();
-        let target = uri.replace('{', "x").replace('}', "x");
-        let (path, query) = target.split_once('?').map_or((&*target, None), |(a, b)| (a, Some(b)));
-        let method = operation["http"]["method"].as_str().unwrap().parse().unwrap();
-        assert_eq!(route(&method, path, query).unwrap().operation().name(), name);
+        let target = uri.replace(['{', '}'], "x");
+        let (path, query) = target
+            .split_once('?')
+            .map_or((&*target, None), |(a, b)| (a, Some(b)));
+        let method = operation["http"]["method"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert_eq!(
+            route(&method, path, query).unwrap().operation().name(),
+            name
+        );
     }
 }
 
@@ -100,19 +146,39 @@ fn violations_are_told_in_awss_words() {
          arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+"
     );
     let nothing = refusal(&json!({}));
-    assert!(nothing.starts_with("3 validation errors detected: Value null at '"), "{nothing}");
-    assert!(nothing.contains("Value null at 'functionName' failed to satisfy constraint: Member must not be null"));
+    assert!(
+        nothing.starts_with("3 validation errors detected: Value null at '"),
+        "{nothing}"
+    );
+    assert!(nothing.contains(
+        "Value null at 'functionName' failed to satisfy constraint: Member must not be null"
+    ));
     let variables = json!({"Variables": {"1bad": "x"}});
     let keys = refusal(&with("Environment", variables));
-    assert!(keys.contains("Value '{1bad=x}' at 'environment.variables'"), "{keys}");
-    assert!(keys.contains("Map keys must satisfy constraint: [Member must"), "{keys}");
+    assert!(
+        keys.contains("Value '{1bad=x}' at 'environment.variables'"),
+        "{keys}"
+    );
+    assert!(
+        keys.contains("Map keys must satisfy constraint: [Member must"),
+        "{keys}"
+    );
 }
 
 #[test]
 fn values_of_another_type_are_refused() {
-    assert_eq!(refusal(&with("Timeout", json!("3"))), "The value at 'timeout' is not a whole number.");
-    assert_eq!(refusal(&with("Tags", json!([]))), "The value at 'tags' is not an object.");
-    assert_eq!(refusal(&with("Code", json!({"ZipFile": "%"}))), "The value at 'code.zipFile' is not base64.");
+    assert_eq!(
+        refusal(&with("Timeout", json!("3"))),
+        "The value at 'timeout' is not a whole number."
+    );
+    assert_eq!(
+        refusal(&with("Tags", json!([]))),
+        "The value at 'tags' is not an object."
+    );
+    assert_eq!(
+        refusal(&with("Code", json!({"ZipFile": "%"}))),
+        "The value at 'code.zipFile' is not base64."
+    );
     assert!(refusal(&json!([])).starts_with("Could not parse request body into json"));
 }
 
@@ -120,20 +186,41 @@ fn values_of_another_type_are_refused() {
 fn an_error_spells_message_as_its_shape_does() {
     let id = RequestId::random(&crate::clock::Clock::system());
     let cases = [
-        (ErrorShape::ResourceNotFoundException, 404, r#"{"Type":"User","Message":"m"}"#),
-        (ErrorShape::InvalidParameterValueException, 400, r#"{"Type":"User","message":"m"}"#),
-        (ErrorShape::ResourceConflictException, 409, r#"{"Type":"User","message":"m"}"#),
-        (ErrorShape::ServiceException, 500, r#"{"Type":"Service","Message":"m"}"#),
+        (
+            ErrorShape::ResourceNotFoundException,
+            404,
+            r#"{"Type":"User","Message":"m"}"#,
+        ),
+        (
+            ErrorShape::InvalidParameterValueException,
+            400,
+            r#"{"Type":"User","message":"m"}"#,
+        ),
+        (
+            ErrorShape::ResourceConflictException,
+            409,
+            r#"{"Type":"User","message":"m"}"#,
+        ),
+        (
+            ErrorShape::ServiceException,
+            500,
+            r#"{"Type":"Service","Message":"m"}"#,
+        ),
         (ErrorShape::ValidationException, 400, r#"{"message":"m"}"#),
-        (ErrorShape::PreconditionFailedException, 412, r#"{"Type":"User","message":"m"}"#),
+        (
+            ErrorShape::PreconditionFailedException,
+            412,
+            r#"{"Type":"User","message":"m"}"#,
+        ),
     ];
     for (shape, status, body) in cases {
         let response = Fault::new(shape, "m").into_response(&id);
         assert_eq!(response.status(), status, "{shape:?}");
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         let whole = http_body_util::BodyExt::collect(response.into_body());
         let bytes = runtime.block_on(whole).unwrap().to_bytes();
         assert_eq!(bytes, body, "{shape:?}");
     }
 }
-

@@ -1,0 +1,52 @@
+"""boto3 drives a host: create, wait, invoke, page, update, delete; and meets its errors."""
+
+import base64
+import json
+import sys
+
+import boto3
+from botocore.exceptions import ClientError
+
+client = boto3.client("lambda")
+package = open(sys.argv[1], "rb").read()
+for name in ("a", "b", "c"):
+    client.create_function(
+        FunctionName=name, Runtime="provided.al2023", Handler="bootstrap",
+        Role="arn:aws:iam::000000000000:role/r", Code={"ZipFile": package},
+    )
+    client.get_waiter("function_active_v2").wait(FunctionName=name)
+
+pages = client.get_paginator("list_functions").paginate(PaginationConfig={"PageSize": 2})
+assert [f["FunctionName"] for page in pages for f in page["Functions"]] == ["a", "b", "c"]
+
+answer = client.invoke(FunctionName="a", Payload=b'{"name": "boto3"}', LogType="Tail")
+assert json.load(answer["Payload"]) == "Hello, boto3!", answer
+assert answer["ExecutedVersion"] == "$LATEST" and "FunctionError" not in answer
+assert b"REPORT RequestId" in base64.b64decode(answer["LogResult"])
+assert client.invoke(FunctionName="a", InvocationType="DryRun")["StatusCode"] == 204
+
+client.update_function_configuration(FunctionName="a", MemorySize=256, Environment={"Variables": {"K": "V"}})
+client.get_waiter("function_updated_v2").wait(FunctionName="a")
+shown = client.get_function_configuration(FunctionName="a")
+assert shown["MemorySize"] == 256 and shown["Environment"] == {"Variables": {"K": "V"}}, shown
+
+
+def refused(error, call):
+    try:
+        call()
+    except ClientError as caught:
+        assert caught.response["Error"]["Code"] == error, caught
+        assert caught.response["Error"]["Message"], caught
+        return
+    raise AssertionError(f"{error} was expected")
+
+
+refused("ResourceNotFoundException", lambda: client.get_function(FunctionName="none"))
+refused("InvalidRequestContentException", lambda: client.invoke(FunctionName="a", Payload=b"{"))
+refused("NotImplementedException", lambda: client.publish_version(FunctionName="a"))
+refused("ResourceConflictException", lambda: client.create_function(
+    FunctionName="a", Runtime="provided", Handler="bootstrap",
+    Role="arn:aws:iam::000000000000:role/r", Code={"ZipFile": package}))
+for name in ("a", "b", "c"):
+    client.delete_function(FunctionName=name)
+assert client.list_functions()["Functions"] == []

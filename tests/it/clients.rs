@@ -1,0 +1,281 @@
+//! Real clients, as their users have them: the AWS CLI, boto3, cargo-lambda, the JavaScript SDK. They
+//! are installed by `tests/run` into `.tools`; without them these tests fail and say so.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Lamina, ROLE, example, guest, root, zipped};
+
+/// A client's command, with what every AWS client wants to know.
+fn client(program: &str, host: &Lamina) -> Command {
+    let program = root().join(".tools").join(program);
+    assert!(
+        program.exists(),
+        "{} is missing: run tests/run",
+        program.display()
+    );
+    let mut command = Command::new(program);
+    command
+        .env("AWS_ACCESS_KEY_ID", "x")
+        .env("AWS_SECRET_ACCESS_KEY", "x");
+    command
+        .env("AWS_DEFAULT_REGION", "us-east-1")
+        .env("AWS_REGION", "us-east-1");
+    command
+        .env("AWS_ENDPOINT_URL", host.endpoint())
+        .env("ENDPOINT", host.endpoint());
+    command.env("AWS_EC2_METADATA_DISABLED", "true");
+    command
+}
+
+fn ran(command: &mut Command) -> Output {
+    let output = command.output().expect("the client runs");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{command:?}: {told}");
+    output
+}
+
+fn said(command: &mut Command) -> Value {
+    serde_json::from_slice(&ran(command).stdout).unwrap_or(Value::Null)
+}
+
+fn package(dir: &Path) -> String {
+    let path = dir.join("f.zip");
+    std::fs::write(&path, zipped(&example("hello"))).expect("the package is written");
+    path.to_str().expect("UTF-8").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_aws_cli_drives_the_host() {
+    let host = Lamina::start();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let zip = format!("fileb://{}", package(dir.path()));
+    let out = dir
+        .path()
+        .join("out.json")
+        .to_str()
+        .expect("UTF-8")
+        .to_owned();
+    let aws = |arguments: &[&str]| said(client("venv/bin/aws", &host).args(arguments));
+    let made = aws(&[
+        "lambda",
+        "create-function",
+        "--function-name",
+        "cli",
+        "--runtime",
+        "provided.al2023",
+        "--handler",
+        "bootstrap",
+        "--role",
+        ROLE,
+        "--zip-file",
+        &zip,
+        "--tags",
+        "team=edge",
+    ]);
+    assert_eq!(made["State"], "Pending");
+    aws(&[
+        "lambda",
+        "wait",
+        "function-active-v2",
+        "--function-name",
+        "cli",
+    ]);
+    let invoke = [
+        "lambda",
+        "invoke",
+        "--function-name",
+        "cli",
+        "--log-type",
+        "Tail",
+    ];
+    let answer = aws(&[&invoke[..], &["--payload", r#"{"name":"CLI"}"#, &out]].concat());
+    assert_eq!(
+        (&answer["StatusCode"], &answer["ExecutedVersion"]),
+        (&json!(200), &json!("$LATEST"))
+    );
+    assert!(answer["LogResult"].is_string());
+    assert_eq!(
+        std::fs::read_to_string(&out).expect("written"),
+        r#""Hello, CLI!""#
+    );
+    let name = ["--function-name", "cli"];
+    aws(&[
+        &["lambda", "update-function-configuration", "--timeout", "7"],
+        &name[..],
+    ]
+    .concat());
+    aws(&[&["lambda", "wait", "function-updated-v2"], &name[..]].concat());
+    aws(&[
+        &["lambda", "update-function-code", "--zip-file", &zip],
+        &name[..],
+    ]
+    .concat());
+    aws(&[&["lambda", "wait", "function-updated"], &name[..]].concat());
+    let got = aws(&[&["lambda", "get-function"], &name[..]].concat());
+    assert_eq!(
+        (&got["Configuration"]["Timeout"], &got["Tags"]["team"]),
+        (&json!(7), &json!("edge"))
+    );
+    assert_eq!(
+        aws(&["lambda", "list-functions"])["Functions"][0]["FunctionName"],
+        "cli"
+    );
+    let logs = aws(&[
+        "logs",
+        "filter-log-events",
+        "--log-group-name",
+        "/aws/lambda/cli",
+    ]);
+    let lines = logs["events"].as_array().expect("events");
+    assert!(
+        lines.iter().any(|event| event["message"] == "greeting CLI"),
+        "{logs}"
+    );
+    let streams = aws(&[
+        "logs",
+        "describe-log-streams",
+        "--log-group-name",
+        "/aws/lambda/cli",
+    ]);
+    assert!(streams["logStreams"][0]["logStreamName"].is_string());
+    let url = aws(&[
+        &[
+            "lambda",
+            "create-function-url-config",
+            "--auth-type",
+            "NONE",
+        ],
+        &name[..],
+    ]
+    .concat());
+    let curl = Command::new("curl")
+        .arg("-s")
+        .arg(url["FunctionUrl"].as_str().expect("a URL"))
+        .output();
+    assert_eq!(
+        String::from_utf8_lossy(&curl.expect("curl runs").stdout),
+        "Hello, world!"
+    );
+    aws(&[&["lambda", "delete-function"], &name[..]].concat());
+    assert_eq!(aws(&["lambda", "list-functions"])["Functions"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn boto3_drives_the_host() {
+    let host = Lamina::start();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let script = root().join("tests/clients/boto.py");
+    ran(client("venv/bin/python", &host)
+        .arg(script)
+        .arg(package(dir.path())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_javascript_sdk_drives_the_host() {
+    let host = Lamina::start();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let script = root().join("tests/clients/sdk.mjs");
+    ran(client("node/bin/node", &host)
+        .arg(script)
+        .arg(package(dir.path())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cargo_lambda_invokes() {
+    let host = Lamina::start();
+    host.create("cargo", &example("hello"), json!({})).await;
+    let mut command = client("venv/bin/cargo-lambda", &host);
+    command.args([
+        "lambda",
+        "invoke",
+        "--remote",
+        "--endpoint-url",
+        &host.endpoint(),
+    ]);
+    command.args(["--data-ascii", r#"{"name":"cargo"}"#, "cargo"]);
+    let output = ran(&mut command);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Hello, cargo!"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signatures_are_required_where_there_are_keys() {
+    let keys = "[[keys]]\naccess_key_id = \"AK\"\nsecret_access_key = \"secret\"";
+    let host = Lamina::configured(keys);
+    let unsigned = host
+        .lambda("GET", "/2015-03-31/functions", &Value::Null)
+        .await;
+    assert_eq!(unsigned.error().0, "MissingAuthenticationTokenException");
+    let aws = |id: &str, secret: &str| {
+        let mut command = client("venv/bin/aws", &host);
+        command
+            .env("AWS_ACCESS_KEY_ID", id)
+            .env("AWS_SECRET_ACCESS_KEY", secret);
+        let output = command
+            .args(["lambda", "list-functions"])
+            .output()
+            .expect("the CLI runs");
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    assert_eq!(aws("AK", "secret"), (true, String::new()));
+    assert!(aws("AK", "wrong").1.contains("InvalidSignatureException"));
+    assert!(
+        aws("OTHER", "secret")
+            .1
+            .contains("UnrecognizedClientException")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cargo_component_builds_runs() {
+    let dir = root().join("examples/hello-component");
+    let mut command = Command::new("cargo");
+    let tools = root().join(".tools/cargo/bin");
+    assert!(
+        tools.join("cargo-component").exists(),
+        "cargo-component is missing: run tests/run"
+    );
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(tools).chain(std::env::split_paths(&path)));
+    command
+        .env("PATH", path.expect("a PATH"))
+        .args(["component", "build", "--release"]);
+    ran(command.current_dir(&dir));
+    let built = dir.join("target/wasm32-wasip1/release/hello_component.wasm");
+    let host = Lamina::start();
+    host.create("c", &std::fs::read(built).expect("it was built"), json!({}))
+        .await;
+    let event = std::fs::read_to_string(dir.join("event.json")).expect("an event");
+    let event: Value = serde_json::from_str(&event).expect("JSON");
+    let answer = host.invoke("c", &event).await;
+    assert_eq!(
+        answer.header("x-amz-function-error"),
+        "",
+        "{}",
+        answer.text()
+    );
+}
+
+#[tokio::test]
+async fn a_native_bootstrap_beside_a_component_is_passed_over() {
+    use std::io::Write;
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in [
+        ("bootstrap", b"\x7fELF\x02\x01\x01\0".to_vec()),
+        ("app.wasm", guest("echo")),
+    ] {
+        zip.start_file(name, zip::write::SimpleFileOptions::default())
+            .expect("in memory");
+        zip.write_all(&bytes).expect("in memory");
+    }
+    let host = Lamina::start();
+    let package = zip.finish().expect("in memory").into_inner();
+    assert_eq!(host.try_create("f", &package, json!({})).await.status, 201);
+    host.settled("f").await;
+    assert_eq!(host.invoke("f", &json!(7)).await.json(), json!(7));
+}

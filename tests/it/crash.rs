@@ -1,0 +1,93 @@
+//! `kill -9` at any moment loses nothing that was acknowledged.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Lamina, guest, zipped};
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_kill() {
+    let mut host = Lamina::start();
+    let package = zipped(&guest("echo"));
+    let mut acknowledged = Vec::new();
+    for round in 0..6 {
+        let name = format!("f{round}");
+        // Killed while it is still Pending, at once after it was acknowledged.
+        assert_eq!(
+            host.try_create(&name, &package, json!({})).await.status,
+            201
+        );
+        acknowledged.push(name);
+        host = Lamina::in_dir(host.kill(), "");
+        for name in &acknowledged {
+            host.settled(name).await;
+            assert_eq!(
+                host.invoke(name, &json!(round)).await.json(),
+                json!(round),
+                "{name}"
+            );
+        }
+    }
+    for name in &acknowledged {
+        let path = format!("/2015-03-31/functions/{name}");
+        assert_eq!(host.lambda("DELETE", &path, &Value::Null).await.status, 204);
+    }
+    host = Lamina::in_dir(host.kill(), "");
+    let left = host
+        .lambda("GET", "/2015-03-31/functions", &Value::Null)
+        .await
+        .json();
+    assert_eq!(left["Functions"], json!([]));
+}
+
+#[tokio::test]
+async fn a_kill_in_the_middle_of_an_upload_leaves_nothing_half() {
+    let host = std::sync::Arc::new(Lamina::start());
+    let package = zipped(&guest("hostile"));
+    let upload = tokio::spawn({
+        let (host, package) = (host.clone(), package.clone());
+        async move {
+            let sent = host.try_create("f", &package, json!({}));
+            tokio::time::timeout(std::time::Duration::from_millis(40), sent)
+                .await
+                .is_ok()
+        }
+    });
+    let _ = upload.await;
+    let host = std::sync::Arc::into_inner(host).expect("the upload has ended");
+    let host = Lamina::in_dir(host.kill(), "");
+    let found = host
+        .lambda("GET", "/2015-03-31/functions/f", &Value::Null)
+        .await
+        .status;
+    if found == 200 {
+        host.settled("f").await;
+    } else {
+        assert_eq!(found, 404);
+        host.create("f", &guest("hostile"), json!({})).await;
+    }
+    assert_eq!(host.invoke("f", &json!({"do": "echo"})).await.status, 200);
+}
+
+#[tokio::test]
+async fn packages_that_nobody_uses_are_deleted() {
+    let host = Lamina::start();
+    host.create("f", &guest("echo"), json!({})).await;
+    let count = |host: &Lamina| {
+        ["packages", "trees", "artifacts"].map(|name| {
+            let dir = host.dir.path().join("data").join(name);
+            std::fs::read_dir(dir).map_or(0, Iterator::count)
+        })
+    };
+    assert_eq!(count(&host), [1, 1, 1]);
+    host.lambda("DELETE", "/2015-03-31/functions/f", &Value::Null)
+        .await;
+    // Collected when the host starts, and every hour.
+    let host = Lamina::in_dir(host.kill(), "");
+    for _ in 0..500 {
+        if count(&host) == [0, 0, 0] {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("{:?} are left", count(&host));
+}

@@ -1,0 +1,302 @@
+//! A host under test: the release program on a port of its own, in a directory of its own.
+
+use std::io::{BufRead, BufReader, Cursor, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub const ROLE: &str = "arn:aws:iam::000000000000:role/r";
+
+/// The repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ is in the repository")
+}
+
+/// The program, built once for all tests.
+pub fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        cargo(&["build", "--release", "-p", "lamina"], root());
+        root().join("target/release/lamina")
+    })
+}
+
+/// A guest of `tests/guests` as WebAssembly.
+pub fn guest(name: &str) -> Vec<u8> {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    component(&BUILT, "tests/guests", name)
+}
+
+/// A function of `examples` as WebAssembly.
+pub fn example(name: &str) -> Vec<u8> {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    component(&BUILT, "examples", name)
+}
+
+fn component(built: &OnceLock<()>, workspace: &str, name: &str) -> Vec<u8> {
+    let dir = root().join(workspace);
+    built.get_or_init(|| cargo(&["build", "--release", "--target", "wasm32-wasip2"], &dir));
+    let file = format!(
+        "target/wasm32-wasip2/release/{}.wasm",
+        name.replace('-', "_")
+    );
+    let path = dir.join(&file);
+    let path = if path.exists() {
+        path
+    } else {
+        dir.join(file.replace('_', "-"))
+    };
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn cargo(arguments: &[&str], dir: &Path) {
+    let status = Command::new("cargo")
+        .args(arguments)
+        .current_dir(dir)
+        .status();
+    assert!(
+        status.expect("cargo runs").success(),
+        "cargo {arguments:?} in {}",
+        dir.display()
+    );
+}
+
+/// A deployment package with this component.
+pub fn zipped(component: &[u8]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let stored =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    zip.start_file("bootstrap.wasm", stored)
+        .expect("the zip is in memory");
+    zip.write_all(component).expect("the zip is in memory");
+    zip.finish().expect("the zip is in memory").into_inner()
+}
+
+pub struct Lamina {
+    child: Child,
+    pub address: SocketAddr,
+    pub dir: TempDir,
+    http: Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>,
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap_or("?"))
+    }
+
+    /// The error's name and message.
+    pub fn error(&self) -> (String, String) {
+        let body = self.json();
+        let message = body["message"]
+            .as_str()
+            .or_else(|| body["Message"].as_str());
+        (
+            self.header("x-amzn-errortype").into(),
+            message.unwrap_or_default().into(),
+        )
+    }
+}
+
+impl Lamina {
+    pub fn start() -> Self {
+        Self::configured("")
+    }
+
+    /// A host with more configuration than the tests' own.
+    pub fn configured(limits: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self::in_dir(dir, limits)
+    }
+
+    pub fn in_dir(dir: TempDir, limits: &str) -> Self {
+        let config = dir.path().join("lamina.toml");
+        let text = format!("[limits]\nsettle_millis = 20\n{limits}\n");
+        std::fs::write(&config, text).expect("the configuration is written");
+        let mut command = Command::new(program());
+        command.arg("start").arg("--listen").arg("127.0.0.1:0");
+        command
+            .arg("--config")
+            .arg(&config)
+            .arg("--data-dir")
+            .arg(dir.path().join("data"));
+        let mut child = command
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut stderr = BufReader::new(child.stderr.take().expect("it was piped")).lines();
+        let mut said = Vec::new();
+        let address = loop {
+            let line = stderr.next().and_then(Result::ok);
+            let line = line.unwrap_or_else(|| panic!("the host ended: {said:?}"));
+            if let Some(rest) = line.split("answers on http://").nth(1) {
+                let address = rest.split(',').next().unwrap_or_default();
+                break address.parse().expect("an address");
+            }
+            said.push(line);
+        };
+        // Its log must be read, or it would wait for room in the pipe.
+        std::thread::spawn(move || stderr.for_each(|line| drop(line.map(|it| eprintln!("{it}")))));
+        let http = Client::builder(TokioExecutor::new()).build_http();
+        Self {
+            child,
+            address,
+            dir,
+            http,
+        }
+    }
+
+    /// Kills the host as `kill -9` does, and gives back its directory.
+    pub fn kill(mut self) -> TempDir {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+        let other = tempfile::tempdir().expect("a temporary directory");
+        std::mem::replace(&mut self.dir, other)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(self.endpoint() + path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request
+            .body(Full::new(body.into()))
+            .expect("the request is well-formed");
+        let response = self.http.request(request).await.expect("the host answers");
+        let (parts, body) = response.into_parts();
+        let body = body
+            .collect()
+            .await
+            .expect("the answer is whole")
+            .to_bytes();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    pub async fn lambda(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let body = if body.is_null() {
+            Bytes::new()
+        } else {
+            body.to_string().into()
+        };
+        self.send(method, path, &[], body).await
+    }
+
+    /// Asks for a function; whatever comes of it.
+    pub async fn try_create(&self, name: &str, package: &[u8], more: Value) -> Answer {
+        let mut request = json!({
+            "FunctionName": name, "Runtime": "provided.al2023", "Handler": "bootstrap",
+            "Role": ROLE, "Code": {"ZipFile": STANDARD.encode(package)},
+        });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            request[key] = value.clone();
+        }
+        self.lambda("POST", "/2015-03-31/functions", &request).await
+    }
+
+    /// Makes a function, and waits until it can be invoked.
+    pub async fn create(&self, name: &str, component: &[u8], more: Value) {
+        let made = self.try_create(name, &zipped(component), more).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+        self.settled(name).await;
+    }
+
+    pub async fn settled(&self, name: &str) -> Value {
+        let path = format!("/2015-03-31/functions/{name}/configuration");
+        for _ in 0..1_000 {
+            let shown = self.lambda("GET", &path, &Value::Null).await.json();
+            if shown["State"] == "Active" && shown["LastUpdateStatus"] == "Successful" {
+                return shown;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("{name} does not settle");
+    }
+
+    /// Invokes a function and asks for its log.
+    pub async fn invoke(&self, name: &str, event: &Value) -> Answer {
+        let path = format!("/2015-03-31/functions/{name}/invocations");
+        let tail = [("x-amz-log-type", "Tail")];
+        self.send("POST", &path, &tail, event.to_string()).await
+    }
+
+    pub async fn health(&self) {
+        assert_eq!(
+            self.send("GET", "/_lamina/health", &[], "").await.text(),
+            "ok\n"
+        );
+    }
+
+    /// Resident memory of the host, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("the host runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number
+            .and_then(|number| number.parse().ok())
+            .expect("VmRSS is a number")
+    }
+}
+
+/// The log that came with an answer.
+pub fn log_of(answer: &Answer) -> String {
+    let log = STANDARD
+        .decode(answer.header("x-amz-log-result"))
+        .expect("base64");
+    String::from_utf8(log).expect("UTF-8")
+}
+
+impl Drop for Lamina {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

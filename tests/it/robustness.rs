@@ -1,0 +1,165 @@
+//! Bad requests. Whatever comes, the answer is a client's error, and the host stays up.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Lamina, ROLE, guest, root};
+
+const FUNCTIONS: &str = "/2015-03-31/functions";
+
+#[tokio::test]
+async fn payloads_that_cannot_be_are_refused() {
+    let host = Lamina::start();
+    host.create("f", &guest("echo"), json!({})).await;
+    let path = format!("{FUNCTIONS}/f/invocations");
+    let cases: [(Vec<u8>, u16, &str); 4] = [
+        (
+            b"{not json".to_vec(),
+            400,
+            "Could not parse request body into json",
+        ),
+        (vec![b'"', 0xff, b'"'], 400, "invalid UTF-8"),
+        (vec![b' '; 6_291_557], 413, "Request must be smaller than"),
+        (
+            vec![b'['; 100_000],
+            400,
+            "Could not parse request body into json",
+        ),
+    ];
+    for (body, status, expected) in cases {
+        let answer = host.send("POST", &path, &[], body).await;
+        assert_eq!(answer.status, status);
+        assert!(answer.error().1.contains(expected), "{:?}", answer.error());
+    }
+    let mut largest = vec![b'a'; 6_291_554];
+    largest.insert(0, b'"');
+    largest.push(b'"');
+    assert_eq!(
+        host.send("POST", &path, &[], largest.clone()).await.body,
+        largest
+    );
+    assert_eq!(host.send("POST", &path, &[], "").await.text(), "{}");
+}
+
+#[tokio::test]
+async fn requests_to_nowhere_are_told_so() {
+    let host = Lamina::start();
+    for (method, path, status) in [
+        ("GET", "/", 404),
+        ("PATCH", FUNCTIONS, 405),
+        ("GET", "/2015-03-31/functions/no%20such!", 400),
+        ("GET", "/2015-03-31/functions/none", 404),
+        ("GET", "/%ff%fe", 404),
+    ] {
+        let answer = host.lambda(method, path, &Value::Null).await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
+        assert!(!answer.error().0.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn unsupported_members_are_refused_by_name() {
+    let host = Lamina::start();
+    for (name, value) in [
+        (
+            "VpcConfig",
+            json!({"SubnetIds": [], "SecurityGroupIds": []}),
+        ),
+        ("Publish", json!(true)),
+        (
+            "Layers",
+            json!(["arn:aws:lambda:us-east-1:000000000000:layer:l:1"]),
+        ),
+        ("Runtime", json!("python3.13")),
+    ] {
+        let answer = host.try_create("f", b"x", json!({name: value})).await;
+        assert_eq!(answer.status, 400, "{name}");
+        assert!(
+            answer.error().1.contains(name),
+            "{name}: {:?}",
+            answer.error()
+        );
+    }
+}
+
+/// Values that are wrong for a member, whatever it is.
+fn wrong_values() -> Vec<Value> {
+    let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
+    vec![
+        Value::Null,
+        json!(""),
+        json!("x".repeat(5_000)),
+        json!(-1),
+        json!(i64::MAX),
+        json!(1.5),
+        json!(true),
+        json!([]),
+        json!({}),
+        json!([null]),
+        json!({"": null}),
+        json!("é\u{0}\u{202e}"),
+        deep,
+    ]
+}
+
+#[tokio::test]
+async fn every_member_of_every_request_may_be_wrong() {
+    let host = Lamina::start();
+    let model = std::fs::read_to_string(root().join("host/model/lambda-2015-03-31.json"));
+    let model: Value = serde_json::from_str(&model.expect("the model")).expect("is JSON");
+    let mut sent = 0;
+    for operation in model["operations"]
+        .as_object()
+        .expect("operations")
+        .values()
+    {
+        let shape = &model["shapes"][operation["input"]["shape"].as_str().unwrap_or_default()];
+        let http = &operation["http"];
+        let method = http["method"].as_str().unwrap_or_default();
+        let path = http["requestUri"]
+            .as_str()
+            .unwrap_or_default()
+            .replace(['{', '}'], "x");
+        for (name, member) in shape["members"].as_object().into_iter().flatten() {
+            for value in wrong_values() {
+                let mut body = json!({
+                    "FunctionName": "f", "Role": ROLE, "Handler": "h", "Runtime": "provided",
+                    "Code": {"ZipFile": ""},
+                });
+                body[name] = value.clone();
+                let query = member["locationName"]
+                    .as_str()
+                    .filter(|_| member["location"] == "querystring");
+                let query = query
+                    .map(|name| format!("?{name}={}", text(&value)))
+                    .unwrap_or_default();
+                let joined = if path.contains('?') {
+                    path.clone()
+                } else {
+                    format!("{path}{query}")
+                };
+                let answer = host.lambda(method, &joined, &body).await;
+                let status = answer.status.as_u16();
+                assert!(
+                    status < 500 || status == 501,
+                    "{method} {joined} {name}={value}: {}",
+                    answer.text()
+                );
+                sent += 1;
+            }
+        }
+    }
+    assert!(sent > 3_000, "{sent}");
+    let left = host.lambda("GET", FUNCTIONS, &Value::Null).await.json();
+    assert_eq!(left["Functions"], json!([]), "no partial write");
+    host.health().await;
+}
+
+fn text(value: &Value) -> String {
+    let text = value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned);
+    text.bytes()
+        .map(|byte| format!("%{byte:02x}"))
+        .take(2_000)
+        .collect()
+}

@@ -1,0 +1,196 @@
+//! The house is kept: layers name only those below them, each concern has one door, rooms are small.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::harness::root;
+
+fn sources(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(&dir)
+            .expect("the folder is there")
+            .filter_map(Result::ok)
+        {
+            let path = entry.path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn host() -> Vec<(String, String)> {
+    let src = root().join("host/src");
+    let read = |path: PathBuf| {
+        let name = path
+            .strip_prefix(&src)
+            .expect("inside")
+            .to_string_lossy()
+            .into_owned();
+        (name, fs::read_to_string(&path).expect("it can be read"))
+    };
+    sources(&src).into_iter().map(read).collect()
+}
+
+/// From the top down; each names only those after it. `control` meets the data plane in the types
+/// that `invoke` and `sandbox` make public to it.
+const LAYERS: [&[&str]; 8] = [
+    &["cli"],
+    &["host"],
+    &["server"],
+    &["api"],
+    &["control"],
+    &["invoke"],
+    &["sandbox", "store", "config"],
+    &["telemetry", "names", "units", "clock"],
+];
+
+fn height(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
+}
+
+#[test]
+fn layers_name_only_those_below() {
+    for (name, text) in host() {
+        let module = name.split(['/', '.']).next().unwrap_or_default();
+        let Some(own) = height(module) else { continue };
+        for (number, line) in text.lines().enumerate() {
+            let named = line.split("crate::").skip(1).filter_map(|rest| {
+                rest.split(|it: char| !it.is_ascii_lowercase() && it != '_')
+                    .next()
+            });
+            for other in named.filter(|other| *other != module) {
+                let Some(theirs) = height(other) else {
+                    continue;
+                };
+                // `config` names types of the layers it configures.
+                let configures = module == "config" && other == "sandbox";
+                assert!(
+                    theirs > own || configures,
+                    "{name}:{}: {module} names {other}",
+                    number + 1
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn each_concern_has_one_door() {
+    let doors: [(&str, &[&str]); 6] = [
+        ("wasmtime", &["sandbox"]),
+        ("rusqlite", &["store"]),
+        ("anyhow", &["cli"]),
+        ("clap::", &["cli"]),
+        ("SystemTime::now", &["clock"]),
+        ("std::env::var(", &["cli"]),
+    ];
+    for (name, text) in host() {
+        if name.contains("tests.rs") {
+            continue;
+        }
+        for (what, doors) in doors {
+            let code = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"));
+            let leaks = code.into_iter().any(|line| line.contains(what));
+            assert!(
+                !leaks || doors.iter().any(|door| name.starts_with(door)),
+                "{name} names {what}"
+            );
+        }
+    }
+}
+
+#[test]
+fn rooms_are_small_and_say_what_they_are() {
+    let folders = [
+        "host/src",
+        "host/build",
+        "sdk-guest/src",
+        "tests/it",
+        "benches",
+        "examples",
+        "tests/guests",
+    ];
+    let made = |path: &PathBuf| !path.components().any(|part| part.as_os_str() == "target");
+    for path in folders
+        .iter()
+        .flat_map(|dir| sources(&root().join(dir)))
+        .filter(made)
+    {
+        let name = path.display();
+        let is_bindings = path.ends_with("hello-component/src/bindings.rs");
+        let text = fs::read_to_string(&path).expect("it can be read");
+        assert!(
+            text.starts_with("//!") || is_bindings,
+            "{name} does not say what it is"
+        );
+        assert!(
+            text.lines().count() <= 600 || is_bindings,
+            "{name} is too long"
+        );
+        assert!(
+            !["utils", "common", "helpers", "types", "mod"]
+                .iter()
+                .any(|it| path.ends_with(format!("{it}.rs"))),
+            "{name}"
+        );
+        assert!(!text.contains(concat!("TO", "DO")), "{name} has a TODO");
+    }
+}
+
+#[test]
+fn the_top_level_is_as_agreed() {
+    let agreed = [
+        "benches",
+        "examples",
+        "host",
+        "layers",
+        "sdk-guest",
+        "tests",
+        "wit",
+    ];
+    for entry in fs::read_dir(root())
+        .expect("the root")
+        .filter_map(Result::ok)
+    {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_dir = entry.file_type().is_ok_and(|it| it.is_dir());
+        let made = name == "target" || name.starts_with('.');
+        assert!(!is_dir || made || agreed.contains(&name.as_str()), "{name}");
+    }
+}
+
+#[test]
+fn promised_numbers_name_their_tests() {
+    let specification = fs::read_to_string(root().join("SPECIFICATION.md")).expect("it is there");
+    let tests: String = sources(&root().join("tests/it"))
+        .into_iter()
+        .chain(sources(&root().join("host/src")))
+        .map(|path| fs::read_to_string(path).expect("it can be read"))
+        .collect();
+    let rows = specification
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains('`'));
+    for row in rows {
+        let held_by = row.rsplit('|').nth(1).unwrap_or_default();
+        for name in held_by
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|name| !name.starts_with("benches"))
+        {
+            assert!(
+                tests.contains(&format!("fn {name}(")),
+                "SPECIFICATION.md names {name}"
+            );
+        }
+    }
+}
