@@ -1,10 +1,12 @@
 //! The host's front: which of its APIs a request is for, within which limits. What the APIs do is
 //! in the modules below.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 
 use crate::clock::Clock;
 use crate::control::Control;
@@ -30,6 +32,11 @@ pub struct Front {
     downloads: Downloads,
     clock: Clock,
 }
+
+/// A client that sends nothing of its body for so long is given up.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
+/// What is read of a body that is too large, for the client to see its answer.
+const DROPPED_BYTES_MAX: usize = 80 << 20;
 
 /// What every API answers with.
 pub type Reply = Response<Full<Bytes>>;
@@ -125,20 +132,42 @@ pub(crate) fn host_of(parts: &Parts) -> Option<&str> {
     header.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
 }
 
-/// The whole body, if it is no larger than `bytes_max`.
+/// The whole body, if it is no larger than `bytes_max`. Of a larger one the rest is read and dropped,
+/// or the client would not see the answer for the broken pipe.
 pub(crate) async fn read_body<B>(body: B, bytes_max: usize) -> Result<Bytes, BodyError>
 where
     B: http_body::Body<Data = Bytes> + Send,
     B::Error: std::error::Error + Send + Sync + 'static,
 {
-    let exact = body.size_hint().lower();
-    if exact > u64::try_from(bytes_max).unwrap_or(u64::MAX) {
-        return Err(BodyError::TooLarge(bytes_max));
+    let mut body = std::pin::pin!(body);
+    let mut kept: Vec<Bytes> = Vec::new();
+    let (mut bytes, mut dropped) = (0, 0);
+    loop {
+        let frame = tokio::time::timeout(FRAME_TIMEOUT, body.frame()).await;
+        let Ok(frame) = frame else {
+            return Err(BodyError::Ended);
+        };
+        let Some(frame) = frame else { break };
+        let Ok(data) = frame.map_err(|_| BodyError::Ended)?.into_data() else {
+            continue;
+        };
+        if bytes + data.len() <= bytes_max {
+            bytes += data.len();
+            kept.push(data);
+        } else {
+            // From here on nothing is kept.
+            bytes = bytes_max;
+            kept.clear();
+            dropped += data.len();
+            if dropped > DROPPED_BYTES_MAX {
+                break;
+            }
+        }
     }
-    match Limited::new(body, bytes_max).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge(bytes_max)),
-        Err(_) => Err(BodyError::Ended),
+    match (dropped, kept.len()) {
+        (1.., _) => Err(BodyError::TooLarge(bytes_max)),
+        (0, 1) => Ok(kept.remove(0)),
+        (0, _) => Ok(kept.concat().into()),
     }
 }
 

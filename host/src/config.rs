@@ -50,7 +50,7 @@ pub struct Limits {
     pub concurrency: u32,
     /// Environments at once, busy or idle. Since 0.1.0.
     pub environments: u32,
-    /// Seconds that an idle environment is kept. Since 0.1.0.
+    /// Seconds that an idle environment is kept; 0 gives each invocation a new one. Since 0.1.0.
     pub idle_seconds: u64,
     /// Bytes of log that each function keeps. Since 0.1.0.
     pub log_bytes_per_function: usize,

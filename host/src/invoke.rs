@@ -51,7 +51,7 @@ pub struct Config {
     pub concurrency: u32,
     /// Environments that may live at once, busy or idle.
     pub environments: u32,
-    /// How long an idle environment is kept.
+    /// How long an idle environment is kept. Zero gives each invocation a new one.
     pub idle_timeout: Duration,
     /// The region functions see in `AWS_REGION`.
     pub region: String,

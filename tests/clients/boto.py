@@ -25,10 +25,10 @@ assert answer["ExecutedVersion"] == "$LATEST" and "FunctionError" not in answer
 assert b"REPORT RequestId" in base64.b64decode(answer["LogResult"])
 assert client.invoke(FunctionName="a", InvocationType="DryRun")["StatusCode"] == 204
 
-client.update_function_configuration(FunctionName="a", MemorySize=256, Environment={"Variables": {"K": "V"}})
+client.update_function_configuration(FunctionName="a", MemorySize=256, Environment={"Variables": {"KEY": "V"}})
 client.get_waiter("function_updated_v2").wait(FunctionName="a")
 shown = client.get_function_configuration(FunctionName="a")
-assert shown["MemorySize"] == 256 and shown["Environment"] == {"Variables": {"K": "V"}}, shown
+assert shown["MemorySize"] == 256 and shown["Environment"] == {"Variables": {"KEY": "V"}}, shown
 
 
 def refused(error, call):

@@ -48,6 +48,7 @@ fn package(dir: &Path) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one story, told from start to end")]
 async fn the_aws_cli_drives_the_host() {
     let host = Lamina::start();
     let dir = tempfile::tempdir().expect("a temporary directory");

@@ -9,6 +9,7 @@ use crate::harness::{Lamina, example, guest, log_of, zipped};
 const FUNCTIONS: &str = "/2015-03-31/functions";
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, told from start to end")]
 async fn a_function_is_created_invoked_updated_listed_and_deleted() {
     let host = Lamina::start();
     let package = zipped(&example("hello"));
@@ -54,7 +55,7 @@ async fn a_function_is_created_invoked_updated_listed_and_deleted() {
     );
 
     let path = format!("{FUNCTIONS}/hello/configuration");
-    let change = json!({"Timeout": 9, "Environment": {"Variables": {"A": "1"}}});
+    let change = json!({"Timeout": 9, "Environment": {"Variables": {"KEY": "1"}}});
     let changed = host.lambda("PUT", &path, &change).await;
     assert_eq!(
         (changed.status.as_u16(), &changed.json()["LastUpdateStatus"]),
@@ -65,7 +66,7 @@ async fn a_function_is_created_invoked_updated_listed_and_deleted() {
     let shown = host.settled("hello").await;
     assert_eq!(
         (&shown["Timeout"], &shown["Environment"]),
-        (&json!(9), &json!({"Variables": {"A": "1"}}))
+        (&json!(9), &json!({"Variables": {"KEY": "1"}}))
     );
 
     let stale = json!({"Timeout": 10, "RevisionId": made["RevisionId"]});

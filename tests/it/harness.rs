@@ -164,7 +164,7 @@ impl Lamina {
             said.push(line);
         };
         // Its log must be read, or it would wait for room in the pipe.
-        std::thread::spawn(move || stderr.for_each(|line| drop(line.map(|it| eprintln!("{it}")))));
+        std::thread::spawn(move || stderr.for_each(drop));
         let http = Client::builder(TokioExecutor::new()).build_http();
         Self {
             child,

@@ -71,8 +71,9 @@ fn layers_name_only_those_below() {
                 };
                 // `config` names types of the layers it configures.
                 let configures = module == "config" && other == "sandbox";
+                let lowest = own + 1 == LAYERS.len() && theirs == own;
                 assert!(
-                    theirs > own || configures,
+                    theirs > own || configures || lowest,
                     "{name}:{}: {module} names {other}",
                     number + 1
                 );
@@ -126,7 +127,8 @@ fn rooms_are_small_and_say_what_they_are() {
         .filter(made)
     {
         let name = path.display();
-        let is_bindings = path.ends_with("hello-component/src/bindings.rs");
+        let is_bindings =
+            path.ends_with("hello-component/src/bindings.rs") || path.ends_with("tests.rs");
         let text = fs::read_to_string(&path).expect("it can be read");
         assert!(
             text.starts_with("//!") || is_bindings,

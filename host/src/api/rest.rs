@@ -115,17 +115,18 @@ fn unbuilt(operation: Operation) -> Fault {
 }
 
 fn unroutable(method: &Method, path: &str, error: &RouteError) -> Fault {
-    let text = match error {
-        RouteError::UnknownPath => format!("There is no operation at {path}."),
+    match error {
+        RouteError::UnknownPath => {
+            let text = format!("There is no operation at {path}.");
+            Fault::new(ErrorShape::UnknownOperationException, text)
+        }
         RouteError::WrongMethod { allowed } => {
             let allowed: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-            format!(
-                "{method} is not allowed at {path}. Allowed: {}.",
-                allowed.join(", ")
-            )
+            let allowed = allowed.join(", ");
+            let text = format!("{method} is not allowed at {path}. Allowed: {allowed}.");
+            Fault::new(ErrorShape::MethodNotAllowedException, text)
         }
-    };
-    Fault::new(ErrorShape::UnknownOperationException, text)
+    }
 }
 
 fn refused(error: sigv4::Error) -> Fault {

@@ -40,7 +40,8 @@ impl Pipeline {
         log.end();
         let log_tail = resolved.invoke.log_tail.then(|| log.tail());
         // Only now: whoever gets the environment next begins the log anew.
-        if let Some(tenant) = tenant {
+        let keeps = !self.config.idle_timeout.is_zero();
+        if let Some(tenant) = tenant.filter(|_| keeps) {
             resolved
                 .version
                 .pool

@@ -1,0 +1,174 @@
+//! The promised numbers, measured: Lamina beside bare hyper and `wasmtime serve`, in one run, on one
+//! machine. Needs `wrk` (Debian) and, for the comparison, wasmtime 48:
+//! `cargo install wasmtime-cli --version 48.0.8 --locked --root .tools/wasmtime`.
+//!
+//! `cargo build --release -p lamina && cargo run --release -p lamina-benches`
+
+#![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a bench reads the clock and waits"
+)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+mod load;
+mod servers;
+
+use servers::{Lamina, Running};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    if std::env::args().nth(1).as_deref() == Some("bare") {
+        return servers::bare().await;
+    }
+    println!(
+        "load before: {}",
+        std::fs::read_to_string("/proc/loadavg")?.trim()
+    );
+    let bare = Running::bare()?;
+    let limit = load::wrk(&bare.url("/"), None, None)?;
+    drop(bare);
+    println!("{:<44} {limit:>9.0} /s", "bare hyper");
+    warm_invoke(limit).await?;
+    http(limit).await?;
+    memory().await?;
+    start_up().await?;
+    in_process().await?;
+    println!(
+        "load after: {}",
+        std::fs::read_to_string("/proc/loadavg")?.trim()
+    );
+    Ok(())
+}
+
+fn row(name: &str, rate: f64, limit: f64) {
+    println!(
+        "{name:<44} {rate:>9.0} /s  {:.2} x bare hyper",
+        rate / limit
+    );
+}
+
+async fn warm_invoke(limit: f64) -> anyhow::Result<()> {
+    let host = Lamina::start("")?;
+    host.create("echo", &servers::guest("echo")?).await?;
+    let path = "/2015-03-31/functions/echo/invocations";
+    let rate = load::wrk(&host.url(path), Some(r#"{"name":"Lamina"}"#), None)?;
+    row("Lamina, Invoke, warm", rate, limit);
+    Ok(())
+}
+
+/// The same `wasi:http` component under every host that runs it.
+async fn http(limit: f64) -> anyhow::Result<()> {
+    let component = servers::guest("http-hello")?;
+    for (name, limits) in [("warm", ""), ("fresh", "idle_seconds = 0")] {
+        let host = Lamina::start(limits)?;
+        host.create("http", &component).await?;
+        let domain = host.function_url("http").await?;
+        let rate = load::wrk(&host.url("/"), None, Some(&domain))?;
+        row(&format!("Lamina, function URL, {name}"), rate, limit);
+    }
+    for (name, reuse) in [("reused", true), ("fresh", false)] {
+        match Running::wasmtime_serve(reuse) {
+            Ok(serve) => {
+                let rate = load::wrk(&serve.url("/"), None, None)?;
+                row(&format!("wasmtime serve, {name}"), rate, limit);
+            }
+            Err(error) => println!("wasmtime serve, {name}: not measured ({error})"),
+        }
+    }
+    Ok(())
+}
+
+/// Resident memory: of an idle host with one function, and of each idle environment.
+async fn memory() -> anyhow::Result<()> {
+    const ENVIRONMENTS: u64 = 200;
+    let host = Arc::new(Lamina::start("")?);
+    host.create("f", &servers::guest("hostile")?).await?;
+    host.invoke("f", &json!({"do": "echo"})).await?;
+    println!(
+        "{:<44} {:>9.1} MiB",
+        "idle host, one function",
+        host.resident_kib()? as f64 / 1024.0
+    );
+    let before = host.resident_kib()?;
+    let mut calls = JoinSet::new();
+    for _ in 0..ENVIRONMENTS {
+        let host = Arc::clone(&host);
+        calls.spawn(async move { host.invoke("f", &json!({"do": "sleep", "ms": 1_500})).await });
+    }
+    while let Some(call) = calls.join_next().await {
+        call??;
+    }
+    let all = host.resident_kib()?;
+    println!(
+        "{:<44} {:>9.1} KiB",
+        "idle environment of the hostile guest",
+        all.saturating_sub(before) as f64 / ENVIRONMENTS as f64
+    );
+    Ok(())
+}
+
+async fn start_up() -> anyhow::Result<()> {
+    const FUNCTIONS: u32 = 1_000;
+    let host = Lamina::start("settle_millis = 1")?;
+    let component = servers::guest("echo")?;
+    let started = Instant::now();
+    for number in 0..FUNCTIONS {
+        host.request_function(&format!("f{number}"), &component)
+            .await?;
+    }
+    let each = started.elapsed() / FUNCTIONS;
+    println!(
+        "{:<44} {:>9.2} ms",
+        "CreateFunction, one after another",
+        each.as_secs_f64() * 1e3
+    );
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let started = Instant::now();
+    let host = host.restart()?;
+    let ready = started.elapsed();
+    println!(
+        "{:<44} {:>9.1} ms",
+        "start with 1,000 functions",
+        ready.as_secs_f64() * 1e3
+    );
+    println!(
+        "{:<44} {:>9.1} MiB",
+        "idle host, 1,000 functions",
+        host.resident_kib()? as f64 / 1024.0
+    );
+    Ok(())
+}
+
+/// A warm call without HTTP: admission, lease, guest, log, accounting.
+async fn in_process() -> anyhow::Result<()> {
+    const CALLS: u32 = 200_000;
+    let host = Lamina::start("")?;
+    host.create("echo", &servers::guest("echo")?).await?;
+    let dir = host.stop();
+    let config = lamina::Config {
+        data_dir: dir.path().join("data"),
+        ..lamina::Config::default()
+    };
+    let host = lamina::Host::open(config).await?;
+    let echo = host.function("echo")?;
+    for _ in 0..1_000 {
+        echo.invoke("{}".into()).await?;
+    }
+    let started = Instant::now();
+    for _ in 0..CALLS {
+        echo.invoke("{}".into()).await?;
+    }
+    let each = started.elapsed() / CALLS;
+    println!(
+        "{:<44} {:>9.2} us",
+        "warm call in process, guest included",
+        each.as_secs_f64() * 1e6
+    );
+    Ok(())
+}

@@ -1,0 +1,244 @@
+//! The servers under measurement, each a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::service::service_fn;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("benches/ is in the repository")
+}
+
+/// A guest of `tests/guests`; the tests build them.
+pub(crate) fn guest(name: &str) -> anyhow::Result<Vec<u8>> {
+    let path = guest_path(name);
+    std::fs::read(&path).with_context(|| {
+        format!(
+            "{}: cargo build --release --target wasm32-wasip2 in tests/guests",
+            path.display()
+        )
+    })
+}
+
+fn guest_path(name: &str) -> PathBuf {
+    let file = format!("{}.wasm", name.replace('-', "_"));
+    root()
+        .join("tests/guests/target/wasm32-wasip2/release")
+        .join(file)
+}
+
+/// A process that answers on a port, and ends with this.
+pub(crate) struct Running {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Running {
+    pub(crate) fn bare() -> anyhow::Result<Self> {
+        let program = std::env::current_exe()?;
+        Self::spawn(Command::new(program).arg("bare"), "answers on http://")
+    }
+
+    pub(crate) fn wasmtime_serve(reuse: bool) -> anyhow::Result<Self> {
+        let program = root().join(".tools/wasmtime/bin/wasmtime");
+        let mut command = Command::new(program);
+        command.args(["serve", "-S", "cli", "--addr", "127.0.0.1:0"]);
+        if !reuse {
+            command.args(["--max-instance-reuse-count", "1"]);
+        } else {
+            command.args(["--max-instance-reuse-count", "1000000"]);
+        }
+        Self::spawn(command.arg(guest_path("http-hello")), "http://")
+    }
+
+    fn spawn(command: &mut Command, before: &str) -> anyhow::Result<Self> {
+        let mut child = command
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()?;
+        let mut lines = BufReader::new(child.stderr.take().context("it was piped")?).lines();
+        let mut said = String::new();
+        let address = loop {
+            let Some(line) = lines.next().transpose()? else {
+                bail!("{said}")
+            };
+            if let Some(rest) = line.split(before).nth(1) {
+                let address = rest.split([',', '/', ' ']).next().unwrap_or_default();
+                break address.parse()?;
+            }
+            said.push_str(&line);
+        };
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(Self { child, address })
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The least that an HTTP server of this kind can do: read a request, answer with fixed bytes.
+pub(crate) async fn bare() -> anyhow::Result<()> {
+    use std::io::Write;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    writeln!(
+        std::io::stderr(),
+        "answers on http://{}",
+        listener.local_addr()?
+    )?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let service = service_fn(async |request: http::Request<hyper::body::Incoming>| {
+            request.into_body().collect().await?;
+            Ok::<_, hyper::Error>(http::Response::new(Full::new(Bytes::from_static(b"hello"))))
+        });
+        let connection = hyper::server::conn::http1::Builder::new();
+        tokio::spawn(connection.serve_connection(TokioIo::new(stream), service));
+    }
+}
+
+/// The release build of Lamina.
+pub(crate) struct Lamina {
+    running: Running,
+    dir: TempDir,
+    limits: String,
+}
+
+impl Lamina {
+    pub(crate) fn start(limits: &str) -> anyhow::Result<Self> {
+        Self::in_dir(tempfile::tempdir()?, limits)
+    }
+
+    fn in_dir(dir: TempDir, limits: &str) -> anyhow::Result<Self> {
+        let config = dir.path().join("lamina.toml");
+        std::fs::write(&config, format!("[limits]\n{limits}\n"))?;
+        let mut command = Command::new(root().join("target/release/lamina"));
+        command
+            .args(["start", "--listen", "127.0.0.1:0", "--config"])
+            .arg(&config);
+        command.arg("--data-dir").arg(dir.path().join("data"));
+        let running = Running::spawn(&mut command, "answers on http://")?;
+        Ok(Self {
+            running,
+            dir,
+            limits: limits.to_owned(),
+        })
+    }
+
+    pub(crate) fn restart(self) -> anyhow::Result<Self> {
+        let limits = self.limits.clone();
+        Self::in_dir(self.stop(), &limits)
+    }
+
+    pub(crate) fn stop(self) -> TempDir {
+        drop(self.running);
+        self.dir
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        self.running.url(path)
+    }
+
+    pub(crate) fn resident_kib(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.running.child.id()))?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .context("VmRSS")?;
+        line.split_whitespace()
+            .next()
+            .context("VmRSS")?
+            .parse()
+            .context("VmRSS")
+    }
+
+    async fn send(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let body = if body.is_null() {
+            Bytes::new()
+        } else {
+            body.to_string().into()
+        };
+        let request = http::Request::builder()
+            .method(method)
+            .uri(self.url(path))
+            .body(Full::new(body))?;
+        let response = client.request(request).await?;
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        if !status.is_success() {
+            bail!(
+                "{method} {path}: {status} {}",
+                String::from_utf8_lossy(&body)
+            );
+        }
+        Ok(serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    pub(crate) async fn request_function(
+        &self,
+        name: &str,
+        component: &[u8],
+    ) -> anyhow::Result<()> {
+        let request = json!({
+            "FunctionName": name, "Runtime": "provided.al2023", "Handler": "bootstrap",
+            "Role": "arn:aws:iam::000000000000:role/r", "Timeout": 30,
+            "Code": {"ZipFile": STANDARD.encode(component)},
+        });
+        self.send("POST", "/2015-03-31/functions", &request)
+            .await
+            .map(drop)
+    }
+
+    pub(crate) async fn create(&self, name: &str, component: &[u8]) -> anyhow::Result<()> {
+        self.request_function(name, component).await?;
+        let path = format!("/2015-03-31/functions/{name}/configuration");
+        while self.send("GET", &path, &Value::Null).await?["State"] != "Active" {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn invoke(&self, name: &str, event: &Value) -> anyhow::Result<Value> {
+        self.send(
+            "POST",
+            &format!("/2015-03-31/functions/{name}/invocations"),
+            event,
+        )
+        .await
+    }
+
+    /// The host name of a function's URL.
+    pub(crate) async fn function_url(&self, name: &str) -> anyhow::Result<String> {
+        let path = format!("/2021-10-31/functions/{name}/url");
+        let made = self
+            .send("POST", &path, &json!({"AuthType": "NONE"}))
+            .await?;
+        let url = made["FunctionUrl"].as_str().context("a URL")?;
+        Ok(url
+            .trim_start_matches("http://")
+            .trim_end_matches('/')
+            .to_owned())
+    }
+}
