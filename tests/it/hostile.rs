@@ -234,7 +234,7 @@ async fn what_fails_in_init_is_told() {
         host.create(&name, &guest("hostile"), more).await;
         for _ in 0..2 {
             let body = host.invoke(&name, &json!({"do": "echo"})).await.json();
-            assert_eq!(body["errorType"], kind, "{body}");
+            assert_eq!(body["errorType"], kind, "{init}: {body}");
             assert!(
                 body["errorMessage"]
                     .as_str()

@@ -144,7 +144,7 @@ fn rooms_are_small_and_say_what_they_are() {
                 .any(|it| path.ends_with(format!("{it}.rs"))),
             "{name}"
         );
-        assert!(!text.contains(concat!("TO", "DO")), "{name} has a TODO");
+        assert!(!text.contains(concat!("TO", "DO")), "{name} puts work off");
     }
 }
 

@@ -40,6 +40,22 @@ impl Control {
         Ok(())
     }
 
+    /// Makes the data plane see a change that is about to be recorded as done.
+    pub(super) async fn publish_settled(&self, record: &FunctionRecord) {
+        let _turn = self
+            .0
+            .turns
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
+        let function = self.function_of(record);
+        self.0.snapshot.send_modify(|current| {
+            let mut next = Snapshot::clone(current);
+            next.insert(record.name.clone(), function);
+            *current = Arc::new(next);
+        });
+    }
+
     /// Makes the data plane see every record, and completes changes that were cut short.
     pub(super) async fn publish_all(&self) -> Result<(), Error> {
         let mut snapshot = Snapshot::default();

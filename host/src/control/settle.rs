@@ -34,11 +34,12 @@ impl Control {
         });
     }
 
-    /// Completes the change of a function that is in progress, if one is. Safe to repeat.
+    /// Completes the change of a function that is in progress, if one is. Safe to repeat. The data
+    /// plane gets it first: who reads that a function is active can invoke it.
     async fn settle(&self, name: &FunctionName) -> Result<(), Error> {
         loop {
             let Some((mut record, read_at)) = self.load(name).await? else {
-                return Ok(());
+                return self.publish(name).await;
             };
             if !record.is_settling() {
                 return Ok(());
@@ -46,12 +47,11 @@ impl Control {
             record.latest.state = State::Active;
             record.latest.last_update = Some(LastUpdate::Successful);
             record.latest.revision = RevisionId::new(&self.0.clock);
+            self.publish_settled(&record).await;
             match self.save(&record, Expect::Revision(read_at)).await {
+                // Someone was faster; what was just published may not be the last word.
                 Err(Error::Conflict(_)) => {}
-                saved => {
-                    saved?;
-                    return self.publish(name).await;
-                }
+                saved => return saved,
             }
         }
     }
