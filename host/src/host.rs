@@ -48,7 +48,7 @@ pub struct Host {
     invoker: Invoker,
     clock: Clock,
     _reclaim: AbortOnDropHandle<()>,
-    _collect: AbortOnDropHandle<()>,
+    _housekeeping: AbortOnDropHandle<()>,
 }
 
 /// A function of a host; cheap to clone. It stays good when the function is updated or deleted and
@@ -135,7 +135,7 @@ impl Host {
             let invoker = invoker.clone();
             async move { invoker.reclaim().await }
         });
-        let collect = tokio::spawn(collect(control.clone()));
+        let housekeeping = tokio::spawn(housekeeping(control.clone()));
         let front = Front::new(
             control,
             invoker.clone(),
@@ -148,7 +148,7 @@ impl Host {
             invoker,
             clock,
             _reclaim: AbortOnDropHandle::new(reclaim),
-            _collect: AbortOnDropHandle::new(collect),
+            _housekeeping: AbortOnDropHandle::new(housekeeping),
         }
     }
 
@@ -264,7 +264,11 @@ fn credentials(key: &crate::config::Key) -> Credentials {
     }
 }
 
-async fn collect(control: Control) {
+/// Keeps the data directory in order: what is missing is made, what is unused deleted.
+async fn housekeeping(control: Control) {
+    if let Err(error) = control.recompile().await {
+        tracing::warn!(%error, "components could not be compiled for this engine");
+    }
     loop {
         match control.collect_garbage().await {
             Ok(0) => {}

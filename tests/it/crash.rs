@@ -91,3 +91,30 @@ async fn packages_that_nobody_uses_are_deleted() {
     }
     panic!("{:?} are left", count(&host));
 }
+
+#[tokio::test]
+async fn what_an_older_engine_compiled_is_compiled_again() {
+    let host = Lamina::start();
+    host.create("f", &guest("echo"), json!({})).await;
+    let dir = host.kill();
+    let artifacts = dir.path().join("data/artifacts");
+    // As an upgrade of the engine leaves it: under another engine's name.
+    for artifact in std::fs::read_dir(&artifacts)
+        .expect("artifacts")
+        .filter_map(Result::ok)
+    {
+        let name = artifact.file_name().to_string_lossy().into_owned();
+        let component = name.split('-').next().unwrap_or_default();
+        let old = artifacts.join(format!("{component}-0000000000000000.cwasm"));
+        std::fs::rename(artifact.path(), old).expect("renamed");
+    }
+    let host = Lamina::in_dir(dir, "");
+    for _ in 0..1_000 {
+        if std::fs::read_dir(&artifacts).map_or(0, Iterator::count) == 2 {
+            assert_eq!(host.invoke("f", &json!(1)).await.json(), json!(1));
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("it was not compiled again");
+}

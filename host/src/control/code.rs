@@ -95,6 +95,15 @@ impl Library {
         Ok(code)
     }
 
+    /// Compiles a component again where this engine has not: after an upgrade, nothing that was
+    /// compiled before is any good.
+    ///
+    /// # Errors
+    /// Where it cannot be compiled any more.
+    pub async fn refresh(&self, code: &CodeRef) -> Result<(), Error> {
+        self.0.compile(code).await.map(drop)
+    }
+
     /// The package as it was uploaded.
     ///
     /// # Errors

@@ -83,6 +83,27 @@ impl Control {
         Ok(())
     }
 
+    /// Compiles what this engine has not compiled yet, one after another.
+    ///
+    /// # Errors
+    /// Where the store cannot be read. A component that does not compile is told in the log; its
+    /// function answers with the same when it is invoked.
+    pub async fn recompile(&self) -> Result<(), Error> {
+        let mut codes = Vec::new();
+        self.each(function::KIND, |record| {
+            let record: FunctionRecord = function::decode(record)?;
+            codes.push((record.name, record.latest.code));
+            Ok(())
+        })
+        .await?;
+        for (name, code) in codes {
+            if let Err(error) = self.0.library.refresh(&code).await {
+                tracing::error!(%name, %error, "a function's code does not compile any more");
+            }
+        }
+        Ok(())
+    }
+
     /// Deletes packages and compiled components that no function uses.
     ///
     /// # Errors
