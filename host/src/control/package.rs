@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use zip::ZipArchive;
+use zip::read::ZipFile;
 
 use crate::units::{UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
 
@@ -20,6 +21,8 @@ pub use component::choose;
 
 /// Entries of a zip. The format's own bound without its 64-bit extension.
 const ENTRIES_MAX: usize = 65_535;
+/// A name with its directories, as the operating system takes it below another path.
+const NAME_BYTES_MAX: usize = 2_048;
 /// How much smaller than its content an entry of some size may be: deflate of real files does not
 /// reach this, bombs do.
 const RATIO_MAX: u64 = 200;
@@ -153,7 +156,7 @@ fn open(bytes: &Bytes) -> Result<ZipArchive<Cursor<&[u8]>>, Error> {
     ZipArchive::new(Cursor::new(bytes.as_ref())).map_err(|_| Error::NotAZip)
 }
 
-/// The entries of a zip, all of them allowed.
+/// The entries of a zip, all of them allowed, alone and together.
 fn list(bytes: &Bytes) -> Result<Vec<Entry>, Error> {
     let mut archive = open(bytes)?;
     if archive.len() > ENTRIES_MAX {
@@ -163,53 +166,80 @@ fn list(bytes: &Bytes) -> Result<Vec<Entry>, Error> {
         return Err(Error::DuplicateNames);
     }
     let mut entries = Vec::with_capacity(archive.len());
-    let mut names = HashSet::with_capacity(archive.len());
     let mut places = Vec::with_capacity(archive.len());
     let mut unzipped: u64 = 0;
     for index in 0..archive.len() {
         let file = archive.by_index_raw(index).map_err(|_| Error::NotAZip)?;
         let name = file.name().map_err(|_| Error::NotAZip)?.into_owned();
-        let refuse = |problem| Error::Entry {
+        let entry = inspect(index, &name, &file).map_err(|problem| Error::Entry {
             name: name.clone(),
             problem,
-        };
-        let path = relative(&name).map_err(refuse)?;
-        let mode = file.unix_mode().unwrap_or(0o644);
-        if file.encrypted() {
-            return Err(refuse("it is encrypted"));
-        }
-        if !matches!(mode & 0o170_000, 0 | 0o040_000 | 0o100_000) {
-            return Err(refuse(
-                "it is a link or a device; only files and directories are allowed",
-            ));
-        }
-        if file.size() > RATIO_FREE_BYTES && file.size() / file.compressed_size().max(1) > RATIO_MAX
-        {
-            return Err(refuse("it unpacks to more than 200 times its size"));
-        }
-        if !names.insert(path.clone()) {
-            return Err(refuse("there is another entry of the same name"));
-        }
+        })?;
         let start = file.data_start().unwrap_or_default();
-        places.push((
-            start,
-            start.saturating_add(file.compressed_size()),
-            name.clone(),
-        ));
+        places.push((start, start.saturating_add(file.compressed_size()), name));
         unzipped = unzipped.saturating_add(file.size());
-        let directory = file.is_dir();
-        entries.push(Entry {
-            index,
-            path,
-            directory,
-            executable: mode & 0o111 != 0,
-        });
+        entries.push(entry);
     }
     if unzipped > UNZIPPED_BYTES_MAX {
         return Err(Error::UnzippedTooLarge);
     }
     require_apart(places)?;
+    require_tree(&entries)?;
     Ok(entries)
+}
+
+/// One entry, if there is nothing wrong with it alone.
+fn inspect<R: Read + ?Sized>(
+    index: usize,
+    name: &str,
+    file: &ZipFile<'_, R>,
+) -> Result<Entry, &'static str> {
+    let path = relative(name)?;
+    let mode = file.unix_mode().unwrap_or(0o644);
+    if file.encrypted() {
+        return Err("it is encrypted");
+    }
+    if !matches!(mode & 0o170_000, 0 | 0o040_000 | 0o100_000) {
+        return Err("it is a link or a device; only files and directories are allowed");
+    }
+    if file.size() > RATIO_FREE_BYTES && file.size() / file.compressed_size().max(1) > RATIO_MAX {
+        return Err("it unpacks to more than 200 times its size");
+    }
+    let (directory, executable) = (file.is_dir(), mode & 0o111 != 0);
+    Ok(Entry {
+        index,
+        path,
+        directory,
+        executable,
+    })
+}
+
+/// No two entries may have one path, and no file may stand where another entry needs a directory.
+fn require_tree(entries: &[Entry]) -> Result<(), Error> {
+    let refuse = |path: &Path, problem| {
+        let name = path.display().to_string();
+        Err(Error::Entry { name, problem })
+    };
+    let mut files = HashSet::with_capacity(entries.len());
+    for entry in entries.iter().filter(|entry| !entry.directory) {
+        if !files.insert(entry.path.as_path()) {
+            return refuse(&entry.path, "there is another entry of the same name");
+        }
+    }
+    let mut directories = HashSet::new();
+    for entry in entries {
+        let above = entry.path.ancestors().skip(usize::from(!entry.directory));
+        for directory in above.filter(|path| !path.as_os_str().is_empty()) {
+            if files.contains(directory) {
+                return refuse(directory, "it is a file and a directory");
+            }
+            directories.insert(directory);
+        }
+        if directories.len() > ENTRIES_MAX {
+            return Err(Error::TooManyEntries(directories.len()));
+        }
+    }
+    Ok(())
 }
 
 /// Entries that share bytes make a small zip unpack to a huge one.
@@ -243,7 +273,7 @@ fn relative(name: &str) -> Result<PathBuf, &'static str> {
     if parts.is_empty() {
         return Err("it has no name");
     }
-    if parts.iter().any(|part| part.len() > 255) {
+    if name.len() > NAME_BYTES_MAX || parts.iter().any(|part| part.len() > 255) {
         return Err("its name is too long");
     }
     Ok(parts.iter().collect())

@@ -98,6 +98,18 @@ fn names_that_lead_elsewhere_are_refused() {
 }
 
 #[test]
+fn entries_that_get_in_each_others_way_are_refused() {
+    for entries in [
+        [("a", b"x".as_slice()), ("a/b", b"x")],
+        [("a/b", b"x"), ("a/./b", b"x")],
+        [("a/b/c", b"x"), ("a/b", b"x")],
+    ] {
+        let text = refused(zip_of(&entries));
+        assert!(text.contains("is not allowed"), "{entries:?}: {text}");
+    }
+}
+
+#[test]
 fn links_are_refused() {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     writer
