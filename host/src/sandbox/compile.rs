@@ -21,8 +21,8 @@ const ADDRESS_SPACE_BYTES_MAX: u64 = 4 << 30;
 /// Who compiles.
 #[derive(Clone, Debug)]
 pub enum Compiler {
-    /// A child process, made by running this program with `compile-component IN OUT`. The program
-    /// must call [`worker_main`].
+    /// A child process, made by running this program with `compile-component IN OUT`, as the
+    /// `lamina` program understands it.
     Child {
         /// The program, such as the `lamina` binary.
         program: PathBuf,
