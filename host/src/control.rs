@@ -15,6 +15,7 @@ pub mod configuration;
 pub mod function;
 pub mod package;
 mod publish;
+pub mod record;
 mod revision;
 mod rules;
 mod settle;

@@ -25,10 +25,13 @@ pub fn root() -> &'static Path {
         .expect("tests/ is in the repository")
 }
 
-/// The program, built once for all tests.
+/// The program, built once for all tests; or another build of it, named by `LAMINA_PROGRAM`.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
+        if let Some(program) = std::env::var_os("LAMINA_PROGRAM") {
+            return program.into();
+        }
         cargo(&["build", "--release", "-p", "lamina"], root());
         root().join("target/release/lamina")
     })

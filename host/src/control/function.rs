@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
 
 use super::configuration::{
     Architecture, Configuration, FunctionRecord, LastUpdate, Patch, State, VersionRecord,
 };
+use super::record::{Page, decode, encode};
 use super::revision::RevisionId;
 use super::{Control, Error, rules};
-use crate::names::FunctionName;
-use crate::store::{Expect, Key, Record, Revision, Write};
+use crate::names::{FunctionName, Qualifier};
+use crate::store::{Expect, Key, Revision, Write};
 
 /// The kind of the records of this resource.
 pub(super) const KIND: &str = "function";
+
+/// Resources that go with their function. Their ids begin with its name and a slash.
+const KINDS_BELOW: [&str; 1] = [super::url::KIND];
 
 /// How often a change is tried again that another one got ahead of.
 const ATTEMPTS_MAX: usize = 4;
@@ -43,15 +46,6 @@ pub struct UpdateCode {
     pub revision: Option<String>,
     /// Only finds out whether it could be done.
     pub dry_run: bool,
-}
-
-/// A page of a listing.
-#[derive(Debug)]
-pub struct Page<T> {
-    /// What is on it.
-    pub items: Vec<T>,
-    /// Where the next one starts, if there is one.
-    pub next: Option<String>,
 }
 
 impl Control {
@@ -113,15 +107,7 @@ impl Control {
         marker: Option<&str>,
         limit: usize,
     ) -> Result<Page<FunctionRecord>, Error> {
-        let mut records = self.0.records.list(KIND, "", marker, limit + 1).await?;
-        let more = records.len() > limit;
-        records.truncate(limit);
-        let next = records
-            .last()
-            .filter(|_| more)
-            .map(|record| record.key.id.clone());
-        let items = records.iter().map(decode).collect::<Result<_, _>>()?;
-        Ok(Page { items, next })
+        self.page(KIND, "", marker, limit).await
     }
 
     /// Gives a function new code.
@@ -190,7 +176,10 @@ impl Control {
     pub async fn delete_function(&self, name: &FunctionName) -> Result<(), Error> {
         self.existing(name).await?;
         let key = key(name);
-        let mut batch = self.url_deletions(name).await?;
+        let mut batch = Vec::new();
+        for kind in KINDS_BELOW {
+            batch.extend(self.deletions(kind, &format!("{name}/")).await?);
+        }
         batch.push(Write::Delete {
             key,
             expect: Expect::Present,
@@ -263,6 +252,24 @@ impl Control {
         self.load(name).await?.ok_or_else(|| self.not_found(name))
     }
 
+    /// The function, if it has what the qualifier names.
+    ///
+    /// # Errors
+    /// Where there is no such function, version or alias.
+    pub(super) async fn existing_at(
+        &self,
+        name: &FunctionName,
+        qualifier: Option<&Qualifier>,
+    ) -> Result<FunctionRecord, Error> {
+        match qualifier {
+            None | Some(Qualifier::Latest) => Ok(self.existing(name).await?.0),
+            Some(qualifier) => Err(Error::NotFound(format!(
+                "Function not found: {}",
+                self.home().qualified_arn(name, qualifier)
+            ))),
+        }
+    }
+
     pub(super) async fn load(
         &self,
         name: &FunctionName,
@@ -293,19 +300,4 @@ fn key(name: &FunctionName) -> Key {
 
 fn already_exists(name: &FunctionName) -> Error {
     Error::Conflict(format!("Function already exist: {name}"))
-}
-
-pub(super) fn encode(record: &impl serde::Serialize) -> Bytes {
-    serde_json::to_vec(record)
-        .expect("a record has only string keys")
-        .into()
-}
-
-pub(super) fn decode<T: DeserializeOwned>(record: &Record) -> Result<T, Error> {
-    serde_json::from_slice(&record.value).map_err(|error| {
-        Error::Internal(format!(
-            "record {}/{} is damaged: {error}",
-            record.key.kind, record.key.id
-        ))
-    })
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::configuration::{FunctionRecord, State};
+use super::record::decode;
 use super::{Control, Error, function, url};
 use crate::invoke::snapshot::{Function, Readiness, Settings, Snapshot, Version};
 use crate::names::FunctionName;
@@ -61,7 +62,7 @@ impl Control {
         let mut snapshot = Snapshot::default();
         let mut settling = Vec::new();
         self.each(function::KIND, |record| {
-            let mut record: FunctionRecord = function::decode(record)?;
+            let mut record: FunctionRecord = decode(record)?;
             if record.is_settling() {
                 settling.push(record.name.clone());
                 record.latest.state = State::Active;
@@ -91,7 +92,7 @@ impl Control {
     pub async fn recompile(&self) -> Result<(), Error> {
         let mut codes = Vec::new();
         self.each(function::KIND, |record| {
-            let record: FunctionRecord = function::decode(record)?;
+            let record: FunctionRecord = decode(record)?;
             codes.push((record.name, record.latest.code));
             Ok(())
         })
@@ -113,7 +114,7 @@ impl Control {
         let collection = self.0.library.begin_collection().map_err(failed)?;
         let mut used = HashSet::new();
         self.each(function::KIND, |record| {
-            let record: FunctionRecord = function::decode(record)?;
+            let record: FunctionRecord = decode(record)?;
             used.extend([record.latest.code.package, record.latest.code.component]);
             Ok(())
         })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::function::{Page, decode, encode};
+use super::record::{Page, decode, encode};
 use super::{Control, Error};
 use crate::clock::Timestamp;
 use crate::invoke::Target;
@@ -15,9 +15,6 @@ use crate::store::{Expect, Key, Record, Revision, Write};
 /// The kind of the records of this resource. Their ids are `function/alias`, the alias empty where
 /// the URL leads to the unpublished version.
 pub(super) const KIND: &str = "url";
-
-/// URLs of one function: one for each alias and one for the unpublished version.
-const URLS_PER_FUNCTION_MAX: usize = 1_000;
 
 /// The stored record of a function URL.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -180,13 +177,7 @@ impl Control {
         limit: usize,
     ) -> Result<Page<UrlRecord>, Error> {
         self.require_function(function).await?;
-        let mut items = self.url_records(function).await?;
-        items.retain(|url| marker.is_none_or(|marker| alias_text(url.alias.as_ref()) > marker));
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let last = items.last().filter(|_| more);
-        let next = last.map(|url| alias_text(url.alias.as_ref()).to_owned());
-        Ok(Page { items, next })
+        self.page(KIND, &format!("{function}/"), marker, limit).await
     }
 
     /// Changes a function URL.
@@ -242,23 +233,8 @@ impl Control {
             .collect())
     }
 
-    pub(super) async fn url_deletions(&self, function: &FunctionName) -> Result<Vec<Write>, Error> {
-        let records = self.url_records(function).await?;
-        let deletion = |url| Write::Delete {
-            key: key(url),
-            expect: Expect::Any,
-        };
-        Ok(records.iter().map(deletion).collect())
-    }
-
     async fn url_records(&self, function: &FunctionName) -> Result<Vec<UrlRecord>, Error> {
-        let prefix = format!("{function}/");
-        let records = self
-            .0
-            .records
-            .list(KIND, &prefix, None, URLS_PER_FUNCTION_MAX)
-            .await?;
-        records.iter().map(decode).collect()
+        self.children(KIND, &format!("{function}/")).await
     }
 
     async fn existing_url(

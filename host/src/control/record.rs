@@ -1,0 +1,84 @@
+//! Between records and what they say: JSON, listings in pages. What a record means, its own module
+//! knows.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Control, Error};
+use crate::store::{Expect, Record, Write};
+
+/// Records of one parent that are read or deleted together at most: the versions, aliases and
+/// policies of a function.
+pub(super) const CHILDREN_MAX: usize = 100_000;
+
+/// A page of a listing.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Where the next one starts, if there is one.
+    pub next: Option<String>,
+}
+
+pub(super) fn encode(record: &impl Serialize) -> Bytes {
+    serde_json::to_vec(record)
+        .expect("a record has only string keys")
+        .into()
+}
+
+pub(super) fn decode<T: DeserializeOwned>(record: &Record) -> Result<T, Error> {
+    serde_json::from_slice(&record.value).map_err(|error| {
+        Error::Internal(format!(
+            "record {}/{} is damaged: {error}",
+            record.key.kind, record.key.id
+        ))
+    })
+}
+
+impl Control {
+    /// Records whose ids start with `prefix`, after the one whose id continues with `marker`.
+    pub(super) async fn page<T: DeserializeOwned>(
+        &self,
+        kind: &'static str,
+        prefix: &str,
+        marker: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<T>, Error> {
+        let after = marker.map(|marker| format!("{prefix}{marker}"));
+        let records = &self.0.records;
+        let mut found = records
+            .list(kind, prefix, after.as_deref(), limit + 1)
+            .await?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let last = found.last().filter(|_| more);
+        let next = last.and_then(|record| record.key.id.strip_prefix(prefix).map(str::to_owned));
+        let items = found.iter().map(decode).collect::<Result<_, _>>()?;
+        Ok(Page { items, next })
+    }
+
+    /// All records whose ids start with `prefix`.
+    pub(super) async fn children<T: DeserializeOwned>(
+        &self,
+        kind: &'static str,
+        prefix: &str,
+    ) -> Result<Vec<T>, Error> {
+        let found = self.0.records.list(kind, prefix, None, CHILDREN_MAX).await?;
+        found.iter().map(decode).collect()
+    }
+
+    /// What deletes all records whose ids start with `prefix`.
+    pub(super) async fn deletions(
+        &self,
+        kind: &'static str,
+        prefix: &str,
+    ) -> Result<Vec<Write>, Error> {
+        let found = self.0.records.list(kind, prefix, None, CHILDREN_MAX).await?;
+        let deletion = |record: Record| Write::Delete {
+            key: record.key,
+            expect: Expect::Any,
+        };
+        Ok(found.into_iter().map(deletion).collect())
+    }
+}
