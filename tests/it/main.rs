@@ -13,3 +13,4 @@ mod hostile;
 mod robustness;
 mod tidy;
 mod urls;
+mod versions;
