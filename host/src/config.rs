@@ -10,6 +10,10 @@ use serde::Deserialize;
 use crate::names::{AccountId, Region};
 use crate::sandbox::Egress;
 
+mod signing;
+
+pub use signing::{SigningAlgorithm, SigningProfile};
+
 /// The configuration of a host. Every key has a default.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -26,6 +30,8 @@ pub struct Config {
     pub keys: Vec<Key>,
     /// Which addresses functions may reach: "public", "any" or "deny". Since 0.1.0.
     pub egress: Egress,
+    /// Whose signatures on packages can be checked. Since 0.1.0.
+    pub signing_profiles: Vec<SigningProfile>,
     /// Bounds. Since 0.1.0.
     pub limits: Limits,
 }
@@ -95,6 +101,7 @@ impl Default for Config {
             account_id: AccountId::parse("000000000000").expect("it is twelve digits"),
             keys: Vec::new(),
             egress: Egress::default(),
+            signing_profiles: Vec::new(),
             limits: Limits::default(),
         }
     }
