@@ -11,6 +11,7 @@ use crate::names::Home;
 use crate::store::{self, Records};
 
 pub mod code;
+pub mod code_signing;
 pub mod configuration;
 pub mod function;
 pub mod package;
@@ -38,6 +39,15 @@ pub enum Error {
     /// The caller's `RevisionId` is not the resource's.
     #[error("{0}")]
     Precondition(String),
+    /// The code signing configuration that a function has or shall have does not exist.
+    #[error("{0}")]
+    CodeSigningConfigNotFound(String),
+    /// The package has no signature that counts, and its function's configuration asks for one.
+    #[error("{0}")]
+    CodeVerificationFailed(String),
+    /// The package is signed and is not what was signed.
+    #[error("{0}")]
+    InvalidCodeSignature(String),
     /// The request is well-formed and this host cannot do it yet.
     #[error("{0}")]
     Unsupported(String),
@@ -67,6 +77,8 @@ pub struct Config {
     pub home: Home,
     /// How long a change stays visible as in progress. Clients written for AWS rely on seeing it.
     pub settle: std::time::Duration,
+    /// Whose signatures can be checked.
+    pub signing_profiles: code_signing::profile::Profiles,
 }
 
 /// The control plane; cheap to clone.

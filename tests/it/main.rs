@@ -11,5 +11,6 @@ mod functions;
 mod harness;
 mod hostile;
 mod robustness;
+mod signing;
 mod tidy;
 mod urls;

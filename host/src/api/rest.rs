@@ -9,6 +9,7 @@ use super::{Front, Reply, read_body};
 use crate::names::RequestId;
 use crate::units::{PAYLOAD_BYTES_MAX, REQUEST_BYTES_MAX};
 
+mod code_signing;
 mod error;
 mod function;
 mod function_url;
@@ -104,6 +105,23 @@ impl Front {
             Operation::UpdateFunctionUrlConfig => self.update_function_url_config(&call).await,
             Operation::DeleteFunctionUrlConfig => self.delete_function_url_config(&call).await,
             Operation::ListFunctionUrlConfigs => self.list_function_url_configs(&call).await,
+            Operation::CreateCodeSigningConfig => self.create_code_signing_config(&call).await,
+            Operation::GetCodeSigningConfig => self.get_code_signing_config(&call).await,
+            Operation::UpdateCodeSigningConfig => self.update_code_signing_config(&call).await,
+            Operation::DeleteCodeSigningConfig => self.delete_code_signing_config(&call).await,
+            Operation::ListCodeSigningConfigs => self.list_code_signing_configs(&call).await,
+            Operation::ListFunctionsByCodeSigningConfig => {
+                self.list_functions_by_code_signing_config(&call).await
+            }
+            Operation::PutFunctionCodeSigningConfig => {
+                self.put_function_code_signing_config(&call).await
+            }
+            Operation::GetFunctionCodeSigningConfig => {
+                self.get_function_code_signing_config(&call).await
+            }
+            Operation::DeleteFunctionCodeSigningConfig => {
+                self.delete_function_code_signing_config(&call).await
+            }
             operation => Err(unbuilt(operation)),
         }
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::code::CodeRef;
+use super::code_signing::Signed;
 use super::revision::RevisionId;
 use crate::clock::Timestamp;
 use crate::names::FunctionName;
@@ -20,6 +21,9 @@ pub struct FunctionRecord {
     pub latest: VersionRecord,
     /// Tags of the function.
     pub tags: BTreeMap<String, String>,
+    /// The ARN of the code signing configuration that its packages must satisfy.
+    #[serde(default)]
+    pub code_signing: Option<String>,
 }
 
 /// The stored record of one version.
@@ -29,6 +33,9 @@ pub struct VersionRecord {
     pub configuration: Configuration,
     /// The deployment package.
     pub code: CodeRef,
+    /// Who signed the package, if it had to be and was.
+    #[serde(default)]
+    pub signed: Option<Signed>,
     /// Whether it can be invoked.
     pub state: State,
     /// How its last change went. None until the first state is Active.

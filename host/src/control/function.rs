@@ -9,7 +9,7 @@ use super::configuration::{
 };
 use super::record::{Page, decode, encode};
 use super::revision::RevisionId;
-use super::{Control, Error, rules};
+use super::{Control, Error, code_signing, rules};
 use crate::names::{FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
 
@@ -33,6 +33,8 @@ pub struct Create {
     pub package: Bytes,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// The ARN of its code signing configuration.
+    pub code_signing: Option<String>,
 }
 
 /// New code for a function.
@@ -59,11 +61,18 @@ impl Control {
             configuration,
             package,
             tags,
+            code_signing,
         } = create;
         rules::check(&configuration)?;
+        if let Some(arn) = &code_signing {
+            self.require_code_signing_config(arn).await?;
+        }
         if self.load(&name).await?.is_some() {
             return Err(already_exists(&name));
         }
+        let signed = self
+            .verify_package(code_signing.as_deref(), &package, name.as_str())
+            .await?;
         let arrival = self
             .0
             .library
@@ -72,6 +81,7 @@ impl Control {
         let latest = VersionRecord {
             configuration,
             code: arrival.code.clone(),
+            signed,
             state: State::Pending,
             last_update: None,
             revision: RevisionId::new(&self.0.clock),
@@ -81,8 +91,10 @@ impl Control {
             name: name.clone(),
             latest,
             tags,
+            code_signing,
         };
-        match self.save(&record, Expect::Absent).await {
+        let uses = code_signing::uses(&name, None, record.code_signing.as_deref());
+        match self.save_with(&record, Expect::Absent, uses).await {
             Err(Error::Conflict(_)) => return Err(already_exists(&name)),
             saved => saved?,
         };
@@ -123,16 +135,22 @@ impl Control {
         let (record, _) = self.existing(name).await?;
         record.latest.revision.expect(update.revision.as_deref())?;
         self.require_settled(&record)?;
+        let arn = self.home().function_arn(name);
+        let signed = self
+            .verify_package(record.code_signing.as_deref(), &update.package, &arn)
+            .await?;
         let handler = &record.latest.configuration.handler;
         let arrival = self.0.library.check_in(update.package, handler).await?;
         let revision = update.revision.as_deref();
         if update.dry_run {
             let mut preview = record;
             preview.latest.code = arrival.code;
+            preview.latest.signed = signed;
             return Ok(preview);
         }
         self.change(name, revision, |latest| {
             latest.code = arrival.code.clone();
+            latest.signed.clone_from(&signed);
             if let Some(architecture) = update.architecture {
                 latest.configuration.architecture = architecture;
             }
@@ -174,21 +192,26 @@ impl Control {
     /// # Errors
     /// Where there is no such function.
     pub async fn delete_function(&self, name: &FunctionName) -> Result<(), Error> {
-        self.existing(name).await?;
-        let key = key(name);
-        let mut batch = Vec::new();
-        for kind in KINDS_BELOW {
-            batch.extend(self.deletions(kind, &format!("{name}/")).await?);
+        for _ in 0..ATTEMPTS_MAX {
+            let (record, read_at) = self.existing(name).await?;
+            let mut batch = code_signing::uses(name, record.code_signing.as_deref(), None);
+            for kind in KINDS_BELOW {
+                batch.extend(self.deletions(kind, &format!("{name}/")).await?);
+            }
+            // What goes with it was read from this state of the record.
+            batch.push(Write::Delete {
+                key: key(name),
+                expect: Expect::Revision(read_at),
+            });
+            match self.0.records.commit(batch).await.map_err(Error::from) {
+                Err(Error::Conflict(_)) => {}
+                committed => {
+                    committed?;
+                    return self.publish(name).await;
+                }
+            }
         }
-        batch.push(Write::Delete {
-            key,
-            expect: Expect::Present,
-        });
-        match self.0.records.commit(batch).await.map_err(Error::from) {
-            Err(Error::Conflict(_)) => return Err(self.not_found(name)),
-            committed => committed?,
-        };
-        self.publish(name).await
+        Err(self.in_progress(name))
     }
 
     /// Applies a change to the newest state of a function, once its rules still hold there.
@@ -281,13 +304,25 @@ impl Control {
     }
 
     pub(super) async fn save(&self, record: &FunctionRecord, expect: Expect) -> Result<(), Error> {
-        let put = Write::Put {
+        self.save_with(record, expect, Vec::new()).await
+    }
+
+    /// Saves a function together with what must not be without it.
+    pub(super) async fn save_with(
+        &self,
+        record: &FunctionRecord,
+        expect: Expect,
+        mut batch: Vec<Write>,
+    ) -> Result<(), Error> {
+        batch.push(Write::Put {
             key: key(&record.name),
             value: encode(record),
             expect,
-        };
-        self.0.records.commit(vec![put]).await?;
-        Ok(())
+        });
+        let committed = self.0.records.commit(batch).await;
+        committed
+            .map(drop)
+            .map_err(|error| self.of_attaching(error))
     }
 }
 

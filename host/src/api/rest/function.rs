@@ -24,6 +24,7 @@ impl Front {
             configuration: request::configuration(&request)?,
             package: request::package(request.code.zip_file, request.code.s3_bucket.is_some())?,
             tags: request.tags.into_iter().flatten().collect(),
+            code_signing: request.code_signing_config_arn,
         };
         let record = self.control.create_function(create).await?;
         Ok(call.render(self.shaped(&record, None)))

@@ -30,7 +30,6 @@ pub(super) fn require_supported_create(request: &wire::CreateFunctionRequest) ->
         given(request.layers.as_deref()) => "Layers",
         given(request.file_system_configs.as_deref()) => "FileSystemConfigs",
         request.image_config.is_some() => "ImageConfig",
-        request.code_signing_config_arn.is_some() => "CodeSigningConfigArn",
         snaps(request.snap_start.as_ref()) => "SnapStart",
         request.capacity_provider_config.is_some() => "CapacityProviderConfig",
         request.durable_config.is_some() => "DurableConfig",

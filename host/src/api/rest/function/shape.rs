@@ -17,6 +17,7 @@ pub(super) fn configuration(
 ) -> wire::FunctionConfiguration {
     let latest = &record.latest;
     let chosen = &latest.configuration;
+    let signed = latest.signed.as_ref();
     let arn = match qualifier {
         None => home.function_arn(&record.name),
         Some(qualifier) => home.qualified_arn(&record.name, qualifier),
@@ -36,6 +37,8 @@ pub(super) fn configuration(
                 .to_string(),
         ),
         package_type: Some("Zip".into()),
+        signing_profile_version_arn: signed.map(|it| it.profile_version_arn.clone()),
+        signing_job_arn: signed.map(|it| it.job_arn.clone()),
         ..chosen_members(chosen)
     };
     shape.logging_config = Some(wire::LoggingConfig {

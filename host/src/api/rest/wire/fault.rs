@@ -25,6 +25,7 @@ pub struct Fault {
     shape: ErrorShape,
     message: Option<String>,
     members: Vec<(&'static str, String)>,
+    untyped: bool,
 }
 
 impl Fault {
@@ -34,6 +35,7 @@ impl Fault {
             shape,
             message: Some(message.into()),
             members: Vec::new(),
+            untyped: false,
         }
     }
 
@@ -43,6 +45,7 @@ impl Fault {
             shape,
             message: None,
             members: Vec::new(),
+            untyped: false,
         }
     }
 
@@ -50,6 +53,13 @@ impl Fault {
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.members.push((name, value.into()));
+        self
+    }
+
+    /// Without the member that says whose fault it is, where AWS leaves it out.
+    #[must_use]
+    pub fn untyped(mut self) -> Self {
+        self.untyped = true;
         self
     }
 
@@ -62,7 +72,7 @@ impl Fault {
             typed,
         } = self.shape.facts();
         let mut body = Map::new();
-        if typed {
+        if typed && !self.untyped {
             let whose = if status >= 500 { "Service" } else { "User" };
             body.insert("Type".into(), whose.into());
         }
