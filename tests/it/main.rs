@@ -3,6 +3,7 @@
 
 mod cli;
 mod clients;
+mod code_signing_configs;
 mod coverage;
 mod crash;
 mod embed;

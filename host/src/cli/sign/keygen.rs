@@ -50,12 +50,13 @@ impl Keygen {
             Algorithm::EcdsaP256 => SigningAlgorithm::EcdsaP256,
         };
         let key = SigningKey::generate(algorithm)?;
+        let pem = key.to_pem()?;
         let mut options = OpenOptions::new();
         let file = options.write(true).create_new(true).mode(0o600);
         let mut file = file
             .open(&self.out)
             .with_context(|| format!("{}: nothing was written", shown(&self.out)))?;
-        file.write_all(key.to_pem()?.as_bytes())
+        file.write_all(pem.as_bytes())
             .with_context(|| shown(&self.out))?;
         let (name, version) = (self.name, version(&Clock::system()));
         let arn = profile::version_arn(&home, &name, &version);

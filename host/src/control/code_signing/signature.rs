@@ -37,8 +37,9 @@
 //! file <mode> <SHA-256 of its content> <path>␀
 //! ```
 //!
-//! where ␀ is a zero byte, which no path has; a path has no leading slash and no `.` or empty part;
-//! the mode is `755` for what anyone may execute and `644` otherwise. Directories are listed whether
+//! where ␀ is a zero byte, which no path has; a path is UTF-8, whatever the zip has it in, with no
+//! leading slash and no `.` or empty part; the mode is `755` where the zip's entry has any execute
+//! bit and `644` otherwise. Directories are listed whether
 //! the zip has entries for them or only files below them, `META-INF` and the signature itself never.
 //!
 //! So a package can be zipped again, in another order and at another level, and stays signed; a file
