@@ -3,6 +3,7 @@
 
 mod cli;
 mod clients;
+mod code_signing_configs;
 mod coverage;
 mod crash;
 mod embed;
@@ -12,6 +13,7 @@ mod goldens;
 mod harness;
 mod hostile;
 mod robustness;
+mod signing;
 mod tidy;
 mod urls;
 mod versions;
