@@ -12,6 +12,8 @@ use crate::store::{self, Records};
 
 pub mod code;
 pub mod configuration;
+pub mod destination;
+pub mod event_invoke;
 pub mod function;
 pub mod package;
 mod publish;

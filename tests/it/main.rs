@@ -6,6 +6,7 @@ mod clients;
 mod coverage;
 mod crash;
 mod embed;
+mod event_invoke;
 mod examples;
 mod functions;
 mod harness;

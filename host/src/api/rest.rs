@@ -9,7 +9,9 @@ use super::{Front, Reply, read_body};
 use crate::names::RequestId;
 use crate::units::{PAYLOAD_BYTES_MAX, REQUEST_BYTES_MAX};
 
+mod destination;
 mod error;
+mod event_invoke;
 mod function;
 mod function_url;
 mod invoke;
@@ -104,6 +106,17 @@ impl Front {
             Operation::UpdateFunctionUrlConfig => self.update_function_url_config(&call).await,
             Operation::DeleteFunctionUrlConfig => self.delete_function_url_config(&call).await,
             Operation::ListFunctionUrlConfigs => self.list_function_url_configs(&call).await,
+            Operation::PutFunctionEventInvokeConfig => self.put_event_invoke_config(&call).await,
+            Operation::UpdateFunctionEventInvokeConfig => {
+                self.update_event_invoke_config(&call).await
+            }
+            Operation::GetFunctionEventInvokeConfig => self.get_event_invoke_config(&call).await,
+            Operation::DeleteFunctionEventInvokeConfig => {
+                self.delete_event_invoke_config(&call).await
+            }
+            Operation::ListFunctionEventInvokeConfigs => {
+                self.list_event_invoke_configs(&call).await
+            }
             operation => Err(unbuilt(operation)),
         }
     }
