@@ -10,6 +10,12 @@ use crate::model::{Model, string};
 /// Runtimes of this host that are not AWS's.
 const OWN_RUNTIMES: &[&str] = &["wasip2"];
 
+/// Sets of words that AWS tells in another order than its model's.
+const ORDERS: &[(&str, &[&str])] = &[(
+    "EventSourcePosition",
+    &["LATEST", "AT_TIMESTAMP", "TRIM_HORIZON"],
+)];
+
 pub(crate) fn generate(model: &Model) -> String {
     let mut reached = BTreeSet::new();
     for operation in &model.operations {
@@ -77,6 +83,7 @@ fn shape(model: &Model, name: &str) -> String {
                 .and_then(Value::as_array)
                 .map(|values| values.iter().map(string).collect())
                 .unwrap_or_default();
+            let values = in_order(name, values);
             let own = if name == "Runtime" { OWN_RUNTIMES } else { &[] };
             let values = [values.as_slice(), own].concat();
             format!(
@@ -103,6 +110,20 @@ fn shape(model: &Model, name: &str) -> String {
         ),
         other => panic!("shape {name} has the type {other}, which is not handled"),
     }
+}
+
+fn in_order<'a>(name: &str, values: Vec<&'a str>) -> Vec<&'a str> {
+    let Some((_, order)) = ORDERS.iter().find(|(ordered, _)| *ordered == name) else {
+        return values;
+    };
+    let place = |value: &&str| order.iter().position(|word| word == value);
+    let mut values = values;
+    assert!(
+        values.len() == order.len() && values.iter().all(|it| place(it).is_some()),
+        "the model has other words for {name}"
+    );
+    values.sort_by_key(place);
+    values
 }
 
 fn number(shape: &Map<String, Value>, key: &str) -> Option<i64> {

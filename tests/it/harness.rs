@@ -142,7 +142,12 @@ impl Lamina {
 
     pub fn in_dir(dir: TempDir, limits: &str) -> Self {
         let config = dir.path().join("lamina.toml");
-        let text = format!("[limits]\nsettle_millis = 20\n{limits}\n");
+        let settle = if limits.contains("settle_millis") {
+            ""
+        } else {
+            "settle_millis = 20\n"
+        };
+        let text = format!("[limits]\n{settle}{limits}\n");
         std::fs::write(&config, text).expect("the configuration is written");
         let mut command = Command::new(program());
         command.arg("start").arg("--listen").arg("127.0.0.1:0");

@@ -7,6 +7,7 @@ mod coverage;
 mod crash;
 mod embed;
 mod event_invoke;
+mod event_sources;
 mod examples;
 mod functions;
 mod harness;

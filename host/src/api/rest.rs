@@ -12,6 +12,7 @@ use crate::units::{PAYLOAD_BYTES_MAX, REQUEST_BYTES_MAX};
 mod destination;
 mod error;
 mod event_invoke;
+mod event_source;
 mod function;
 mod function_url;
 mod invoke;
@@ -106,6 +107,11 @@ impl Front {
             Operation::UpdateFunctionUrlConfig => self.update_function_url_config(&call).await,
             Operation::DeleteFunctionUrlConfig => self.delete_function_url_config(&call).await,
             Operation::ListFunctionUrlConfigs => self.list_function_url_configs(&call).await,
+            Operation::CreateEventSourceMapping => self.create_event_source_mapping(&call).await,
+            Operation::GetEventSourceMapping => self.get_event_source_mapping(&call).await,
+            Operation::ListEventSourceMappings => self.list_event_source_mappings(&call).await,
+            Operation::UpdateEventSourceMapping => self.update_event_source_mapping(&call).await,
+            Operation::DeleteEventSourceMapping => self.delete_event_source_mapping(&call).await,
             Operation::PutFunctionEventInvokeConfig => self.put_event_invoke_config(&call).await,
             Operation::UpdateFunctionEventInvokeConfig => {
                 self.update_event_invoke_config(&call).await

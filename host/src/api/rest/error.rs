@@ -16,6 +16,7 @@ impl From<control::Error> for Fault {
             }
             control::Error::NotFound(_) => Self::new(ErrorShape::ResourceNotFoundException, text),
             control::Error::Conflict(_) => Self::new(ErrorShape::ResourceConflictException, text),
+            control::Error::InUse(_) => Self::new(ErrorShape::ResourceInUseException, text),
             control::Error::Precondition(_) => {
                 Self::new(ErrorShape::PreconditionFailedException, text)
             }

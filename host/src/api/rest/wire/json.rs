@@ -29,6 +29,14 @@ pub struct Entries<T>(Vec<(String, T)>);
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct EpochSeconds(f64);
 
+impl EpochSeconds {
+    /// The moment, unless it is before the epoch or later than can be told.
+    pub fn timestamp(self) -> Option<Timestamp> {
+        let since = Duration::try_from_secs_f64(self.0).ok()?;
+        Some(Timestamp::from_millis(0).after(since))
+    }
+}
+
 impl From<Timestamp> for EpochSeconds {
     fn from(at: Timestamp) -> Self {
         Self(Duration::from_millis(at.millis()).as_secs_f64())
