@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 
 use super::{Front, Reply, read_body};
 use crate::names::RequestId;
-use crate::units::{PAYLOAD_BYTES_MAX, REQUEST_BYTES_MAX};
+use crate::units::{EVENT_BYTES_MAX, REQUEST_BYTES_MAX};
 
 mod alias;
 mod behaviour;
@@ -76,11 +76,11 @@ impl Front {
             Some(verifier) => Some(verifier.parse(&parts, "lambda").map_err(refused)?),
             None => None,
         };
-        let bytes_max = match route.operation() {
-            Operation::Invoke => PAYLOAD_BYTES_MAX,
-            _ => REQUEST_BYTES_MAX,
+        let (name, bytes_max) = match route.operation() {
+            // AWS calls it by the name of its permission here.
+            Operation::Invoke => ("InvokeFunction", EVENT_BYTES_MAX),
+            other => (other.name(), REQUEST_BYTES_MAX),
         };
-        let name = route.operation().name();
         let body = read_body(body, bytes_max)
             .await
             .map_err(|it| error::of_body(&it, name))?;
