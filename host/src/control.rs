@@ -13,6 +13,7 @@ use crate::store::{self, Records};
 pub mod code;
 pub mod configuration;
 pub mod function;
+pub mod layer;
 pub mod package;
 mod publish;
 pub mod record;
@@ -38,6 +39,12 @@ pub enum Error {
     /// The caller's `RevisionId` is not the resource's.
     #[error("{0}")]
     Precondition(String),
+    /// The caller may not have this.
+    #[error("{0}")]
+    Denied(String),
+    /// A policy would be longer than policies may be.
+    #[error("{0}")]
+    PolicyTooLong(String),
     /// The request is well-formed and this host cannot do it yet.
     #[error("{0}")]
     Unsupported(String),

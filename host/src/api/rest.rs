@@ -13,6 +13,7 @@ mod error;
 mod function;
 mod function_url;
 mod invoke;
+mod layer;
 pub mod sigv4;
 mod target;
 pub mod wire;
@@ -104,6 +105,17 @@ impl Front {
             Operation::UpdateFunctionUrlConfig => self.update_function_url_config(&call).await,
             Operation::DeleteFunctionUrlConfig => self.delete_function_url_config(&call).await,
             Operation::ListFunctionUrlConfigs => self.list_function_url_configs(&call).await,
+            Operation::PublishLayerVersion => self.publish_layer_version(&call).await,
+            Operation::GetLayerVersion => self.get_layer_version(&call).await,
+            Operation::GetLayerVersionByArn => self.get_layer_version_by_arn(&call).await,
+            Operation::ListLayers => self.list_layers(&call).await,
+            Operation::ListLayerVersions => self.list_layer_versions(&call).await,
+            Operation::DeleteLayerVersion => self.delete_layer_version(&call).await,
+            Operation::AddLayerVersionPermission => self.add_layer_version_permission(&call).await,
+            Operation::GetLayerVersionPolicy => self.get_layer_version_policy(&call).await,
+            Operation::RemoveLayerVersionPermission => {
+                self.remove_layer_version_permission(&call).await
+            }
             operation => Err(unbuilt(operation)),
         }
     }

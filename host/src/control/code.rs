@@ -15,6 +15,10 @@ use crate::sandbox::{self, Program, Sandbox, compile};
 use crate::store::blob::{Blobs, Digest, Trees};
 
 mod collect;
+mod layer;
+mod overlay;
+
+pub use layer::{Attachment, LayerPackage, LayerUse};
 
 /// Compilations that run at once. Each takes a core and some hundred MiB for its whole time.
 const COMPILATIONS_MAX: usize = 2;
@@ -113,11 +117,12 @@ impl Library {
         blocking(move || shelves.packages.get(&digest).map_err(io)).await
     }
 
-    /// What loads this code when it is first run.
-    pub fn source(&self, code: &CodeRef) -> Box<dyn ProgramSource> {
+    /// What loads this code, with these layers, when it is first run.
+    pub fn source(&self, code: &CodeRef, layers: &[LayerUse]) -> Box<dyn ProgramSource> {
         Box::new(Source {
-            shelves: Arc::clone(&self.0),
+            library: self.clone(),
             code: code.clone(),
+            layers: LayerUse::packages(layers),
         })
     }
 }
@@ -194,23 +199,26 @@ impl Shelves {
 
 #[derive(Debug)]
 struct Source {
-    shelves: Arc<Shelves>,
+    library: Library,
     code: CodeRef,
+    /// The packages of its layers, in order.
+    layers: Vec<Digest>,
 }
 
 #[async_trait]
 impl ProgramSource for Source {
     async fn load(&self) -> Result<Program, LoadError> {
-        let artifact = self.shelves.compile(&self.code).await.map_err(unloadable)?;
-        let task_dir = self.shelves.tree(&self.code.package).map_err(unloadable)?;
-        let source = sandbox::Source {
-            task_dir,
-            opt_dir: None,
-        };
-        self.shelves
-            .sandbox
-            .load(&artifact, source)
-            .map_err(unloadable)
+        let Self {
+            library,
+            code,
+            layers,
+        } = self;
+        let shelves = &library.0;
+        let artifact = shelves.compile(code).await.map_err(unloadable)?;
+        let task_dir = shelves.tree(&code.package).map_err(unloadable)?;
+        let opt_dir = library.opt_dir(layers.clone()).await.map_err(unloadable)?;
+        let source = sandbox::Source { task_dir, opt_dir };
+        shelves.sandbox.load(&artifact, source).map_err(unloadable)
     }
 }
 

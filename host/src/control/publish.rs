@@ -105,7 +105,7 @@ impl Control {
         Ok(())
     }
 
-    /// Deletes packages and compiled components that no function uses.
+    /// Deletes packages and compiled components that no function and no layer uses.
     ///
     /// # Errors
     /// Where the store or the data directory cannot be read.
@@ -119,12 +119,16 @@ impl Control {
             Ok(())
         })
         .await?;
+        self.each_layer_version(|version| {
+            used.insert(version.package.digest);
+        })
+        .await?;
         let finish = tokio::task::spawn_blocking(move || collection.finish(&used));
         let ended = |_| Error::Internal("the collection of unused packages ended early".into());
         finish.await.map_err(ended)?.map_err(failed)
     }
 
-    async fn each(
+    pub(super) async fn each(
         &self,
         kind: &'static str,
         mut visit: impl FnMut(&Record) -> Result<(), Error>,
@@ -172,7 +176,7 @@ impl Control {
             State::Active => Readiness::Active,
         };
         let timeout = Duration::from_secs(configuration.timeout_seconds.into());
-        let source = self.0.library.source(&record.latest.code);
+        let source = self.0.library.source(&record.latest.code, &[]);
         Version::new(facts, readiness, timeout, settings, source)
     }
 }
