@@ -10,6 +10,8 @@ mod examples;
 mod functions;
 mod harness;
 mod hostile;
+mod layer_permissions;
+mod layers;
 mod robustness;
 mod tidy;
 mod urls;
