@@ -10,6 +10,7 @@ mod examples;
 mod functions;
 mod harness;
 mod hostile;
+mod layer_mounts;
 mod layer_permissions;
 mod layers;
 mod robustness;
