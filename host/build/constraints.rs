@@ -24,6 +24,11 @@ pub(crate) fn generate(model: &Model) -> String {
             shape(model, name)
         );
     }
+    let _ = writeln!(
+        code,
+        "static SHAPE_ANY_RUNTIME: Shape = Shape::String {{ min: None, max: None, pattern: None, values: &[] }};\n\n/// The runtimes that a function may have.\npub const RUNTIMES: &[&str] = &{:?};",
+        values(model, "Runtime")
+    );
     code.push_str(
         "\nimpl Operation {\n    pub(in super::super) fn input(self) -> &'static Shape {\n",
     );
@@ -58,11 +63,14 @@ fn shape(model: &Model, name: &str) -> String {
                     }
                     Some((other, _)) => panic!("location {other} is not handled in requests"),
                 };
+                // AWS refuses the runtime of a function in other words than the model's.
+                let shape = match (member.name, member.shape) {
+                    ("Runtime", "Runtime") => "ANY_RUNTIME".into(),
+                    (_, shape) => shape.to_uppercase(),
+                };
                 format!(
-                    "Member {{ name: {:?}, shape: &SHAPE_{}, required: {}, location: {location} }}",
-                    member.name,
-                    member.shape.to_uppercase(),
-                    member.required
+                    "Member {{ name: {:?}, shape: &SHAPE_{shape}, required: {}, location: {location} }}",
+                    member.name, member.required
                 )
             });
             format!(
@@ -72,13 +80,7 @@ fn shape(model: &Model, name: &str) -> String {
         }
         "string" => {
             let pattern = shape.get("pattern").map(string);
-            let values: Vec<&str> = shape
-                .get("enum")
-                .and_then(Value::as_array)
-                .map(|values| values.iter().map(string).collect())
-                .unwrap_or_default();
-            let own = if name == "Runtime" { OWN_RUNTIMES } else { &[] };
-            let values = [values.as_slice(), own].concat();
+            let values = values(model, name);
             format!(
                 "Shape::String {{ min: {}, pattern: {}, values: &{values:?} }}",
                 bounds(),
@@ -103,6 +105,14 @@ fn shape(model: &Model, name: &str) -> String {
         ),
         other => panic!("shape {name} has the type {other}, which is not handled"),
     }
+}
+
+/// The values that a string may have, if only some.
+fn values<'a>(model: &'a Model, name: &str) -> Vec<&'a str> {
+    let values = model.shape(name).get("enum").and_then(Value::as_array);
+    let values = values.into_iter().flatten().map(string);
+    let own = if name == "Runtime" { OWN_RUNTIMES } else { &[] };
+    values.chain(own.iter().copied()).collect()
 }
 
 fn number(shape: &Map<String, Value>, key: &str) -> Option<i64> {

@@ -87,6 +87,13 @@ fn structure(model: &Model, name: &str, code: &mut String) {
 }
 
 fn read(model: &Model, name: &str, code: &mut String) {
+    if model.members(name).is_empty() {
+        let _ = writeln!(
+            code,
+            "impl FromJson for {name} {{\n    fn from_json(_: Value) -> Self {{\n        Self {{}}\n    }}\n}}\n"
+        );
+        return;
+    }
     let _ = writeln!(code, "impl FromJson for {name} {{");
     code.push_str("    fn from_json(value: Value) -> Self {\n");
     code.push_str("        let mut members = members(value);\n        Self {\n");

@@ -26,8 +26,22 @@ pub struct Config {
     pub keys: Vec<Key>,
     /// Which addresses functions may reach: "public", "any" or "deny". Since 0.1.0.
     pub egress: Egress,
+    /// What becomes of functions whose runtime this host does not have: "refuse" them at once, or
+    /// "accept" them and say so when they are invoked, for tools that move functions. Since 0.1.0.
+    pub runtimes: Runtimes,
     /// Bounds. Since 0.1.0.
     pub limits: Limits,
+}
+
+/// What becomes of functions whose runtime this host does not have.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Runtimes {
+    /// They are refused when they are created.
+    #[default]
+    Refuse,
+    /// They are taken, and cannot be invoked.
+    Accept,
 }
 
 /// An access key.
@@ -95,6 +109,7 @@ impl Default for Config {
             account_id: AccountId::parse("000000000000").expect("it is twelve digits"),
             keys: Vec::new(),
             egress: Egress::default(),
+            runtimes: Runtimes::default(),
             limits: Limits::default(),
         }
     }

@@ -6,11 +6,15 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Clock;
+use crate::config::Runtimes;
 use crate::invoke::snapshot::Snapshot;
 use crate::names::Home;
 use crate::store::{self, Records};
 
+pub mod alias;
+pub mod behaviour;
 pub mod code;
+pub mod concurrency;
 pub mod configuration;
 pub mod function;
 pub mod layer;
@@ -20,9 +24,15 @@ pub mod record;
 mod revision;
 mod rules;
 mod settle;
+mod source;
+pub mod update;
+mod upkeep;
 pub mod url;
+pub mod vault;
+pub mod version;
 
 use code::Library;
+use vault::Vault;
 
 /// Why a change or a read was refused. The text is AWS's own where AWS has one.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +40,18 @@ pub enum Error {
     /// A member's value is not allowed, alone or beside others.
     #[error("{0}")]
     Invalid(String),
+    /// The same, where AWS does not say whose fault it is.
+    #[error("{0}")]
+    InvalidUntyped(String),
+    /// A member's value breaks a constraint that AWS's model does not state.
+    #[error("{0}")]
+    Validation(String),
     /// The resource does not exist.
     #[error("{0}")]
     NotFound(String),
+    /// No concurrency is provisioned for the version or alias.
+    #[error("No Provisioned Concurrency Config found for this function")]
+    NotProvisioned,
     /// The resource exists already, or is in a state that does not allow this.
     #[error("{0}")]
     Conflict(String),
@@ -74,6 +93,10 @@ pub struct Config {
     pub home: Home,
     /// How long a change stays visible as in progress. Clients written for AWS rely on seeing it.
     pub settle: std::time::Duration,
+    /// What becomes of functions whose runtime this host does not have.
+    pub runtimes: Runtimes,
+    /// Invocations at once in the account.
+    pub concurrency: u32,
 }
 
 /// The control plane; cheap to clone.
@@ -85,6 +108,7 @@ struct Plane {
     config: Config,
     records: Arc<dyn Records>,
     library: Library,
+    vault: Arc<Vault>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     /// One permit: publications follow one another.
     turns: Semaphore,
@@ -101,6 +125,7 @@ impl Control {
         config: Config,
         records: Arc<dyn Records>,
         library: Library,
+        vault: Vault,
         clock: Clock,
     ) -> Result<Self, Error> {
         let (snapshot, _) = watch::channel(Arc::default());
@@ -109,6 +134,7 @@ impl Control {
             config,
             records,
             library,
+            vault: Arc::new(vault),
             snapshot,
             turns,
             clock,
@@ -125,6 +151,11 @@ impl Control {
     /// The account and region of every ARN.
     pub fn home(&self) -> &Home {
         &self.0.config.home
+    }
+
+    /// What opens sealed environment variables.
+    pub fn vault(&self) -> &Vault {
+        &self.0.vault
     }
 
     /// The packages and compiled components.

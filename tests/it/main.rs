@@ -16,3 +16,4 @@ mod layers;
 mod robustness;
 mod tidy;
 mod urls;
+mod versions;

@@ -9,6 +9,9 @@ use super::{Front, Reply, read_body};
 use crate::names::RequestId;
 use crate::units::{PAYLOAD_BYTES_MAX, REQUEST_BYTES_MAX};
 
+mod alias;
+mod behaviour;
+mod concurrency;
 mod error;
 mod function;
 mod function_url;
@@ -16,6 +19,7 @@ mod invoke;
 mod layer;
 pub mod sigv4;
 mod target;
+mod version;
 pub mod wire;
 
 use wire::{ErrorShape, Fault, Operation, Route, RouteError};
@@ -105,6 +109,41 @@ impl Front {
             Operation::UpdateFunctionUrlConfig => self.update_function_url_config(&call).await,
             Operation::DeleteFunctionUrlConfig => self.delete_function_url_config(&call).await,
             Operation::ListFunctionUrlConfigs => self.list_function_url_configs(&call).await,
+            Operation::PublishVersion => self.publish_version(&call).await,
+            Operation::ListVersionsByFunction => self.list_versions_by_function(&call).await,
+            Operation::CreateAlias => self.create_alias(&call).await,
+            Operation::GetAlias => self.get_alias(&call).await,
+            Operation::UpdateAlias => self.update_alias(&call).await,
+            Operation::DeleteAlias => self.delete_alias(&call).await,
+            Operation::ListAliases => self.list_aliases(&call).await,
+            Operation::PutFunctionConcurrency => self.put_function_concurrency(&call).await,
+            Operation::GetFunctionConcurrency => self.get_function_concurrency(&call).await,
+            Operation::DeleteFunctionConcurrency => self.delete_function_concurrency(&call).await,
+            Operation::PutProvisionedConcurrencyConfig => {
+                self.put_provisioned_concurrency_config(&call).await
+            }
+            Operation::GetProvisionedConcurrencyConfig => {
+                self.get_provisioned_concurrency_config(&call).await
+            }
+            Operation::ListProvisionedConcurrencyConfigs => {
+                self.list_provisioned_concurrency_configs(&call).await
+            }
+            Operation::DeleteProvisionedConcurrencyConfig => {
+                self.delete_provisioned_concurrency_config(&call).await
+            }
+            Operation::GetAccountSettings => self.get_account_settings(&call).await,
+            Operation::GetFunctionRecursionConfig => {
+                self.get_function_recursion_config(&call).await
+            }
+            Operation::PutFunctionRecursionConfig => {
+                self.put_function_recursion_config(&call).await
+            }
+            Operation::GetRuntimeManagementConfig => {
+                self.get_runtime_management_config(&call).await
+            }
+            Operation::PutRuntimeManagementConfig => {
+                self.put_runtime_management_config(&call).await
+            }
             Operation::PublishLayerVersion => self.publish_layer_version(&call).await,
             Operation::GetLayerVersion => self.get_layer_version(&call).await,
             Operation::GetLayerVersionByArn => self.get_layer_version_by_arn(&call).await,

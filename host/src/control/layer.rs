@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::code::{Attachment, LayerPackage, LayerUse};
+use super::code::{Attachment, CodeRef, LayerPackage, LayerUse};
 use super::record::{Page, decode, encode};
 use super::{Control, Error};
 use crate::clock::Timestamp;
@@ -14,7 +14,6 @@ use crate::store::{Expect, Key, Revision, Write};
 mod attach;
 mod policy;
 
-pub use attach::require_room;
 pub use policy::{LayerPolicy, LayerStatement, Principal};
 
 /// The kind of the records of layers. Their ids are the names.
@@ -231,7 +230,7 @@ impl Control {
     ///
     /// # Errors
     /// Where a function may not have these layers.
-    pub async fn resolve_layers(&self, arns: &[String]) -> Result<Attachment, Error> {
+    pub(super) async fn resolve_layers(&self, arns: &[String]) -> Result<Attachment, Error> {
         let (mut found, mut held) = (Vec::new(), Vec::new());
         for text in arns.iter().take(attach::LAYERS_MAX) {
             let arn = LayerVersionArn::parse(text);
@@ -249,6 +248,19 @@ impl Control {
         }
         let layers = attach::check(arns, self.home(), &found)?;
         self.0.library.attach(layers, held).await
+    }
+
+    /// Refuses a package and layers that together are too large unpacked.
+    pub(super) async fn require_room_for_layers(
+        &self,
+        code: &CodeRef,
+        layers: &[LayerUse],
+    ) -> Result<(), Error> {
+        if layers.is_empty() {
+            return Ok(());
+        }
+        let unzipped_bytes = self.0.library.unzipped_bytes(code).await?;
+        attach::require_room(unzipped_bytes, layers)
     }
 
     /// Visits every version of every layer.

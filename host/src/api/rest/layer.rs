@@ -178,17 +178,12 @@ fn package(content: wire::LayerVersionContentInput) -> Result<Bytes, Fault> {
             "S3ObjectStorageMode REFERENCE is not supported by this host.",
         ));
     }
-    match content.zip_file {
-        Some(_) if from_s3 => Err(invalid(
+    if from_s3 && content.zip_file.is_some() {
+        return Err(invalid(
             "Please do not provide other parameters of Content when providing a ZipFile.",
-        )),
-        Some(zip) if zip.is_empty() => Err(invalid("Uploaded file must be a non-empty zip")),
-        Some(zip) => Ok(zip),
-        None if from_s3 => Err(invalid(
-            "S3Bucket and S3Key are not supported by this host yet; use ZipFile.",
-        )),
-        None => Err(invalid("Please provide a source for the layer's content.")),
+        ));
     }
+    function::request::package(content.zip_file, from_s3)
 }
 
 /// A version's number as it was given. None is less than one, and all that are less are alike.

@@ -62,13 +62,10 @@ fn one(text: &str, home: &Home, found: &[LayerUse]) -> Result<LayerUse, Error> {
     found.cloned().ok_or_else(missing)
 }
 
-/// Whether a function's package leaves room for its layers, or they for it.
-///
-/// # Errors
-/// Where together they are too large unpacked.
-pub fn require_room(unzipped_bytes: u64, layers: &[LayerUse]) -> Result<(), Error> {
+/// Refuses layers beside a package that leaves them no room.
+pub(super) fn require_room(unzipped_bytes: u64, layers: &[LayerUse]) -> Result<(), Error> {
     let bytes = bytes_of(layers).saturating_add(unzipped_bytes);
-    if layers.is_empty() || bytes <= UNZIPPED_BYTES_MAX {
+    if bytes <= UNZIPPED_BYTES_MAX {
         return Ok(());
     }
     Err(Error::Invalid(format!(
@@ -193,7 +190,6 @@ mod tests {
             "Layers consume more than the available size of 262144000 bytes"
         );
         assert!(require_room(0, &layers).is_ok());
-        assert!(require_room(u64::MAX, &[]).is_ok(), "that is another rule");
         assert_eq!(
             require_room(9, &layers).unwrap_err().to_string(),
             "Function code combined with layers exceeds the maximum allowed size of 262144000 \

@@ -19,6 +19,8 @@ mod tables {
     include!(concat!(env!("OUT_DIR"), "/constraints.rs"));
 }
 
+pub use tables::RUNTIMES;
+
 /// Violations that are told; AWS stops at some number too.
 const VIOLATIONS_MAX: usize = 20;
 /// Of a value, what is quoted back.
