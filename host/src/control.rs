@@ -43,9 +43,6 @@ pub enum Error {
     /// The same, where AWS does not say whose fault it is.
     #[error("{0}")]
     InvalidUntyped(String),
-    /// A member's value breaks a constraint that AWS's model does not state.
-    #[error("{0}")]
-    Validation(String),
     /// The resource does not exist.
     #[error("{0}")]
     NotFound(String),

@@ -17,7 +17,6 @@ impl From<control::Error> for Fault {
             control::Error::InvalidUntyped(_) => {
                 Self::new(ErrorShape::InvalidParameterValueException, text).untyped()
             }
-            control::Error::Validation(_) => Self::new(ErrorShape::ValidationException, text),
             control::Error::NotProvisioned => Self::new(
                 ErrorShape::ProvisionedConcurrencyConfigNotFoundException,
                 text,

@@ -27,8 +27,8 @@ impl Front {
             choices,
             layers: request.layers.unwrap_or_default(),
             role: request.role,
-            handler: request::required(request.handler, "Handler")?,
-            runtime: request::required(request.runtime, "Runtime")?,
+            handler: request::required(request.handler)?,
+            runtime: request::required(request.runtime)?,
             package: request::package(request.code.zip_file, request.code.s3_bucket.is_some())?,
             tags: request.tags.into_iter().flatten().collect(),
             publish: request.publish.unwrap_or_default(),
@@ -113,7 +113,7 @@ impl Front {
         let publish = request.publish.unwrap_or_default();
         let update = UpdateCode {
             package: request::package(request.zip_file, request.s3_bucket.is_some())?,
-            architecture: request::architecture(request.architectures.as_deref())?,
+            architecture: request::architecture(request.architectures.as_deref()),
             revision: request.revision_id,
             dry_run: request.dry_run.unwrap_or_default(),
             publish,

@@ -105,16 +105,17 @@ pub(super) fn choices(request: &mut wire::CreateFunctionRequest) -> Result<Patch
         ..Default::default()
     };
     Ok(Patch {
-        architecture: architecture(request.architectures.as_deref())?,
+        architecture: architecture(request.architectures.as_deref()),
         tenant_isolation: isolation.map(|it| it.tenant_isolation_mode == "PER_TENANT"),
         ..patch(shared)?
     })
 }
 
 /// A member that functions of zip packages cannot do without.
-pub(super) fn required(member: Option<String>, name: &str) -> Result<String, Fault> {
-    let text = format!("{name} is required for functions of PackageType Zip.");
-    member.ok_or_else(|| invalid(&text))
+pub(super) fn required(member: Option<String>) -> Result<String, Fault> {
+    let text = "Runtime and Handler are mandatory parameters for functions created with \
+                deployment packages.";
+    member.ok_or_else(|| invalid(text))
 }
 
 /// The change that UpdateFunctionConfiguration asks for.
@@ -164,19 +165,11 @@ pub(in crate::api::rest) fn package(
 }
 
 /// The instruction set asked for, if any.
-pub(super) fn architecture(given: Option<&[String]>) -> Result<Option<Architecture>, Fault> {
-    match given {
-        None | Some([]) => Ok(None),
-        Some([one]) if one == "arm64" => Ok(Some(Architecture::Arm64)),
-        Some([_]) => Ok(Some(Architecture::X86_64)),
-        Some(several) => Err(Fault::new(
-            ErrorShape::ValidationException,
-            format!(
-                "1 validation error detected: Value '[{}]' at 'architectures' failed to satisfy \
-                 constraint: Member must have length less than or equal to 1",
-                several.join(", ")
-            ),
-        )),
+pub(super) fn architecture(given: Option<&[String]>) -> Option<Architecture> {
+    // The model allows one.
+    match given?.first()?.as_str() {
+        "arm64" => Some(Architecture::Arm64),
+        _ => Some(Architecture::X86_64),
     }
 }
 
