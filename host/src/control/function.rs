@@ -71,7 +71,8 @@ impl Control {
         configuration.layers.clone_from(&attached.layers);
         let library = &self.0.library;
         let arrival = library.check_in(create.package, &configuration).await?;
-        self.require_room_for_layers(&arrival.code, &attached.layers).await?;
+        self.require_room_for_layers(&arrival.code, &attached.layers)
+            .await?;
         let latest = VersionRecord::new(configuration, arrival.code.clone(), &self.0.clock);
         let mut function = FunctionRecord::new(name.clone(), latest, create.tags);
         let mut batch = Vec::new();

@@ -92,7 +92,8 @@ impl Control {
             code
         };
         if let Some(attached) = &attached {
-            self.require_room_for_layers(&code, &attached.layers).await?;
+            self.require_room_for_layers(&code, &attached.layers)
+                .await?;
         }
         self.redeploy(name, revision, false, |latest| {
             latest.configuration = latest.configuration.clone().patched(patch.clone(), vault);

@@ -49,10 +49,7 @@ impl Control {
     }
 
     /// Visits every version of functions, published or not, with the name of its function.
-    async fn each_version(
-        &self,
-        mut visit: impl FnMut(&str, VersionRecord),
-    ) -> Result<(), Error> {
+    async fn each_version(&self, mut visit: impl FnMut(&str, VersionRecord)) -> Result<(), Error> {
         self.each(function::KIND, |record| {
             let function: FunctionRecord = decode(record)?;
             visit(&record.key.id, function.latest);
@@ -61,10 +58,7 @@ impl Control {
         .await?;
         self.each(version::KIND, |record| {
             let version: VersionRecord = decode(record)?;
-            visit(
-                record.key.id.split('/').next().unwrap_or_default(),
-                version,
-            );
+            visit(record.key.id.split('/').next().unwrap_or_default(), version);
             Ok(())
         })
         .await
