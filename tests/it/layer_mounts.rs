@@ -1,8 +1,11 @@
 //! Layers as functions see them, and the command that publishes them.
 
 use std::fs;
+use std::io::{Cursor, Write};
 use std::process::{Command, Output};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::harness::{Lamina, guest, program, zipped};
@@ -106,8 +109,19 @@ async fn reconfigured(host: &Lamina, name: &str, change: Value) -> Value {
     answer.json()
 }
 
+/// Waits until so many packages are left: the others are collected soon after the host has started.
+async fn left(host: &Lamina, count: usize) {
+    let packages = host.dir.path().join("data/packages");
+    for _ in 0..1_000 {
+        if fs::read_dir(&packages).expect("it is there").count() == count {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("other than {count} packages are left");
+}
+
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "one story, told from start to end")]
 async fn a_function_sees_its_layers_merged_as_long_as_it_has_them() {
     let package = zipped(&guest("hostile"));
     let host = Lamina::start();
@@ -148,11 +162,13 @@ async fn a_function_sees_its_layers_merged_as_long_as_it_has_them() {
     assert_eq!(read(&host, "f:1", "/opt/lib/both").await, "two");
 
     // Deleted layers stay where they are, even when the host starts anew.
-    for name in ["one", "two"] {
+    layer(&host, "spare", &[("spare", "")]).await;
+    for name in ["one", "two", "spare"] {
         let gone = delete(&host, &format!("{LAYERS}/{name}/versions/1")).await;
         assert_eq!(gone.status, 204);
     }
     let host = Lamina::in_dir(host.kill(), "");
+    left(&host, 3).await;
     assert_eq!(read(&host, "f", "/opt/lib/both").await, "one");
     assert_eq!(read(&host, "f:1", "/opt/lib/both").await, "two");
     let again = host
@@ -221,4 +237,54 @@ async fn layers_a_function_may_not_have_are_refused() {
     let five = json!({"Layers": arns[..5]});
     host.create("five", &guest("echo"), five).await;
     assert_eq!(host.invoke("five", &json!(1)).await.text(), "1");
+}
+
+#[tokio::test]
+async fn a_function_and_its_layers_share_250_mib() {
+    let echo = guest("echo");
+    // Half and a little more, of what packs well but not suspiciously well.
+    let noise: String = (0..16_384_u32)
+        .map(|n| char::from(b' ' + (n.wrapping_mul(2_654_435_761) >> 24) as u8 % 95))
+        .collect();
+    let half = noise.repeat(8_064);
+    let large = zip_of(&[("pad", &half)]);
+    let mut zip = zip::ZipWriter::new_append(Cursor::new(zipped(&echo))).expect("a zip");
+    zip.start_file("pad", zip::write::SimpleFileOptions::default())
+        .expect("in memory");
+    zip.write_all(half.as_bytes()).expect("in memory");
+    let package = zip.finish().expect("in memory").into_inner();
+    let host = Lamina::start();
+    for name in ["a", "b"] {
+        let made = publish(&host, name, &large, json!({})).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+    }
+    let (one, both) = (
+        json!({"Layers": [format!("{ARN}:a:1")]}),
+        json!({"Layers": [format!("{ARN}:a:1"), format!("{ARN}:b:1")]}),
+    );
+    let invalid = |text: &str| refusal(400, "InvalidParameterValueException", text);
+    let consumed = invalid("Layers consume more than the available size of 262144000 bytes");
+    let refused = host.try_create("f", &zipped(&echo), both).await;
+    assert_eq!(told(&refused), consumed);
+    let exceeded = invalid(&format!(
+        "Function code combined with layers exceeds the maximum allowed size of 262144000 bytes. \
+         The actual size is {} bytes.",
+        2 * half.len() + echo.len()
+    ));
+    let refused = host.try_create("f", &package, one.clone()).await;
+    assert_eq!(told(&refused), exceeded);
+
+    let path = format!("{FUNCTIONS}/small");
+    host.create("small", &echo, one.clone()).await;
+    let code = json!({"ZipFile": STANDARD.encode(&package)});
+    let refused = host.lambda("PUT", &format!("{path}/code"), &code).await;
+    assert_eq!(told(&refused), exceeded);
+    reconfigured(&host, "small", json!({"Layers": []})).await;
+    let taken = host.lambda("PUT", &format!("{path}/code"), &code).await;
+    assert_eq!(taken.status, 200, "{}", taken.text());
+    host.settled("small").await;
+    let refused = host
+        .lambda("PUT", &format!("{path}/configuration"), &one)
+        .await;
+    assert_eq!(told(&refused), exceeded);
 }

@@ -12,6 +12,7 @@ mod harness;
 mod hostile;
 mod layer_mounts;
 mod layer_permissions;
+mod layer_refusals;
 mod layers;
 mod robustness;
 mod tidy;

@@ -5,15 +5,17 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::code::{Attachment, CodeRef, LayerPackage, LayerUse};
-use super::record::{Page, decode, encode};
+use super::record::{decode, encode};
 use super::{Control, Error};
 use crate::clock::Timestamp;
 use crate::names::{LayerName, LayerVersionArn};
 use crate::store::{Expect, Key, Revision, Write};
 
 mod attach;
+mod list;
 mod policy;
 
+pub use list::Filter;
 pub use policy::{LayerPolicy, LayerStatement, Principal};
 
 /// The kind of the records of layers. Their ids are the names.
@@ -24,8 +26,6 @@ const VERSIONS: &str = "layer-version";
 
 /// How often a change is tried again that another one got ahead of. Each time another has succeeded.
 const ATTEMPTS_MAX: usize = 32;
-/// Records that are read at a time when not all of them are wanted.
-const STEP: usize = 100;
 
 /// The stored record of a layer. It outlives the versions, for the sake of their numbers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,29 +63,6 @@ pub struct About {
     pub runtimes: Option<Vec<String>>,
     /// Instruction sets it is made for.
     pub architectures: Option<Vec<String>>,
-}
-
-/// Which versions of layers are wanted.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Those that say they are made for this runtime.
-    pub runtime: Option<String>,
-    /// Those that say they are made for this instruction set.
-    pub architecture: Option<String>,
-}
-
-impl Filter {
-    fn fits(&self, about: &About) -> bool {
-        let fits = |wanted: &Option<String>, said: &Option<Vec<String>>| {
-            let said = said.as_deref().unwrap_or_default();
-            wanted.as_ref().is_none_or(|wanted| said.contains(wanted))
-        };
-        fits(&self.runtime, &about.runtimes) && fits(&self.architecture, &about.architectures)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.runtime.is_none() && self.architecture.is_none()
-    }
 }
 
 impl Control {
@@ -147,67 +124,6 @@ impl Control {
         let missing = || Error::NotFound("The resource you requested does not exist.".into());
         let found = self.load_layer_version(layer, version).await?;
         found.map(|(record, _)| record).ok_or_else(missing)
-    }
-
-    /// The newest version of each layer, of those that are wanted, in the order of their names.
-    ///
-    /// # Errors
-    /// Where the store fails.
-    pub async fn layers(
-        &self,
-        filter: &Filter,
-        marker: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<LayerVersionRecord>, Error> {
-        let mut found = Vec::new();
-        let mut after = marker.map(str::to_owned);
-        while found.len() <= limit {
-            let page = self
-                .page::<LayerRecord>(LAYERS, "", after.as_deref(), STEP)
-                .await?;
-            for layer in page.items {
-                let newest = self.layer_versions(&layer.name, filter, None, 1).await?;
-                found.extend(newest.items);
-                if found.len() > limit {
-                    break;
-                }
-            }
-            match page.next {
-                Some(next) => after = Some(next),
-                None => break,
-            }
-        }
-        Ok(cut(found, limit, |it| it.layer.as_str().to_owned()))
-    }
-
-    /// The versions of a layer, of those that are wanted, the newest first. A layer that is not there
-    /// has none.
-    ///
-    /// # Errors
-    /// Where the store fails.
-    pub async fn layer_versions(
-        &self,
-        layer: &LayerName,
-        filter: &Filter,
-        marker: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<LayerVersionRecord>, Error> {
-        let step = if filter.is_empty() { limit + 1 } else { STEP };
-        let below = format!("{layer}/");
-        let mut found = Vec::new();
-        let mut after = marker.map(str::to_owned);
-        while found.len() <= limit {
-            let page = self
-                .page::<LayerVersionRecord>(VERSIONS, &below, after.as_deref(), step)
-                .await?;
-            let wanted = page.items.into_iter().filter(|it| filter.fits(&it.about));
-            found.extend(wanted);
-            match page.next {
-                Some(next) => after = Some(next),
-                None => break,
-            }
-        }
-        Ok(cut(found, limit, |it| place(it.version)))
     }
 
     /// Deletes a version of a layer. One that is not there is as good as deleted. Functions that have it
@@ -327,14 +243,6 @@ fn key(layer: &LayerName, version: u64) -> Key {
 /// Where a version is listed: newer ones come first.
 fn place(version: u64) -> String {
     format!("{:020}", u64::MAX - version)
-}
-
-/// A page of these, which are one more than fit on it where there are more.
-fn cut<T>(mut found: Vec<T>, limit: usize, marker: impl Fn(&T) -> String) -> Page<T> {
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| more).map(marker);
-    Page { items: found, next }
 }
 
 fn changed_meanwhile() -> Error {
