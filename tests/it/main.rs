@@ -8,6 +8,7 @@ mod crash;
 mod embed;
 mod examples;
 mod functions;
+mod goldens;
 mod harness;
 mod hostile;
 mod layer_mounts;
