@@ -17,6 +17,7 @@ mod logs;
 mod new;
 mod output;
 mod project;
+mod sign;
 mod start;
 mod watch;
 
@@ -98,6 +99,8 @@ enum Command {
     Deploy(deploy::Deploy),
     /// Start a host, deploy a function, and deploy it again whenever it changes.
     Dev(dev::Dev),
+    /// Sign a package, or make a key to sign with.
+    Sign(sign::Sign),
     /// Invoke a function and print its answer.
     Invoke(invoke::Invoke),
     /// Print a function's log.
@@ -152,6 +155,7 @@ fn run(command: Command, access: &Access, format: Format) -> anyhow::Result<Ende
     match &command {
         Command::Build { dir } => return build::run(dir, format),
         Command::New(new) => return new.clone().run(),
+        Command::Sign(sign) => return sign.clone().run(&access.region, format),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -167,9 +171,10 @@ fn run(command: Command, access: &Access, format: Format) -> anyhow::Result<Ende
             Command::Logs(logs) => logs.run(&client()?, format).await,
             Command::List => list::run(&client()?, format).await,
             Command::Layer(layer) => layer.run(&client()?, format).await,
-            Command::Build { .. } | Command::New(_) | Command::CompileComponent { .. } => {
-                unreachable!("these ran above")
-            }
+            Command::Build { .. }
+            | Command::New(_)
+            | Command::Sign(_)
+            | Command::CompileComponent { .. } => unreachable!("these ran above"),
         }
     })
 }

@@ -10,6 +10,10 @@ use serde::Deserialize;
 use crate::names::{AccountId, Region};
 use crate::sandbox::Egress;
 
+mod signing;
+
+pub use signing::{SigningAlgorithm, SigningProfile};
+
 /// The configuration of a host. Every key has a default.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -29,6 +33,8 @@ pub struct Config {
     /// What becomes of functions whose runtime this host does not have: "refuse" them at once, or
     /// "accept" them and say so when they are invoked, for tools that move functions. Since 0.1.0.
     pub runtimes: Runtimes,
+    /// Whose signatures on packages can be checked. Since 0.1.0.
+    pub signing_profiles: Vec<SigningProfile>,
     /// Bounds. Since 0.1.0.
     pub limits: Limits,
 }
@@ -110,6 +116,7 @@ impl Default for Config {
             keys: Vec::new(),
             egress: Egress::default(),
             runtimes: Runtimes::default(),
+            signing_profiles: Vec::new(),
             limits: Limits::default(),
         }
     }

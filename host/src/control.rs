@@ -14,6 +14,7 @@ use crate::store::{self, Records};
 pub mod alias;
 pub mod behaviour;
 pub mod code;
+pub mod code_signing;
 pub mod concurrency;
 pub mod configuration;
 pub mod function;
@@ -61,6 +62,15 @@ pub enum Error {
     /// A policy would be longer than policies may be.
     #[error("{0}")]
     PolicyTooLong(String),
+    /// The code signing configuration that a function has or shall have does not exist.
+    #[error("{0}")]
+    CodeSigningConfigNotFound(String),
+    /// The package has no signature that counts, and its function's configuration asks for one.
+    #[error("{0}")]
+    CodeVerificationFailed(String),
+    /// The package is signed and is not what was signed.
+    #[error("{0}")]
+    InvalidCodeSignature(String),
     /// The request is well-formed and this host cannot do it yet.
     #[error("{0}")]
     Unsupported(String),
@@ -94,6 +104,8 @@ pub struct Config {
     pub runtimes: Runtimes,
     /// Invocations at once in the account.
     pub concurrency: u32,
+    /// Whose signatures can be checked.
+    pub signing_profiles: code_signing::profile::Profiles,
 }
 
 /// The control plane; cheap to clone.

@@ -3,6 +3,7 @@
 
 mod cli;
 mod clients;
+mod code_signing_configs;
 mod coverage;
 mod crash;
 mod embed;
@@ -16,6 +17,7 @@ mod layer_permissions;
 mod layer_refusals;
 mod layers;
 mod robustness;
+mod signing;
 mod tidy;
 mod urls;
 mod versions;

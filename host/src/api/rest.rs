@@ -11,6 +11,7 @@ use crate::units::{PAYLOAD_BYTES_MAX, REQUEST_BYTES_MAX};
 
 mod alias;
 mod behaviour;
+mod code_signing;
 mod concurrency;
 mod error;
 mod function;
@@ -92,71 +93,10 @@ impl Front {
         })
     }
 
+    /// Every operation that is built is answered by the method of its name.
     async fn dispatch(&self, call: Call) -> Result<Reply, Fault> {
-        match call.route.operation() {
-            Operation::Invoke => self.invoke(call).await,
-            Operation::CreateFunction => self.create_function(&call).await,
-            Operation::GetFunction => self.get_function(&call).await,
-            Operation::GetFunctionConfiguration => self.get_function_configuration(&call).await,
-            Operation::ListFunctions => self.list_functions(&call).await,
-            Operation::UpdateFunctionCode => self.update_function_code(&call).await,
-            Operation::UpdateFunctionConfiguration => {
-                self.update_function_configuration(&call).await
-            }
-            Operation::DeleteFunction => self.delete_function(&call).await,
-            Operation::CreateFunctionUrlConfig => self.create_function_url_config(&call).await,
-            Operation::GetFunctionUrlConfig => self.get_function_url_config(&call).await,
-            Operation::UpdateFunctionUrlConfig => self.update_function_url_config(&call).await,
-            Operation::DeleteFunctionUrlConfig => self.delete_function_url_config(&call).await,
-            Operation::ListFunctionUrlConfigs => self.list_function_url_configs(&call).await,
-            Operation::PublishVersion => self.publish_version(&call).await,
-            Operation::ListVersionsByFunction => self.list_versions_by_function(&call).await,
-            Operation::CreateAlias => self.create_alias(&call).await,
-            Operation::GetAlias => self.get_alias(&call).await,
-            Operation::UpdateAlias => self.update_alias(&call).await,
-            Operation::DeleteAlias => self.delete_alias(&call).await,
-            Operation::ListAliases => self.list_aliases(&call).await,
-            Operation::PutFunctionConcurrency => self.put_function_concurrency(&call).await,
-            Operation::GetFunctionConcurrency => self.get_function_concurrency(&call).await,
-            Operation::DeleteFunctionConcurrency => self.delete_function_concurrency(&call).await,
-            Operation::PutProvisionedConcurrencyConfig => {
-                self.put_provisioned_concurrency_config(&call).await
-            }
-            Operation::GetProvisionedConcurrencyConfig => {
-                self.get_provisioned_concurrency_config(&call).await
-            }
-            Operation::ListProvisionedConcurrencyConfigs => {
-                self.list_provisioned_concurrency_configs(&call).await
-            }
-            Operation::DeleteProvisionedConcurrencyConfig => {
-                self.delete_provisioned_concurrency_config(&call).await
-            }
-            Operation::GetAccountSettings => self.get_account_settings(&call).await,
-            Operation::GetFunctionRecursionConfig => {
-                self.get_function_recursion_config(&call).await
-            }
-            Operation::PutFunctionRecursionConfig => {
-                self.put_function_recursion_config(&call).await
-            }
-            Operation::GetRuntimeManagementConfig => {
-                self.get_runtime_management_config(&call).await
-            }
-            Operation::PutRuntimeManagementConfig => {
-                self.put_runtime_management_config(&call).await
-            }
-            Operation::PublishLayerVersion => self.publish_layer_version(&call).await,
-            Operation::GetLayerVersion => self.get_layer_version(&call).await,
-            Operation::GetLayerVersionByArn => self.get_layer_version_by_arn(&call).await,
-            Operation::ListLayers => self.list_layers(&call).await,
-            Operation::ListLayerVersions => self.list_layer_versions(&call).await,
-            Operation::DeleteLayerVersion => self.delete_layer_version(&call).await,
-            Operation::AddLayerVersionPermission => self.add_layer_version_permission(&call).await,
-            Operation::GetLayerVersionPolicy => self.get_layer_version_policy(&call).await,
-            Operation::RemoveLayerVersionPermission => {
-                self.remove_layer_version_permission(&call).await
-            }
-            operation => Err(unbuilt(operation)),
-        }
+        let call = &call;
+        include!(concat!(env!("OUT_DIR"), "/dispatch.rs"))
     }
 }
 

@@ -249,7 +249,7 @@ fn unloadable(error: impl std::error::Error + Send + Sync + 'static) -> LoadErro
     LoadError::Failed(Box::new(error))
 }
 
-fn refused(error: package::Error) -> Error {
+pub(super) fn refused(error: package::Error) -> Error {
     match error {
         package::Error::Io(error) => io(error),
         error => Error::Invalid(error.to_string()),
@@ -263,7 +263,7 @@ fn io(error: std::io::Error) -> Error {
 }
 
 /// Files are read and written off the workers that serve requests.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     let ended = |_| Error::Internal("a worker that read the package ended early".into());

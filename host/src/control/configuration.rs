@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::code::{CodeRef, LayerUse};
+use super::code_signing::Signed;
 use super::revision::RevisionId;
 use super::vault::{Sealed, Vault};
 use crate::clock::{Clock, Timestamp};
@@ -64,6 +65,8 @@ pub struct VersionRecord {
     pub configuration: Configuration,
     /// The deployment package.
     pub code: CodeRef,
+    /// Who signed the package, if it had to be and was.
+    pub signed: Option<Signed>,
     /// Names this configuration and code: environments are reused as long as it stays the same.
     pub deployment: RevisionId,
     /// Whether it can be invoked.
@@ -299,6 +302,7 @@ impl VersionRecord {
             number: None,
             configuration,
             code,
+            signed: None,
             deployment: RevisionId::new(clock),
             state: State::Pending,
             last_update: None,

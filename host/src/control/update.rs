@@ -11,7 +11,7 @@ use crate::names::FunctionName;
 use crate::store::{Expect, Write};
 
 /// How often a change is tried again that another one got ahead of.
-const ATTEMPTS_MAX: usize = 4;
+pub(super) const ATTEMPTS_MAX: usize = 4;
 
 /// New code for a function.
 #[derive(Debug)]
@@ -43,6 +43,10 @@ impl Control {
         let revision = update.revision.as_deref();
         function.latest.revision.expect(revision)?;
         self.require_settled(&function)?;
+        let (arn, code_signing) = (self.home().function_arn(name), &function.code_signing);
+        let signed = self
+            .verify_package(code_signing.as_deref(), &update.package, &arn)
+            .await?;
         let library = &self.0.library;
         let configuration = &function.latest.configuration;
         let arrival = library.check_in(update.package, configuration).await?;
@@ -50,6 +54,7 @@ impl Control {
             .await?;
         let apply = |latest: &mut VersionRecord| {
             latest.code = arrival.code.clone();
+            latest.signed.clone_from(&signed);
             if let Some(architecture) = update.architecture {
                 latest.configuration.architecture = architecture;
             }
@@ -176,7 +181,7 @@ impl Control {
         }
     }
 
-    fn in_progress(&self, name: &FunctionName) -> Error {
+    pub(super) fn in_progress(&self, name: &FunctionName) -> Error {
         let arn = self.home().function_arn(name);
         Error::Conflict(format!(
             "The operation cannot be performed at this time. An update is in progress for \

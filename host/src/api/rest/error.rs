@@ -23,6 +23,15 @@ impl From<control::Error> for Fault {
             ),
             control::Error::NotFound(_) => Self::new(ErrorShape::ResourceNotFoundException, text),
             control::Error::Conflict(_) => Self::new(ErrorShape::ResourceConflictException, text),
+            control::Error::CodeSigningConfigNotFound(_) => {
+                Self::new(ErrorShape::CodeSigningConfigNotFoundException, text)
+            }
+            control::Error::CodeVerificationFailed(_) => {
+                Self::new(ErrorShape::CodeVerificationFailedException, text)
+            }
+            control::Error::InvalidCodeSignature(_) => {
+                Self::new(ErrorShape::InvalidCodeSignatureException, text)
+            }
             control::Error::Precondition(_) => {
                 Self::new(ErrorShape::PreconditionFailedException, text)
             }

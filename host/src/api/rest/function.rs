@@ -32,6 +32,7 @@ impl Front {
             package: request::package(request.code.zip_file, request.code.s3_bucket.is_some())?,
             tags: request.tags.into_iter().flatten().collect(),
             publish: request.publish.unwrap_or_default(),
+            code_signing: request.code_signing_config_arn,
         };
         let Found { function, version } = self.control.create_function(create).await?;
         Ok(call.render(self.shaped(&function.name, &version, None)))

@@ -19,6 +19,7 @@ pub(super) fn configuration(
     vault: &Vault,
 ) -> wire::FunctionConfiguration {
     let chosen = &version.configuration;
+    let signed = version.signed.as_ref();
     let modified = version.modified.utc();
     let mut shape = wire::FunctionConfiguration {
         function_name: Some(name.to_string()),
@@ -31,6 +32,8 @@ pub(super) fn configuration(
         package_type: Some("Zip".into()),
         environment: environment(chosen, vault),
         logging_config: Some(logging(&chosen.logging, chosen.log_group(name))),
+        signing_profile_version_arn: signed.map(|it| it.profile_version_arn.clone()),
+        signing_job_arn: signed.map(|it| it.job_arn.clone()),
         ..chosen_members(chosen)
     };
     shape.runtime_version_config = Some(wire::RuntimeVersionConfig {
