@@ -17,6 +17,9 @@ pub mod code;
 pub mod code_signing;
 pub mod concurrency;
 pub mod configuration;
+pub mod destination;
+pub mod event_invoke;
+pub mod event_source;
 pub mod function;
 pub mod layer;
 pub mod package;
@@ -53,6 +56,9 @@ pub enum Error {
     /// The resource exists already, or is in a state that does not allow this.
     #[error("{0}")]
     Conflict(String),
+    /// The resource is being changed, and does not take another change until that is done.
+    #[error("{0}")]
+    InUse(String),
     /// The caller's `RevisionId` is not the resource's.
     #[error("{0}")]
     Precondition(String),
@@ -149,6 +155,7 @@ impl Control {
             clock,
         }));
         control.publish_all().await?;
+        control.resume_event_source_mappings().await?;
         Ok(control)
     }
 

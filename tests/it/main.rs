@@ -7,6 +7,8 @@ mod code_signing_configs;
 mod coverage;
 mod crash;
 mod embed;
+mod event_invoke;
+mod event_sources;
 mod examples;
 mod functions;
 mod goldens;

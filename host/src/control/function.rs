@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::configuration::{Configuration, FunctionRecord, Patch, VersionRecord};
 use super::record::{Page, decode, encode};
 use super::update::ATTEMPTS_MAX;
-use super::{Control, Error, alias, code_signing, concurrency, rules, version};
+use super::{Control, Error, alias, code_signing, concurrency, event_invoke, rules, version};
 use crate::names::{FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
 
@@ -16,11 +16,12 @@ use crate::store::{Expect, Key, Revision, Write};
 pub(super) const KIND: &str = "function";
 
 /// Resources that go with their function. Their ids begin with its name and a slash.
-const KINDS_BELOW: [&str; 4] = [
+const KINDS_BELOW: [&str; 5] = [
     super::url::KIND,
     version::KIND,
     alias::KIND,
     concurrency::KIND,
+    event_invoke::KIND,
 ];
 
 /// A new function.

@@ -32,6 +32,7 @@ impl From<control::Error> for Fault {
             control::Error::InvalidCodeSignature(_) => {
                 Self::new(ErrorShape::InvalidCodeSignatureException, text)
             }
+            control::Error::InUse(_) => Self::new(ErrorShape::ResourceInUseException, text),
             control::Error::Precondition(_) => {
                 Self::new(ErrorShape::PreconditionFailedException, text)
             }
