@@ -21,6 +21,7 @@ pub mod destination;
 pub mod event_invoke;
 pub mod event_source;
 pub mod function;
+pub mod layer;
 pub mod package;
 mod publish;
 pub mod record;
@@ -61,6 +62,12 @@ pub enum Error {
     /// The caller's `RevisionId` is not the resource's.
     #[error("{0}")]
     Precondition(String),
+    /// The caller may not have this.
+    #[error("{0}")]
+    Denied(String),
+    /// A policy would be longer than policies may be.
+    #[error("{0}")]
+    PolicyTooLong(String),
     /// The code signing configuration that a function has or shall have does not exist.
     #[error("{0}")]
     CodeSigningConfigNotFound(String),

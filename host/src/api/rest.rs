@@ -20,6 +20,7 @@ mod event_source;
 mod function;
 mod function_url;
 mod invoke;
+mod layer;
 pub mod sigv4;
 mod target;
 mod version;

@@ -36,6 +36,10 @@ impl From<control::Error> for Fault {
             control::Error::Precondition(_) => {
                 Self::new(ErrorShape::PreconditionFailedException, text)
             }
+            control::Error::Denied(_) => Self::new(ErrorShape::AccessDeniedException, text),
+            control::Error::PolicyTooLong(_) => {
+                Self::new(ErrorShape::PolicyLengthExceededException, text)
+            }
             control::Error::Store(_) | control::Error::Internal(_) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
                 Self::new(
