@@ -28,7 +28,8 @@ policy = '''{"Version": "2012-10-17", "Statement": [
 EOF
 cat profile.toml >>lamina.toml
 "$LAMINA" start --config lamina.toml --data-dir data 2>host.log & host=$!
-for _ in $(seq 100); do grep -q 'answers on' host.log && break; sleep 0.1; done
+for _ in $(seq 100); do grep -q "answers on" host.log && break; sleep 0.1; done
+grep -q "answers on" host.log || die "the host did not start: $(cat host.log)"
 export AWS_ENDPOINT_URL="http://127.0.0.1:$port" AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true
 export AWS_ACCESS_KEY_ID=OWNER AWS_SECRET_ACCESS_KEY=owner-secret
 lambda() { "$AWS" lambda "$@"; }

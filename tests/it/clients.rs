@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Lamina, ROLE, example, guest, root, zipped};
+use crate::harness::{Lamina, ROLE, example, guest, program, root, zipped};
 
 /// A client's command, with what every AWS client wants to know.
 fn client(program: &str, host: &Lamina) -> Command {
@@ -162,6 +162,20 @@ async fn the_aws_cli_drives_the_host() {
     );
     aws(&[&["lambda", "delete-function"], &name[..]].concat());
     assert_eq!(aws(&["lambda", "list-functions"])["Functions"], json!([]));
+}
+
+/// With a thousand invocations, run the script by hand: the CLI takes its time.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_aws_cli_alone_drives_the_control_plane() {
+    let guest = root().join("tests/guests/target/wasm32-wasip2/release/hostile.wasm");
+    // Built, if it was not.
+    drop(self::guest("hostile"));
+    let aws = root().join(".tools/venv/bin/aws");
+    assert!(aws.exists(), "the AWS CLI is missing: run tests/run");
+    let mut command = Command::new("bash");
+    command.arg(root().join("tests/clients/control_plane.sh"));
+    command.env("LAMINA", program()).env("AWS", aws);
+    ran(command.env("GUEST", guest).env("CALLS", "20"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@
 mod cli;
 mod clients;
 mod code_signing_configs;
+mod constraints;
 mod coverage;
 mod crash;
 mod embed;
