@@ -64,7 +64,11 @@ impl Control {
         kind: &'static str,
         prefix: &str,
     ) -> Result<Vec<T>, Error> {
-        let found = self.0.records.list(kind, prefix, None, CHILDREN_MAX).await?;
+        let found = self
+            .0
+            .records
+            .list(kind, prefix, None, CHILDREN_MAX)
+            .await?;
         found.iter().map(decode).collect()
     }
 
@@ -74,7 +78,11 @@ impl Control {
         kind: &'static str,
         prefix: &str,
     ) -> Result<Vec<Write>, Error> {
-        let found = self.0.records.list(kind, prefix, None, CHILDREN_MAX).await?;
+        let found = self
+            .0
+            .records
+            .list(kind, prefix, None, CHILDREN_MAX)
+            .await?;
         let deletion = |record: Record| Write::Delete {
             key: record.key,
             expect: Expect::Any,

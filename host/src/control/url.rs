@@ -177,7 +177,8 @@ impl Control {
         limit: usize,
     ) -> Result<Page<UrlRecord>, Error> {
         self.require_function(function).await?;
-        self.page(KIND, &format!("{function}/"), marker, limit).await
+        self.page(KIND, &format!("{function}/"), marker, limit)
+            .await
     }
 
     /// Changes a function URL.

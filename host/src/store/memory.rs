@@ -71,6 +71,7 @@ impl Records for Memory {
                     );
                 }
                 Write::Delete { key, .. } => drop(records.remove(&key)),
+                Write::Require { .. } => {}
             }
         }
         *state = State {

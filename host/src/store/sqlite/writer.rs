@@ -134,6 +134,7 @@ fn apply(
             Write::Delete { key, .. } => {
                 delete.execute(params![key.kind, key.id])?;
             }
+            Write::Require { .. } => {}
         }
     }
     Ok(Ok(()))
