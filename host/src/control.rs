@@ -14,11 +14,13 @@ pub mod code;
 pub mod configuration;
 pub mod function;
 pub mod package;
+pub mod permission;
 mod publish;
 pub mod record;
 mod revision;
 mod rules;
 mod settle;
+pub mod tags;
 pub mod url;
 
 use code::Library;
@@ -35,6 +37,9 @@ pub enum Error {
     /// The resource exists already, or is in a state that does not allow this.
     #[error("{0}")]
     Conflict(String),
+    /// The policy of a function would be larger than it may be.
+    #[error("{0}")]
+    PolicyTooLong(String),
     /// The caller's `RevisionId` is not the resource's.
     #[error("{0}")]
     Precondition(String),

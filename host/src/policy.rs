@@ -20,7 +20,7 @@ mod tests;
 
 pub use attached::Attached;
 pub use decide::{Denial, Policies, decide};
-pub use principal::Principal;
+pub use principal::{Principal, is_principal_arn};
 
 use condition::Condition;
 use pattern::Pattern;

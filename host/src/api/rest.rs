@@ -13,7 +13,9 @@ mod error;
 mod function;
 mod function_url;
 mod invoke;
+mod permission;
 pub mod sigv4;
+mod tags;
 mod target;
 pub mod wire;
 
@@ -104,6 +106,15 @@ impl Front {
             Operation::UpdateFunctionUrlConfig => self.update_function_url_config(&call).await,
             Operation::DeleteFunctionUrlConfig => self.delete_function_url_config(&call).await,
             Operation::ListFunctionUrlConfigs => self.list_function_url_configs(&call).await,
+            Operation::AddPermission => self.add_permission(&call).await,
+            Operation::RemovePermission => self.remove_permission(&call).await,
+            Operation::GetPolicy => self.get_policy(&call).await,
+            Operation::PutResourcePolicy => self.put_resource_policy(&call).await,
+            Operation::GetResourcePolicy => self.get_resource_policy(&call).await,
+            Operation::DeleteResourcePolicy => self.delete_resource_policy(&call).await,
+            Operation::TagResource => self.tag_resource(&call).await,
+            Operation::UntagResource => self.untag_resource(&call).await,
+            Operation::ListTags => self.list_tags(&call).await,
             operation => Err(unbuilt(operation)),
         }
     }

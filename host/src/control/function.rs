@@ -17,7 +17,7 @@ use crate::store::{Expect, Key, Revision, Write};
 pub(super) const KIND: &str = "function";
 
 /// Resources that go with their function. Their ids begin with its name and a slash.
-const KINDS_BELOW: [&str; 1] = [super::url::KIND];
+const KINDS_BELOW: [&str; 2] = [super::url::KIND, super::permission::KIND];
 
 /// How often a change is tried again that another one got ahead of.
 const ATTEMPTS_MAX: usize = 4;

@@ -77,6 +77,10 @@ impl Control {
             Ok(())
         })
         .await?;
+        let policies = self.all_policies().await?;
+        for (name, policies) in policies {
+            snapshot.set_policies(&name, policies);
+        }
         self.0.snapshot.send_replace(Arc::new(snapshot));
         settling
             .into_iter()
@@ -124,7 +128,8 @@ impl Control {
         finish.await.map_err(ended)?.map_err(failed)
     }
 
-    async fn each(
+    /// Visits all records of a kind.
+    pub(super) async fn each(
         &self,
         kind: &'static str,
         mut visit: impl FnMut(&Record) -> Result<(), Error>,
@@ -150,6 +155,7 @@ impl Control {
             latest: Arc::new(self.version_of(record)),
             versions: BTreeMap::new(),
             aliases: BTreeMap::new(),
+            tags: Arc::new(record.tags.clone()),
             reserved: None,
         }
     }

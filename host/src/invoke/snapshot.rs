@@ -15,6 +15,7 @@ use super::request::Target;
 use super::resolve::Error;
 use crate::clock::Clock;
 use crate::names::{AliasName, FunctionName, Qualifier};
+use crate::policy::Attached;
 use crate::sandbox::{FunctionFacts, Program};
 use crate::units::Mib;
 
@@ -24,6 +25,9 @@ pub struct Snapshot {
     functions: imbl::HashMap<FunctionName, Arc<Function>>,
     urls: imbl::HashMap<Arc<str>, UrlRoute>,
     url_ids: imbl::HashMap<FunctionName, BTreeSet<Arc<str>>>,
+    policies: imbl::HashMap<FunctionName, Arc<Attached>>,
+    /// Those of them that deny something.
+    denying: imbl::HashSet<FunctionName>,
 }
 
 /// One function: its code under every qualifier.
@@ -37,6 +41,8 @@ pub struct Function {
     pub versions: BTreeMap<u64, Arc<Version>>,
     /// The aliases.
     pub aliases: BTreeMap<AliasName, Alias>,
+    /// Its tags, for policies that depend on them.
+    pub tags: Arc<BTreeMap<String, String>>,
     /// The function's own concurrency limit, where one is reserved.
     pub reserved: Option<Arc<Gate>>,
 }
@@ -173,6 +179,30 @@ impl Snapshot {
     /// Takes a function out.
     pub fn remove(&mut self, name: &FunctionName) {
         self.functions.remove(name);
+        self.set_policies(name, Attached::default());
+    }
+
+    /// The policies of a function, where it has any.
+    pub fn policies(&self, name: &FunctionName) -> Option<&Attached> {
+        self.policies.get(name).map(Arc::as_ref)
+    }
+
+    /// Whether any policy of any function denies anything. Where none does, there is nothing to ask
+    /// them about the owner of the account.
+    pub fn has_denials(&self) -> bool {
+        !self.denying.is_empty()
+    }
+
+    /// Makes these the only policies of a function.
+    pub fn set_policies(&mut self, name: &FunctionName, policies: Attached) {
+        self.denying.remove(name);
+        self.policies.remove(name);
+        if policies.has_denials() {
+            self.denying.insert(name.clone());
+        }
+        if !policies.is_empty() {
+            self.policies.insert(name.clone(), Arc::new(policies));
+        }
     }
 
     /// Where the function URL of this id leads.

@@ -123,6 +123,11 @@ impl Named {
     }
 }
 
+/// Whether a text is an ARN that can stand in `Principal`.
+pub fn is_principal_arn(text: &str) -> bool {
+    Named::of_arn(text).is_some()
+}
+
 fn is_label(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-'
 }

@@ -703,7 +703,8 @@ fn what_is_no_policy_is_refused_with_its_place() {
         assert!(refused.contains(expected), "{document}: {refused}");
     }
     let mut twice = one(json!({"Sid": "a"}));
-    twice["Statement"][1] = twice["Statement"][0].clone();
+    let again = twice["Statement"][0].clone();
+    twice["Statement"].as_array_mut().unwrap().push(again);
     let refused = Policy::identity(&twice).unwrap_err().to_string();
     assert_eq!(refused, "Statement[1].Sid: another statement has the same");
     for (principal, expected) in [

@@ -16,6 +16,9 @@ impl From<control::Error> for Fault {
             }
             control::Error::NotFound(_) => Self::new(ErrorShape::ResourceNotFoundException, text),
             control::Error::Conflict(_) => Self::new(ErrorShape::ResourceConflictException, text),
+            control::Error::PolicyTooLong(_) => {
+                Self::new(ErrorShape::PolicyLengthExceededException, text)
+            }
             control::Error::Precondition(_) => {
                 Self::new(ErrorShape::PreconditionFailedException, text)
             }

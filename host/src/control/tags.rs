@@ -1,0 +1,121 @@
+//! Tags: labels that resources carry for those who own them. Each kind of resource keeps its tags in
+//! its own record; the rules are the same for all.
+
+use std::collections::BTreeMap;
+
+use super::{Control, Error};
+use crate::names::FunctionName;
+use crate::store::Expect;
+
+/// Tags of one resource at most.
+const TAGS_MAX: usize = 50;
+
+/// How often a change is tried again that another one got ahead of.
+const ATTEMPTS_MAX: usize = 16;
+
+/// Tags by their keys.
+pub type Tags = BTreeMap<String, String>;
+
+/// A resource that can carry tags.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Tagged {
+    /// A function as a whole: its versions and aliases have no tags of their own.
+    Function(FunctionName),
+    /// An event source mapping, by its UUID.
+    EventSourceMapping(String),
+    /// A code signing configuration, by its id.
+    CodeSigningConfig(String),
+    /// A capacity provider or network connector. This host has none.
+    Elsewhere,
+}
+
+impl Control {
+    /// The tags of a resource.
+    ///
+    /// # Errors
+    /// Where there is no such resource.
+    pub async fn tags(&self, resource: &Tagged) -> Result<Tags, Error> {
+        match resource {
+            Tagged::Function(name) => Ok(self.existing(name).await?.0.tags),
+            Tagged::EventSourceMapping(_) | Tagged::CodeSigningConfig(_) | Tagged::Elsewhere => {
+                Err(missing())
+            }
+        }
+    }
+
+    /// Gives a resource tags; those it had under the same keys go.
+    ///
+    /// # Errors
+    /// Where there is no such resource, no tag is given, or it would have too many.
+    pub async fn tag(&self, resource: &Tagged, tags: &Tags) -> Result<(), Error> {
+        if tags.is_empty() {
+            return Err(Error::Invalid(
+                "An error occurred and the request cannot be processed.".into(),
+            ));
+        }
+        self.change_tags(resource, |own| {
+            own.extend(tags.clone());
+            check(own)
+        })
+        .await
+    }
+
+    /// Takes tags from a resource. That it has no such tag is no error.
+    ///
+    /// # Errors
+    /// Where there is no such resource.
+    pub async fn untag(&self, resource: &Tagged, keys: &[String]) -> Result<(), Error> {
+        self.change_tags(resource, |own| {
+            own.retain(|key, _| !keys.contains(key));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn change_tags(
+        &self,
+        resource: &Tagged,
+        change: impl Fn(&mut Tags) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match resource {
+            Tagged::Function(name) => self.change_function_tags(name, change).await,
+            Tagged::EventSourceMapping(_) | Tagged::CodeSigningConfig(_) | Tagged::Elsewhere => {
+                Err(missing())
+            }
+        }
+    }
+
+    /// Tags are no part of a function's configuration: it keeps its revision, and may be changing.
+    async fn change_function_tags(
+        &self,
+        name: &FunctionName,
+        change: impl Fn(&mut Tags) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut attempt = 1;
+        loop {
+            let (mut record, read_at) = self.existing(name).await?;
+            change(&mut record.tags)?;
+            match self.save(&record, Expect::Revision(read_at)).await {
+                Err(Error::Conflict(_)) if attempt < ATTEMPTS_MAX => attempt += 1,
+                saved => {
+                    saved?;
+                    return self.publish(name).await;
+                }
+            }
+        }
+    }
+}
+
+/// Checks all the tags that a resource would have.
+pub(super) fn check(tags: &Tags) -> Result<(), Error> {
+    if tags.len() > TAGS_MAX {
+        return Err(Error::Invalid(
+            "Number of tags exceeds resource tag limit.".into(),
+        ));
+    }
+    Ok(())
+}
+
+fn missing() -> Error {
+    Error::NotFound("The resource you requested does not exist.".into())
+}
