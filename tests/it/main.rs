@@ -1,6 +1,7 @@
 //! Every integration test, in one binary: twelve would take three times as long to build. They use
 //! the real program through its public API, with real functions and real clients.
 
+mod authorization;
 mod cli;
 mod clients;
 mod coverage;
@@ -10,6 +11,9 @@ mod examples;
 mod functions;
 mod harness;
 mod hostile;
+mod permissions;
 mod robustness;
+mod signed;
+mod tags;
 mod tidy;
 mod urls;

@@ -9,6 +9,7 @@ use super::{Front, Reply, read_body};
 use crate::names::RequestId;
 use crate::units::{PAYLOAD_BYTES_MAX, REQUEST_BYTES_MAX};
 
+mod authorize;
 mod error;
 mod function;
 mod function_url;
@@ -32,6 +33,17 @@ struct Call {
 impl Call {
     fn render(&self, output: impl wire::Output) -> Reply {
         wire::render(self.route.operation(), output)
+    }
+
+    /// The values that the query gives a name.
+    fn query_all(&self, name: &str) -> Vec<String> {
+        wire::query_values(self.parts.uri.query(), name)
+    }
+
+    /// The first of them. Whoever decides by a member of the query takes it from here, so that all
+    /// decide by the same one.
+    fn query(&self, name: &str) -> Option<String> {
+        self.query_all(name).into_iter().next()
     }
 
     fn parse<T: wire::Input>(&self) -> Result<T, Fault> {
@@ -58,7 +70,8 @@ impl Front {
         answered.unwrap_or_else(|fault| fault.into_response(&request_id))
     }
 
-    /// Refuses, in this order: what is no operation, who may not call it, what is too large.
+    /// Refuses, in this order: what is no operation, who is not known, what is too large, who may not
+    /// call it.
     async fn accept<B>(&self, request_id: RequestId, parts: Parts, body: B) -> Result<Call, Fault>
     where
         B: http_body::Body<Data = Bytes> + Send,
@@ -66,8 +79,8 @@ impl Front {
     {
         let route = wire::route(&parts.method, parts.uri.path(), parts.uri.query())
             .map_err(|error| unroutable(&parts.method, parts.uri.path(), &error))?;
-        let claim = match &self.verifier {
-            Some(verifier) => Some(verifier.parse(&parts, "lambda").map_err(refused)?),
+        let signed = match &self.access {
+            Some(access) => Some(access.parse(&parts, "lambda").map_err(refused)?),
             None => None,
         };
         let bytes_max = match route.operation() {
@@ -78,15 +91,18 @@ impl Front {
         let body = read_body(body, bytes_max)
             .await
             .map_err(|it| error::of_body(&it, name))?;
-        if let Some(claim) = claim {
-            claim.check(&body).map_err(refused)?;
-        }
-        Ok(Call {
+        let caller = signed.map(|signed| signed.check(&body)).transpose();
+        let caller = caller.map_err(refused)?;
+        let call = Call {
             route,
             parts,
             body,
             request_id,
-        })
+        };
+        if let Some(caller) = caller {
+            self.authorize(caller, &call)?;
+        }
+        Ok(call)
     }
 
     async fn dispatch(&self, call: Call) -> Result<Reply, Fault> {

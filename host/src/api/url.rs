@@ -6,8 +6,10 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
 
+use super::access::Demand;
+use super::facts::{Asked, Peer, RequestFacts};
 use super::{Front, Reply, host_of, json, read_body};
-use crate::invoke::snapshot::Cors;
+use crate::invoke::snapshot::{Cors, UrlRoute};
 use crate::invoke::{self, Invoke, Target};
 use crate::names::RequestId;
 use crate::sandbox::{self, Event, http_event};
@@ -33,7 +35,7 @@ impl Front {
     {
         let snapshot = self.invoker.snapshot();
         let Some(route) = snapshot.url(id) else {
-            return forbidden();
+            return nowhere();
         };
         let cors = route.cors.as_deref();
         if let Some(cors) = cors
@@ -49,7 +51,7 @@ impl Front {
                 r#"{"Message":"Request Too Long"}"#,
             );
         };
-        if route.signed && !self.is_signed(parts, &body) {
+        if !self.may_call(route, parts, &body) {
             return forbidden();
         }
         let mut reply = self
@@ -131,25 +133,78 @@ impl Front {
             return Ok(Event::Http(Box::new(request)));
         }
         let now = self.clock.now();
+        let peer = parts.extensions.get::<Peer>();
+        let peer = peer.map(|Peer(address)| address.to_canonical().to_string());
         let facts = http_event::Facts {
             api_id: id,
             domain_name: host.split(':').next().unwrap_or_default(),
             request_id: request_id.as_str(),
-            source_ip: "127.0.0.1",
+            source_ip: peer.as_deref().unwrap_or("127.0.0.1"),
             time_epoch: now.millis(),
             time: &now.utc().strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
         };
         Ok(Event::Json(http_event::event_of(&request, &facts)))
     }
 
-    fn is_signed(&self, parts: &Parts, body: &Bytes) -> bool {
-        let Some(verifier) = &self.verifier else {
+    /// Where there are keys, the function's policy must let everyone in whom the URL lets in without
+    /// a signature; those who sign need either their own policy's leave or the function's. It takes
+    /// two: for calling the URL, and for running the function behind it.
+    fn may_call(&self, route: &UrlRoute, parts: &Parts, body: &Bytes) -> bool {
+        let Some(access) = &self.access else {
             return true;
         };
-        verifier
-            .parse(parts, "lambda")
-            .and_then(|claim| claim.check(body))
-            .is_ok()
+        let caller = if route.signed {
+            let signed = access.parse(parts, "lambda");
+            match signed.and_then(|signed| signed.check(body)) {
+                Ok(caller) => caller,
+                Err(_) => return false,
+            }
+        } else {
+            access.anonymous()
+        };
+        let (home, snapshot) = (self.control.home(), self.invoker.snapshot());
+        let function = snapshot.function(&route.target.name);
+        let arn = home.function_arn(&route.target.name);
+        let facts = RequestFacts {
+            principal: &caller.principal,
+            parts,
+            now: self.clock.now(),
+            account: &home.account,
+            region: &home.region,
+            resource_tags: function.map(|it| it.tags.clone()),
+            asked: &AskedOfUrl {
+                signed: route.signed,
+            },
+        };
+        let allows = |action: &str| {
+            let demand = Demand {
+                action: action.to_owned(),
+                resource: match &route.target.qualifier {
+                    None => arn.clone(),
+                    Some(qualifier) => format!("{arn}:{qualifier}"),
+                },
+                function: Some(route.target.clone()),
+            };
+            self.permit(caller, &demand, &facts).is_ok()
+        };
+        allows("lambda:InvokeFunctionUrl") && allows("lambda:InvokeFunction")
+    }
+}
+
+/// What a request to a function URL asks for.
+struct AskedOfUrl {
+    signed: bool,
+}
+
+impl Asked for AskedOfUrl {
+    fn values(&self, key: &str) -> Option<Vec<String>> {
+        let auth = if self.signed { "AWS_IAM" } else { "NONE" };
+        match key {
+            "lambda:functionurlauthtype" => Some(vec![auth.to_owned()]),
+            "lambda:invokedviafunctionurl" => Some(vec!["true".to_owned()]),
+            "lambda:eventsourcetoken" | "lambda:sourcefunctionarn" => Some(Vec::new()),
+            _ => None,
+        }
     }
 }
 
@@ -168,7 +223,7 @@ fn absolute(parts: &Parts, host: &str) -> http::Uri {
 
 fn failed(error: &invoke::Error) -> Reply {
     match error {
-        invoke::Error::Resolve(_) => forbidden(),
+        invoke::Error::Resolve(_) => nowhere(),
         invoke::Error::Admit(_) | invoke::Error::Lease(invoke::lease::Error::Full) => json(
             StatusCode::TOO_MANY_REQUESTS,
             r#"{"Reason":"ConcurrentInvocationLimitExceeded","Message":"Rate Exceeded."}"#,
@@ -184,7 +239,18 @@ fn failed(error: &invoke::Error) -> Reply {
 }
 
 fn forbidden() -> Reply {
-    let mut reply = json(StatusCode::FORBIDDEN, r#"{"Message":"Forbidden"}"#);
+    denied(
+        r#"{"Message":"Forbidden. For troubleshooting Function URL authorization issues, see: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"}"#,
+    )
+}
+
+/// There is no such URL, or there is nothing behind it.
+fn nowhere() -> Reply {
+    denied(r#"{"Message":null}"#)
+}
+
+fn denied(body: &'static str) -> Reply {
+    let mut reply = json(StatusCode::FORBIDDEN, body);
     let name = HeaderValue::from_static("AccessDeniedException");
     reply.headers_mut().insert("x-amzn-errortype", name);
     reply

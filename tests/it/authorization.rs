@@ -1,0 +1,542 @@
+//! Who may do what: identity policies of access keys and resource policies of functions, together.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Lamina};
+use crate::signed::Signed;
+
+const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
+const F: &str = "/2015-03-31/functions/f";
+
+/// A host with keys: `owner` may do anything, `bob` is of another account, and `alice` may do what
+/// these statements say.
+fn host(alice: &Value) -> Lamina {
+    let policy = json!({"Version": "2012-10-17", "Statement": alice});
+    let key = |id: &str, more: &str| {
+        format!("[[keys]]\naccess_key_id = \"{id}\"\nsecret_access_key = \"{id}\"\n{more}\n")
+    };
+    let keys = [
+        key("owner", ""),
+        key("alice", &format!("name = \"alice\"\npolicy = '{policy}'")),
+        key("bob", "account = \"111111111111\"\nname = \"bob\""),
+    ];
+    Lamina::configured(&keys.concat())
+}
+
+fn allow(action: &str, resource: &str) -> Value {
+    json!({"Effect": "Allow", "Action": action, "Resource": resource})
+}
+
+struct People<'a> {
+    owner: Signed<'a>,
+    alice: Signed<'a>,
+    bob: Signed<'a>,
+}
+
+fn people(host: &Lamina) -> People<'_> {
+    let [owner, alice, bob] = ["owner", "alice", "bob"].map(|key| Signed { host, key });
+    People { owner, alice, bob }
+}
+
+fn refusal(name: &str, action: &str, resource: &str, why: &str) -> (u16, String) {
+    let who = match name {
+        "owner" => "arn:aws:iam::000000000000:root".to_owned(),
+        "bob" => "arn:aws:iam::111111111111:user/bob".to_owned(),
+        name => format!("arn:aws:iam::000000000000:user/{name}"),
+    };
+    let message =
+        format!("User: {who} is not authorized to perform: {action} on resource: {resource} {why}");
+    (403, json!({"Message": message}).to_string())
+}
+
+fn silent(name: &str, kind: &str, action: &str, resource: &str) -> (u16, String) {
+    let why = format!("because no {kind}-based policy allows the {action} action");
+    refusal(name, action, resource, &why)
+}
+
+fn told(answer: &Answer) -> (u16, String) {
+    if answer.status == 403 {
+        assert_eq!(answer.header("x-amzn-errortype"), "AccessDeniedException");
+    }
+    (answer.status.as_u16(), answer.text())
+}
+
+async fn grant(owner: Signed<'_>, path: &str, request: Value) {
+    let mut whole = json!({"Action": "lambda:InvokeFunction"});
+    for (key, value) in request.as_object().into_iter().flatten() {
+        whole[key] = value.clone();
+    }
+    let added = owner.lambda("POST", path, &whole).await;
+    assert_eq!(added.status, 201, "{}", added.text());
+}
+
+fn policy_path(rest: &str) -> String {
+    format!("{F}/policy{rest}")
+}
+
+#[tokio::test]
+async fn a_caller_may_do_what_its_policy_allows() {
+    let secret = format!("{ARN}-secret");
+    let mut denied = allow("lambda:*", &secret);
+    denied["Effect"] = "Deny".into();
+    let may = json!([allow("lambda:InvokeFunction", &format!("{ARN}*")), denied]);
+    let host = host(&may);
+    let People { owner, alice, .. } = people(&host);
+    owner.create("f", &json!({})).await;
+    owner.create("f-secret", &json!({})).await;
+    assert_eq!(told(&alice.invoke("f").await), (200, r#"{"x":1}"#.into()));
+    assert_eq!(alice.invoke(ARN).await.status, 200);
+    let invoke = "lambda:InvokeFunction";
+    let deny = "with an explicit deny in an identity-based policy";
+    let expected = refusal("alice", invoke, &secret, deny);
+    assert_eq!(told(&alice.invoke("f-secret").await), expected);
+    // What there is not is refused alike: a refusal tells nothing of what exists.
+    let other = ARN.replace("function:f", "function:g");
+    let expected = silent("alice", "identity", invoke, &other);
+    assert_eq!(told(&alice.invoke("g").await), expected);
+    for (method, path, action, resource) in [
+        ("GET", F, "lambda:GetFunction", ARN),
+        (
+            "GET",
+            "/2015-03-31/functions/f:1",
+            "lambda:GetFunction",
+            &format!("{ARN}:1"),
+        ),
+        (
+            "GET",
+            "/2015-03-31/functions/f?Qualifier=no",
+            "lambda:GetFunction",
+            &format!("{ARN}:no"),
+        ),
+        ("GET", "/2015-03-31/functions", "lambda:ListFunctions", "*"),
+        (
+            "PUT",
+            "/2015-03-31/functions/f/code",
+            "lambda:UpdateFunctionCode",
+            ARN,
+        ),
+        ("DELETE", F, "lambda:DeleteFunction", ARN),
+        ("POST", &policy_path(""), "lambda:AddPermission", ARN),
+        (
+            "GET",
+            "/2016-08-19/account-settings",
+            "lambda:GetAccountSettings",
+            "*",
+        ),
+        (
+            "GET",
+            &format!("/2017-03-31/tags/{ARN}"),
+            "lambda:ListTags",
+            ARN,
+        ),
+        (
+            "GET",
+            &format!("/2026-07-09/resource-policy/{ARN}%3A1"),
+            "lambda:GetResourcePolicy",
+            &format!("{ARN}:1"),
+        ),
+        (
+            "GET",
+            "/2018-10-31/layers/l/versions/3",
+            "lambda:GetLayerVersion",
+            "arn:aws:lambda:us-east-1:000000000000:layer:l:3",
+        ),
+        (
+            "DELETE",
+            "/2015-03-31/event-source-mappings/u",
+            "lambda:DeleteEventSourceMapping",
+            "arn:aws:lambda:us-east-1:000000000000:event-source-mapping:u",
+        ),
+    ] {
+        let answer = alice.lambda(method, path, &Value::Null).await;
+        let expected = silent("alice", "identity", action, resource);
+        assert_eq!(told(&answer), expected, "{method} {path}");
+    }
+    let made = alice.try_create("h", &json!({})).await;
+    let resource = ARN.replace("function:f", "function:h");
+    let expected = silent("alice", "identity", "lambda:CreateFunction", &resource);
+    assert_eq!(told(&made), expected);
+    let missing = owner.lambda("GET", "/2015-03-31/functions/h", &Value::Null);
+    assert_eq!(missing.await.status, 404, "nothing was made");
+}
+
+#[tokio::test]
+async fn the_qualifier_that_is_judged_is_the_one_that_is_invoked() {
+    let host = host(&json!([allow(
+        "lambda:InvokeFunction",
+        &format!("{ARN}:$LATEST")
+    )]));
+    let People { owner, alice, .. } = people(&host);
+    owner.create("f", &json!({})).await;
+    let invoke = |query: &'static str| async move {
+        let path = format!("{F}/invocations{query}");
+        alice
+            .lambda("POST", &path, &json!({}))
+            .await
+            .status
+            .as_u16()
+    };
+    for (query, expected) in [
+        ("?Qualifier=$LATEST", 200),
+        ("?Qualifier=%24LATEST", 200),
+        ("", 403),
+        ("?Qualifier=1", 403),
+        ("?%51ualifier=1&Qualifier=$LATEST", 403),
+        ("?%51ualifier=$LATEST&Qualifier=1", 200),
+    ] {
+        assert_eq!(invoke(query).await, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn within_an_account_the_functions_policy_is_enough() {
+    let host = host(&json!([allow("s3:*", "*")]));
+    let People { owner, alice, .. } = people(&host);
+    owner.create("f", &json!({})).await;
+    assert_eq!(alice.invoke("f").await.status, 403);
+    let account = json!({"StatementId": "account", "Principal": "000000000000"});
+    grant(owner, &policy_path(""), account).await;
+    let left = "an account's name leaves it to the account's own policies";
+    assert_eq!(alice.invoke("f").await.status, 403, "{left}");
+    let user = "arn:aws:iam::000000000000:user/alice";
+    let user = json!({"StatementId": "alice", "Principal": user});
+    grant(owner, &policy_path(""), user).await;
+    assert_eq!(alice.invoke("f").await.status, 200);
+    let qualified = alice.invoke("f:$LATEST").await;
+    let latest = format!("{ARN}:$LATEST");
+    let expected = silent("alice", "identity", "lambda:InvokeFunction", &latest);
+    assert_eq!(
+        told(&qualified),
+        expected,
+        "the statement is about the function unqualified"
+    );
+    let removed = owner.lambda("DELETE", &policy_path("/alice"), &Value::Null);
+    assert_eq!(removed.await.status, 204);
+    assert_eq!(
+        alice.invoke("f").await.status,
+        403,
+        "the data plane knows at once"
+    );
+}
+
+#[tokio::test]
+async fn an_explicit_denial_keeps_even_the_owner_out() {
+    let host = host(&json!([allow("lambda:*", "*")]));
+    let People { owner, alice, .. } = people(&host);
+    owner.create("f", &json!({})).await;
+    let deny = json!({"Statement": [{
+        "Effect": "Deny", "Principal": "*", "Action": "lambda:InvokeFunction", "Resource": format!("{ARN}*"),
+        "Condition": {"StringNotEquals": {"aws:username": "alice"}},
+    }]});
+    let path = format!("/2026-07-09/resource-policy/{ARN}");
+    let put = owner
+        .lambda("PUT", &path, &json!({"Policy": deny.to_string()}))
+        .await;
+    assert_eq!(put.status, 200, "{}", put.text());
+    let why = "with an explicit deny in a resource-based policy";
+    let expected = refusal("owner", "lambda:InvokeFunction", ARN, why);
+    assert_eq!(told(&owner.invoke("f").await), expected);
+    let latest = refusal(
+        "owner",
+        "lambda:InvokeFunction",
+        &format!("{ARN}:$LATEST"),
+        why,
+    );
+    assert_eq!(told(&owner.invoke("f:$LATEST").await), latest);
+    assert_eq!(alice.invoke("f").await.status, 200);
+    let host = Lamina::in_dir(host.kill(), "");
+    assert_eq!(
+        host.invoke("f", &json!({})).await.status,
+        200,
+        "without keys there is no one to keep out"
+    );
+}
+
+#[tokio::test]
+async fn across_accounts_both_sides_must_allow() {
+    let host = host(&json!([allow("lambda:*", "*")]));
+    let People { owner, bob, .. } = people(&host);
+    owner.create("f", &json!({})).await;
+    let get = format!("/2015-03-31/functions/{ARN}");
+    let nothing = (403, r#"{"Message":null}"#.to_owned());
+    assert_eq!(told(&bob.lambda("GET", &get, &Value::Null).await), nothing);
+    assert_eq!(
+        told(
+            &bob.lambda("GET", "/2015-03-31/functions", &Value::Null)
+                .await
+        ),
+        nothing
+    );
+    assert_eq!(told(&bob.try_create("mine", &json!({})).await), nothing);
+    let expected = silent("bob", "resource", "lambda:InvokeFunction", ARN);
+    assert_eq!(told(&bob.invoke(ARN).await), expected);
+    let account = json!({"StatementId": "theirs", "Principal": "111111111111"});
+    grant(owner, &policy_path(""), account).await;
+    assert_eq!(told(&bob.invoke(ARN).await), (200, r#"{"x":1}"#.into()));
+    assert_eq!(told(&bob.lambda("GET", &get, &Value::Null).await), nothing);
+    let own = "arn:aws:lambda:us-east-1:111111111111:function:f";
+    let expected = silent("bob", "resource", "lambda:InvokeFunction", own);
+    assert_eq!(
+        told(&bob.invoke("f").await),
+        expected,
+        "a bare name is one of bob's own"
+    );
+    let read = json!({
+        "StatementId": "read", "Principal": "arn:aws:iam::111111111111:user/bob",
+        "Action": "lambda:GetFunction",
+    });
+    grant(owner, &policy_path(""), read).await;
+    assert_eq!(bob.lambda("GET", &get, &Value::Null).await.status, 200);
+    let foreign = ARN.replace("000000000000", "222222222222");
+    let path = format!("/2015-03-31/functions/{foreign}");
+    assert_eq!(
+        told(&owner.lambda("GET", &path, &Value::Null).await),
+        nothing
+    );
+}
+
+async fn url_of(owner: Signed<'_>, name: &str, auth: &str) -> String {
+    owner.create(name, &json!({})).await;
+    let path = format!("/2021-10-31/functions/{name}/url");
+    let made = owner
+        .lambda("POST", &path, &json!({"AuthType": auth}))
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let url = made.json()["FunctionUrl"]
+        .as_str()
+        .expect("a URL")
+        .to_owned();
+    url.trim_start_matches("http://")
+        .trim_end_matches('/')
+        .to_owned()
+}
+
+fn forbidden() -> (u16, String) {
+    let message = "Forbidden. For troubleshooting Function URL authorization issues, see: \
+                   https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html";
+    (403, json!({"Message": message}).to_string())
+}
+
+#[tokio::test]
+async fn an_open_url_needs_the_functions_policy() {
+    let host = host(&json!([allow("s3:*", "*")]));
+    let People { owner, .. } = people(&host);
+    let domain = url_of(owner, "f", "NONE").await;
+    let get = || async { told(&host.send("GET", "/", &[("host", &domain)], "").await) };
+    assert_eq!(get().await, forbidden());
+    let call = json!({
+        "StatementId": "call", "Principal": "*", "Action": "lambda:InvokeFunctionUrl",
+        "FunctionUrlAuthType": "NONE",
+    });
+    grant(owner, &policy_path(""), call).await;
+    assert_eq!(get().await, forbidden(), "it takes two");
+    let run = json!({"StatementId": "run", "Principal": "*", "InvokedViaFunctionUrl": true});
+    grant(owner, &policy_path(""), run).await;
+    assert_eq!(get().await.0, 200);
+    let direct = host
+        .lambda("POST", &format!("{F}/invocations"), &json!({}))
+        .await;
+    assert_eq!(direct.error().0, "MissingAuthenticationTokenException");
+    let alice = Signed {
+        host: &host,
+        key: "alice",
+    };
+    assert_eq!(
+        alice.invoke("f").await.status,
+        403,
+        "the leave is for the URL only"
+    );
+    let nowhere = [("host", "nobody.lambda-url.us-east-1.localhost")];
+    let nowhere = host.send("GET", "/", &nowhere, "").await;
+    assert_eq!(told(&nowhere), (403, r#"{"Message":null}"#.into()));
+}
+
+#[tokio::test]
+async fn a_signed_url_needs_the_callers_policy_or_the_functions() {
+    let may = json!([
+        allow("lambda:InvokeFunctionUrl", ARN),
+        allow("lambda:InvokeFunction", ARN)
+    ]);
+    let host = host(&may);
+    let People { owner, alice, bob } = people(&host);
+    let domain = url_of(owner, "f", "AWS_IAM").await;
+    let unsigned = host.send("GET", "/", &[("host", &domain)], "").await;
+    assert_eq!(told(&unsigned), forbidden());
+    let stranger = Signed {
+        host: &host,
+        key: "stranger",
+    };
+    assert_eq!(told(&stranger.url(&domain).await), forbidden());
+    assert_eq!(owner.url(&domain).await.status, 200);
+    assert_eq!(alice.url(&domain).await.status, 200);
+    assert_eq!(told(&bob.url(&domain).await), forbidden());
+    for (sid, action) in [
+        ("a", "lambda:InvokeFunctionUrl"),
+        ("b", "lambda:InvokeFunction"),
+    ] {
+        let statement = json!({"StatementId": sid, "Principal": "111111111111", "Action": action});
+        grant(owner, &policy_path(""), statement).await;
+    }
+    assert_eq!(bob.url(&domain).await.status, 200);
+    let other = url_of(owner, "g", "AWS_IAM").await;
+    assert_eq!(told(&alice.url(&other).await), forbidden());
+    assert_eq!(owner.url(&other).await.status, 200);
+}
+
+#[tokio::test]
+async fn conditions_are_about_the_request_and_the_function() {
+    let conditioned = |action: &str, resource: &str, condition: Value| {
+        let mut statement = allow(action, resource);
+        statement["Condition"] = condition;
+        statement
+    };
+    let tag = json!({"StringEquals": {"aws:ResourceTag/team": "${aws:username}"}});
+    let here = json!({"IpAddress": {"aws:SourceIp": "127.0.0.0/8"}});
+    let elsewhere = json!({"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}});
+    let keys = json!({
+        "ForAllValues:StringEquals": {"aws:TagKeys": ["team"]},
+        "StringEquals": {"aws:RequestTag/team": "alice"},
+    });
+    let to_s3 = json!({"StringLike": {"lambda:Principal": "s3.*"}});
+    let host = host(&json!([
+        conditioned("lambda:InvokeFunction", "*", tag),
+        conditioned("lambda:GetFunctionConfiguration", "*", here),
+        conditioned("lambda:GetFunction", "*", elsewhere),
+        conditioned("lambda:TagResource", "*", keys),
+        conditioned("lambda:AddPermission", "*", to_s3),
+        conditioned(
+            "lambda:GetPolicy",
+            "*",
+            json!({"StringSoundsLike": {"aws:username": "alis"}})
+        ),
+        conditioned(
+            "lambda:ListTags",
+            "*",
+            json!({"StringEquals": {"aws:SomethingNew": "x"}})
+        ),
+        conditioned(
+            "lambda:ListFunctions",
+            "*",
+            json!({"DateGreaterThan": {"aws:CurrentTime": "2020-01-01"}})
+        ),
+        allow("lambda:CreateFunction", "*"),
+    ]));
+    let People { owner, alice, .. } = people(&host);
+    owner.create("f", &json!({"Tags": {"team": "alice"}})).await;
+    owner.create("g", &json!({"Tags": {"team": "bob"}})).await;
+    assert_eq!(alice.invoke("f").await.status, 200);
+    assert_eq!(alice.invoke("g").await.status, 403);
+    let status = |method: &'static str, path: &'static str, body: Value| async move {
+        alice.lambda(method, path, &body).await.status.as_u16()
+    };
+    let tags = |name: &str, tags: Value| {
+        let path = format!(
+            "/2017-03-31/tags/{}",
+            ARN.replace("function:f", &format!("function:{name}"))
+        );
+        async move {
+            alice
+                .lambda("POST", &path, &json!({"Tags": tags}))
+                .await
+                .status
+                .as_u16()
+        }
+    };
+    assert_eq!(
+        status("GET", "/2015-03-31/functions/f/configuration", Value::Null).await,
+        200
+    );
+    assert_eq!(status("GET", F, Value::Null).await, 403);
+    assert_eq!(tags("g", json!({"team": "alice"})).await, 204);
+    assert_eq!(
+        alice.invoke("g").await.status,
+        200,
+        "the data plane knows the new tag"
+    );
+    assert_eq!(tags("g", json!({"team": "alice", "more": "x"})).await, 403);
+    assert_eq!(tags("g", json!({"team": "bob"})).await, 403);
+    let grant = |principal: &str| {
+        let principal = principal.to_owned();
+        let request = json!({"StatementId": "s", "Action": "lambda:*", "Principal": principal});
+        status("POST", "/2015-03-31/functions/f/policy", request)
+    };
+    assert_eq!(grant("sns.amazonaws.com").await, 403);
+    assert_eq!(grant("s3.amazonaws.com").await, 201);
+    assert_eq!(
+        status("GET", "/2015-03-31/functions/f/policy", Value::Null).await,
+        403
+    );
+    let list = "/2017-03-31/tags/arn:aws:lambda:us-east-1:000000000000:function:f";
+    assert_eq!(status("GET", list, Value::Null).await, 403);
+    assert_eq!(
+        status("GET", "/2015-03-31/functions", Value::Null).await,
+        200
+    );
+    // To make a function with tags is to tag it too.
+    let tagged = alice
+        .try_create("h", &json!({"Tags": {"team": "bob"}}))
+        .await;
+    let resource = ARN.replace("function:f", "function:h");
+    let expected = silent("alice", "identity", "lambda:TagResource", &resource);
+    assert_eq!(told(&tagged), expected);
+    assert_eq!(
+        alice
+            .try_create("h", &json!({"Tags": {"team": "alice"}}))
+            .await
+            .status,
+        201
+    );
+    // Nor may a layer be used that may not be read.
+    let layer = "arn:aws:lambda:us-east-1:000000000000:layer:l:1";
+    let layered = alice.try_create("i", &json!({"Layers": [layer]})).await;
+    let expected = silent("alice", "identity", "lambda:GetLayerVersion", layer);
+    assert_eq!(told(&layered), expected);
+}
+
+#[tokio::test]
+async fn a_denial_with_an_unknown_condition_denies() {
+    let mut denial = allow("lambda:InvokeFunction", "*");
+    denial["Effect"] = "Deny".into();
+    denial["Condition"] = json!({"StringEquals": {"aws:SomethingNew": "x"}});
+    let host = host(&json!([allow("lambda:*", "*"), denial]));
+    let People { owner, alice, .. } = people(&host);
+    owner.create("f", &json!({})).await;
+    let why = "with an explicit deny in an identity-based policy";
+    let expected = refusal("alice", "lambda:InvokeFunction", ARN, why);
+    assert_eq!(told(&alice.invoke("f").await), expected);
+    assert_eq!(alice.lambda("GET", F, &Value::Null).await.status, 200);
+}
+
+#[tokio::test]
+async fn logs_are_read_by_those_who_may() {
+    let group = "arn:aws:logs:us-east-1:000000000000:log-group:/aws/lambda/f:*";
+    let host = host(&json!([allow("logs:FilterLogEvents", group)]));
+    let People { owner, alice, bob } = people(&host);
+    owner.create("f", &json!({})).await;
+    owner.create("g", &json!({})).await;
+    assert_eq!(owner.invoke("f").await.status, 200);
+    assert_eq!(owner.invoke("g").await.status, 200);
+    let filter = |of: &str| json!({"logGroupName": format!("/aws/lambda/{of}")});
+    assert_eq!(
+        alice.logs("FilterLogEvents", &filter("f")).await.status,
+        200
+    );
+    let refused = alice.logs("FilterLogEvents", &filter("g")).await;
+    let text = "User: arn:aws:iam::000000000000:user/alice is not authorized to perform: \
+                logs:FilterLogEvents on resource: arn:aws:logs:us-east-1:000000000000:log-group:\
+                /aws/lambda/g:log-stream: because no identity-based policy allows the \
+                logs:FilterLogEvents action";
+    assert_eq!(
+        refused.json(),
+        json!({"__type": "AccessDeniedException", "message": text})
+    );
+    assert_eq!(
+        alice.logs("DescribeLogGroups", &json!({})).await.status,
+        400
+    );
+    assert_eq!(
+        owner.logs("DescribeLogGroups", &json!({})).await.status,
+        200
+    );
+    assert_eq!(bob.logs("FilterLogEvents", &filter("f")).await.status, 400);
+}
