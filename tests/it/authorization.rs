@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, Lamina};
 use crate::signed::Signed;
 
+mod conditions;
+mod doors;
+
 const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
 const F: &str = "/2015-03-31/functions/f";
 
@@ -75,6 +78,7 @@ fn policy_path(rest: &str) -> String {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of operations")]
 async fn a_caller_may_do_what_its_policy_allows() {
     let secret = format!("{ARN}-secret");
     let mut denied = allow("lambda:*", &secret);
@@ -210,8 +214,9 @@ async fn within_an_account_the_functions_policy_is_enough() {
         expected,
         "the statement is about the function unqualified"
     );
-    let removed = owner.lambda("DELETE", &policy_path("/alice"), &Value::Null);
-    assert_eq!(removed.await.status, 204);
+    let one = policy_path("/alice");
+    let removed = owner.lambda("DELETE", &one, &Value::Null).await;
+    assert_eq!(removed.status, 204);
     assert_eq!(
         alice.invoke("f").await.status,
         403,
@@ -293,250 +298,4 @@ async fn across_accounts_both_sides_must_allow() {
         told(&owner.lambda("GET", &path, &Value::Null).await),
         nothing
     );
-}
-
-async fn url_of(owner: Signed<'_>, name: &str, auth: &str) -> String {
-    owner.create(name, &json!({})).await;
-    let path = format!("/2021-10-31/functions/{name}/url");
-    let made = owner
-        .lambda("POST", &path, &json!({"AuthType": auth}))
-        .await;
-    assert_eq!(made.status, 201, "{}", made.text());
-    let url = made.json()["FunctionUrl"]
-        .as_str()
-        .expect("a URL")
-        .to_owned();
-    url.trim_start_matches("http://")
-        .trim_end_matches('/')
-        .to_owned()
-}
-
-fn forbidden() -> (u16, String) {
-    let message = "Forbidden. For troubleshooting Function URL authorization issues, see: \
-                   https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html";
-    (403, json!({"Message": message}).to_string())
-}
-
-#[tokio::test]
-async fn an_open_url_needs_the_functions_policy() {
-    let host = host(&json!([allow("s3:*", "*")]));
-    let People { owner, .. } = people(&host);
-    let domain = url_of(owner, "f", "NONE").await;
-    let get = || async { told(&host.send("GET", "/", &[("host", &domain)], "").await) };
-    assert_eq!(get().await, forbidden());
-    let call = json!({
-        "StatementId": "call", "Principal": "*", "Action": "lambda:InvokeFunctionUrl",
-        "FunctionUrlAuthType": "NONE",
-    });
-    grant(owner, &policy_path(""), call).await;
-    assert_eq!(get().await, forbidden(), "it takes two");
-    let run = json!({"StatementId": "run", "Principal": "*", "InvokedViaFunctionUrl": true});
-    grant(owner, &policy_path(""), run).await;
-    assert_eq!(get().await.0, 200);
-    let direct = host
-        .lambda("POST", &format!("{F}/invocations"), &json!({}))
-        .await;
-    assert_eq!(direct.error().0, "MissingAuthenticationTokenException");
-    let alice = Signed {
-        host: &host,
-        key: "alice",
-    };
-    assert_eq!(
-        alice.invoke("f").await.status,
-        403,
-        "the leave is for the URL only"
-    );
-    let nowhere = [("host", "nobody.lambda-url.us-east-1.localhost")];
-    let nowhere = host.send("GET", "/", &nowhere, "").await;
-    assert_eq!(told(&nowhere), (403, r#"{"Message":null}"#.into()));
-}
-
-#[tokio::test]
-async fn a_signed_url_needs_the_callers_policy_or_the_functions() {
-    let may = json!([
-        allow("lambda:InvokeFunctionUrl", ARN),
-        allow("lambda:InvokeFunction", ARN)
-    ]);
-    let host = host(&may);
-    let People { owner, alice, bob } = people(&host);
-    let domain = url_of(owner, "f", "AWS_IAM").await;
-    let unsigned = host.send("GET", "/", &[("host", &domain)], "").await;
-    assert_eq!(told(&unsigned), forbidden());
-    let stranger = Signed {
-        host: &host,
-        key: "stranger",
-    };
-    assert_eq!(told(&stranger.url(&domain).await), forbidden());
-    assert_eq!(owner.url(&domain).await.status, 200);
-    assert_eq!(alice.url(&domain).await.status, 200);
-    assert_eq!(told(&bob.url(&domain).await), forbidden());
-    for (sid, action) in [
-        ("a", "lambda:InvokeFunctionUrl"),
-        ("b", "lambda:InvokeFunction"),
-    ] {
-        let statement = json!({"StatementId": sid, "Principal": "111111111111", "Action": action});
-        grant(owner, &policy_path(""), statement).await;
-    }
-    assert_eq!(bob.url(&domain).await.status, 200);
-    let other = url_of(owner, "g", "AWS_IAM").await;
-    assert_eq!(told(&alice.url(&other).await), forbidden());
-    assert_eq!(owner.url(&other).await.status, 200);
-}
-
-#[tokio::test]
-async fn conditions_are_about_the_request_and_the_function() {
-    let conditioned = |action: &str, resource: &str, condition: Value| {
-        let mut statement = allow(action, resource);
-        statement["Condition"] = condition;
-        statement
-    };
-    let tag = json!({"StringEquals": {"aws:ResourceTag/team": "${aws:username}"}});
-    let here = json!({"IpAddress": {"aws:SourceIp": "127.0.0.0/8"}});
-    let elsewhere = json!({"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}});
-    let keys = json!({
-        "ForAllValues:StringEquals": {"aws:TagKeys": ["team"]},
-        "StringEquals": {"aws:RequestTag/team": "alice"},
-    });
-    let to_s3 = json!({"StringLike": {"lambda:Principal": "s3.*"}});
-    let host = host(&json!([
-        conditioned("lambda:InvokeFunction", "*", tag),
-        conditioned("lambda:GetFunctionConfiguration", "*", here),
-        conditioned("lambda:GetFunction", "*", elsewhere),
-        conditioned("lambda:TagResource", "*", keys),
-        conditioned("lambda:AddPermission", "*", to_s3),
-        conditioned(
-            "lambda:GetPolicy",
-            "*",
-            json!({"StringSoundsLike": {"aws:username": "alis"}})
-        ),
-        conditioned(
-            "lambda:ListTags",
-            "*",
-            json!({"StringEquals": {"aws:SomethingNew": "x"}})
-        ),
-        conditioned(
-            "lambda:ListFunctions",
-            "*",
-            json!({"DateGreaterThan": {"aws:CurrentTime": "2020-01-01"}})
-        ),
-        allow("lambda:CreateFunction", "*"),
-    ]));
-    let People { owner, alice, .. } = people(&host);
-    owner.create("f", &json!({"Tags": {"team": "alice"}})).await;
-    owner.create("g", &json!({"Tags": {"team": "bob"}})).await;
-    assert_eq!(alice.invoke("f").await.status, 200);
-    assert_eq!(alice.invoke("g").await.status, 403);
-    let status = |method: &'static str, path: &'static str, body: Value| async move {
-        alice.lambda(method, path, &body).await.status.as_u16()
-    };
-    let tags = |name: &str, tags: Value| {
-        let path = format!(
-            "/2017-03-31/tags/{}",
-            ARN.replace("function:f", &format!("function:{name}"))
-        );
-        async move {
-            alice
-                .lambda("POST", &path, &json!({"Tags": tags}))
-                .await
-                .status
-                .as_u16()
-        }
-    };
-    assert_eq!(
-        status("GET", "/2015-03-31/functions/f/configuration", Value::Null).await,
-        200
-    );
-    assert_eq!(status("GET", F, Value::Null).await, 403);
-    assert_eq!(tags("g", json!({"team": "alice"})).await, 204);
-    assert_eq!(
-        alice.invoke("g").await.status,
-        200,
-        "the data plane knows the new tag"
-    );
-    assert_eq!(tags("g", json!({"team": "alice", "more": "x"})).await, 403);
-    assert_eq!(tags("g", json!({"team": "bob"})).await, 403);
-    let grant = |principal: &str| {
-        let principal = principal.to_owned();
-        let request = json!({"StatementId": "s", "Action": "lambda:*", "Principal": principal});
-        status("POST", "/2015-03-31/functions/f/policy", request)
-    };
-    assert_eq!(grant("sns.amazonaws.com").await, 403);
-    assert_eq!(grant("s3.amazonaws.com").await, 201);
-    assert_eq!(
-        status("GET", "/2015-03-31/functions/f/policy", Value::Null).await,
-        403
-    );
-    let list = "/2017-03-31/tags/arn:aws:lambda:us-east-1:000000000000:function:f";
-    assert_eq!(status("GET", list, Value::Null).await, 403);
-    assert_eq!(
-        status("GET", "/2015-03-31/functions", Value::Null).await,
-        200
-    );
-    // To make a function with tags is to tag it too.
-    let tagged = alice
-        .try_create("h", &json!({"Tags": {"team": "bob"}}))
-        .await;
-    let resource = ARN.replace("function:f", "function:h");
-    let expected = silent("alice", "identity", "lambda:TagResource", &resource);
-    assert_eq!(told(&tagged), expected);
-    assert_eq!(
-        alice
-            .try_create("h", &json!({"Tags": {"team": "alice"}}))
-            .await
-            .status,
-        201
-    );
-    // Nor may a layer be used that may not be read.
-    let layer = "arn:aws:lambda:us-east-1:000000000000:layer:l:1";
-    let layered = alice.try_create("i", &json!({"Layers": [layer]})).await;
-    let expected = silent("alice", "identity", "lambda:GetLayerVersion", layer);
-    assert_eq!(told(&layered), expected);
-}
-
-#[tokio::test]
-async fn a_denial_with_an_unknown_condition_denies() {
-    let mut denial = allow("lambda:InvokeFunction", "*");
-    denial["Effect"] = "Deny".into();
-    denial["Condition"] = json!({"StringEquals": {"aws:SomethingNew": "x"}});
-    let host = host(&json!([allow("lambda:*", "*"), denial]));
-    let People { owner, alice, .. } = people(&host);
-    owner.create("f", &json!({})).await;
-    let why = "with an explicit deny in an identity-based policy";
-    let expected = refusal("alice", "lambda:InvokeFunction", ARN, why);
-    assert_eq!(told(&alice.invoke("f").await), expected);
-    assert_eq!(alice.lambda("GET", F, &Value::Null).await.status, 200);
-}
-
-#[tokio::test]
-async fn logs_are_read_by_those_who_may() {
-    let group = "arn:aws:logs:us-east-1:000000000000:log-group:/aws/lambda/f:*";
-    let host = host(&json!([allow("logs:FilterLogEvents", group)]));
-    let People { owner, alice, bob } = people(&host);
-    owner.create("f", &json!({})).await;
-    owner.create("g", &json!({})).await;
-    assert_eq!(owner.invoke("f").await.status, 200);
-    assert_eq!(owner.invoke("g").await.status, 200);
-    let filter = |of: &str| json!({"logGroupName": format!("/aws/lambda/{of}")});
-    assert_eq!(
-        alice.logs("FilterLogEvents", &filter("f")).await.status,
-        200
-    );
-    let refused = alice.logs("FilterLogEvents", &filter("g")).await;
-    let text = "User: arn:aws:iam::000000000000:user/alice is not authorized to perform: \
-                logs:FilterLogEvents on resource: arn:aws:logs:us-east-1:000000000000:log-group:\
-                /aws/lambda/g:log-stream: because no identity-based policy allows the \
-                logs:FilterLogEvents action";
-    assert_eq!(
-        refused.json(),
-        json!({"__type": "AccessDeniedException", "message": text})
-    );
-    assert_eq!(
-        alice.logs("DescribeLogGroups", &json!({})).await.status,
-        400
-    );
-    assert_eq!(
-        owner.logs("DescribeLogGroups", &json!({})).await.status,
-        200
-    );
-    assert_eq!(bob.logs("FilterLogEvents", &filter("f")).await.status, 400);
 }

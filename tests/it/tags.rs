@@ -89,6 +89,7 @@ async fn fifty_tags_are_the_most() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "tables of what is refused")]
 async fn what_cannot_be_tagged_is_refused_in_awss_words() {
     let host = host().await;
     let one = json!({"k": "v"});

@@ -225,7 +225,7 @@ mod tests {
             asked: &Tags,
         };
         for (key, expected) in [
-            ("aws:currenttime", Some("2026-11-18T10:26:40Z")),
+            ("aws:currenttime", Some("2026-11-18T11:06:40Z")),
             ("aws:epochtime", Some("1795000000")),
             ("aws:principalarn", Some("arn:aws:iam::000000000000:root")),
             ("aws:principaltype", Some("Account")),

@@ -6,14 +6,15 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
 
-use super::access::Demand;
-use super::facts::{Asked, Peer, RequestFacts};
+use super::facts::Peer;
 use super::{Front, Reply, host_of, json, read_body};
-use crate::invoke::snapshot::{Cors, UrlRoute};
+use crate::invoke::snapshot::Cors;
 use crate::invoke::{self, Invoke, Target};
 use crate::names::RequestId;
 use crate::sandbox::{self, Event, http_event};
 use crate::units::PAYLOAD_BYTES_MAX;
+
+mod permit;
 
 /// The id of the function URL that a host name is, if it is one.
 pub(super) fn id_of(host: &str) -> Option<&str> {
@@ -144,67 +145,6 @@ impl Front {
             time: &now.utc().strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
         };
         Ok(Event::Json(http_event::event_of(&request, &facts)))
-    }
-
-    /// Where there are keys, the function's policy must let everyone in whom the URL lets in without
-    /// a signature; those who sign need either their own policy's leave or the function's. It takes
-    /// two: for calling the URL, and for running the function behind it.
-    fn may_call(&self, route: &UrlRoute, parts: &Parts, body: &Bytes) -> bool {
-        let Some(access) = &self.access else {
-            return true;
-        };
-        let caller = if route.signed {
-            let signed = access.parse(parts, "lambda");
-            match signed.and_then(|signed| signed.check(body)) {
-                Ok(caller) => caller,
-                Err(_) => return false,
-            }
-        } else {
-            access.anonymous()
-        };
-        let (home, snapshot) = (self.control.home(), self.invoker.snapshot());
-        let function = snapshot.function(&route.target.name);
-        let arn = home.function_arn(&route.target.name);
-        let facts = RequestFacts {
-            principal: &caller.principal,
-            parts,
-            now: self.clock.now(),
-            account: &home.account,
-            region: &home.region,
-            resource_tags: function.map(|it| it.tags.clone()),
-            asked: &AskedOfUrl {
-                signed: route.signed,
-            },
-        };
-        let allows = |action: &str| {
-            let demand = Demand {
-                action: action.to_owned(),
-                resource: match &route.target.qualifier {
-                    None => arn.clone(),
-                    Some(qualifier) => format!("{arn}:{qualifier}"),
-                },
-                function: Some(route.target.clone()),
-            };
-            self.permit(caller, &demand, &facts).is_ok()
-        };
-        allows("lambda:InvokeFunctionUrl") && allows("lambda:InvokeFunction")
-    }
-}
-
-/// What a request to a function URL asks for.
-struct AskedOfUrl {
-    signed: bool,
-}
-
-impl Asked for AskedOfUrl {
-    fn values(&self, key: &str) -> Option<Vec<String>> {
-        let auth = if self.signed { "AWS_IAM" } else { "NONE" };
-        match key {
-            "lambda:functionurlauthtype" => Some(vec![auth.to_owned()]),
-            "lambda:invokedviafunctionurl" => Some(vec!["true".to_owned()]),
-            "lambda:eventsourcetoken" | "lambda:sourcefunctionarn" => Some(Vec::new()),
-            _ => None,
-        }
     }
 }
 

@@ -1,23 +1,23 @@
 //! Resource policies: who may do what with a function, a version or an alias. Each has one policy at
 //! most. What a policy means, `policy` knows.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::record::{decode, encode};
 use super::revision::RevisionId;
 use super::{Control, Error, function};
 use crate::invoke::Target;
-use crate::invoke::snapshot::Snapshot;
 use crate::names::{FunctionName, Qualifier};
-use crate::policy::{self, Attached, Policy};
 use crate::store::{self, Expect, Key, Revision, Write};
 
+mod document;
+mod published;
 mod statement;
 
 pub use statement::Grant;
+
+use document::{checked, empty, not_a_policy, statements};
 
 /// The kind of the records of this resource. Their ids are `function/qualifier`, the qualifier empty
 /// for the function as a whole.
@@ -69,6 +69,7 @@ impl Control {
             Ok((Some(checked(document)?), statement))
         })
         .await
+        .map(|(statement, _)| statement)
     }
 
     /// Takes a statement out of a policy; with its last statement the policy is gone.
@@ -99,6 +100,7 @@ impl Control {
             Ok((left.then_some(document), ()))
         })
         .await
+        .map(drop)
     }
 
     /// The policy of a function, version or alias.
@@ -128,9 +130,9 @@ impl Control {
         let document: Value = serde_json::from_str(document)
             .map_err(|error| not_a_policy(&format!("it is not JSON: {error}")))?;
         let document = checked(document)?;
-        self.change_policy(&target, revision, |_| Ok((Some(document.clone()), ())))
-            .await?;
-        self.policy(&target).await
+        let put = |_: Option<&PolicyRecord>| Ok((Some(document.clone()), ()));
+        let (_, record) = self.change_policy(&target, revision, put).await?;
+        record.ok_or_else(|| Error::Internal("a policy that was put is not there".into()))
     }
 
     /// Deletes the policy of a function, version or alias.
@@ -147,6 +149,7 @@ impl Control {
             Ok((None, ()))
         })
         .await
+        .map(drop)
     }
 
     /// What deletes the policy of a version or an alias that is itself deleted. The data plane is
@@ -163,45 +166,14 @@ impl Control {
         }
     }
 
-    /// Makes the data plane see the policies of a function.
-    pub(super) async fn publish_policies(&self, name: &FunctionName) -> Result<(), Error> {
-        let turn = self.0.turns.acquire().await;
-        let _turn = turn.expect("the semaphore is never closed");
-        let records = self.children(KIND, &format!("{name}/")).await?;
-        let attached = attached(records)?;
-        self.0.snapshot.send_modify(|current| {
-            let mut next = Snapshot::clone(current);
-            // A function that is gone has taken its policies along.
-            if next.function(name).is_some() {
-                next.set_policies(name, attached);
-            }
-            *current = next.into();
-        });
-        Ok(())
-    }
-
-    /// The policies of every function.
-    pub(super) async fn all_policies(&self) -> Result<BTreeMap<FunctionName, Attached>, Error> {
-        let mut records: BTreeMap<FunctionName, Vec<PolicyRecord>> = BTreeMap::new();
-        self.each(KIND, |record| {
-            let record: PolicyRecord = decode(record)?;
-            let function = record.function.clone();
-            records.entry(function).or_default().push(record);
-            Ok(())
-        })
-        .await?;
-        let all = records.into_iter();
-        all.map(|(name, records)| Ok((name, attached(records)?)))
-            .collect()
-    }
-
-    /// Applies a change to the newest state of a policy; None deletes it.
+    /// Applies a change to the newest state of a policy; None deletes it. Answers what the change
+    /// answers, and the policy as it then is.
     async fn change_policy<T>(
         &self,
         target: &Target,
         revision: Option<&str>,
         change: impl Fn(Option<&PolicyRecord>) -> Result<(Option<Value>, T), Error>,
-    ) -> Result<T, Error> {
+    ) -> Result<(T, Option<PolicyRecord>), Error> {
         for _ in 0..ATTEMPTS_MAX {
             let own = self.require_target(target).await?;
             let found = self.find_policy(target).await?;
@@ -216,7 +188,13 @@ impl Control {
                 ));
             }
             let read_at = found.map(|(_, read_at)| read_at);
-            if !self.save_policy(target, document, read_at).await? {
+            let record = document.map(|document| PolicyRecord {
+                function: target.name.clone(),
+                qualifier: target.qualifier.clone(),
+                document,
+                revision: RevisionId::new(&self.0.clock),
+            });
+            if !self.save_policy(target, record.as_ref(), read_at).await? {
                 continue;
             }
             // A deletion of the function that had begun before knows nothing of this policy.
@@ -226,7 +204,7 @@ impl Control {
                 return Err(self.not_found(&target.name));
             }
             self.publish_policies(&target.name).await?;
-            return Ok(changed);
+            return Ok((changed, record));
         }
         Err(store::Error::Conflict(key(target)).into())
     }
@@ -235,20 +213,15 @@ impl Control {
     async fn save_policy(
         &self,
         target: &Target,
-        document: Option<Value>,
+        record: Option<&PolicyRecord>,
         read_at: Option<Revision>,
     ) -> Result<bool, Error> {
         let key = key(target);
         let expect = read_at.map_or(Expect::Absent, Expect::Revision);
-        let write = match document {
+        let write = match record {
             None => Write::Delete { key, expect },
-            Some(document) => Write::Put {
-                value: encode(&PolicyRecord {
-                    function: target.name.clone(),
-                    qualifier: target.qualifier.clone(),
-                    document,
-                    revision: RevisionId::new(&self.0.clock),
-                }),
+            Some(record) => Write::Put {
+                value: encode(record),
                 key,
                 expect,
             },
@@ -300,53 +273,6 @@ impl Control {
             Some(qualifier) => self.home().qualified_arn(&target.name, qualifier),
         }
     }
-}
-
-fn attached(records: Vec<PolicyRecord>) -> Result<Attached, Error> {
-    let mut attached = Attached::default();
-    for record in records {
-        let policy = Policy::resource(&record.document).map_err(|error| {
-            let name = &record.function;
-            Error::Internal(format!("the policy of {name} is damaged: {error}"))
-        })?;
-        attached.insert(record.qualifier, policy);
-    }
-    Ok(attached)
-}
-
-/// The statements of a policy, which may have been given as a single one.
-fn statements(document: &mut Value) -> &mut Vec<Value> {
-    let statements = &mut document["Statement"];
-    if !statements.is_array() {
-        *statements = Value::Array(vec![statements.take()]);
-    }
-    statements.as_array_mut().expect("it was made one")
-}
-
-fn empty() -> Value {
-    json!({"Version": "2012-10-17", "Id": "default", "Statement": []})
-}
-
-/// The document, if it is a policy that can be kept.
-fn checked(document: Value) -> Result<Value, Error> {
-    let bytes = document.to_string().len();
-    if bytes > policy::BYTES_MAX {
-        return Err(Error::PolicyTooLong(format!(
-            "The final policy size ({bytes}) is bigger than the limit ({}).",
-            policy::BYTES_MAX
-        )));
-    }
-    let policy = Policy::resource(&document).map_err(|error| not_a_policy(&error.to_string()))?;
-    match policy.unknown_operators().next() {
-        Some(name) => Err(not_a_policy(&format!(
-            "there is no condition operator {name:?}"
-        ))),
-        None => Ok(document),
-    }
-}
-
-fn not_a_policy(problem: &str) -> Error {
-    Error::Invalid(format!("The policy is not valid: {problem}"))
 }
 
 fn no_policy() -> Error {
