@@ -2,7 +2,8 @@
 //! machine. Needs `wrk` (Debian) and, for the comparison, wasmtime 48:
 //! `cargo install wasmtime-cli --version 48.0.8 --locked --root .tools/wasmtime`.
 //!
-//! `cargo build --release -p lamina && cargo run --release -p lamina-benches`
+//! `cargo build --release -p lamina && cargo run --release -p lamina-benches`; with `-- scale`, the
+//! control plane with many functions.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![expect(
@@ -17,14 +18,17 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 mod load;
+mod scale;
 mod servers;
 
 use servers::{Lamina, Running};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    if std::env::args().nth(1).as_deref() == Some("bare") {
-        return servers::bare().await;
+    match std::env::args().nth(1).as_deref() {
+        Some("bare") => return servers::bare().await,
+        Some("scale") => return scale::run().await,
+        _ => {}
     }
     println!(
         "load before: {}",

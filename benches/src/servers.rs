@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -123,6 +124,7 @@ pub(crate) struct Lamina {
     running: Running,
     dir: TempDir,
     limits: String,
+    client: Client<HttpConnector, Full<Bytes>>,
 }
 
 impl Lamina {
@@ -143,6 +145,7 @@ impl Lamina {
             running,
             dir,
             limits: limits.to_owned(),
+            client: Client::builder(TokioExecutor::new()).build_http(),
         })
     }
 
@@ -173,8 +176,12 @@ impl Lamina {
             .context("VmRSS")
     }
 
-    async fn send(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let client = Client::builder(TokioExecutor::new()).build_http();
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> anyhow::Result<Value> {
         let body = if body.is_null() {
             Bytes::new()
         } else {
@@ -184,7 +191,7 @@ impl Lamina {
             .method(method)
             .uri(self.url(path))
             .body(Full::new(body))?;
-        let response = client.request(request).await?;
+        let response = self.client.request(request).await?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
         if !status.is_success() {

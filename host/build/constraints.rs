@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use crate::model::{Model, string};
+use crate::model::{Member, Model, string};
 
 /// Runtimes of this host that are not AWS's.
 const OWN_RUNTIMES: &[&str] = &["wasip2"];
@@ -24,6 +24,11 @@ pub(crate) fn generate(model: &Model) -> String {
             shape(model, name)
         );
     }
+    let _ = writeln!(
+        code,
+        "static SHAPE_ANY_RUNTIME: Shape = Shape::String {{ min: None, max: None, pattern: None, values: &[] }};\n\n/// The runtimes that a function may have.\npub const RUNTIMES: &[&str] = &{:?};",
+        values(model, "Runtime")
+    );
     code.push_str(
         "\nimpl Operation {\n    pub(in super::super) fn input(self) -> &'static Shape {\n",
     );
@@ -47,24 +52,8 @@ fn shape(model: &Model, name: &str) -> String {
     };
     match model.kind(name) {
         "structure" => {
-            let members = model.members(name).into_iter().map(|member| {
-                let location = match member.location {
-                    None if model.payload(name) == Some(member.name) => "Location::Payload".into(),
-                    None => "Location::Body".into(),
-                    Some(("uri", label)) => format!("Location::Label({label:?})"),
-                    Some(("querystring", field)) => format!("Location::Query({field:?})"),
-                    Some(("header", field)) => {
-                        format!("Location::Header({:?})", field.to_lowercase())
-                    }
-                    Some((other, _)) => panic!("location {other} is not handled in requests"),
-                };
-                format!(
-                    "Member {{ name: {:?}, shape: &SHAPE_{}, required: {}, location: {location} }}",
-                    member.name,
-                    member.shape.to_uppercase(),
-                    member.required
-                )
-            });
+            let members = model.members(name).into_iter();
+            let members = members.map(|member| row(model, name, &member));
             format!(
                 "Shape::Structure(&[{}])",
                 members.collect::<Vec<_>>().join(", ")
@@ -72,13 +61,7 @@ fn shape(model: &Model, name: &str) -> String {
         }
         "string" => {
             let pattern = shape.get("pattern").map(string);
-            let values: Vec<&str> = shape
-                .get("enum")
-                .and_then(Value::as_array)
-                .map(|values| values.iter().map(string).collect())
-                .unwrap_or_default();
-            let own = if name == "Runtime" { OWN_RUNTIMES } else { &[] };
-            let values = [values.as_slice(), own].concat();
+            let values = values(model, name);
             format!(
                 "Shape::String {{ min: {}, pattern: {}, values: &{values:?} }}",
                 bounds(),
@@ -86,7 +69,18 @@ fn shape(model: &Model, name: &str) -> String {
             )
         }
         "integer" | "long" => format!("Shape::Integer {{ min: {} }}", bounds()),
-        "double" => "Shape::Double".into(),
+        "double" => {
+            let bound = |key: &str| {
+                shape
+                    .get(key)
+                    .map(|it| it.as_f64().expect("it is a number"))
+            };
+            format!(
+                "Shape::Double {{ min: {:?}, max: {:?} }}",
+                bound("min"),
+                bound("max")
+            )
+        }
         "boolean" => "Shape::Boolean".into(),
         "timestamp" => "Shape::Timestamp".into(),
         "blob" => format!("Shape::Blob {{ max: {:?} }}", number(shape, "max")),
@@ -103,6 +97,35 @@ fn shape(model: &Model, name: &str) -> String {
         ),
         other => panic!("shape {name} has the type {other}, which is not handled"),
     }
+}
+
+/// A member of a structure.
+fn row(model: &Model, structure: &str, member: &Member<'_>) -> String {
+    let location = match member.location {
+        None if model.payload(structure) == Some(member.name) => "Location::Payload".into(),
+        None => "Location::Body".into(),
+        Some(("uri", label)) => format!("Location::Label({label:?})"),
+        Some(("querystring", field)) => format!("Location::Query({field:?})"),
+        Some(("header", field)) => format!("Location::Header({:?})", field.to_lowercase()),
+        Some((other, _)) => panic!("location {other} is not handled in requests"),
+    };
+    // AWS refuses the runtime of a function in other words than the model's.
+    let shape = match (member.name, member.shape) {
+        ("Runtime", "Runtime") => "ANY_RUNTIME".into(),
+        (_, shape) => shape.to_uppercase(),
+    };
+    format!(
+        "Member {{ name: {:?}, shape: &SHAPE_{shape}, required: {}, location: {location} }}",
+        member.name, member.required
+    )
+}
+
+/// The values that a string may have, if only some.
+fn values<'a>(model: &'a Model, name: &str) -> Vec<&'a str> {
+    let values = model.shape(name).get("enum").and_then(Value::as_array);
+    let values = values.into_iter().flatten().map(string);
+    let own = if name == "Runtime" { OWN_RUNTIMES } else { &[] };
+    values.chain(own.iter().copied()).collect()
 }
 
 fn number(shape: &Map<String, Value>, key: &str) -> Option<i64> {

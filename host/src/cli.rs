@@ -16,6 +16,7 @@ mod logs;
 mod new;
 mod output;
 mod project;
+mod sign;
 mod start;
 mod watch;
 
@@ -97,6 +98,8 @@ enum Command {
     Deploy(deploy::Deploy),
     /// Start a host, deploy a function, and deploy it again whenever it changes.
     Dev(dev::Dev),
+    /// Sign a package, or make a key to sign with.
+    Sign(sign::Sign),
     /// Invoke a function and print its answer.
     Invoke(invoke::Invoke),
     /// Print a function's log.
@@ -148,6 +151,7 @@ fn run(command: Command, access: &Access, format: Format) -> anyhow::Result<Ende
     match &command {
         Command::Build { dir } => return build::run(dir, format),
         Command::New(new) => return new.clone().run(),
+        Command::Sign(sign) => return sign.clone().run(&access.region, format),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -162,9 +166,10 @@ fn run(command: Command, access: &Access, format: Format) -> anyhow::Result<Ende
             Command::Invoke(invoke) => invoke.run(&client()?, format).await,
             Command::Logs(logs) => logs.run(&client()?, format).await,
             Command::List => list::run(&client()?, format).await,
-            Command::Build { .. } | Command::New(_) | Command::CompileComponent { .. } => {
-                unreachable!("these ran above")
-            }
+            Command::Build { .. }
+            | Command::New(_)
+            | Command::Sign(_)
+            | Command::CompileComponent { .. } => unreachable!("these ran above"),
         }
     })
 }

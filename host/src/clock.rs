@@ -35,6 +35,11 @@ impl Timestamp {
         Self(self.0.saturating_add(millis))
     }
 
+    /// As Lambda writes most of its dates: `2026-11-25T02:38:45+0000`.
+    pub fn iso8601(self) -> String {
+        self.utc().strftime("%Y-%m-%dT%H:%M:%S+0000").to_string()
+    }
+
     /// As a calendar date and time in UTC.
     pub fn utc(self) -> jiff::Timestamp {
         i64::try_from(self.0)

@@ -11,6 +11,10 @@ use crate::names::{AccountId, Region, UserName};
 use crate::policy::Policy;
 use crate::sandbox::Egress;
 
+mod signing;
+
+pub use signing::{SigningAlgorithm, SigningProfile};
+
 /// The configuration of a host. Every key has a default.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -27,8 +31,24 @@ pub struct Config {
     pub keys: Vec<Key>,
     /// Which addresses functions may reach: "public", "any" or "deny". Since 0.1.0.
     pub egress: Egress,
+    /// What becomes of functions whose runtime this host does not have: "refuse" them at once, or
+    /// "accept" them and say so when they are invoked, for tools that move functions. Since 0.1.0.
+    pub runtimes: Runtimes,
+    /// Whose signatures on packages can be checked. Since 0.1.0.
+    pub signing_profiles: Vec<SigningProfile>,
     /// Bounds. Since 0.1.0.
     pub limits: Limits,
+}
+
+/// What becomes of functions whose runtime this host does not have.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Runtimes {
+    /// They are refused when they are created.
+    #[default]
+    Refuse,
+    /// They are taken, and cannot be invoked.
+    Accept,
 }
 
 /// An access key.
@@ -104,6 +124,8 @@ impl Default for Config {
             account_id: AccountId::parse("000000000000").expect("it is twelve digits"),
             keys: Vec::new(),
             egress: Egress::default(),
+            runtimes: Runtimes::default(),
+            signing_profiles: Vec::new(),
             limits: Limits::default(),
         }
     }

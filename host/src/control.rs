@@ -6,11 +6,16 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Clock;
+use crate::config::Runtimes;
 use crate::invoke::snapshot::Snapshot;
 use crate::names::Home;
 use crate::store::{self, Records};
 
+pub mod alias;
+pub mod behaviour;
 pub mod code;
+pub mod code_signing;
+pub mod concurrency;
 pub mod configuration;
 pub mod function;
 pub mod package;
@@ -20,10 +25,16 @@ pub mod record;
 mod revision;
 mod rules;
 mod settle;
+mod source;
 pub mod tags;
+pub mod update;
+mod upkeep;
 pub mod url;
+pub mod vault;
+pub mod version;
 
 use code::Library;
+use vault::Vault;
 
 /// Why a change or a read was refused. The text is AWS's own where AWS has one.
 #[derive(Debug, thiserror::Error)]
@@ -31,9 +42,15 @@ pub enum Error {
     /// A member's value is not allowed, alone or beside others.
     #[error("{0}")]
     Invalid(String),
+    /// The same, where AWS does not say whose fault it is.
+    #[error("{0}")]
+    InvalidUntyped(String),
     /// The resource does not exist.
     #[error("{0}")]
     NotFound(String),
+    /// No concurrency is provisioned for the version or alias.
+    #[error("No Provisioned Concurrency Config found for this function")]
+    NotProvisioned,
     /// The resource exists already, or is in a state that does not allow this.
     #[error("{0}")]
     Conflict(String),
@@ -43,6 +60,15 @@ pub enum Error {
     /// The caller's `RevisionId` is not the resource's.
     #[error("{0}")]
     Precondition(String),
+    /// The code signing configuration that a function has or shall have does not exist.
+    #[error("{0}")]
+    CodeSigningConfigNotFound(String),
+    /// The package has no signature that counts, and its function's configuration asks for one.
+    #[error("{0}")]
+    CodeVerificationFailed(String),
+    /// The package is signed and is not what was signed.
+    #[error("{0}")]
+    InvalidCodeSignature(String),
     /// The request is well-formed and this host cannot do it yet.
     #[error("{0}")]
     Unsupported(String),
@@ -72,6 +98,12 @@ pub struct Config {
     pub home: Home,
     /// How long a change stays visible as in progress. Clients written for AWS rely on seeing it.
     pub settle: std::time::Duration,
+    /// What becomes of functions whose runtime this host does not have.
+    pub runtimes: Runtimes,
+    /// Invocations at once in the account.
+    pub concurrency: u32,
+    /// Whose signatures can be checked.
+    pub signing_profiles: code_signing::profile::Profiles,
 }
 
 /// The control plane; cheap to clone.
@@ -83,6 +115,7 @@ struct Plane {
     config: Config,
     records: Arc<dyn Records>,
     library: Library,
+    vault: Arc<Vault>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     /// One permit: publications follow one another.
     turns: Semaphore,
@@ -99,6 +132,7 @@ impl Control {
         config: Config,
         records: Arc<dyn Records>,
         library: Library,
+        vault: Vault,
         clock: Clock,
     ) -> Result<Self, Error> {
         let (snapshot, _) = watch::channel(Arc::default());
@@ -107,6 +141,7 @@ impl Control {
             config,
             records,
             library,
+            vault: Arc::new(vault),
             snapshot,
             turns,
             clock,
@@ -123,6 +158,11 @@ impl Control {
     /// The account and region of every ARN.
     pub fn home(&self) -> &Home {
         &self.0.config.home
+    }
+
+    /// What opens sealed environment variables.
+    pub fn vault(&self) -> &Vault {
+        &self.0.vault
     }
 
     /// The packages and compiled components.

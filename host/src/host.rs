@@ -18,6 +18,8 @@ use crate::api::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::code::Library;
+use crate::control::code_signing::profile::Profiles;
+use crate::control::vault::Vault;
 use crate::control::{self, Control};
 use crate::invoke::{self, Invoke, Invoker, Target};
 use crate::names::{FunctionRef, Home, RequestId};
@@ -48,6 +50,7 @@ pub struct Host {
     invoker: Invoker,
     clock: Clock,
     _reclaim: AbortOnDropHandle<()>,
+    _provision: AbortOnDropHandle<()>,
     _housekeeping: AbortOnDropHandle<()>,
 }
 
@@ -113,11 +116,16 @@ impl Host {
             account: config.account_id.clone(),
             region: config.region.clone(),
         };
+        let profiles = Profiles::read(&config.signing_profiles, &home).map_err(host)?;
         let settings = control::Config {
             home,
+            signing_profiles: profiles,
             settle: config.limits.settle(),
+            runtimes: config.runtimes,
+            concurrency: config.limits.concurrency,
         };
-        let control = Control::open(settings, records, library, clock.clone())
+        let vault = Vault::open(dir, &clock).map_err(host)?;
+        let control = Control::open(settings, records, library, vault, clock.clone())
             .await
             .map_err(host)?;
         Ok(Self::assemble(&config, control, logs, clock))
@@ -135,6 +143,10 @@ impl Host {
             let invoker = invoker.clone();
             async move { invoker.reclaim().await }
         });
+        let provision = tokio::spawn({
+            let invoker = invoker.clone();
+            async move { invoker.provision().await }
+        });
         let housekeeping = tokio::spawn(housekeeping(control.clone()));
         let front = Front::new(
             control,
@@ -148,6 +160,7 @@ impl Host {
             invoker,
             clock,
             _reclaim: AbortOnDropHandle::new(reclaim),
+            _provision: AbortOnDropHandle::new(provision),
             _housekeeping: AbortOnDropHandle::new(housekeeping),
         }
     }

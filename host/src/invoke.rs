@@ -16,6 +16,7 @@ mod detach;
 pub mod floor;
 pub mod lease;
 pub mod pool;
+mod provision;
 mod report;
 pub mod request;
 pub mod resolve;
@@ -79,7 +80,7 @@ impl Invoker {
         logs: Logs,
         clock: Clock,
     ) -> Self {
-        let account = Gate::new(config.concurrency);
+        let account = Arc::default();
         let floor = Floor::new(config.environments, clock.clone());
         Self(Arc::new(Pipeline {
             config,

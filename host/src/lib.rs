@@ -35,7 +35,9 @@ mod store;
 mod telemetry;
 mod units;
 
-pub use config::{Config, Error as ConfigError, Key, Limits};
+pub use config::{
+    Config, Error as ConfigError, Key, Limits, Runtimes, SigningAlgorithm, SigningProfile,
+};
 pub use host::{Answer, Error, FunctionHandle, Host};
 pub use names::{AccountId, Region, UserName};
 pub use policy::{Malformed as PolicyError, Policy};

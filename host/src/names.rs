@@ -189,6 +189,14 @@ impl Home {
         )
     }
 
+    /// The ARN of a function, qualified where a qualifier is given.
+    pub fn arn_at(&self, name: &FunctionName, qualifier: Option<&Qualifier>) -> String {
+        qualifier.map_or_else(
+            || self.function_arn(name),
+            |qualifier| self.qualified_arn(name, qualifier),
+        )
+    }
+
     /// The ARN of one version or alias of a function.
     pub fn qualified_arn(&self, name: &FunctionName, qualifier: &Qualifier) -> String {
         format!("{}:{qualifier}", self.function_arn(name))

@@ -67,13 +67,6 @@ pub enum Write {
         /// What must hold before.
         expect: Expect,
     },
-    /// Writes nothing: the rest of the batch depends on the record.
-    Require {
-        /// Its name.
-        key: Key,
-        /// What must hold of it.
-        expect: Expect,
-    },
 }
 
 /// Why the store refused or failed.
@@ -102,9 +95,7 @@ impl Write {
     /// The record this is about, and what must hold of it.
     fn condition(&self) -> (&Key, Expect) {
         match self {
-            Self::Put { key, expect, .. }
-            | Self::Delete { key, expect }
-            | Self::Require { key, expect } => (key, *expect),
+            Self::Put { key, expect, .. } | Self::Delete { key, expect } => (key, *expect),
         }
     }
 }

@@ -14,6 +14,10 @@ const F: &str = "/2015-03-31/functions/f";
 /// A host with keys: `owner` may do anything, `bob` is of another account, and `alice` may do what
 /// these statements say.
 fn host(alice: &Value) -> Lamina {
+    Lamina::configured(&keys(alice))
+}
+
+fn keys(alice: &Value) -> String {
     let policy = json!({"Version": "2012-10-17", "Statement": alice});
     let key = |id: &str, more: &str| {
         format!("[[keys]]\naccess_key_id = \"{id}\"\nsecret_access_key = \"{id}\"\n{more}\n")
@@ -23,7 +27,7 @@ fn host(alice: &Value) -> Lamina {
         key("alice", &format!("name = \"alice\"\npolicy = '{policy}'")),
         key("bob", "account = \"111111111111\"\nname = \"bob\""),
     ];
-    Lamina::configured(&keys.concat())
+    keys.concat()
 }
 
 fn allow(action: &str, resource: &str) -> Value {
@@ -225,6 +229,58 @@ async fn within_an_account_the_functions_policy_is_enough() {
 }
 
 #[tokio::test]
+async fn a_grant_on_an_alias_is_for_the_alias_only() {
+    let host = host(&json!([allow("s3:*", "*")]));
+    let People { owner, alice, bob } = people(&host);
+    owner.create("f", &json!({"Publish": true})).await;
+    let alias = json!({"Name": "prod", "FunctionVersion": "1"});
+    let made = owner.lambda("POST", &format!("{F}/aliases"), &alias).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    for (sid, principal) in [
+        ("a", "arn:aws:iam::000000000000:user/alice"),
+        ("b", "111111111111"),
+    ] {
+        let statement = json!({"StatementId": sid, "Principal": principal});
+        grant(owner, &policy_path("?Qualifier=prod"), statement).await;
+    }
+    let qualified = |qualifier: &str| format!("{ARN}{qualifier}");
+    for (name, expected) in [
+        (qualified(":prod"), 200),
+        (qualified(""), 403),
+        (qualified(":1"), 403),
+        (qualified(":$LATEST"), 403),
+    ] {
+        assert_eq!(alice.invoke(&name).await.status, expected, "{name}");
+        assert_eq!(bob.invoke(&name).await.status, expected, "{name}");
+    }
+    let gone = owner
+        .lambda("DELETE", &format!("{F}/aliases/prod"), &Value::Null)
+        .await;
+    assert_eq!(gone.status, 204);
+    let made = owner.lambda("POST", &format!("{F}/aliases"), &alias).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    assert_eq!(alice.invoke(&qualified(":prod")).await.status, 403);
+}
+
+#[tokio::test]
+async fn tags_are_shown_to_those_who_may_list_them() {
+    let host = host(&json!([allow("lambda:GetFunction", ARN)]));
+    let People { owner, alice, .. } = people(&host);
+    owner.create("f", &json!({"Tags": {"team": "edge"}})).await;
+    let shown = owner.lambda("GET", F, &Value::Null).await.json();
+    assert_eq!(shown["Tags"], json!({"team": "edge"}));
+    assert!(shown.get("TagsError").is_none());
+    let shown = alice.lambda("GET", F, &Value::Null).await.json();
+    assert!(shown.get("Tags").is_none());
+    let text = format!(
+        "User: arn:aws:iam::000000000000:user/alice is not authorized to perform: lambda:ListTags \
+         on resource: {ARN} because no identity-based policy allows the lambda:ListTags action"
+    );
+    let error = json!({"ErrorCode": "AccessDeniedException", "Message": text});
+    assert_eq!(shown["TagsError"], error);
+}
+
+#[tokio::test]
 async fn an_explicit_denial_keeps_even_the_owner_out() {
     let host = host(&json!([allow("lambda:*", "*")]));
     let People { owner, alice, .. } = people(&host);
@@ -248,6 +304,14 @@ async fn an_explicit_denial_keeps_even_the_owner_out() {
         why,
     );
     assert_eq!(told(&owner.invoke("f:$LATEST").await), latest);
+    assert_eq!(alice.invoke("f").await.status, 200);
+    let host = Lamina::in_dir(host.kill(), &keys(&json!([allow("lambda:*", "*")])));
+    let People { owner, alice, .. } = people(&host);
+    assert_eq!(
+        told(&owner.invoke("f").await),
+        expected,
+        "it outlives the process"
+    );
     assert_eq!(alice.invoke("f").await.status, 200);
     let host = Lamina::in_dir(host.kill(), "");
     assert_eq!(

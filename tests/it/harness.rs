@@ -141,8 +141,17 @@ impl Lamina {
     }
 
     pub fn in_dir(dir: TempDir, limits: &str) -> Self {
+        Self::launch(dir, &format!("[limits]\nsettle_millis = 20\n{limits}\n"))
+    }
+
+    /// A host with configuration before and in its limits.
+    pub fn with(settings: &str, limits: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self::launch(dir, &format!("{settings}\n[limits]\n{limits}\n"))
+    }
+
+    fn launch(dir: TempDir, text: &str) -> Self {
         let config = dir.path().join("lamina.toml");
-        let text = format!("[limits]\nsettle_millis = 20\n{limits}\n");
         std::fs::write(&config, text).expect("the configuration is written");
         let mut command = Command::new(program());
         command.arg("start").arg("--listen").arg("127.0.0.1:0");

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, Lamina, guest};
 
 const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
+const F: &str = "/2015-03-31/functions/f";
 const POLICY: &str = "/2015-03-31/functions/f/policy";
 
 async fn host() -> Lamina {
@@ -261,6 +262,65 @@ async fn a_policy_is_put_read_and_deleted_as_a_whole() {
     let missing = host.lambda("GET", &whole(""), &Value::Null).await;
     let text = "The resource you requested does not exist.";
     assert_eq!(told(&missing), not_found(text));
+}
+
+#[tokio::test]
+async fn versions_and_aliases_have_policies_of_their_own() {
+    let host = host().await;
+    let make = async |path: &str, body: Value| {
+        let made = host.lambda("POST", &format!("{F}{path}"), &body).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+        made.json()
+    };
+    let read = async |path: &str| {
+        let path = format!("{F}{path}");
+        host.lambda("GET", &path, &Value::Null).await
+    };
+    make("/versions", json!({})).await;
+    let alias = json!({"Name": "prod", "FunctionVersion": "1"});
+    make("/aliases", alias.clone()).await;
+    for (path, resource) in [
+        ("/policy", ARN.to_owned()),
+        ("/policy?Qualifier=1", format!("{ARN}:1")),
+        (":prod/policy", format!("{ARN}:prod")),
+    ] {
+        let added = make(path, grant("s", json!({}))).await;
+        let statement = added["Statement"].as_str().expect("a text");
+        let statement: Value = serde_json::from_str(statement).expect("JSON");
+        assert_eq!(statement["Resource"], resource);
+        let shown = read(path).await.json()["Policy"].to_string();
+        assert!(shown.contains(&format!("{resource}\\\"")), "{shown}");
+        assert_eq!(shown.matches("Sid").count(), 1, "{shown}");
+    }
+    let qualified = host.lambda("GET", &whole("%3Aprod"), &Value::Null).await;
+    assert_eq!(qualified.status, 200);
+    let latest = read(":$LATEST/policy").await;
+    assert_eq!(latest.json(), get(&host).await.json());
+
+    // They go with what they are for, and the next of the name does not inherit them.
+    let gone = async |path: &str| {
+        let path = format!("{F}{path}");
+        let gone = host.lambda("DELETE", &path, &Value::Null).await;
+        assert_eq!(gone.status, 204);
+    };
+    gone("/aliases/prod").await;
+    let missing = read(":prod/policy").await;
+    let text = format!("Cannot find alias arn: {ARN}:prod");
+    assert_eq!(told(&missing), not_found(&text));
+    make("/aliases", alias).await;
+    let none = read(":prod/policy").await;
+    let text = "The resource you requested does not exist.";
+    assert_eq!(told(&none), not_found(text));
+    gone("/aliases/prod").await;
+    gone("?Qualifier=1").await;
+    let missing = read(":1/policy").await;
+    let text = format!("Function not found: {ARN}:1");
+    assert_eq!(told(&missing), not_found(&text));
+    assert_eq!(
+        get(&host).await.status,
+        200,
+        "the function's own is as it was"
+    );
 }
 
 #[tokio::test]

@@ -60,15 +60,9 @@ async fn requests_to_nowhere_are_told_so() {
 async fn unsupported_members_are_refused_by_name() {
     let host = Lamina::start();
     for (name, value) in [
-        (
-            "VpcConfig",
-            json!({"SubnetIds": [], "SecurityGroupIds": []}),
-        ),
-        ("Publish", json!(true)),
-        (
-            "Layers",
-            json!(["arn:aws:lambda:us-east-1:000000000000:layer:l:1"]),
-        ),
+        ("PublishTo", json!("LATEST_PUBLISHED")),
+        ("DurableConfig", json!({"ExecutionTimeout": 10})),
+        ("ImageConfig", json!({"Command": ["x"]})),
         ("Runtime", json!("python3.13")),
     ] {
         let answer = host.try_create("f", b"x", json!({name: value})).await;

@@ -102,6 +102,7 @@ async fn what_cannot_be_tagged_is_refused_in_awss_words() {
                      function ARN.";
     let nowhere = "The resource you requested does not exist.";
     let arn = "arn:aws:lambda:us-east-1:000000000000:function:g";
+    let config = "arn:aws:lambda:us-east-1:000000000000:code-signing-config:csc-00000000000000000";
     for (resource, tags, name, expected) in [
         (
             "function:f",
@@ -128,7 +129,7 @@ async fn what_cannot_be_tagged_is_refused_in_awss_words() {
             "code-signing-config:csc-00000000000000000",
             one.clone(),
             missing,
-            nowhere,
+            &format!("The Lambda code signing configuration {config} can not be found."),
         ),
         ("capacity-provider:p", one.clone(), missing, nowhere),
     ] {
@@ -180,4 +181,27 @@ async fn tags_may_change_while_the_function_does() {
     );
     host.settled("f").await;
     assert_eq!(tags(&host).await, json!({"Tags": {"early": "1"}}));
+}
+
+#[tokio::test]
+async fn code_signing_configurations_have_tags_too() {
+    let host = Lamina::start();
+    let profile = "arn:aws:signer:us-east-1:000000000000:/signing-profiles/p/0123456789";
+    let request = json!({
+        "AllowedPublishers": {"SigningProfileVersionArns": [profile]}, "Tags": {"a": "1"},
+    });
+    let made = host
+        .lambda("POST", "/2020-04-22/code-signing-configs", &request)
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let made = made.json();
+    let id = made["CodeSigningConfig"]["CodeSigningConfigId"].as_str();
+    let resource = format!("code-signing-config:{}", id.expect("an id"));
+    let added = tag(&host, &resource, json!({"b": "2"})).await;
+    assert_eq!(added.status, 204, "{}", added.text());
+    let taken = format!("{}?tagKeys=a", path(&resource));
+    let taken = host.lambda("DELETE", &taken, &Value::Null).await;
+    assert_eq!(taken.status, 204, "{}", taken.text());
+    let listed = host.lambda("GET", &path(&resource), &Value::Null).await;
+    assert_eq!(listed.json(), json!({"Tags": {"b": "2"}}));
 }

@@ -2,6 +2,7 @@
 //! `sigv4`'s affair, what a request is about its API's.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -19,8 +20,8 @@ use crate::policy::{Denial, Facts, Policies, Policy, Principal, Question, decide
 #[derive(Debug)]
 pub struct Access {
     verifier: Verifier,
-    callers: HashMap<String, Caller>,
-    anonymous: Caller,
+    callers: HashMap<String, Arc<Caller>>,
+    anonymous: Arc<Caller>,
 }
 
 /// Someone who makes requests.
@@ -35,7 +36,7 @@ pub(super) struct Caller {
 #[derive(Debug)]
 pub(super) struct Signed<'a> {
     pending: Pending,
-    callers: &'a HashMap<String, Caller>,
+    callers: &'a HashMap<String, Arc<Caller>>,
 }
 
 /// What a caller must be allowed.
@@ -67,15 +68,15 @@ impl Access {
         let credentials = config.keys.iter().map(credentials).collect();
         let caller = |key: &Key| {
             let caller = caller(key, &config.account_id);
-            (key.access_key_id.clone(), caller)
+            (key.access_key_id.clone(), Arc::new(caller))
         };
         Some(Self {
             verifier: Verifier::new(credentials, config.region.to_string(), clock.clone()),
             callers: config.keys.iter().map(caller).collect(),
-            anonymous: Caller {
+            anonymous: Arc::new(Caller {
                 principal: Principal::Anonymous,
                 policy: None,
-            },
+            }),
         })
     }
 
@@ -88,16 +89,16 @@ impl Access {
     }
 
     /// Whoever does not sign.
-    pub(super) fn anonymous(&self) -> &Caller {
-        &self.anonymous
+    pub(super) fn anonymous(&self) -> Arc<Caller> {
+        Arc::clone(&self.anonymous)
     }
 }
 
-impl<'a> Signed<'a> {
+impl Signed<'_> {
     /// The caller, if the signature is right.
-    pub(super) fn check(self, body: &Bytes) -> Result<&'a Caller, Error> {
+    pub(super) fn check(self, body: &Bytes) -> Result<Arc<Caller>, Error> {
         let id = self.pending.check(body)?;
-        self.callers.get(&id).ok_or(Error::UnknownKey)
+        self.callers.get(&id).cloned().ok_or(Error::UnknownKey)
     }
 }
 

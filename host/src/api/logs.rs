@@ -75,7 +75,7 @@ impl Front {
         let operation = target.strip_prefix("Logs_20140328.").unwrap_or(target);
         if let Some(signed) = signed {
             let caller = signed.check(&body).map_err(refused)?;
-            self.require_reader(caller, operation, parts, &body)?;
+            self.require_reader(&caller, operation, parts, &body)?;
         }
         let document = match operation {
             "FilterLogEvents" => read::filter_log_events(&self.logs, &parse(&body)?)?,

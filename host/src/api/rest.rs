@@ -1,15 +1,22 @@
 //! The AWS Lambda API: one dispatch over the closed set of operations. Each resource has a file that
 //! parses its requests, asks `control`, and shapes the answers.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, StatusCode};
 
+use super::access::Caller;
 use super::{Front, Reply, read_body};
 use crate::names::RequestId;
 use crate::units::{PAYLOAD_BYTES_MAX, REQUEST_BYTES_MAX};
 
+mod alias;
 mod authorize;
+mod behaviour;
+mod code_signing;
+mod concurrency;
 mod error;
 mod function;
 mod function_url;
@@ -18,12 +25,15 @@ mod permission;
 pub mod sigv4;
 mod tags;
 mod target;
+mod version;
 pub mod wire;
 
 use wire::{ErrorShape, Fault, Operation, Route, RouteError};
 
 /// A request whose operation is known and whose caller is accepted.
 struct Call {
+    /// Who makes it. None where the host has no keys and anyone may do anything.
+    caller: Option<Arc<Caller>>,
     route: Route,
     parts: Parts,
     body: Bytes,
@@ -92,47 +102,21 @@ impl Front {
             .await
             .map_err(|it| error::of_body(&it, name))?;
         let caller = signed.map(|signed| signed.check(&body)).transpose();
-        let caller = caller.map_err(refused)?;
         let call = Call {
+            caller: caller.map_err(refused)?,
             route,
             parts,
             body,
             request_id,
         };
-        if let Some(caller) = caller {
-            self.authorize(caller, &call)?;
-        }
+        self.authorize(&call)?;
         Ok(call)
     }
 
+    /// Every operation that is built is answered by the method of its name.
     async fn dispatch(&self, call: Call) -> Result<Reply, Fault> {
-        match call.route.operation() {
-            Operation::Invoke => self.invoke(call).await,
-            Operation::CreateFunction => self.create_function(&call).await,
-            Operation::GetFunction => self.get_function(&call).await,
-            Operation::GetFunctionConfiguration => self.get_function_configuration(&call).await,
-            Operation::ListFunctions => self.list_functions(&call).await,
-            Operation::UpdateFunctionCode => self.update_function_code(&call).await,
-            Operation::UpdateFunctionConfiguration => {
-                self.update_function_configuration(&call).await
-            }
-            Operation::DeleteFunction => self.delete_function(&call).await,
-            Operation::CreateFunctionUrlConfig => self.create_function_url_config(&call).await,
-            Operation::GetFunctionUrlConfig => self.get_function_url_config(&call).await,
-            Operation::UpdateFunctionUrlConfig => self.update_function_url_config(&call).await,
-            Operation::DeleteFunctionUrlConfig => self.delete_function_url_config(&call).await,
-            Operation::ListFunctionUrlConfigs => self.list_function_url_configs(&call).await,
-            Operation::AddPermission => self.add_permission(&call).await,
-            Operation::RemovePermission => self.remove_permission(&call).await,
-            Operation::GetPolicy => self.get_policy(&call).await,
-            Operation::PutResourcePolicy => self.put_resource_policy(&call).await,
-            Operation::GetResourcePolicy => self.get_resource_policy(&call).await,
-            Operation::DeleteResourcePolicy => self.delete_resource_policy(&call).await,
-            Operation::TagResource => self.tag_resource(&call).await,
-            Operation::UntagResource => self.untag_resource(&call).await,
-            Operation::ListTags => self.list_tags(&call).await,
-            operation => Err(unbuilt(operation)),
-        }
+        let call = &call;
+        include!(concat!(env!("OUT_DIR"), "/dispatch.rs"))
     }
 }
 

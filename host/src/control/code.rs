@@ -4,13 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use super::{Error, package};
-use crate::invoke::snapshot::{LoadError, ProgramSource};
+use super::configuration::Configuration;
+use super::{Error, package, rules};
+use crate::invoke::snapshot::LoadError;
 use crate::sandbox::{self, Program, Sandbox, compile};
 use crate::store::blob::{Blobs, Digest, Trees};
 
@@ -26,10 +26,17 @@ pub struct CodeRef {
     pub package: Digest,
     /// Its size in bytes.
     pub size_bytes: u64,
-    /// Where in the package the component is.
-    pub component_path: String,
-    /// The component.
-    pub component: Digest,
+    /// The component to run. None where the runtime is one that this host does not have.
+    pub component: Option<ComponentRef>,
+}
+
+/// A component in a package.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ComponentRef {
+    /// Where in the package it is.
+    pub path: String,
+    /// The digest of its bytes.
+    pub digest: Digest,
 }
 
 /// All packages of the host; cheap to clone.
@@ -74,23 +81,32 @@ impl Library {
     ///
     /// # Errors
     /// Where the package or its component cannot be run, with what is wrong and what to do.
-    pub async fn check_in(&self, bytes: Bytes, handler: &str) -> Result<Arrival, Error> {
+    pub async fn check_in(
+        &self,
+        bytes: Bytes,
+        configuration: &Configuration,
+    ) -> Result<Arrival, Error> {
         let digest = Digest::of(&bytes);
         let arrival = self.0.arrivals.expect(digest);
-        let (shelves, handler) = (Arc::clone(&self.0), handler.to_owned());
-        let code = blocking(move || shelves.unpack(digest, &bytes, &handler)).await?;
+        let (shelves, handler) = (Arc::clone(&self.0), wanted(configuration));
+        let code = blocking(move || shelves.unpack(digest, &bytes, handler.as_deref())).await?;
         self.0.compile(&code).await?;
         Ok(arrival.of(code))
     }
 
-    /// Finds the component again in a package that is here, for another handler.
+    /// Finds the component again in a package that is here, for another handler or runtime.
     ///
     /// # Errors
     /// As [`check_in`](Self::check_in).
-    pub async fn choose(&self, code: &CodeRef, handler: &str) -> Result<CodeRef, Error> {
-        let (shelves, handler, code) = (Arc::clone(&self.0), handler.to_owned(), code.clone());
-        let code =
-            blocking(move || shelves.choose(code.package, code.size_bytes, &handler)).await?;
+    pub async fn choose(
+        &self,
+        code: &CodeRef,
+        configuration: &Configuration,
+    ) -> Result<CodeRef, Error> {
+        let (shelves, handler) = (Arc::clone(&self.0), wanted(configuration));
+        let (package, size_bytes) = (code.package, code.size_bytes);
+        let choose = move || shelves.choose(package, size_bytes, handler.as_deref());
+        let code = blocking(choose).await?;
         self.0.compile(&code).await?;
         Ok(code)
     }
@@ -113,12 +129,19 @@ impl Library {
         blocking(move || shelves.packages.get(&digest).map_err(io)).await
     }
 
-    /// What loads this code when it is first run.
-    pub fn source(&self, code: &CodeRef) -> Box<dyn ProgramSource> {
-        Box::new(Source {
-            shelves: Arc::clone(&self.0),
-            code: code.clone(),
-        })
+    /// Loads this code, compiled anew if need be.
+    ///
+    /// # Errors
+    /// Where it cannot be loaded.
+    pub(super) async fn load(&self, code: &CodeRef) -> Result<Program, LoadError> {
+        let shelves = &self.0;
+        let artifact = shelves.compile(code).await.map_err(unloadable)?;
+        let artifact = artifact.ok_or(LoadError::NoComponent)?;
+        let source = sandbox::Source {
+            task_dir: shelves.tree(&code.package).map_err(unloadable)?,
+            opt_dir: None,
+        };
+        shelves.sandbox.load(&artifact, source).map_err(unloadable)
     }
 }
 
@@ -131,7 +154,12 @@ pub struct Arrival {
 }
 
 impl Shelves {
-    fn unpack(&self, digest: Digest, bytes: &Bytes, handler: &str) -> Result<CodeRef, Error> {
+    fn unpack(
+        &self,
+        digest: Digest,
+        bytes: &Bytes,
+        handler: Option<&str>,
+    ) -> Result<CodeRef, Error> {
         let read = package::Package::read(bytes.clone()).map_err(refused)?;
         if self.trees.tree(&digest).is_none() {
             self.trees
@@ -147,33 +175,44 @@ impl Shelves {
         Ok(code)
     }
 
-    fn choose(&self, package: Digest, size_bytes: u64, handler: &str) -> Result<CodeRef, Error> {
-        let tree = self.tree(&package)?;
-        let path = package::choose(&tree, handler).map_err(refused)?;
-        let component = Digest::of(&std::fs::read(&path).map_err(io)?);
-        let inside = path.strip_prefix(&tree).unwrap_or(&path);
-        let component_path = inside.to_string_lossy().into_owned();
+    fn choose(
+        &self,
+        package: Digest,
+        size_bytes: u64,
+        handler: Option<&str>,
+    ) -> Result<CodeRef, Error> {
+        let component = handler.map(|handler| {
+            let tree = self.tree(&package)?;
+            let path = package::choose(&tree, handler).map_err(refused)?;
+            let digest = Digest::of(&std::fs::read(&path).map_err(io)?);
+            let inside = path.strip_prefix(&tree).unwrap_or(&path);
+            let path = inside.to_string_lossy().into_owned();
+            Ok::<_, Error>(ComponentRef { path, digest })
+        });
         Ok(CodeRef {
             package,
             size_bytes,
-            component_path,
-            component,
+            component: component.transpose()?,
         })
     }
 
-    async fn compile(&self, code: &CodeRef) -> Result<PathBuf, Error> {
-        let artifact = self.artifact(code);
+    /// The compiled component of this code, if it has one.
+    async fn compile(&self, code: &CodeRef) -> Result<Option<PathBuf>, Error> {
+        let Some(component) = &code.component else {
+            return Ok(None);
+        };
+        let artifact = self.artifact(component);
         if tokio::fs::try_exists(&artifact).await.map_err(io)? {
-            return Ok(artifact);
+            return Ok(Some(artifact));
         }
         let _turn = self
             .compilations
             .acquire()
             .await
             .expect("the semaphore is never closed");
-        let component = self.tree(&code.package)?.join(&code.component_path);
+        let component = self.tree(&code.package)?.join(&component.path);
         match compile::compile(&self.compiler, &component, &artifact).await {
-            Ok(_) => Ok(artifact),
+            Ok(_) => Ok(Some(artifact)),
             Err(error) if error.is_callers_fault() => Err(Error::Invalid(error.to_string())),
             Err(error) => Err(Error::Internal(error.to_string())),
         }
@@ -185,40 +224,24 @@ impl Shelves {
     }
 
     /// A compiled component is good for one engine only, so the engine is part of its name.
-    fn artifact(&self, code: &CodeRef) -> PathBuf {
+    fn artifact(&self, component: &ComponentRef) -> PathBuf {
         let engine = self.sandbox.compatibility();
-        self.artifacts
-            .join(format!("{}-{engine}.cwasm", code.component))
+        let name = format!("{}-{engine}.cwasm", component.digest);
+        self.artifacts.join(name)
     }
 }
 
-#[derive(Debug)]
-struct Source {
-    shelves: Arc<Shelves>,
-    code: CodeRef,
-}
-
-#[async_trait]
-impl ProgramSource for Source {
-    async fn load(&self) -> Result<Program, LoadError> {
-        let artifact = self.shelves.compile(&self.code).await.map_err(unloadable)?;
-        let task_dir = self.shelves.tree(&self.code.package).map_err(unloadable)?;
-        let source = sandbox::Source {
-            task_dir,
-            opt_dir: None,
-        };
-        self.shelves
-            .sandbox
-            .load(&artifact, source)
-            .map_err(unloadable)
-    }
+/// The handler that names the component; None where the runtime is not one of components.
+fn wanted(configuration: &Configuration) -> Option<String> {
+    let runs = rules::is_component_runtime(&configuration.runtime);
+    runs.then(|| configuration.handler.clone())
 }
 
 fn unloadable(error: impl std::error::Error + Send + Sync + 'static) -> LoadError {
-    LoadError(Box::new(error))
+    LoadError::Failed(Box::new(error))
 }
 
-fn refused(error: package::Error) -> Error {
+pub(super) fn refused(error: package::Error) -> Error {
     match error {
         package::Error::Io(error) => io(error),
         error => Error::Invalid(error.to_string()),
@@ -232,7 +255,7 @@ fn io(error: std::io::Error) -> Error {
 }
 
 /// Files are read and written off the workers that serve requests.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     let ended = |_| Error::Internal("a worker that read the package ended early".into());

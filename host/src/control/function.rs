@@ -1,15 +1,14 @@
-//! Functions: created, read, listed, changed, deleted.
+//! Functions: created, read, listed, deleted. How they change is in `update`, what is published of
+//! them in `version`.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::configuration::{
-    Architecture, Configuration, FunctionRecord, LastUpdate, Patch, State, VersionRecord,
-};
+use super::configuration::{Configuration, FunctionRecord, Patch, VersionRecord};
 use super::record::{Page, decode, encode};
-use super::revision::RevisionId;
-use super::{Control, Error, rules};
+use super::update::ATTEMPTS_MAX;
+use super::{Control, Error, alias, code_signing, concurrency, rules, version};
 use crate::names::{FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
 
@@ -17,35 +16,44 @@ use crate::store::{Expect, Key, Revision, Write};
 pub(super) const KIND: &str = "function";
 
 /// Resources that go with their function. Their ids begin with its name and a slash.
-const KINDS_BELOW: [&str; 2] = [super::url::KIND, super::permission::KIND];
-
-/// How often a change is tried again that another one got ahead of.
-const ATTEMPTS_MAX: usize = 4;
+const KINDS_BELOW: [&str; 5] = [
+    super::permission::KIND,
+    super::url::KIND,
+    version::KIND,
+    alias::KIND,
+    concurrency::KIND,
+];
 
 /// A new function.
 #[derive(Debug)]
 pub struct Create {
     /// Its name.
     pub name: FunctionName,
-    /// What the author chose.
-    pub configuration: Configuration,
+    /// The ARN of its execution role.
+    pub role: String,
+    /// Names the component in the package.
+    pub handler: String,
+    /// Its runtime.
+    pub runtime: String,
+    /// What else the author chose.
+    pub choices: Patch,
     /// The deployment package.
     pub package: Bytes,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// Whether its first version is published at once.
+    pub publish: bool,
+    /// The ARN of its code signing configuration.
+    pub code_signing: Option<String>,
 }
 
-/// New code for a function.
-#[derive(Debug)]
-pub struct UpdateCode {
-    /// The deployment package.
-    pub package: Bytes,
-    /// Another instruction set, if one was asked for.
-    pub architecture: Option<Architecture>,
-    /// The state the caller means to change.
-    pub revision: Option<String>,
-    /// Only finds out whether it could be done.
-    pub dry_run: bool,
+/// A function, and the version of it that was asked for.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The function.
+    pub function: FunctionRecord,
+    /// The version.
+    pub version: VersionRecord,
 }
 
 impl Control {
@@ -53,41 +61,41 @@ impl Control {
     ///
     /// # Errors
     /// Where the name is taken, or the configuration or the package is not allowed.
-    pub async fn create_function(&self, create: Create) -> Result<FunctionRecord, Error> {
-        let Create {
-            name,
-            configuration,
-            package,
-            tags,
-        } = create;
-        rules::check(&configuration)?;
+    pub async fn create_function(&self, create: Create) -> Result<Found, Error> {
+        let name = create.name;
+        let configuration = Configuration::new(create.role, create.handler, create.runtime);
+        let configuration = configuration.patched(create.choices, &self.0.vault);
+        self.check(&configuration)?;
+        let code_signing = create.code_signing;
+        if let Some(arn) = &code_signing {
+            self.require_code_signing_config(arn).await?;
+        }
         if self.load(&name).await?.is_some() {
             return Err(already_exists(&name));
         }
-        let arrival = self
-            .0
-            .library
-            .check_in(package, &configuration.handler)
+        let signed = self
+            .verify_package(code_signing.as_deref(), &create.package, name.as_str())
             .await?;
-        let latest = VersionRecord {
-            configuration,
-            code: arrival.code.clone(),
-            state: State::Pending,
-            last_update: None,
-            revision: RevisionId::new(&self.0.clock),
-            modified: self.0.clock.now(),
-        };
-        let record = FunctionRecord {
-            name: name.clone(),
-            latest,
-            tags,
-        };
-        match self.save(&record, Expect::Absent).await {
-            Err(Error::Conflict(_)) => return Err(already_exists(&name)),
-            saved => saved?,
-        };
+        let library = &self.0.library;
+        let arrival = library.check_in(create.package, &configuration).await?;
+        let mut latest = VersionRecord::new(configuration, arrival.code.clone(), &self.0.clock);
+        latest.signed = signed;
+        let mut function = FunctionRecord::new(name.clone(), latest, create.tags);
+        let mut batch = code_signing::uses(&name, None, code_signing.as_deref());
+        function.code_signing = code_signing;
+        let mut version = function.latest.clone();
+        if create.publish {
+            version = version::publish(&mut function, None, &self.0.clock);
+            batch.push(version::put(&name, &version, Expect::Absent));
+        }
+        batch.push(put(&function, Expect::Absent));
+        let committed = self.0.records.commit(batch).await;
+        committed.map_err(|error| match self.of_attaching(error) {
+            Error::Conflict(_) => already_exists(&name),
+            error => error,
+        })?;
         self.published_and_settling(&name).await?;
-        Ok(record)
+        Ok(Found { function, version })
     }
 
     /// The function of this name.
@@ -96,6 +104,47 @@ impl Control {
     /// Where there is none.
     pub async fn function(&self, name: &FunctionName) -> Result<FunctionRecord, Error> {
         Ok(self.existing(name).await?.0)
+    }
+
+    /// The function of this name, and the version that the qualifier leads to.
+    ///
+    /// # Errors
+    /// Where there is no such function, version or alias.
+    pub async fn function_at(
+        &self,
+        name: &FunctionName,
+        qualifier: Option<&Qualifier>,
+    ) -> Result<Found, Error> {
+        let missing = || self.not_found_at(name, qualifier);
+        let (function, _) = self.load(name).await?.ok_or_else(missing)?;
+        let number = match qualifier {
+            None | Some(Qualifier::Latest) => None,
+            Some(Qualifier::Version(number)) => Some(*number),
+            Some(Qualifier::Alias(alias)) => {
+                let found = self.load_alias(name, alias).await?.ok_or_else(missing)?;
+                found.0.version
+            }
+        };
+        let version = match number {
+            None => function.latest.clone(),
+            Some(number) => {
+                let found = self.load_version(name, number).await?;
+                found.ok_or_else(missing)?.0
+            }
+        };
+        Ok(Found { function, version })
+    }
+
+    /// The function, if it has what the qualifier names.
+    ///
+    /// # Errors
+    /// Where there is no such function, version or alias.
+    pub(super) async fn existing_at(
+        &self,
+        name: &FunctionName,
+        qualifier: Option<&Qualifier>,
+    ) -> Result<FunctionRecord, Error> {
+        Ok(self.function_at(name, qualifier).await?.function)
     }
 
     /// Functions in the order of their names, after `marker`, at most `limit`.
@@ -110,139 +159,46 @@ impl Control {
         self.page(KIND, "", marker, limit).await
     }
 
-    /// Gives a function new code.
-    ///
-    /// # Errors
-    /// Where there is no such function, it is being changed, its revision is another, or the
-    /// package is not allowed.
-    pub async fn update_function_code(
-        &self,
-        name: &FunctionName,
-        update: UpdateCode,
-    ) -> Result<FunctionRecord, Error> {
-        let (record, _) = self.existing(name).await?;
-        record.latest.revision.expect(update.revision.as_deref())?;
-        self.require_settled(&record)?;
-        let handler = &record.latest.configuration.handler;
-        let arrival = self.0.library.check_in(update.package, handler).await?;
-        let revision = update.revision.as_deref();
-        if update.dry_run {
-            let mut preview = record;
-            preview.latest.code = arrival.code;
-            return Ok(preview);
-        }
-        self.change(name, revision, |latest| {
-            latest.code = arrival.code.clone();
-            if let Some(architecture) = update.architecture {
-                latest.configuration.architecture = architecture;
-            }
-        })
-        .await
-    }
-
-    /// Changes a function's configuration.
-    ///
-    /// # Errors
-    /// Where there is no such function, it is being changed, its revision is another, or the
-    /// configuration would not be allowed.
-    pub async fn update_function_configuration(
-        &self,
-        name: &FunctionName,
-        patch: Patch,
-        revision: Option<&str>,
-    ) -> Result<FunctionRecord, Error> {
-        let (record, _) = self.existing(name).await?;
-        record.latest.revision.expect(revision)?;
-        self.require_settled(&record)?;
-        rules::check(&record.latest.configuration.clone().patched(patch.clone()))?;
-        let code = match &patch.handler {
-            Some(handler) => self.0.library.choose(&record.latest.code, handler).await?,
-            None => record.latest.code,
-        };
-        self.change(name, revision, |latest| {
-            latest.configuration = latest.configuration.clone().patched(patch.clone());
-            // Another change may have brought other code since; the handler was checked on this.
-            if latest.code.package == code.package {
-                latest.code = code.clone();
-            }
-        })
-        .await
-    }
-
-    /// Deletes a function, its function URLs and, when no one else uses it, its code.
+    /// Deletes a function with everything that is its own and, when no one else uses it, its code.
     ///
     /// # Errors
     /// Where there is no such function.
     pub async fn delete_function(&self, name: &FunctionName) -> Result<(), Error> {
-        self.existing(name).await?;
-        let key = key(name);
-        let mut batch = Vec::new();
-        for kind in KINDS_BELOW {
-            batch.extend(self.deletions(kind, &format!("{name}/")).await?);
-        }
-        batch.push(Write::Delete {
-            key,
-            expect: Expect::Present,
-        });
-        match self.0.records.commit(batch).await.map_err(Error::from) {
-            Err(Error::Conflict(_)) => return Err(self.not_found(name)),
-            committed => committed?,
-        };
-        self.publish(name).await
-    }
-
-    /// Applies a change to the newest state of a function, once its rules still hold there.
-    async fn change(
-        &self,
-        name: &FunctionName,
-        revision: Option<&str>,
-        apply: impl Fn(&mut VersionRecord),
-    ) -> Result<FunctionRecord, Error> {
         for _ in 0..ATTEMPTS_MAX {
-            let (mut record, read_at) = self.existing(name).await?;
-            record.latest.revision.expect(revision)?;
-            self.require_settled(&record)?;
-            apply(&mut record.latest);
-            record.latest.last_update = Some(LastUpdate::InProgress);
-            record.latest.revision = RevisionId::new(&self.0.clock);
-            record.latest.modified = self.0.clock.now();
-            match self.save(&record, Expect::Revision(read_at)).await {
+            let (function, read_at) = self.existing(name).await?;
+            let mut batch = code_signing::uses(name, function.code_signing.as_deref(), None);
+            for kind in KINDS_BELOW {
+                batch.extend(self.deletions(kind, &format!("{name}/")).await?);
+            }
+            // What goes with it was read from this state of the record.
+            batch.push(Write::Delete {
+                key: key(name),
+                expect: Expect::Revision(read_at),
+            });
+            match self.0.records.commit(batch).await.map_err(Error::from) {
                 Err(Error::Conflict(_)) => {}
-                saved => {
-                    saved?;
-                    self.published_and_settling(name).await?;
-                    return Ok(record);
-                }
+                Err(error) => return Err(error),
+                Ok(_) => return self.publish(name).await,
             }
         }
         Err(self.in_progress(name))
     }
 
-    fn require_settled(&self, record: &FunctionRecord) -> Result<(), Error> {
-        match (record.latest.state, record.latest.last_update) {
-            (State::Pending, _) => Err(Error::Conflict(
-                "The operation cannot be performed at this time. The function is currently in the \
-                 following state: Pending"
-                    .into(),
-            )),
-            (State::Active, Some(LastUpdate::InProgress)) => Err(self.in_progress(&record.name)),
-            (State::Active, _) => Ok(()),
-        }
-    }
-
-    fn in_progress(&self, name: &FunctionName) -> Error {
-        let arn = self.home().function_arn(name);
-        Error::Conflict(format!(
-            "The operation cannot be performed at this time. An update is in progress for \
-             resource: {arn}"
-        ))
+    /// Checks a configuration as a whole.
+    pub(super) fn check(&self, configuration: &Configuration) -> Result<(), Error> {
+        let sealed = configuration.environment.as_ref();
+        let variables = sealed.map(|it| self.0.vault.open_sealed(it)).transpose()?;
+        rules::check(configuration, variables.as_deref(), self.0.config.runtimes)
     }
 
     pub(super) fn not_found(&self, name: &FunctionName) -> Error {
-        Error::NotFound(format!(
-            "Function not found: {}",
-            self.home().function_arn(name)
-        ))
+        self.not_found_at(name, None)
+    }
+
+    /// No such function, version or alias, in AWS's words.
+    pub fn not_found_at(&self, name: &FunctionName, qualifier: Option<&Qualifier>) -> Error {
+        let arn = self.home().arn_at(name, qualifier);
+        Error::NotFound(format!("Function not found: {arn}"))
     }
 
     pub(super) async fn existing(
@@ -250,24 +206,6 @@ impl Control {
         name: &FunctionName,
     ) -> Result<(FunctionRecord, Revision), Error> {
         self.load(name).await?.ok_or_else(|| self.not_found(name))
-    }
-
-    /// The function, if it has what the qualifier names.
-    ///
-    /// # Errors
-    /// Where there is no such function, version or alias.
-    pub(super) async fn existing_at(
-        &self,
-        name: &FunctionName,
-        qualifier: Option<&Qualifier>,
-    ) -> Result<FunctionRecord, Error> {
-        match qualifier {
-            None | Some(Qualifier::Latest) => Ok(self.existing(name).await?.0),
-            Some(qualifier) => Err(Error::NotFound(format!(
-                "Function not found: {}",
-                self.home().qualified_arn(name, qualifier)
-            ))),
-        }
     }
 
     pub(super) async fn load(
@@ -279,15 +217,14 @@ impl Control {
         };
         Ok(Some((decode(&record)?, record.revision)))
     }
+}
 
-    pub(super) async fn save(&self, record: &FunctionRecord, expect: Expect) -> Result<(), Error> {
-        let put = Write::Put {
-            key: key(&record.name),
-            value: encode(record),
-            expect,
-        };
-        self.0.records.commit(vec![put]).await?;
-        Ok(())
+/// What writes a function.
+pub(super) fn put(record: &FunctionRecord, expect: Expect) -> Write {
+    Write::Put {
+        key: key(&record.name),
+        value: encode(record),
+        expect,
     }
 }
 

@@ -14,6 +14,7 @@ use zip::read::ZipFile;
 use crate::units::{UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
 
 mod component;
+mod manifest;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +29,7 @@ const NAME_BYTES_MAX: usize = 2_048;
 const RATIO_MAX: u64 = 200;
 const RATIO_FREE_BYTES: u64 = 1 << 20;
 /// A bare component is laid into its tree under this name.
-const BARE_NAME: &str = "bootstrap.wasm";
+pub(super) const BARE_NAME: &str = "bootstrap.wasm";
 
 /// Why a package was refused. The texts are AWS's own where AWS has one.
 #[derive(Debug, thiserror::Error)]
@@ -136,7 +137,7 @@ impl Package {
 }
 
 /// Copies at most `room` bytes, whatever the entry's header promised.
-fn copy(source: &mut impl Read, file: &mut File, room: u64) -> Result<u64, Error> {
+fn copy(source: &mut impl Read, file: &mut impl Write, room: u64) -> Result<u64, Error> {
     let mut buffer = vec![0; 64 << 10];
     let mut copied = 0;
     loop {

@@ -53,7 +53,7 @@ impl Control {
         revision: Option<&str>,
     ) -> Result<Value, Error> {
         let target = of_policy(target)?;
-        let arn = self.arn_of(&target);
+        let arn = self.home().arn_at(&target.name, target.qualifier.as_ref());
         self.change_policy(&target, revision, |found| {
             let statement = grant.statement(&arn)?;
             let mut document = found.map_or_else(empty, |record| record.document.clone());
@@ -152,20 +152,6 @@ impl Control {
         .map(drop)
     }
 
-    /// What deletes the policy of a version or an alias that is itself deleted. The data plane is
-    /// told by [`publish_policies`](Self::publish_policies).
-    #[expect(dead_code, reason = "versions and aliases cannot be deleted yet")]
-    pub(super) fn policy_deletion(name: &FunctionName, qualifier: &Qualifier) -> Write {
-        let target = Target {
-            name: name.clone(),
-            qualifier: Some(qualifier.clone()),
-        };
-        Write::Delete {
-            key: key(&target),
-            expect: Expect::Any,
-        }
-    }
-
     /// Applies a change to the newest state of a policy; None deletes it. Answers what the change
     /// answers, and the policy as it then is.
     async fn change_policy<T>(
@@ -175,17 +161,17 @@ impl Control {
         change: impl Fn(Option<&PolicyRecord>) -> Result<(Option<Value>, T), Error>,
     ) -> Result<(T, Option<PolicyRecord>), Error> {
         for _ in 0..ATTEMPTS_MAX {
-            let own = self.require_target(target).await?;
+            let own = self.load(&target.name).await?;
+            self.require_target(target).await?;
+            let own = own.ok_or_else(|| self.not_found(&target.name))?;
             let found = self.find_policy(target).await?;
             let (document, changed) = change(found.as_ref().map(|(record, _)| record))?;
             // Where there is no policy yet, its state is the function's.
-            let state = found.as_ref().map_or(&own, |(record, _)| &record.revision);
+            let state = found
+                .as_ref()
+                .map_or(&own.0.latest.revision, |(record, _)| &record.revision);
             if revision.is_some_and(|wanted| wanted != state.as_str()) {
-                return Err(Error::Precondition(
-                    "The Revision Id provided does not match the latest Revision Id. Call the \
-                     GetPolicy API to retrieve the latest Revision Id"
-                        .into(),
-                ));
+                return Err(stale());
             }
             let read_at = found.map(|(_, read_at)| read_at);
             let record = document.map(|document| PolicyRecord {
@@ -194,67 +180,30 @@ impl Control {
                 document,
                 revision: RevisionId::new(&self.0.clock),
             });
-            if !self.save_policy(target, record.as_ref(), read_at).await? {
-                continue;
+            // The function is written as it was: what is deleted meanwhile would leave its policy to
+            // the next of its name.
+            let function = function::put(&own.0, Expect::Revision(own.1));
+            let batch = vec![function, write(target, record.as_ref(), read_at)];
+            match self.0.records.commit(batch).await {
+                Err(store::Error::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => {
+                    self.publish_policies(&target.name).await?;
+                    return Ok((changed, record));
+                }
             }
-            // A deletion of the function that had begun before knows nothing of this policy.
-            if self.load(&target.name).await?.is_none() {
-                let orphans = self.deletions(KIND, &format!("{}/", target.name)).await?;
-                self.0.records.commit(orphans).await?;
-                return Err(self.not_found(&target.name));
-            }
-            self.publish_policies(&target.name).await?;
-            return Ok((changed, record));
         }
         Err(store::Error::Conflict(key(target)).into())
     }
 
-    /// Whether it was saved; if not, someone else was faster.
-    async fn save_policy(
-        &self,
-        target: &Target,
-        record: Option<&PolicyRecord>,
-        read_at: Option<Revision>,
-    ) -> Result<bool, Error> {
-        let key = key(target);
-        let expect = read_at.map_or(Expect::Absent, Expect::Revision);
-        let write = match record {
-            None => Write::Delete { key, expect },
-            Some(record) => Write::Put {
-                value: encode(record),
-                key,
-                expect,
-            },
-        };
-        // A policy must not outlive its function: the next one of its name would inherit it.
-        let function = Write::Require {
-            key: Key {
-                kind: function::KIND,
-                id: target.name.as_str().to_owned(),
-            },
-            expect: Expect::Present,
-        };
-        match self.0.records.commit(vec![function, write]).await {
-            Ok(_) => Ok(true),
-            Err(store::Error::Conflict(_)) => Ok(false),
-            Err(error) => Err(error.into()),
+    /// Refuses what the function does not have.
+    async fn require_target(&self, target: &Target) -> Result<(), Error> {
+        if let Some(Qualifier::Alias(alias)) = &target.qualifier {
+            return self.alias(&target.name, alias).await.map(drop);
         }
-    }
-
-    /// The revision of the function, if it has what the qualifier names.
-    async fn require_target(&self, target: &Target) -> Result<RevisionId, Error> {
-        let found = self
-            .existing_at(&target.name, target.qualifier.as_ref())
-            .await;
-        match (found, &target.qualifier) {
-            (Err(Error::NotFound(_)), Some(Qualifier::Alias(_)))
-                if self.load(&target.name).await?.is_some() =>
-            {
-                let arn = self.arn_of(target);
-                Err(Error::NotFound(format!("Cannot find alias arn: {arn}")))
-            }
-            (found, _) => Ok(found?.latest.revision),
-        }
+        self.existing_at(&target.name, target.qualifier.as_ref())
+            .await
+            .map(drop)
     }
 
     async fn find_policy(
@@ -266,13 +215,40 @@ impl Control {
         };
         Ok(Some((decode(&record)?, record.revision)))
     }
+}
 
-    fn arn_of(&self, target: &Target) -> String {
-        match &target.qualifier {
-            None => self.home().function_arn(&target.name),
-            Some(qualifier) => self.home().qualified_arn(&target.name, qualifier),
-        }
+/// What writes a policy, or deletes it; `read_at` is the state that it replaces.
+fn write(target: &Target, record: Option<&PolicyRecord>, read_at: Option<Revision>) -> Write {
+    let key = key(target);
+    let expect = read_at.map_or(Expect::Absent, Expect::Revision);
+    match record {
+        None => Write::Delete { key, expect },
+        Some(record) => Write::Put {
+            value: encode(record),
+            key,
+            expect,
+        },
     }
+}
+
+/// What deletes the policy of a version or an alias that is itself deleted.
+pub(super) fn deletion(name: &FunctionName, qualifier: &Qualifier) -> Write {
+    let target = Target {
+        name: name.clone(),
+        qualifier: Some(qualifier.clone()),
+    };
+    Write::Delete {
+        key: key(&target),
+        expect: Expect::Any,
+    }
+}
+
+fn stale() -> Error {
+    Error::Precondition(
+        "The Revision Id provided does not match the latest Revision Id. Call the GetPolicy API to \
+         retrieve the latest Revision Id"
+            .into(),
+    )
 }
 
 fn no_policy() -> Error {

@@ -1,13 +1,17 @@
 //! From records to the snapshot that the data plane reads. Publishing reads the record anew and one
 //! publication follows another, so the last word is always the newest record.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::configuration::{FunctionRecord, State};
+use tokio::sync::SemaphorePermit;
+
+use super::alias::AliasRecord;
+use super::concurrency::ProvisionedRecord;
+use super::configuration::{FunctionRecord, State, VersionRecord};
 use super::record::decode;
-use super::{Control, Error, function, url};
+use super::{Control, Error, alias, concurrency, function, url, version};
 use crate::invoke::snapshot::{Function, Readiness, Settings, Snapshot, Version};
 use crate::names::FunctionName;
 use crate::sandbox::FunctionFacts;
@@ -16,24 +20,29 @@ use crate::store::Record;
 /// Records read at a time when all are read.
 const PAGE: usize = 1_000;
 
+/// What a function is made of, as it was read.
+struct Parts {
+    record: FunctionRecord,
+    versions: Vec<VersionRecord>,
+    aliases: Vec<AliasRecord>,
+    provisions: Vec<ProvisionedRecord>,
+}
+
 impl Control {
     /// Makes the data plane see the function's newest record.
     pub(super) async fn publish(&self, name: &FunctionName) -> Result<(), Error> {
-        let _turn = self
-            .0
-            .turns
-            .acquire()
-            .await
-            .expect("the semaphore is never closed");
-        let record = self.load(name).await?.map(|(record, _)| record);
+        let _turn = self.turn().await;
+        let parts = match self.load(name).await? {
+            Some((record, _)) => Some(self.parts(record).await?),
+            None => None,
+        };
         let urls = self.url_routes(name).await?;
         self.0.snapshot.send_modify(|current| {
             let mut next = Snapshot::clone(current);
-            match &record {
+            let old = next.function(name).cloned();
+            match &parts {
                 None => next.remove(name),
-                // Until an update has settled, invocations go on with the code they had.
-                Some(record) if record.is_settling() && has_active(&next, name) => {}
-                Some(record) => next.insert(name.clone(), self.function_of(record)),
+                Some(parts) => next.insert(name.clone(), self.function_of(parts, old.as_deref())),
             }
             next.replace_urls(name, urls);
             *current = Arc::new(next);
@@ -41,44 +50,98 @@ impl Control {
         Ok(())
     }
 
-    /// Makes the data plane see a change that is about to be recorded as done.
-    pub(super) async fn publish_settled(&self, record: &FunctionRecord) {
-        let _turn = self
-            .0
-            .turns
-            .acquire()
-            .await
-            .expect("the semaphore is never closed");
-        let function = self.function_of(record);
+    /// Makes the data plane see a change that is about to be recorded as done: of the function, and of
+    /// versions of it.
+    pub(super) async fn publish_settled(
+        &self,
+        record: &FunctionRecord,
+        settled: &[VersionRecord],
+    ) -> Result<(), Error> {
+        let _turn = self.turn().await;
+        let mut parts = self.parts(record.clone()).await?;
+        for version in &mut parts.versions {
+            if let Some(settled) = settled.iter().find(|it| it.number == version.number) {
+                version.clone_from(settled);
+            }
+        }
         self.0.snapshot.send_modify(|current| {
             let mut next = Snapshot::clone(current);
+            let old = next.function(&record.name).cloned();
+            let function = self.function_of(&parts, old.as_deref());
             next.insert(record.name.clone(), function);
             *current = Arc::new(next);
         });
+        Ok(())
+    }
+
+    async fn turn(&self) -> SemaphorePermit<'_> {
+        let turn = self.0.turns.acquire().await;
+        turn.expect("the semaphore is never closed")
+    }
+
+    async fn parts(&self, record: FunctionRecord) -> Result<Parts, Error> {
+        let below = format!("{}/", record.name);
+        Ok(Parts {
+            versions: self.children(version::KIND, &below).await?,
+            aliases: self.children(alias::KIND, &below).await?,
+            provisions: self.children(concurrency::KIND, &below).await?,
+            record,
+        })
     }
 
     /// Makes the data plane see every record, and completes changes that were cut short.
     pub(super) async fn publish_all(&self) -> Result<(), Error> {
         let mut snapshot = Snapshot::default();
         let mut settling = Vec::new();
+        let mut functions = BTreeMap::new();
         self.each(function::KIND, |record| {
             let mut record: FunctionRecord = decode(record)?;
             if record.is_settling() {
                 settling.push(record.name.clone());
                 record.latest.state = State::Active;
+                record.latest.last_update = None;
             }
-            snapshot.insert(record.name.clone(), self.function_of(&record));
+            let function = self.function_of(&Parts::of(record.clone()), None);
+            functions.insert(record.name, function);
             Ok(())
         })
         .await?;
+        self.each_below(version::KIND, &mut functions, |function, record| {
+            let version: VersionRecord = decode(record)?;
+            let number = version.number.unwrap_or_default();
+            let name = FunctionName::parse(&function.latest.facts.name);
+            let name = name.expect("it was the name of a record");
+            function
+                .versions
+                .insert(number, Arc::new(self.version_of(&name, &version)));
+            Ok(())
+        })
+        .await?;
+        self.each_below(alias::KIND, &mut functions, |function, record| {
+            let alias: AliasRecord = decode(record)?;
+            function.aliases.insert(alias.name.clone(), alias.route());
+            Ok(())
+        })
+        .await?;
+        self.each_below(concurrency::KIND, &mut functions, |function, record| {
+            let provisioned: ProvisionedRecord = decode(record)?;
+            function
+                .provisions
+                .insert(provisioned.qualifier, provisioned.requested);
+            Ok(())
+        })
+        .await?;
+        for (name, function) in functions {
+            function.request_provisions();
+            snapshot.insert(name, function);
+        }
         self.each(url::KIND, |record| {
             let (id, route) = url::route(record)?;
             snapshot.insert_url(id, route);
             Ok(())
         })
         .await?;
-        let policies = self.all_policies().await?;
-        for (name, policies) in policies {
+        for (name, policies) in self.all_policies().await? {
             snapshot.set_policies(&name, policies);
         }
         self.0.snapshot.send_replace(Arc::new(snapshot));
@@ -88,44 +151,20 @@ impl Control {
         Ok(())
     }
 
-    /// Compiles what this engine has not compiled yet, one after another.
-    ///
-    /// # Errors
-    /// Where the store cannot be read. A component that does not compile is told in the log; its
-    /// function answers with the same when it is invoked.
-    pub async fn recompile(&self) -> Result<(), Error> {
-        let mut codes = Vec::new();
-        self.each(function::KIND, |record| {
-            let record: FunctionRecord = decode(record)?;
-            codes.push((record.name, record.latest.code));
-            Ok(())
+    /// Visits records that belong to functions, each with its function.
+    async fn each_below(
+        &self,
+        kind: &'static str,
+        functions: &mut BTreeMap<FunctionName, Function>,
+        mut visit: impl FnMut(&mut Function, &Record) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.each(kind, |record| {
+            let name = record.key.id.split('/').next().unwrap_or_default();
+            functions
+                .get_mut(name)
+                .map_or(Ok(()), |function| visit(function, record))
         })
-        .await?;
-        for (name, code) in codes {
-            if let Err(error) = self.0.library.refresh(&code).await {
-                tracing::error!(%name, %error, "a function's code does not compile any more");
-            }
-        }
-        Ok(())
-    }
-
-    /// Deletes packages and compiled components that no function uses.
-    ///
-    /// # Errors
-    /// Where the store or the data directory cannot be read.
-    pub async fn collect_garbage(&self) -> Result<usize, Error> {
-        let failed = |error: std::io::Error| Error::Internal(error.to_string());
-        let collection = self.0.library.begin_collection().map_err(failed)?;
-        let mut used = HashSet::new();
-        self.each(function::KIND, |record| {
-            let record: FunctionRecord = decode(record)?;
-            used.extend([record.latest.code.package, record.latest.code.component]);
-            Ok(())
-        })
-        .await?;
-        let finish = tokio::task::spawn_blocking(move || collection.finish(&used));
-        let ended = |_| Error::Internal("the collection of unused packages ended early".into());
-        finish.await.map_err(ended)?.map_err(failed)
+        .await
     }
 
     /// Visits all records of a kind.
@@ -149,42 +188,102 @@ impl Control {
         }
     }
 
-    fn function_of(&self, record: &FunctionRecord) -> Function {
-        Function {
+    /// A function for the data plane. What has not changed is taken over from `old`, with its warm
+    /// environments; until an update has settled, invocations go on with the code they had.
+    fn function_of(&self, parts: &Parts, old: Option<&Function>) -> Function {
+        let Parts {
+            record,
+            versions,
+            aliases,
+            provisions,
+        } = parts;
+        let latest = match old.map(|old| &old.latest) {
+            Some(old) if record.latest.is_settling() && old.readiness == Readiness::Active => {
+                Arc::clone(old)
+            }
+            old => self.kept_or_new(&record.name, &record.latest, old),
+        };
+        let versions = versions.iter().filter_map(|version| {
+            let number = version.number?;
+            let old = old.and_then(|old| old.versions.get(&number));
+            Some((number, self.kept_or_new(&record.name, version, old)))
+        });
+        let aliases = aliases
+            .iter()
+            .map(|alias| (alias.name.clone(), alias.route()));
+        let provisions = provisions
+            .iter()
+            .map(|it| (it.qualifier.clone(), it.requested));
+        let function = Function {
             arn: self.home().function_arn(&record.name).into(),
-            latest: Arc::new(self.version_of(record)),
-            versions: BTreeMap::new(),
-            aliases: BTreeMap::new(),
+            latest,
+            versions: versions.collect(),
+            aliases: aliases.collect(),
             tags: Arc::new(record.tags.clone()),
-            reserved: None,
+            reserved: record.reserved,
+            provisions: provisions.collect(),
+            gate: old.map(|old| Arc::clone(&old.gate)).unwrap_or_default(),
+        };
+        function.request_provisions();
+        function
+    }
+
+    fn kept_or_new(
+        &self,
+        name: &FunctionName,
+        version: &VersionRecord,
+        old: Option<&Arc<Version>>,
+    ) -> Arc<Version> {
+        let same = |old: &&Arc<Version>| {
+            *old.deployment == *version.deployment.as_str()
+                && old.readiness == readiness(version.state)
+        };
+        match old.filter(same) {
+            Some(old) => Arc::clone(old),
+            None => Arc::new(self.version_of(name, version)),
         }
     }
 
-    fn version_of(&self, record: &FunctionRecord) -> Version {
-        let configuration = &record.latest.configuration;
+    fn version_of(&self, name: &FunctionName, version: &VersionRecord) -> Version {
+        let configuration = &version.configuration;
         let facts = FunctionFacts {
-            name: record.name.as_str().to_owned(),
-            version: "$LATEST".to_owned(),
+            name: name.as_str().to_owned(),
+            version: version.qualifier().to_string(),
             memory: configuration.memory,
-            log_group: configuration.log_group(&record.name),
+            log_group: configuration.log_group(name),
         };
         let settings = Settings {
             memory: configuration.memory,
             handler: configuration.handler.clone(),
-            variables: configuration.environment.clone().unwrap_or_default(),
-        };
-        let readiness = match record.latest.state {
-            State::Pending => Readiness::Pending,
-            State::Active => Readiness::Active,
+            tenant_isolation: configuration.tenant_isolation,
         };
         let timeout = Duration::from_secs(configuration.timeout_seconds.into());
-        let source = self.0.library.source(&record.latest.code);
-        Version::new(facts, readiness, timeout, settings, source)
+        Version::new(
+            facts,
+            version.deployment.as_str().into(),
+            readiness(version.state),
+            timeout,
+            settings,
+            self.source(version),
+        )
     }
 }
 
-fn has_active(snapshot: &Snapshot, name: &FunctionName) -> bool {
-    snapshot
-        .function(name)
-        .is_some_and(|found| found.latest.readiness == Readiness::Active)
+impl Parts {
+    /// A function without versions and aliases.
+    fn of(record: FunctionRecord) -> Self {
+        Self {
+            record,
+            versions: Vec::new(),
+            aliases: Vec::new(),
+            provisions: Vec::new(),
+        }
+    }
+}
+
+fn readiness(state: State) -> Readiness {
+    match state {
+        State::Pending => Readiness::Pending,
+        State::Active => Readiness::Active,
+    }
 }

@@ -3,6 +3,7 @@
 
 use super::Error;
 use super::configuration::Configuration;
+use crate::config::Runtimes;
 use crate::units::ENVIRONMENT_BYTES_MAX;
 
 /// The runtimes whose functions bring their own program: here, a component.
@@ -29,24 +30,64 @@ const RESERVED_VARIABLES: [&str; 17] = [
     "LAMBDA_TASK_ROOT",
 ];
 
-/// Checks a configuration as a whole.
-pub(super) fn check(configuration: &Configuration) -> Result<(), Error> {
-    runtime(&configuration.runtime)?;
-    configuration
-        .environment
-        .as_deref()
-        .map_or(Ok(()), environment)
+/// Runtimes that AWS knows and takes no new functions for.
+const ENDED_RUNTIMES: [&str; 17] = [
+    "dotnet5.0",
+    "dotnetcore1.0",
+    "dotnetcore2.0",
+    "dotnetcore2.1",
+    "dotnetcore3.1",
+    "go1.x",
+    "java8",
+    "nodejs",
+    "nodejs10.x",
+    "nodejs12.x",
+    "nodejs14.x",
+    "nodejs4.3",
+    "nodejs6.10",
+    "nodejs8.10",
+    "python2.7",
+    "python3.6",
+    "python3.7",
+];
+
+/// Checks a configuration as a whole, with its variables in the clear.
+pub(super) fn check(
+    configuration: &Configuration,
+    variables: Option<&[(String, String)]>,
+    runtimes: Runtimes,
+) -> Result<(), Error> {
+    runtime(&configuration.runtime, runtimes)?;
+    variables.map_or(Ok(()), environment)
 }
 
-fn runtime(name: &str) -> Result<(), Error> {
-    if COMPONENT_RUNTIMES.contains(&name) {
-        return Ok(());
-    }
-    Err(Error::Invalid(format!(
+/// Whether functions of this runtime bring their own program: here, a component.
+pub(super) fn is_component_runtime(name: &str) -> bool {
+    COMPONENT_RUNTIMES.contains(&name)
+}
+
+/// That this host does not have a runtime, and what it has.
+pub(super) fn not_available(name: &str) -> String {
+    format!(
         "Runtime {name} is not available on this host. Functions here are WebAssembly components: \
          choose one of {} and upload a component.",
         COMPONENT_RUNTIMES.join(", ")
-    )))
+    )
+}
+
+fn runtime(name: &str, runtimes: Runtimes) -> Result<(), Error> {
+    match runtimes {
+        _ if is_component_runtime(name) => Ok(()),
+        Runtimes::Refuse => Err(Error::Invalid(not_available(name))),
+        Runtimes::Accept if ENDED_RUNTIMES.contains(&name) || name.starts_with("ruby2") => {
+            Err(Error::Invalid(format!(
+                "The runtime parameter of {name} is no longer supported for creating or updating \
+                 AWS Lambda functions. We recommend you use a supported runtime while creating or \
+                 updating functions."
+            )))
+        }
+        Runtimes::Accept => Ok(()),
+    }
 }
 
 fn environment(variables: &[(String, String)]) -> Result<(), Error> {
@@ -109,8 +150,11 @@ mod tests {
 
     #[test]
     fn a_runtime_this_host_cannot_run_is_refused_with_those_it_can() {
-        assert!(runtime("provided.al2023").is_ok());
-        let refused = runtime("python3.13").unwrap_err().to_string();
+        assert!(runtime("provided.al2023", Runtimes::Refuse).is_ok());
+        assert!(runtime("python3.13", Runtimes::Accept).is_ok());
+        assert!(runtime("python3.7", Runtimes::Accept).is_err());
+        let refused = runtime("python3.13", Runtimes::Refuse);
+        let refused = refused.unwrap_err().to_string();
         assert!(
             refused.contains("python3.13") && refused.contains("wasip2"),
             "{refused}"

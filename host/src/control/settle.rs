@@ -2,17 +2,25 @@
 //! seeing `Pending` and `InProgress`; so a change stays in progress for a set time, after which
 //! the data plane gets it and its record says so.
 
-use super::configuration::{FunctionRecord, LastUpdate, State};
+use super::configuration::{FunctionRecord, LastUpdate, State, VersionRecord};
 use super::revision::RevisionId;
-use super::{Control, Error};
+use super::{Control, Error, function, version};
+use crate::clock::Clock;
 use crate::names::FunctionName;
 use crate::store::Expect;
 
 impl FunctionRecord {
-    /// Whether a change of it is in progress.
+    /// Whether a change of it, or the publication of a version, is in progress.
     pub(super) fn is_settling(&self) -> bool {
-        self.latest.state == State::Pending
-            || self.latest.last_update == Some(LastUpdate::InProgress)
+        self.latest.is_settling() || !self.settling_versions.is_empty()
+    }
+}
+
+impl VersionRecord {
+    fn settle(&mut self, clock: &Clock) {
+        self.state = State::Active;
+        self.last_update = Some(LastUpdate::Successful);
+        self.revision = RevisionId::new(clock);
     }
 }
 
@@ -44,14 +52,24 @@ impl Control {
             if !record.is_settling() {
                 return Ok(());
             }
-            record.latest.state = State::Active;
-            record.latest.last_update = Some(LastUpdate::Successful);
-            record.latest.revision = RevisionId::new(&self.0.clock);
-            self.publish_settled(&record).await;
-            match self.save(&record, Expect::Revision(read_at)).await {
+            let (mut versions, mut batch) = (Vec::new(), Vec::new());
+            for number in std::mem::take(&mut record.settling_versions) {
+                let Some((mut version, read_at)) = self.load_version(name, number).await? else {
+                    continue;
+                };
+                version.settle(&self.0.clock);
+                batch.push(version::put(name, &version, Expect::Revision(read_at)));
+                versions.push(version);
+            }
+            if record.latest.is_settling() {
+                record.latest.settle(&self.0.clock);
+            }
+            batch.push(function::put(&record, Expect::Revision(read_at)));
+            self.publish_settled(&record, &versions).await?;
+            match self.0.records.commit(batch).await.map_err(Error::from) {
                 // Someone was faster; what was just published may not be the last word.
                 Err(Error::Conflict(_)) => {}
-                saved => return saved,
+                committed => return committed.map(drop),
             }
         }
     }

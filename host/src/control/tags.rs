@@ -5,13 +5,9 @@ use std::collections::BTreeMap;
 
 use super::{Control, Error};
 use crate::names::FunctionName;
-use crate::store::Expect;
 
 /// Tags of one resource at most.
 const TAGS_MAX: usize = 50;
-
-/// How often a change is tried again that another one got ahead of.
-const ATTEMPTS_MAX: usize = 16;
 
 /// Tags by their keys.
 pub type Tags = BTreeMap<String, String>;
@@ -21,10 +17,10 @@ pub type Tags = BTreeMap<String, String>;
 pub enum Tagged {
     /// A function as a whole: its versions and aliases have no tags of their own.
     Function(FunctionName),
-    /// An event source mapping, by its UUID.
-    EventSourceMapping(String),
-    /// A code signing configuration, by its id.
+    /// A code signing configuration, by its ARN.
     CodeSigningConfig(String),
+    /// An event source mapping, by its ARN.
+    EventSourceMapping(String),
     /// A capacity provider or network connector. This host has none.
     Elsewhere,
 }
@@ -37,9 +33,8 @@ impl Control {
     pub async fn tags(&self, resource: &Tagged) -> Result<Tags, Error> {
         match resource {
             Tagged::Function(name) => Ok(self.existing(name).await?.0.tags),
-            Tagged::EventSourceMapping(_) | Tagged::CodeSigningConfig(_) | Tagged::Elsewhere => {
-                Err(missing())
-            }
+            Tagged::CodeSigningConfig(arn) => self.code_signing_config_tags(arn).await,
+            Tagged::EventSourceMapping(_) | Tagged::Elsewhere => Err(missing()),
         }
     }
 
@@ -53,11 +48,8 @@ impl Control {
                 "An error occurred and the request cannot be processed.".into(),
             ));
         }
-        self.change_tags(resource, |own| {
-            own.extend(tags.clone());
-            check(own)
-        })
-        .await
+        self.change_tags(resource, |own| own.extend(tags.clone()))
+            .await
     }
 
     /// Takes tags from a resource. That it has no such tag is no error.
@@ -65,43 +57,28 @@ impl Control {
     /// # Errors
     /// Where there is no such resource.
     pub async fn untag(&self, resource: &Tagged, keys: &[String]) -> Result<(), Error> {
-        self.change_tags(resource, |own| {
-            own.retain(|key, _| !keys.contains(key));
-            Ok(())
-        })
-        .await
+        self.change_tags(resource, |own| own.retain(|key, _| !keys.contains(key)))
+            .await
     }
 
     async fn change_tags(
         &self,
         resource: &Tagged,
-        change: impl Fn(&mut Tags) -> Result<(), Error>,
+        change: impl Fn(&mut Tags),
     ) -> Result<(), Error> {
         match resource {
-            Tagged::Function(name) => self.change_function_tags(name, change).await,
-            Tagged::EventSourceMapping(_) | Tagged::CodeSigningConfig(_) | Tagged::Elsewhere => {
-                Err(missing())
+            Tagged::Function(name) => {
+                // Tags are no part of a configuration: the function keeps its revision, and may be
+                // changing.
+                self.change(name, |function, _| {
+                    change(&mut function.tags);
+                    check(&function.tags)
+                })
+                .await?;
+                self.publish(name).await
             }
-        }
-    }
-
-    /// Tags are no part of a function's configuration: it keeps its revision, and may be changing.
-    async fn change_function_tags(
-        &self,
-        name: &FunctionName,
-        change: impl Fn(&mut Tags) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let mut attempt = 1;
-        loop {
-            let (mut record, read_at) = self.existing(name).await?;
-            change(&mut record.tags)?;
-            match self.save(&record, Expect::Revision(read_at)).await {
-                Err(Error::Conflict(_)) if attempt < ATTEMPTS_MAX => attempt += 1,
-                saved => {
-                    saved?;
-                    return self.publish(name).await;
-                }
-            }
+            Tagged::CodeSigningConfig(arn) => self.tag_code_signing_config(arn, change).await,
+            Tagged::EventSourceMapping(_) | Tagged::Elsewhere => Err(missing()),
         }
     }
 }

@@ -18,12 +18,9 @@ pub enum Error {
     Account,
 }
 
-/// A limit and how much of it is in use.
-#[derive(Debug)]
-pub struct Gate {
-    limit: u32,
-    in_use: AtomicU32,
-}
+/// Counts what runs behind it. The limit is asked anew each time, so that it may change.
+#[derive(Debug, Default)]
+pub struct Gate(AtomicU32);
 
 /// One place behind a [`Gate`].
 #[derive(Debug)]
@@ -37,18 +34,10 @@ pub struct Admitted {
 }
 
 impl Gate {
-    /// A gate that lets `limit` invocations through at once.
-    pub fn new(limit: u32) -> Arc<Self> {
-        Arc::new(Self {
-            limit,
-            in_use: AtomicU32::new(0),
-        })
-    }
-
-    /// Takes a place, if one is free.
-    pub fn enter(self: &Arc<Self>) -> Option<Permit> {
-        let free = |in_use: u32| (in_use < self.limit).then_some(in_use + 1);
-        self.in_use
+    /// Takes a place, if fewer than `limit` are taken.
+    pub fn enter(self: &Arc<Self>, limit: u32) -> Option<Permit> {
+        let free = |in_use: u32| (in_use < limit).then_some(in_use + 1);
+        self.0
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, free)
             .ok()?;
         Some(Permit(Arc::clone(self)))
@@ -57,18 +46,26 @@ impl Gate {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.in_use.fetch_sub(1, Ordering::AcqRel);
+        self.0.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 impl Pipeline {
-    /// A function with reserved concurrency draws on its own reserve, every other on the account's.
+    /// A function with reserved concurrency draws on its own reserve, every other on what is left of
+    /// the account's.
     pub(super) fn admit(&self, resolved: Resolved) -> Result<Admitted, Error> {
-        let (gate, refusal) = match &resolved.function.reserved {
-            Some(reserved) => (reserved, Error::Reserved),
-            None => (&self.account, Error::Account),
+        let function = &resolved.function;
+        let (gate, limit, refusal) = match function.reserved {
+            Some(reserved) => (&function.gate, reserved, Error::Reserved),
+            None => {
+                let left = self
+                    .config
+                    .concurrency
+                    .saturating_sub(resolved.reserved_total);
+                (&self.account, left, Error::Account)
+            }
         };
-        let permit = gate.enter().ok_or(refusal)?;
+        let permit = gate.enter(limit).ok_or(refusal)?;
         Ok(Admitted { resolved, permit })
     }
 }

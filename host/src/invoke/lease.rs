@@ -8,7 +8,7 @@ use super::admit::Admitted;
 use super::pool::Tenant;
 use super::snapshot::{LoadError, Version};
 use super::variables;
-use crate::names::hex;
+use crate::names::{RequestId, hex};
 use crate::sandbox::{Environment, Failure, Setup};
 use crate::telemetry::log::EnvironmentLog;
 use crate::units::INIT_TIMEOUT;
@@ -43,16 +43,46 @@ pub(super) enum Seat {
     },
 }
 
+/// What an environment is opened for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Initialization {
+    OnDemand,
+    Provisioned,
+}
+
 impl Pipeline {
     pub(super) async fn lease(&self, admitted: Admitted) -> Result<Leased, Error> {
-        let version = &admitted.resolved.version;
-        if let Some(tenant) = version.pool.take() {
+        let resolved = &admitted.resolved;
+        let version = &resolved.version;
+        let tenant_id = resolved.tenant_id();
+        if let Some(tenant) = version.pool.take(tenant_id) {
             return Ok(Leased {
                 admitted,
                 seat: Seat::Ready(tenant),
                 init: None,
             });
         }
+        let started = self.clock.instant();
+        let id = &resolved.invoke.request_id;
+        let mut seat = self.open(version, id, Initialization::OnDemand).await?;
+        if let Seat::Ready(tenant) = &mut seat {
+            tenant.tenant_id = tenant_id.map(str::to_owned);
+        }
+        let init = Some(self.clock.instant().saturating_duration_since(started));
+        Ok(Leased {
+            admitted,
+            seat,
+            init,
+        })
+    }
+
+    /// Opens a new environment of a version, and runs its `init`.
+    pub(super) async fn open(
+        &self,
+        version: &Version,
+        id: &RequestId,
+        initialization: Initialization,
+    ) -> Result<Seat, Error> {
         let program = version.program().await?;
         let place = self.floor.place(&version.pool).ok_or(Error::Full)?;
         let log_stream: Arc<str> = self.log_stream_name(version).into();
@@ -61,33 +91,39 @@ impl Pipeline {
             "INIT_START Runtime Version: lamina:",
             env!("CARGO_PKG_VERSION")
         ));
-        let started = self.clock.instant();
-        let setup = self.setup(version, &log_stream);
-        let id = &admitted.resolved.invoke.request_id;
+        let setup = self.setup(version, &log_stream, initialization)?;
         let opened = Environment::open(program, setup, Arc::clone(&log), id, INIT_TIMEOUT).await;
-        let init = Some(self.clock.instant().saturating_duration_since(started));
-        let seat = match opened {
+        Ok(match opened {
             Ok(environment) => Seat::Ready(Tenant {
                 environment,
                 log,
                 log_stream,
                 _place: place,
+                tenant_id: None,
+                provisioned: None,
             }),
             Err(failure) => Seat::InitFailed { failure, log },
-        };
-        Ok(Leased {
-            admitted,
-            seat,
-            init,
         })
     }
 
-    fn setup(&self, version: &Version, log_stream: &str) -> Setup {
-        let region = &self.config.region;
-        Setup {
+    fn setup(
+        &self,
+        version: &Version,
+        log_stream: &str,
+        initialization: Initialization,
+    ) -> Result<Setup, LoadError> {
+        let mut variables = variables::of(version, &self.config.region, log_stream);
+        let kind = match initialization {
+            Initialization::OnDemand => "on-demand",
+            Initialization::Provisioned => "provisioned-concurrency",
+        };
+        variables.push(("AWS_LAMBDA_INITIALIZATION_TYPE".into(), kind.into()));
+        // Where an author uses a reserved name, `control` has refused it.
+        variables.extend(version.variables()?);
+        Ok(Setup {
             memory: version.settings.memory,
-            variables: variables::of(&version.facts, &version.settings, region, log_stream),
-        }
+            variables,
+        })
     }
 
     /// `YYYY/MM/DD/[version]` and 32 hexadecimal digits, as in AWS.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::floor::Place;
+use super::provision::Counted;
 use crate::sandbox::Environment;
 use crate::telemetry::log::EnvironmentLog;
 
@@ -17,6 +18,16 @@ pub(super) struct Tenant {
     pub(super) log_stream: Arc<str>,
     /// Its place on the [`Floor`](super::floor::Floor), given back when it goes.
     pub(super) _place: Place,
+    /// The tenant it belongs to, where tenants do not share environments.
+    pub(super) tenant_id: Option<String>,
+    /// Its part in provisioned concurrency. Such an environment is not given up for being idle.
+    pub(super) provisioned: Option<Counted>,
+}
+
+impl Tenant {
+    fn is_kept(&self) -> bool {
+        self.provisioned.as_ref().is_some_and(Counted::is_wanted)
+    }
 }
 
 /// The idle environments of one version.
@@ -28,9 +39,12 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// The environment that was used last.
-    pub(super) fn take(&self) -> Option<Tenant> {
-        self.lock().pop().map(|(_, tenant)| tenant)
+    /// The environment that this tenant used last.
+    pub(super) fn take(&self, tenant_id: Option<&str>) -> Option<Tenant> {
+        let mut idle = self.lock();
+        let fits = |(_, tenant): &(_, Tenant)| tenant.tenant_id.as_deref() == tenant_id;
+        let at = idle.iter().rposition(fits)?;
+        Some(idle.remove(at).1)
     }
 
     /// Keeps an environment for the next invocation.
@@ -38,22 +52,28 @@ impl Pool {
         self.lock().push((now, tenant));
     }
 
-    /// When the environment that has been idle longest was last used.
+    /// When the environment that has been idle longest, of those that may go, was last used.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        self.lock().first().map(|(since, _)| *since)
+        let idle = self.lock();
+        let mut may_go = idle.iter().filter(|(_, tenant)| !tenant.is_kept());
+        may_go.next().map(|(since, _)| *since)
     }
 
-    /// Gives up the environment that has been idle longest.
+    /// Gives up the environment that has been idle longest, of those that may go.
     pub(super) fn evict_oldest(&self) -> Option<Tenant> {
         let mut idle = self.lock();
-        (!idle.is_empty()).then(|| idle.remove(0).1)
+        let at = idle.iter().position(|(_, tenant)| !tenant.is_kept())?;
+        Some(idle.remove(at).1)
     }
 
-    /// Gives up the environments that have been idle for `age` or longer.
+    /// Gives up the environments that have been idle for `age` or longer and may go.
     pub(super) fn evict_older(&self, now: Instant, age: Duration) -> Vec<Tenant> {
+        let old = |(since, tenant): &mut (Instant, Tenant)| {
+            now.saturating_duration_since(*since) >= age && !tenant.is_kept()
+        };
         let mut idle = self.lock();
-        let old = idle.partition_point(|(since, _)| now.saturating_duration_since(*since) >= age);
-        idle.drain(..old).map(|(_, tenant)| tenant).collect()
+        let evicted = idle.extract_if(.., old).map(|(_, tenant)| tenant);
+        evicted.collect()
     }
 
     /// Whether this is the first time anyone asks: the floor keeps each pool once.

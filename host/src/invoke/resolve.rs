@@ -20,6 +20,12 @@ pub enum Error {
         /// What it is instead.
         state: Readiness,
     },
+    /// Tenants do not share environments of this function, and the caller named no tenant.
+    #[error("the function isolates tenants, and no tenant was named")]
+    TenantMissing,
+    /// The caller named a tenant, and the function does not isolate them.
+    #[error("the function does not isolate tenants")]
+    TenantUnexpected,
 }
 
 /// An invocation whose code is known.
@@ -29,14 +35,30 @@ pub struct Resolved {
     pub(super) function: Arc<Function>,
     pub(super) version: Arc<Version>,
     pub(super) invoked_arn: Arc<str>,
+    /// What other functions have set aside of the account's concurrency.
+    pub(super) reserved_total: u32,
+}
+
+impl Resolved {
+    /// The tenant whose environments may be used, where tenants do not share them.
+    pub(super) fn tenant_id(&self) -> Option<&str> {
+        self.invoke.tenant_id.as_deref()
+    }
 }
 
 impl Pipeline {
     pub(super) fn resolve(&self, invoke: Invoke) -> Result<Resolved, Error> {
-        let (function, version) = self
-            .snapshot
-            .borrow()
-            .resolve(&invoke.target, &self.clock)?;
+        let (found, reserved_total) = {
+            let snapshot = self.snapshot.borrow();
+            let found = snapshot.resolve(&invoke.target, &self.clock)?;
+            (found, snapshot.reserved_total())
+        };
+        let (function, version) = found;
+        match (version.settings.tenant_isolation, &invoke.tenant_id) {
+            (true, None) => return Err(Error::TenantMissing),
+            (false, Some(_)) => return Err(Error::TenantUnexpected),
+            (true, Some(_)) | (false, None) => {}
+        }
         let invoked_arn = match &invoke.target.qualifier {
             None => Arc::clone(&function.arn),
             Some(qualifier) => format!("{}:{qualifier}", function.arn).into(),
@@ -46,6 +68,7 @@ impl Pipeline {
             function,
             version,
             invoked_arn,
+            reserved_total,
         })
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 
 use super::admit::Gate;
 use super::pool::Pool;
+pub use super::provision::{Provision, Provisioning};
 use super::request::Target;
 use super::resolve::Error;
 use crate::clock::Clock;
@@ -28,6 +29,9 @@ pub struct Snapshot {
     policies: imbl::HashMap<FunctionName, Arc<Attached>>,
     /// Those of them that deny something.
     denying: imbl::HashSet<FunctionName>,
+    reserved_total: u32,
+    /// Functions with provisioned concurrency.
+    provisioned: imbl::HashSet<FunctionName>,
 }
 
 /// One function: its code under every qualifier.
@@ -43,15 +47,19 @@ pub struct Function {
     pub aliases: BTreeMap<AliasName, Alias>,
     /// Its tags, for policies that depend on them.
     pub tags: Arc<BTreeMap<String, String>>,
-    /// The function's own concurrency limit, where one is reserved.
-    pub reserved: Option<Arc<Gate>>,
+    /// Invocations that may run at once, where some are reserved for it.
+    pub reserved: Option<u32>,
+    /// Environments that shall be ready beforehand, by version or alias.
+    pub provisions: BTreeMap<Qualifier, u32>,
+    /// Its invocations that run now. Goes on when the function is changed.
+    pub gate: Arc<Gate>,
 }
 
 /// Where an alias leads.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Alias {
-    /// The version it names.
-    pub version: u64,
+    /// The version it names; None is the unpublished one.
+    pub version: Option<u64>,
     /// A second version, and the share of invocations it gets, from 0 to 1.
     pub additional: Option<(u64, f64)>,
 }
@@ -100,12 +108,16 @@ pub struct Version {
     pub facts: Arc<FunctionFacts>,
     /// A number or `$LATEST`.
     pub label: Arc<str>,
+    /// Names its configuration and code. Another version may have the same.
+    pub deployment: Arc<str>,
     /// Whether it can be invoked.
     pub readiness: Readiness,
     /// How long one invocation may take.
     pub timeout: Duration,
     /// What its environments are made with.
     pub settings: Settings,
+    /// Its environments that are opened before they are needed.
+    pub provisioning: Arc<Provisioning>,
     /// Its idle environments.
     pub(super) pool: Arc<Pool>,
     source: Box<dyn ProgramSource>,
@@ -119,26 +131,39 @@ pub struct Settings {
     pub memory: Mib,
     /// `Handler`, for `_HANDLER`.
     pub handler: String,
-    /// The author's environment variables.
-    pub variables: Vec<(String, String)>,
+    /// Whether tenants never share an environment.
+    pub tenant_isolation: bool,
 }
 
 /// Why a version's code could not be made ready.
 #[derive(Debug, thiserror::Error)]
-#[error("the function's code could not be loaded: {0}")]
-pub struct LoadError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+pub enum LoadError {
+    /// Its runtime is not one of this host's; the text says which are.
+    #[error("{0}")]
+    Runtime(String),
+    /// There is no component in its package.
+    #[error("the function's package has no component")]
+    NoComponent,
+    /// The host failed.
+    #[error("the function's code could not be loaded: {0}")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
 
 /// Makes a version's code ready when it is first needed.
 #[async_trait]
 pub trait ProgramSource: fmt::Debug + Send + Sync {
     /// Loads the program.
     async fn load(&self) -> Result<Program, LoadError>;
+
+    /// The author's environment variables.
+    fn variables(&self) -> Result<Vec<(String, String)>, LoadError>;
 }
 
 impl Version {
     /// A version without environments; its code is loaded with the first one.
     pub fn new(
         facts: FunctionFacts,
+        deployment: Arc<str>,
         readiness: Readiness,
         timeout: Duration,
         settings: Settings,
@@ -147,9 +172,11 @@ impl Version {
         Self {
             label: facts.version.as_str().into(),
             facts: Arc::new(facts),
+            deployment,
             readiness,
             timeout,
             settings,
+            provisioning: Arc::default(),
             pool: Arc::default(),
             source,
             program: OnceCell::new(),
@@ -163,6 +190,11 @@ impl Version {
     pub async fn program(&self) -> Result<&Program, LoadError> {
         self.program.get_or_try_init(|| self.source.load()).await
     }
+
+    /// The author's environment variables.
+    pub(super) fn variables(&self) -> Result<Vec<(String, String)>, LoadError> {
+        self.source.variables()
+    }
 }
 
 impl Snapshot {
@@ -173,12 +205,21 @@ impl Snapshot {
 
     /// Puts a function in the place of what had its name.
     pub fn insert(&mut self, name: FunctionName, function: Function) {
-        self.functions.insert(name, Arc::new(function));
+        self.reserved_total += function.reserved.unwrap_or_default();
+        if function.provisions.is_empty() {
+            self.provisioned.remove(&name);
+        } else {
+            self.provisioned.insert(name.clone());
+        }
+        let old = self.functions.insert(name, Arc::new(function));
+        self.forget(old.as_deref());
     }
 
     /// Takes a function out.
     pub fn remove(&mut self, name: &FunctionName) {
-        self.functions.remove(name);
+        let old = self.functions.remove(name);
+        self.provisioned.remove(name);
+        self.forget(old.as_deref());
         self.set_policies(name, Attached::default());
     }
 
@@ -203,6 +244,28 @@ impl Snapshot {
         if !policies.is_empty() {
             self.policies.insert(name.clone(), Arc::new(policies));
         }
+    }
+
+    fn forget(&mut self, old: Option<&Function>) {
+        self.reserved_total -= old.and_then(|old| old.reserved).unwrap_or_default();
+    }
+
+    /// Invocations at once that are set aside for some function or other.
+    pub fn reserved_total(&self) -> u32 {
+        self.reserved_total
+    }
+
+    /// The versions that have provisioned concurrency.
+    pub(super) fn provisioned(&self) -> impl Iterator<Item = Arc<Version>> {
+        let functions = self
+            .provisioned
+            .iter()
+            .filter_map(|name| self.functions.get(name));
+        functions.flat_map(|function| {
+            let versions = function.versions.values();
+            let wanted = versions.filter(|it| it.provisioning.progress().requested > 0);
+            wanted.cloned()
+        })
     }
 
     /// Where the function URL of this id leads.
@@ -242,7 +305,10 @@ impl Snapshot {
             Some(Qualifier::Version(number)) => function.versions.get(number),
             Some(Qualifier::Alias(name)) => {
                 let alias = function.aliases.get(name).ok_or_else(missing)?;
-                function.versions.get(&alias.pick(clock))
+                match alias.pick(clock) {
+                    Some(number) => function.versions.get(&number),
+                    None => Some(&function.latest),
+                }
             }
         };
         let version = version.ok_or_else(missing)?;
@@ -256,12 +322,51 @@ impl Snapshot {
     }
 }
 
+impl Function {
+    /// How far the provisioned concurrency of a version or alias has come.
+    pub fn provision_of(&self, qualifier: &Qualifier) -> Provision {
+        let version = self.provisioned_version(qualifier);
+        let progress = version.map(|version| version.provisioning.progress());
+        progress.unwrap_or_default()
+    }
+
+    /// Tells each version how many environments shall be ready.
+    pub fn request_provisions(&self) {
+        let mut requests: BTreeMap<u64, u32> = BTreeMap::new();
+        for (qualifier, environments) in &self.provisions {
+            if let Some(number) = self.provisioned_number(qualifier) {
+                *requests.entry(number).or_default() += environments;
+            }
+        }
+        for (number, version) in &self.versions {
+            let requested = requests.get(number).copied();
+            version.provisioning.request(requested.unwrap_or_default());
+        }
+    }
+
+    fn provisioned_number(&self, qualifier: &Qualifier) -> Option<u64> {
+        match qualifier {
+            Qualifier::Latest => None,
+            Qualifier::Version(number) => Some(*number),
+            Qualifier::Alias(name) => self.aliases.get(name)?.version,
+        }
+    }
+
+    fn provisioned_version(&self, qualifier: &Qualifier) -> Option<&Arc<Version>> {
+        self.versions.get(&self.provisioned_number(qualifier)?)
+    }
+}
+
 impl Alias {
-    fn pick(&self, clock: &Clock) -> u64 {
+    fn pick(&self, clock: &Clock) -> Option<u64> {
         let Some((version, share)) = self.additional else {
             return self.version;
         };
         let dice = f64::from(u32::from_le_bytes(clock.random())) / f64::from(u32::MAX);
-        if dice < share { version } else { self.version }
+        if dice < share {
+            Some(version)
+        } else {
+            self.version
+        }
     }
 }

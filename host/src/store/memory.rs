@@ -71,7 +71,6 @@ impl Records for Memory {
                     );
                 }
                 Write::Delete { key, .. } => drop(records.remove(&key)),
-                Write::Require { .. } => {}
             }
         }
         *state = State {

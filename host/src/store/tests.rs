@@ -25,13 +25,6 @@ fn put(id: &str, value: &'static str, expect: Expect) -> Write {
     }
 }
 
-fn required(id: &str, expect: Expect) -> Write {
-    Write::Require {
-        key: key(id),
-        expect,
-    }
-}
-
 async fn values(
     records: &dyn Records,
     prefix: &str,
@@ -113,34 +106,15 @@ async fn keeps_the_contract(records: &dyn Records) {
     assert_eq!(records.get(&key("a")).await.unwrap(), None);
 }
 
-async fn requires_without_writing(records: &dyn Records) {
-    let first = records.commit(vec![put("a", "1", Expect::Absent)]).await;
-    let first = first.unwrap();
-    let batch = |id: &str, expect| vec![required(id, expect), put("c", "2", Expect::Absent)];
-    let refused = records.commit(batch("none", Expect::Present)).await;
-    assert!(matches!(refused, Err(Error::Conflict(it)) if it == key("none")));
-    assert_eq!(records.get(&key("c")).await.unwrap(), None);
-    let met = batch("a", Expect::Revision(first));
-    records.commit(met).await.unwrap();
-    let found = records.get(&key("a")).await.unwrap().unwrap();
-    assert_eq!(
-        found.revision, first,
-        "what is only required is not written"
-    );
-}
-
 #[tokio::test]
 async fn memory_keeps_the_contract() {
     keeps_the_contract(&Memory::default()).await;
-    requires_without_writing(&Memory::default()).await;
 }
 
 #[tokio::test]
 async fn sqlite_keeps_the_contract() {
     let dir = tempfile::tempdir().unwrap();
     keeps_the_contract(&Sqlite::open(dir.path()).unwrap()).await;
-    let dir = tempfile::tempdir().unwrap();
-    requires_without_writing(&Sqlite::open(dir.path()).unwrap()).await;
 }
 
 #[tokio::test]
@@ -222,12 +196,11 @@ fn any_write() -> impl Strategy<Value = Write> {
         (0u64..12).prop_map(|revision| Expect::Revision(Revision(revision))),
     ];
     let id = prop_oneof![Just("a"), Just("b"), Just("b/1"), Just("c")];
-    (id, expect, 0..3).prop_map(|(id, expect, what)| match what {
+    (id, expect, 0..2).prop_map(|(id, expect, what)| match what {
         0 => Write::Delete {
             key: key(id),
             expect,
         },
-        1 => required(id, expect),
         _ => put(id, "v", expect),
     })
 }

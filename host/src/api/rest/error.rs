@@ -3,7 +3,7 @@
 use super::wire::{ErrorShape, Fault};
 use crate::api::BodyError;
 use crate::control;
-use crate::invoke::snapshot::Readiness;
+use crate::invoke::snapshot::{self, Readiness};
 use crate::invoke::{self, admit, lease, resolve};
 use crate::names::{Home, Qualifier};
 
@@ -14,8 +14,24 @@ impl From<control::Error> for Fault {
             control::Error::Invalid(_) | control::Error::Unsupported(_) => {
                 Self::new(ErrorShape::InvalidParameterValueException, text)
             }
+            control::Error::InvalidUntyped(_) => {
+                Self::new(ErrorShape::InvalidParameterValueException, text).untyped()
+            }
+            control::Error::NotProvisioned => Self::new(
+                ErrorShape::ProvisionedConcurrencyConfigNotFoundException,
+                text,
+            ),
             control::Error::NotFound(_) => Self::new(ErrorShape::ResourceNotFoundException, text),
             control::Error::Conflict(_) => Self::new(ErrorShape::ResourceConflictException, text),
+            control::Error::CodeSigningConfigNotFound(_) => {
+                Self::new(ErrorShape::CodeSigningConfigNotFoundException, text)
+            }
+            control::Error::CodeVerificationFailed(_) => {
+                Self::new(ErrorShape::CodeVerificationFailedException, text)
+            }
+            control::Error::InvalidCodeSignature(_) => {
+                Self::new(ErrorShape::InvalidCodeSignatureException, text)
+            }
             control::Error::PolicyTooLong(_) => {
                 Self::new(ErrorShape::PolicyLengthExceededException, text)
             }
@@ -45,10 +61,7 @@ pub(super) fn of_invoke(error: invoke::Error, home: &Home) -> Fault {
 fn of_resolve(error: &resolve::Error, home: &Home) -> Fault {
     match error {
         resolve::Error::NotFound(target) => {
-            let arn = match &target.qualifier {
-                None => home.function_arn(&target.name),
-                Some(qualifier) => home.qualified_arn(&target.name, qualifier),
-            };
+            let arn = home.arn_at(&target.name, target.qualifier.as_ref());
             let text = format!("Function not found: {arn}");
             Fault::new(ErrorShape::ResourceNotFoundException, text)
         }
@@ -65,6 +78,16 @@ fn of_resolve(error: &resolve::Error, home: &Home) -> Fault {
             );
             Fault::new(ErrorShape::ResourceConflictException, text)
         }
+        resolve::Error::TenantMissing => Fault::new(
+            ErrorShape::InvalidParameterValueException,
+            "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in \
+             your request and try again.",
+        ),
+        resolve::Error::TenantUnexpected => Fault::new(
+            ErrorShape::InvalidParameterValueException,
+            "The invoked function is not enabled with tenancy configuration. Remove the tenant ID \
+             from your request and try again.",
+        ),
     }
 }
 
@@ -79,6 +102,9 @@ fn of_admit(error: admit::Error) -> Fault {
 fn of_lease(error: &lease::Error) -> Fault {
     match error {
         lease::Error::Full => of_admit(admit::Error::Account),
+        lease::Error::Load(snapshot::LoadError::Runtime(text)) => {
+            Fault::new(ErrorShape::InvalidRuntimeException, text.as_str())
+        }
         lease::Error::Load(cause) => {
             tracing::error!(
                 error = cause as &dyn std::error::Error,

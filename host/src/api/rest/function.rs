@@ -4,56 +4,78 @@
 use super::wire::{self, ErrorShape, Fault};
 use super::{Call, no_content, target};
 use crate::api::{Front, Reply, host_of};
-use crate::control::configuration::FunctionRecord;
-use crate::control::function::{Create, UpdateCode};
+use crate::control::configuration::VersionRecord;
+use crate::control::function::{Create, Found};
+use crate::control::update::UpdateCode;
 use crate::names::{FunctionName, Qualifier};
 
-mod request;
-mod shape;
+pub(super) mod request;
+pub(super) mod shape;
 
 /// `MaxItems` where the caller gives none, and at most.
 const PAGE_DEFAULT: usize = 50;
 
 impl Front {
     pub(super) async fn create_function(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::CreateFunctionRequest = call.parse()?;
+        let mut request: wire::CreateFunctionRequest = call.parse()?;
         request::require_supported_create(&request)?;
+        request::require_creatable(&request)?;
         let name = target::unqualified(&request.function_name, self.control.home())?;
+        let choices = request::choices(&mut request)?;
         let create = Create {
             name,
-            configuration: request::configuration(&request)?,
+            choices,
+            role: request.role,
+            handler: request::required(request.handler)?,
+            runtime: request::required(request.runtime)?,
             package: request::package(request.code.zip_file, request.code.s3_bucket.is_some())?,
             tags: request.tags.into_iter().flatten().collect(),
+            publish: request.publish.unwrap_or_default(),
+            code_signing: request.code_signing_config_arn,
         };
-        let record = self.control.create_function(create).await?;
-        Ok(call.render(self.shaped(&record, None)))
+        let Found { function, version } = self.control.create_function(create).await?;
+        Ok(call.render(self.shaped(&function.name, &version, None)))
     }
 
     pub(super) async fn get_function(&self, call: &Call) -> Result<Reply, Fault> {
         let request: wire::GetFunctionRequest = call.parse()?;
-        let (record, qualifier) = self
+        let (found, qualifier) = self
             .named(&request.function_name, request.qualifier.as_deref())
             .await?;
+        let Found { function, version } = found;
         let host = host_of(&call.parts).unwrap_or("localhost");
-        let response = wire::GetFunctionResponse {
-            configuration: Some(self.shaped(&record, qualifier.as_ref())),
+        let tags = (version.number.is_none() && !function.tags.is_empty()).then_some(function.tags);
+        // Tags are shown to those who may list them.
+        let withheld = tags
+            .as_ref()
+            .and_then(|_| self.denied(call, "lambda:ListTags"));
+        let tags = tags.filter(|_| withheld.is_none());
+        let reserved = function.reserved.and_then(|it| i32::try_from(it).ok());
+        Ok(call.render(wire::GetFunctionResponse {
+            configuration: Some(self.shaped(&function.name, &version, qualifier.as_ref())),
             code: Some(wire::FunctionCodeLocation {
                 repository_type: Some("S3".into()),
-                location: Some(self.downloads.link(host, &record.latest.code.package)),
+                location: Some(self.downloads.link(host, &version.code.package)),
                 ..Default::default()
             }),
-            tags: (!record.tags.is_empty()).then(|| record.tags.into_iter().collect()),
-            ..Default::default()
-        };
-        Ok(call.render(response))
+            tags: tags.map(|tags| tags.into_iter().collect()),
+            tags_error: withheld.map(|message| wire::TagsError {
+                error_code: "AccessDeniedException".into(),
+                message,
+            }),
+            concurrency: reserved.map(|reserved| wire::Concurrency {
+                reserved_concurrent_executions: Some(reserved),
+            }),
+        }))
     }
 
     pub(super) async fn get_function_configuration(&self, call: &Call) -> Result<Reply, Fault> {
         let request: wire::GetFunctionConfigurationRequest = call.parse()?;
-        let (record, qualifier) = self
+        let (found, qualifier) = self
             .named(&request.function_name, request.qualifier.as_deref())
             .await?;
-        Ok(call.render(self.shaped(&record, qualifier.as_ref())))
+        let name = &found.function.name;
+        Ok(call.render(self.shaped(name, &found.version, qualifier.as_ref())))
     }
 
     pub(super) async fn list_functions(&self, call: &Call) -> Result<Reply, Fault> {
@@ -66,21 +88,29 @@ impl Front {
             }));
         }
         let limit = page_size(request.max_items);
-        let page = self
-            .control
-            .functions(request.marker.as_deref(), limit)
-            .await?;
-        let qualified = request
-            .function_version
-            .is_some()
-            .then_some(Qualifier::Latest);
-        let listed = page
-            .items
-            .iter()
-            .map(|it| shape::listed(self.shaped(it, qualified.as_ref())));
+        let marker = request.marker.as_deref();
+        let listed =
+            |name: &FunctionName, version: &VersionRecord, qualifier: Option<&Qualifier>| {
+                shape::listed(self.shaped(name, version, qualifier))
+            };
+        let (functions, next_marker) = if request.function_version.is_some() {
+            let page = self.control.functions_and_versions(marker, limit).await?;
+            let shapes = page
+                .items
+                .iter()
+                .map(|(name, version)| listed(name, version, Some(&version.qualifier())));
+            (shapes.collect(), page.next)
+        } else {
+            let page = self.control.functions(marker, limit).await?;
+            let shapes = page
+                .items
+                .iter()
+                .map(|it| listed(&it.name, &it.latest, None));
+            (shapes.collect(), page.next)
+        };
         Ok(call.render(wire::ListFunctionsResponse {
-            functions: Some(listed.collect()),
-            next_marker: page.next,
+            functions: Some(functions),
+            next_marker,
         }))
     }
 
@@ -88,19 +118,21 @@ impl Front {
         let request: wire::UpdateFunctionCodeRequest = call.parse()?;
         request::require_supported_update(&request)?;
         let name = target::unqualified(&request.function_name, self.control.home())?;
+        let publish = request.publish.unwrap_or_default();
         let update = UpdateCode {
             package: request::package(request.zip_file, request.s3_bucket.is_some())?,
-            architecture: request::architecture(request.architectures.as_deref())?,
+            architecture: request::architecture(request.architectures.as_deref()),
             revision: request.revision_id,
             dry_run: request.dry_run.unwrap_or_default(),
+            publish,
         };
-        let record = self.control.update_function_code(&name, update).await?;
-        Ok(call.render(self.shaped(&record, None)))
+        let found = self.control.update_function_code(&name, update).await?;
+        let qualifier = publish.then(|| found.version.qualifier());
+        Ok(call.render(self.shaped(&name, &found.version, qualifier.as_ref())))
     }
 
     pub(super) async fn update_function_configuration(&self, call: &Call) -> Result<Reply, Fault> {
         let request: wire::UpdateFunctionConfigurationRequest = call.parse()?;
-        request::require_supported_configuration(&request)?;
         let name = target::unqualified(&request.function_name, self.control.home())?;
         let revision = request.revision_id.clone();
         let patch = request::patch(request)?;
@@ -108,54 +140,53 @@ impl Front {
             .control
             .update_function_configuration(&name, patch, revision.as_deref())
             .await?;
-        Ok(call.render(self.shaped(&changed, None)))
+        Ok(call.render(self.shaped(&name, &changed.version, None)))
     }
 
     pub(super) async fn delete_function(&self, call: &Call) -> Result<Reply, Fault> {
         let request: wire::DeleteFunctionRequest = call.parse()?;
         let home = self.control.home();
         let target = target::of(&request.function_name, request.qualifier.as_deref(), home)?;
+        let invalid = |text: &str| Fault::new(ErrorShape::InvalidParameterValueException, text);
         match target.qualifier {
             None => self.control.delete_function(&target.name).await?,
+            Some(Qualifier::Version(number)) => {
+                self.control.delete_version(&target.name, number).await?;
+            }
             Some(Qualifier::Latest) => {
-                return Err(Fault::new(
-                    ErrorShape::InvalidParameterValueException,
+                return Err(invalid(
                     "$LATEST version cannot be deleted without deleting the function.",
                 ));
             }
-            // There are no published versions yet, and to delete one that is not there is no error.
-            Some(_) => drop(self.control.function(&target.name).await?),
+            Some(Qualifier::Alias(_)) => {
+                return Err(invalid(
+                    "Deletion of functions using an alias is not currently supported.",
+                ));
+            }
         }
         Ok(no_content())
     }
 
-    /// The function of this name, and the qualifier if it was given.
+    /// What a name and a qualifier lead to, and the qualifier if one was given.
     async fn named(
         &self,
         name: &str,
         qualifier: Option<&str>,
-    ) -> Result<(FunctionRecord, Option<Qualifier>), Fault> {
-        let home = self.control.home();
-        let target = target::of(name, qualifier, home)?;
-        let missing = |name: &FunctionName, qualifier| {
-            let arn = home.qualified_arn(name, qualifier);
-            let text = format!("Function not found: {arn}");
-            Fault::new(ErrorShape::ResourceNotFoundException, text)
-        };
-        match &target.qualifier {
-            None | Some(Qualifier::Latest) => {
-                Ok((self.control.function(&target.name).await?, target.qualifier))
-            }
-            Some(other) => Err(missing(&target.name, other)),
-        }
+    ) -> Result<(Found, Option<Qualifier>), Fault> {
+        let target = target::of(name, qualifier, self.control.home())?;
+        let qualifier = target.qualifier;
+        let found = self.control.function_at(&target.name, qualifier.as_ref());
+        Ok((found.await?, qualifier))
     }
 
-    fn shaped(
+    pub(super) fn shaped(
         &self,
-        record: &FunctionRecord,
+        name: &FunctionName,
+        version: &VersionRecord,
         qualifier: Option<&Qualifier>,
     ) -> wire::FunctionConfiguration {
-        shape::configuration(record, qualifier, self.control.home())
+        let (home, vault) = (self.control.home(), self.control.vault());
+        shape::configuration(name, version, qualifier, home, vault)
     }
 }
 

@@ -35,7 +35,7 @@ impl Front {
 /// What an ARN names, if it is of this account and region. The model has checked its form.
 fn tagged(arn: &str, home: &Home) -> Result<Tagged, Fault> {
     let parts: Vec<&str> = arn.splitn(7, ':').collect();
-    let [_, _, _, region, account, kind, name] = parts.as_slice() else {
+    let [_, _, _, region, account, kind, _] = parts.as_slice() else {
         return Err(unknown());
     };
     if *kind == "function" {
@@ -48,8 +48,8 @@ fn tagged(arn: &str, home: &Home) -> Result<Tagged, Fault> {
         return Err(unknown());
     }
     Ok(match *kind {
-        "event-source-mapping" => Tagged::EventSourceMapping((*name).to_owned()),
-        "code-signing-config" => Tagged::CodeSigningConfig((*name).to_owned()),
+        "event-source-mapping" => Tagged::EventSourceMapping(arn.to_owned()),
+        "code-signing-config" => Tagged::CodeSigningConfig(arn.to_owned()),
         _ => Tagged::Elsewhere,
     })
 }

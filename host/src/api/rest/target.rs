@@ -4,20 +4,27 @@ use super::wire::{ErrorShape, Fault};
 use crate::invoke::Target;
 use crate::names::{FunctionName, FunctionRef, Home, Qualifier};
 
-/// The function and qualifier that a caller named, if this host is the one that owns it.
+/// The function and qualifier that a caller named, if this host is the one that owns it. AWS's model
+/// has been asked before: what is still no name, no function has.
 pub(super) fn of(text: &str, qualifier: Option<&str>, home: &Home) -> Result<Target, Fault> {
-    let invalid = |error: crate::names::Error| {
-        Fault::new(
-            ErrorShape::InvalidParameterValueException,
-            error.to_string(),
-        )
-    };
-    let named = FunctionRef::parse(text).map_err(invalid)?;
-    let qualifier = qualifier
-        .map(Qualifier::parse)
-        .transpose()
-        .map_err(invalid)?;
+    let named = FunctionRef::parse(text).map_err(|_| {
+        let name = text.rsplit("function:").next().unwrap_or(text);
+        let (account, region) = (&home.account, &home.region);
+        let arn = format!("arn:aws:lambda:{region}:{account}:function:{name}");
+        not_found(&arn)
+    })?;
     require_home(&named, home)?;
+    let qualifier = qualifier.filter(|qualifier| !qualifier.is_empty());
+    let qualifier = match qualifier.map(Qualifier::parse).transpose() {
+        Ok(qualifier) => qualifier,
+        Err(_) => {
+            let arn = home.function_arn(&named.name);
+            return Err(not_found(&format!(
+                "{arn}:{}",
+                qualifier.unwrap_or_default()
+            )));
+        }
+    };
     match (named.qualifier, qualifier) {
         (Some(inner), Some(outer)) if inner != outer => Err(Fault::new(
             ErrorShape::InvalidParameterValueException,
@@ -28,6 +35,11 @@ pub(super) fn of(text: &str, qualifier: Option<&str>, home: &Home) -> Result<Tar
             qualifier: outer.or(inner),
         }),
     }
+}
+
+fn not_found(arn: &str) -> Fault {
+    let text = format!("Function not found: {arn}");
+    Fault::new(ErrorShape::ResourceNotFoundException, text)
 }
 
 /// The function that a caller named, for operations on the function as a whole.

@@ -13,7 +13,7 @@ mod route;
 #[cfg(test)]
 mod tests;
 
-pub use check::Rejection;
+pub use check::{RUNTIMES, Rejection};
 pub use fault::{ErrorShape, Fault};
 pub use json::Entries;
 pub(super) use route::query_values;

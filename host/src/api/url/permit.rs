@@ -48,7 +48,7 @@ impl Front {
                 },
                 function: Some(route.target.clone()),
             };
-            self.permit(caller, &demand, &facts).is_ok()
+            self.permit(&caller, &demand, &facts).is_ok()
         };
         allows("lambda:InvokeFunctionUrl") && allows("lambda:InvokeFunction")
     }

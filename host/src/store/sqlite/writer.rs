@@ -134,7 +134,6 @@ fn apply(
             Write::Delete { key, .. } => {
                 delete.execute(params![key.kind, key.id])?;
             }
-            Write::Require { .. } => {}
         }
     }
     Ok(Ok(()))

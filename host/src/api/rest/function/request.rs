@@ -1,9 +1,10 @@
-//! From the members of a request to what `control` knows: configurations, patches, packages.
+//! From the members of a request to what `control` knows: patches, packages.
 
 use bytes::Bytes;
 
 use crate::api::rest::wire::{self, ErrorShape, Fault};
-use crate::control::configuration::{Architecture, Configuration, Patch, Tracing};
+use crate::control::configuration::{Architecture, FileSystem, LoggingPatch, Patch, Tracing, Vpc};
+use crate::names::FunctionName;
 use crate::units::Mib;
 
 /// Names the first member that was given and that this host cannot honour.
@@ -19,44 +20,30 @@ macro_rules! refuse {
 pub(super) fn require_supported_create(request: &wire::CreateFunctionRequest) -> Result<(), Fault> {
     refuse! {
         request.package_type.as_deref() == Some("Image") => "PackageType Image",
-        request.publish == Some(true) => "Publish",
         request.publish_to.is_some() => "PublishTo",
-        request.runtime_config.is_some() => "RuntimeConfig",
-        request.accelerator_config.is_some() => "AcceleratorConfig",
+        request.code.image_uri.is_some() => "Code.ImageUri",
         request.code.source_kms_key_arn.is_some() => "Code.SourceKMSKeyArn",
-        request.vpc_config.is_some() => "VpcConfig",
-        request.dead_letter_config.is_some() => "DeadLetterConfig",
-        request.kms_key_arn.is_some() => "KMSKeyArn",
-        given(request.layers.as_deref()) => "Layers",
-        given(request.file_system_configs.as_deref()) => "FileSystemConfigs",
-        request.image_config.is_some() => "ImageConfig",
-        request.code_signing_config_arn.is_some() => "CodeSigningConfigArn",
-        snaps(request.snap_start.as_ref()) => "SnapStart",
-        request.capacity_provider_config.is_some() => "CapacityProviderConfig",
-        request.durable_config.is_some() => "DurableConfig",
-        request.tenancy_config.is_some() => "TenancyConfig",
     }
-    require_text_logs(request.logging_config.as_ref())
+    Ok(())
 }
 
-/// As [`require_supported_create`], of UpdateFunctionConfiguration.
-pub(super) fn require_supported_configuration(
-    request: &wire::UpdateFunctionConfigurationRequest,
-) -> Result<(), Fault> {
+/// As [`require_supported_create`], of the members that UpdateFunctionConfiguration has too.
+fn require_supported(request: &wire::UpdateFunctionConfigurationRequest) -> Result<(), Fault> {
     refuse! {
         request.runtime_config.is_some() => "RuntimeConfig",
         request.accelerator_config.is_some() => "AcceleratorConfig",
-        request.vpc_config.is_some() => "VpcConfig",
-        request.dead_letter_config.is_some() => "DeadLetterConfig",
-        request.kms_key_arn.is_some() => "KMSKeyArn",
-        given(request.layers.as_deref()) => "Layers",
-        given(request.file_system_configs.as_deref()) => "FileSystemConfigs",
+        request.layers.as_ref().is_some_and(|layers| !layers.is_empty()) => "Layers",
         request.image_config.is_some() => "ImageConfig",
-        snaps(request.snap_start.as_ref()) => "SnapStart",
         request.capacity_provider_config.is_some() => "CapacityProviderConfig",
         request.durable_config.is_some() => "DurableConfig",
+        has_s3_files(request) => "FileSystemConfigs.S3FilesConfig",
     }
-    require_text_logs(request.logging_config.as_ref())
+    Ok(())
+}
+
+fn has_s3_files(request: &wire::UpdateFunctionConfigurationRequest) -> bool {
+    let mut systems = request.file_system_configs.iter().flatten();
+    systems.any(|system| system.s3_files_config.is_some())
 }
 
 /// As [`require_supported_create`], of UpdateFunctionCode.
@@ -65,46 +52,81 @@ pub(super) fn require_supported_update(
 ) -> Result<(), Fault> {
     refuse! {
         request.image_uri.is_some() => "ImageUri",
-        request.publish == Some(true) => "Publish",
         request.publish_to.is_some() => "PublishTo",
         request.source_kms_key_arn.is_some() => "SourceKMSKeyArn",
     }
     Ok(())
 }
 
-/// The configuration of a new function.
-pub(super) fn configuration(request: &wire::CreateFunctionRequest) -> Result<Configuration, Fault> {
-    let required = |member: &Option<String>, name: &str| {
-        member.clone().ok_or_else(|| {
-            invalid(&format!(
-                "{name} is required for functions of PackageType Zip."
-            ))
-        })
+/// Rules of CreateFunction that AWS's model does not have.
+pub(super) fn require_creatable(request: &wire::CreateFunctionRequest) -> Result<(), Fault> {
+    let name = &request.function_name;
+    if !name.contains(':') && name.len() > FunctionName::CHARS_MAX {
+        return Err(invalid(&format!(
+            "1 validation error detected: Value '{name}' at 'functionName' failed to satisfy \
+             constraint: Member must have length less than or equal to {}",
+            FunctionName::CHARS_MAX
+        )));
+    }
+    require_runtime(request.runtime.as_deref())
+}
+
+fn require_runtime(runtime: Option<&str>) -> Result<(), Fault> {
+    match runtime {
+        Some(name) if !wire::RUNTIMES.contains(&name) => Err(invalid(&format!(
+            "Value {name} at 'runtime' failed to satisfy constraint: Member must satisfy enum \
+             value set: [{}] or be a valid ARN",
+            wire::RUNTIMES.join(", ")
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What a new function is made with beside its role, handler and runtime.
+pub(super) fn choices(request: &mut wire::CreateFunctionRequest) -> Result<Patch, Fault> {
+    let isolation = request.tenancy_config.take();
+    let shared = wire::UpdateFunctionConfigurationRequest {
+        description: request.description.take(),
+        timeout: request.timeout,
+        memory_size: request.memory_size,
+        vpc_config: request.vpc_config.take(),
+        environment: request.environment.take(),
+        dead_letter_config: request.dead_letter_config.take(),
+        kms_key_arn: request.kms_key_arn.take(),
+        tracing_config: request.tracing_config.take(),
+        layers: request.layers.take(),
+        file_system_configs: request.file_system_configs.take(),
+        image_config: request.image_config.take(),
+        ephemeral_storage: request.ephemeral_storage.take(),
+        snap_start: request.snap_start.take(),
+        logging_config: request.logging_config.take(),
+        capacity_provider_config: request.capacity_provider_config.take(),
+        durable_config: request.durable_config.take(),
+        runtime_config: request.runtime_config.take(),
+        accelerator_config: request.accelerator_config.take(),
+        ..Default::default()
     };
-    let patch = Patch {
-        description: request.description.clone(),
-        timeout_seconds: seconds(request.timeout),
-        memory: mib(request.memory_size),
-        ephemeral: request
-            .ephemeral_storage
-            .as_ref()
-            .and_then(|it| mib(Some(it.size))),
-        environment: variables(request.environment.clone()),
-        architecture: architecture(request.architectures.as_deref())?,
-        tracing: tracing(request.tracing_config.as_ref()),
-        log_group: request
-            .logging_config
-            .as_ref()
-            .and_then(|it| it.log_group.clone()),
-        ..Patch::default()
-    };
-    let handler = required(&request.handler, "Handler")?;
-    let runtime = required(&request.runtime, "Runtime")?;
-    Ok(Configuration::new(request.role.clone(), handler, runtime).patched(patch))
+    Ok(Patch {
+        architecture: architecture(request.architectures.as_deref()),
+        tenant_isolation: isolation.map(|it| it.tenant_isolation_mode == "PER_TENANT"),
+        ..patch(shared)?
+    })
+}
+
+/// A member that functions of zip packages cannot do without.
+pub(super) fn required(member: Option<String>) -> Result<String, Fault> {
+    let text = "Runtime and Handler are mandatory parameters for functions created with \
+                deployment packages.";
+    member.ok_or_else(|| invalid(text))
 }
 
 /// The change that UpdateFunctionConfiguration asks for.
 pub(super) fn patch(request: wire::UpdateFunctionConfigurationRequest) -> Result<Patch, Fault> {
+    require_supported(&request)?;
+    require_runtime(request.runtime.as_deref())?;
+    let storage = request.ephemeral_storage;
+    let systems = request.file_system_configs;
+    let snap_start = request.snap_start.and_then(|it| it.apply_on);
     Ok(Patch {
         description: request.description,
         role: request.role,
@@ -112,19 +134,28 @@ pub(super) fn patch(request: wire::UpdateFunctionConfigurationRequest) -> Result
         runtime: request.runtime,
         timeout_seconds: seconds(request.timeout),
         memory: mib(request.memory_size),
-        ephemeral: request
-            .ephemeral_storage
-            .as_ref()
-            .and_then(|it| mib(Some(it.size))),
-        environment: variables(request.environment),
-        architecture: None,
+        ephemeral: storage.and_then(|it| mib(Some(it.size))),
+        environment: request
+            .environment
+            .map(|environment| environment.variables.into_iter().flatten().collect()),
         tracing: tracing(request.tracing_config.as_ref()),
-        log_group: request.logging_config.and_then(|it| it.log_group),
+        logging: request.logging_config.map(logging).transpose()?,
+        dead_letter: request
+            .dead_letter_config
+            .map(|it| it.target_arn.unwrap_or_default()),
+        vpc: request.vpc_config.map(vpc),
+        kms_key_arn: request.kms_key_arn,
+        file_systems: systems.map(|systems| systems.into_iter().map(file_system).collect()),
+        snap_start: snap_start.map(|it| it == "PublishedVersions"),
+        ..Patch::default()
     })
 }
 
 /// The package of a request, from the one place this host can read it from.
-pub(super) fn package(zip_file: Option<Bytes>, from_s3: bool) -> Result<Bytes, Fault> {
+pub(in crate::api::rest) fn package(
+    zip_file: Option<Bytes>,
+    from_s3: bool,
+) -> Result<Bytes, Fault> {
     match zip_file {
         Some(zip) if !zip.is_empty() => Ok(zip),
         Some(_) => Err(invalid("Uploaded file must be a non-empty zip")),
@@ -136,27 +167,43 @@ pub(super) fn package(zip_file: Option<Bytes>, from_s3: bool) -> Result<Bytes, F
 }
 
 /// The instruction set asked for, if any.
-pub(super) fn architecture(given: Option<&[String]>) -> Result<Option<Architecture>, Fault> {
-    match given {
-        None | Some([]) => Ok(None),
-        Some([one]) if one == "arm64" => Ok(Some(Architecture::Arm64)),
-        Some([_]) => Ok(Some(Architecture::X86_64)),
-        Some(_) => Err(invalid("A function has exactly one architecture.")),
+pub(super) fn architecture(given: Option<&[String]>) -> Option<Architecture> {
+    // The model allows one.
+    match given?.first()?.as_str() {
+        "arm64" => Some(Architecture::Arm64),
+        _ => Some(Architecture::X86_64),
     }
 }
 
-fn require_text_logs(logging: Option<&wire::LoggingConfig>) -> Result<(), Fault> {
-    let json = logging.and_then(|it| it.log_format.as_deref()) == Some("JSON");
-    refuse!(json => "LoggingConfig.LogFormat JSON");
-    Ok(())
+fn logging(config: wire::LoggingConfig) -> Result<LoggingPatch, Fault> {
+    let json = config.log_format.as_deref().map(|format| format == "JSON");
+    let levels = config.application_log_level.is_some() || config.system_log_level.is_some();
+    if levels && json == Some(false) {
+        return Err(invalid(
+            "ApplicationLogLevel and SystemLogLevel can only be set with LogFormat JSON.",
+        ));
+    }
+    Ok(LoggingPatch {
+        json,
+        application_level: config.application_log_level,
+        system_level: config.system_log_level,
+        group: config.log_group,
+    })
 }
 
-fn given<T>(list: Option<&[T]>) -> bool {
-    list.is_some_and(|list| !list.is_empty())
+fn vpc(config: wire::VpcConfig) -> Vpc {
+    Vpc {
+        subnets: config.subnet_ids.unwrap_or_default(),
+        security_groups: config.security_group_ids.unwrap_or_default(),
+        ipv6: config.ipv6_allowed_for_dual_stack.unwrap_or_default(),
+    }
 }
 
-fn snaps(snap_start: Option<&wire::SnapStart>) -> bool {
-    snap_start.and_then(|it| it.apply_on.as_deref()) == Some("PublishedVersions")
+fn file_system(config: wire::FileSystemConfig) -> FileSystem {
+    FileSystem {
+        arn: config.arn,
+        path: config.local_mount_path,
+    }
 }
 
 fn tracing(config: Option<&wire::TracingConfig>) -> Option<Tracing> {
@@ -164,10 +211,6 @@ fn tracing(config: Option<&wire::TracingConfig>) -> Option<Tracing> {
         "Active" => Some(Tracing::Active),
         _ => Some(Tracing::PassThrough),
     }
-}
-
-fn variables(environment: Option<wire::Environment>) -> Option<Vec<(String, String)>> {
-    environment.map(|environment| environment.variables.into_iter().flatten().collect())
 }
 
 fn seconds(timeout: Option<i32>) -> Option<u32> {

@@ -2,57 +2,52 @@
 
 use crate::api::rest::wire;
 use crate::control::configuration::{
-    Architecture, Configuration, FunctionRecord, LastUpdate, State, Tracing,
+    Architecture, Configuration, LastUpdate, Logging, State, Tracing, VersionRecord, Vpc,
 };
-use crate::names::{Home, Qualifier};
+use crate::control::vault::Vault;
+use crate::names::{FunctionName, Home, Qualifier};
 
 /// The text AWS gives for both of a function's unfinished states.
 const CREATING_REASON: &str = "The function is being created.";
 
-/// A function's configuration, its ARN qualified if the caller's request was.
+/// A version's configuration, its ARN qualified if the caller's request was.
 pub(super) fn configuration(
-    record: &FunctionRecord,
+    name: &FunctionName,
+    version: &VersionRecord,
     qualifier: Option<&Qualifier>,
     home: &Home,
+    vault: &Vault,
 ) -> wire::FunctionConfiguration {
-    let latest = &record.latest;
-    let chosen = &latest.configuration;
-    let arn = match qualifier {
-        None => home.function_arn(&record.name),
-        Some(qualifier) => home.qualified_arn(&record.name, qualifier),
-    };
+    let chosen = &version.configuration;
+    let signed = version.signed.as_ref();
+    let modified = version.modified.utc();
     let mut shape = wire::FunctionConfiguration {
-        function_name: Some(record.name.to_string()),
-        function_arn: Some(arn),
-        code_size: i64::try_from(latest.code.size_bytes).ok(),
-        code_sha256: Some(latest.code.package.base64()),
-        version: Some("$LATEST".into()),
-        revision_id: Some(latest.revision.as_str().into()),
-        last_modified: Some(
-            latest
-                .modified
-                .utc()
-                .strftime("%Y-%m-%dT%H:%M:%S%.3f+0000")
-                .to_string(),
-        ),
+        function_name: Some(name.to_string()),
+        function_arn: Some(home.arn_at(name, qualifier)),
+        code_size: i64::try_from(version.code.size_bytes).ok(),
+        code_sha256: Some(version.code.package.base64()),
+        version: Some(version.qualifier().to_string()),
+        revision_id: Some(version.revision.as_str().into()),
+        last_modified: Some(modified.strftime("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string()),
         package_type: Some("Zip".into()),
+        environment: environment(chosen, vault),
+        logging_config: Some(logging(&chosen.logging, chosen.log_group(name))),
+        signing_profile_version_arn: signed.map(|it| it.profile_version_arn.clone()),
+        signing_job_arn: signed.map(|it| it.job_arn.clone()),
         ..chosen_members(chosen)
     };
-    shape.logging_config = Some(wire::LoggingConfig {
-        log_format: Some("Text".into()),
-        log_group: Some(chosen.log_group(&record.name)),
-        ..Default::default()
-    });
     shape.runtime_version_config = Some(wire::RuntimeVersionConfig {
         runtime_version_arn: Some(runtime_version_arn(home)),
         ..Default::default()
     });
-    progress(&mut shape, latest.state, latest.last_update);
+    progress(&mut shape, version.state, version.last_update);
     shape
 }
 
 /// As listings show it: without what AWS leaves out there.
-pub(super) fn listed(mut shape: wire::FunctionConfiguration) -> wire::FunctionConfiguration {
+pub(in crate::api::rest) fn listed(
+    mut shape: wire::FunctionConfiguration,
+) -> wire::FunctionConfiguration {
     shape.state = None;
     shape.state_reason = None;
     shape.state_reason_code = None;
@@ -63,11 +58,53 @@ pub(super) fn listed(mut shape: wire::FunctionConfiguration) -> wire::FunctionCo
     shape
 }
 
-fn chosen_members(chosen: &Configuration) -> wire::FunctionConfiguration {
-    let variables = |given: &Vec<(String, String)>| wire::EnvironmentResponse {
-        variables: Some(given.iter().cloned().collect()),
-        ..Default::default()
+/// The variables, or why they cannot be read.
+fn environment(chosen: &Configuration, vault: &Vault) -> Option<wire::EnvironmentResponse> {
+    let shape = match vault.open_sealed(chosen.environment.as_ref()?) {
+        Ok(variables) => wire::EnvironmentResponse {
+            variables: Some(variables.into_iter().collect()),
+            error: None,
+        },
+        Err(error) => wire::EnvironmentResponse {
+            variables: None,
+            error: Some(wire::EnvironmentError {
+                error_code: Some("KMSInvalidStateException".into()),
+                message: Some(error.to_string()),
+            }),
+        },
     };
+    Some(shape)
+}
+
+fn logging(logging: &Logging, group: String) -> wire::LoggingConfig {
+    let format = if logging.json.is_some() {
+        "JSON"
+    } else {
+        "Text"
+    };
+    wire::LoggingConfig {
+        log_format: Some(format.into()),
+        application_log_level: logging.json.as_ref().map(|it| it.application.clone()),
+        system_log_level: logging.json.as_ref().map(|it| it.system.clone()),
+        log_group: Some(group),
+    }
+}
+
+fn chosen_members(chosen: &Configuration) -> wire::FunctionConfiguration {
+    let architecture = match chosen.architecture {
+        Architecture::X86_64 => "x86_64",
+        Architecture::Arm64 => "arm64",
+    };
+    let tracing = match chosen.tracing {
+        Tracing::PassThrough => "PassThrough",
+        Tracing::Active => "Active",
+    };
+    let apply_on = if chosen.snap_start {
+        "PublishedVersions"
+    } else {
+        "None"
+    };
+    let storage = i32::try_from(chosen.ephemeral.get()).ok();
     wire::FunctionConfiguration {
         description: Some(chosen.description.clone()),
         role: Some(chosen.role.clone()),
@@ -75,31 +112,49 @@ fn chosen_members(chosen: &Configuration) -> wire::FunctionConfiguration {
         runtime: Some(chosen.runtime.clone()),
         timeout: i32::try_from(chosen.timeout_seconds).ok(),
         memory_size: i32::try_from(chosen.memory.get()).ok(),
-        environment: chosen.environment.as_ref().map(variables),
-        ephemeral_storage: i32::try_from(chosen.ephemeral.get())
-            .ok()
-            .map(|size| wire::EphemeralStorage { size }),
-        architectures: Some(vec![
-            match chosen.architecture {
-                Architecture::X86_64 => "x86_64",
-                Architecture::Arm64 => "arm64",
-            }
-            .into(),
-        ]),
+        ephemeral_storage: storage.map(|size| wire::EphemeralStorage { size }),
+        architectures: Some(vec![architecture.into()]),
         tracing_config: Some(wire::TracingConfigResponse {
-            mode: Some(
-                match chosen.tracing {
-                    Tracing::PassThrough => "PassThrough",
-                    Tracing::Active => "Active",
-                }
-                .into(),
-            ),
+            mode: Some(tracing.into()),
         }),
         snap_start: Some(wire::SnapStartResponse {
-            apply_on: Some("None".into()),
+            apply_on: Some(apply_on.into()),
             optimization_status: Some("Off".into()),
         }),
+        ..optional_members(chosen)
+    }
+}
+
+/// What is shown only where it was chosen.
+fn optional_members(chosen: &Configuration) -> wire::FunctionConfiguration {
+    let systems = chosen.file_systems.iter().map(|it| wire::FileSystemConfig {
+        arn: it.arn.clone(),
+        local_mount_path: it.path.clone(),
+        s3_files_config: None,
+    });
+    wire::FunctionConfiguration {
+        dead_letter_config: chosen
+            .dead_letter
+            .clone()
+            .map(|arn| wire::DeadLetterConfig {
+                target_arn: Some(arn),
+            }),
+        vpc_config: chosen.vpc.as_ref().map(vpc),
+        kms_key_arn: chosen.kms_key_arn.clone(),
+        file_system_configs: (!chosen.file_systems.is_empty()).then(|| systems.collect()),
+        tenancy_config: chosen.tenant_isolation.then(|| wire::TenancyConfig {
+            tenant_isolation_mode: "PER_TENANT".into(),
+        }),
         ..Default::default()
+    }
+}
+
+fn vpc(vpc: &Vpc) -> wire::VpcConfigResponse {
+    wire::VpcConfigResponse {
+        subnet_ids: Some(vpc.subnets.clone()),
+        security_group_ids: Some(vpc.security_groups.clone()),
+        vpc_id: Some(String::new()),
+        ipv6_allowed_for_dual_stack: Some(vpc.ipv6),
     }
 }
 
@@ -130,7 +185,7 @@ fn progress(shape: &mut wire::FunctionConfiguration, state: State, update: Optio
 }
 
 /// Names the engine that runs the function, in the form AWS gives its runtimes.
-fn runtime_version_arn(home: &Home) -> String {
+pub(in crate::api::rest) fn runtime_version_arn(home: &Home) -> String {
     let release = concat!("lamina ", env!("CARGO_PKG_VERSION"));
     let digest = crate::store::blob::Digest::of(release.as_bytes());
     format!("arn:aws:lambda:{}::runtime:{digest}", home.region)

@@ -1,7 +1,7 @@
 //! The model's constraints, and AWS's own words for breaking them. All violations of a request are
 //! told at once.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::sync::OnceLock;
 
 use base64::Engine;
@@ -18,6 +18,8 @@ mod tables {
 
     include!(concat!(env!("OUT_DIR"), "/constraints.rs"));
 }
+
+pub use tables::RUNTIMES;
 
 /// Violations that are told; AWS stops at some number too.
 const VIOLATIONS_MAX: usize = 20;
@@ -39,7 +41,10 @@ pub(super) enum Shape {
         min: Option<i64>,
         max: Option<i64>,
     },
-    Double,
+    Double {
+        min: Option<f64>,
+        max: Option<f64>,
+    },
     Boolean,
     Timestamp,
     Blob {
@@ -345,7 +350,7 @@ fn mistyped(shape: &Shape, value: &Value) -> Option<&'static str> {
         Shape::List { .. } => (value.is_array(), "a list"),
         Shape::String { .. } => (value.is_string(), "a string"),
         Shape::Integer { .. } => (value.is_i64(), "a whole number"),
-        Shape::Double | Shape::Timestamp => (value.is_number(), "a number"),
+        Shape::Double { .. } | Shape::Timestamp => (value.is_number(), "a number"),
         Shape::Boolean => (value.is_boolean(), "true or false"),
         Shape::Blob { .. } => {
             let text = value.as_str();
@@ -381,6 +386,7 @@ fn broken(shape: &Shape, value: &Value) -> Vec<String> {
             broken
         }
         (Shape::Integer { min, max }, value) => bounds("have value", *min, *max, value.as_i64()),
+        (Shape::Double { min, max }, value) => bounds("have value", *min, *max, value.as_f64()),
         (Shape::List { min, max, .. }, Value::Array(items)) => {
             bounds("have length", *min, *max, i64::try_from(items.len()).ok())
         }
@@ -410,6 +416,7 @@ fn asked(shape: &Shape) -> String {
             asked
         }
         Shape::Integer { min, max } => bounds("have value", *min, *max, None),
+        Shape::Double { min, max } => bounds("have value", *min, *max, None),
         _ => Vec::new(),
     };
     asked.push("Member must not be null".into());
@@ -417,11 +424,16 @@ fn asked(shape: &Shape) -> String {
 }
 
 /// The bounds that a number breaks; without a number, all there are.
-fn bounds(what: &str, min: Option<i64>, max: Option<i64>, number: Option<i64>) -> Vec<String> {
+fn bounds<T: PartialOrd + fmt::Debug + Copy>(
+    what: &str,
+    min: Option<T>,
+    max: Option<T>,
+    number: Option<T>,
+) -> Vec<String> {
     let over = max.filter(|max| number.is_none_or(|number| number > *max));
     let under = min.filter(|min| number.is_none_or(|number| number < *min));
-    let over = over.map(|max| format!("Member must {what} less than or equal to {max}"));
-    let under = under.map(|min| format!("Member must {what} greater than or equal to {min}"));
+    let over = over.map(|max| format!("Member must {what} less than or equal to {max:?}"));
+    let under = under.map(|min| format!("Member must {what} greater than or equal to {min:?}"));
     over.into_iter().chain(under).collect()
 }
 

@@ -25,6 +25,7 @@ pub struct Fault {
     shape: ErrorShape,
     message: Option<String>,
     members: Vec<(&'static str, String)>,
+    is_untyped: bool,
 }
 
 impl Fault {
@@ -34,6 +35,7 @@ impl Fault {
             shape,
             message: Some(message.into()),
             members: Vec::new(),
+            is_untyped: false,
         }
     }
 
@@ -43,7 +45,15 @@ impl Fault {
             shape,
             message: None,
             members: Vec::new(),
+            is_untyped: false,
         }
+    }
+
+    /// Without saying whose fault it was, as AWS does in places.
+    #[must_use]
+    pub fn untyped(mut self) -> Self {
+        self.is_untyped = true;
+        self
     }
 
     /// With another member.
@@ -62,7 +72,7 @@ impl Fault {
             typed,
         } = self.shape.facts();
         let mut body = Map::new();
-        if typed {
+        if typed && !self.is_untyped {
             let whose = if status >= 500 { "Service" } else { "User" };
             body.insert("Type".into(), whose.into());
         }

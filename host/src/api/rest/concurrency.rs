@@ -1,0 +1,177 @@
+//! Reserved and provisioned concurrency on the wire, and the account's settings.
+
+use super::function::page_size;
+use super::wire::{self, ErrorShape, Fault};
+use super::{Call, no_content, target};
+use crate::api::{Front, Reply};
+use crate::control::concurrency::Provisioned;
+use crate::invoke::snapshot::Provision;
+use crate::names::{FunctionName, Qualifier};
+use crate::units::{TOTAL_CODE_BYTES_MAX, UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
+
+impl Front {
+    pub(super) async fn put_function_concurrency(&self, call: &Call) -> Result<Reply, Fault> {
+        let request: wire::PutFunctionConcurrencyRequest = call.parse()?;
+        let name = target::unqualified(&request.function_name, self.control.home())?;
+        let reserved = request.reserved_concurrent_executions;
+        self.control.reserve(&name, reserved.unsigned_abs()).await?;
+        Ok(call.render(wire::Concurrency {
+            reserved_concurrent_executions: Some(reserved),
+        }))
+    }
+
+    pub(super) async fn get_function_concurrency(&self, call: &Call) -> Result<Reply, Fault> {
+        let request: wire::GetFunctionConcurrencyRequest = call.parse()?;
+        let name = target::unqualified(&request.function_name, self.control.home())?;
+        let reserved = self.control.function(&name).await?.reserved;
+        Ok(call.render(wire::GetFunctionConcurrencyResponse {
+            reserved_concurrent_executions: reserved.map(integer),
+        }))
+    }
+
+    pub(super) async fn delete_function_concurrency(&self, call: &Call) -> Result<Reply, Fault> {
+        let request: wire::DeleteFunctionConcurrencyRequest = call.parse()?;
+        let name = target::unqualified(&request.function_name, self.control.home())?;
+        self.control.unreserve(&name).await?;
+        Ok(no_content())
+    }
+
+    pub(super) async fn put_provisioned_concurrency_config(
+        &self,
+        call: &Call,
+    ) -> Result<Reply, Fault> {
+        let request: wire::PutProvisionedConcurrencyConfigRequest = call.parse()?;
+        let (name, qualifier) =
+            self.provisioned_target(&request.function_name, &request.qualifier)?;
+        let requested = request.provisioned_concurrent_executions;
+        let record = self
+            .control
+            .provision(&name, qualifier, requested.unsigned_abs())
+            .await?;
+        Ok(call.render(wire::PutProvisionedConcurrencyConfigResponse {
+            requested_provisioned_concurrent_executions: Some(requested),
+            available_provisioned_concurrent_executions: Some(0),
+            allocated_provisioned_concurrent_executions: Some(0),
+            status: Some("IN_PROGRESS".into()),
+            status_reason: None,
+            last_modified: Some(record.modified.iso8601()),
+        }))
+    }
+
+    pub(super) async fn get_provisioned_concurrency_config(
+        &self,
+        call: &Call,
+    ) -> Result<Reply, Fault> {
+        let request: wire::GetProvisionedConcurrencyConfigRequest = call.parse()?;
+        let (name, qualifier) =
+            self.provisioned_target(&request.function_name, &request.qualifier)?;
+        let found = self.control.provisioned(&name, &qualifier).await?;
+        let (status, reason) = status(&found.progress);
+        let available = integer(found.progress.available);
+        Ok(call.render(wire::GetProvisionedConcurrencyConfigResponse {
+            requested_provisioned_concurrent_executions: Some(integer(found.record.requested)),
+            available_provisioned_concurrent_executions: Some(available),
+            allocated_provisioned_concurrent_executions: Some(available),
+            status: Some(status.into()),
+            status_reason: reason,
+            last_modified: Some(found.record.modified.iso8601()),
+        }))
+    }
+
+    pub(super) async fn list_provisioned_concurrency_configs(
+        &self,
+        call: &Call,
+    ) -> Result<Reply, Fault> {
+        let request: wire::ListProvisionedConcurrencyConfigsRequest = call.parse()?;
+        let name = target::unqualified(&request.function_name, self.control.home())?;
+        let (marker, limit) = (request.marker.as_deref(), page_size(request.max_items));
+        let page = self.control.all_provisioned(&name, marker, limit).await?;
+        let items = page
+            .items
+            .iter()
+            .map(|found| self.listed_provisioned(&name, found));
+        Ok(
+            call.render(wire::ListProvisionedConcurrencyConfigsResponse {
+                provisioned_concurrency_configs: Some(items.collect()),
+                next_marker: page.next,
+            }),
+        )
+    }
+
+    pub(super) async fn delete_provisioned_concurrency_config(
+        &self,
+        call: &Call,
+    ) -> Result<Reply, Fault> {
+        let request: wire::DeleteProvisionedConcurrencyConfigRequest = call.parse()?;
+        let (name, qualifier) =
+            self.provisioned_target(&request.function_name, &request.qualifier)?;
+        self.control.unprovision(&name, &qualifier).await?;
+        Ok(no_content())
+    }
+
+    fn listed_provisioned(
+        &self,
+        name: &FunctionName,
+        found: &Provisioned,
+    ) -> wire::ProvisionedConcurrencyConfigListItem {
+        let (status, reason) = status(&found.progress);
+        let available = integer(found.progress.available);
+        let arn = self
+            .control
+            .home()
+            .qualified_arn(name, &found.record.qualifier);
+        wire::ProvisionedConcurrencyConfigListItem {
+            function_arn: Some(arn),
+            requested_provisioned_concurrent_executions: Some(integer(found.record.requested)),
+            available_provisioned_concurrent_executions: Some(available),
+            allocated_provisioned_concurrent_executions: Some(available),
+            status: Some(status.into()),
+            status_reason: reason,
+            last_modified: Some(found.record.modified.iso8601()),
+        }
+    }
+
+    fn provisioned_target(
+        &self,
+        name: &str,
+        qualifier: &str,
+    ) -> Result<(FunctionName, Qualifier), Fault> {
+        let target = target::of(name, Some(qualifier), self.control.home())?;
+        let missing = || {
+            let text = "The function resource provided must be an alias or a published version.";
+            Fault::new(ErrorShape::InvalidParameterValueException, text)
+        };
+        Ok((target.name, target.qualifier.ok_or_else(missing)?))
+    }
+
+    pub(super) async fn get_account_settings(&self, call: &Call) -> Result<Reply, Fault> {
+        let _: wire::GetAccountSettingsRequest = call.parse()?;
+        let usage = self.control.usage().await?;
+        let bytes = |bytes: u64| i64::try_from(bytes).ok();
+        Ok(call.render(wire::GetAccountSettingsResponse {
+            account_limit: Some(wire::AccountLimit {
+                total_code_size: bytes(TOTAL_CODE_BYTES_MAX),
+                code_size_unzipped: bytes(UNZIPPED_BYTES_MAX),
+                code_size_zipped: i64::try_from(ZIP_BYTES_MAX).ok(),
+                concurrent_executions: Some(integer(self.control.concurrency())),
+                unreserved_concurrent_executions: Some(integer(self.control.unreserved())),
+            }),
+            account_usage: Some(wire::AccountUsage {
+                total_code_size: bytes(usage.code_bytes),
+                function_count: bytes(usage.functions),
+            }),
+        }))
+    }
+}
+
+fn status(progress: &Provision) -> (&'static str, Option<String>) {
+    match &progress.failure {
+        _ if progress.available >= progress.requested => ("READY", None),
+        Some(_) => ("FAILED", Some("FUNCTION_ERROR_INIT_FAILURE".into())),
+        None => ("IN_PROGRESS", None),
+    }
+}
+
+fn integer(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,342 @@
+//! Aliases: names that lead to one version of a function, or to two by weight.
+
+use serde::{Deserialize, Serialize};
+
+use super::record::{Page, decode, encode};
+use super::revision::RevisionId;
+use super::{Control, Error, concurrency, permission};
+use crate::invoke::snapshot;
+use crate::names::{AliasName, FunctionName, Qualifier};
+use crate::store::{Expect, Key, Revision, Write};
+
+/// The kind of the records of this resource. Their ids are `function/alias`.
+pub(super) const KIND: &str = "alias";
+
+/// The stored record of an alias.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AliasRecord {
+    /// The function.
+    pub function: FunctionName,
+    /// Its name.
+    pub name: AliasName,
+    /// The version it leads to; None is the unpublished one.
+    pub version: Option<u64>,
+    /// Free text.
+    pub description: String,
+    /// A second version and its share of the invocations.
+    pub additional: Option<Weight>,
+    /// Names this state of the record.
+    pub revision: RevisionId,
+}
+
+/// A version and its share of invocations, from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Weight {
+    /// The version.
+    pub version: u64,
+    /// Its share.
+    pub share: f64,
+}
+
+/// What is asked of an alias: what is None stays as it is.
+#[derive(Debug, Default)]
+pub struct AliasPatch {
+    /// See [`AliasRecord::version`].
+    pub version: Option<Qualifier>,
+    /// See [`AliasRecord::description`].
+    pub description: Option<String>,
+    /// Versions and their shares, as they were given; none at all takes the second version away.
+    pub weights: Option<Vec<(String, f64)>>,
+    /// The state that is meant.
+    pub revision: Option<String>,
+}
+
+impl AliasRecord {
+    /// Whether invocations of it may run this version.
+    pub(super) fn leads_to(&self, number: u64) -> bool {
+        let additional = self.additional.is_some_and(|it| it.version == number);
+        self.version == Some(number) || additional
+    }
+
+    /// What the data plane needs to know of it.
+    pub(super) fn route(&self) -> snapshot::Alias {
+        snapshot::Alias {
+            version: self.version,
+            additional: self.additional.map(|it| (it.version, it.share)),
+        }
+    }
+}
+
+impl Control {
+    /// Makes an alias.
+    ///
+    /// # Errors
+    /// Where there is no such function or version, or the alias is there.
+    pub async fn create_alias(
+        &self,
+        function: &FunctionName,
+        name: AliasName,
+        patch: AliasPatch,
+    ) -> Result<AliasRecord, Error> {
+        let version = patch.version.unwrap_or(Qualifier::Latest);
+        self.existing_at(function, Some(&version)).await?;
+        let version = self.alias_version(function, version).await?;
+        let weights = patch.weights.unwrap_or_default();
+        let record = AliasRecord {
+            additional: self.weight(function, version, &weights).await?,
+            function: function.clone(),
+            version,
+            description: patch.description.unwrap_or_default(),
+            revision: RevisionId::new(&self.0.clock),
+            name,
+        };
+        match self.save_alias(&record, Expect::Absent).await {
+            Err(Error::Conflict(_)) => {
+                let arn = self.alias_arn(&record.function, &record.name);
+                Err(Error::Conflict(format!("Alias already exists: {arn}")))
+            }
+            saved => saved.map(|()| record),
+        }
+    }
+
+    /// The alias of this name.
+    ///
+    /// # Errors
+    /// Where there is no such function or alias.
+    pub async fn alias(
+        &self,
+        function: &FunctionName,
+        name: &AliasName,
+    ) -> Result<AliasRecord, Error> {
+        self.existing(function).await?;
+        let found = self.load_alias(function, name).await?;
+        found.map(|(record, _)| record).ok_or_else(|| {
+            let arn = self.alias_arn(function, name);
+            Error::NotFound(format!("Cannot find alias arn: {arn}"))
+        })
+    }
+
+    /// The aliases of a function in the order of their names, of one version only if one is given.
+    ///
+    /// # Errors
+    /// Where there is no such function.
+    pub async fn aliases(
+        &self,
+        function: &FunctionName,
+        version: Option<&Qualifier>,
+        marker: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<AliasRecord>, Error> {
+        self.existing(function).await?;
+        let Some(version) = version else {
+            return self
+                .page(KIND, &format!("{function}/"), marker, limit)
+                .await;
+        };
+        let number = match version {
+            Qualifier::Version(number) => Some(*number),
+            Qualifier::Latest | Qualifier::Alias(_) => None,
+        };
+        let mut items = self.all_aliases(function).await?;
+        items.retain(|alias| {
+            let leads = match number {
+                Some(number) => alias.leads_to(number),
+                None => alias.version.is_none(),
+            };
+            leads && marker.is_none_or(|marker| alias.name.as_str() > marker)
+        });
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let last = items.last().filter(|_| more);
+        let next = last.map(|alias| alias.name.as_str().to_owned());
+        Ok(Page { items, next })
+    }
+
+    /// Changes an alias.
+    ///
+    /// # Errors
+    /// Where there is no such function, version or alias, or its revision is another.
+    pub async fn update_alias(
+        &self,
+        function: &FunctionName,
+        name: &AliasName,
+        patch: AliasPatch,
+    ) -> Result<AliasRecord, Error> {
+        self.existing(function).await?;
+        let Some((mut record, read_at)) = self.load_alias(function, name).await? else {
+            let arn = self.alias_arn(function, name);
+            return Err(Error::NotFound(format!("Alias not found: {arn}")));
+        };
+        record.revision.expect(patch.revision.as_deref())?;
+        if let Some(version) = patch.version {
+            record.version = self.alias_version(function, version).await?;
+        }
+        if let Some(description) = patch.description {
+            record.description = description;
+        }
+        let weights = match patch.weights {
+            Some(weights) => weights,
+            None => record.weights(),
+        };
+        record.additional = self.weight(function, record.version, &weights).await?;
+        record.revision = RevisionId::new(&self.0.clock);
+        self.save_alias(&record, Expect::Revision(read_at)).await?;
+        Ok(record)
+    }
+
+    /// Deletes an alias. One that is not there is as good as deleted.
+    ///
+    /// # Errors
+    /// Where there is no such function.
+    pub async fn delete_alias(
+        &self,
+        function: &FunctionName,
+        name: &AliasName,
+    ) -> Result<(), Error> {
+        self.change(function, |_, batch| {
+            batch.push(concurrency::deletion_of_alias(function, name));
+            batch.push(permission::deletion(
+                function,
+                &Qualifier::Alias(name.clone()),
+            ));
+            batch.push(Write::Delete {
+                key: key(function, name),
+                expect: Expect::Any,
+            });
+            Ok(())
+        })
+        .await?;
+        self.publish_policies(function).await?;
+        self.publish(function).await
+    }
+
+    pub(super) async fn all_aliases(
+        &self,
+        function: &FunctionName,
+    ) -> Result<Vec<AliasRecord>, Error> {
+        self.children(KIND, &format!("{function}/")).await
+    }
+
+    pub(super) async fn load_alias(
+        &self,
+        function: &FunctionName,
+        name: &AliasName,
+    ) -> Result<Option<(AliasRecord, Revision)>, Error> {
+        let found = self.0.records.get(&key(function, name)).await?;
+        found
+            .map(|record| Ok((decode(&record)?, record.revision)))
+            .transpose()
+    }
+
+    async fn save_alias(&self, record: &AliasRecord, expect: Expect) -> Result<(), Error> {
+        let put = Write::Put {
+            key: key(&record.function, &record.name),
+            value: encode(record),
+            expect,
+        };
+        self.0.records.commit(vec![put]).await?;
+        self.publish(&record.function).await
+    }
+
+    /// The version an alias shall lead to, which must be there.
+    async fn alias_version(
+        &self,
+        function: &FunctionName,
+        version: Qualifier,
+    ) -> Result<Option<u64>, Error> {
+        match version {
+            Qualifier::Latest => Ok(None),
+            Qualifier::Version(number) => {
+                self.version(function, number).await?;
+                Ok(Some(number))
+            }
+            Qualifier::Alias(_) => Err(self.not_found_at(function, Some(&version))),
+        }
+    }
+
+    /// The second version of an alias, by AWS's rules in AWS's order.
+    async fn weight(
+        &self,
+        function: &FunctionName,
+        version: Option<u64>,
+        weights: &[(String, f64)],
+    ) -> Result<Option<Weight>, Error> {
+        let (key, share) = match weights {
+            [] => return Ok(None),
+            [one] => one,
+            _ => {
+                return Err(Error::Invalid(
+                    "Number of items in AdditionalVersionWeights cannot be greater than 1".into(),
+                ));
+            }
+        };
+        let additional = require_weight(version, key)?;
+        self.version(function, additional).await?;
+        Ok(Some(Weight {
+            version: additional,
+            share: *share,
+        }))
+    }
+
+    fn alias_arn(&self, function: &FunctionName, name: &AliasName) -> String {
+        let qualifier = Qualifier::Alias(name.clone());
+        self.home().qualified_arn(function, &qualifier)
+    }
+}
+
+impl AliasRecord {
+    fn weights(&self) -> Vec<(String, f64)> {
+        let additional = self.additional.iter();
+        additional
+            .map(|it| (it.version.to_string(), it.share))
+            .collect()
+    }
+}
+
+/// The number of a second version, if these two go together. That the key is a number and the share
+/// between 0 and 1, AWS's model says.
+fn require_weight(version: Option<u64>, key: &str) -> Result<u64, Error> {
+    let Some(version) = version else {
+        return Err(Error::InvalidUntyped(
+            "$LATEST is not supported for an alias pointing to more than 1 version".into(),
+        ));
+    };
+    let number = key.parse().unwrap_or(u64::MAX);
+    if number == version {
+        return Err(Error::Invalid(format!(
+            "Invalid function version {number}. Function version {number} is already included in \
+             routing configuration."
+        )));
+    }
+    Ok(number)
+}
+
+fn key(function: &FunctionName, name: &AliasName) -> Key {
+    Key {
+        kind: KIND,
+        id: format!("{function}/{name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_versions_go_together_by_awss_rules() {
+        let cases = [
+            (Some(1), "2", Ok(2)),
+            (Some(1), "1", Err("already included")),
+            (None, "2", Err("$LATEST is not supported")),
+        ];
+        for (version, key, expected) in cases {
+            match (require_weight(version, key), expected) {
+                (Ok(number), Ok(wanted)) => assert_eq!(number, wanted),
+                (Err(error), Err(wanted)) => {
+                    assert!(error.to_string().contains(wanted), "{error}");
+                }
+                (found, wanted) => panic!("{key}: {found:?}, not {wanted:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! How a function behaves apart from its configuration, and what the account uses.
+
+use super::configuration::{FunctionRecord, Recursion, RuntimeUpdates, VersionRecord};
+use super::record::decode;
+use super::{Control, Error, function, version};
+use crate::names::{FunctionName, Qualifier};
+use crate::store::Expect;
+
+/// What the account uses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// Functions.
+    pub functions: u64,
+    /// Bytes of all packages, each version's counted.
+    pub code_bytes: u64,
+}
+
+impl Control {
+    /// Sets what happens when a function calls itself through other services.
+    ///
+    /// # Errors
+    /// Where there is no such function.
+    pub async fn set_recursion(
+        &self,
+        name: &FunctionName,
+        recursion: Recursion,
+    ) -> Result<(), Error> {
+        let set = |function: &mut FunctionRecord, _: &mut _| {
+            function.recursion = recursion;
+            Ok(())
+        };
+        self.change(name, set).await.map(drop)
+    }
+
+    /// Sets when the runtime of a version is brought up to date.
+    ///
+    /// # Errors
+    /// Where there is no such version.
+    pub async fn set_runtime_updates(
+        &self,
+        name: &FunctionName,
+        qualifier: &Qualifier,
+        updates: RuntimeUpdates,
+    ) -> Result<(), Error> {
+        let found = self.function_at(name, Some(qualifier)).await?;
+        let Some(number) = found.version.number else {
+            let set = |function: &mut FunctionRecord, _: &mut _| {
+                function.latest.runtime_updates = updates.clone();
+                Ok(())
+            };
+            return self.change(name, set).await.map(drop);
+        };
+        let missing = || self.not_found_at(name, Some(qualifier));
+        let found = self.load_version(name, number).await?;
+        let (mut record, read_at) = found.ok_or_else(missing)?;
+        record.runtime_updates = updates;
+        let put = version::put(name, &record, Expect::Revision(read_at));
+        self.0.records.commit(vec![put]).await?;
+        Ok(())
+    }
+
+    /// Invocations at once in the account.
+    pub fn concurrency(&self) -> u32 {
+        self.0.config.concurrency
+    }
+
+    /// What the account uses. Reads every version.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn usage(&self) -> Result<Usage, Error> {
+        let mut usage = Usage::default();
+        self.each(function::KIND, |record| {
+            let function: FunctionRecord = decode(record)?;
+            usage.functions += 1;
+            usage.code_bytes += function.latest.code.size_bytes;
+            Ok(())
+        })
+        .await?;
+        self.each(version::KIND, |record| {
+            let version: VersionRecord = decode(record)?;
+            usage.code_bytes += version.code.size_bytes;
+            Ok(())
+        })
+        .await?;
+        Ok(usage)
+    }
+}

@@ -1,0 +1,311 @@
+//! Concurrency that is set aside for a function: for all of it (reserved) or, made ready beforehand,
+//! for one of its versions (provisioned).
+
+use serde::{Deserialize, Serialize};
+
+use super::configuration::FunctionRecord;
+use super::record::{Page, decode, encode};
+use super::{Control, Error};
+use crate::clock::Timestamp;
+use crate::invoke::snapshot::Provision;
+use crate::names::{AliasName, FunctionName, Qualifier};
+use crate::store::{Expect, Key, Write};
+
+/// The kind of the records of provisioned concurrency. Their ids are `function/qualifier`.
+pub(super) const KIND: &str = "provisioned";
+
+/// What must be left for functions without a reserve, as in AWS. A smaller account needs only what
+/// it has.
+const UNRESERVED_MIN: u32 = 100;
+
+/// The stored record of provisioned concurrency.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProvisionedRecord {
+    /// The version or alias.
+    pub qualifier: Qualifier,
+    /// Environments that shall be ready.
+    pub requested: u32,
+    /// When this was asked for.
+    pub modified: Timestamp,
+}
+
+/// Provisioned concurrency, and how far it has come.
+#[derive(Clone, Debug)]
+pub struct Provisioned {
+    /// What was asked for.
+    pub record: ProvisionedRecord,
+    /// What has come of it.
+    pub progress: Provision,
+}
+
+impl Control {
+    /// Sets concurrency aside for a function; none at all stops it.
+    ///
+    /// # Errors
+    /// Where there is no such function, or too little would be left for the others.
+    pub async fn reserve(&self, name: &FunctionName, reserved: u32) -> Result<(), Error> {
+        let Some((function, _)) = self.load(name).await? else {
+            return Err(self.not_found_at(name, Some(&Qualifier::Latest)));
+        };
+        let left = self.unreserved() + function.reserved.unwrap_or_default();
+        let min = self.unreserved_min();
+        if left.saturating_sub(reserved) < min {
+            return Err(Error::InvalidUntyped(format!(
+                "Specified ReservedConcurrentExecutions for function decreases account's \
+                 UnreservedConcurrentExecution below its minimum value of [{min}]."
+            )));
+        }
+        let provisioned = self.provisioned_total(name).await?;
+        if provisioned > reserved {
+            return Err(Error::InvalidUntyped(format!(
+                " ReservedConcurrentExecutions  {reserved} should not be lower than function's \
+                 total provisioned concurrency [{provisioned}]."
+            )));
+        }
+        self.set_reserved(name, Some(reserved)).await
+    }
+
+    /// Gives back what was set aside for a function.
+    ///
+    /// # Errors
+    /// Where there is no such function.
+    pub async fn unreserve(&self, name: &FunctionName) -> Result<(), Error> {
+        self.set_reserved(name, None).await
+    }
+
+    async fn set_reserved(&self, name: &FunctionName, reserved: Option<u32>) -> Result<(), Error> {
+        self.change(name, |function, _| {
+            function.reserved = reserved;
+            Ok(())
+        })
+        .await?;
+        self.publish(name).await
+    }
+
+    /// What functions without a reserve share.
+    pub fn unreserved(&self) -> u32 {
+        let reserved = self.0.snapshot.borrow().reserved_total();
+        self.0.config.concurrency.saturating_sub(reserved)
+    }
+
+    fn unreserved_min(&self) -> u32 {
+        UNRESERVED_MIN.min(self.0.config.concurrency)
+    }
+
+    async fn provisioned_total(&self, name: &FunctionName) -> Result<u32, Error> {
+        let records: Vec<ProvisionedRecord> = self.children(KIND, &format!("{name}/")).await?;
+        Ok(records.iter().map(|record| record.requested).sum())
+    }
+
+    /// Asks for environments of a version that are ready before they are needed.
+    ///
+    /// # Errors
+    /// Where there is no such version or alias, or too little would be left for the others.
+    pub async fn provision(
+        &self,
+        name: &FunctionName,
+        qualifier: Qualifier,
+        requested: u32,
+    ) -> Result<ProvisionedRecord, Error> {
+        if qualifier == Qualifier::Latest {
+            return Err(Error::Invalid(
+                "Provisioned Concurrency Configs cannot be applied to unpublished function \
+                 versions."
+                    .into(),
+            ));
+        }
+        let function = self.provisionable(name, &qualifier).await?;
+        self.require_room(&function, requested)?;
+        self.require_not_twice(name, &qualifier).await?;
+        let record = ProvisionedRecord {
+            qualifier,
+            requested,
+            modified: self.0.clock.now(),
+        };
+        let put = Write::Put {
+            key: key(name, &record.qualifier),
+            value: encode(&record),
+            expect: Expect::Any,
+        };
+        self.0.records.commit(vec![put]).await?;
+        self.publish(name).await?;
+        Ok(record)
+    }
+
+    /// The function, if it has this version or alias.
+    async fn provisionable(
+        &self,
+        name: &FunctionName,
+        qualifier: &Qualifier,
+    ) -> Result<FunctionRecord, Error> {
+        if let Qualifier::Alias(alias) = qualifier {
+            self.alias(name, alias).await?;
+        }
+        self.existing_at(name, Some(qualifier)).await
+    }
+
+    fn require_room(&self, function: &FunctionRecord, requested: u32) -> Result<(), Error> {
+        if function
+            .reserved
+            .is_some_and(|reserved| reserved < requested)
+        {
+            return Err(Error::Invalid(
+                "Requested Provisioned Concurrency should not be greater than the \
+                 reservedConcurrentExecution for function"
+                    .into(),
+            ));
+        }
+        let (limit, min) = (self.0.config.concurrency, self.unreserved_min());
+        if requested > limit {
+            return Err(Error::InvalidUntyped(format!(
+                "Specified ConcurrentExecutions for function is greater than account's unreserved \
+                 concurrency [{limit}]."
+            )));
+        }
+        if function.reserved.is_none() && self.unreserved().saturating_sub(requested) < min {
+            return Err(Error::InvalidUntyped(format!(
+                "Specified ConcurrentExecutions for function decreases account's \
+                 UnreservedConcurrentExecution below its minimum value of [{min}]."
+            )));
+        }
+        Ok(())
+    }
+
+    /// A version is provisioned under its number or under an alias, not both.
+    async fn require_not_twice(
+        &self,
+        name: &FunctionName,
+        qualifier: &Qualifier,
+    ) -> Result<(), Error> {
+        let conflict = |text: &str| Err(Error::Conflict(text.to_owned()));
+        match qualifier {
+            Qualifier::Alias(alias) => {
+                let version = self.alias(name, alias).await?.version;
+                let version = version.map(Qualifier::Version);
+                if let Some(version) = version
+                    && self.load_provisioned(name, &version).await?.is_some()
+                {
+                    return conflict(
+                        "Alias can't be used for Provisioned Concurrency configuration on an \
+                         already Provisioned version",
+                    );
+                }
+            }
+            Qualifier::Version(number) => {
+                for alias in self.all_aliases(name).await? {
+                    let by_alias = Qualifier::Alias(alias.name.clone());
+                    if alias.version == Some(*number)
+                        && self.load_provisioned(name, &by_alias).await?.is_some()
+                    {
+                        return conflict("Version is pointed by a Provisioned Concurrency alias");
+                    }
+                }
+            }
+            Qualifier::Latest => {}
+        }
+        Ok(())
+    }
+
+    /// Provisioned concurrency of a version or alias.
+    ///
+    /// # Errors
+    /// Where there is no such version or alias, or nothing is provisioned for it.
+    pub async fn provisioned(
+        &self,
+        name: &FunctionName,
+        qualifier: &Qualifier,
+    ) -> Result<Provisioned, Error> {
+        require_published(qualifier)?;
+        self.provisionable(name, qualifier).await?;
+        let found = self.load_provisioned(name, qualifier).await?;
+        let record = found.ok_or(Error::NotProvisioned)?;
+        Ok(self.with_progress(name, record))
+    }
+
+    /// Provisioned concurrency of all versions and aliases of a function.
+    ///
+    /// # Errors
+    /// Where there is no such function.
+    pub async fn all_provisioned(
+        &self,
+        name: &FunctionName,
+        marker: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Provisioned>, Error> {
+        self.existing(name).await?;
+        let page = self.page(KIND, &format!("{name}/"), marker, limit).await?;
+        let items = page.items.into_iter();
+        Ok(Page {
+            items: items
+                .map(|record| self.with_progress(name, record))
+                .collect(),
+            next: page.next,
+        })
+    }
+
+    /// Gives up provisioned concurrency. Where there is none, it is as good as given up.
+    ///
+    /// # Errors
+    /// Where there is no such version or alias.
+    pub async fn unprovision(
+        &self,
+        name: &FunctionName,
+        qualifier: &Qualifier,
+    ) -> Result<(), Error> {
+        require_published(qualifier)?;
+        self.provisionable(name, qualifier).await?;
+        self.0
+            .records
+            .commit(vec![deletion(name, qualifier)])
+            .await?;
+        self.publish(name).await
+    }
+
+    fn with_progress(&self, name: &FunctionName, record: ProvisionedRecord) -> Provisioned {
+        let snapshot = self.0.snapshot.borrow();
+        let function = snapshot.function(name);
+        let progress = function.map(|function| function.provision_of(&record.qualifier));
+        Provisioned {
+            record,
+            progress: progress.unwrap_or_default(),
+        }
+    }
+
+    async fn load_provisioned(
+        &self,
+        name: &FunctionName,
+        qualifier: &Qualifier,
+    ) -> Result<Option<ProvisionedRecord>, Error> {
+        let found = self.0.records.get(&key(name, qualifier)).await?;
+        found.as_ref().map(decode).transpose()
+    }
+}
+
+/// What deletes the provisioned concurrency of an alias that goes.
+pub(super) fn deletion_of_alias(name: &FunctionName, alias: &AliasName) -> Write {
+    deletion(name, &Qualifier::Alias(alias.clone()))
+}
+
+/// What deletes provisioned concurrency.
+pub(super) fn deletion(name: &FunctionName, qualifier: &Qualifier) -> Write {
+    Write::Delete {
+        key: key(name, qualifier),
+        expect: Expect::Any,
+    }
+}
+
+fn require_published(qualifier: &Qualifier) -> Result<(), Error> {
+    match qualifier {
+        Qualifier::Latest => Err(Error::Invalid(
+            "The function resource provided must be an alias or a published version.".into(),
+        )),
+        Qualifier::Version(_) | Qualifier::Alias(_) => Ok(()),
+    }
+}
+
+fn key(name: &FunctionName, qualifier: &Qualifier) -> Key {
+    Key {
+        kind: KIND,
+        id: format!("{name}/{qualifier}"),
+    }
+}

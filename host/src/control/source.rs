@@ -1,0 +1,65 @@
+//! What a version is run from when it is first needed: its code, and its variables, which stay sealed
+//! until then.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::code::{CodeRef, Library};
+use super::configuration::VersionRecord;
+use super::vault::{Sealed, Vault};
+use super::{Control, rules};
+use crate::invoke::snapshot::{LoadError, ProgramSource};
+use crate::sandbox::Program;
+
+struct Source {
+    library: Library,
+    vault: Arc<Vault>,
+    code: CodeRef,
+    environment: Option<Sealed>,
+    /// The runtime, where this host does not have it.
+    missing_runtime: Option<String>,
+}
+
+impl Control {
+    pub(super) fn source(&self, version: &VersionRecord) -> Box<dyn ProgramSource> {
+        let runtime = &version.configuration.runtime;
+        Box::new(Source {
+            library: self.0.library.clone(),
+            vault: Arc::clone(&self.0.vault),
+            code: version.code.clone(),
+            environment: version.configuration.environment.clone(),
+            missing_runtime: (!rules::is_component_runtime(runtime)).then(|| runtime.clone()),
+        })
+    }
+}
+
+#[async_trait]
+impl ProgramSource for Source {
+    async fn load(&self) -> Result<Program, LoadError> {
+        match &self.missing_runtime {
+            Some(runtime) => Err(LoadError::Runtime(rules::not_available(runtime))),
+            None => self.library.load(&self.code).await,
+        }
+    }
+
+    fn variables(&self) -> Result<Vec<(String, String)>, LoadError> {
+        let opened = self
+            .environment
+            .as_ref()
+            .map(|it| self.vault.open_sealed(it));
+        let opened = opened.transpose();
+        Ok(opened
+            .map_err(|error| LoadError::Failed(Box::new(error)))?
+            .unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("code", &self.code)
+            .finish_non_exhaustive()
+    }
+}

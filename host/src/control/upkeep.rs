@@ -1,0 +1,64 @@
+//! The data directory kept in order: what is missing is compiled, what nobody uses is deleted.
+
+use std::collections::HashSet;
+
+use super::code::CodeRef;
+use super::configuration::{FunctionRecord, VersionRecord};
+use super::record::decode;
+use super::{Control, Error, function, version};
+
+impl Control {
+    /// Compiles what this engine has not compiled yet, one after another.
+    ///
+    /// # Errors
+    /// Where the store cannot be read. A component that does not compile is told in the log; its
+    /// function answers with the same when it is invoked.
+    pub async fn recompile(&self) -> Result<(), Error> {
+        let mut codes = Vec::new();
+        self.each_code(|name, code| codes.push((name.to_owned(), code)))
+            .await?;
+        for (name, code) in codes {
+            if let Err(error) = self.0.library.refresh(&code).await {
+                tracing::error!(%name, %error, "a function's code does not compile any more");
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes packages and compiled components that no function uses.
+    ///
+    /// # Errors
+    /// Where the store or the data directory cannot be read.
+    pub async fn collect_garbage(&self) -> Result<usize, Error> {
+        let failed = |error: std::io::Error| Error::Internal(error.to_string());
+        let collection = self.0.library.begin_collection().map_err(failed)?;
+        let mut used = HashSet::new();
+        self.each_code(|_, code| {
+            used.insert(code.package);
+            used.extend(code.component.map(|component| component.digest));
+        })
+        .await?;
+        let finish = tokio::task::spawn_blocking(move || collection.finish(&used));
+        let ended = |_| Error::Internal("the collection of unused packages ended early".into());
+        finish.await.map_err(ended)?.map_err(failed)
+    }
+
+    /// Visits the code of every version, published or not, with the name of its function.
+    async fn each_code(&self, mut visit: impl FnMut(&str, CodeRef)) -> Result<(), Error> {
+        self.each(function::KIND, |record| {
+            let function: FunctionRecord = decode(record)?;
+            visit(&record.key.id, function.latest.code);
+            Ok(())
+        })
+        .await?;
+        self.each(version::KIND, |record| {
+            let version: VersionRecord = decode(record)?;
+            visit(
+                record.key.id.split('/').next().unwrap_or_default(),
+                version.code,
+            );
+            Ok(())
+        })
+        .await
+    }
+}

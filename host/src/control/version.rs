@@ -1,0 +1,235 @@
+//! Versions: what was published of a function stays as it was.
+
+use super::configuration::{FunctionRecord, Published, State, VersionRecord};
+use super::function::Found;
+use super::record::{Page, decode, encode};
+use super::revision::RevisionId;
+use super::{Control, Error, concurrency, permission};
+use crate::clock::Clock;
+use crate::names::{FunctionName, Qualifier};
+use crate::store::{Expect, Key, Revision, Write};
+
+/// The kind of the records of this resource. Their ids are `function/number`, the number with
+/// leading zeros, so that they are listed in order.
+pub(super) const KIND: &str = "version";
+
+/// What is asked of a version that is published.
+#[derive(Debug, Default)]
+pub struct Publish {
+    /// Another description than the function's.
+    pub description: Option<String>,
+    /// The digest that the code must have, in base64.
+    pub code_sha256: Option<String>,
+    /// The state of the function that is meant.
+    pub revision: Option<String>,
+}
+
+impl Control {
+    /// Publishes the unpublished version. Where nothing has changed since the last one, that one is
+    /// told again.
+    ///
+    /// # Errors
+    /// Where there is no such function, it is being changed, or it is not what the caller means.
+    pub async fn publish_version(
+        &self,
+        name: &FunctionName,
+        publish: Publish,
+    ) -> Result<Found, Error> {
+        let (function, _) = self.existing(name).await?;
+        self.require_meant(&function, &publish)?;
+        if let Some(published) = function
+            .published
+            .as_ref()
+            .filter(|_| is_published(&function))
+        {
+            let version = self.version(name, published.number).await?;
+            return Ok(Found { function, version });
+        }
+        let (function, version) = self
+            .change(name, |function, batch| {
+                self.require_meant(function, &publish)?;
+                let description = publish.description.clone();
+                let version = self::publish(function, description, &self.0.clock);
+                batch.push(put(name, &version, Expect::Absent));
+                Ok(version)
+            })
+            .await?;
+        self.published_and_settling(name).await?;
+        Ok(Found { function, version })
+    }
+
+    fn require_meant(&self, function: &FunctionRecord, publish: &Publish) -> Result<(), Error> {
+        function
+            .latest
+            .revision
+            .expect(publish.revision.as_deref())?;
+        let current = function.latest.code.package.base64();
+        if let Some(wanted) = publish.code_sha256.as_ref().filter(|it| **it != current) {
+            return Err(Error::Invalid(format!(
+                "CodeSHA256 ({wanted}) is different from current CodeSHA256 in $LATEST \
+                 ({current}). Please try again with the CodeSHA256 in $LATEST."
+            )));
+        }
+        self.require_settled(function)
+    }
+
+    /// The published versions of a function in order.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn versions(
+        &self,
+        name: &FunctionName,
+        marker: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<VersionRecord>, Error> {
+        self.page(KIND, &format!("{name}/"), marker, limit).await
+    }
+
+    /// Every version of every function: of each the unpublished one first, then the others in order.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn functions_and_versions(
+        &self,
+        marker: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<(FunctionName, VersionRecord)>, Error> {
+        let mut items = Vec::new();
+        let (mut after, number) = marker.and_then(|it| it.split_once('/')).unzip();
+        let mut name = after.and_then(|name| FunctionName::parse(name).ok());
+        if let Some(name) = &name {
+            let more = self.versions(name, number, limit + 1).await?.items;
+            items.extend(more.into_iter().map(|version| (name.clone(), version)));
+        }
+        while items.len() <= limit {
+            let page = self.functions(after, 1).await?;
+            let Some(function) = page.items.into_iter().next() else {
+                break;
+            };
+            let versions = self.versions(&function.name, None, limit).await?.items;
+            let all = std::iter::once(function.latest).chain(versions);
+            items.extend(all.map(|version| (function.name.clone(), version)));
+            name = Some(function.name);
+            after = name.as_ref().map(FunctionName::as_str);
+        }
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let last = items.last().filter(|_| more);
+        let next = last
+            .map(|(name, version)| format!("{name}/{:010}", version.number.unwrap_or_default()));
+        Ok(Page { items, next })
+    }
+
+    /// Deletes a published version. One that is not there is as good as deleted.
+    ///
+    /// # Errors
+    /// Where there is no such function, or an alias leads to the version.
+    pub async fn delete_version(&self, name: &FunctionName, number: u64) -> Result<(), Error> {
+        self.existing(name).await?;
+        let aliases = self.all_aliases(name).await?;
+        let using: Vec<&str> = aliases
+            .iter()
+            .filter(|alias| alias.leads_to(number))
+            .map(|alias| alias.name.as_str())
+            .collect();
+        if !using.is_empty() {
+            return Err(Error::Conflict(format!(
+                "Unable to delete version because the following aliases reference it: [{}]",
+                using.join(", ")
+            )));
+        }
+        if self.load_version(name, number).await?.is_none() {
+            return Ok(());
+        }
+        self.change(name, |function, batch| {
+            let gone = function.published.as_ref();
+            if gone.is_some_and(|published| published.number == number) {
+                function.published = None;
+            }
+            function.settling_versions.remove(&number);
+            batch.push(concurrency::deletion(name, &Qualifier::Version(number)));
+            batch.push(permission::deletion(name, &Qualifier::Version(number)));
+            batch.push(Write::Delete {
+                key: key(name, number),
+                expect: Expect::Any,
+            });
+            Ok(())
+        })
+        .await?;
+        self.publish_policies(name).await?;
+        self.publish(name).await
+    }
+
+    /// A published version that is known to be there.
+    pub(super) async fn version(
+        &self,
+        name: &FunctionName,
+        number: u64,
+    ) -> Result<VersionRecord, Error> {
+        let found = self.load_version(name, number).await?;
+        let missing = || self.not_found_at(name, Some(&Qualifier::Version(number)));
+        found.map(|(version, _)| version).ok_or_else(missing)
+    }
+
+    pub(super) async fn load_version(
+        &self,
+        name: &FunctionName,
+        number: u64,
+    ) -> Result<Option<(VersionRecord, Revision)>, Error> {
+        let found = self.0.records.get(&key(name, number)).await?;
+        found
+            .map(|record| Ok((decode(&record)?, record.revision)))
+            .transpose()
+    }
+}
+
+/// Whether nothing has changed since the last version was published.
+pub(super) fn is_published(function: &FunctionRecord) -> bool {
+    let published = function.published.as_ref();
+    published.is_some_and(|published| published.content == function.latest.content())
+}
+
+/// Makes a version of what is unpublished. It is ready when it has settled.
+pub(super) fn publish(
+    function: &mut FunctionRecord,
+    description: Option<String>,
+    clock: &Clock,
+) -> VersionRecord {
+    let number = function.last_version + 1;
+    let mut version = function.latest.clone();
+    version.number = Some(number);
+    version.state = State::Pending;
+    version.last_update = None;
+    version.revision = RevisionId::new(clock);
+    if let Some(description) = description {
+        version.configuration.description = description;
+    }
+    function.last_version = number;
+    function.published = Some(Published {
+        number,
+        content: function.latest.content(),
+    });
+    function.settling_versions.insert(number);
+    function.latest.revision = RevisionId::new(clock);
+    version
+}
+
+/// What writes a published version.
+pub(super) fn put(name: &FunctionName, version: &VersionRecord, expect: Expect) -> Write {
+    let number = version
+        .number
+        .expect("only published versions are kept apart");
+    Write::Put {
+        key: key(name, number),
+        value: encode(version),
+        expect,
+    }
+}
+
+fn key(name: &FunctionName, number: u64) -> Key {
+    Key {
+        kind: KIND,
+        id: format!("{name}/{number:010}"),
+    }
+}
