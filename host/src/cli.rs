@@ -11,6 +11,7 @@ mod client;
 mod deploy;
 mod dev;
 mod invoke;
+mod layer;
 mod list;
 mod logs;
 mod new;
@@ -106,6 +107,9 @@ enum Command {
     Logs(logs::Logs),
     /// List the functions of a host.
     List,
+    /// Publish layers: files that functions share.
+    #[command(subcommand)]
+    Layer(layer::Layer),
     /// What a host runs to compile a component, with limits.
     #[command(hide = true)]
     CompileComponent {
@@ -166,6 +170,7 @@ fn run(command: Command, access: &Access, format: Format) -> anyhow::Result<Ende
             Command::Invoke(invoke) => invoke.run(&client()?, format).await,
             Command::Logs(logs) => logs.run(&client()?, format).await,
             Command::List => list::run(&client()?, format).await,
+            Command::Layer(layer) => layer.run(&client()?, format).await,
             Command::Build { .. }
             | Command::New(_)
             | Command::Sign(_)

@@ -17,7 +17,11 @@ pub mod code;
 pub mod code_signing;
 pub mod concurrency;
 pub mod configuration;
+pub mod destination;
+pub mod event_invoke;
+pub mod event_source;
 pub mod function;
+pub mod layer;
 pub mod package;
 pub mod permission;
 mod publish;
@@ -54,12 +58,18 @@ pub enum Error {
     /// The resource exists already, or is in a state that does not allow this.
     #[error("{0}")]
     Conflict(String),
-    /// The policy of a function would be larger than it may be.
+    /// The resource is being changed, and does not take another change until that is done.
     #[error("{0}")]
-    PolicyTooLong(String),
+    InUse(String),
     /// The caller's `RevisionId` is not the resource's.
     #[error("{0}")]
     Precondition(String),
+    /// The caller may not have this.
+    #[error("{0}")]
+    Denied(String),
+    /// A policy would be longer than policies may be.
+    #[error("{0}")]
+    PolicyTooLong(String),
     /// The code signing configuration that a function has or shall have does not exist.
     #[error("{0}")]
     CodeSigningConfigNotFound(String),
@@ -147,6 +157,7 @@ impl Control {
             clock,
         }));
         control.publish_all().await?;
+        control.resume_event_source_mappings().await?;
         Ok(control)
     }
 

@@ -7,6 +7,7 @@ use crate::signed::Signed;
 
 mod conditions;
 mod doors;
+mod layers;
 
 const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
 const F: &str = "/2015-03-31/functions/f";

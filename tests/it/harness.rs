@@ -141,7 +141,12 @@ impl Lamina {
     }
 
     pub fn in_dir(dir: TempDir, limits: &str) -> Self {
-        Self::launch(dir, &format!("[limits]\nsettle_millis = 20\n{limits}\n"))
+        let settle = if limits.contains("settle_millis") {
+            ""
+        } else {
+            "settle_millis = 20\n"
+        };
+        Self::launch(dir, &format!("[limits]\n{settle}{limits}\n"))
     }
 
     /// A host with configuration before and in its limits.

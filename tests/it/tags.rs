@@ -205,3 +205,22 @@ async fn code_signing_configurations_have_tags_too() {
     let listed = host.lambda("GET", &path(&resource), &Value::Null).await;
     assert_eq!(listed.json(), json!({"Tags": {"b": "2"}}));
 }
+
+#[tokio::test]
+async fn event_source_mappings_have_tags_too() {
+    let host = host().await;
+    let queue = "arn:aws:sqs:us-east-1:000000000000:queue";
+    let request = json!({
+        "FunctionName": "f", "EventSourceArn": queue, "Enabled": false, "Tags": {"a": "1"},
+    });
+    let made = host
+        .lambda("POST", "/2015-03-31/event-source-mappings", &request)
+        .await;
+    assert_eq!(made.status, 202, "{}", made.text());
+    let uuid = made.json()["UUID"].as_str().expect("an id").to_owned();
+    let resource = format!("event-source-mapping:{uuid}");
+    let added = tag(&host, &resource, json!({"b": "2"})).await;
+    assert_eq!(added.status, 204, "{}", added.text());
+    let listed = host.lambda("GET", &path(&resource), &Value::Null).await;
+    assert_eq!(listed.json(), json!({"Tags": {"a": "1", "b": "2"}}));
+}

@@ -40,7 +40,7 @@ pub(super) struct Signed<'a> {
 }
 
 /// What a caller must be allowed.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) struct Demand {
     /// `lambda:GetFunction`, for example.
     pub(super) action: String,
@@ -48,6 +48,8 @@ pub(super) struct Demand {
     pub(super) resource: String,
     /// The function of this host that it is about: its own policies have a say.
     pub(super) function: Option<Target>,
+    /// The policy of what else it is about, where that has one.
+    pub(super) own_policy: Option<Policy>,
 }
 
 /// A request that is refused.
@@ -128,9 +130,10 @@ impl Front {
             let attached = snapshot.policies(&target.name)?;
             Some(attached.over(target.qualifier.as_ref()))
         });
+        let attached = attached.unwrap_or_default().into_iter();
         let policies = Policies {
             identity: caller.policy.as_ref(),
-            resource: attached.unwrap_or_default(),
+            resource: attached.chain(demand.own_policy.as_ref()).collect(),
         };
         let question = Question {
             principal: &caller.principal,

@@ -114,6 +114,7 @@ impl Front {
                 home.region, home.account
             ),
             function: None,
+            own_policy: None,
         };
         let facts = RequestFacts {
             principal: &caller.principal,

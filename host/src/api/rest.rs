@@ -10,17 +10,21 @@ use http::{Method, StatusCode};
 use super::access::Caller;
 use super::{Front, Reply, read_body};
 use crate::names::RequestId;
-use crate::units::{PAYLOAD_BYTES_MAX, REQUEST_BYTES_MAX};
+use crate::units::{EVENT_BYTES_MAX, REQUEST_BYTES_MAX};
 
 mod alias;
 mod authorize;
 mod behaviour;
 mod code_signing;
 mod concurrency;
+mod destination;
 mod error;
+mod event_invoke;
+mod event_source;
 mod function;
 mod function_url;
 mod invoke;
+mod layer;
 mod permission;
 pub mod sigv4;
 mod tags;
@@ -93,11 +97,11 @@ impl Front {
             Some(access) => Some(access.parse(&parts, "lambda").map_err(refused)?),
             None => None,
         };
-        let bytes_max = match route.operation() {
-            Operation::Invoke => PAYLOAD_BYTES_MAX,
-            _ => REQUEST_BYTES_MAX,
+        let (name, bytes_max) = match route.operation() {
+            // AWS calls it by the name of its permission here.
+            Operation::Invoke => ("InvokeFunction", EVENT_BYTES_MAX),
+            other => (other.name(), REQUEST_BYTES_MAX),
         };
-        let name = route.operation().name();
         let body = read_body(body, bytes_max)
             .await
             .map_err(|it| error::of_body(&it, name))?;
@@ -109,7 +113,7 @@ impl Front {
             body,
             request_id,
         };
-        self.authorize(&call)?;
+        self.authorize(&call).await?;
         Ok(call)
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{Page, decode, encode};
 use super::revision::RevisionId;
-use super::{Control, Error, concurrency, permission};
+use super::{Control, Error, concurrency, event_invoke, permission};
 use crate::invoke::snapshot;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
@@ -193,12 +193,11 @@ impl Control {
         function: &FunctionName,
         name: &AliasName,
     ) -> Result<(), Error> {
+        let qualifier = Qualifier::Alias(name.clone());
         self.change(function, |_, batch| {
-            batch.push(concurrency::deletion_of_alias(function, name));
-            batch.push(permission::deletion(
-                function,
-                &Qualifier::Alias(name.clone()),
-            ));
+            batch.push(concurrency::deletion(function, &qualifier));
+            batch.push(event_invoke::deletion(function, &qualifier));
+            batch.push(permission::deletion(function, &qualifier));
             batch.push(Write::Delete {
                 key: key(function, name),
                 expect: Expect::Any,

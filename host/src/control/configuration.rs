@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::code::CodeRef;
+use super::code::{CodeRef, LayerUse};
 use super::code_signing::Signed;
 use super::revision::RevisionId;
 use super::vault::{Sealed, Vault};
@@ -143,8 +143,8 @@ pub struct Configuration {
     pub vpc: Option<Vpc>,
     /// The key its variables shall be encrypted with. This host has its own; the choice is shown.
     pub kms_key_arn: Option<String>,
-    /// The ARNs of its layer versions, in the order they are merged.
-    pub layers: Vec<String>,
+    /// Its layers, in the order they are merged.
+    pub layers: Vec<LayerUse>,
     /// File systems and where they are mounted.
     pub file_systems: Vec<FileSystem>,
     /// What would be run of a container image.
@@ -254,7 +254,7 @@ pub struct Patch {
     /// See [`Configuration::kms_key_arn`]. An empty one takes it away.
     pub kms_key_arn: Option<String>,
     /// See [`Configuration::layers`].
-    pub layers: Option<Vec<String>>,
+    pub layers: Option<Vec<LayerUse>>,
     /// See [`Configuration::file_systems`].
     pub file_systems: Option<Vec<FileSystem>>,
     /// See [`Configuration::image`].

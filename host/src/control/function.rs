@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::configuration::{Configuration, FunctionRecord, Patch, VersionRecord};
 use super::record::{Page, decode, encode};
 use super::update::ATTEMPTS_MAX;
-use super::{Control, Error, alias, code_signing, concurrency, rules, version};
+use super::{Control, Error, alias, code_signing, concurrency, event_invoke, rules, version};
 use crate::names::{FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
 
@@ -16,12 +16,13 @@ use crate::store::{Expect, Key, Revision, Write};
 pub(super) const KIND: &str = "function";
 
 /// Resources that go with their function. Their ids begin with its name and a slash.
-const KINDS_BELOW: [&str; 5] = [
+const KINDS_BELOW: [&str; 6] = [
     super::permission::KIND,
     super::url::KIND,
     version::KIND,
     alias::KIND,
     concurrency::KIND,
+    event_invoke::KIND,
 ];
 
 /// A new function.
@@ -37,6 +38,8 @@ pub struct Create {
     pub runtime: String,
     /// What else the author chose.
     pub choices: Patch,
+    /// The ARNs of its layers.
+    pub layers: Vec<String>,
     /// The deployment package.
     pub package: Bytes,
     /// Its tags.
@@ -64,7 +67,7 @@ impl Control {
     pub async fn create_function(&self, create: Create) -> Result<Found, Error> {
         let name = create.name;
         let configuration = Configuration::new(create.role, create.handler, create.runtime);
-        let configuration = configuration.patched(create.choices, &self.0.vault);
+        let mut configuration = configuration.patched(create.choices, &self.0.vault);
         self.check(&configuration)?;
         let code_signing = create.code_signing;
         if let Some(arn) = &code_signing {
@@ -73,11 +76,15 @@ impl Control {
         if self.load(&name).await?.is_some() {
             return Err(already_exists(&name));
         }
+        let attached = self.resolve_layers(&create.layers).await?;
+        configuration.layers.clone_from(&attached.layers);
         let signed = self
             .verify_package(code_signing.as_deref(), &create.package, name.as_str())
             .await?;
         let library = &self.0.library;
         let arrival = library.check_in(create.package, &configuration).await?;
+        self.require_room_for_layers(&arrival.code, &attached.layers)
+            .await?;
         let mut latest = VersionRecord::new(configuration, arrival.code.clone(), &self.0.clock);
         latest.signed = signed;
         let mut function = FunctionRecord::new(name.clone(), latest, create.tags);

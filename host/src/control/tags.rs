@@ -34,7 +34,10 @@ impl Control {
         match resource {
             Tagged::Function(name) => Ok(self.existing(name).await?.0.tags),
             Tagged::CodeSigningConfig(arn) => self.code_signing_config_tags(arn).await,
-            Tagged::EventSourceMapping(_) | Tagged::Elsewhere => Err(missing()),
+            Tagged::EventSourceMapping(arn) => {
+                Ok(self.event_source_mapping_by_arn(arn).await?.tags)
+            }
+            Tagged::Elsewhere => Err(missing()),
         }
     }
 
@@ -78,7 +81,8 @@ impl Control {
                 self.publish(name).await
             }
             Tagged::CodeSigningConfig(arn) => self.tag_code_signing_config(arn, change).await,
-            Tagged::EventSourceMapping(_) | Tagged::Elsewhere => Err(missing()),
+            Tagged::EventSourceMapping(arn) => self.tag_event_source_mapping(arn, change).await,
+            Tagged::Elsewhere => Err(missing()),
         }
     }
 }

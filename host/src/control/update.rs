@@ -50,6 +50,8 @@ impl Control {
         let library = &self.0.library;
         let configuration = &function.latest.configuration;
         let arrival = library.check_in(update.package, configuration).await?;
+        self.require_room_for_layers(&arrival.code, &configuration.layers)
+            .await?;
         let apply = |latest: &mut VersionRecord| {
             latest.code = arrival.code.clone();
             latest.signed.clone_from(&signed);
@@ -65,7 +67,7 @@ impl Control {
         self.redeploy(name, revision, update.publish, apply).await
     }
 
-    /// Changes a function's configuration.
+    /// Changes a function's configuration. `layers` are the ARNs of the layers it shall have.
     ///
     /// # Errors
     /// Where there is no such function, it is being changed, its revision is another, or the
@@ -73,12 +75,18 @@ impl Control {
     pub async fn update_function_configuration(
         &self,
         name: &FunctionName,
-        patch: Patch,
+        mut patch: Patch,
+        layers: Option<&[String]>,
         revision: Option<&str>,
     ) -> Result<Found, Error> {
         let (function, _) = self.existing(name).await?;
         function.latest.revision.expect(revision)?;
         self.require_settled(&function)?;
+        let attached = match layers {
+            Some(arns) => Some(self.resolve_layers(arns).await?),
+            None => None,
+        };
+        patch.layers = attached.as_ref().map(|it| it.layers.clone());
         let vault = &self.0.vault;
         let patched = function.latest.configuration.patched(patch.clone(), vault);
         self.check(&patched)?;
@@ -88,6 +96,10 @@ impl Control {
         } else {
             code
         };
+        if let Some(attached) = &attached {
+            self.require_room_for_layers(&code, &attached.layers)
+                .await?;
+        }
         self.redeploy(name, revision, false, |latest| {
             latest.configuration = latest.configuration.clone().patched(patch.clone(), vault);
             // Another change may have brought other code since; the handler was checked on this.

@@ -6,7 +6,8 @@ use super::wire::{ErrorShape, Fault, Operation};
 use crate::api::Front;
 use crate::api::access::{Caller, Demand, Denied};
 use crate::api::facts::RequestFacts;
-use crate::names::Home;
+use crate::names::{Home, LayerVersionArn};
+use crate::policy::Policy;
 
 mod asked;
 mod demand;
@@ -15,13 +16,16 @@ use asked::AskedOfLambda;
 
 impl Front {
     /// Refuses what neither the caller's policy nor the function's allows.
-    pub(super) fn authorize(&self, call: &Call) -> Result<(), Fault> {
+    pub(super) async fn authorize(&self, call: &Call) -> Result<(), Fault> {
         let Some(judge) = self.judge(call) else {
             return Ok(());
         };
         let own = judge.own();
-        judge.meet(&own)?;
-        judge.implied(&own).iter().try_for_each(|it| judge.meet(it))
+        judge.meet(own.clone()).await?;
+        for implied in judge.implied(&own) {
+            judge.meet(implied).await?;
+        }
+        Ok(())
     }
 
     /// Why the caller may not do something else too to what its call is about, if it may not.
@@ -73,15 +77,30 @@ impl Judge<'_> {
         demand::implied(self.call.route.operation(), &self.asked, own, self.home)
     }
 
-    fn meet(&self, demand: &Demand) -> Result<(), Fault> {
-        self.permit(demand).map_err(|denied| {
-            // To strangers AWS does not say why.
-            if denied.is_foreign && !invokes(self.call.route.operation()) {
+    async fn meet(&self, mut demand: Demand) -> Result<(), Fault> {
+        let layer = LayerVersionArn::parse(&demand.resource);
+        let layer = layer.ok().filter(|arn| arn.home == *self.home);
+        if let Some(arn) = &layer {
+            demand.own_policy = self.policy_of(arn).await;
+        }
+        self.permit(&demand).map_err(|denied| {
+            let operation = self.call.route.operation();
+            // To strangers AWS does not say why, but of what is made to be shared.
+            if denied.is_foreign && !invokes(operation) && layer.is_none() {
                 Fault::without_message(ErrorShape::AccessDeniedException)
             } else {
                 Fault::new(ErrorShape::AccessDeniedException, denied.text)
             }
         })
+    }
+
+    /// Layers are used when functions are made, not when they run: their policies are read when they
+    /// are asked for.
+    async fn policy_of(&self, layer: &LayerVersionArn) -> Option<Policy> {
+        let control = &self.front.control;
+        let policy = control.layer_policy(&layer.layer, layer.version).await;
+        let document = policy.ok()?.document(layer);
+        Policy::resource(&serde_json::from_str(&document).ok()?).ok()
     }
 
     fn permit(&self, demand: &Demand) -> Result<(), Denied> {

@@ -25,6 +25,7 @@ impl Front {
         let create = Create {
             name,
             choices,
+            layers: request.layers.unwrap_or_default(),
             role: request.role,
             handler: request::required(request.handler)?,
             runtime: request::required(request.runtime)?,
@@ -132,13 +133,14 @@ impl Front {
     }
 
     pub(super) async fn update_function_configuration(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::UpdateFunctionConfigurationRequest = call.parse()?;
+        let mut request: wire::UpdateFunctionConfigurationRequest = call.parse()?;
         let name = target::unqualified(&request.function_name, self.control.home())?;
         let revision = request.revision_id.clone();
+        let layers = request.layers.take();
         let patch = request::patch(request)?;
         let changed = self
             .control
-            .update_function_configuration(&name, patch, revision.as_deref())
+            .update_function_configuration(&name, patch, layers.as_deref(), revision.as_deref())
             .await?;
         Ok(call.render(self.shaped(&name, &changed.version, None)))
     }

@@ -87,10 +87,10 @@ mod tests {
         let of = |rest: &str| tagged(&format!("arn:aws:lambda:us-east-1:{rest}"), &home);
         let own = |rest: &str| of(&format!("123456789012:{rest}")).unwrap();
         assert!(matches!(own("function:f"), Tagged::Function(name) if name.as_str() == "f"));
-        assert!(
-            matches!(own("event-source-mapping:u"), Tagged::EventSourceMapping(id) if id == "u")
-        );
-        assert!(matches!(own("code-signing-config:c"), Tagged::CodeSigningConfig(id) if id == "c"));
+        let arn = |rest: &str| format!("arn:aws:lambda:us-east-1:123456789012:{rest}");
+        let (mapping, config) = ("event-source-mapping:u", "code-signing-config:c");
+        assert_eq!(own(mapping), Tagged::EventSourceMapping(arn(mapping)));
+        assert_eq!(own(config), Tagged::CodeSigningConfig(arn(config)));
         assert_eq!(own("capacity-provider:p"), Tagged::Elsewhere);
         for refused in [
             "123456789012:function:f:1",

@@ -47,6 +47,7 @@ impl Front {
                     Some(qualifier) => format!("{arn}:{qualifier}"),
                 },
                 function: Some(route.target.clone()),
+                own_policy: None,
             };
             self.permit(&caller, &demand, &facts).is_ok()
         };

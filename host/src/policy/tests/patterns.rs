@@ -1,7 +1,9 @@
 //! Wildcards and variables.
 
+use proptest::prelude::*;
 use serde_json::json;
 
+use super::super::pattern::Syntax;
 use super::*;
 
 #[test]
@@ -160,4 +162,30 @@ fn variables_are_the_requests_own_words() {
         &facts,
     );
     assert_eq!(said, Verdict::Allowed(Match::Itself));
+}
+
+const ALL: Syntax = Syntax {
+    wildcards: true,
+    variables: true,
+};
+
+proptest! {
+    #[test]
+    fn wildcards_match_as_regular_expressions_do(
+        pattern in "[ab*?:]{0,12}", text in "[ab:]{0,16}",
+    ) {
+        let expected = pattern.replace('*', ".*").replace('?', ".");
+        let expected = fancy_regex::Regex::new(&format!("^(?:{expected})$")).unwrap();
+        let expanded = Pattern::read(&pattern, ALL).unwrap().expand(&known(&[])).unwrap();
+        prop_assert_eq!(expanded.matches(&text, false), expected.is_match(&text).unwrap());
+    }
+
+    #[test]
+    fn any_text_is_a_pattern_or_refused(pattern in "[${},' a:*?ü]{0,24}", text in "\\PC{0,8}") {
+        if let Ok(read) = Pattern::read(&pattern, ALL)
+            && let Some(expanded) = read.expand(&known(&[]))
+        {
+            let _ = (expanded.matches(&text, true), expanded.matches_arn(&text));
+        }
+    }
 }

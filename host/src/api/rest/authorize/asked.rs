@@ -1,7 +1,7 @@
 //! What a request of the Lambda API asks for, read from its body before it is checked: only conditions
 //! look at it here, and what they miss the model's checks refuse afterwards.
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ use crate::names::Home;
 pub(super) struct AskedOfLambda<'a> {
     call: &'a Call,
     home: &'a Home,
-    body: OnceCell<Value>,
+    body: OnceLock<Value>,
 }
 
 impl<'a> AskedOfLambda<'a> {
@@ -23,7 +23,7 @@ impl<'a> AskedOfLambda<'a> {
         Self {
             call,
             home,
-            body: OnceCell::new(),
+            body: OnceLock::new(),
         }
     }
 

@@ -26,6 +26,7 @@ pub(super) fn of(
         action: action(operation),
         resource,
         function: None,
+        own_policy: None,
     };
     if let Some(name) = label("FunctionName") {
         let qualifier = call.query("Qualifier");
@@ -86,6 +87,7 @@ pub(super) fn implied(
             action: "lambda:TagResource".to_owned(),
             resource,
             function: own.function.clone(),
+            own_policy: None,
         });
     }
     if let Operation::CreateFunction | Operation::UpdateFunctionConfiguration = operation {
@@ -93,6 +95,7 @@ pub(super) fn implied(
             action: "lambda:GetLayerVersion".to_owned(),
             resource: layer,
             function: None,
+            own_policy: None,
         }));
     }
     demands
@@ -115,6 +118,7 @@ fn function(
             action,
             resource: if is_arn { text.to_owned() } else { arn },
             function: None,
+            own_policy: None,
         };
     };
     let account = named.account.as_ref().unwrap_or(own);
@@ -133,6 +137,7 @@ fn function(
             Some(qualifier) => format!("{arn}:{qualifier}"),
         },
         function: is_here.then_some(target),
+        own_policy: None,
     }
 }
 
