@@ -78,12 +78,18 @@ async fn fifty_tags_are_the_most() {
     assert_eq!(tag(&host, "function:f", some(0, 49)).await.status, 204);
     let text = "Number of tags exceeds resource tag limit.";
     let error = ("InvalidParameterValueException".to_owned(), text.to_owned());
-    assert_eq!(tag(&host, "function:f", some(49, 50)).await.error(), error);
+    let refused = tag(&host, "function:f", some(49, 50)).await;
+    assert_eq!(refused.error(), error);
     assert_eq!(
         tag(&host, "function:f", some(0, 49)).await.status,
         204,
         "none is new"
     );
+    let package = crate::harness::zipped(&guest("echo"));
+    let made = host
+        .try_create("g", &package, json!({"Tags": some(0, 51)}))
+        .await;
+    assert_eq!(made.error(), error);
     let all = tags(&host).await;
     assert_eq!(all["Tags"].as_object().map(serde_json::Map::len), Some(50));
 }
