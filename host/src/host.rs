@@ -14,7 +14,7 @@ use http_body_util::Full;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::Front;
-use crate::api::rest::sigv4::{Credentials, Verifier};
+use crate::api::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::code::Library;
@@ -152,7 +152,7 @@ impl Host {
             control,
             invoker.clone(),
             logs,
-            verifier(config, &clock),
+            Access::new(config, &clock),
             clock.clone(),
         );
         Self {
@@ -261,19 +261,6 @@ where
                 .call_function(&function.target, id, request)
                 .await)
         })
-    }
-}
-
-fn verifier(config: &Config, clock: &Clock) -> Option<Verifier> {
-    let keys: Vec<Credentials> = config.keys.iter().map(credentials).collect();
-    (!keys.is_empty()).then(|| Verifier::new(keys, config.region.to_string(), clock.clone()))
-}
-
-fn credentials(key: &crate::config::Key) -> Credentials {
-    Credentials {
-        access_key_id: key.access_key_id.clone(),
-        secret_access_key: key.secret_access_key.clone(),
-        session_token: key.session_token.clone(),
     }
 }
 

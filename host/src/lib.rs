@@ -28,6 +28,7 @@ mod control;
 mod host;
 mod invoke;
 mod names;
+mod policy;
 mod sandbox;
 mod server;
 mod store;
@@ -38,5 +39,7 @@ pub use config::{
     Config, Error as ConfigError, Key, Limits, Runtimes, SigningAlgorithm, SigningProfile,
 };
 pub use host::{Answer, Error, FunctionHandle, Host};
+pub use names::{AccountId, Region, UserName};
+pub use policy::{Malformed as PolicyError, Policy};
 pub use sandbox::Egress;
 pub use sandbox::compile::Compiler;

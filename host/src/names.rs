@@ -33,6 +33,9 @@ pub enum Error {
     /// Not the name of a region.
     #[error("`{0}` is not the name of a region, such as us-east-1")]
     Region(String),
+    /// Not the name of a user.
+    #[error("`{0}` is not the name of a user: 1 to 64 letters, digits and _+=,.@- are expected")]
+    User(String),
 }
 
 macro_rules! name {
@@ -97,6 +100,10 @@ name! {
     /// A region's name, such as `us-east-1`.
     Region
 }
+name! {
+    /// The name of an IAM user: 1 to 64 letters, digits and `_+=,.@-`.
+    UserName
+}
 
 impl FunctionName {
     /// The longest name of a function, in characters.
@@ -149,6 +156,23 @@ impl Region {
         let fits = !name.is_empty() && name.len() <= 32 && name.bytes().all(plain);
         fits.then(|| Self(name.into()))
             .ok_or_else(|| Error::Region(name.to_owned()))
+    }
+}
+
+impl UserName {
+    /// Takes the name of a user.
+    ///
+    /// # Errors
+    /// Where it is empty, too long or has a character it cannot have.
+    pub fn parse(name: &str) -> Result<Self, Error> {
+        let fits = !name.is_empty() && name.len() <= 64 && name.chars().all(Self::may_have);
+        fits.then(|| Self(name.into()))
+            .ok_or_else(|| Error::User(name.to_owned()))
+    }
+
+    /// Whether a name may have this character.
+    pub fn may_have(letter: char) -> bool {
+        letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every integration test, in one binary: twelve would take three times as long to build. They use
 //! the real program through its public API, with real functions and real clients.
 
+mod authorization;
 mod cli;
 mod clients;
 mod code_signing_configs;
@@ -19,8 +20,11 @@ mod layer_mounts;
 mod layer_permissions;
 mod layer_refusals;
 mod layers;
+mod permissions;
 mod robustness;
+mod signed;
 mod signing;
+mod tags;
 mod tidy;
 mod urls;
 mod versions;

@@ -1,15 +1,19 @@
 //! The AWS Lambda API: one dispatch over the closed set of operations. Each resource has a file that
 //! parses its requests, asks `control`, and shapes the answers.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, StatusCode};
 
+use super::access::Caller;
 use super::{Front, Reply, read_body};
 use crate::names::RequestId;
 use crate::units::{EVENT_BYTES_MAX, REQUEST_BYTES_MAX};
 
 mod alias;
+mod authorize;
 mod behaviour;
 mod code_signing;
 mod concurrency;
@@ -21,7 +25,9 @@ mod function;
 mod function_url;
 mod invoke;
 mod layer;
+mod permission;
 pub mod sigv4;
+mod tags;
 mod target;
 mod version;
 pub mod wire;
@@ -30,6 +36,8 @@ use wire::{ErrorShape, Fault, Operation, Route, RouteError};
 
 /// A request whose operation is known and whose caller is accepted.
 struct Call {
+    /// Who makes it. None where the host has no keys and anyone may do anything.
+    caller: Option<Arc<Caller>>,
     route: Route,
     parts: Parts,
     body: Bytes,
@@ -39,6 +47,17 @@ struct Call {
 impl Call {
     fn render(&self, output: impl wire::Output) -> Reply {
         wire::render(self.route.operation(), output)
+    }
+
+    /// The values that the query gives a name.
+    fn query_all(&self, name: &str) -> Vec<String> {
+        wire::query_values(self.parts.uri.query(), name)
+    }
+
+    /// The first of them. Whoever decides by a member of the query takes it from here, so that all
+    /// decide by the same one.
+    fn query(&self, name: &str) -> Option<String> {
+        self.query_all(name).into_iter().next()
     }
 
     fn parse<T: wire::Input>(&self) -> Result<T, Fault> {
@@ -65,7 +84,8 @@ impl Front {
         answered.unwrap_or_else(|fault| fault.into_response(&request_id))
     }
 
-    /// Refuses, in this order: what is no operation, who may not call it, what is too large.
+    /// Refuses, in this order: what is no operation, who is not known, what is too large, who may not
+    /// call it.
     async fn accept<B>(&self, request_id: RequestId, parts: Parts, body: B) -> Result<Call, Fault>
     where
         B: http_body::Body<Data = Bytes> + Send,
@@ -73,8 +93,8 @@ impl Front {
     {
         let route = wire::route(&parts.method, parts.uri.path(), parts.uri.query())
             .map_err(|error| unroutable(&parts.method, parts.uri.path(), &error))?;
-        let claim = match &self.verifier {
-            Some(verifier) => Some(verifier.parse(&parts, "lambda").map_err(refused)?),
+        let signed = match &self.access {
+            Some(access) => Some(access.parse(&parts, "lambda").map_err(refused)?),
             None => None,
         };
         let (name, bytes_max) = match route.operation() {
@@ -85,15 +105,16 @@ impl Front {
         let body = read_body(body, bytes_max)
             .await
             .map_err(|it| error::of_body(&it, name))?;
-        if let Some(claim) = claim {
-            claim.check(&body).map_err(refused)?;
-        }
-        Ok(Call {
+        let caller = signed.map(|signed| signed.check(&body)).transpose();
+        let call = Call {
+            caller: caller.map_err(refused)?,
             route,
             parts,
             body,
             request_id,
-        })
+        };
+        self.authorize(&call).await?;
+        Ok(call)
     }
 
     /// Every operation that is built is answered by the method of its name.

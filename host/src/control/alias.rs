@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{Page, decode, encode};
 use super::revision::RevisionId;
-use super::{Control, Error, concurrency, event_invoke};
+use super::{Control, Error, concurrency, event_invoke, permission};
 use crate::invoke::snapshot;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
@@ -193,18 +193,19 @@ impl Control {
         function: &FunctionName,
         name: &AliasName,
     ) -> Result<(), Error> {
-        self.existing(function).await?;
-        let deletion = Write::Delete {
-            key: key(function, name),
-            expect: Expect::Any,
-        };
         let qualifier = Qualifier::Alias(name.clone());
-        let provisioned = concurrency::deletion(function, &qualifier);
-        let events = event_invoke::deletion(function, &qualifier);
-        self.0
-            .records
-            .commit(vec![deletion, provisioned, events])
-            .await?;
+        self.change(function, |_, batch| {
+            batch.push(concurrency::deletion(function, &qualifier));
+            batch.push(event_invoke::deletion(function, &qualifier));
+            batch.push(permission::deletion(function, &qualifier));
+            batch.push(Write::Delete {
+                key: key(function, name),
+                expect: Expect::Any,
+            });
+            Ok(())
+        })
+        .await?;
+        self.publish_policies(function).await?;
         self.publish(function).await
     }
 

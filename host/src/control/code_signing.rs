@@ -167,7 +167,6 @@ impl Control {
     ///
     /// # Errors
     /// Where there is none.
-    #[expect(dead_code, reason = "ListTags calls it, which is not built yet")]
     pub async fn code_signing_config_tags(
         &self,
         arn: &str,
@@ -179,10 +178,6 @@ impl Control {
     ///
     /// # Errors
     /// Where there is none, or it would have too many tags.
-    #[expect(
-        dead_code,
-        reason = "TagResource and UntagResource call it, which are not built yet"
-    )]
     pub async fn tag_code_signing_config(
         &self,
         arn: &str,

@@ -17,10 +17,6 @@ mod selective;
 pub mod settings;
 mod settle;
 pub mod source;
-#[expect(
-    dead_code,
-    reason = "the tag operations, which are not built yet, call it"
-)]
 mod tag;
 
 use mapping::{CreateMapping, MappingFilter, MappingRecord, State, UpdateMapping};

@@ -16,7 +16,8 @@ use crate::store::{Expect, Key, Revision, Write};
 pub(super) const KIND: &str = "function";
 
 /// Resources that go with their function. Their ids begin with its name and a slash.
-const KINDS_BELOW: [&str; 5] = [
+const KINDS_BELOW: [&str; 6] = [
+    super::permission::KIND,
     super::url::KIND,
     version::KIND,
     alias::KIND,
@@ -68,6 +69,7 @@ impl Control {
         let configuration = Configuration::new(create.role, create.handler, create.runtime);
         let mut configuration = configuration.patched(create.choices, &self.0.vault);
         self.check(&configuration)?;
+        super::tags::check(&create.tags)?;
         let code_signing = create.code_signing;
         if let Some(arn) = &code_signing {
             self.require_code_signing_config(arn).await?;

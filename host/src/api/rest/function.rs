@@ -46,6 +46,11 @@ impl Front {
         let Found { function, version } = found;
         let host = host_of(&call.parts).unwrap_or("localhost");
         let tags = (version.number.is_none() && !function.tags.is_empty()).then_some(function.tags);
+        // Tags are shown to those who may list them.
+        let withheld = tags
+            .as_ref()
+            .and_then(|_| self.denied(call, "lambda:ListTags"));
+        let tags = tags.filter(|_| withheld.is_none());
         let reserved = function.reserved.and_then(|it| i32::try_from(it).ok());
         Ok(call.render(wire::GetFunctionResponse {
             configuration: Some(self.shaped(&function.name, &version, qualifier.as_ref())),
@@ -55,10 +60,13 @@ impl Front {
                 ..Default::default()
             }),
             tags: tags.map(|tags| tags.into_iter().collect()),
+            tags_error: withheld.map(|message| wire::TagsError {
+                error_code: "AccessDeniedException".into(),
+                message,
+            }),
             concurrency: reserved.map(|reserved| wire::Concurrency {
                 reserved_concurrent_executions: Some(reserved),
             }),
-            ..Default::default()
         }))
     }
 

@@ -16,6 +16,7 @@ mod tests;
 pub use check::{RUNTIMES, Rejection};
 pub use fault::{ErrorShape, Fault};
 pub use json::{Entries, EpochSeconds};
+pub(super) use route::query_values;
 pub use route::{Operation, Route, RouteError, route};
 
 use check::{Location, Shape};
