@@ -10,6 +10,10 @@ use serde::Deserialize;
 use crate::names::{AccountId, Region};
 use crate::sandbox::Egress;
 
+mod s3;
+
+pub use s3::S3;
+
 /// The configuration of a host. Every key has a default.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -29,6 +33,8 @@ pub struct Config {
     /// What becomes of functions whose runtime this host does not have: "refuse" them at once, or
     /// "accept" them and say so when they are invoked, for tools that move functions. Since 0.1.0.
     pub runtimes: Runtimes,
+    /// Where packages that are in S3 are read from. Since 0.1.0.
+    pub s3: S3,
     /// Bounds. Since 0.1.0.
     pub limits: Limits,
 }
@@ -110,6 +116,7 @@ impl Default for Config {
             keys: Vec::new(),
             egress: Egress::default(),
             runtimes: Runtimes::default(),
+            s3: S3::default(),
             limits: Limits::default(),
         }
     }

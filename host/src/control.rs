@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::config::Runtimes;
 use crate::invoke::snapshot::Snapshot;
 use crate::names::Home;
+use crate::store::object::Objects;
 use crate::store::{self, Records};
 
 pub mod alias;
@@ -17,6 +18,7 @@ pub mod code;
 pub mod concurrency;
 pub mod configuration;
 pub mod function;
+pub mod origin;
 pub mod package;
 mod publish;
 pub mod record;
@@ -98,6 +100,7 @@ struct Plane {
     config: Config,
     records: Arc<dyn Records>,
     library: Library,
+    objects: Objects,
     vault: Arc<Vault>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     /// One permit: publications follow one another.
@@ -115,6 +118,7 @@ impl Control {
         config: Config,
         records: Arc<dyn Records>,
         library: Library,
+        objects: Objects,
         vault: Vault,
         clock: Clock,
     ) -> Result<Self, Error> {
@@ -124,6 +128,7 @@ impl Control {
             config,
             records,
             library,
+            objects,
             vault: Arc::new(vault),
             snapshot,
             turns,

@@ -16,6 +16,7 @@ mod error;
 mod function;
 mod function_url;
 mod invoke;
+mod origin;
 pub mod sigv4;
 mod target;
 mod version;

@@ -3,9 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-
 use super::configuration::{Configuration, FunctionRecord, Patch, VersionRecord};
+use super::origin::Origin;
 use super::record::{Page, decode, encode};
 use super::{Control, Error, alias, concurrency, rules, version};
 use crate::names::{FunctionName, Qualifier};
@@ -35,8 +34,8 @@ pub struct Create {
     pub runtime: String,
     /// What else the author chose.
     pub choices: Patch,
-    /// The deployment package.
-    pub package: Bytes,
+    /// Where the deployment package is.
+    pub package: Origin,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
     /// Whether its first version is published at once.
@@ -65,8 +64,9 @@ impl Control {
         if self.load(&name).await?.is_some() {
             return Err(already_exists(&name));
         }
+        let package = self.package_from(create.package).await?;
         let library = &self.0.library;
-        let arrival = library.check_in(create.package, &configuration).await?;
+        let arrival = library.check_in(package, &configuration).await?;
         let latest = VersionRecord::new(configuration, arrival.code.clone(), &self.0.clock);
         let mut function = FunctionRecord::new(name.clone(), latest, create.tags);
         let mut batch = Vec::new();

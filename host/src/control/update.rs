@@ -1,10 +1,9 @@
 //! Changes of a function: new code, another configuration, settings of the function as a whole. Each is
 //! applied to the newest record and written only if that is still the newest.
 
-use bytes::Bytes;
-
 use super::configuration::{Architecture, FunctionRecord, LastUpdate, Patch, State, VersionRecord};
 use super::function::{self, Found};
+use super::origin::Origin;
 use super::revision::RevisionId;
 use super::{Control, Error, version};
 use crate::names::FunctionName;
@@ -16,8 +15,8 @@ const ATTEMPTS_MAX: usize = 4;
 /// New code for a function.
 #[derive(Debug)]
 pub struct UpdateCode {
-    /// The deployment package.
-    pub package: Bytes,
+    /// Where the deployment package is.
+    pub package: Origin,
     /// Another instruction set, if one was asked for.
     pub architecture: Option<Architecture>,
     /// The state the caller means to change.
@@ -43,9 +42,10 @@ impl Control {
         let revision = update.revision.as_deref();
         function.latest.revision.expect(revision)?;
         self.require_settled(&function)?;
+        let package = self.package_from(update.package).await?;
         let library = &self.0.library;
         let configuration = &function.latest.configuration;
-        let arrival = library.check_in(update.package, configuration).await?;
+        let arrival = library.check_in(package, configuration).await?;
         let apply = |latest: &mut VersionRecord| {
             latest.code = arrival.code.clone();
             if let Some(architecture) = update.architecture {
