@@ -140,7 +140,17 @@ impl Lamina {
         Self::in_dir(dir, limits)
     }
 
+    /// The same, with environment variables.
+    pub fn with_environment(limits: &str, variables: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self::launched(dir, limits, variables)
+    }
+
     pub fn in_dir(dir: TempDir, limits: &str) -> Self {
+        Self::launched(dir, limits, &[])
+    }
+
+    fn launched(dir: TempDir, limits: &str, variables: &[(&str, &str)]) -> Self {
         let config = dir.path().join("lamina.toml");
         let text = format!("[limits]\nsettle_millis = 20\n{limits}\n");
         std::fs::write(&config, text).expect("the configuration is written");
@@ -151,6 +161,15 @@ impl Lamina {
             .arg(&config)
             .arg("--data-dir")
             .arg(dir.path().join("data"));
+        // Whoever runs the tests may have an S3 server of their own.
+        for name in [
+            "AWS_ENDPOINT_URL",
+            "AWS_ENDPOINT_URL_S3",
+            "AWS_ACCESS_KEY_ID",
+        ] {
+            command.env_remove(name);
+        }
+        command.envs(variables.iter().copied());
         let mut child = command
             .stderr(Stdio::piped())
             .spawn()
