@@ -11,8 +11,10 @@ use crate::names::{AccountId, Region};
 use crate::sandbox::Egress;
 
 mod s3;
+mod signing;
 
 pub use s3::S3;
+pub use signing::{SigningAlgorithm, SigningProfile};
 
 /// The configuration of a host. Every key has a default.
 #[derive(Clone, Debug, Deserialize)]
@@ -35,6 +37,8 @@ pub struct Config {
     pub runtimes: Runtimes,
     /// Where packages that are in S3 are read from. Since 0.1.0.
     pub s3: S3,
+    /// Whose signatures on packages can be checked. Since 0.1.0.
+    pub signing_profiles: Vec<SigningProfile>,
     /// Bounds. Since 0.1.0.
     pub limits: Limits,
 }
@@ -117,6 +121,7 @@ impl Default for Config {
             egress: Egress::default(),
             runtimes: Runtimes::default(),
             s3: S3::default(),
+            signing_profiles: Vec::new(),
             limits: Limits::default(),
         }
     }

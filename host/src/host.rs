@@ -18,6 +18,7 @@ use crate::api::rest::sigv4::{Credentials, Verifier};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::code::Library;
+use crate::control::code_signing::profile::Profiles;
 use crate::control::vault::Vault;
 use crate::control::{self, Control};
 use crate::invoke::{self, Invoke, Invoker, Target};
@@ -116,8 +117,10 @@ impl Host {
             account: config.account_id.clone(),
             region: config.region.clone(),
         };
+        let profiles = Profiles::read(&config.signing_profiles, &home).map_err(host)?;
         let settings = control::Config {
             home,
+            signing_profiles: profiles,
             settle: config.limits.settle(),
             runtimes: config.runtimes,
             concurrency: config.limits.concurrency,

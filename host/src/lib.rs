@@ -34,7 +34,9 @@ mod store;
 mod telemetry;
 mod units;
 
-pub use config::{Config, Error as ConfigError, Key, Limits, Runtimes, S3};
+pub use config::{
+    Config, Error as ConfigError, Key, Limits, Runtimes, S3, SigningAlgorithm, SigningProfile,
+};
 pub use host::{Answer, Error, FunctionHandle, Host};
 pub use sandbox::Egress;
 pub use sandbox::compile::Compiler;

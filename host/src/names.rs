@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 
+mod layer;
 mod reference;
 #[cfg(test)]
 mod tests;
 
+pub use layer::{LayerRef, LayerVersionArn};
 pub use reference::{FunctionRef, Qualifier};
 
 /// Why a name was refused.
@@ -22,6 +24,9 @@ pub enum Error {
     /// Not a version number, alias or `$LATEST`.
     #[error("`{0}` is not a version number, an alias or $LATEST")]
     Qualifier(String),
+    /// Not a layer's name or ARN, or not the ARN of a layer's version.
+    #[error("`{0}` is not the name or ARN of a layer or the ARN of a layer's version")]
+    Layer(String),
     /// Not twelve digits.
     #[error("`{0}` is not an account id: twelve digits are expected")]
     Account(String),
@@ -79,6 +84,10 @@ name! {
 name! {
     /// An alias's name: 1 to 128 letters, digits, hyphens and underscores, not a number.
     AliasName
+}
+name! {
+    /// A layer's name: 1 to 140 letters, digits, hyphens and underscores.
+    LayerName
 }
 name! {
     /// An AWS account id: twelve digits.

@@ -143,16 +143,27 @@ impl Lamina {
     /// The same, with environment variables.
     pub fn with_environment(limits: &str, variables: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        Self::launched(dir, limits, variables)
+        let text = format!("[limits]\nsettle_millis = 20\n{limits}\n");
+        Self::launch(dir, &text, variables)
     }
 
     pub fn in_dir(dir: TempDir, limits: &str) -> Self {
-        Self::launched(dir, limits, &[])
+        let settle = if limits.contains("settle_millis") {
+            ""
+        } else {
+            "settle_millis = 20\n"
+        };
+        Self::launch(dir, &format!("[limits]\n{settle}{limits}\n"), &[])
     }
 
-    fn launched(dir: TempDir, limits: &str, variables: &[(&str, &str)]) -> Self {
+    /// A host with configuration before and in its limits.
+    pub fn with(settings: &str, limits: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self::launch(dir, &format!("{settings}\n[limits]\n{limits}\n"), &[])
+    }
+
+    fn launch(dir: TempDir, text: &str, variables: &[(&str, &str)]) -> Self {
         let config = dir.path().join("lamina.toml");
-        let text = format!("[limits]\nsettle_millis = 20\n{limits}\n");
         std::fs::write(&config, text).expect("the configuration is written");
         let mut command = Command::new(program());
         command.arg("start").arg("--listen").arg("127.0.0.1:0");

@@ -3,17 +3,26 @@
 
 mod cli;
 mod clients;
+mod code_signing_configs;
 mod coverage;
 mod crash;
 mod embed;
+mod event_invoke;
+mod event_sources;
 mod examples;
 mod functions;
+mod goldens;
 mod harness;
 mod hostile;
+mod layer_mounts;
+mod layer_permissions;
+mod layer_refusals;
+mod layers;
 mod moto;
 mod robustness;
 mod s3;
 mod s3_faults;
+mod signing;
 mod tidy;
 mod urls;
 mod versions;

@@ -3,6 +3,8 @@
 
 use std::process::Command;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Lamina, ROLE, example, guest, root, zipped};
@@ -129,6 +131,42 @@ async fn what_s3_refuses_is_told_in_its_words() {
     let taken = json!({"S3Bucket": "missing", "S3Key": "here.zip"});
     let taken = try_create(&host, "f", taken).await;
     assert_eq!(taken.error().0, "ResourceConflictException");
+}
+
+#[tokio::test]
+async fn layers_are_published_from_s3() {
+    let moto = Moto::start().await;
+    moto.bucket("code").await;
+    let package = zipped(&guest("echo"));
+    let version = moto.put("/code/layer.zip", &package).await;
+    let host = host_of(&moto.endpoint, ANY_KEYS);
+    let path = "/2018-10-31/layers/l/versions";
+    let publish = async |content: Value| {
+        let request = json!({"Content": content});
+        host.lambda("POST", path, &request).await
+    };
+    let uploaded = publish(json!({"ZipFile": STANDARD.encode(&package)})).await;
+    let at = json!({"S3Bucket": "code", "S3Key": "layer.zip", "S3ObjectVersion": version});
+    let fetched = publish(at).await;
+    assert_eq!(fetched.status, 201, "{}", fetched.text());
+    let (uploaded, fetched) = (uploaded.json(), fetched.json());
+    assert_eq!(fetched["Version"], 2);
+    for member in ["CodeSha256", "CodeSize"] {
+        let (one, other) = (&uploaded["Content"][member], &fetched["Content"][member]);
+        assert_eq!(one, other, "{member}");
+    }
+    let missing = publish(json!({"S3Bucket": "code", "S3Key": "missing.zip"})).await;
+    let expected = "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: \
+                    The specified key does not exist.";
+    let error = ("InvalidParameterValueException".into(), expected.into());
+    assert_eq!(missing.error(), error);
+    let listed = host.lambda("GET", path, &Value::Null).await.json();
+    let versions = listed["LayerVersions"].as_array().map(Vec::len);
+    assert_eq!(
+        versions,
+        Some(2),
+        "a number is not spent on what is missing"
+    );
 }
 
 #[tokio::test]

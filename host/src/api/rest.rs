@@ -7,15 +7,20 @@ use http::{Method, StatusCode};
 
 use super::{Front, Reply, read_body};
 use crate::names::RequestId;
-use crate::units::{PAYLOAD_BYTES_MAX, REQUEST_BYTES_MAX};
+use crate::units::{EVENT_BYTES_MAX, REQUEST_BYTES_MAX};
 
 mod alias;
 mod behaviour;
+mod code_signing;
 mod concurrency;
+mod destination;
 mod error;
+mod event_invoke;
+mod event_source;
 mod function;
 mod function_url;
 mod invoke;
+mod layer;
 mod origin;
 pub mod sigv4;
 mod target;
@@ -73,11 +78,11 @@ impl Front {
             Some(verifier) => Some(verifier.parse(&parts, "lambda").map_err(refused)?),
             None => None,
         };
-        let bytes_max = match route.operation() {
-            Operation::Invoke => PAYLOAD_BYTES_MAX,
-            _ => REQUEST_BYTES_MAX,
+        let (name, bytes_max) = match route.operation() {
+            // AWS calls it by the name of its permission here.
+            Operation::Invoke => ("InvokeFunction", EVENT_BYTES_MAX),
+            other => (other.name(), REQUEST_BYTES_MAX),
         };
-        let name = route.operation().name();
         let body = read_body(body, bytes_max)
             .await
             .map_err(|it| error::of_body(&it, name))?;
@@ -92,60 +97,10 @@ impl Front {
         })
     }
 
+    /// Every operation that is built is answered by the method of its name.
     async fn dispatch(&self, call: Call) -> Result<Reply, Fault> {
-        match call.route.operation() {
-            Operation::Invoke => self.invoke(call).await,
-            Operation::CreateFunction => self.create_function(&call).await,
-            Operation::GetFunction => self.get_function(&call).await,
-            Operation::GetFunctionConfiguration => self.get_function_configuration(&call).await,
-            Operation::ListFunctions => self.list_functions(&call).await,
-            Operation::UpdateFunctionCode => self.update_function_code(&call).await,
-            Operation::UpdateFunctionConfiguration => {
-                self.update_function_configuration(&call).await
-            }
-            Operation::DeleteFunction => self.delete_function(&call).await,
-            Operation::CreateFunctionUrlConfig => self.create_function_url_config(&call).await,
-            Operation::GetFunctionUrlConfig => self.get_function_url_config(&call).await,
-            Operation::UpdateFunctionUrlConfig => self.update_function_url_config(&call).await,
-            Operation::DeleteFunctionUrlConfig => self.delete_function_url_config(&call).await,
-            Operation::ListFunctionUrlConfigs => self.list_function_url_configs(&call).await,
-            Operation::PublishVersion => self.publish_version(&call).await,
-            Operation::ListVersionsByFunction => self.list_versions_by_function(&call).await,
-            Operation::CreateAlias => self.create_alias(&call).await,
-            Operation::GetAlias => self.get_alias(&call).await,
-            Operation::UpdateAlias => self.update_alias(&call).await,
-            Operation::DeleteAlias => self.delete_alias(&call).await,
-            Operation::ListAliases => self.list_aliases(&call).await,
-            Operation::PutFunctionConcurrency => self.put_function_concurrency(&call).await,
-            Operation::GetFunctionConcurrency => self.get_function_concurrency(&call).await,
-            Operation::DeleteFunctionConcurrency => self.delete_function_concurrency(&call).await,
-            Operation::PutProvisionedConcurrencyConfig => {
-                self.put_provisioned_concurrency_config(&call).await
-            }
-            Operation::GetProvisionedConcurrencyConfig => {
-                self.get_provisioned_concurrency_config(&call).await
-            }
-            Operation::ListProvisionedConcurrencyConfigs => {
-                self.list_provisioned_concurrency_configs(&call).await
-            }
-            Operation::DeleteProvisionedConcurrencyConfig => {
-                self.delete_provisioned_concurrency_config(&call).await
-            }
-            Operation::GetAccountSettings => self.get_account_settings(&call).await,
-            Operation::GetFunctionRecursionConfig => {
-                self.get_function_recursion_config(&call).await
-            }
-            Operation::PutFunctionRecursionConfig => {
-                self.put_function_recursion_config(&call).await
-            }
-            Operation::GetRuntimeManagementConfig => {
-                self.get_runtime_management_config(&call).await
-            }
-            Operation::PutRuntimeManagementConfig => {
-                self.put_runtime_management_config(&call).await
-            }
-            operation => Err(unbuilt(operation)),
-        }
+        let call = &call;
+        include!(concat!(env!("OUT_DIR"), "/dispatch.rs"))
     }
 }
 

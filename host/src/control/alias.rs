@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{Page, decode, encode};
 use super::revision::RevisionId;
-use super::{Control, Error, concurrency};
+use super::{Control, Error, concurrency, event_invoke};
 use crate::invoke::snapshot;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
@@ -198,8 +198,13 @@ impl Control {
             key: key(function, name),
             expect: Expect::Any,
         };
-        let provisioned = concurrency::deletion_of_alias(function, name);
-        self.0.records.commit(vec![deletion, provisioned]).await?;
+        let qualifier = Qualifier::Alias(name.clone());
+        let provisioned = concurrency::deletion(function, &qualifier);
+        let events = event_invoke::deletion(function, &qualifier);
+        self.0
+            .records
+            .commit(vec![deletion, provisioned, events])
+            .await?;
         self.publish(function).await
     }
 

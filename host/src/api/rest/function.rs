@@ -9,7 +9,7 @@ use crate::control::function::{Create, Found};
 use crate::control::update::UpdateCode;
 use crate::names::{FunctionName, Qualifier};
 
-pub(super) mod request;
+mod request;
 pub(super) mod shape;
 
 /// `MaxItems` where the caller gives none, and at most.
@@ -25,12 +25,14 @@ impl Front {
         let create = Create {
             name,
             choices,
+            layers: request.layers.unwrap_or_default(),
             role: request.role,
             handler: request::required(request.handler)?,
             runtime: request::required(request.runtime)?,
             package: origin::of(&mut request.code)?,
             tags: request.tags.into_iter().flatten().collect(),
             publish: request.publish.unwrap_or_default(),
+            code_signing: request.code_signing_config_arn,
         };
         let Found { function, version } = self.control.create_function(create).await?;
         Ok(call.render(self.shaped(&function.name, &version, None)))
@@ -123,13 +125,14 @@ impl Front {
     }
 
     pub(super) async fn update_function_configuration(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::UpdateFunctionConfigurationRequest = call.parse()?;
+        let mut request: wire::UpdateFunctionConfigurationRequest = call.parse()?;
         let name = target::unqualified(&request.function_name, self.control.home())?;
         let revision = request.revision_id.clone();
+        let layers = request.layers.take();
         let patch = request::patch(request)?;
         let changed = self
             .control
-            .update_function_configuration(&name, patch, revision.as_deref())
+            .update_function_configuration(&name, patch, layers.as_deref(), revision.as_deref())
             .await?;
         Ok(call.render(self.shaped(&name, &changed.version, None)))
     }

@@ -17,8 +17,8 @@ use crate::sandbox::{self, Event};
 const CLIENT_CONTEXT_CHARS_MAX: usize = 3_583;
 
 impl Front {
-    pub(super) async fn invoke(&self, call: Call) -> Result<Reply, Fault> {
-        let invoke = self.invocation(&call)?;
+    pub(super) async fn invoke(&self, call: &Call) -> Result<Reply, Fault> {
+        let invoke = self.invocation(call)?;
         let (mode, wants_tail) = (invoke.mode, invoke.log_tail);
         let home = self.control.home();
         let finished = self.invoker.invoke(invoke).await;

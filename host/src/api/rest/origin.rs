@@ -42,6 +42,12 @@ impl From<&mut wire::UpdateFunctionCodeRequest> for Source {
     }
 }
 
+impl From<&mut wire::LayerVersionContentInput> for Source {
+    fn from(content: &mut wire::LayerVersionContentInput) -> Self {
+        taken!(content)
+    }
+}
+
 /// The one place that these members name.
 pub(super) fn of(source: impl Into<Source>) -> Result<Origin, Fault> {
     let Source {

@@ -30,7 +30,6 @@ fn require_supported(request: &wire::UpdateFunctionConfigurationRequest) -> Resu
     refuse! {
         request.runtime_config.is_some() => "RuntimeConfig",
         request.accelerator_config.is_some() => "AcceleratorConfig",
-        request.layers.as_ref().is_some_and(|layers| !layers.is_empty()) => "Layers",
         request.image_config.is_some() => "ImageConfig",
         request.capacity_provider_config.is_some() => "CapacityProviderConfig",
         request.durable_config.is_some() => "DurableConfig",
@@ -92,7 +91,6 @@ pub(super) fn choices(request: &mut wire::CreateFunctionRequest) -> Result<Patch
         dead_letter_config: request.dead_letter_config.take(),
         kms_key_arn: request.kms_key_arn.take(),
         tracing_config: request.tracing_config.take(),
-        layers: request.layers.take(),
         file_system_configs: request.file_system_configs.take(),
         image_config: request.image_config.take(),
         ephemeral_storage: request.ephemeral_storage.take(),
