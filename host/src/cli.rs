@@ -10,6 +10,7 @@ mod build;
 mod client;
 mod deploy;
 mod dev;
+mod environment;
 mod invoke;
 mod layer;
 mod list;

@@ -11,8 +11,10 @@ use crate::names::{AccountId, Region, UserName};
 use crate::policy::Policy;
 use crate::sandbox::Egress;
 
+mod s3;
 mod signing;
 
+pub use s3::S3;
 pub use signing::{SigningAlgorithm, SigningProfile};
 
 /// The configuration of a host. Every key has a default.
@@ -34,6 +36,8 @@ pub struct Config {
     /// What becomes of functions whose runtime this host does not have: "refuse" them at once, or
     /// "accept" them and say so when they are invoked, for tools that move functions. Since 0.1.0.
     pub runtimes: Runtimes,
+    /// Where packages that are in S3 are read from. Since 0.1.0.
+    pub s3: S3,
     /// Whose signatures on packages can be checked. Since 0.1.0.
     pub signing_profiles: Vec<SigningProfile>,
     /// Bounds. Since 0.1.0.
@@ -125,6 +129,7 @@ impl Default for Config {
             keys: Vec::new(),
             egress: Egress::default(),
             runtimes: Runtimes::default(),
+            s3: S3::default(),
             signing_profiles: Vec::new(),
             limits: Limits::default(),
         }

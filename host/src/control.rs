@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::config::Runtimes;
 use crate::invoke::snapshot::Snapshot;
 use crate::names::Home;
+use crate::store::object::Objects;
 use crate::store::{self, Records};
 
 pub mod alias;
@@ -22,6 +23,7 @@ pub mod event_invoke;
 pub mod event_source;
 pub mod function;
 pub mod layer;
+pub mod origin;
 pub mod package;
 pub mod permission;
 mod publish;
@@ -125,6 +127,7 @@ struct Plane {
     config: Config,
     records: Arc<dyn Records>,
     library: Library,
+    objects: Objects,
     vault: Arc<Vault>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     /// One permit: publications follow one another.
@@ -142,6 +145,7 @@ impl Control {
         config: Config,
         records: Arc<dyn Records>,
         library: Library,
+        objects: Objects,
         vault: Vault,
         clock: Clock,
     ) -> Result<Self, Error> {
@@ -151,6 +155,7 @@ impl Control {
             config,
             records,
             library,
+            objects,
             vault: Arc::new(vault),
             snapshot,
             turns,

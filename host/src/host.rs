@@ -25,6 +25,7 @@ use crate::invoke::{self, Invoke, Invoker, Target};
 use crate::names::{FunctionRef, Home, RequestId};
 use crate::sandbox::{self, Event, Reply, Sandbox, compile::Compiler};
 use crate::server::Server;
+use crate::store::object::{self, Misconfigured, Objects};
 use crate::store::sqlite::Sqlite;
 use crate::telemetry::log::{self, Logs};
 
@@ -124,8 +125,9 @@ impl Host {
             runtimes: config.runtimes,
             concurrency: config.limits.concurrency,
         };
+        let objects = objects(&config).map_err(host)?;
         let vault = Vault::open(dir, &clock).map_err(host)?;
-        let control = Control::open(settings, records, library, vault, clock.clone())
+        let control = Control::open(settings, records, library, objects, vault, clock.clone())
             .await
             .map_err(host)?;
         Ok(Self::assemble(&config, control, logs, clock))
@@ -262,6 +264,23 @@ where
                 .await)
         })
     }
+}
+
+/// Where packages that are in S3 are read from.
+fn objects(config: &Config) -> Result<Objects, Misconfigured> {
+    let s3 = &config.s3;
+    Objects::new(object::Config {
+        endpoint: s3.endpoint.clone(),
+        region: s3
+            .region
+            .clone()
+            .unwrap_or_else(|| config.region.to_string()),
+        access_key_id: s3.access_key_id.clone(),
+        secret_access_key: s3.secret_access_key.clone(),
+        session_token: s3.session_token.clone(),
+        path_style: s3.path_style,
+        time_max: s3.timeout(),
+    })
 }
 
 /// Keeps the data directory in order: what is missing is made, what is unused deleted.

@@ -36,7 +36,7 @@ mod telemetry;
 mod units;
 
 pub use config::{
-    Config, Error as ConfigError, Key, Limits, Runtimes, SigningAlgorithm, SigningProfile,
+    Config, Error as ConfigError, Key, Limits, Runtimes, S3, SigningAlgorithm, SigningProfile,
 };
 pub use host::{Answer, Error, FunctionHandle, Host};
 pub use names::{AccountId, Region, UserName};

@@ -25,6 +25,7 @@ mod function;
 mod function_url;
 mod invoke;
 mod layer;
+mod origin;
 mod permission;
 pub mod sigv4;
 mod tags;

@@ -3,9 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-
 use super::configuration::{Configuration, FunctionRecord, Patch, VersionRecord};
+use super::origin::Origin;
 use super::record::{Page, decode, encode};
 use super::update::ATTEMPTS_MAX;
 use super::{Control, Error, alias, code_signing, concurrency, event_invoke, rules, version};
@@ -40,8 +39,8 @@ pub struct Create {
     pub choices: Patch,
     /// The ARNs of its layers.
     pub layers: Vec<String>,
-    /// The deployment package.
-    pub package: Bytes,
+    /// Where the deployment package is.
+    pub package: Origin,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
     /// Whether its first version is published at once.
@@ -79,11 +78,12 @@ impl Control {
         }
         let attached = self.resolve_layers(&create.layers).await?;
         configuration.layers.clone_from(&attached.layers);
+        let package = self.package_from(create.package).await?;
         let signed = self
-            .verify_package(code_signing.as_deref(), &create.package, name.as_str())
+            .verify_package(code_signing.as_deref(), &package, name.as_str())
             .await?;
         let library = &self.0.library;
-        let arrival = library.check_in(create.package, &configuration).await?;
+        let arrival = library.check_in(package, &configuration).await?;
         self.require_room_for_layers(&arrival.code, &attached.layers)
             .await?;
         let mut latest = VersionRecord::new(configuration, arrival.code.clone(), &self.0.clock);

@@ -1,10 +1,10 @@
 //! Layers: published in versions, read, listed, deleted, and attached to functions. A version never
 //! changes, and its number is not used again.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::code::{Attachment, CodeRef, LayerPackage, LayerUse};
+use super::origin::Origin;
 use super::record::{decode, encode};
 use super::{Control, Error};
 use crate::clock::Timestamp;
@@ -75,8 +75,9 @@ impl Control {
         &self,
         layer: &LayerName,
         about: About,
-        package: Bytes,
+        package: Origin,
     ) -> Result<LayerVersionRecord, Error> {
+        let package = self.package_from(package).await?;
         let arrival = self.0.library.check_in_layer(package).await?;
         let mut record = LayerVersionRecord {
             layer: layer.clone(),

@@ -1,10 +1,9 @@
 //! Changes of a function: new code, another configuration, settings of the function as a whole. Each is
 //! applied to the newest record and written only if that is still the newest.
 
-use bytes::Bytes;
-
 use super::configuration::{Architecture, FunctionRecord, LastUpdate, Patch, State, VersionRecord};
 use super::function::{self, Found};
+use super::origin::Origin;
 use super::revision::RevisionId;
 use super::{Control, Error, version};
 use crate::names::FunctionName;
@@ -16,8 +15,8 @@ pub(super) const ATTEMPTS_MAX: usize = 4;
 /// New code for a function.
 #[derive(Debug)]
 pub struct UpdateCode {
-    /// The deployment package.
-    pub package: Bytes,
+    /// Where the deployment package is.
+    pub package: Origin,
     /// Another instruction set, if one was asked for.
     pub architecture: Option<Architecture>,
     /// The state the caller means to change.
@@ -43,13 +42,16 @@ impl Control {
         let revision = update.revision.as_deref();
         function.latest.revision.expect(revision)?;
         self.require_settled(&function)?;
+        let package = self.package_from(update.package).await?;
+        // Fetching it took its time: what must be signed is asked of the function as it is now.
+        let (function, _) = self.existing(name).await?;
         let (arn, code_signing) = (self.home().function_arn(name), &function.code_signing);
         let signed = self
-            .verify_package(code_signing.as_deref(), &update.package, &arn)
+            .verify_package(code_signing.as_deref(), &package, &arn)
             .await?;
         let library = &self.0.library;
         let configuration = &function.latest.configuration;
-        let arrival = library.check_in(update.package, configuration).await?;
+        let arrival = library.check_in(package, configuration).await?;
         self.require_room_for_layers(&arrival.code, &configuration.layers)
             .await?;
         let apply = |latest: &mut VersionRecord| {

@@ -2,14 +2,14 @@
 //! UpdateFunctionCode, UpdateFunctionConfiguration, DeleteFunction.
 
 use super::wire::{self, ErrorShape, Fault};
-use super::{Call, no_content, target};
+use super::{Call, no_content, origin, target};
 use crate::api::{Front, Reply, host_of};
 use crate::control::configuration::VersionRecord;
 use crate::control::function::{Create, Found};
 use crate::control::update::UpdateCode;
 use crate::names::{FunctionName, Qualifier};
 
-pub(super) mod request;
+mod request;
 pub(super) mod shape;
 
 /// `MaxItems` where the caller gives none, and at most.
@@ -29,7 +29,7 @@ impl Front {
             role: request.role,
             handler: request::required(request.handler)?,
             runtime: request::required(request.runtime)?,
-            package: request::package(request.code.zip_file, request.code.s3_bucket.is_some())?,
+            package: origin::of(&mut request.code)?,
             tags: request.tags.into_iter().flatten().collect(),
             publish: request.publish.unwrap_or_default(),
             code_signing: request.code_signing_config_arn,
@@ -116,12 +116,12 @@ impl Front {
     }
 
     pub(super) async fn update_function_code(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::UpdateFunctionCodeRequest = call.parse()?;
+        let mut request: wire::UpdateFunctionCodeRequest = call.parse()?;
         request::require_supported_update(&request)?;
         let name = target::unqualified(&request.function_name, self.control.home())?;
         let publish = request.publish.unwrap_or_default();
         let update = UpdateCode {
-            package: request::package(request.zip_file, request.s3_bucket.is_some())?,
+            package: origin::of(&mut request)?,
             architecture: request::architecture(request.architectures.as_deref()),
             revision: request.revision_id,
             dry_run: request.dry_run.unwrap_or_default(),

@@ -1,10 +1,8 @@
 //! Layers on the wire: PublishLayerVersion, GetLayerVersion, GetLayerVersionByArn, ListLayers,
 //! ListLayerVersions, DeleteLayerVersion. Their permissions are in `permission`.
 
-use bytes::Bytes;
-
 use super::wire::{self, ErrorShape, Fault};
-use super::{Call, function, no_content};
+use super::{Call, function, no_content, origin};
 use crate::api::{Front, Reply, host_of};
 use crate::control::layer::{About, Filter, LayerVersionRecord};
 use crate::names::{Home, LayerName, LayerRef, LayerVersionArn};
@@ -13,9 +11,9 @@ mod permission;
 
 impl Front {
     pub(super) async fn publish_layer_version(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::PublishLayerVersionRequest = call.parse()?;
+        let mut request: wire::PublishLayerVersionRequest = call.parse()?;
         let layer = self.layer_name(&request.layer_name, None, "lambda:PublishLayerVersion")?;
-        let package = package(request.content)?;
+        let package = origin::of(&mut request.content)?;
         let about = About {
             description: request.description.unwrap_or_default(),
             license: request.license_info,
@@ -168,22 +166,6 @@ fn listed(record: LayerVersionRecord, home: &Home) -> wire::LayerVersionsListIte
         compatible_runtimes: record.about.runtimes,
         license_info: record.about.license,
     }
-}
-
-/// The package of a request, from the one place this host can read it from.
-fn package(content: wire::LayerVersionContentInput) -> Result<Bytes, Fault> {
-    let from_s3 = content.s3_bucket.is_some() || content.s3_key.is_some();
-    if content.s3_object_storage_mode.as_deref() == Some("REFERENCE") {
-        return Err(invalid(
-            "S3ObjectStorageMode REFERENCE is not supported by this host.",
-        ));
-    }
-    if from_s3 && content.zip_file.is_some() {
-        return Err(invalid(
-            "Please do not provide other parameters of Content when providing a ZipFile.",
-        ));
-    }
-    function::request::package(content.zip_file, from_s3)
 }
 
 /// A version's number as it was given. None is less than one, and all that are less are alike.

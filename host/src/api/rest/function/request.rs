@@ -1,6 +1,4 @@
-//! From the members of a request to what `control` knows: patches, packages.
-
-use bytes::Bytes;
+//! From the members of a request to what `control` knows: patches and the like.
 
 use crate::api::rest::wire::{self, ErrorShape, Fault};
 use crate::control::configuration::{Architecture, FileSystem, LoggingPatch, Patch, Tracing, Vpc};
@@ -147,21 +145,6 @@ pub(super) fn patch(request: wire::UpdateFunctionConfigurationRequest) -> Result
         snap_start: snap_start.map(|it| it == "PublishedVersions"),
         ..Patch::default()
     })
-}
-
-/// The package of a request, from the one place this host can read it from.
-pub(in crate::api::rest) fn package(
-    zip_file: Option<Bytes>,
-    from_s3: bool,
-) -> Result<Bytes, Fault> {
-    match zip_file {
-        Some(zip) if !zip.is_empty() => Ok(zip),
-        Some(_) => Err(invalid("Uploaded file must be a non-empty zip")),
-        None if from_s3 => Err(invalid(
-            "S3Bucket and S3Key are not supported by this host yet; use ZipFile.",
-        )),
-        None => Err(invalid("Please provide a source for function code.")),
-    }
 }
 
 /// The instruction set asked for, if any.
