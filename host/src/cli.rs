@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod build;
 mod client;
 mod deploy;
+mod descriptors;
 mod dev;
 mod environment;
 mod invoke;

@@ -304,7 +304,9 @@ fn host(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
 
 fn of_invoke(error: invoke::Error) -> Error {
     match error {
-        invoke::Error::Lease(error @ invoke::lease::Error::Load(_)) => host(error),
+        invoke::Error::Lease(
+            error @ (invoke::lease::Error::Load(_) | invoke::lease::Error::Host(_)),
+        ) => host(error),
         error => Error::Caller(error.to_string()),
     }
 }

@@ -200,6 +200,20 @@ impl Failure {
     }
 }
 
+/// Why an environment was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Unopened {
+    /// The function ended, or said no, while it started. Its caller sees this.
+    #[error("{}", .0.message)]
+    Failed(Failure),
+    /// The host is full: of environments, file descriptors or memory. Later there may be room.
+    #[error("{0}")]
+    NoRoom(String),
+    /// The host is not in order.
+    #[error(transparent)]
+    Broken(Error),
+}
+
 /// Who ended an invocation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Cause {

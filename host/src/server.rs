@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use crate::api::{Front, Peer};
 
 /// Connections open at once. Beyond it new ones wait in the kernel's queue.
-const CONNECTIONS_MAX: usize = 10_000;
+pub const CONNECTIONS_MAX: usize = 10_000;
 
 /// A client that does not finish its request's head within this time is cut off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);

@@ -92,6 +92,8 @@ pub struct Lamina {
     child: Child,
     pub address: SocketAddr,
     pub dir: TempDir,
+    /// What it wrote to stderr before it answered.
+    pub said: Vec<String>,
     http: Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>,
 }
 
@@ -162,10 +164,28 @@ impl Lamina {
         Self::launch(dir, &format!("{settings}\n[limits]\n{limits}\n"), &[])
     }
 
+    /// A host that a shell with these limits starts, as `ulimit` has them.
+    pub fn limited(ulimit: &str, limits: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let text = format!("[limits]\nsettle_millis = 20\n{limits}\n");
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit {ulimit} && exec \"$0\" \"$@\"");
+        shell.arg("-c").arg(script).arg(program());
+        Self::launch_by(shell, dir, &text, &[])
+    }
+
     fn launch(dir: TempDir, text: &str, variables: &[(&str, &str)]) -> Self {
+        Self::launch_by(Command::new(program()), dir, text, variables)
+    }
+
+    fn launch_by(
+        mut command: Command,
+        dir: TempDir,
+        text: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let config = dir.path().join("lamina.toml");
         std::fs::write(&config, text).expect("the configuration is written");
-        let mut command = Command::new(program());
         command.arg("start").arg("--listen").arg("127.0.0.1:0");
         command
             .arg("--config")
@@ -203,6 +223,7 @@ impl Lamina {
             child,
             address,
             dir,
+            said,
             http,
         }
     }

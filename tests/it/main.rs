@@ -9,6 +9,7 @@ mod constraints;
 mod coverage;
 mod crash;
 mod embed;
+mod environments;
 mod event_invoke;
 mod event_sources;
 mod examples;

@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use super::{Ended, environment, output};
+use super::{Ended, descriptors, environment, output};
 use crate::Host;
 use crate::config::Config;
 use crate::sandbox::compile::Compiler;
@@ -65,6 +65,7 @@ impl Start {
 
 /// Opens a host that compiles in children of this program.
 pub(super) async fn open(config: &Config) -> anyhow::Result<Host> {
+    descriptors::raise(config.limits.environments);
     let program = std::env::current_exe().context("this program's own path is not known")?;
     Ok(Host::open_with(config.clone(), Compiler::Child { program }).await?)
 }

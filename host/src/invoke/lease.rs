@@ -9,19 +9,22 @@ use super::pool::Tenant;
 use super::snapshot::{LoadError, Version};
 use super::variables;
 use crate::names::{RequestId, hex};
-use crate::sandbox::{Environment, Failure, Setup};
+use crate::sandbox::{self, Environment, Failure, Setup, Unopened};
 use crate::telemetry::log::EnvironmentLog;
 use crate::units::INIT_TIMEOUT;
 
 /// Why there is no environment.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Every place is taken by an environment that is busy.
-    #[error("every environment of this host is busy")]
+    /// Every place is taken by an environment that is busy, or the machine has no more room.
+    #[error("this host has no room for another environment")]
     Full,
     /// The version's code could not be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The host could not open an environment.
+    #[error(transparent)]
+    Host(sandbox::Error),
 }
 
 /// An invocation with an environment to run in, or with the failure of its start.
@@ -93,7 +96,7 @@ impl Pipeline {
         ));
         let setup = self.setup(version, &log_stream, initialization)?;
         let opened = Environment::open(program, setup, Arc::clone(&log), id, INIT_TIMEOUT).await;
-        Ok(match opened {
+        Ok(match started(opened)? {
             Ok(environment) => Seat::Ready(Tenant {
                 environment,
                 log,
@@ -118,8 +121,10 @@ impl Pipeline {
             Initialization::Provisioned => "provisioned-concurrency",
         };
         variables.push(("AWS_LAMBDA_INITIALIZATION_TYPE".into(), kind.into()));
-        // Where an author uses a reserved name, `control` has refused it.
-        variables.extend(version.variables()?);
+        // An author may choose those that are not reserved; where one is, `control` has refused it.
+        let chosen = version.variables()?;
+        variables.retain(|(own, _)| chosen.iter().all(|(name, _)| name != own));
+        variables.extend(chosen);
         Ok(Setup {
             memory: version.settings.memory,
             variables,
@@ -134,5 +139,19 @@ impl Pipeline {
             version.label,
             hex(&self.clock.random::<16>())
         )
+    }
+}
+
+/// Parts what the function did wrong from what the host cannot do: only the former is told to the
+/// caller as a failure of the function.
+fn started(opened: Result<Environment, Unopened>) -> Result<Result<Environment, Failure>, Error> {
+    match opened {
+        Ok(environment) => Ok(Ok(environment)),
+        Err(Unopened::Failed(failure)) => Ok(Err(failure)),
+        Err(Unopened::NoRoom(problem)) => {
+            tracing::warn!(problem, "there was no room for another environment");
+            Err(Error::Full)
+        }
+        Err(Unopened::Broken(error)) => Err(Error::Host(error)),
     }
 }

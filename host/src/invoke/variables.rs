@@ -1,4 +1,5 @@
-//! The environment variables that Lambda promises every function.
+//! The environment variables that Lambda promises every function. `_X_AMZN_TRACE_ID` is not among them:
+//! it changes with every invocation, and a guest reads its environment once. The context has it.
 
 use super::snapshot::Version;
 
@@ -19,6 +20,11 @@ pub(super) fn of(version: &Version, region: &str, log_stream: &str) -> Vec<(Stri
         ("LAMBDA_RUNTIME_DIR", "/var/runtime"),
         ("LAMBDA_TASK_ROOT", "/var/task"),
         ("LANG", "en_US.UTF-8"),
+        (
+            "LD_LIBRARY_PATH",
+            "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
+        ),
+        ("PATH", "/usr/local/bin:/usr/bin/:/bin:/opt/bin"),
         ("TZ", ":UTC"),
     ];
     let owned = reserved.map(|(name, value)| (name.to_owned(), value.to_owned()));

@@ -6,3 +6,4 @@ pub(super) mod handler;
 pub(super) mod http;
 pub(super) mod inspect;
 pub(super) mod streaming;
+mod types;

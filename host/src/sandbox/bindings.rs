@@ -17,6 +17,7 @@ pub(super) mod streaming {
         exports: { default: async },
         ownership: Borrowing { duplicate_if_necessary: true },
         with: {
+            "lambda:function/types": crate::sandbox::bindings::function::lambda::function::types,
             "lambda:function/response.response-stream": crate::sandbox::adapter::streaming::Sink,
         },
     });

@@ -19,13 +19,13 @@ const WASM_STACK_BYTES: usize = 8 << 20;
 /// The stack a guest and the host functions it calls run on; virtual until touched.
 const ASYNC_STACK_BYTES: usize = 10 << 20;
 
-/// A component brings a few core modules: its own, its adapters, its shims.
-const CORE_INSTANCES_PER_ENVIRONMENT: u32 = 4;
-const TABLES_PER_ENVIRONMENT: u32 = 2;
-/// Composed components and interpreters with libraries bring more.
-const CORE_INSTANCES_PER_COMPONENT_MAX: u32 = 100;
-const TABLES_PER_COMPONENT_MAX: u32 = 32;
-const MEMORIES_PER_COMPONENT_MAX: u32 = 4;
+/// What one component may bring. Nearly all bring one memory, two tables and a few core modules: their
+/// own, their adapters, their shims. An interpreter has a core module for each of its libraries, and
+/// composed components add up. Every environment finds room for this much, so that a host that has
+/// a place for it can always open it.
+pub(super) const CORE_INSTANCES_PER_COMPONENT_MAX: u32 = 100;
+pub(super) const TABLES_PER_COMPONENT_MAX: u32 = 32;
+pub(super) const MEMORIES_PER_COMPONENT_MAX: u32 = 8;
 const INSTANCE_BYTES_MAX: usize = 4 << 20;
 /// Entries of one table; the function tables of interpreters have some ten thousand.
 pub(super) const TABLE_ELEMENTS_MAX: usize = 100_000;
@@ -96,30 +96,50 @@ fn code_settings() -> EngineConfig {
 /// An engine whose instances live in slots made beforehand; or, where the machine does not have
 /// the address space for them, one that allocates each anew, ten times slower.
 fn pooled(environments: u32) -> wasmtime::Result<Engine> {
-    let mut config = code_settings();
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(slots(environments)));
-    match Engine::new(&config) {
-        Ok(engine) => Ok(engine),
-        Err(error) => {
-            tracing::warn!(
-                environments,
-                error = format!("{error:#}"),
-                "no address space for pooled environments: each will be allocated anew, which is \
-                 much slower. Raise the limit on virtual memory (ulimit -v) or lower \
-                 limits.environments"
-            );
-            Engine::new(&code_settings())
-        }
+    let warn = |error: wasmtime::Error, consequence: &str| {
+        tracing::warn!(
+            environments,
+            error = format!("{error:#}"),
+            "the address space is short: {consequence}. Raise the limit on virtual memory \
+             (ulimit -v) or lower limits.environments"
+        );
+    };
+    match pool(environments, MEMORIES_PER_COMPONENT_MAX) {
+        Ok(engine) => return Ok(engine),
+        Err(error) => warn(
+            error,
+            "functions with more than one memory may find no room, and their callers get status 429",
+        ),
     }
+    match pool(environments, 1) {
+        Ok(engine) => return Ok(engine),
+        Err(error) => warn(
+            error,
+            "environments are not pooled but allocated anew, which is much slower",
+        ),
+    }
+    Engine::new(&code_settings())
 }
 
-fn slots(environments: u32) -> PoolingAllocationConfig {
+fn pool(environments: u32, memories_per_environment: u32) -> wasmtime::Result<Engine> {
+    let memories = environments
+        .saturating_mul(memories_per_environment)
+        .max(MEMORIES_PER_COMPONENT_MAX);
+    let slots = slots(environments, memories);
+    let mut config = code_settings();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(slots));
+    Engine::new(&config)
+}
+
+/// Slots cost address space until they are used: a memory 4 GiB, a table 1.6 MB, a stack 10 MiB. Core
+/// instances are only counted.
+fn slots(environments: u32, memories: u32) -> PoolingAllocationConfig {
     let mut slots = PoolingAllocationConfig::default();
     slots
         .total_component_instances(environments)
-        .total_core_instances(environments.saturating_mul(CORE_INSTANCES_PER_ENVIRONMENT))
-        .total_memories(environments)
-        .total_tables(environments.saturating_mul(TABLES_PER_ENVIRONMENT))
+        .total_core_instances(environments.saturating_mul(CORE_INSTANCES_PER_COMPONENT_MAX))
+        .total_memories(memories)
+        .total_tables(environments.saturating_mul(TABLES_PER_COMPONENT_MAX))
         .total_stacks(environments)
         .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT_MAX)
         .max_memories_per_component(MEMORIES_PER_COMPONENT_MAX)

@@ -17,13 +17,16 @@ use super::filesystem::Files;
 use super::guest::{Guest, Streams};
 use super::limits::Usage;
 use super::program::{Entry, Loaded};
-use super::{Cause, Context, Event, Failure, Program, Reply, Setup, failure, http_event};
+use super::{Cause, Context, Event, Failure, Program, Reply, Setup, Unopened, failure, http_event};
 use crate::names::RequestId;
 use crate::telemetry::log::EnvironmentLog;
 use crate::units::PAYLOAD_BYTES_MAX;
 
 /// Component handles of one environment; the engine's own default is ten times this.
 const HANDLES_MAX: usize = 10_000;
+/// What a custom runtime may do after it has answered and before it asks for the next event, such as
+/// to send what it has measured. Its caller waits for it.
+const SETTLE_TIME: Duration = Duration::from_secs(2);
 
 /// One execution environment.
 pub struct Environment {
@@ -84,19 +87,16 @@ impl Environment {
     /// Instantiates a program and initialises it, within `time`.
     ///
     /// # Errors
-    /// What went wrong, as the caller of the first invocation will see it.
+    /// What the function did wrong, or that the host cannot open one now.
     pub async fn open(
         program: &Program,
         setup: Setup,
         log: Arc<EnvironmentLog>,
         id: &RequestId,
         time: Duration,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Unopened> {
         let loaded = Arc::clone(&program.0);
-        let files = loaded.mounts.open().map_err(|error| {
-            tracing::error!(%error, "an environment's directories could not be opened");
-            Failure::exited(id, "because its directories could not be opened")
-        })?;
+        let files = loaded.mounts.open().map_err(Unopened::without_mounts)?;
         let files = Arc::new(files);
         let usage = Arc::new(Usage::default());
         let deadline = Deadline::after(&loaded.shared.clock, time);
@@ -109,7 +109,10 @@ impl Environment {
             deadline: deadline.clone(),
         };
         let opened = bounded(time, Instance::open(room)).await;
-        let instance = judge(opened, id, time, &usage, &log)?;
+        if let Some(unopened) = opened.as_ref().err().and_then(Unopened::for_want_of_room) {
+            return Err(unopened);
+        }
+        let instance = judge(opened, id, time, &usage, &log).map_err(Unopened::Failed)?;
         Ok(Self {
             instance: Some(instance),
             deadline,
@@ -137,13 +140,14 @@ impl Environment {
             return Err(Failure::exited(id, "before it was called"));
         };
         self.deadline.restart(time);
+        self.usage.begin_call();
         let called = bounded(time, instance.invoke(event, context)).await;
         let answer = judge(called, id, time, &self.usage, &self.log);
         let reusable = match &answer {
             Ok(_) => true,
             Err(failure) => failure.cause == Cause::Handler,
         };
-        if reusable && instance.is_alive() {
+        if reusable && settles(&mut instance, id, &self.deadline, &self.usage, &self.log).await {
             self.instance = Some(instance);
         }
         match answer? {
@@ -205,13 +209,24 @@ impl Instance {
         };
         Ok(answer.map(Reply::Json))
     }
+}
 
-    fn is_alive(&self) -> bool {
-        match self {
-            Self::CustomRuntime(instance) => instance.is_alive(),
-            _ => true,
-        }
-    }
+/// Whether a guest that has answered can take another event. A custom runtime goes on until it asks
+/// for it. What it does then is its own affair: the answer is given, and only the environment is
+/// over if it ends or asks too late.
+async fn settles(
+    instance: &mut Instance,
+    id: &RequestId,
+    deadline: &Deadline,
+    usage: &Usage,
+    log: &EnvironmentLog,
+) -> bool {
+    let Instance::CustomRuntime(runtime) = instance else {
+        return true;
+    };
+    deadline.restart(SETTLE_TIME);
+    let settled = bounded(SETTLE_TIME, runtime.settle()).await;
+    judge(settled, id, SETTLE_TIME, usage, log).is_ok()
 }
 
 /// An HTTP component that is invoked with an event: the event is made a request, the response a result.

@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
-use wasmtime::Trap;
+use rustix::io::Errno;
+use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
 use super::deadline::TimeUp;
-use super::{Cause, Failure};
+use super::{Cause, Error, Failure, Unopened};
 use crate::names::RequestId;
 use crate::units::PAYLOAD_BYTES_MAX;
 
 /// What of a backtrace goes to the log.
 const BACKTRACE_BYTES_MAX: usize = 4 << 10;
+/// How the system says that there are no more file descriptors, in this process or in all of them, or
+/// no more memory.
+const NO_ROOM: [Errno; 3] = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
 
 impl Failure {
     /// The time given was not enough.
@@ -86,6 +90,32 @@ impl Failure {
     }
 }
 
+impl Unopened {
+    /// Where there are no directories to open an environment with.
+    pub(super) fn without_mounts(error: Error) -> Self {
+        match &error {
+            Error::Mount { source, .. } if is_exhausted(source) => Self::NoRoom(error.to_string()),
+            _ => Self::Broken(error),
+        }
+    }
+
+    /// Where the machine, or this host's pool, has no more of what an environment needs.
+    pub(super) fn for_want_of_room(error: &wasmtime::Error) -> Option<Self> {
+        let is_no_room = error.is::<PoolConcurrencyLimitError>()
+            || error
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(is_exhausted)
+            || error
+                .downcast_ref()
+                .is_some_and(|errno| NO_ROOM.contains(errno));
+        is_no_room.then(|| Self::NoRoom(format!("{error:#}")))
+    }
+}
+
+fn is_exhausted(error: &std::io::Error) -> bool {
+    Errno::from_io_error(error).is_some_and(|errno| NO_ROOM.contains(&errno))
+}
+
 /// What ended a guest, with where it was, for the log.
 pub(super) fn backtrace(error: &wasmtime::Error) -> Option<String> {
     if error.is::<TimeUp>() || error.is::<I32Exit>() {
@@ -100,4 +130,60 @@ pub(super) fn backtrace(error: &wasmtime::Error) -> Option<String> {
         text.push_str("...");
     }
     Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::{
+        Config, Engine, Instance, InstanceAllocationStrategy, Module, PoolingAllocationConfig,
+        Store,
+    };
+
+    use super::*;
+
+    /// A module with one memory.
+    const MODULE: &[u8] = b"\0asm\x01\0\0\0\x05\x03\x01\0\x01";
+
+    fn is_no_room(error: &wasmtime::Error) -> bool {
+        matches!(Unopened::for_want_of_room(error), Some(Unopened::NoRoom(_)))
+    }
+
+    #[test]
+    fn a_full_pool_is_not_the_functions_fault() {
+        let mut slots = PoolingAllocationConfig::default();
+        slots.total_memories(1).total_tables(0);
+        let mut config = Config::new();
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(slots));
+        let engine = Engine::new(&config).unwrap();
+        let module = Module::new(&engine, MODULE).unwrap();
+        let mut store = Store::new(&engine, ());
+        Instance::new(&mut store, &module, &[]).unwrap();
+        let error = Instance::new(&mut store, &module, &[]).unwrap_err();
+        assert!(is_no_room(&error), "{error:?}");
+    }
+
+    #[test]
+    fn an_exhausted_machine_is_not_the_functions_fault() {
+        for errno in NO_ROOM {
+            let error = wasmtime::Error::from(errno).context("mmap");
+            assert!(is_no_room(&error), "{error:?}");
+            let mount = Error::Mount {
+                path: "/x".into(),
+                source: errno.into(),
+            };
+            let unopened = Unopened::without_mounts(mount);
+            assert!(matches!(unopened, Unopened::NoRoom(_)), "{unopened:?}");
+        }
+        let gone = Error::Mount {
+            path: "/x".into(),
+            source: Errno::NOENT.into(),
+        };
+        assert!(matches!(
+            Unopened::without_mounts(gone),
+            Unopened::Broken(_)
+        ));
+        for error in [Trap::UnreachableCodeReached.into(), I32Exit(1).into()] {
+            assert!(!is_no_room(&error), "{error:?}");
+        }
+    }
 }

@@ -69,6 +69,17 @@ impl Mounts {
             path: tmp.clone(),
             source,
         })?;
+        match self.mounted(&tmp) {
+            Ok(files) => Ok(Opened { files, tmp }),
+            Err(error) => {
+                // It is empty; should it stay, the next start deletes it.
+                let _ = std::fs::remove_dir(&tmp);
+                Err(error)
+            }
+        }
+    }
+
+    fn mounted(&self, tmp: &Path) -> Result<WasiFilesystemCtx, Error> {
         let mut wasi = WasiCtxBuilder::new();
         // Packages and layers are in the page cache; a thread hop would cost more than the read.
         wasi.allow_blocking_current_thread(true);
@@ -81,11 +92,8 @@ impl Mounts {
         if let Some(opt_dir) = &self.source.opt_dir {
             mount(&mut wasi, opt_dir, "/opt", FsPerms::ReadOnly)?;
         }
-        mount(&mut wasi, &tmp, "/tmp", FsPerms::ReadWrite)?;
-        Ok(Opened {
-            files: wasi.build().filesystem().clone(),
-            tmp,
-        })
+        mount(&mut wasi, tmp, "/tmp", FsPerms::ReadWrite)?;
+        Ok(wasi.build().filesystem().clone())
     }
 }
 
@@ -135,7 +143,9 @@ fn mount(
 ) -> Result<(), Error> {
     let failed = |error: wasmtime::Error| Error::Mount {
         path: host.to_owned(),
-        source: std::io::Error::other(format!("{error:#}")),
+        source: error
+            .downcast()
+            .unwrap_or_else(|error| std::io::Error::other(format!("{error:#}"))),
     };
     wasi.preopened_dir(host, guest, permissions)
         .map(drop)

@@ -6,13 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use wasmtime::ResourceLimiter;
 
-use super::engine::TABLE_ELEMENTS_MAX;
+use super::engine::{
+    CORE_INSTANCES_PER_COMPONENT_MAX, MEMORIES_PER_COMPONENT_MAX, TABLE_ELEMENTS_MAX,
+    TABLES_PER_COMPONENT_MAX,
+};
 use crate::units::Mib;
-
-/// Core instances, tables and memories of one environment.
-const INSTANCES_MAX: usize = 200;
-const TABLES_MAX: usize = 64;
-const MEMORIES_MAX: usize = 4;
 
 /// What an environment holds, for those who do not hold its store.
 #[derive(Debug, Default)]
@@ -37,6 +35,12 @@ impl Usage {
     /// Begins anew, for a new instance in the same environment.
     pub(super) fn reset(&self) {
         self.memory_bytes.store(0, Ordering::Relaxed);
+        self.refused.store(false, Ordering::Relaxed);
+    }
+
+    /// Begins another call of the same instance: its memory stays, and what it was refused before is
+    /// no reason for how this call ends.
+    pub(super) fn begin_call(&self) {
         self.refused.store(false, Ordering::Relaxed);
     }
 
@@ -83,16 +87,21 @@ impl ResourceLimiter for Limits {
     }
 
     fn instances(&self) -> usize {
-        INSTANCES_MAX
+        count(CORE_INSTANCES_PER_COMPONENT_MAX)
     }
 
     fn tables(&self) -> usize {
-        TABLES_MAX
+        count(TABLES_PER_COMPONENT_MAX)
     }
 
     fn memories(&self) -> usize {
-        MEMORIES_MAX
+        count(MEMORIES_PER_COMPONENT_MAX)
     }
+}
+
+/// An environment has one component.
+fn count(per_component: u32) -> usize {
+    usize::try_from(per_component).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -108,5 +117,16 @@ mod tests {
         assert!(!limits.memory_growing(1 << 20, (1 << 20) + 1, None).unwrap());
         assert!(usage.was_refused());
         assert_eq!(usage.memory_bytes(), 2 << 20);
+    }
+
+    #[test]
+    fn a_refusal_belongs_to_its_call() {
+        let usage = Arc::new(Usage::default());
+        let mut limits = Limits::new(Mib::new(1), Arc::clone(&usage));
+        assert!(limits.memory_growing(0, 1 << 20, None).unwrap());
+        assert!(!limits.memory_growing(1 << 20, 2 << 20, None).unwrap());
+        usage.begin_call();
+        assert!(!usage.was_refused());
+        assert_eq!(usage.memory_bytes(), 1 << 20, "the memory is still there");
     }
 }

@@ -117,6 +117,16 @@ fn of_lease(error: &lease::Error) -> Fault {
                 "The function's code could not be loaded.",
             )
         }
+        lease::Error::Host(cause) => {
+            tracing::error!(
+                error = cause as &dyn std::error::Error,
+                "an environment could not be opened"
+            );
+            Fault::new(
+                ErrorShape::ServiceException,
+                "The service encountered an internal error.",
+            )
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::sandbox::bindings::runtime::lambda::function::types;
 use crate::sandbox::environment::{Answer, Room};
 use crate::sandbox::guest::{Guest, Streams};
 use crate::sandbox::program::Entry;
-use crate::sandbox::{Cause, Context, Failure};
+use crate::sandbox::{Context, Failure};
 use crate::units::PAYLOAD_BYTES_MAX;
 
 /// A guest says at most two things before the host looks: an answer, and that it is ready again.
@@ -42,8 +42,9 @@ enum Signal {
 type Run = Pin<Box<dyn Future<Output = wasmtime::Result<()>> + Send>>;
 
 pub(in crate::sandbox) struct Instance {
-    /// None once the program has ended.
-    run: Option<Run>,
+    run: Run,
+    /// How the program ended, while what it said last was still to be heard.
+    ended: Option<wasmtime::Result<()>>,
     events: Sender<Invocation>,
     signals: Receiver<Signal>,
 }
@@ -66,7 +67,8 @@ impl Instance {
             command::run(&command, &mut store).await
         });
         let mut instance = Self {
-            run: Some(run),
+            run,
+            ended: None,
             events,
             signals,
         };
@@ -86,51 +88,40 @@ impl Instance {
     ) -> Answer<Bytes> {
         let invocation = Invocation {
             event: event.to_owned(),
-            context: owned(context),
+            context: context.into(),
         };
         let full = |_| wasmtime::Error::msg("the runtime did not take its last event");
         self.events.try_send(invocation).map_err(full)?;
-        let answer = loop {
+        loop {
             if let Signal::Answered(answer) = self.next_signal().await? {
-                break answer;
-            }
-        };
-        // The guest goes on until it asks again. What it does then is its own affair: the answer
-        // is given, and if it ends here, only the environment is over.
-        while let Some(signal) = self.signal_or_end().await {
-            if matches!(signal, Signal::Ready) {
-                break;
+                return Ok(answer.map(Bytes::from));
             }
         }
-        Ok(answer.map(Bytes::from))
     }
 
-    pub(in crate::sandbox) fn is_alive(&self) -> bool {
-        self.run.is_some()
+    /// Lets a guest that has answered go on until it asks for the next event.
+    pub(in crate::sandbox) async fn settle(&mut self) -> Answer<()> {
+        while !matches!(self.next_signal().await?, Signal::Ready) {}
+        Ok(Ok(()))
     }
 
     /// What the guest says next. Its end, orderly or not, is an error: more was expected of it.
     async fn next_signal(&mut self) -> wasmtime::Result<Signal> {
-        let Some(run) = &mut self.run else {
-            return Err(I32Exit(0).into());
-        };
-        tokio::select! {
-            biased;
-            Some(signal) = self.signals.recv() => Ok(signal),
-            ended = run => {
-                self.run = None;
-                // The guest may have spoken and ended in one go.
-                match (self.signals.try_recv(), ended) {
-                    (Ok(signal), _) => Ok(signal),
-                    (Err(_), Ok(())) => Err(I32Exit(0).into()),
-                    (Err(_), Err(error)) => Err(error),
-                }
+        let ended = if let Some(ended) = self.ended.take() {
+            ended
+        } else {
+            tokio::select! {
+                biased;
+                Some(signal) = self.signals.recv() => return Ok(signal),
+                ended = &mut self.run => ended,
             }
+        };
+        // The guest may have spoken and ended in one go.
+        if let Ok(signal) = self.signals.try_recv() {
+            self.ended = Some(ended);
+            return Ok(signal);
         }
-    }
-
-    async fn signal_or_end(&mut self) -> Option<Signal> {
-        self.next_signal().await.ok()
+        ended.and_then(|()| Err(I32Exit(0).into()))
     }
 }
 
@@ -194,31 +185,3 @@ impl Mailbox {
 }
 
 impl types::Host for Guest {}
-
-impl From<types::Failure> for Failure {
-    fn from(failure: types::Failure) -> Self {
-        Self {
-            error_type: failure.error_type,
-            message: failure.error_message,
-            stack_trace: failure.stack_trace,
-            cause: Cause::Handler,
-        }
-    }
-}
-
-fn owned(context: &Context) -> types::Context {
-    types::Context {
-        aws_request_id: context.request_id.as_str().to_owned(),
-        deadline_ms: context.deadline.millis(),
-        invoked_function_arn: context.invoked_arn.to_string(),
-        function_name: context.function.name.clone(),
-        function_version: context.function.version.clone(),
-        memory_limit_mib: context.function.memory.get(),
-        log_group_name: context.function.log_group.clone(),
-        log_stream_name: context.log_stream.to_string(),
-        client_context: context.client_context.clone(),
-        identity: None,
-        trace_id: context.trace_id.clone(),
-        tenant_id: context.tenant_id.clone(),
-    }
-}

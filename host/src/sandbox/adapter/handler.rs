@@ -3,11 +3,10 @@
 use bytes::Bytes;
 use wasmtime::Store;
 
-use crate::sandbox::bindings::function::lambda::function::types;
 use crate::sandbox::bindings::function::{Function, FunctionPre};
 use crate::sandbox::environment::{Answer, Room};
 use crate::sandbox::guest::{Guest, Streams};
-use crate::sandbox::{Cause, Context, Failure};
+use crate::sandbox::{Context, Failure};
 
 pub(in crate::sandbox) type Pre = FunctionPre<Guest>;
 
@@ -36,37 +35,8 @@ impl Instance {
     ) -> Answer<Bytes> {
         let handler = self.function.lambda_function_handler();
         let answer = handler
-            .call_invoke(&mut self.store, event, lowered(context))
+            .call_invoke(&mut self.store, event, context.into())
             .await?;
         Ok(answer.map(Bytes::from).map_err(Failure::from))
-    }
-}
-
-/// The context as the guest gets it, borrowed: a warm call copies each string once, into the guest.
-fn lowered(context: &Context) -> types::Context<'_> {
-    types::Context {
-        aws_request_id: context.request_id.as_str(),
-        deadline_ms: context.deadline.millis(),
-        invoked_function_arn: &context.invoked_arn,
-        function_name: &context.function.name,
-        function_version: &context.function.version,
-        memory_limit_mib: context.function.memory.get(),
-        log_group_name: &context.function.log_group,
-        log_stream_name: &context.log_stream,
-        client_context: context.client_context.as_deref(),
-        identity: None,
-        trace_id: context.trace_id.as_deref(),
-        tenant_id: context.tenant_id.as_deref(),
-    }
-}
-
-impl From<types::Failure> for Failure {
-    fn from(failure: types::Failure) -> Self {
-        Self {
-            error_type: failure.error_type,
-            message: failure.error_message,
-            stack_trace: failure.stack_trace,
-            cause: Cause::Handler,
-        }
     }
 }

@@ -11,11 +11,10 @@ use super::custom_runtime::Mailbox;
 use crate::sandbox::bindings::streaming::lambda::function::response::{
     Host, HostResponseStream, WriteError,
 };
-use crate::sandbox::bindings::streaming::lambda::function::types;
 use crate::sandbox::bindings::streaming::{StreamingFunction, StreamingFunctionPre};
 use crate::sandbox::environment::{Answer, Room};
 use crate::sandbox::guest::{Guest, Streams};
-use crate::sandbox::{Cause, Context, Failure};
+use crate::sandbox::{Context, Failure};
 use crate::units::PAYLOAD_BYTES_MAX;
 
 pub(in crate::sandbox) type Pre = StreamingFunctionPre<Guest>;
@@ -58,9 +57,8 @@ impl Instance {
         let stream = self.store.data_mut().table().push(sink.clone())?;
         let lent = Resource::new_borrow(stream.rep());
         let handler = self.function.lambda_function_streaming_handler();
-        let context = lowered(context);
         let answer = handler
-            .call_invoke(&mut self.store, event, context, lent)
+            .call_invoke(&mut self.store, event, context.into(), lent)
             .await?;
         self.store.data_mut().table().delete(stream)?;
         Ok(answer.map(|()| sink.finished()).map_err(Failure::from))
@@ -131,33 +129,5 @@ impl HostResponseStream for Guest {
     async fn drop(&mut self, stream: Resource<Sink>) -> wasmtime::Result<()> {
         self.table().delete(stream)?;
         Ok(())
-    }
-}
-
-fn lowered(context: &Context) -> types::Context<'_> {
-    types::Context {
-        aws_request_id: context.request_id.as_str(),
-        deadline_ms: context.deadline.millis(),
-        invoked_function_arn: &context.invoked_arn,
-        function_name: &context.function.name,
-        function_version: &context.function.version,
-        memory_limit_mib: context.function.memory.get(),
-        log_group_name: &context.function.log_group,
-        log_stream_name: &context.log_stream,
-        client_context: context.client_context.as_deref(),
-        identity: None,
-        trace_id: context.trace_id.as_deref(),
-        tenant_id: context.tenant_id.as_deref(),
-    }
-}
-
-impl From<types::Failure> for Failure {
-    fn from(failure: types::Failure) -> Self {
-        Self {
-            error_type: failure.error_type,
-            message: failure.error_message,
-            stack_trace: failure.stack_trace,
-            cause: Cause::Handler,
-        }
     }
 }

@@ -1,0 +1,44 @@
+//! File descriptors: as many as the system lets this process have. The limit a shell sets is made for
+//! programs that have a few files open; a host has some for each environment and connection.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::server::CONNECTIONS_MAX;
+
+/// Of one environment: the directory of its package and its `/tmp`.
+const PER_ENVIRONMENT: u64 = 2;
+/// Of the host: its records, its logs, its sockets.
+const OWN: u64 = 64;
+
+/// Takes all that this process may have, and says so where that is not enough.
+pub(super) fn raise(environments: u32) {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let descriptors = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(error) => {
+            tracing::warn!(%error, "the limit on open files could not be raised");
+            limit.current
+        }
+    };
+    let needed = needed(environments);
+    if let Some(descriptors) = descriptors.filter(|it| *it < needed) {
+        tracing::warn!(
+            descriptors,
+            needed,
+            "this process may not open enough files for limits.environments = {environments} and \
+             {CONNECTIONS_MAX} connections: when they run out, callers get status 429 or wait. \
+             Raise the hard limit on open files (ulimit -Hn, LimitNOFILE=)"
+        );
+    }
+}
+
+fn needed(environments: u32) -> u64 {
+    let connections = u64::try_from(CONNECTIONS_MAX).unwrap_or(u64::MAX);
+    (u64::from(environments) * PER_ENVIRONMENT)
+        .saturating_add(connections)
+        .saturating_add(OWN)
+}

@@ -1,0 +1,197 @@
+//! Execution environments: that a host has room for as many as it says, that its own limits are never
+//! told as a function's fault, and what each finds in its environment variables.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::harness::{Answer, Lamina, guest, log_of};
+
+/// Whether an answer is the function's own.
+fn is_answer(answer: &Answer) -> bool {
+    assert_eq!(
+        answer.header("x-amz-function-error"),
+        "",
+        "{}",
+        answer.text()
+    );
+    answer.status == 200
+}
+
+#[tokio::test]
+async fn a_host_takes_all_the_files_it_may_open() {
+    let host = Lamina::limited("-Sn 256", "");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", host.pid()));
+    let limits = limits.expect("the host runs");
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let mut columns = line.expect("it is listed").split_whitespace().skip(3);
+    let (soft, hard) = (columns.next(), columns.next());
+    assert!(
+        soft.is_some() && soft == hard && soft != Some("256"),
+        "{limits}"
+    );
+
+    let short = Lamina::limited("-n 300", "");
+    let warned = short
+        .said
+        .iter()
+        .any(|line| line.contains("1000 and 10000 connections") && line.contains("ulimit -Hn"));
+    assert!(warned, "{:?}", short.said);
+}
+
+#[tokio::test]
+async fn too_few_files_are_no_fault_of_the_functions() {
+    let host = Arc::new(Lamina::limited("-n 120", ""));
+    host.create("f", &guest("hostile"), json!({"Timeout": 30}))
+        .await;
+    let calls: Vec<_> = (0..60)
+        .map(|_| {
+            let host = Arc::clone(&host);
+            let sleep = json!({"do": "sleep", "ms": 1_000});
+            tokio::spawn(async move { host.invoke("f", &sleep).await })
+        })
+        .collect();
+    let (mut answered, mut refused) = (0, 0);
+    for call in calls {
+        let answer = call.await.expect("it ends");
+        if is_answer(&answer) {
+            answered += 1;
+        } else {
+            refused += 1;
+            let (name, _) = answer.error();
+            assert_eq!(
+                (answer.status.as_u16(), name.as_str()),
+                (429, "TooManyRequestsException"),
+                "{}",
+                answer.text()
+            );
+            assert_eq!(answer.json()["Reason"], "ConcurrentInvocationLimitExceeded");
+        }
+    }
+    assert!(answered > 0 && refused > 0, "{answered} and {refused}");
+    assert!(is_answer(&host.invoke("f", &json!({"do": "echo"})).await));
+}
+
+/// A component with more core modules, each of which is instantiated.
+fn with_modules(component: &[u8], modules: &[&[u8]]) -> Vec<u8> {
+    const HEADER_BYTES: usize = 8;
+    const CORE_MODULE: u8 = 1;
+    const CORE_INSTANCES: u8 = 2;
+    let mut made = component.to_vec();
+    let (mut at, mut count) = (HEADER_BYTES, 0_u8);
+    while at < component.len() {
+        let section = component[at];
+        let (mut size, mut shift) = (0_usize, 0);
+        loop {
+            at += 1;
+            size |= usize::from(component[at] & 0x7f) << shift;
+            shift += 7;
+            if component[at] < 0x80 {
+                break;
+            }
+        }
+        at += 1 + size;
+        count += u8::from(section == CORE_MODULE);
+    }
+    for module in modules {
+        let size = u8::try_from(module.len()).expect("the module is small");
+        made.extend([CORE_MODULE, size]);
+        made.extend(*module);
+        // One instance, of the module just added, without arguments.
+        made.extend([CORE_INSTANCES, 4, 1, 0, count, 0]);
+        count += 1;
+    }
+    made
+}
+
+#[tokio::test]
+async fn one_place_is_enough_for_all_that_a_component_may_bring() {
+    const MEMORY: &[u8] = b"\0asm\x01\0\0\0\x05\x03\x01\0\x01";
+    const TABLE: &[u8] = b"\0asm\x01\0\0\0\x04\x04\x01\x70\0\x01";
+    let host = Lamina::configured("environments = 1");
+    let modules = [[MEMORY; 7].as_slice(), &[TABLE; 25]].concat();
+    host.create("many", &with_modules(&guest("echo"), &modules), json!({}))
+        .await;
+    host.create("few", &guest("echo"), json!({})).await;
+    // Each makes room for the other.
+    for name in ["many", "few", "many", "many"] {
+        let answer = host.invoke(name, &json!(name)).await;
+        assert!(is_answer(&answer), "{}", answer.text());
+        assert_eq!(answer.json(), json!(name));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_counts_whatever_the_runtime_does_after_it() {
+    let host = Lamina::start();
+    host.create("r", &guest("runtime"), json!({"Timeout": 1}))
+        .await;
+    for then in ["sleep", "loop", "trap", "exit"] {
+        let answer = host.invoke("r", &json!(then)).await;
+        assert!(is_answer(&answer), "{}", answer.text());
+        assert_eq!(answer.json(), json!(then));
+        if then == "trap" {
+            assert!(
+                log_of(&answer).contains("unreachable"),
+                "{}",
+                log_of(&answer)
+            );
+        }
+        let next = host.invoke("r", &json!("ready")).await;
+        assert_eq!(next.json(), json!("ready"));
+        assert!(
+            log_of(&next).contains("Init Duration"),
+            "{then}: a new environment"
+        );
+        let warm = host.invoke("r", &json!("ready")).await;
+        assert!(
+            !log_of(&warm).contains("Init Duration"),
+            "{}",
+            log_of(&warm)
+        );
+    }
+}
+
+#[tokio::test]
+async fn memory_that_was_refused_once_explains_no_later_end() {
+    let host = Lamina::start();
+    host.create("f", &guest("hostile"), json!({})).await;
+    let reserve = json!({"do": "reserve", "bytes": 1_u64 << 30});
+    assert_eq!(host.invoke("f", &reserve).await.json(), json!(false));
+    let ended = host.invoke("f", &json!({"do": "trap"})).await;
+    assert_eq!(
+        ended.json()["errorType"],
+        "Runtime.ExitError",
+        "{}",
+        ended.text()
+    );
+}
+
+#[tokio::test]
+async fn an_authors_variables_come_before_the_hosts() {
+    let host = Lamina::start();
+    let chosen = json!({
+        "TZ": "Europe/Berlin", "LANG": "C", "LAMBDA_RUNTIME_DIR": "/mine", "PATH": "/opt/mine",
+    });
+    let environment = json!({"Environment": {"Variables": chosen}});
+    host.create("chosen", &guest("hostile"), environment).await;
+    host.create("plain", &guest("hostile"), json!({})).await;
+    let plain = json!({
+        "TZ": ":UTC", "LANG": "en_US.UTF-8", "LAMBDA_RUNTIME_DIR": "/var/runtime",
+        "PATH": "/usr/local/bin:/usr/bin/:/bin:/opt/bin",
+        "LD_LIBRARY_PATH":
+            "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
+    });
+    for (function, expected) in [("chosen", chosen), ("plain", plain)] {
+        for (name, value) in expected.as_object().expect("it is one") {
+            let ask = json!({"do": "variable", "name": name});
+            assert_eq!(
+                host.invoke(function, &ask).await.json(),
+                *value,
+                "{function}: {name}"
+            );
+        }
+    }
+}
