@@ -250,6 +250,7 @@ impl Control {
         };
         let settings = Settings {
             memory: configuration.memory,
+            tmp: configuration.ephemeral,
             handler: configuration.handler.clone(),
             tenant_isolation: configuration.tenant_isolation,
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Pipeline;
 use super::admit::Admitted;
+use super::floor::Place;
 use super::pool::Tenant;
 use super::snapshot::{LoadError, Version};
 use super::variables;
@@ -64,7 +65,10 @@ impl Pipeline {
         }
         let started = self.clock.instant();
         let id = &resolved.invoke.request_id;
-        let mut seat = self.open(version, id, Initialization::OnDemand).await?;
+        let mut seat = match version.pool.take_ended(tenant_id) {
+            Some(ended) => self.reopen(version, ended, id).await?,
+            None => self.open(version, id, Initialization::OnDemand).await?,
+        };
         if let Seat::Ready(tenant) = &mut seat {
             tenant.tenant_id = tenant_id.map(str::to_owned);
         }
@@ -86,24 +90,43 @@ impl Pipeline {
         let program = version.program().await?;
         let place = self.floor.place(&version.pool).ok_or(Error::Full)?;
         let log_stream: Arc<str> = self.log_stream_name(version).into();
-        let log = self.logs.environment(&version.facts.log_group, &log_stream);
+        let (log, setup) = self.begin(version, &log_stream, initialization)?;
+        let opened = Environment::open(program, setup, Arc::clone(&log), id, INIT_TIMEOUT).await;
+        Ok(Seat::of(opened, log, log_stream, place))
+    }
+
+    /// Opens an environment again whose guest ended, in its place and with its `/tmp`.
+    async fn reopen(
+        &self,
+        version: &Version,
+        ended: Tenant,
+        id: &RequestId,
+    ) -> Result<Seat, Error> {
+        let program = version.program().await?;
+        let Tenant {
+            environment,
+            log_stream,
+            place,
+            ..
+        } = ended;
+        let (log, setup) = self.begin(version, &log_stream, Initialization::OnDemand)?;
+        let opened = environment.reopen(program, setup, Arc::clone(&log), id, INIT_TIMEOUT);
+        Ok(Seat::of(opened.await, log, log_stream, place))
+    }
+
+    /// The log of an environment with its first line, and what the environment is made with.
+    fn begin(
+        &self,
+        version: &Version,
+        log_stream: &str,
+        initialization: Initialization,
+    ) -> Result<(Arc<EnvironmentLog>, Setup), LoadError> {
+        let log = self.logs.environment(&version.facts.log_group, log_stream);
         log.line(concat!(
             "INIT_START Runtime Version: lamina:",
             env!("CARGO_PKG_VERSION")
         ));
-        let setup = self.setup(version, &log_stream, initialization)?;
-        let opened = Environment::open(program, setup, Arc::clone(&log), id, INIT_TIMEOUT).await;
-        Ok(match opened {
-            Ok(environment) => Seat::Ready(Tenant {
-                environment,
-                log,
-                log_stream,
-                _place: place,
-                tenant_id: None,
-                provisioned: None,
-            }),
-            Err(failure) => Seat::InitFailed { failure, log },
-        })
+        Ok((log, self.setup(version, log_stream, initialization)?))
     }
 
     fn setup(
@@ -122,6 +145,7 @@ impl Pipeline {
         variables.extend(version.variables()?);
         Ok(Setup {
             memory: version.settings.memory,
+            tmp: version.settings.tmp,
             variables,
         })
     }
@@ -134,5 +158,26 @@ impl Pipeline {
             version.label,
             hex(&self.clock.random::<16>())
         )
+    }
+}
+
+impl Seat {
+    fn of(
+        opened: Result<Environment, Failure>,
+        log: Arc<EnvironmentLog>,
+        log_stream: Arc<str>,
+        place: Place,
+    ) -> Self {
+        match opened {
+            Ok(environment) => Self::Ready(Tenant {
+                environment,
+                log,
+                log_stream,
+                place,
+                tenant_id: None,
+                provisioned: None,
+            }),
+            Err(failure) => Self::InitFailed { failure, log },
+        }
     }
 }

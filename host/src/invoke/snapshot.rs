@@ -123,6 +123,8 @@ pub struct Version {
 pub struct Settings {
     /// Bound on the memories of an environment.
     pub memory: Mib,
+    /// Size of the `/tmp` of an environment.
+    pub tmp: Mib,
     /// `Handler`, for `_HANDLER`.
     pub handler: String,
     /// Whether tenants never share an environment.
