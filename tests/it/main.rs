@@ -11,6 +11,7 @@ mod functions;
 mod harness;
 mod hostile;
 mod robustness;
+mod storage;
 mod tidy;
 mod urls;
 mod versions;
