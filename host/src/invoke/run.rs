@@ -23,8 +23,12 @@ impl Pipeline {
         let mut resolved = admitted.resolved;
         let event = std::mem::take(&mut resolved.invoke.event);
         let log = seat.log();
-        log.begin(resolved.invoke.log_tail);
-        log.line(&report::start(&resolved));
+        log.begin(
+            resolved.invoke.log_tail,
+            resolved.invoke.request_id.as_str(),
+            resolved.tenant_id(),
+        );
+        report::start(&log, &resolved);
         let (outcome, usage, tenant) = match seat {
             Seat::Ready(tenant) => {
                 let (outcome, usage, tenant) = self.call(tenant, event, &resolved, init).await;

@@ -17,6 +17,7 @@ use super::resolve::Error;
 use crate::clock::Clock;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::sandbox::{FunctionFacts, Program};
+use crate::telemetry::log::Format;
 use crate::units::Mib;
 
 /// All functions of the host.
@@ -125,6 +126,8 @@ pub struct Settings {
     pub memory: Mib,
     /// Size of the `/tmp` of an environment.
     pub tmp: Mib,
+    /// How their logs are written.
+    pub logging: Format,
     /// `Handler`, for `_HANDLER`.
     pub handler: String,
     /// Whether tenants never share an environment.

@@ -290,7 +290,7 @@ fn judge<T>(
 ) -> Result<T, Failure> {
     answer.unwrap_or_else(|error| {
         if let Some(text) = failure::backtrace(&error) {
-            log.line(&text);
+            log.failure(&text);
         }
         Err(Failure::of_end(&error, id, time, usage.was_refused()))
     })
