@@ -10,6 +10,7 @@ mod examples;
 mod functions;
 mod harness;
 mod hostile;
+mod logs;
 mod robustness;
 mod storage;
 mod tidy;
