@@ -33,6 +33,7 @@ fn main() {
         fs::write(Path::new(&out).join(name), code).expect("generated code can be written");
     };
     write("operations.rs", operations::generate(&model));
+    write("dispatch.rs", operations::dispatch(&model, &unbuilt));
     write("constraints.rs", constraints::generate(&model));
     write("structs.rs", structs::generate(&model, &unbuilt));
     write("faults.rs", faults::generate(&model));

@@ -1,8 +1,10 @@
-//! The promised numbers, measured: Lamina beside bare hyper and `wasmtime serve`, in one run, on one
-//! machine. Needs `wrk` (Debian) and, for the comparison, wasmtime 48:
-//! `cargo install wasmtime-cli --version 48.0.8 --locked --root .tools/wasmtime`.
+//! The promised numbers, measured: Lamina beside bare hyper, `wasmtime serve` and workerd, in one run,
+//! on one machine. Needs `wrk` (Debian) and, for the comparison, wasmtime 48 and workerd:
+//! `cargo install wasmtime-cli --version 48.0.8 --locked --root .tools/wasmtime` and
+//! `npm install --prefix .tools/workerd workerd`.
 //!
-//! `cargo build --release -p lamina && cargo run --release -p lamina-benches`
+//! `cargo build --release -p lamina && cargo run --release -p lamina-benches`; with `-- scale`, the
+//! control plane with many functions.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![expect(
@@ -10,21 +12,22 @@
     reason = "a bench reads the clock and waits"
 )]
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-use tokio::task::JoinSet;
+use serde_json::{Value, json};
 
 mod load;
+mod scale;
 mod servers;
 
 use servers::{Lamina, Running};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    if std::env::args().nth(1).as_deref() == Some("bare") {
-        return servers::bare().await;
+    match std::env::args().nth(1).as_deref() {
+        Some("bare") => return servers::bare().await,
+        Some("scale") => return scale::run().await,
+        _ => {}
     }
     println!(
         "load before: {}",
@@ -81,33 +84,48 @@ async fn http(limit: f64) -> anyhow::Result<()> {
             Err(error) => println!("wasmtime serve, {name}: not measured ({error})"),
         }
     }
+    let dir = tempfile::tempdir()?;
+    match Running::workerd(dir.path()) {
+        Ok(workerd) => {
+            let rate = load::wrk(&workerd.url("/"), None, None)?;
+            row("workerd, JavaScript", rate, limit);
+        }
+        Err(error) => println!("workerd: not measured ({error})"),
+    }
     Ok(())
 }
 
 /// Resident memory: of an idle host with one function, and of each idle environment.
 async fn memory() -> anyhow::Result<()> {
     const ENVIRONMENTS: u64 = 200;
-    let host = Arc::new(Lamina::start("")?);
-    host.create("f", &servers::guest("hostile")?).await?;
-    host.invoke("f", &json!({"do": "echo"})).await?;
+    let host = Lamina::start("")?;
+    host.create("hello", &servers::hello()?).await?;
+    host.invoke("hello", &json!({})).await?;
     println!(
         "{:<44} {:>9.1} MiB",
         "idle host, one function",
         host.resident_kib()? as f64 / 1024.0
     );
+    let versions = "/2015-03-31/functions/hello/versions";
+    host.send("POST", versions, &json!({})).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let path = "/2019-09-30/functions/hello/provisioned-concurrency?Qualifier=1";
     let before = host.resident_kib()?;
-    let mut calls = JoinSet::new();
-    for _ in 0..ENVIRONMENTS {
-        let host = Arc::clone(&host);
-        calls.spawn(async move { host.invoke("f", &json!({"do": "sleep", "ms": 1_500})).await });
+    let asked = json!({"ProvisionedConcurrentExecutions": ENVIRONMENTS});
+    let started = Instant::now();
+    host.send("PUT", path, &asked).await?;
+    while host.send("GET", path, &Value::Null).await?["Status"] != "READY" {
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    while let Some(call) = calls.join_next().await {
-        call??;
-    }
+    println!(
+        "{:<44} {:>9.2} ms",
+        "200 environments provisioned",
+        started.elapsed().as_secs_f64() * 1e3
+    );
     let all = host.resident_kib()?;
     println!(
         "{:<44} {:>9.1} KiB",
-        "idle environment of the hostile guest",
+        "idle environment of hello",
         all.saturating_sub(before) as f64 / ENVIRONMENTS as f64
     );
     Ok(())

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -22,14 +23,20 @@ fn root() -> &'static Path {
         .expect("benches/ is in the repository")
 }
 
+/// The example `hello`; the tests build it.
+pub(crate) fn hello() -> anyhow::Result<Vec<u8>> {
+    read(&root().join("examples/target/wasm32-wasip2/release/hello.wasm"))
+}
+
 /// A guest of `tests/guests`; the tests build them.
 pub(crate) fn guest(name: &str) -> anyhow::Result<Vec<u8>> {
-    let path = guest_path(name);
-    std::fs::read(&path).with_context(|| {
-        format!(
-            "{}: cargo build --release --target wasm32-wasip2 in tests/guests",
-            path.display()
-        )
+    read(&guest_path(name))
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| {
+        let build = "cargo build --release --target wasm32-wasip2";
+        format!("{}: {build} in its workspace", path.display())
     })
 }
 
@@ -62,6 +69,32 @@ impl Running {
             command.args(["--max-instance-reuse-count", "1000000"]);
         }
         Self::spawn(command.arg(guest_path("http-hello")), "http://")
+    }
+
+    /// A worker in JavaScript that answers with the same bytes as the guest `http-hello`.
+    pub(crate) fn workerd(dir: &Path) -> anyhow::Result<Self> {
+        let program = root().join(".tools/workerd/node_modules/.bin/workerd");
+        let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let worker = "export default { fetch() { return new Response('hello'); } };\n";
+        std::fs::write(dir.join("worker.js"), worker)?;
+        let config = format!(
+            "using Workerd = import \"/workerd/workerd.capnp\";\n\
+             const config :Workerd.Config = (services = [(name = \"main\", worker = (\n\
+               modules = [(name = \"worker\", esModule = embed \"worker.js\")],\n\
+               compatibilityDate = \"2024-01-01\"))],\n\
+               sockets = [(name = \"http\", address = \"{address}\", http = (), service = \"main\")]);\n"
+        );
+        let path = dir.join("config.capnp");
+        std::fs::write(&path, config)?;
+        let child = Command::new(program).arg("serve").arg(path).spawn()?;
+        let running = Self { child, address };
+        for _ in 0..200 {
+            if std::net::TcpStream::connect(address).is_ok() {
+                return Ok(running);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        bail!("workerd does not answer")
     }
 
     fn spawn(command: &mut Command, before: &str) -> anyhow::Result<Self> {
@@ -123,6 +156,7 @@ pub(crate) struct Lamina {
     running: Running,
     dir: TempDir,
     limits: String,
+    client: Client<HttpConnector, Full<Bytes>>,
 }
 
 impl Lamina {
@@ -143,6 +177,7 @@ impl Lamina {
             running,
             dir,
             limits: limits.to_owned(),
+            client: Client::builder(TokioExecutor::new()).build_http(),
         })
     }
 
@@ -173,8 +208,12 @@ impl Lamina {
             .context("VmRSS")
     }
 
-    async fn send(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let client = Client::builder(TokioExecutor::new()).build_http();
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> anyhow::Result<Value> {
         let body = if body.is_null() {
             Bytes::new()
         } else {
@@ -184,7 +223,7 @@ impl Lamina {
             .method(method)
             .uri(self.url(path))
             .body(Full::new(body))?;
-        let response = client.request(request).await?;
+        let response = self.client.request(request).await?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
         if !status.is_success() {

@@ -10,6 +10,12 @@ use crate::model::{Member, Model, string};
 /// Runtimes of this host that are not AWS's.
 const OWN_RUNTIMES: &[&str] = &["wasip2"];
 
+/// Sets of words that AWS tells in another order than its model's.
+const ORDERS: &[(&str, &[&str])] = &[(
+    "EventSourcePosition",
+    &["LATEST", "AT_TIMESTAMP", "TRIM_HORIZON"],
+)];
+
 pub(crate) fn generate(model: &Model) -> String {
     let mut reached = BTreeSet::new();
     for operation in &model.operations {
@@ -125,7 +131,20 @@ fn values<'a>(model: &'a Model, name: &str) -> Vec<&'a str> {
     let values = model.shape(name).get("enum").and_then(Value::as_array);
     let values = values.into_iter().flatten().map(string);
     let own = if name == "Runtime" { OWN_RUNTIMES } else { &[] };
-    values.chain(own.iter().copied()).collect()
+    in_order(name, values.chain(own.iter().copied()).collect())
+}
+
+fn in_order<'a>(name: &str, mut values: Vec<&'a str>) -> Vec<&'a str> {
+    let Some((_, order)) = ORDERS.iter().find(|(ordered, _)| *ordered == name) else {
+        return values;
+    };
+    let place = |value: &&str| order.iter().position(|word| word == value);
+    assert!(
+        values.len() == order.len() && values.iter().all(|it| place(it).is_some()),
+        "the model has other words for {name}"
+    );
+    values.sort_by_key(place);
+    values
 }
 
 fn number(shape: &Map<String, Value>, key: &str) -> Option<i64> {

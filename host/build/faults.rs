@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use crate::model::Model;
 
+/// Errors of those below whose message has a capital.
+const CAPITAL: [&str; 1] = ["AccessDeniedException"];
+
 /// Errors that AWS answers and its model does not have: name, status.
 const UNMODELLED: [(&str, u64); 11] = [
     ("AccessDeniedException", 403),
@@ -37,7 +40,8 @@ pub(crate) fn generate(model: &Model) -> String {
     }
     for (name, status) in UNMODELLED {
         if !rows.iter().any(|(row, ..)| row == name) {
-            rows.push((name.to_owned(), status, None, false));
+            let message = CAPITAL.contains(&name).then_some("Message");
+            rows.push((name.to_owned(), status, message, false));
         }
     }
     rows.sort();

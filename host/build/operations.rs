@@ -1,8 +1,9 @@
 //! The operations, and the table that leads requests to them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use crate::model::{Model, Operation};
+use crate::model::{Model, Operation, snake};
 
 pub(crate) fn generate(model: &Model) -> String {
     let mut code = String::new();
@@ -43,6 +44,21 @@ pub(crate) fn generate(model: &Model) -> String {
     code.push_str("        };\n        StatusCode::from_u16(status).expect(\"the model has real ones\")\n    }\n");
     code.push_str("}\n\n");
     table(model, &mut code);
+    code
+}
+
+/// The choice of the method that answers an operation: the one of its name.
+pub(crate) fn dispatch(model: &Model, unbuilt: &BTreeSet<String>) -> String {
+    let mut code = String::from("match call.route.operation() {\n");
+    let built = model.operations.iter().map(|operation| &operation.name);
+    for name in built.filter(|name| !unbuilt.contains(*name)) {
+        let _ = writeln!(
+            code,
+            "    Operation::{name} => self.{}(call).await,",
+            snake(name)
+        );
+    }
+    code.push_str("    operation => Err(unbuilt(operation)),\n}\n");
     code
 }
 

@@ -95,6 +95,10 @@ fn read(model: &Model, name: &str, code: &mut String) {
         return;
     }
     let _ = writeln!(code, "impl FromJson for {name} {{");
+    if model.members(name).is_empty() {
+        code.push_str("    fn from_json(_: Value) -> Self {\n        Self {}\n    }\n}\n\n");
+        return;
+    }
     code.push_str("    fn from_json(value: Value) -> Self {\n");
     code.push_str("        let mut members = members(value);\n        Self {\n");
     for member in model.members(name) {
@@ -111,7 +115,13 @@ fn read(model: &Model, name: &str, code: &mut String) {
 fn write(model: &Model, name: &str, code: &mut String) {
     let _ = writeln!(code, "impl ToJson for {name} {{");
     code.push_str("    fn to_json(self) -> Option<Value> {\n");
-    code.push_str("        let mut members = Map::new();\n");
+    // Some shapes have no members.
+    let mutable = if model.members(name).is_empty() {
+        ""
+    } else {
+        "mut "
+    };
+    let _ = writeln!(code, "        let {mutable}members = Map::new();");
     for member in model.members(name) {
         let _ = writeln!(
             code,

@@ -14,13 +14,17 @@ use crate::invoke::Invoker;
 use crate::names::RequestId;
 use crate::telemetry::log::Logs;
 
+pub mod access;
 pub mod download;
+mod facts;
 pub mod logs;
 pub mod rest;
 pub mod url;
 
+pub use facts::Peer;
+
+use access::Access;
 use download::Downloads;
-use rest::sigv4::Verifier;
 
 /// Every API of a host, behind one function.
 #[derive(Debug)]
@@ -28,7 +32,7 @@ pub struct Front {
     control: Control,
     invoker: Invoker,
     logs: Logs,
-    verifier: Option<Verifier>,
+    access: Option<Access>,
     downloads: Downloads,
     clock: Clock,
 }
@@ -53,12 +57,12 @@ pub(crate) enum BodyError {
 }
 
 impl Front {
-    /// A front for these parts of a host. Without a verifier, any caller is accepted.
+    /// A front for these parts of a host. Without access, anyone may do anything.
     pub fn new(
         control: Control,
         invoker: Invoker,
         logs: Logs,
-        verifier: Option<Verifier>,
+        access: Option<Access>,
         clock: Clock,
     ) -> Self {
         let downloads = Downloads::new(clock.clone());
@@ -66,7 +70,7 @@ impl Front {
             control,
             invoker,
             logs,
-            verifier,
+            access,
             downloads,
             clock,
         }

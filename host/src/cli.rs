@@ -10,12 +10,15 @@ mod build;
 mod client;
 mod deploy;
 mod dev;
+mod environment;
 mod invoke;
+mod layer;
 mod list;
 mod logs;
 mod new;
 mod output;
 mod project;
+mod sign;
 mod start;
 mod watch;
 
@@ -97,12 +100,17 @@ enum Command {
     Deploy(deploy::Deploy),
     /// Start a host, deploy a function, and deploy it again whenever it changes.
     Dev(dev::Dev),
+    /// Sign a package, or make a key to sign with.
+    Sign(sign::Sign),
     /// Invoke a function and print its answer.
     Invoke(invoke::Invoke),
     /// Print a function's log.
     Logs(logs::Logs),
     /// List the functions of a host.
     List,
+    /// Publish layers: files that functions share.
+    #[command(subcommand)]
+    Layer(layer::Layer),
     /// What a host runs to compile a component, with limits.
     #[command(hide = true)]
     CompileComponent {
@@ -148,6 +156,7 @@ fn run(command: Command, access: &Access, format: Format) -> anyhow::Result<Ende
     match &command {
         Command::Build { dir } => return build::run(dir, format),
         Command::New(new) => return new.clone().run(),
+        Command::Sign(sign) => return sign.clone().run(&access.region, format),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -162,9 +171,11 @@ fn run(command: Command, access: &Access, format: Format) -> anyhow::Result<Ende
             Command::Invoke(invoke) => invoke.run(&client()?, format).await,
             Command::Logs(logs) => logs.run(&client()?, format).await,
             Command::List => list::run(&client()?, format).await,
-            Command::Build { .. } | Command::New(_) | Command::CompileComponent { .. } => {
-                unreachable!("these ran above")
-            }
+            Command::Layer(layer) => layer.run(&client()?, format).await,
+            Command::Build { .. }
+            | Command::New(_)
+            | Command::Sign(_)
+            | Command::CompileComponent { .. } => unreachable!("these ran above"),
         }
     })
 }

@@ -7,8 +7,15 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::names::{AccountId, Region};
+use crate::names::{AccountId, Region, UserName};
+use crate::policy::Policy;
 use crate::sandbox::Egress;
+
+mod s3;
+mod signing;
+
+pub use s3::S3;
+pub use signing::{SigningAlgorithm, SigningProfile};
 
 /// The configuration of a host. Every key has a default.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,6 +36,10 @@ pub struct Config {
     /// What becomes of functions whose runtime this host does not have: "refuse" them at once, or
     /// "accept" them and say so when they are invoked, for tools that move functions. Since 0.1.0.
     pub runtimes: Runtimes,
+    /// Where packages that are in S3 are read from. Since 0.1.0.
+    pub s3: S3,
+    /// Whose signatures on packages can be checked. Since 0.1.0.
+    pub signing_profiles: Vec<SigningProfile>,
     /// Bounds. Since 0.1.0.
     pub limits: Limits,
 }
@@ -54,6 +65,14 @@ pub struct Key {
     pub secret_access_key: String,
     /// `AWS_SESSION_TOKEN`, where the client must send one. Since 0.1.0.
     pub session_token: Option<String>,
+    /// The account whose key it is: twelve digits. Without it, the host's own. Since 0.1.0.
+    pub account: Option<AccountId>,
+    /// The user whose key it is, as in `arn:aws:iam::<account>:user/<name>`. Without it, it is the
+    /// key of the account's root user. Since 0.1.0.
+    pub name: Option<UserName>,
+    /// What may be done with the key: an identity policy of AWS IAM, as JSON text or as a table.
+    /// Without it, everything. Since 0.1.0.
+    pub policy: Option<Policy>,
 }
 
 /// Bounds of a host.
@@ -110,6 +129,8 @@ impl Default for Config {
             keys: Vec::new(),
             egress: Egress::default(),
             runtimes: Runtimes::default(),
+            s3: S3::default(),
+            signing_profiles: Vec::new(),
             limits: Limits::default(),
         }
     }
@@ -171,6 +192,8 @@ impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Key")
             .field("access_key_id", &self.access_key_id)
+            .field("account", &self.account)
+            .field("name", &self.name)
             .finish_non_exhaustive()
     }
 }
@@ -186,6 +209,27 @@ mod tests {
         assert!(config.require_safe().is_ok());
     }
 
+    const STATEMENT: &str =
+        r#"{"Statement": {"Effect": "Allow", "Action": "lambda:*", "Resource": "*"}}"#;
+
+    fn key(more: &str) -> String {
+        format!("[[keys]]\naccess_key_id = \"a\"\nsecret_access_key = \"b\"\n{more}")
+    }
+
+    #[test]
+    fn a_key_may_be_a_users_and_have_a_policy() {
+        let table = "[[keys.policy.Statement]]\nEffect = \"Deny\"\nAction = [\"lambda:Invoke*\"]\n\
+                     Resource = \"*\"\nCondition.Bool.\"aws:SecureTransport\" = false";
+        for policy in [&format!("policy = '{STATEMENT}'"), table] {
+            let text = key(&format!(
+                "account = \"123456789012\"\nname = \"alice\"\n{policy}"
+            ));
+            let config: Config = toml::from_str(&text).unwrap();
+            assert!(config.keys[0].policy.is_some(), "{policy}");
+            assert_eq!(config.keys[0].name.as_ref().unwrap().as_str(), "alice");
+        }
+    }
+
     #[test]
     fn a_mistake_is_told_with_its_place() {
         for (text, expected) in [
@@ -193,6 +237,20 @@ mod tests {
             ("[limits]\nconcurrency = -1", "line 2"),
             ("account_id = \"12\"", "twelve digits"),
             ("[[keys]]\naccess_key_id = \"a\"", "secret_access_key"),
+            (&key("account = \"1\""), "twelve digits"),
+            (&key("name = \"a b\""), "the name of a user"),
+            (&key("policy = \"{\""), "not a policy: it is not JSON"),
+            (
+                &key("[keys.policy]\nStatement = []"),
+                "one or more statements",
+            ),
+            (
+                &key(&format!(
+                    "policy = '{}'",
+                    STATEMENT.replace("Allow", "allow")
+                )),
+                "Statement[0].Effect: Allow or Deny is expected",
+            ),
         ] {
             let error = toml::from_str::<Config>(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

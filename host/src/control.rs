@@ -9,21 +9,30 @@ use crate::clock::Clock;
 use crate::config::Runtimes;
 use crate::invoke::snapshot::Snapshot;
 use crate::names::Home;
+use crate::store::object::Objects;
 use crate::store::{self, Records};
 
 pub mod alias;
 pub mod behaviour;
 pub mod code;
+pub mod code_signing;
 pub mod concurrency;
 pub mod configuration;
+pub mod destination;
+pub mod event_invoke;
+pub mod event_source;
 pub mod function;
+pub mod layer;
+pub mod origin;
 pub mod package;
+pub mod permission;
 mod publish;
 pub mod record;
 mod revision;
 mod rules;
 mod settle;
 mod source;
+pub mod tags;
 pub mod update;
 mod upkeep;
 pub mod url;
@@ -51,9 +60,27 @@ pub enum Error {
     /// The resource exists already, or is in a state that does not allow this.
     #[error("{0}")]
     Conflict(String),
+    /// The resource is being changed, and does not take another change until that is done.
+    #[error("{0}")]
+    InUse(String),
     /// The caller's `RevisionId` is not the resource's.
     #[error("{0}")]
     Precondition(String),
+    /// The caller may not have this.
+    #[error("{0}")]
+    Denied(String),
+    /// A policy would be longer than policies may be.
+    #[error("{0}")]
+    PolicyTooLong(String),
+    /// The code signing configuration that a function has or shall have does not exist.
+    #[error("{0}")]
+    CodeSigningConfigNotFound(String),
+    /// The package has no signature that counts, and its function's configuration asks for one.
+    #[error("{0}")]
+    CodeVerificationFailed(String),
+    /// The package is signed and is not what was signed.
+    #[error("{0}")]
+    InvalidCodeSignature(String),
     /// The request is well-formed and this host cannot do it yet.
     #[error("{0}")]
     Unsupported(String),
@@ -87,6 +114,8 @@ pub struct Config {
     pub runtimes: Runtimes,
     /// Invocations at once in the account.
     pub concurrency: u32,
+    /// Whose signatures can be checked.
+    pub signing_profiles: code_signing::profile::Profiles,
 }
 
 /// The control plane; cheap to clone.
@@ -98,6 +127,7 @@ struct Plane {
     config: Config,
     records: Arc<dyn Records>,
     library: Library,
+    objects: Objects,
     vault: Arc<Vault>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     /// One permit: publications follow one another.
@@ -115,6 +145,7 @@ impl Control {
         config: Config,
         records: Arc<dyn Records>,
         library: Library,
+        objects: Objects,
         vault: Vault,
         clock: Clock,
     ) -> Result<Self, Error> {
@@ -124,12 +155,14 @@ impl Control {
             config,
             records,
             library,
+            objects,
             vault: Arc::new(vault),
             snapshot,
             turns,
             clock,
         }));
         control.publish_all().await?;
+        control.resume_event_source_mappings().await?;
         Ok(control)
     }
 

@@ -14,16 +14,18 @@ use http_body_util::Full;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::Front;
-use crate::api::rest::sigv4::{Credentials, Verifier};
+use crate::api::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::code::Library;
+use crate::control::code_signing::profile::Profiles;
 use crate::control::vault::Vault;
 use crate::control::{self, Control};
 use crate::invoke::{self, Invoke, Invoker, Target};
 use crate::names::{FunctionRef, Home, RequestId};
 use crate::sandbox::{self, Event, Reply, Sandbox, compile::Compiler};
 use crate::server::Server;
+use crate::store::object::{self, Misconfigured, Objects};
 use crate::store::sqlite::Sqlite;
 use crate::telemetry::log::{self, Logs};
 
@@ -112,14 +114,17 @@ impl Host {
             account: config.account_id.clone(),
             region: config.region.clone(),
         };
+        let profiles = Profiles::read(&config.signing_profiles, &home).map_err(host)?;
         let settings = control::Config {
             home,
+            signing_profiles: profiles,
             settle: config.limits.settle(),
             runtimes: config.runtimes,
             concurrency: config.limits.concurrency,
         };
+        let objects = objects(&config).map_err(host)?;
         let vault = Vault::open(dir, &clock).map_err(host)?;
-        let control = Control::open(settings, records, library, vault, clock.clone())
+        let control = Control::open(settings, records, library, objects, vault, clock.clone())
             .await
             .map_err(host)?;
         Ok(Self::assemble(&config, control, logs, clock))
@@ -146,7 +151,7 @@ impl Host {
             control,
             invoker.clone(),
             logs,
-            verifier(config, &clock),
+            Access::new(config, &clock),
             clock.clone(),
         );
         Self {
@@ -258,17 +263,21 @@ where
     }
 }
 
-fn verifier(config: &Config, clock: &Clock) -> Option<Verifier> {
-    let keys: Vec<Credentials> = config.keys.iter().map(credentials).collect();
-    (!keys.is_empty()).then(|| Verifier::new(keys, config.region.to_string(), clock.clone()))
-}
-
-fn credentials(key: &crate::config::Key) -> Credentials {
-    Credentials {
-        access_key_id: key.access_key_id.clone(),
-        secret_access_key: key.secret_access_key.clone(),
-        session_token: key.session_token.clone(),
-    }
+/// Where packages that are in S3 are read from.
+fn objects(config: &Config) -> Result<Objects, Misconfigured> {
+    let s3 = &config.s3;
+    Objects::new(object::Config {
+        endpoint: s3.endpoint.clone(),
+        region: s3
+            .region
+            .clone()
+            .unwrap_or_else(|| config.region.to_string()),
+        access_key_id: s3.access_key_id.clone(),
+        secret_access_key: s3.secret_access_key.clone(),
+        session_token: s3.session_token.clone(),
+        path_style: s3.path_style,
+        time_max: s3.timeout(),
+    })
 }
 
 /// Keeps the data directory in order: what is missing is made, what is unused deleted.

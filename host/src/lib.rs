@@ -28,13 +28,18 @@ mod control;
 mod host;
 mod invoke;
 mod names;
+mod policy;
 mod sandbox;
 mod server;
 mod store;
 mod telemetry;
 mod units;
 
-pub use config::{Config, Error as ConfigError, Key, Limits, Runtimes};
+pub use config::{
+    Config, Error as ConfigError, Key, Limits, Runtimes, S3, SigningAlgorithm, SigningProfile,
+};
 pub use host::{Answer, Error, FunctionHandle, Host};
+pub use names::{AccountId, Region, UserName};
+pub use policy::{Malformed as PolicyError, Policy};
 pub use sandbox::Egress;
 pub use sandbox::compile::Compiler;

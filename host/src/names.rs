@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 
+mod layer;
 mod reference;
 #[cfg(test)]
 mod tests;
 
+pub use layer::{LayerRef, LayerVersionArn};
 pub use reference::{FunctionRef, Qualifier};
 
 /// Why a name was refused.
@@ -22,12 +24,18 @@ pub enum Error {
     /// Not a version number, alias or `$LATEST`.
     #[error("`{0}` is not a version number, an alias or $LATEST")]
     Qualifier(String),
+    /// Not a layer's name or ARN, or not the ARN of a layer's version.
+    #[error("`{0}` is not the name or ARN of a layer or the ARN of a layer's version")]
+    Layer(String),
     /// Not twelve digits.
     #[error("`{0}` is not an account id: twelve digits are expected")]
     Account(String),
     /// Not the name of a region.
     #[error("`{0}` is not the name of a region, such as us-east-1")]
     Region(String),
+    /// Not the name of a user.
+    #[error("`{0}` is not the name of a user: 1 to 64 letters, digits and _+=,.@- are expected")]
+    User(String),
 }
 
 macro_rules! name {
@@ -81,12 +89,20 @@ name! {
     AliasName
 }
 name! {
+    /// A layer's name: 1 to 140 letters, digits, hyphens and underscores.
+    LayerName
+}
+name! {
     /// An AWS account id: twelve digits.
     AccountId
 }
 name! {
     /// A region's name, such as `us-east-1`.
     Region
+}
+name! {
+    /// The name of an IAM user: 1 to 64 letters, digits and `_+=,.@-`.
+    UserName
 }
 
 impl FunctionName {
@@ -140,6 +156,23 @@ impl Region {
         let fits = !name.is_empty() && name.len() <= 32 && name.bytes().all(plain);
         fits.then(|| Self(name.into()))
             .ok_or_else(|| Error::Region(name.to_owned()))
+    }
+}
+
+impl UserName {
+    /// Takes the name of a user.
+    ///
+    /// # Errors
+    /// Where it is empty, too long or has a character it cannot have.
+    pub fn parse(name: &str) -> Result<Self, Error> {
+        let fits = !name.is_empty() && name.len() <= 64 && name.chars().all(Self::may_have);
+        fits.then(|| Self(name.into()))
+            .ok_or_else(|| Error::User(name.to_owned()))
+    }
+
+    /// Whether a name may have this character.
+    pub fn may_have(letter: char) -> bool {
+        letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter)
     }
 }
 

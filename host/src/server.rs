@@ -15,7 +15,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::api::Front;
+use crate::api::{Front, Peer};
 
 /// Connections open at once. Beyond it new ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 10_000;
@@ -76,8 +76,9 @@ impl Server {
             tokio::select! {
                 () = &mut shutdown => break,
                 (place, accepted) = accepted => match accepted {
-                    Ok((stream, _)) => {
-                        let connection = connection(stream, Arc::clone(&self.front), &graceful);
+                    Ok((stream, address)) => {
+                        let (peer, front) = (Peer(address.ip()), Arc::clone(&self.front));
+                        let connection = connection(stream, peer, front, &graceful);
                         tokio::spawn(async move {
                             connection.await;
                             drop(place);
@@ -102,13 +103,15 @@ impl Server {
 
 fn connection(
     stream: TcpStream,
+    peer: Peer,
     front: Arc<Front>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + Send + use<> {
     // Small replies must not wait for an acknowledgement; it can only fail on a dead socket.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request: http::Request<Incoming>| {
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
         let front = Arc::clone(&front);
+        request.extensions_mut().insert(peer);
         async move { Ok::<_, Infallible>(front.handle(request).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());

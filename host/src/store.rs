@@ -1,5 +1,5 @@
-//! What must outlive the process: records, and the blobs they name. It knows keys and bytes; what a
-//! function or an alias is, it does not know.
+//! What must outlive the process: records, and the blobs they name; and objects that others keep. It
+//! knows keys and bytes; what a function or an alias is, it does not know.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -7,6 +7,7 @@ use bytes::Bytes;
 pub mod blob;
 #[cfg(test)]
 mod memory;
+pub mod object;
 pub mod sqlite;
 #[cfg(test)]
 mod tests;

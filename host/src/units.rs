@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A response or a synchronous event may be 6 MiB and 100 bytes: AWS leaves room for the envelope.
+/// A synchronous event.
+pub const EVENT_BYTES_MAX: usize = 6_291_456;
+/// A response may be 6 MiB and 100 bytes: AWS leaves room for the envelope.
 pub const PAYLOAD_BYTES_MAX: usize = 6_291_556;
 /// A whole API request: a 50 MiB zip in base64, with room for the rest of the document.
 pub const REQUEST_BYTES_MAX: usize = 70_167_211;

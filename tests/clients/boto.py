@@ -43,10 +43,27 @@ def refused(error, call):
 
 refused("ResourceNotFoundException", lambda: client.get_function(FunctionName="none"))
 refused("InvalidRequestContentException", lambda: client.invoke(FunctionName="a", Payload=b"{"))
-refused("NotImplementedException", lambda: client.publish_version(FunctionName="a"))
+refused("NotImplementedException", lambda: client.list_capacity_providers())
 refused("ResourceConflictException", lambda: client.create_function(
     FunctionName="a", Runtime="provided", Handler="bootstrap",
     Role="arn:aws:iam::000000000000:role/r", Code={"ZipFile": package}))
+
+client.publish_version(FunctionName="a")
+client.get_waiter("published_version_active").wait(FunctionName="a", Qualifier="1")
+client.update_function_configuration(FunctionName="a", Description="second")
+client.get_waiter("function_updated").wait(FunctionName="a")
+assert client.publish_version(FunctionName="a")["Version"] == "2"
+pages = client.get_paginator("list_versions_by_function").paginate(
+    FunctionName="a", PaginationConfig={"PageSize": 1})
+assert [v["Version"] for page in pages for v in page["Versions"]] == ["$LATEST", "1", "2"]
+for alias in ("x", "y", "z"):
+    client.create_alias(FunctionName="a", Name=alias, FunctionVersion="1")
+pages = client.get_paginator("list_aliases").paginate(FunctionName="a", PaginationConfig={"PageSize": 2})
+assert [a["Name"] for page in pages for a in page["Aliases"]] == ["x", "y", "z"]
+assert client.invoke(FunctionName="a:x", Payload=b"{}")["ExecutedVersion"] == "1"
+client.tag_resource(Resource=client.get_function(FunctionName="b")["Configuration"]["FunctionArn"], Tags={"k": "v"})
+assert client.get_function(FunctionName="b")["Tags"] == {"k": "v"}
+
 for name in ("a", "b", "c"):
     client.delete_function(FunctionName=name)
 assert client.list_functions()["Functions"] == []

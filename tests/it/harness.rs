@@ -140,9 +140,30 @@ impl Lamina {
         Self::in_dir(dir, limits)
     }
 
-    pub fn in_dir(dir: TempDir, limits: &str) -> Self {
-        let config = dir.path().join("lamina.toml");
+    /// The same, with environment variables.
+    pub fn with_environment(limits: &str, variables: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
         let text = format!("[limits]\nsettle_millis = 20\n{limits}\n");
+        Self::launch(dir, &text, variables)
+    }
+
+    pub fn in_dir(dir: TempDir, limits: &str) -> Self {
+        let settle = if limits.contains("settle_millis") {
+            ""
+        } else {
+            "settle_millis = 20\n"
+        };
+        Self::launch(dir, &format!("[limits]\n{settle}{limits}\n"), &[])
+    }
+
+    /// A host with configuration before and in its limits.
+    pub fn with(settings: &str, limits: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self::launch(dir, &format!("{settings}\n[limits]\n{limits}\n"), &[])
+    }
+
+    fn launch(dir: TempDir, text: &str, variables: &[(&str, &str)]) -> Self {
+        let config = dir.path().join("lamina.toml");
         std::fs::write(&config, text).expect("the configuration is written");
         let mut command = Command::new(program());
         command.arg("start").arg("--listen").arg("127.0.0.1:0");
@@ -151,6 +172,15 @@ impl Lamina {
             .arg(&config)
             .arg("--data-dir")
             .arg(dir.path().join("data"));
+        // Whoever runs the tests may have an S3 server of their own.
+        for name in [
+            "AWS_ENDPOINT_URL",
+            "AWS_ENDPOINT_URL_S3",
+            "AWS_ACCESS_KEY_ID",
+        ] {
+            command.env_remove(name);
+        }
+        command.envs(variables.iter().copied());
         let mut child = command
             .stderr(Stdio::piped())
             .spawn()

@@ -48,7 +48,7 @@ const LAYERS: [&[&str]; 8] = [
     &["control"],
     &["invoke"],
     &["sandbox", "store", "config"],
-    &["telemetry", "names", "units", "clock"],
+    &["telemetry", "policy", "names", "units", "clock"],
 ];
 
 fn height(module: &str) -> Option<usize> {

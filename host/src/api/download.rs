@@ -1,4 +1,5 @@
-//! `Code.Location`: a link that anyone may follow for ten minutes to get a deployment package.
+//! `Code.Location`, and `Content.Location` of layers: links that anyone may follow for ten minutes to
+//! get a package.
 
 use std::time::Duration;
 
@@ -79,7 +80,7 @@ impl Front {
         let Some(digest) = digest else {
             return json(
                 StatusCode::FORBIDDEN,
-                r#"{"message":"The link is not valid or has expired. Call GetFunction for a new one."}"#,
+                r#"{"message":"The link is not valid or has expired. Call GetFunction or GetLayerVersion for a new one."}"#,
             );
         };
         match self.control.library().package(digest).await {

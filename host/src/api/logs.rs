@@ -6,6 +6,8 @@ use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
 
+use super::access::{Caller, Demand};
+use super::facts::{Asked, RequestFacts};
 use super::{Front, Reply, json, read_body};
 use crate::names::RequestId;
 
@@ -66,18 +68,15 @@ impl Front {
             name: "UnrecognizedClientException",
             message: error.to_string(),
         };
-        let claim = self
-            .verifier
-            .as_ref()
-            .map(|it| it.parse(parts, "logs"))
-            .transpose();
-        let claim = claim.map_err(refused)?;
+        let signed = self.access.as_ref().map(|it| it.parse(parts, "logs"));
+        let signed = signed.transpose().map_err(refused)?;
         let body = read_body(body, REQUEST_BYTES_MAX).await;
         let body = body.map_err(|it| Fault::new("SerializationException", it.to_string()))?;
-        if let Some(claim) = claim {
-            claim.check(&body).map_err(refused)?;
-        }
         let operation = target.strip_prefix("Logs_20140328.").unwrap_or(target);
+        if let Some(signed) = signed {
+            let caller = signed.check(&body).map_err(refused)?;
+            self.require_reader(&caller, operation, parts, &body)?;
+        }
         let document = match operation {
             "FilterLogEvents" => read::filter_log_events(&self.logs, &parse(&body)?)?,
             "GetLogEvents" => read::get_log_events(&self.logs, &parse(&body)?)?,
@@ -93,6 +92,68 @@ impl Front {
             }
         };
         Ok(json(StatusCode::OK, document.to_string()))
+    }
+
+    /// Log groups have no policies here: the caller's own decides.
+    fn require_reader(
+        &self,
+        caller: &Caller,
+        operation: &str,
+        parts: &Parts,
+        body: &Bytes,
+    ) -> Result<(), Fault> {
+        let home = self.control.home();
+        if caller.owns(&home.account) {
+            return Ok(());
+        }
+        let Place { group, stream } = Place::of(body)?;
+        let demand = Demand {
+            action: format!("logs:{operation}"),
+            resource: format!(
+                "arn:aws:logs:{}:{}:log-group:{group}:log-stream:{stream}",
+                home.region, home.account
+            ),
+            function: None,
+            own_policy: None,
+        };
+        let facts = RequestFacts {
+            principal: &caller.principal,
+            parts,
+            now: self.clock.now(),
+            account: &home.account,
+            region: &home.region,
+            resource_tags: None,
+            asked: &AskedOfLogs,
+        };
+        self.permit(caller, &demand, &facts)
+            .map_err(|denied| Fault::new("AccessDeniedException", denied.text))
+    }
+}
+
+/// What a request of this API is about, as far as it says.
+struct Place {
+    group: String,
+    stream: String,
+}
+
+impl Place {
+    fn of(body: &Bytes) -> Result<Self, Fault> {
+        let request: serde_json::Value = parse(body)?;
+        let text = |name: &str| request[name].as_str();
+        let group = text("logGroupName").or_else(|| text("logGroupIdentifier"));
+        Ok(Self {
+            group: group.map(read::bare_group).unwrap_or_default().to_owned(),
+            stream: text("logStreamName").unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+/// It asks for nothing that policies could depend on.
+struct AskedOfLogs;
+
+impl Asked for AskedOfLogs {
+    fn values(&self, _key: &str) -> Option<Vec<String>> {
+        None
     }
 }
 

@@ -1,22 +1,34 @@
 //! The AWS Lambda API: one dispatch over the closed set of operations. Each resource has a file that
 //! parses its requests, asks `control`, and shapes the answers.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, StatusCode};
 
+use super::access::Caller;
 use super::{Front, Reply, read_body};
 use crate::names::RequestId;
-use crate::units::{PAYLOAD_BYTES_MAX, REQUEST_BYTES_MAX};
+use crate::units::{EVENT_BYTES_MAX, REQUEST_BYTES_MAX};
 
 mod alias;
+mod authorize;
 mod behaviour;
+mod code_signing;
 mod concurrency;
+mod destination;
 mod error;
+mod event_invoke;
+mod event_source;
 mod function;
 mod function_url;
 mod invoke;
+mod layer;
+mod origin;
+mod permission;
 pub mod sigv4;
+mod tags;
 mod target;
 mod version;
 pub mod wire;
@@ -25,6 +37,8 @@ use wire::{ErrorShape, Fault, Operation, Route, RouteError};
 
 /// A request whose operation is known and whose caller is accepted.
 struct Call {
+    /// Who makes it. None where the host has no keys and anyone may do anything.
+    caller: Option<Arc<Caller>>,
     route: Route,
     parts: Parts,
     body: Bytes,
@@ -34,6 +48,17 @@ struct Call {
 impl Call {
     fn render(&self, output: impl wire::Output) -> Reply {
         wire::render(self.route.operation(), output)
+    }
+
+    /// The values that the query gives a name.
+    fn query_all(&self, name: &str) -> Vec<String> {
+        wire::query_values(self.parts.uri.query(), name)
+    }
+
+    /// The first of them. Whoever decides by a member of the query takes it from here, so that all
+    /// decide by the same one.
+    fn query(&self, name: &str) -> Option<String> {
+        self.query_all(name).into_iter().next()
     }
 
     fn parse<T: wire::Input>(&self) -> Result<T, Fault> {
@@ -60,7 +85,8 @@ impl Front {
         answered.unwrap_or_else(|fault| fault.into_response(&request_id))
     }
 
-    /// Refuses, in this order: what is no operation, who may not call it, what is too large.
+    /// Refuses, in this order: what is no operation, who is not known, what is too large, who may not
+    /// call it.
     async fn accept<B>(&self, request_id: RequestId, parts: Parts, body: B) -> Result<Call, Fault>
     where
         B: http_body::Body<Data = Bytes> + Send,
@@ -68,83 +94,34 @@ impl Front {
     {
         let route = wire::route(&parts.method, parts.uri.path(), parts.uri.query())
             .map_err(|error| unroutable(&parts.method, parts.uri.path(), &error))?;
-        let claim = match &self.verifier {
-            Some(verifier) => Some(verifier.parse(&parts, "lambda").map_err(refused)?),
+        let signed = match &self.access {
+            Some(access) => Some(access.parse(&parts, "lambda").map_err(refused)?),
             None => None,
         };
-        let bytes_max = match route.operation() {
-            Operation::Invoke => PAYLOAD_BYTES_MAX,
-            _ => REQUEST_BYTES_MAX,
+        let (name, bytes_max) = match route.operation() {
+            // AWS calls it by the name of its permission here.
+            Operation::Invoke => ("InvokeFunction", EVENT_BYTES_MAX),
+            other => (other.name(), REQUEST_BYTES_MAX),
         };
-        let name = route.operation().name();
         let body = read_body(body, bytes_max)
             .await
             .map_err(|it| error::of_body(&it, name))?;
-        if let Some(claim) = claim {
-            claim.check(&body).map_err(refused)?;
-        }
-        Ok(Call {
+        let caller = signed.map(|signed| signed.check(&body)).transpose();
+        let call = Call {
+            caller: caller.map_err(refused)?,
             route,
             parts,
             body,
             request_id,
-        })
+        };
+        self.authorize(&call).await?;
+        Ok(call)
     }
 
+    /// Every operation that is built is answered by the method of its name.
     async fn dispatch(&self, call: Call) -> Result<Reply, Fault> {
-        match call.route.operation() {
-            Operation::Invoke => self.invoke(call).await,
-            Operation::CreateFunction => self.create_function(&call).await,
-            Operation::GetFunction => self.get_function(&call).await,
-            Operation::GetFunctionConfiguration => self.get_function_configuration(&call).await,
-            Operation::ListFunctions => self.list_functions(&call).await,
-            Operation::UpdateFunctionCode => self.update_function_code(&call).await,
-            Operation::UpdateFunctionConfiguration => {
-                self.update_function_configuration(&call).await
-            }
-            Operation::DeleteFunction => self.delete_function(&call).await,
-            Operation::CreateFunctionUrlConfig => self.create_function_url_config(&call).await,
-            Operation::GetFunctionUrlConfig => self.get_function_url_config(&call).await,
-            Operation::UpdateFunctionUrlConfig => self.update_function_url_config(&call).await,
-            Operation::DeleteFunctionUrlConfig => self.delete_function_url_config(&call).await,
-            Operation::ListFunctionUrlConfigs => self.list_function_url_configs(&call).await,
-            Operation::PublishVersion => self.publish_version(&call).await,
-            Operation::ListVersionsByFunction => self.list_versions_by_function(&call).await,
-            Operation::CreateAlias => self.create_alias(&call).await,
-            Operation::GetAlias => self.get_alias(&call).await,
-            Operation::UpdateAlias => self.update_alias(&call).await,
-            Operation::DeleteAlias => self.delete_alias(&call).await,
-            Operation::ListAliases => self.list_aliases(&call).await,
-            Operation::PutFunctionConcurrency => self.put_function_concurrency(&call).await,
-            Operation::GetFunctionConcurrency => self.get_function_concurrency(&call).await,
-            Operation::DeleteFunctionConcurrency => self.delete_function_concurrency(&call).await,
-            Operation::PutProvisionedConcurrencyConfig => {
-                self.put_provisioned_concurrency_config(&call).await
-            }
-            Operation::GetProvisionedConcurrencyConfig => {
-                self.get_provisioned_concurrency_config(&call).await
-            }
-            Operation::ListProvisionedConcurrencyConfigs => {
-                self.list_provisioned_concurrency_configs(&call).await
-            }
-            Operation::DeleteProvisionedConcurrencyConfig => {
-                self.delete_provisioned_concurrency_config(&call).await
-            }
-            Operation::GetAccountSettings => self.get_account_settings(&call).await,
-            Operation::GetFunctionRecursionConfig => {
-                self.get_function_recursion_config(&call).await
-            }
-            Operation::PutFunctionRecursionConfig => {
-                self.put_function_recursion_config(&call).await
-            }
-            Operation::GetRuntimeManagementConfig => {
-                self.get_runtime_management_config(&call).await
-            }
-            Operation::PutRuntimeManagementConfig => {
-                self.put_runtime_management_config(&call).await
-            }
-            operation => Err(unbuilt(operation)),
-        }
+        let call = &call;
+        include!(concat!(env!("OUT_DIR"), "/dispatch.rs"))
     }
 }
 

@@ -6,12 +6,15 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
 
+use super::facts::Peer;
 use super::{Front, Reply, host_of, json, read_body};
 use crate::invoke::snapshot::Cors;
 use crate::invoke::{self, Invoke, Target};
 use crate::names::RequestId;
 use crate::sandbox::{self, Event, http_event};
 use crate::units::PAYLOAD_BYTES_MAX;
+
+mod permit;
 
 /// The id of the function URL that a host name is, if it is one.
 pub(super) fn id_of(host: &str) -> Option<&str> {
@@ -33,7 +36,7 @@ impl Front {
     {
         let snapshot = self.invoker.snapshot();
         let Some(route) = snapshot.url(id) else {
-            return forbidden();
+            return nowhere();
         };
         let cors = route.cors.as_deref();
         if let Some(cors) = cors
@@ -49,7 +52,7 @@ impl Front {
                 r#"{"Message":"Request Too Long"}"#,
             );
         };
-        if route.signed && !self.is_signed(parts, &body) {
+        if !self.may_call(route, parts, &body) {
             return forbidden();
         }
         let mut reply = self
@@ -131,25 +134,17 @@ impl Front {
             return Ok(Event::Http(Box::new(request)));
         }
         let now = self.clock.now();
+        let peer = parts.extensions.get::<Peer>();
+        let peer = peer.map(|Peer(address)| address.to_canonical().to_string());
         let facts = http_event::Facts {
             api_id: id,
             domain_name: host.split(':').next().unwrap_or_default(),
             request_id: request_id.as_str(),
-            source_ip: "127.0.0.1",
+            source_ip: peer.as_deref().unwrap_or("127.0.0.1"),
             time_epoch: now.millis(),
             time: &now.utc().strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
         };
         Ok(Event::Json(http_event::event_of(&request, &facts)))
-    }
-
-    fn is_signed(&self, parts: &Parts, body: &Bytes) -> bool {
-        let Some(verifier) = &self.verifier else {
-            return true;
-        };
-        verifier
-            .parse(parts, "lambda")
-            .and_then(|claim| claim.check(body))
-            .is_ok()
     }
 }
 
@@ -168,7 +163,7 @@ fn absolute(parts: &Parts, host: &str) -> http::Uri {
 
 fn failed(error: &invoke::Error) -> Reply {
     match error {
-        invoke::Error::Resolve(_) => forbidden(),
+        invoke::Error::Resolve(_) => nowhere(),
         invoke::Error::Admit(_) | invoke::Error::Lease(invoke::lease::Error::Full) => json(
             StatusCode::TOO_MANY_REQUESTS,
             r#"{"Reason":"ConcurrentInvocationLimitExceeded","Message":"Rate Exceeded."}"#,
@@ -184,7 +179,18 @@ fn failed(error: &invoke::Error) -> Reply {
 }
 
 fn forbidden() -> Reply {
-    let mut reply = json(StatusCode::FORBIDDEN, r#"{"Message":"Forbidden"}"#);
+    denied(
+        r#"{"Message":"Forbidden. For troubleshooting Function URL authorization issues, see: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"}"#,
+    )
+}
+
+/// There is no such URL, or there is nothing behind it.
+fn nowhere() -> Reply {
+    denied(r#"{"Message":null}"#)
+}
+
+fn denied(body: &'static str) -> Reply {
+    let mut reply = json(StatusCode::FORBIDDEN, body);
     let name = HeaderValue::from_static("AccessDeniedException");
     reply.headers_mut().insert("x-amzn-errortype", name);
     reply

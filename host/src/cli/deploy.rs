@@ -161,9 +161,33 @@ async fn url(client: &Client, name: &str) -> anyhow::Result<String> {
         .await;
     let shown = match made {
         Err(error) if is_conflict(&error) => client.lambda(Method::GET, &path, None).await?,
-        made => made?,
+        made => {
+            let made = made?;
+            open_url(client, name).await?;
+            made
+        }
     };
     Ok(shown["FunctionUrl"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Lets everyone in. Where the host has keys, a URL that needs no signature needs this.
+async fn open_url(client: &Client, name: &str) -> anyhow::Result<()> {
+    let path = format!("{FUNCTIONS}/{name}/policy");
+    let call = json!({
+        "StatementId": "FunctionURLAllowPublicAccess", "Principal": "*",
+        "Action": "lambda:InvokeFunctionUrl", "FunctionUrlAuthType": "NONE",
+    });
+    let run = json!({
+        "StatementId": "FunctionURLAllowInvokeAction", "Principal": "*",
+        "Action": "lambda:InvokeFunction", "InvokedViaFunctionUrl": true,
+    });
+    for statement in [call, run] {
+        match client.lambda(Method::POST, &path, Some(&statement)).await {
+            Err(error) if !is_conflict(&error) => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn package(component: &Path) -> anyhow::Result<Vec<u8>> {

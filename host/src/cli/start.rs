@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use super::{Ended, output};
+use super::{Ended, environment, output};
 use crate::Host;
 use crate::config::Config;
 use crate::sandbox::compile::Compiler;
@@ -57,6 +57,7 @@ impl Start {
             config.data_dir.clone_from(data_dir);
         }
         config.listen = self.listen.unwrap_or(config.listen);
+        environment::complete(&mut config.s3, environment::variable);
         config.require_safe()?;
         Ok(config)
     }

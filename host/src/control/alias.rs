@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{Page, decode, encode};
 use super::revision::RevisionId;
-use super::{Control, Error, concurrency};
+use super::{Control, Error, concurrency, event_invoke, permission};
 use crate::invoke::snapshot;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
@@ -193,13 +193,19 @@ impl Control {
         function: &FunctionName,
         name: &AliasName,
     ) -> Result<(), Error> {
-        self.existing(function).await?;
-        let deletion = Write::Delete {
-            key: key(function, name),
-            expect: Expect::Any,
-        };
-        let provisioned = concurrency::deletion_of_alias(function, name);
-        self.0.records.commit(vec![deletion, provisioned]).await?;
+        let qualifier = Qualifier::Alias(name.clone());
+        self.change(function, |_, batch| {
+            batch.push(concurrency::deletion(function, &qualifier));
+            batch.push(event_invoke::deletion(function, &qualifier));
+            batch.push(permission::deletion(function, &qualifier));
+            batch.push(Write::Delete {
+                key: key(function, name),
+                expect: Expect::Any,
+            });
+            Ok(())
+        })
+        .await?;
+        self.publish_policies(function).await?;
         self.publish(function).await
     }
 

@@ -83,6 +83,8 @@ impl Control {
             Ok(())
         })
         .await?;
+        self.each_layer_version(|version| usage.code_bytes += version.package.size_bytes)
+            .await?;
         Ok(usage)
     }
 }

@@ -15,6 +15,10 @@ use crate::sandbox::{self, Program, Sandbox, compile};
 use crate::store::blob::{Blobs, Digest, Trees};
 
 mod collect;
+mod layer;
+mod overlay;
+
+pub use layer::{Attachment, LayerPackage, LayerUse};
 
 /// Compilations that run at once. Each takes a core and some hundred MiB for its whole time.
 const COMPILATIONS_MAX: usize = 2;
@@ -129,17 +133,21 @@ impl Library {
         blocking(move || shelves.packages.get(&digest).map_err(io)).await
     }
 
-    /// Loads this code, compiled anew if need be.
+    /// Loads this code, compiled anew if need be, with these packages of layers.
     ///
     /// # Errors
     /// Where it cannot be loaded.
-    pub(super) async fn load(&self, code: &CodeRef) -> Result<Program, LoadError> {
+    pub(super) async fn load(
+        &self,
+        code: &CodeRef,
+        layers: &[Digest],
+    ) -> Result<Program, LoadError> {
         let shelves = &self.0;
         let artifact = shelves.compile(code).await.map_err(unloadable)?;
         let artifact = artifact.ok_or(LoadError::NoComponent)?;
         let source = sandbox::Source {
             task_dir: shelves.tree(&code.package).map_err(unloadable)?,
-            opt_dir: None,
+            opt_dir: self.opt_dir(layers.to_vec()).await.map_err(unloadable)?,
         };
         shelves.sandbox.load(&artifact, source).map_err(unloadable)
     }
@@ -241,7 +249,7 @@ fn unloadable(error: impl std::error::Error + Send + Sync + 'static) -> LoadErro
     LoadError::Failed(Box::new(error))
 }
 
-fn refused(error: package::Error) -> Error {
+pub(super) fn refused(error: package::Error) -> Error {
     match error {
         package::Error::Io(error) => io(error),
         error => Error::Invalid(error.to_string()),
@@ -255,7 +263,7 @@ fn io(error: std::io::Error) -> Error {
 }
 
 /// Files are read and written off the workers that serve requests.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     let ended = |_| Error::Internal("a worker that read the package ended early".into());

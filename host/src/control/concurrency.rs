@@ -8,7 +8,7 @@ use super::record::{Page, decode, encode};
 use super::{Control, Error};
 use crate::clock::Timestamp;
 use crate::invoke::snapshot::Provision;
-use crate::names::{AliasName, FunctionName, Qualifier};
+use crate::names::{FunctionName, Qualifier};
 use crate::store::{Expect, Key, Write};
 
 /// The kind of the records of provisioned concurrency. Their ids are `function/qualifier`.
@@ -279,11 +279,6 @@ impl Control {
         let found = self.0.records.get(&key(name, qualifier)).await?;
         found.as_ref().map(decode).transpose()
     }
-}
-
-/// What deletes the provisioned concurrency of an alias that goes.
-pub(super) fn deletion_of_alias(name: &FunctionName, alias: &AliasName) -> Write {
-    deletion(name, &Qualifier::Alias(alias.clone()))
 }
 
 /// What deletes provisioned concurrency.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::code::CodeRef;
+use super::code::{CodeRef, LayerUse};
+use super::code_signing::Signed;
 use super::revision::RevisionId;
 use super::vault::{Sealed, Vault};
 use crate::clock::{Clock, Timestamp};
@@ -65,6 +66,8 @@ pub struct VersionRecord {
     pub configuration: Configuration,
     /// The deployment package.
     pub code: CodeRef,
+    /// Who signed the package, if it had to be and was.
+    pub signed: Option<Signed>,
     /// Names this configuration and code: environments are reused as long as it stays the same.
     pub deployment: RevisionId,
     /// Whether it can be invoked.
@@ -141,8 +144,8 @@ pub struct Configuration {
     pub vpc: Option<Vpc>,
     /// The key its variables shall be encrypted with. This host has its own; the choice is shown.
     pub kms_key_arn: Option<String>,
-    /// The ARNs of its layer versions, in the order they are merged.
-    pub layers: Vec<String>,
+    /// Its layers, in the order they are merged.
+    pub layers: Vec<LayerUse>,
     /// File systems and where they are mounted.
     pub file_systems: Vec<FileSystem>,
     /// What would be run of a container image.
@@ -252,7 +255,7 @@ pub struct Patch {
     /// See [`Configuration::kms_key_arn`]. An empty one takes it away.
     pub kms_key_arn: Option<String>,
     /// See [`Configuration::layers`].
-    pub layers: Option<Vec<String>>,
+    pub layers: Option<Vec<LayerUse>>,
     /// See [`Configuration::file_systems`].
     pub file_systems: Option<Vec<FileSystem>>,
     /// See [`Configuration::image`].
@@ -300,6 +303,7 @@ impl VersionRecord {
             number: None,
             configuration,
             code,
+            signed: None,
             deployment: RevisionId::new(clock),
             state: State::Pending,
             last_update: None,

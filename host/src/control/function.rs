@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-
 use super::configuration::{Configuration, FunctionRecord, Patch, VersionRecord};
+use super::origin::Origin;
 use super::record::{Page, decode, encode};
-use super::{Control, Error, alias, concurrency, rules, version};
+use super::update::ATTEMPTS_MAX;
+use super::{Control, Error, alias, code_signing, concurrency, event_invoke, rules, version};
 use crate::names::{FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
 
@@ -15,11 +15,13 @@ use crate::store::{Expect, Key, Revision, Write};
 pub(super) const KIND: &str = "function";
 
 /// Resources that go with their function. Their ids begin with its name and a slash.
-const KINDS_BELOW: [&str; 4] = [
+const KINDS_BELOW: [&str; 6] = [
+    super::permission::KIND,
     super::url::KIND,
     version::KIND,
     alias::KIND,
     concurrency::KIND,
+    event_invoke::KIND,
 ];
 
 /// A new function.
@@ -35,12 +37,16 @@ pub struct Create {
     pub runtime: String,
     /// What else the author chose.
     pub choices: Patch,
-    /// The deployment package.
-    pub package: Bytes,
+    /// The ARNs of its layers.
+    pub layers: Vec<String>,
+    /// Where the deployment package is.
+    pub package: Origin,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
     /// Whether its first version is published at once.
     pub publish: bool,
+    /// The ARN of its code signing configuration.
+    pub code_signing: Option<String>,
 }
 
 /// A function, and the version of it that was asked for.
@@ -60,26 +66,42 @@ impl Control {
     pub async fn create_function(&self, create: Create) -> Result<Found, Error> {
         let name = create.name;
         let configuration = Configuration::new(create.role, create.handler, create.runtime);
-        let configuration = configuration.patched(create.choices, &self.0.vault);
+        let mut configuration = configuration.patched(create.choices, &self.0.vault);
         self.check(&configuration)?;
+        super::tags::check(&create.tags)?;
+        let code_signing = create.code_signing;
+        if let Some(arn) = &code_signing {
+            self.require_code_signing_config(arn).await?;
+        }
         if self.load(&name).await?.is_some() {
             return Err(already_exists(&name));
         }
+        let attached = self.resolve_layers(&create.layers).await?;
+        configuration.layers.clone_from(&attached.layers);
+        let package = self.package_from(create.package).await?;
+        let signed = self
+            .verify_package(code_signing.as_deref(), &package, name.as_str())
+            .await?;
         let library = &self.0.library;
-        let arrival = library.check_in(create.package, &configuration).await?;
-        let latest = VersionRecord::new(configuration, arrival.code.clone(), &self.0.clock);
+        let arrival = library.check_in(package, &configuration).await?;
+        self.require_room_for_layers(&arrival.code, &attached.layers)
+            .await?;
+        let mut latest = VersionRecord::new(configuration, arrival.code.clone(), &self.0.clock);
+        latest.signed = signed;
         let mut function = FunctionRecord::new(name.clone(), latest, create.tags);
-        let mut batch = Vec::new();
+        let mut batch = code_signing::uses(&name, None, code_signing.as_deref());
+        function.code_signing = code_signing;
         let mut version = function.latest.clone();
         if create.publish {
             version = version::publish(&mut function, None, &self.0.clock);
             batch.push(version::put(&name, &version, Expect::Absent));
         }
         batch.push(put(&function, Expect::Absent));
-        match self.0.records.commit(batch).await.map_err(Error::from) {
-            Err(Error::Conflict(_)) => return Err(already_exists(&name)),
-            committed => committed?,
-        };
+        let committed = self.0.records.commit(batch).await;
+        committed.map_err(|error| match self.of_attaching(error) {
+            Error::Conflict(_) => already_exists(&name),
+            error => error,
+        })?;
         self.published_and_settling(&name).await?;
         Ok(Found { function, version })
     }
@@ -150,20 +172,24 @@ impl Control {
     /// # Errors
     /// Where there is no such function.
     pub async fn delete_function(&self, name: &FunctionName) -> Result<(), Error> {
-        self.existing(name).await?;
-        let mut batch = Vec::new();
-        for kind in KINDS_BELOW {
-            batch.extend(self.deletions(kind, &format!("{name}/")).await?);
+        for _ in 0..ATTEMPTS_MAX {
+            let (function, read_at) = self.existing(name).await?;
+            let mut batch = code_signing::uses(name, function.code_signing.as_deref(), None);
+            for kind in KINDS_BELOW {
+                batch.extend(self.deletions(kind, &format!("{name}/")).await?);
+            }
+            // What goes with it was read from this state of the record.
+            batch.push(Write::Delete {
+                key: key(name),
+                expect: Expect::Revision(read_at),
+            });
+            match self.0.records.commit(batch).await.map_err(Error::from) {
+                Err(Error::Conflict(_)) => {}
+                Err(error) => return Err(error),
+                Ok(_) => return self.publish(name).await,
+            }
         }
-        batch.push(Write::Delete {
-            key: key(name),
-            expect: Expect::Present,
-        });
-        match self.0.records.commit(batch).await.map_err(Error::from) {
-            Err(Error::Conflict(_)) => return Err(self.not_found(name)),
-            committed => committed?,
-        };
-        self.publish(name).await
+        Err(self.in_progress(name))
     }
 
     /// Checks a configuration as a whole.

@@ -14,6 +14,7 @@ use zip::read::ZipFile;
 use crate::units::{UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
 
 mod component;
+mod manifest;
 #[cfg(test)]
 mod tests;
 
@@ -23,12 +24,14 @@ pub use component::choose;
 const ENTRIES_MAX: usize = 65_535;
 /// A name with its directories, as the operating system takes it below another path.
 const NAME_BYTES_MAX: usize = 2_048;
+/// Directories above an entry. Who unpacks, measures or deletes a tree holds each of them open.
+const DEPTH_MAX: usize = 128;
 /// How much smaller than its content an entry of some size may be: deflate of real files does not
 /// reach this, bombs do.
 const RATIO_MAX: u64 = 200;
 const RATIO_FREE_BYTES: u64 = 1 << 20;
 /// A bare component is laid into its tree under this name.
-const BARE_NAME: &str = "bootstrap.wasm";
+pub(super) const BARE_NAME: &str = "bootstrap.wasm";
 
 /// Why a package was refused. The texts are AWS's own where AWS has one.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +39,9 @@ pub enum Error {
     /// It is not a zip, or a damaged one.
     #[error("Could not unzip uploaded file. Please check your file, then try to upload again.")]
     NotAZip,
+    /// There is nothing in it.
+    #[error("Uploaded file must be a non-empty zip")]
+    Empty,
     /// It is too large as it is.
     #[error("Zipped size must be smaller than {ZIP_BYTES_MAX} bytes")]
     ZippedTooLarge,
@@ -105,6 +111,17 @@ impl Package {
         Ok(Self { bytes, contents })
     }
 
+    /// Checks a layer, which is a zip in any case: to a layer, a component is a file like others.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and where it is no zip.
+    pub fn read_layer(bytes: Bytes) -> Result<Self, Error> {
+        if component::is_wasm(&bytes) {
+            return Err(Error::NotAZip);
+        }
+        Self::read(bytes)
+    }
+
     /// Unpacks into an empty directory.
     ///
     /// # Errors
@@ -136,7 +153,7 @@ impl Package {
 }
 
 /// Copies at most `room` bytes, whatever the entry's header promised.
-fn copy(source: &mut impl Read, file: &mut File, room: u64) -> Result<u64, Error> {
+fn copy(source: &mut impl Read, file: &mut impl Write, room: u64) -> Result<u64, Error> {
     let mut buffer = vec![0; 64 << 10];
     let mut copied = 0;
     loop {
@@ -159,6 +176,9 @@ fn open(bytes: &Bytes) -> Result<ZipArchive<Cursor<&[u8]>>, Error> {
 /// The entries of a zip, all of them allowed, alone and together.
 fn list(bytes: &Bytes) -> Result<Vec<Entry>, Error> {
     let mut archive = open(bytes)?;
+    if archive.is_empty() {
+        return Err(Error::Empty);
+    }
     if archive.len() > ENTRIES_MAX {
         return Err(Error::TooManyEntries(archive.len()));
     }
@@ -272,6 +292,9 @@ fn relative(name: &str) -> Result<PathBuf, &'static str> {
     }
     if parts.is_empty() {
         return Err("it has no name");
+    }
+    if parts.len() > DEPTH_MAX {
+        return Err("it is in too many directories");
     }
     if name.len() > NAME_BYTES_MAX || parts.iter().any(|part| part.len() > 255) {
         return Err("its name is too long");

@@ -141,6 +141,9 @@ impl Control {
             Ok(())
         })
         .await?;
+        for (name, policies) in self.all_policies().await? {
+            snapshot.set_policies(&name, policies);
+        }
         self.0.snapshot.send_replace(Arc::new(snapshot));
         settling
             .into_iter()
@@ -216,6 +219,7 @@ impl Control {
             latest,
             versions: versions.collect(),
             aliases: aliases.collect(),
+            tags: Arc::new(record.tags.clone()),
             reserved: record.reserved,
             provisions: provisions.collect(),
             gate: old.map(|old| Arc::clone(&old.gate)).unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! What a version is run from when it is first needed: its code, and its variables, which stay sealed
+//! What a version is run from when it is first needed: its code and layers, and its variables, which stay sealed
 //! until then.
 
 use std::fmt;
@@ -6,17 +6,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::code::{CodeRef, Library};
+use super::code::{CodeRef, LayerUse, Library};
 use super::configuration::VersionRecord;
 use super::vault::{Sealed, Vault};
 use super::{Control, rules};
 use crate::invoke::snapshot::{LoadError, ProgramSource};
 use crate::sandbox::Program;
+use crate::store::blob::Digest;
 
 struct Source {
     library: Library,
     vault: Arc<Vault>,
     code: CodeRef,
+    /// The packages of its layers, in order.
+    layers: Vec<Digest>,
     environment: Option<Sealed>,
     /// The runtime, where this host does not have it.
     missing_runtime: Option<String>,
@@ -29,6 +32,7 @@ impl Control {
             library: self.0.library.clone(),
             vault: Arc::clone(&self.0.vault),
             code: version.code.clone(),
+            layers: LayerUse::packages(&version.configuration.layers),
             environment: version.configuration.environment.clone(),
             missing_runtime: (!rules::is_component_runtime(runtime)).then(|| runtime.clone()),
         })
@@ -40,7 +44,7 @@ impl ProgramSource for Source {
     async fn load(&self) -> Result<Program, LoadError> {
         match &self.missing_runtime {
             Some(runtime) => Err(LoadError::Runtime(rules::not_available(runtime))),
-            None => self.library.load(&self.code).await,
+            None => self.library.load(&self.code, &self.layers).await,
         }
     }
 

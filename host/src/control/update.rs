@@ -1,23 +1,22 @@
 //! Changes of a function: new code, another configuration, settings of the function as a whole. Each is
 //! applied to the newest record and written only if that is still the newest.
 
-use bytes::Bytes;
-
 use super::configuration::{Architecture, FunctionRecord, LastUpdate, Patch, State, VersionRecord};
 use super::function::{self, Found};
+use super::origin::Origin;
 use super::revision::RevisionId;
 use super::{Control, Error, version};
 use crate::names::FunctionName;
 use crate::store::{Expect, Write};
 
 /// How often a change is tried again that another one got ahead of.
-const ATTEMPTS_MAX: usize = 4;
+pub(super) const ATTEMPTS_MAX: usize = 4;
 
 /// New code for a function.
 #[derive(Debug)]
 pub struct UpdateCode {
-    /// The deployment package.
-    pub package: Bytes,
+    /// Where the deployment package is.
+    pub package: Origin,
     /// Another instruction set, if one was asked for.
     pub architecture: Option<Architecture>,
     /// The state the caller means to change.
@@ -43,11 +42,21 @@ impl Control {
         let revision = update.revision.as_deref();
         function.latest.revision.expect(revision)?;
         self.require_settled(&function)?;
+        let package = self.package_from(update.package).await?;
+        // Fetching it took its time: what must be signed is asked of the function as it is now.
+        let (function, _) = self.existing(name).await?;
+        let (arn, code_signing) = (self.home().function_arn(name), &function.code_signing);
+        let signed = self
+            .verify_package(code_signing.as_deref(), &package, &arn)
+            .await?;
         let library = &self.0.library;
         let configuration = &function.latest.configuration;
-        let arrival = library.check_in(update.package, configuration).await?;
+        let arrival = library.check_in(package, configuration).await?;
+        self.require_room_for_layers(&arrival.code, &configuration.layers)
+            .await?;
         let apply = |latest: &mut VersionRecord| {
             latest.code = arrival.code.clone();
+            latest.signed.clone_from(&signed);
             if let Some(architecture) = update.architecture {
                 latest.configuration.architecture = architecture;
             }
@@ -60,7 +69,7 @@ impl Control {
         self.redeploy(name, revision, update.publish, apply).await
     }
 
-    /// Changes a function's configuration.
+    /// Changes a function's configuration. `layers` are the ARNs of the layers it shall have.
     ///
     /// # Errors
     /// Where there is no such function, it is being changed, its revision is another, or the
@@ -68,12 +77,18 @@ impl Control {
     pub async fn update_function_configuration(
         &self,
         name: &FunctionName,
-        patch: Patch,
+        mut patch: Patch,
+        layers: Option<&[String]>,
         revision: Option<&str>,
     ) -> Result<Found, Error> {
         let (function, _) = self.existing(name).await?;
         function.latest.revision.expect(revision)?;
         self.require_settled(&function)?;
+        let attached = match layers {
+            Some(arns) => Some(self.resolve_layers(arns).await?),
+            None => None,
+        };
+        patch.layers = attached.as_ref().map(|it| it.layers.clone());
         let vault = &self.0.vault;
         let patched = function.latest.configuration.patched(patch.clone(), vault);
         self.check(&patched)?;
@@ -83,6 +98,10 @@ impl Control {
         } else {
             code
         };
+        if let Some(attached) = &attached {
+            self.require_room_for_layers(&code, &attached.layers)
+                .await?;
+        }
         self.redeploy(name, revision, false, |latest| {
             latest.configuration = latest.configuration.clone().patched(patch.clone(), vault);
             // Another change may have brought other code since; the handler was checked on this.
@@ -164,7 +183,7 @@ impl Control {
         }
     }
 
-    fn in_progress(&self, name: &FunctionName) -> Error {
+    pub(super) fn in_progress(&self, name: &FunctionName) -> Error {
         let arn = self.home().function_arn(name);
         Error::Conflict(format!(
             "The operation cannot be performed at this time. An update is in progress for \

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::code::CodeRef;
+use super::code::LayerUse;
 use super::configuration::{FunctionRecord, VersionRecord};
 use super::record::decode;
 use super::{Control, Error, function, version};
@@ -15,7 +15,7 @@ impl Control {
     /// function answers with the same when it is invoked.
     pub async fn recompile(&self) -> Result<(), Error> {
         let mut codes = Vec::new();
-        self.each_code(|name, code| codes.push((name.to_owned(), code)))
+        self.each_version(|name, version| codes.push((name.to_owned(), version.code)))
             .await?;
         for (name, code) in codes {
             if let Err(error) = self.0.library.refresh(&code).await {
@@ -25,7 +25,7 @@ impl Control {
         Ok(())
     }
 
-    /// Deletes packages and compiled components that no function uses.
+    /// Deletes packages and compiled components that no function and no layer uses.
     ///
     /// # Errors
     /// Where the store or the data directory cannot be read.
@@ -33,9 +33,14 @@ impl Control {
         let failed = |error: std::io::Error| Error::Internal(error.to_string());
         let collection = self.0.library.begin_collection().map_err(failed)?;
         let mut used = HashSet::new();
-        self.each_code(|_, code| {
-            used.insert(code.package);
-            used.extend(code.component.map(|component| component.digest));
+        self.each_version(|_, version| {
+            used.insert(version.code.package);
+            used.extend(version.code.component.map(|component| component.digest));
+            used.extend(LayerUse::kept(&version.configuration.layers));
+        })
+        .await?;
+        self.each_layer_version(|version| {
+            used.insert(version.package.digest);
         })
         .await?;
         let finish = tokio::task::spawn_blocking(move || collection.finish(&used));
@@ -43,20 +48,17 @@ impl Control {
         finish.await.map_err(ended)?.map_err(failed)
     }
 
-    /// Visits the code of every version, published or not, with the name of its function.
-    async fn each_code(&self, mut visit: impl FnMut(&str, CodeRef)) -> Result<(), Error> {
+    /// Visits every version of functions, published or not, with the name of its function.
+    async fn each_version(&self, mut visit: impl FnMut(&str, VersionRecord)) -> Result<(), Error> {
         self.each(function::KIND, |record| {
             let function: FunctionRecord = decode(record)?;
-            visit(&record.key.id, function.latest.code);
+            visit(&record.key.id, function.latest);
             Ok(())
         })
         .await?;
         self.each(version::KIND, |record| {
             let version: VersionRecord = decode(record)?;
-            visit(
-                record.key.id.split('/').next().unwrap_or_default(),
-                version.code,
-            );
+            visit(record.key.id.split('/').next().unwrap_or_default(), version);
             Ok(())
         })
         .await

@@ -4,7 +4,7 @@ use super::configuration::{FunctionRecord, Published, State, VersionRecord};
 use super::function::Found;
 use super::record::{Page, decode, encode};
 use super::revision::RevisionId;
-use super::{Control, Error, concurrency};
+use super::{Control, Error, concurrency, event_invoke, permission};
 use crate::clock::Clock;
 use crate::names::{FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
@@ -148,7 +148,10 @@ impl Control {
                 function.published = None;
             }
             function.settling_versions.remove(&number);
-            batch.push(concurrency::deletion(name, &Qualifier::Version(number)));
+            let qualifier = Qualifier::Version(number);
+            batch.push(concurrency::deletion(name, &qualifier));
+            batch.push(event_invoke::deletion(name, &qualifier));
+            batch.push(permission::deletion(name, &qualifier));
             batch.push(Write::Delete {
                 key: key(name, number),
                 expect: Expect::Any,
@@ -156,6 +159,7 @@ impl Control {
             Ok(())
         })
         .await?;
+        self.publish_policies(name).await?;
         self.publish(name).await
     }
 

@@ -16,6 +16,7 @@ use super::request::Target;
 use super::resolve::Error;
 use crate::clock::Clock;
 use crate::names::{AliasName, FunctionName, Qualifier};
+use crate::policy::Attached;
 use crate::sandbox::{FunctionFacts, Program};
 use crate::telemetry::log::Format;
 use crate::units::Mib;
@@ -26,6 +27,9 @@ pub struct Snapshot {
     functions: imbl::HashMap<FunctionName, Arc<Function>>,
     urls: imbl::HashMap<Arc<str>, UrlRoute>,
     url_ids: imbl::HashMap<FunctionName, BTreeSet<Arc<str>>>,
+    policies: imbl::HashMap<FunctionName, Arc<Attached>>,
+    /// Those of them that deny something.
+    denying: imbl::HashSet<FunctionName>,
     reserved_total: u32,
     /// Functions with provisioned concurrency.
     provisioned: imbl::HashSet<FunctionName>,
@@ -42,6 +46,8 @@ pub struct Function {
     pub versions: BTreeMap<u64, Arc<Version>>,
     /// The aliases.
     pub aliases: BTreeMap<AliasName, Alias>,
+    /// Its tags, for policies that depend on them.
+    pub tags: Arc<BTreeMap<String, String>>,
     /// Invocations that may run at once, where some are reserved for it.
     pub reserved: Option<u32>,
     /// Environments that shall be ready beforehand, by version or alias.
@@ -219,6 +225,30 @@ impl Snapshot {
         let old = self.functions.remove(name);
         self.provisioned.remove(name);
         self.forget(old.as_deref());
+        self.set_policies(name, Attached::default());
+    }
+
+    /// The policies of a function, where it has any.
+    pub fn policies(&self, name: &FunctionName) -> Option<&Attached> {
+        self.policies.get(name).map(Arc::as_ref)
+    }
+
+    /// Whether any policy of any function denies anything. Where none does, there is nothing to ask
+    /// them about the owner of the account.
+    pub fn has_denials(&self) -> bool {
+        !self.denying.is_empty()
+    }
+
+    /// Makes these the only policies of a function.
+    pub fn set_policies(&mut self, name: &FunctionName, policies: Attached) {
+        self.denying.remove(name);
+        self.policies.remove(name);
+        if policies.has_denials() {
+            self.denying.insert(name.clone());
+        }
+        if !policies.is_empty() {
+            self.policies.insert(name.clone(), Arc::new(policies));
+        }
     }
 
     fn forget(&mut self, old: Option<&Function>) {

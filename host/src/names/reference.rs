@@ -60,38 +60,33 @@ pub struct FunctionRef {
 }
 
 impl FunctionRef {
-    /// Takes `name`, `name:qualifier`, `account:function:name[:qualifier]`, `function:name[:qualifier]`
-    /// or `arn:aws:lambda:region:account:function:name[:qualifier]`.
+    /// Takes a name, and whatever of `arn:aws:lambda:`, `region:`, `account:` and `function:` stands
+    /// before it in this order, and a qualifier after it.
     ///
     /// # Errors
-    /// Where it is none of these, or one of its parts is malformed.
+    /// Where it is nothing of this form, or one of its parts is malformed.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let refused = || Error::Function(text.to_owned());
         let parts: Vec<&str> = text.split(':').collect();
-        let (region, account, rest) = match parts.as_slice() {
-            [
-                "arn",
-                partition,
-                "lambda",
-                region,
-                account,
-                "function",
-                rest @ ..,
-            ] if partition.starts_with("aws") => (
-                Some(Region::parse(region)?),
-                Some(AccountId::parse(account)?),
-                rest,
-            ),
-            [account, "function", rest @ ..] if AccountId::parse(account).is_ok() => {
-                (None, Some(AccountId::parse(account)?), rest)
-            }
-            ["function", rest @ ..] if !rest.is_empty() => (None, None, rest),
-            rest => (None, None, rest),
+        let mut rest = match parts.as_slice() {
+            ["arn", partition, "lambda", rest @ ..] if partition.starts_with("aws") => rest,
+            rest => rest,
         };
+        // A part is only what it looks like if a name can still follow.
+        let mut next = |fits: &dyn Fn(&str) -> bool| match rest {
+            [first, after @ ..] if !after.is_empty() && fits(first) => {
+                rest = after;
+                Some(*first)
+            }
+            _ => None,
+        };
+        let region = next(&is_region).map(Region::parse).transpose()?;
+        let account = next(&|it| AccountId::parse(it).is_ok());
+        let account = account.map(AccountId::parse).transpose()?;
+        next(&|it| it == "function");
         let (name, qualifier) = match rest {
             [name] => (name, None),
             [name, qualifier] => (name, Some(Qualifier::parse(qualifier)?)),
-            _ => return Err(refused()),
+            _ => return Err(Error::Function(text.to_owned())),
         };
         Ok(Self {
             account,
@@ -99,5 +94,22 @@ impl FunctionRef {
             name: FunctionName::parse(name)?,
             qualifier,
         })
+    }
+}
+
+/// Whether this has the form of a region's name, such as `us-east-1` or `us-gov-west-1`.
+fn is_region(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_lowercase());
+    match parts.as_slice() {
+        [country, words @ .., number] => {
+            country.len() == 2
+                && is_word(country)
+                && !words.is_empty()
+                && words.iter().all(is_word)
+                && number.len() == 1
+                && number.bytes().all(|it| it.is_ascii_digit())
+        }
+        _ => false,
     }
 }

@@ -20,6 +20,14 @@ fn every_form_of_a_function_reference_is_taken_apart() {
         ("hello:$LATEST", (None, None, "hello", some("$LATEST"))),
         ("hello:7", (None, None, "hello", some("7"))),
         ("function:hello", (None, None, "hello", None)),
+        ("function:function", (None, None, "function", None)),
+        ("123456789012", (None, None, "123456789012", None)),
+        ("123456789012:7", (None, some("123456789012"), "7", None)),
+        ("arn:aws:lambda:hello", (None, None, "hello", None)),
+        (
+            "us-gov-west-1:function:hello:7",
+            (some("us-gov-west-1"), None, "hello", some("7")),
+        ),
         (
             "123456789012:function:hello",
             (None, some("123456789012"), "hello", None),

@@ -167,14 +167,18 @@ fn arn(home: &Home, group: &str) -> String {
     )
 }
 
+/// The name of a group that is named by its name or its ARN.
+pub(super) fn bare_group(name: &str) -> &str {
+    let name = name
+        .split_once(":log-group:")
+        .map_or(name, |(_, name)| name);
+    name.trim_end_matches(":*")
+}
+
 /// The group by its name, or by its ARN, which ends in its name.
 fn group<'a>(name: Option<&'a String>, identifier: Option<&'a String>) -> Result<&'a str, Fault> {
     let name = name.or(identifier).map(String::as_str);
-    let name = name.map(|name| {
-        name.split_once(":log-group:")
-            .map_or(name, |(_, name)| name)
-    });
-    name.map(|name| name.trim_end_matches(":*")).ok_or_else(|| {
+    name.map(bare_group).ok_or_else(|| {
         Fault::new(
             "InvalidParameterException",
             "logGroupName or logGroupIdentifier is required.",

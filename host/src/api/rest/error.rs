@@ -23,8 +23,22 @@ impl From<control::Error> for Fault {
             ),
             control::Error::NotFound(_) => Self::new(ErrorShape::ResourceNotFoundException, text),
             control::Error::Conflict(_) => Self::new(ErrorShape::ResourceConflictException, text),
+            control::Error::CodeSigningConfigNotFound(_) => {
+                Self::new(ErrorShape::CodeSigningConfigNotFoundException, text)
+            }
+            control::Error::CodeVerificationFailed(_) => {
+                Self::new(ErrorShape::CodeVerificationFailedException, text)
+            }
+            control::Error::InvalidCodeSignature(_) => {
+                Self::new(ErrorShape::InvalidCodeSignatureException, text)
+            }
+            control::Error::InUse(_) => Self::new(ErrorShape::ResourceInUseException, text),
             control::Error::Precondition(_) => {
                 Self::new(ErrorShape::PreconditionFailedException, text)
+            }
+            control::Error::Denied(_) => Self::new(ErrorShape::AccessDeniedException, text),
+            control::Error::PolicyTooLong(_) => {
+                Self::new(ErrorShape::PolicyLengthExceededException, text)
             }
             control::Error::Store(_) | control::Error::Internal(_) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a request failed");

@@ -2,14 +2,14 @@
 //! UpdateFunctionCode, UpdateFunctionConfiguration, DeleteFunction.
 
 use super::wire::{self, ErrorShape, Fault};
-use super::{Call, no_content, target};
+use super::{Call, no_content, origin, target};
 use crate::api::{Front, Reply, host_of};
 use crate::control::configuration::VersionRecord;
 use crate::control::function::{Create, Found};
 use crate::control::update::UpdateCode;
 use crate::names::{FunctionName, Qualifier};
 
-pub(super) mod request;
+mod request;
 pub(super) mod shape;
 
 /// `MaxItems` where the caller gives none, and at most.
@@ -25,12 +25,14 @@ impl Front {
         let create = Create {
             name,
             choices,
+            layers: request.layers.unwrap_or_default(),
             role: request.role,
             handler: request::required(request.handler)?,
             runtime: request::required(request.runtime)?,
-            package: request::package(request.code.zip_file, request.code.s3_bucket.is_some())?,
+            package: origin::of(&mut request.code)?,
             tags: request.tags.into_iter().flatten().collect(),
             publish: request.publish.unwrap_or_default(),
+            code_signing: request.code_signing_config_arn,
         };
         let Found { function, version } = self.control.create_function(create).await?;
         Ok(call.render(self.shaped(&function.name, &version, None)))
@@ -44,6 +46,11 @@ impl Front {
         let Found { function, version } = found;
         let host = host_of(&call.parts).unwrap_or("localhost");
         let tags = (version.number.is_none() && !function.tags.is_empty()).then_some(function.tags);
+        // Tags are shown to those who may list them.
+        let withheld = tags
+            .as_ref()
+            .and_then(|_| self.denied(call, "lambda:ListTags"));
+        let tags = tags.filter(|_| withheld.is_none());
         let reserved = function.reserved.and_then(|it| i32::try_from(it).ok());
         Ok(call.render(wire::GetFunctionResponse {
             configuration: Some(self.shaped(&function.name, &version, qualifier.as_ref())),
@@ -53,10 +60,13 @@ impl Front {
                 ..Default::default()
             }),
             tags: tags.map(|tags| tags.into_iter().collect()),
+            tags_error: withheld.map(|message| wire::TagsError {
+                error_code: "AccessDeniedException".into(),
+                message,
+            }),
             concurrency: reserved.map(|reserved| wire::Concurrency {
                 reserved_concurrent_executions: Some(reserved),
             }),
-            ..Default::default()
         }))
     }
 
@@ -106,12 +116,12 @@ impl Front {
     }
 
     pub(super) async fn update_function_code(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::UpdateFunctionCodeRequest = call.parse()?;
+        let mut request: wire::UpdateFunctionCodeRequest = call.parse()?;
         request::require_supported_update(&request)?;
         let name = target::unqualified(&request.function_name, self.control.home())?;
         let publish = request.publish.unwrap_or_default();
         let update = UpdateCode {
-            package: request::package(request.zip_file, request.s3_bucket.is_some())?,
+            package: origin::of(&mut request)?,
             architecture: request::architecture(request.architectures.as_deref()),
             revision: request.revision_id,
             dry_run: request.dry_run.unwrap_or_default(),
@@ -123,13 +133,14 @@ impl Front {
     }
 
     pub(super) async fn update_function_configuration(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::UpdateFunctionConfigurationRequest = call.parse()?;
+        let mut request: wire::UpdateFunctionConfigurationRequest = call.parse()?;
         let name = target::unqualified(&request.function_name, self.control.home())?;
         let revision = request.revision_id.clone();
+        let layers = request.layers.take();
         let patch = request::patch(request)?;
         let changed = self
             .control
-            .update_function_configuration(&name, patch, revision.as_deref())
+            .update_function_configuration(&name, patch, layers.as_deref(), revision.as_deref())
             .await?;
         Ok(call.render(self.shaped(&name, &changed.version, None)))
     }

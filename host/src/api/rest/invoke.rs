@@ -17,8 +17,8 @@ use crate::sandbox::{self, Event};
 const CLIENT_CONTEXT_CHARS_MAX: usize = 3_583;
 
 impl Front {
-    pub(super) async fn invoke(&self, call: Call) -> Result<Reply, Fault> {
-        let invoke = self.invocation(&call)?;
+    pub(super) async fn invoke(&self, call: &Call) -> Result<Reply, Fault> {
+        let invoke = self.invocation(call)?;
         let (mode, wants_tail) = (invoke.mode, invoke.log_tail);
         let home = self.control.home();
         let finished = self.invoker.invoke(invoke).await;
@@ -31,11 +31,10 @@ impl Front {
 
     fn invocation(&self, call: &Call) -> Result<Invoke, Fault> {
         let headers = &call.parts.headers;
-        let query = call.parts.uri.query().unwrap_or_default();
-        let qualifier = query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix("Qualifier="));
-        let qualifier = qualifier.map(decoded).transpose()?;
+        let qualifier = call.query("Qualifier");
+        if let Some(text) = qualifier.as_deref() {
+            require_qualifier(text)?;
+        }
         let mode = match text(headers, "x-amz-invocation-type") {
             None | Some("RequestResponse") => Mode::RequestResponse,
             Some("DryRun") => Mode::DryRun,
@@ -153,10 +152,8 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("?"))
 }
 
-fn decoded(text: &str) -> Result<String, Fault> {
-    let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
-    let decoded = decoded.ok().filter(|text| Qualifier::parse(text).is_ok());
-    decoded.map(std::borrow::Cow::into_owned).ok_or_else(|| {
+fn require_qualifier(text: &str) -> Result<(), Fault> {
+    Qualifier::parse(text).map(drop).map_err(|_| {
         let text = format!("The qualifier {text} is not a version, an alias or $LATEST.");
         Fault::new(ErrorShape::InvalidParameterValueException, text)
     })

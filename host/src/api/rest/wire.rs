@@ -15,7 +15,8 @@ mod tests;
 
 pub use check::{RUNTIMES, Rejection};
 pub use fault::{ErrorShape, Fault};
-pub use json::Entries;
+pub use json::{Entries, EpochSeconds};
+pub(super) use route::query_values;
 pub use route::{Operation, Route, RouteError, route};
 
 use check::{Location, Shape};
@@ -25,7 +26,7 @@ use json::{FromJson, ToJson, members, put, take};
 /// those that this host refuses or that are read elsewhere.
 #[expect(dead_code, reason = "the shapes are whole, as the model has them")]
 mod shapes {
-    use super::{Bytes, Entries, FromJson, Input, Map, Output, ToJson, Value};
+    use super::{Bytes, Entries, EpochSeconds, FromJson, Input, Map, Output, ToJson, Value};
     use super::{members, put, take};
 
     include!(concat!(env!("OUT_DIR"), "/structs.rs"));

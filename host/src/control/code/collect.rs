@@ -1,5 +1,5 @@
-//! Packages that no function uses any more are deleted, with what was made of them. One that came
-//! in while a collection runs is left alone, whether or not a record names it yet.
+//! Packages that no function and no layer uses any more are deleted, with what was made of them. One
+//! that came in while a collection runs is left alone, whether or not a record names it yet.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -78,6 +78,8 @@ impl Library {
         // A package that was refused has left its tree.
         let mut candidates = self.0.packages.list()?;
         candidates.extend(self.0.trees.list()?);
+        candidates.sort_unstable();
+        candidates.dedup();
         Ok(Collection {
             library: self.clone(),
             candidates,

@@ -98,6 +98,32 @@ fn names_that_lead_elsewhere_are_refused() {
 }
 
 #[test]
+fn entries_are_not_in_too_many_directories() {
+    let deep = |depth: usize| format!("{}x", "d/".repeat(depth));
+    assert!(Package::read(zip_of(&[(&deep(127), b"x")])).is_ok());
+    let text = refused(zip_of(&[(&deep(128), b"x")]));
+    assert!(text.contains("too many directories"), "{text}");
+}
+
+#[test]
+fn a_zip_of_nothing_is_refused_in_awss_words() {
+    assert_eq!(
+        refused(zip_of(&[])),
+        "Uploaded file must be a non-empty zip"
+    );
+}
+
+#[test]
+fn a_layer_is_a_zip() {
+    let layer = zip_of(&[("lib/bootstrap.wasm", COMPONENT)]);
+    assert!(Package::read_layer(layer).is_ok());
+    for bytes in [COMPONENT, b"not a zip", b""] {
+        let refused = Package::read_layer(Bytes::from_static(bytes)).unwrap_err();
+        assert!(matches!(refused, Error::NotAZip), "{refused}");
+    }
+}
+
+#[test]
 fn entries_that_get_in_each_others_way_are_refused() {
     for entries in [
         [("a", b"x".as_slice()), ("a/b", b"x")],

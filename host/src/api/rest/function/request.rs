@@ -1,6 +1,4 @@
-//! From the members of a request to what `control` knows: patches, packages.
-
-use bytes::Bytes;
+//! From the members of a request to what `control` knows: patches and the like.
 
 use crate::api::rest::wire::{self, ErrorShape, Fault};
 use crate::control::configuration::{Architecture, FileSystem, LoggingPatch, Patch, Tracing, Vpc};
@@ -32,7 +30,6 @@ fn require_supported(request: &wire::UpdateFunctionConfigurationRequest) -> Resu
     refuse! {
         request.runtime_config.is_some() => "RuntimeConfig",
         request.accelerator_config.is_some() => "AcceleratorConfig",
-        request.layers.as_ref().is_some_and(|layers| !layers.is_empty()) => "Layers",
         request.image_config.is_some() => "ImageConfig",
         request.capacity_provider_config.is_some() => "CapacityProviderConfig",
         request.durable_config.is_some() => "DurableConfig",
@@ -94,7 +91,6 @@ pub(super) fn choices(request: &mut wire::CreateFunctionRequest) -> Result<Patch
         dead_letter_config: request.dead_letter_config.take(),
         kms_key_arn: request.kms_key_arn.take(),
         tracing_config: request.tracing_config.take(),
-        layers: request.layers.take(),
         file_system_configs: request.file_system_configs.take(),
         image_config: request.image_config.take(),
         ephemeral_storage: request.ephemeral_storage.take(),
@@ -149,21 +145,6 @@ pub(super) fn patch(request: wire::UpdateFunctionConfigurationRequest) -> Result
         snap_start: snap_start.map(|it| it == "PublishedVersions"),
         ..Patch::default()
     })
-}
-
-/// The package of a request, from the one place this host can read it from.
-pub(in crate::api::rest) fn package(
-    zip_file: Option<Bytes>,
-    from_s3: bool,
-) -> Result<Bytes, Fault> {
-    match zip_file {
-        Some(zip) if !zip.is_empty() => Ok(zip),
-        Some(_) => Err(invalid("Uploaded file must be a non-empty zip")),
-        None if from_s3 => Err(invalid(
-            "S3Bucket and S3Key are not supported by this host yet; use ZipFile.",
-        )),
-        None => Err(invalid("Please provide a source for function code.")),
-    }
 }
 
 /// The instruction set asked for, if any.

@@ -19,6 +19,7 @@ pub(super) fn configuration(
     vault: &Vault,
 ) -> wire::FunctionConfiguration {
     let chosen = &version.configuration;
+    let signed = version.signed.as_ref();
     let modified = version.modified.utc();
     let mut shape = wire::FunctionConfiguration {
         function_name: Some(name.to_string()),
@@ -31,6 +32,8 @@ pub(super) fn configuration(
         package_type: Some("Zip".into()),
         environment: environment(chosen, vault),
         logging_config: Some(logging(&chosen.logging, chosen.log_group(name))),
+        signing_profile_version_arn: signed.map(|it| it.profile_version_arn.clone()),
+        signing_job_arn: signed.map(|it| it.job_arn.clone()),
         ..chosen_members(chosen)
     };
     shape.runtime_version_config = Some(wire::RuntimeVersionConfig {
@@ -129,6 +132,11 @@ fn optional_members(chosen: &Configuration) -> wire::FunctionConfiguration {
         local_mount_path: it.path.clone(),
         s3_files_config: None,
     });
+    let layers = chosen.layers.iter().map(|it| wire::Layer {
+        arn: Some(it.arn.to_string()),
+        code_size: i64::try_from(it.package.size_bytes).ok(),
+        ..Default::default()
+    });
     wire::FunctionConfiguration {
         dead_letter_config: chosen
             .dead_letter
@@ -138,6 +146,7 @@ fn optional_members(chosen: &Configuration) -> wire::FunctionConfiguration {
             }),
         vpc_config: chosen.vpc.as_ref().map(vpc),
         kms_key_arn: chosen.kms_key_arn.clone(),
+        layers: (!chosen.layers.is_empty()).then(|| layers.collect()),
         file_system_configs: (!chosen.file_systems.is_empty()).then(|| systems.collect()),
         tenancy_config: chosen.tenant_isolation.then(|| wire::TenancyConfig {
             tenant_isolation_mode: "PER_TENANT".into(),

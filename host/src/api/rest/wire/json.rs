@@ -1,12 +1,15 @@
 //! Between JSON and the generated structures. What is read here has been checked: a value of another
 //! type than the model's cannot come this far, and reads as nothing.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::check::Rejection;
+use crate::clock::Timestamp;
 
 /// A shape that can be read from checked JSON.
 pub(super) trait FromJson: Sized {
@@ -21,6 +24,24 @@ pub(super) trait ToJson {
 /// A map, in the order it was given.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entries<T>(Vec<(String, T)>);
+
+/// A moment, in seconds since the Unix epoch and a fraction of one.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct EpochSeconds(f64);
+
+impl EpochSeconds {
+    /// The moment, unless it is before the epoch or later than can be told.
+    pub fn timestamp(self) -> Option<Timestamp> {
+        let since = Duration::try_from_secs_f64(self.0).ok()?;
+        Some(Timestamp::from_millis(0).after(since))
+    }
+}
+
+impl From<Timestamp> for EpochSeconds {
+    fn from(at: Timestamp) -> Self {
+        Self(Duration::from_millis(at.millis()).as_secs_f64())
+    }
+}
 
 /// The body of a request as the document it must be. No body is an empty document.
 pub(super) fn document(body: &Bytes) -> Result<Map<String, Value>, Rejection> {
@@ -143,6 +164,18 @@ impl FromJson for Bytes {
 impl ToJson for Bytes {
     fn to_json(self) -> Option<Value> {
         Some(STANDARD.encode(self).into())
+    }
+}
+
+impl FromJson for EpochSeconds {
+    fn from_json(value: Value) -> Self {
+        Self(value.as_f64().unwrap_or_default())
+    }
+}
+
+impl ToJson for EpochSeconds {
+    fn to_json(self) -> Option<Value> {
+        Some(self.0.into())
     }
 }
 

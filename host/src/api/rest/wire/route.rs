@@ -84,7 +84,7 @@ pub fn route(method: &Method, path: &str, query: Option<&str>) -> Result<Route, 
 }
 
 /// The values that a query gives a name, decoded.
-pub(super) fn query_values(query: Option<&str>, name: &str) -> Vec<String> {
+pub(in super::super) fn query_values(query: Option<&str>, name: &str) -> Vec<String> {
     let pairs = query
         .unwrap_or_default()
         .split('&')

@@ -1,0 +1,187 @@
+//! Who may call: access keys, the users behind them, and what their policies allow. Signatures are
+//! `sigv4`'s affair, what a request is about its API's.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+
+use super::Front;
+use super::facts;
+use super::rest::sigv4::{Credentials, Error, Pending, Verifier};
+use crate::clock::Clock;
+use crate::config::{Config, Key};
+use crate::invoke::Target;
+use crate::names::AccountId;
+use crate::policy::{Denial, Facts, Policies, Policy, Principal, Question, decide};
+
+/// The keys of a host. A host without keys has none of this: anyone may do anything.
+#[derive(Debug)]
+pub struct Access {
+    verifier: Verifier,
+    callers: HashMap<String, Arc<Caller>>,
+    anonymous: Arc<Caller>,
+}
+
+/// Someone who makes requests.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) principal: Principal,
+    /// None allows everything.
+    policy: Option<Policy>,
+}
+
+/// A signature that is still to be checked against the body.
+#[derive(Debug)]
+pub(super) struct Signed<'a> {
+    pending: Pending,
+    callers: &'a HashMap<String, Arc<Caller>>,
+}
+
+/// What a caller must be allowed.
+#[derive(Clone, Debug)]
+pub(super) struct Demand {
+    /// `lambda:GetFunction`, for example.
+    pub(super) action: String,
+    /// An ARN, or `*`.
+    pub(super) resource: String,
+    /// The function of this host that it is about: its own policies have a say.
+    pub(super) function: Option<Target>,
+    /// The policy of what else it is about, where that has one.
+    pub(super) own_policy: Option<Policy>,
+}
+
+/// A request that is refused.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Denied {
+    /// Why, in IAM's words.
+    pub(super) text: String,
+    /// Whether the caller is of another account, and nothing here lets it in.
+    pub(super) is_foreign: bool,
+}
+
+impl Access {
+    /// The access that a configuration gives; None where it has no keys.
+    pub fn new(config: &Config, clock: &Clock) -> Option<Self> {
+        if config.keys.is_empty() {
+            return None;
+        }
+        let credentials = config.keys.iter().map(credentials).collect();
+        let caller = |key: &Key| {
+            let caller = caller(key, &config.account_id);
+            (key.access_key_id.clone(), Arc::new(caller))
+        };
+        Some(Self {
+            verifier: Verifier::new(credentials, config.region.to_string(), clock.clone()),
+            callers: config.keys.iter().map(caller).collect(),
+            anonymous: Arc::new(Caller {
+                principal: Principal::Anonymous,
+                policy: None,
+            }),
+        })
+    }
+
+    /// Checks of a signature all that can be checked before the body is read.
+    pub(super) fn parse(&self, parts: &Parts, service: &str) -> Result<Signed<'_>, Error> {
+        Ok(Signed {
+            pending: self.verifier.parse(parts, service)?,
+            callers: &self.callers,
+        })
+    }
+
+    /// Whoever does not sign.
+    pub(super) fn anonymous(&self) -> Arc<Caller> {
+        Arc::clone(&self.anonymous)
+    }
+}
+
+impl Signed<'_> {
+    /// The caller, if the signature is right.
+    pub(super) fn check(self, body: &Bytes) -> Result<Arc<Caller>, Error> {
+        let id = self.pending.check(body)?;
+        self.callers.get(&id).cloned().ok_or(Error::UnknownKey)
+    }
+}
+
+impl Caller {
+    /// Whether only a denial in the policy of a function can keep it from anything.
+    pub(super) fn owns(&self, account: &AccountId) -> bool {
+        self.policy.is_none() && self.principal.account() == Some(account)
+    }
+
+    /// Whether it may do only what its policy allows.
+    pub(super) fn is_restricted(&self) -> bool {
+        self.policy.is_some()
+    }
+}
+
+impl Front {
+    /// Whether a caller may do this: its own policy and those of the function decide together.
+    pub(super) fn permit(
+        &self,
+        caller: &Caller,
+        demand: &Demand,
+        facts: &dyn Facts,
+    ) -> Result<(), Denied> {
+        let snapshot = self.invoker.snapshot();
+        let target = demand.function.as_ref();
+        let attached = target.and_then(|target| {
+            let attached = snapshot.policies(&target.name)?;
+            Some(attached.over(target.qualifier.as_ref()))
+        });
+        let attached = attached.unwrap_or_default().into_iter();
+        let policies = Policies {
+            identity: caller.policy.as_ref(),
+            resource: attached.chain(demand.own_policy.as_ref()).collect(),
+        };
+        let question = Question {
+            principal: &caller.principal,
+            action: &demand.action,
+            resource: &demand.resource,
+            facts,
+        };
+        let home = &self.control.home().account;
+        decide(&question, &policies, home).map_err(|denial| {
+            let Demand {
+                action, resource, ..
+            } = demand;
+            let who = caller.principal.arn().unwrap_or("anonymous");
+            let reason = denial.reason(action);
+            let of_another = caller.principal.account() != Some(home);
+            Denied {
+                text: format!(
+                    "User: {who} is not authorized to perform: {action} on resource: {resource} \
+                     {reason}"
+                ),
+                is_foreign: denial == Denial::ResourceSilent && of_another,
+            }
+        })
+    }
+}
+
+fn caller(key: &Key, home: &AccountId) -> Caller {
+    let account = key.account.as_ref().unwrap_or(home).clone();
+    let principal = Principal::user(account, key.name.clone());
+    if let Some(policy) = &key.policy {
+        let arn = principal.arn().unwrap_or_default();
+        for operator in policy.unknown_operators() {
+            tracing::warn!(%arn, operator, "a policy has a condition operator that does not exist");
+        }
+        for key in policy.keys().filter(|key| !facts::can_be_known(key)) {
+            tracing::warn!(%arn, key, "a policy depends on what this host cannot know");
+        }
+    }
+    Caller {
+        principal,
+        policy: key.policy.clone(),
+    }
+}
+
+fn credentials(key: &Key) -> Credentials {
+    Credentials {
+        access_key_id: key.access_key_id.clone(),
+        secret_access_key: key.secret_access_key.clone(),
+        session_token: key.session_token.clone(),
+    }
+}

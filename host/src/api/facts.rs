@@ -1,0 +1,253 @@
+//! What is known of a request, for the conditions of policies: who made it, when, from where, about
+//! what. Values are made when a condition asks for them; most requests are never asked.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::header;
+use http::request::Parts;
+
+use crate::clock::Timestamp;
+use crate::names::{AccountId, Region};
+use crate::policy::{self, Principal};
+
+/// The address of the client's end of a connection, in the extensions of its requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
+/// Keys that every request can be asked for.
+const GIVEN: [&str; 14] = [
+    "aws:currenttime",
+    "aws:epochtime",
+    "aws:principalaccount",
+    "aws:principalarn",
+    "aws:principalisawsservice",
+    "aws:principaltype",
+    "aws:referer",
+    "aws:requestedregion",
+    "aws:resourceaccount",
+    "aws:securetransport",
+    "aws:sourceip",
+    "aws:useragent",
+    "aws:username",
+    "aws:viaawsservice",
+];
+
+/// Keys that no request to this host has: nothing here is done by a service or through a network of
+/// AWS's, keys are for good, accounts belong to no organization, users have no tags.
+const ABSENT: [&str; 23] = [
+    "aws:assumedroot",
+    "aws:calledvia",
+    "aws:calledviafirst",
+    "aws:calledvialast",
+    "aws:federatedprovider",
+    "aws:multifactorauthage",
+    "aws:multifactorauthpresent",
+    "aws:principalorgid",
+    "aws:principalorgpaths",
+    "aws:principalservicename",
+    "aws:principalservicenameslist",
+    "aws:resourceorgid",
+    "aws:resourceorgpaths",
+    "aws:sourceaccount",
+    "aws:sourcearn",
+    "aws:sourceidentity",
+    "aws:sourceorgid",
+    "aws:sourceorgpaths",
+    "aws:sourcevpc",
+    "aws:sourcevpcarn",
+    "aws:sourcevpce",
+    "aws:tokenissuetime",
+    "aws:vpcsourceip",
+];
+
+/// Keys that are about what a request of the Lambda API asks for.
+const ASKED: [&str; 12] = [
+    "aws:tagkeys",
+    "lambda:codesigningconfigarn",
+    "lambda:eventsourcetoken",
+    "lambda:functionarn",
+    "lambda:functionurlauthtype",
+    "lambda:invokedviafunctionurl",
+    "lambda:layer",
+    "lambda:principal",
+    "lambda:securitygroupids",
+    "lambda:sourcefunctionarn",
+    "lambda:subnetids",
+    "lambda:vpcids",
+];
+
+/// A tag's name follows.
+const REQUEST_TAG: &str = "aws:requesttag/";
+const RESOURCE_TAG: &str = "aws:resourcetag/";
+const PRINCIPAL_TAG: &str = "aws:principaltag/";
+
+/// Whether there are requests of which this key, in lower case, can be known.
+pub(super) fn can_be_known(key: &str) -> bool {
+    let listed = [&GIVEN[..], &ABSENT[..], &ASKED[..]];
+    let tags = [REQUEST_TAG, RESOURCE_TAG, PRINCIPAL_TAG];
+    listed.iter().any(|keys| keys.contains(&key)) || tags.iter().any(|tag| key.starts_with(tag))
+}
+
+/// What one request asks for, for the keys that depend on the API it is for.
+pub(super) trait Asked {
+    /// The values of a key of the service's own; None where they cannot be known.
+    fn values(&self, key: &str) -> Option<Vec<String>>;
+
+    /// The tags that the request brings or takes away, with their values where it brings them.
+    fn tags(&self) -> Vec<(String, Option<String>)> {
+        Vec::new()
+    }
+}
+
+/// What is known of one request.
+pub(super) struct RequestFacts<'a> {
+    pub(super) principal: &'a Principal,
+    pub(super) parts: &'a Parts,
+    pub(super) now: Timestamp,
+    pub(super) account: &'a AccountId,
+    pub(super) region: &'a Region,
+    /// The tags of the resource, where this host knows them.
+    pub(super) resource_tags: Option<Arc<BTreeMap<String, String>>>,
+    pub(super) asked: &'a dyn Asked,
+}
+
+impl policy::Facts for RequestFacts<'_> {
+    fn values(&self, key: &str) -> Option<Vec<String>> {
+        if ABSENT.contains(&key) || key.starts_with(PRINCIPAL_TAG) {
+            return Some(Vec::new());
+        }
+        if let Some(name) = key.strip_prefix(RESOURCE_TAG) {
+            let tags = self.resource_tags.as_ref()?.iter();
+            let named = tags.filter(|(key, _)| key.to_lowercase() == name);
+            return Some(named.map(|(_, value)| value.clone()).collect());
+        }
+        if let Some(name) = key.strip_prefix(REQUEST_TAG) {
+            let tags = self.asked.tags().into_iter();
+            let named = tags.filter(|(key, _)| key.to_lowercase() == name);
+            return Some(named.filter_map(|(_, value)| value).collect());
+        }
+        if key == "aws:tagkeys" {
+            return Some(self.asked.tags().into_iter().map(|(key, _)| key).collect());
+        }
+        self.of_caller(key)
+            .or_else(|| self.of_transport(key))
+            .or_else(|| self.asked.values(key))
+    }
+}
+
+impl RequestFacts<'_> {
+    fn of_caller(&self, key: &str) -> Option<Vec<String>> {
+        let (name, kind) = match self.principal {
+            Principal::Anonymous => (None, "Anonymous"),
+            Principal::User { name: None, .. } => (None, "Account"),
+            Principal::User { name, .. } => (name.as_ref(), "User"),
+        };
+        match key {
+            "aws:username" => Some(some(name)),
+            "aws:principaltype" => Some(one(kind)),
+            "aws:principalarn" => Some(some(self.principal.arn())),
+            "aws:principalaccount" => Some(some(self.principal.account())),
+            "aws:principalisawsservice" | "aws:viaawsservice" => Some(one("false")),
+            _ => None,
+        }
+    }
+
+    fn of_transport(&self, key: &str) -> Option<Vec<String>> {
+        let header = |name: header::HeaderName| {
+            let value = self.parts.headers.get(name);
+            some(value.and_then(|value| value.to_str().ok()))
+        };
+        match key {
+            "aws:currenttime" => Some(one(self.now.utc())),
+            "aws:epochtime" => Some(one(self.now.secs())),
+            "aws:referer" => Some(header(header::REFERER)),
+            "aws:useragent" => Some(header(header::USER_AGENT)),
+            "aws:requestedregion" => Some(one(self.region)),
+            "aws:resourceaccount" => Some(one(self.account)),
+            // TLS ends before this host, if there is any.
+            "aws:securetransport" => Some(one("false")),
+            // A request that did not come over a connection has no address that could be known.
+            "aws:sourceip" => {
+                let peer = self.parts.extensions.get::<Peer>();
+                peer.map(|Peer(address)| one(address.to_canonical()))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn one(value: impl ToString) -> Vec<String> {
+    vec![value.to_string()]
+}
+
+fn some(value: Option<impl ToString>) -> Vec<String> {
+    value.map(one).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Facts;
+
+    struct Tags;
+
+    impl Asked for Tags {
+        fn values(&self, key: &str) -> Option<Vec<String>> {
+            (key == "lambda:layer").then(|| one("l"))
+        }
+
+        fn tags(&self) -> Vec<(String, Option<String>)> {
+            vec![("Team".into(), Some("edge".into())), ("old".into(), None)]
+        }
+    }
+
+    #[test]
+    fn facts_are_known_absent_or_unknown() {
+        let request = http::Request::get("/").header("user-agent", "x").body(());
+        let (mut parts, ()) = request.unwrap().into_parts();
+        parts
+            .extensions
+            .insert(Peer("::ffff:192.0.2.1".parse().unwrap()));
+        let (account, region) = (
+            AccountId::parse("000000000000").unwrap(),
+            Region::parse("us-east-1").unwrap(),
+        );
+        let principal = Principal::user(account.clone(), None);
+        let facts = RequestFacts {
+            principal: &principal,
+            parts: &parts,
+            now: Timestamp::from_millis(1_795_000_000_000),
+            account: &account,
+            region: &region,
+            resource_tags: Some(Arc::new([("Own".into(), "1".into())].into())),
+            asked: &Tags,
+        };
+        for (key, expected) in [
+            ("aws:currenttime", Some("2026-11-18T11:06:40Z")),
+            ("aws:epochtime", Some("1795000000")),
+            ("aws:principalarn", Some("arn:aws:iam::000000000000:root")),
+            ("aws:principaltype", Some("Account")),
+            ("aws:username", Some("")),
+            ("aws:sourceip", Some("192.0.2.1")),
+            ("aws:useragent", Some("x")),
+            ("aws:referer", Some("")),
+            ("aws:sourcearn", Some("")),
+            ("aws:resourcetag/own", Some("1")),
+            ("aws:resourcetag/none", Some("")),
+            ("aws:requesttag/team", Some("edge")),
+            ("aws:requesttag/old", Some("")),
+            ("aws:tagkeys", Some("Team,old")),
+            ("aws:principaltag/x", Some("")),
+            ("lambda:layer", Some("l")),
+            ("lambda:vpcids", None),
+            ("aws:somethingnew", None),
+        ] {
+            let found = facts.values(key).map(|values| values.join(","));
+            assert_eq!(found.as_deref(), expected, "{key}");
+        }
+        assert!(can_be_known("aws:resourcetag/x") && can_be_known("lambda:layer"));
+        assert!(!can_be_known("aws:somethingnew"));
+    }
+}

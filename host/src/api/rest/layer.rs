@@ -1,0 +1,201 @@
+//! Layers on the wire: PublishLayerVersion, GetLayerVersion, GetLayerVersionByArn, ListLayers,
+//! ListLayerVersions, DeleteLayerVersion. Their permissions are in `permission`.
+
+use super::wire::{self, ErrorShape, Fault};
+use super::{Call, function, no_content, origin};
+use crate::api::{Front, Reply, host_of};
+use crate::control::layer::{About, Filter, LayerVersionRecord};
+use crate::names::{Home, LayerName, LayerRef, LayerVersionArn};
+
+mod permission;
+
+impl Front {
+    pub(super) async fn publish_layer_version(&self, call: &Call) -> Result<Reply, Fault> {
+        let mut request: wire::PublishLayerVersionRequest = call.parse()?;
+        let layer = self.layer_name(&request.layer_name, None, "lambda:PublishLayerVersion")?;
+        let package = origin::of(&mut request.content)?;
+        let about = About {
+            description: request.description.unwrap_or_default(),
+            license: request.license_info,
+            runtimes: request.compatible_runtimes,
+            architectures: request.compatible_architectures,
+        };
+        let published = self
+            .control
+            .publish_layer_version(&layer, about, package)
+            .await?;
+        let shown = self.shown_layer(published, call);
+        Ok(call.render(wire::PublishLayerVersionResponse {
+            content: shown.content,
+            layer_arn: shown.layer_arn,
+            layer_version_arn: shown.layer_version_arn,
+            description: shown.description,
+            created_date: shown.created_date,
+            version: shown.version,
+            compatible_architectures: shown.compatible_architectures,
+            compatible_runtimes: shown.compatible_runtimes,
+            license_info: shown.license_info,
+        }))
+    }
+
+    pub(super) async fn get_layer_version(&self, call: &Call) -> Result<Reply, Fault> {
+        let request: wire::GetLayerVersionRequest = call.parse()?;
+        let number = number(request.version_number);
+        let action = "lambda:GetLayerVersion";
+        let layer = self.layer_name(&request.layer_name, Some(number), action)?;
+        let found = self.control.layer_version(&layer, number).await?;
+        Ok(call.render(self.shown_layer(found, call)))
+    }
+
+    pub(super) async fn get_layer_version_by_arn(&self, call: &Call) -> Result<Reply, Fault> {
+        let request: wire::GetLayerVersionByArnRequest = call.parse()?;
+        let arn = LayerVersionArn::parse(&request.arn).map_err(|_| no_such_layer())?;
+        let action = "lambda:GetLayerVersion";
+        require_home(&arn.home, self.control.home(), &request.arn, action)?;
+        let found = self.control.layer_version(&arn.layer, arn.version).await?;
+        Ok(call.render(self.shown_layer(found, call)))
+    }
+
+    pub(super) async fn list_layers(&self, call: &Call) -> Result<Reply, Fault> {
+        let request: wire::ListLayersRequest = call.parse()?;
+        let filter = Filter {
+            runtime: request.compatible_runtime,
+            architecture: request.compatible_architecture,
+        };
+        let limit = function::page_size(request.max_items);
+        let marker = request.marker.as_deref();
+        let page = self.control.layers(&filter, marker, limit).await?;
+        let home = self.control.home();
+        let listed = page.items.into_iter().map(|newest| wire::LayersListItem {
+            layer_name: Some(newest.layer.to_string()),
+            layer_arn: Some(home.layer_arn(&newest.layer)),
+            latest_matching_version: Some(listed(newest, home)),
+        });
+        Ok(call.render(wire::ListLayersResponse {
+            layers: Some(listed.collect()),
+            next_marker: page.next,
+        }))
+    }
+
+    pub(super) async fn list_layer_versions(&self, call: &Call) -> Result<Reply, Fault> {
+        let request: wire::ListLayerVersionsRequest = call.parse()?;
+        let layer = self.layer_name(&request.layer_name, None, "lambda:ListLayerVersions")?;
+        let filter = Filter {
+            runtime: request.compatible_runtime,
+            architecture: request.compatible_architecture,
+        };
+        let limit = function::page_size(request.max_items);
+        let marker = request.marker.as_deref();
+        let page = self
+            .control
+            .layer_versions(&layer, &filter, marker, limit)
+            .await?;
+        let home = self.control.home();
+        let versions = page.items.into_iter().map(|version| listed(version, home));
+        Ok(call.render(wire::ListLayerVersionsResponse {
+            layer_versions: Some(versions.collect()),
+            next_marker: page.next,
+        }))
+    }
+
+    pub(super) async fn delete_layer_version(&self, call: &Call) -> Result<Reply, Fault> {
+        let request: wire::DeleteLayerVersionRequest = call.parse()?;
+        let number = number(request.version_number);
+        let action = "lambda:DeleteLayerVersion";
+        let layer = self.layer_name(&request.layer_name, Some(number), action)?;
+        self.control.delete_layer_version(&layer, number).await?;
+        Ok(no_content())
+    }
+
+    /// The layer that a caller named, if this host is the one that owns it.
+    fn layer_name(
+        &self,
+        text: &str,
+        version: Option<u64>,
+        action: &str,
+    ) -> Result<LayerName, Fault> {
+        let named = LayerRef::parse(text).map_err(|error| invalid(error.to_string()))?;
+        if let Some(home) = &named.home {
+            let version = version.map(|version| format!(":{version}"));
+            let resource = format!("{text}{}", version.unwrap_or_default());
+            require_home(home, self.control.home(), &resource, action)?;
+        }
+        Ok(named.name)
+    }
+
+    fn shown_layer(
+        &self,
+        record: LayerVersionRecord,
+        call: &Call,
+    ) -> wire::GetLayerVersionResponse {
+        let home = self.control.home();
+        let host = host_of(&call.parts).unwrap_or("localhost");
+        let package = &record.package;
+        let content = wire::LayerVersionContentOutput {
+            location: Some(self.downloads.link(host, &package.digest)),
+            code_sha256: Some(package.digest.base64()),
+            code_size: i64::try_from(package.size_bytes).ok(),
+            ..Default::default()
+        };
+        let layer_arn = home.layer_arn(&record.layer);
+        let shown = listed(record, home);
+        wire::GetLayerVersionResponse {
+            content: Some(content),
+            layer_arn: Some(layer_arn),
+            layer_version_arn: shown.layer_version_arn,
+            description: shown.description,
+            created_date: shown.created_date,
+            version: shown.version,
+            compatible_architectures: shown.compatible_architectures,
+            compatible_runtimes: shown.compatible_runtimes,
+            license_info: shown.license_info,
+        }
+    }
+}
+
+/// A version as listings show it; elsewhere there is more.
+fn listed(record: LayerVersionRecord, home: &Home) -> wire::LayerVersionsListItem {
+    let arn = home.layer_version_arn(&record.layer, record.version);
+    let created = record.created.utc().strftime("%Y-%m-%dT%H:%M:%S%.3f+0000");
+    wire::LayerVersionsListItem {
+        layer_version_arn: Some(arn.to_string()),
+        version: i64::try_from(record.version).ok(),
+        description: Some(record.about.description),
+        created_date: Some(created.to_string()),
+        compatible_architectures: record.about.architectures,
+        compatible_runtimes: record.about.runtimes,
+        license_info: record.about.license,
+    }
+}
+
+/// A version's number as it was given. None is less than one, and all that are less are alike.
+fn number(given: i64) -> u64 {
+    u64::try_from(given).unwrap_or_default()
+}
+
+/// Layers of other accounts and regions are not here.
+fn require_home(of: &Home, home: &Home, resource: &str, action: &str) -> Result<(), Fault> {
+    if of.account != home.account {
+        return Err(Fault::new(
+            ErrorShape::AccessDeniedException,
+            format!(
+                "User: arn:aws:iam::{}:root is not authorized to perform: {action} on resource: \
+                 {resource} because no resource-based policy allows the {action} action",
+                home.account
+            ),
+        ));
+    }
+    if of.region != home.region {
+        return Err(no_such_layer());
+    }
+    Ok(())
+}
+
+fn no_such_layer() -> Fault {
+    let text = "The resource you requested does not exist.";
+    Fault::new(ErrorShape::ResourceNotFoundException, text)
+}
+
+fn invalid(text: impl Into<String>) -> Fault {
+    Fault::new(ErrorShape::InvalidParameterValueException, text)
+}

@@ -1,0 +1,83 @@
+//! Permissions of layer versions on the wire: AddLayerVersionPermission, GetLayerVersionPolicy,
+//! RemoveLayerVersionPermission.
+
+use super::{invalid, number};
+use crate::api::rest::wire::{self, Fault};
+use crate::api::rest::{Call, no_content};
+use crate::api::{Front, Reply};
+use crate::control::layer::{LayerStatement, Principal};
+use crate::names::AccountId;
+
+impl Front {
+    pub(in crate::api::rest) async fn add_layer_version_permission(
+        &self,
+        call: &Call,
+    ) -> Result<Reply, Fault> {
+        let request: wire::AddLayerVersionPermissionRequest = call.parse()?;
+        let number = number(request.version_number);
+        let action = "lambda:AddLayerVersionPermission";
+        let layer = self.layer_name(&request.layer_name, Some(number), action)?;
+        let statement = LayerStatement {
+            id: request.statement_id,
+            principal: principal(&request.principal)?,
+            organization: request.organization_id,
+        };
+        let document = {
+            let arn = self.control.home().layer_version_arn(&layer, number);
+            statement.document(&arn).to_string()
+        };
+        let revision = request.revision_id.as_deref();
+        let changed = self
+            .control
+            .add_layer_permission(&layer, number, statement, revision)
+            .await?;
+        Ok(call.render(wire::AddLayerVersionPermissionResponse {
+            statement: Some(document),
+            revision_id: Some(changed.as_str().to_owned()),
+        }))
+    }
+
+    pub(in crate::api::rest) async fn get_layer_version_policy(
+        &self,
+        call: &Call,
+    ) -> Result<Reply, Fault> {
+        let request: wire::GetLayerVersionPolicyRequest = call.parse()?;
+        let number = number(request.version_number);
+        let action = "lambda:GetLayerVersionPolicy";
+        let layer = self.layer_name(&request.layer_name, Some(number), action)?;
+        let policy = self.control.layer_policy(&layer, number).await?;
+        let arn = self.control.home().layer_version_arn(&layer, number);
+        Ok(call.render(wire::GetLayerVersionPolicyResponse {
+            policy: Some(policy.document(&arn)),
+            revision_id: Some(policy.revision.as_str().to_owned()),
+        }))
+    }
+
+    pub(in crate::api::rest) async fn remove_layer_version_permission(
+        &self,
+        call: &Call,
+    ) -> Result<Reply, Fault> {
+        let request: wire::RemoveLayerVersionPermissionRequest = call.parse()?;
+        let number = number(request.version_number);
+        let action = "lambda:RemoveLayerVersionPermission";
+        let layer = self.layer_name(&request.layer_name, Some(number), action)?;
+        let revision = request.revision_id.as_deref();
+        self.control
+            .remove_layer_permission(&layer, number, &request.statement_id, revision)
+            .await?;
+        Ok(no_content())
+    }
+}
+
+/// `*`, an account's number, or the ARN of its root: AWS's model lets nothing else come this far.
+fn principal(text: &str) -> Result<Principal, Fault> {
+    if text == "*" {
+        return Ok(Principal::Anyone);
+    }
+    let id = text.strip_suffix(":root").unwrap_or(text);
+    let id = id.rsplit(':').next().unwrap_or_default();
+    let account = AccountId::parse(id);
+    account
+        .map(Principal::Account)
+        .map_err(|_| invalid(format!("The provided principal was invalid: {text}")))
+}

@@ -1,0 +1,156 @@
+//! From the members that say where a package is to the one place it is in. What is there, it does not
+//! ask.
+
+use bytes::Bytes;
+
+use super::wire::{self, ErrorShape, Fault};
+use crate::control::origin::Origin;
+use crate::store::object::Location;
+
+/// The members that say where a package is; three shapes of AWS's model have them.
+#[derive(Debug, Default)]
+pub(super) struct Source {
+    pub(super) zip_file: Option<Bytes>,
+    pub(super) s3_bucket: Option<String>,
+    pub(super) s3_key: Option<String>,
+    pub(super) s3_object_version: Option<String>,
+    pub(super) s3_object_storage_mode: Option<String>,
+}
+
+/// Takes the members out of a shape that has them.
+macro_rules! taken {
+    ($shape:expr) => {
+        Source {
+            zip_file: $shape.zip_file.take(),
+            s3_bucket: $shape.s3_bucket.take(),
+            s3_key: $shape.s3_key.take(),
+            s3_object_version: $shape.s3_object_version.take(),
+            s3_object_storage_mode: $shape.s3_object_storage_mode.take(),
+        }
+    };
+}
+
+impl From<&mut wire::FunctionCode> for Source {
+    fn from(code: &mut wire::FunctionCode) -> Self {
+        taken!(code)
+    }
+}
+
+impl From<&mut wire::UpdateFunctionCodeRequest> for Source {
+    fn from(request: &mut wire::UpdateFunctionCodeRequest) -> Self {
+        taken!(request)
+    }
+}
+
+impl From<&mut wire::LayerVersionContentInput> for Source {
+    fn from(content: &mut wire::LayerVersionContentInput) -> Self {
+        taken!(content)
+    }
+}
+
+/// The one place that these members name.
+pub(super) fn of(source: impl Into<Source>) -> Result<Origin, Fault> {
+    let Source {
+        zip_file,
+        s3_bucket,
+        s3_key,
+        s3_object_version,
+        s3_object_storage_mode,
+    } = source.into();
+    let is_in_s3 = s3_bucket.is_some()
+        || s3_key.is_some()
+        || s3_object_version.is_some()
+        || s3_object_storage_mode.is_some();
+    match (zip_file, s3_bucket, s3_key) {
+        (Some(_), ..) if is_in_s3 => Err(invalid(
+            "Please do not provide other FunctionCode parameters when providing a ZipFile.",
+        )),
+        (Some(zip), ..) if zip.is_empty() => Err(invalid("Uploaded file must be a non-empty zip")),
+        (Some(zip), ..) => Ok(Origin::Upload(zip)),
+        (None, Some(bucket), Some(key)) => {
+            require_copied(s3_object_storage_mode.as_deref())?;
+            Ok(Origin::Object(Location {
+                bucket,
+                key,
+                version: s3_object_version,
+            }))
+        }
+        (None, ..) if is_in_s3 => Err(invalid(
+            "S3 Bucket and Key are required for uploading with S3 parameters.",
+        )),
+        (None, ..) => Err(invalid("Please provide a source for function code.")),
+    }
+}
+
+/// This host keeps what it runs; it does not go back to S3 for it.
+fn require_copied(mode: Option<&str>) -> Result<(), Fault> {
+    match mode {
+        None | Some("COPY") => Ok(()),
+        Some(mode) => Err(invalid(&format!(
+            "S3ObjectStorageMode {mode} is not supported by this host yet."
+        ))),
+    }
+}
+
+fn invalid(text: &str) -> Fault {
+    Fault::new(ErrorShape::InvalidParameterValueException, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(zip: Option<&'static str>, s3: [Option<&str>; 4]) -> Source {
+        let [bucket, key, version, mode] = s3.map(|it| it.map(str::to_owned));
+        Source {
+            zip_file: zip.map(Bytes::from),
+            s3_bucket: bucket,
+            s3_key: key,
+            s3_object_version: version,
+            s3_object_storage_mode: mode,
+        }
+    }
+
+    #[test]
+    fn a_package_is_in_one_place() {
+        let uploaded = of(source(Some("zip"), [None; 4]));
+        assert!(matches!(uploaded, Ok(Origin::Upload(zip)) if zip == "zip"));
+        for mode in [None, Some("COPY")] {
+            let found = of(source(None, [Some("b"), Some("k"), Some("v"), mode]));
+            let expected = Location {
+                bucket: "b".into(),
+                key: "k".into(),
+                version: Some("v".into()),
+            };
+            assert!(matches!(found, Ok(Origin::Object(it)) if it == expected));
+        }
+    }
+
+    #[test]
+    fn two_places_or_half_a_place_are_refused() {
+        let both = "Please do not provide other FunctionCode parameters when providing a ZipFile.";
+        let half = "S3 Bucket and Key are required for uploading with S3 parameters.";
+        let cases = [
+            (
+                None,
+                [None; 4],
+                "Please provide a source for function code.",
+            ),
+            (Some(""), [None; 4], "Uploaded file must be a non-empty zip"),
+            (Some("zip"), [Some("b"), Some("k"), None, None], both),
+            (Some("zip"), [None, None, Some("v"), None], both),
+            (Some(""), [Some("b"), None, None, None], both),
+            (None, [Some("b"), None, None, None], half),
+            (None, [None, Some("k"), None, None], half),
+            (None, [None, None, Some("v"), None], half),
+            (
+                None,
+                [Some("b"), Some("k"), None, Some("REFERENCE")],
+                "S3ObjectStorageMode REFERENCE is not supported by this host yet.",
+            ),
+        ];
+        for (zip, s3, expected) in cases {
+            assert_eq!(of(source(zip, s3)).unwrap_err(), invalid(expected));
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Whether a caller may call a function URL, and run the function behind it.
+
+use bytes::Bytes;
+use http::request::Parts;
+
+use crate::api::Front;
+use crate::api::access::Demand;
+use crate::api::facts::{Asked, RequestFacts};
+use crate::invoke::snapshot::UrlRoute;
+
+impl Front {
+    /// Where there are keys, the function's policy must let everyone in whom the URL lets in without
+    /// a signature; those who sign need either their own policy's leave or the function's. It takes
+    /// two: for calling the URL, and for running the function behind it.
+    pub(super) fn may_call(&self, route: &UrlRoute, parts: &Parts, body: &Bytes) -> bool {
+        let Some(access) = &self.access else {
+            return true;
+        };
+        let caller = if route.signed {
+            let signed = access.parse(parts, "lambda");
+            match signed.and_then(|signed| signed.check(body)) {
+                Ok(caller) => caller,
+                Err(_) => return false,
+            }
+        } else {
+            access.anonymous()
+        };
+        let (home, snapshot) = (self.control.home(), self.invoker.snapshot());
+        let function = snapshot.function(&route.target.name);
+        let arn = home.function_arn(&route.target.name);
+        let facts = RequestFacts {
+            principal: &caller.principal,
+            parts,
+            now: self.clock.now(),
+            account: &home.account,
+            region: &home.region,
+            resource_tags: function.map(|it| it.tags.clone()),
+            asked: &AskedOfUrl {
+                signed: route.signed,
+            },
+        };
+        let allows = |action: &str| {
+            let demand = Demand {
+                action: action.to_owned(),
+                resource: match &route.target.qualifier {
+                    None => arn.clone(),
+                    Some(qualifier) => format!("{arn}:{qualifier}"),
+                },
+                function: Some(route.target.clone()),
+                own_policy: None,
+            };
+            self.permit(&caller, &demand, &facts).is_ok()
+        };
+        allows("lambda:InvokeFunctionUrl") && allows("lambda:InvokeFunction")
+    }
+}
+
+/// What a request to a function URL asks for.
+struct AskedOfUrl {
+    signed: bool,
+}
+
+impl Asked for AskedOfUrl {
+    fn values(&self, key: &str) -> Option<Vec<String>> {
+        let auth = if self.signed { "AWS_IAM" } else { "NONE" };
+        match key {
+            "lambda:functionurlauthtype" => Some(vec![auth.to_owned()]),
+            "lambda:invokedviafunctionurl" => Some(vec!["true".to_owned()]),
+            "lambda:eventsourcetoken" | "lambda:sourcefunctionarn" => Some(Vec::new()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What the environment says of S3, where `lamina.toml` says nothing: the variables of AWS's own tools.
+//! Only `start` and `dev` ask it.
+
+use crate::config::S3;
+
+/// Fills in what is left out. Keys are taken together or not at all: one from the file and one from the
+/// environment would be no pair.
+pub(super) fn complete(s3: &mut S3, variable: impl Fn(&str) -> Option<String>) {
+    let given = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let first = |names: [&str; 2]| names.into_iter().find_map(given);
+    if s3.endpoint.is_none() {
+        s3.endpoint = first(["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]);
+    }
+    if s3.region.is_none() {
+        s3.region = first(["AWS_REGION", "AWS_DEFAULT_REGION"]);
+    }
+    let has_keys = s3.access_key_id.is_some() || s3.secret_access_key.is_some();
+    let keys = given("AWS_ACCESS_KEY_ID").zip(given("AWS_SECRET_ACCESS_KEY"));
+    if let (false, Some((id, secret))) = (has_keys, keys) {
+        s3.access_key_id = Some(id);
+        s3.secret_access_key = Some(secret);
+        s3.session_token = given("AWS_SESSION_TOKEN");
+    }
+}
+
+/// A variable of this process. One that is not text is none.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "AWS's tools are configured by environment variables"
+)]
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completed(mut s3: S3, variables: &[(&str, &str)]) -> S3 {
+        complete(&mut s3, |name| {
+            let found = variables.iter().find(|(it, _)| *it == name);
+            found.map(|(_, value)| (*value).to_owned())
+        });
+        s3
+    }
+
+    #[test]
+    fn the_environment_fills_in_what_the_file_leaves_out() {
+        let all = [
+            ("AWS_ENDPOINT_URL_S3", "http://s3"),
+            ("AWS_ENDPOINT_URL", "http://all"),
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_DEFAULT_REGION", "eu-west-2"),
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_SESSION_TOKEN", "token"),
+        ];
+        let filled = completed(S3::default(), &all);
+        assert_eq!(filled.endpoint.as_deref(), Some("http://s3"));
+        assert_eq!(filled.region.as_deref(), Some("eu-west-1"));
+        assert_eq!(filled.access_key_id.as_deref(), Some("id"));
+        assert_eq!(filled.secret_access_key.as_deref(), Some("secret"));
+        assert_eq!(filled.session_token.as_deref(), Some("token"));
+        let file = S3 {
+            endpoint: Some("http://file".into()),
+            access_key_id: Some("file".into()),
+            secret_access_key: Some("hidden".into()),
+            ..S3::default()
+        };
+        let kept = completed(file, &all);
+        assert_eq!(kept.endpoint.as_deref(), Some("http://file"));
+        assert_eq!(kept.access_key_id.as_deref(), Some("file"));
+        assert_eq!(kept.session_token, None, "a token belongs to its keys");
+    }
+
+    #[test]
+    fn empty_variables_and_half_a_key_say_nothing() {
+        let filled = completed(
+            S3::default(),
+            &[
+                ("AWS_ENDPOINT_URL_S3", ""),
+                ("AWS_ENDPOINT_URL", "http://all"),
+                ("AWS_ACCESS_KEY_ID", "id"),
+                ("AWS_SECRET_ACCESS_KEY", ""),
+            ],
+        );
+        assert_eq!(filled.endpoint.as_deref(), Some("http://all"));
+        assert_eq!(filled.access_key_id, None);
+    }
+}

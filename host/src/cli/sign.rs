@@ -1,0 +1,116 @@
+//! `lamina sign`: puts a signature into a package, on the machine of whoever has the key. A host is
+//! not asked: it checks the signature when the package is deployed.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{Ended, Format, output};
+use crate::clock::Clock;
+use crate::control::code_signing::key::SigningKey;
+use crate::control::code_signing::profile;
+use crate::control::code_signing::sign::{Terms, sign};
+use crate::control::code_signing::signature::Moment;
+use crate::names::RequestId;
+
+mod keygen;
+
+/// Sign a package, or make a key to sign with.
+#[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct Sign {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    package: Option<SignPackage>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Make a key, and print the signing profile that goes into lamina.toml.
+    Keygen(keygen::Keygen),
+}
+
+#[derive(Args, Clone, Debug)]
+struct SignPackage {
+    /// The zip, or the component.
+    package: PathBuf,
+    /// The private key.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The ARN of the version of the signing profile that has the other half of the key.
+    #[arg(long, value_name = "ARN")]
+    profile: String,
+    /// Where the signed zip goes.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// How many days the signature is good [default: as long as the profile says].
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    valid_days: Option<u32>,
+}
+
+impl Sign {
+    pub(super) fn run(self, region: &str, format: Format) -> anyhow::Result<Ended> {
+        match (self.command, self.package) {
+            (Some(Command::Keygen(keygen)), _) => keygen.run(region, format),
+            (None, Some(package)) => package.run(format),
+            (None, None) => bail!("name the package to sign"),
+        }
+    }
+}
+
+impl SignPackage {
+    fn run(self, format: Format) -> anyhow::Result<Ended> {
+        let home = profile::home_of(&self.profile).with_context(|| {
+            format!(
+                "{} is not the ARN of a signing profile's version, such as \
+                 arn:aws:signer:us-east-1:000000000000:/signing-profiles/release/0123456789",
+                self.profile
+            )
+        })?;
+        let key = read_key(&self.key)?;
+        let package = std::fs::read(&self.package).with_context(|| shown(&self.package))?;
+        let clock = Clock::system();
+        let now = clock.now();
+        let days = |days| Duration::from_secs(u64::from(days) * 24 * 60 * 60);
+        let terms = Terms {
+            profile: self.profile.clone(),
+            job: RequestId::random(&clock).to_string(),
+            signed_at: Moment::of(now),
+            expires_at: self.valid_days.map(|it| Moment::of(now.after(days(it)))),
+        };
+        let job_arn = profile::job_arn(&home, &terms.job);
+        let signed = sign(package.into(), &key, terms).with_context(|| shown(&self.package))?;
+        std::fs::write(&self.out, &signed).with_context(|| shown(&self.out))?;
+        output::line(&match format {
+            Format::Text => format!("{}\n{job_arn}", shown(&self.out)),
+            Format::Json => json!({
+                "Package": self.out,
+                "SigningJobArn": job_arn,
+                "SigningProfileVersionArn": self.profile,
+            })
+            .to_string(),
+        });
+        Ok(Ended::Well)
+    }
+}
+
+fn read_key(path: &Path) -> anyhow::Result<SigningKey> {
+    let text = std::fs::read_to_string(path).with_context(|| shown(path))?;
+    let mode = std::fs::metadata(path)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        output::note(&format!(
+            "others may read {}; a private key should have mode 600",
+            shown(path)
+        ));
+    }
+    SigningKey::from_pem(&text).with_context(|| shown(path))
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,92 @@
+//! `lamina sign keygen`: a new key in a file of its owner's, and what a host must know of it.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::shown;
+use crate::cli::{Ended, Format, output};
+use crate::clock::Clock;
+use crate::config::SigningAlgorithm;
+use crate::control::code_signing::key::SigningKey;
+use crate::control::code_signing::profile;
+use crate::names::{AccountId, Home, Region};
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct Keygen {
+    /// How the key signs.
+    #[arg(long, value_enum, default_value_t = Algorithm::Ed25519)]
+    algorithm: Algorithm,
+    /// Where the private key goes: a new file that only its owner may read.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// The name of the signing profile.
+    #[arg(long, default_value = "release", value_parser = name)]
+    name: String,
+    /// The host's account.
+    #[arg(long, value_name = "DIGITS", default_value = "000000000000", value_parser = AccountId::parse)]
+    account_id: AccountId,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Algorithm {
+    Ed25519,
+    EcdsaP256,
+}
+
+impl Keygen {
+    pub(super) fn run(self, region: &str, format: Format) -> anyhow::Result<Ended> {
+        let home = Home {
+            account: self.account_id,
+            region: Region::parse(region)?,
+        };
+        let algorithm = match self.algorithm {
+            Algorithm::Ed25519 => SigningAlgorithm::Ed25519,
+            Algorithm::EcdsaP256 => SigningAlgorithm::EcdsaP256,
+        };
+        let key = SigningKey::generate(algorithm)?;
+        let pem = key.to_pem()?;
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600);
+        let mut file = file
+            .open(&self.out)
+            .with_context(|| format!("{}: nothing was written", shown(&self.out)))?;
+        file.write_all(pem.as_bytes())
+            .with_context(|| shown(&self.out))?;
+        let (name, version) = (self.name, version(&Clock::system()));
+        let arn = profile::version_arn(&home, &name, &version);
+        let (algorithm, public_key) = (algorithm.as_str(), key.public_key()?);
+        output::line(&match format {
+            Format::Text => format!(
+                "# {arn}\n[[signing_profiles]]\nname = \"{name}\"\nversion = \"{version}\"\n\
+                 algorithm = \"{algorithm}\"\npublic_key = \"{public_key}\""
+            ),
+            Format::Json => json!({
+                "ProfileVersionArn": arn,
+                "Name": name,
+                "Version": version,
+                "Algorithm": algorithm,
+                "PublicKey": public_key,
+            })
+            .to_string(),
+        });
+        Ok(Ended::Well)
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let fits = profile::is_name(text).then(|| text.to_owned());
+    fits.ok_or_else(|| "a name has 2 to 64 letters, digits and underscores".to_owned())
+}
+
+/// Ten letters and digits: no two keys share one by accident.
+fn version(clock: &Clock) -> String {
+    let symbols = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let symbol = |byte: u8| char::from(symbols[usize::from(byte) % symbols.len()]);
+    clock.random::<10>().into_iter().map(symbol).collect()
+}

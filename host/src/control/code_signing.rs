@@ -1,0 +1,320 @@
+//! Code signing configurations: whose signatures a function's code must carry, and what happens to
+//! code that does not.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::record::{Page, decode, encode};
+use super::{Control, Error};
+use crate::clock::Timestamp;
+use crate::names::hex;
+use crate::store::{Expect, Key, Revision, Write};
+
+mod attach;
+pub mod key;
+pub mod profile;
+pub mod sign;
+pub mod signature;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub(super) use attach::uses;
+pub use verify::Signed;
+
+/// The kind of the records of this resource. Their ids are the configurations' own.
+const KIND: &str = "code-signing-config";
+/// What follows `csc-` in an id, in hexadecimal digits.
+const ID_DIGITS: usize = 17;
+/// How many tags a resource may have.
+const TAGS_MAX: usize = 50;
+/// How often a change is tried again that another one got ahead of.
+const ATTEMPTS_MAX: usize = 4;
+
+/// The stored record of a code signing configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CodeSigningConfig {
+    /// `csc-` and 17 hexadecimal digits.
+    pub id: String,
+    /// Free text. None where none was ever given.
+    pub description: Option<String>,
+    /// The ARNs of the versions of signing profiles that are allowed. They need not be known here.
+    pub allowed_profiles: Vec<String>,
+    /// What happens to code without a signature that counts.
+    pub policy: Policy,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// When it was last changed.
+    pub modified: Timestamp,
+}
+
+/// What happens to code without a signature that counts.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Policy {
+    /// It is deployed, and the log says so.
+    #[default]
+    Warn,
+    /// It is refused.
+    Enforce,
+}
+
+/// A new code signing configuration.
+#[derive(Clone, Debug)]
+pub struct Create {
+    /// See [`CodeSigningConfig::description`].
+    pub description: Option<String>,
+    /// See [`CodeSigningConfig::allowed_profiles`].
+    pub allowed_profiles: Vec<String>,
+    /// See [`CodeSigningConfig::policy`].
+    pub policy: Policy,
+    /// See [`CodeSigningConfig::tags`].
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A change of a code signing configuration: what is None stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Patch {
+    /// See [`CodeSigningConfig::description`].
+    pub description: Option<String>,
+    /// See [`CodeSigningConfig::allowed_profiles`].
+    pub allowed_profiles: Option<Vec<String>>,
+    /// See [`CodeSigningConfig::policy`].
+    pub policy: Option<Policy>,
+}
+
+impl Control {
+    /// Makes a code signing configuration.
+    ///
+    /// # Errors
+    /// Where it has too many tags.
+    pub async fn create_code_signing_config(
+        &self,
+        create: Create,
+    ) -> Result<CodeSigningConfig, Error> {
+        require_few(&create.tags)?;
+        let config = CodeSigningConfig {
+            id: self.new_code_signing_id(),
+            description: create.description,
+            allowed_profiles: create.allowed_profiles,
+            policy: create.policy,
+            tags: create.tags,
+            modified: self.0.clock.now(),
+        };
+        let anchor = attach::anchor(&config.id, Expect::Absent);
+        let batch = vec![put(&config, Expect::Absent), anchor];
+        self.0.records.commit(batch).await?;
+        Ok(config)
+    }
+
+    /// The code signing configuration of this ARN.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn code_signing_config(&self, arn: &str) -> Result<CodeSigningConfig, Error> {
+        Ok(self.existing_code_signing_config(arn).await?.0)
+    }
+
+    /// The code signing configuration that a function has or shall have.
+    ///
+    /// # Errors
+    /// Where there is none, in the words AWS has for this case.
+    pub async fn require_code_signing_config(&self, arn: &str) -> Result<CodeSigningConfig, Error> {
+        let found = self.find_code_signing_config(arn).await?;
+        found
+            .map(|(config, _)| config)
+            .ok_or_else(|| not_attachable(arn))
+    }
+
+    /// Code signing configurations in the order of their ids, after `marker`, at most `limit`.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn code_signing_configs(
+        &self,
+        marker: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<CodeSigningConfig>, Error> {
+        self.page(KIND, "", marker, limit).await
+    }
+
+    /// Changes a code signing configuration. Functions that have it are held to the new one from
+    /// their next deployment on.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn update_code_signing_config(
+        &self,
+        arn: &str,
+        patch: Patch,
+    ) -> Result<CodeSigningConfig, Error> {
+        let now = self.0.clock.now();
+        self.change_code_signing_config(arn, |config| {
+            if patch.description.is_some() {
+                config.description.clone_from(&patch.description);
+            }
+            if let Some(allowed) = &patch.allowed_profiles {
+                config.allowed_profiles.clone_from(allowed);
+            }
+            config.policy = patch.policy.unwrap_or(config.policy);
+            config.modified = now;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The tags of a code signing configuration.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn code_signing_config_tags(
+        &self,
+        arn: &str,
+    ) -> Result<BTreeMap<String, String>, Error> {
+        Ok(self.code_signing_config(arn).await?.tags)
+    }
+
+    /// Changes the tags of a code signing configuration.
+    ///
+    /// # Errors
+    /// Where there is none, or it would have too many tags.
+    pub async fn tag_code_signing_config(
+        &self,
+        arn: &str,
+        change: impl Fn(&mut BTreeMap<String, String>),
+    ) -> Result<(), Error> {
+        self.change_code_signing_config(arn, |config| {
+            change(&mut config.tags);
+            require_few(&config.tags)
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Deletes a code signing configuration.
+    ///
+    /// # Errors
+    /// Where there is none, or a function has it.
+    pub async fn delete_code_signing_config(&self, arn: &str) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let config = self.code_signing_config(arn).await?;
+            let anchor = attach::anchor_key(&config.id);
+            // The anchor is read before the uses: who attaches a function now writes it again, and
+            // the batch below fails.
+            let Some(found) = self.0.records.get(&anchor).await? else {
+                continue;
+            };
+            let users = self.functions_of_code_signing_config(arn, None, 1).await?;
+            if !users.items.is_empty() {
+                return Err(Error::Conflict(format!(
+                    "The code signing configuration {arn} is in use by functions. Remove it from \
+                     them before you delete it."
+                )));
+            }
+            let delete = |key, expect| Write::Delete { key, expect };
+            let batch = vec![
+                delete(key(&config.id), Expect::Present),
+                delete(anchor, Expect::Revision(found.revision)),
+            ];
+            match self.0.records.commit(batch).await.map_err(Error::from) {
+                Err(Error::Conflict(_)) => {}
+                committed => return committed.map(drop),
+            }
+        }
+        Err(crowded())
+    }
+
+    /// The ARN of a code signing configuration.
+    pub fn code_signing_config_arn(&self, id: &str) -> String {
+        let home = self.home();
+        let (region, account) = (&home.region, &home.account);
+        format!("arn:aws:lambda:{region}:{account}:code-signing-config:{id}")
+    }
+
+    async fn change_code_signing_config(
+        &self,
+        arn: &str,
+        change: impl Fn(&mut CodeSigningConfig) -> Result<(), Error>,
+    ) -> Result<CodeSigningConfig, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let (mut config, read_at) = self.existing_code_signing_config(arn).await?;
+            change(&mut config)?;
+            let batch = vec![put(&config, Expect::Revision(read_at))];
+            match self.0.records.commit(batch).await.map_err(Error::from) {
+                Err(Error::Conflict(_)) => {}
+                committed => return committed.map(|_| config),
+            }
+        }
+        Err(crowded())
+    }
+
+    async fn existing_code_signing_config(
+        &self,
+        arn: &str,
+    ) -> Result<(CodeSigningConfig, Revision), Error> {
+        let missing = || {
+            Error::NotFound(format!(
+                "The Lambda code signing configuration {arn} can not be found."
+            ))
+        };
+        self.find_code_signing_config(arn)
+            .await?
+            .ok_or_else(missing)
+    }
+
+    async fn find_code_signing_config(
+        &self,
+        arn: &str,
+    ) -> Result<Option<(CodeSigningConfig, Revision)>, Error> {
+        let Some(id) = arn.strip_prefix(&self.code_signing_config_arn("")) else {
+            return Ok(None);
+        };
+        let Some(record) = self.0.records.get(&key(id)).await? else {
+            return Ok(None);
+        };
+        Ok(Some((decode(&record)?, record.revision)))
+    }
+
+    fn new_code_signing_id(&self) -> String {
+        let digits = hex(&self.0.clock.random::<9>());
+        format!("csc-{}", &digits[..ID_DIGITS])
+    }
+}
+
+fn not_attachable(arn: &str) -> Error {
+    Error::CodeSigningConfigNotFound(format!(
+        "The code signing configuration cannot be found. Check that the provided configuration is \
+         not deleted: {arn}."
+    ))
+}
+
+fn crowded() -> Error {
+    Error::Conflict(
+        "The code signing configuration was changed by other requests at the same time. Try again."
+            .into(),
+    )
+}
+
+fn require_few(tags: &BTreeMap<String, String>) -> Result<(), Error> {
+    if tags.len() > TAGS_MAX {
+        return Err(Error::Invalid(
+            "Number of tags exceeds resource tag limit.".into(),
+        ));
+    }
+    Ok(())
+}
+
+fn put(config: &CodeSigningConfig, expect: Expect) -> Write {
+    Write::Put {
+        key: key(&config.id),
+        value: encode(config),
+        expect,
+    }
+}
+
+fn key(id: &str) -> Key {
+    Key {
+        kind: KIND,
+        id: id.to_owned(),
+    }
+}

@@ -1,0 +1,164 @@
+//! Which functions have which code signing configuration. Each function's record says which it has;
+//! beside that is a record for each use of a configuration, so that neither listing the functions
+//! of one nor deleting one reads all functions.
+
+use super::CodeSigningConfig;
+use crate::control::record::{Page, encode};
+use crate::control::{Control, Error, function};
+use crate::names::FunctionName;
+use crate::store::{self, Expect, Key, Write};
+
+/// The kind of the records of uses. Their ids are `configuration/function`. The one without a
+/// function is the anchor: it is there as long as the configuration is, is written again by whoever
+/// attaches a function, and so cannot be deleted behind their backs.
+pub(super) const USES: &str = "code-signing-use";
+
+/// How often a change is tried again that another one got ahead of.
+const ATTEMPTS_MAX: usize = 4;
+
+impl Control {
+    /// The ARN of the configuration of this function, if it has one.
+    ///
+    /// # Errors
+    /// Where there is no such function.
+    pub async fn function_code_signing(
+        &self,
+        function: &FunctionName,
+    ) -> Result<Option<String>, Error> {
+        Ok(self.existing(function).await?.0.code_signing)
+    }
+
+    /// Gives a function a code signing configuration, which counts from its next deployment on, or
+    /// takes away the one it has.
+    ///
+    /// # Errors
+    /// Where there is no such configuration, or else no such function.
+    pub async fn set_function_code_signing(
+        &self,
+        function: &FunctionName,
+        config_arn: Option<&str>,
+    ) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            if let Some(arn) = config_arn {
+                self.require_code_signing_config(arn).await?;
+            }
+            let (mut record, read_at) = self.existing(function).await?;
+            let before = record.code_signing.take();
+            if before.as_deref() == config_arn {
+                return Ok(());
+            }
+            record.code_signing = config_arn.map(str::to_owned);
+            let mut batch = uses(function, before.as_deref(), config_arn);
+            batch.push(function::put(&record, Expect::Revision(read_at)));
+            let committed = self.0.records.commit(batch).await;
+            match committed.map_err(|error| self.of_attaching(error)) {
+                Err(Error::Conflict(_)) => {}
+                committed => return committed.map(drop),
+            }
+        }
+        Err(Error::Conflict(
+            "The function was changed by other requests at the same time. Try again.".into(),
+        ))
+    }
+
+    /// The functions that have a configuration, in the order of their names, after `marker`, at most
+    /// `limit`.
+    ///
+    /// # Errors
+    /// Where there is no such configuration.
+    pub async fn functions_of_code_signing_config(
+        &self,
+        arn: &str,
+        marker: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<FunctionName>, Error> {
+        let CodeSigningConfig { id, .. } = self.code_signing_config(arn).await?;
+        let after_anchor = marker.or(Some(""));
+        self.page(USES, &format!("{id}/"), after_anchor, limit)
+            .await
+    }
+
+    /// Whether a batch with [`uses`] failed because the configuration is gone.
+    pub(in crate::control) fn of_attaching(&self, error: store::Error) -> Error {
+        match error {
+            store::Error::Conflict(key) if key.kind == USES => {
+                let id = key.id.trim_end_matches('/');
+                super::not_attachable(&self.code_signing_config_arn(id))
+            }
+            error => error.into(),
+        }
+    }
+}
+
+/// What must be written with a function's record when its configuration was `before` and becomes
+/// `after`; both are ARNs.
+pub(in crate::control) fn uses(
+    function: &FunctionName,
+    before: Option<&str>,
+    after: Option<&str>,
+) -> Vec<Write> {
+    if before == after {
+        return Vec::new();
+    }
+    let given_up = before.map(|arn| Write::Delete {
+        key: key(id_in(arn), function.as_str()),
+        expect: Expect::Any,
+    });
+    let taken = after.map(|arn| Write::Put {
+        key: key(id_in(arn), function.as_str()),
+        value: encode(function),
+        expect: Expect::Any,
+    });
+    let held = after.map(|arn| anchor(id_in(arn), Expect::Present));
+    given_up.into_iter().chain(taken).chain(held).collect()
+}
+
+/// Writes the anchor of a configuration.
+pub(super) fn anchor(id: &str, expect: Expect) -> Write {
+    Write::Put {
+        key: anchor_key(id),
+        value: encode(&()),
+        expect,
+    }
+}
+
+pub(super) fn anchor_key(id: &str) -> Key {
+    key(id, "")
+}
+
+fn key(id: &str, function: &str) -> Key {
+    Key {
+        kind: USES,
+        id: format!("{id}/{function}"),
+    }
+}
+
+fn id_in(arn: &str) -> &str {
+    arn.rsplit(':').next().unwrap_or(arn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_use_moves_from_one_configuration_to_another() {
+        let function = FunctionName::parse("f").unwrap();
+        let (one, two) = (Some("arn:csc-1"), Some("arn:csc-2"));
+        let ids = |before, after| -> Vec<String> {
+            let told = |write| match write {
+                Write::Put { key, expect, .. } => format!("+{} {expect:?}", key.id),
+                Write::Delete { key, .. } => format!("-{}", key.id),
+            };
+            uses(&function, before, after)
+                .into_iter()
+                .map(told)
+                .collect()
+        };
+        assert_eq!(ids(None, one), ["+csc-1/f Any", "+csc-1/ Present"]);
+        let moved = ["-csc-1/f", "+csc-2/f Any", "+csc-2/ Present"];
+        assert_eq!(ids(one, two), moved);
+        assert_eq!(ids(one, None), ["-csc-1/f"]);
+        assert!(ids(one, one).is_empty() && ids(None, None).is_empty());
+    }
+}

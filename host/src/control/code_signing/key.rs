@@ -1,0 +1,168 @@
+//! Keys that sign packages and keys that check them, as files and configurations hold them. What is
+//! signed, it does not know.
+
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair,
+    Ed25519KeyPair, KeyPair, ParsedPublicKey,
+};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::config::SigningAlgorithm;
+
+/// The length of every signature, of either algorithm.
+pub const SIGNATURE_BYTES: usize = 64;
+
+/// Why a key was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is not written as a key is.
+    #[error("it is neither PEM nor base64")]
+    Encoding,
+    /// It is another kind of key.
+    #[error("it is not a public key of {}", .0.as_str())]
+    Public(SigningAlgorithm),
+    /// It is another kind of private key, or none.
+    #[error("it is not a PKCS#8 private key (PEM) of ed25519 or ecdsa-p256")]
+    Private,
+    /// The library failed.
+    #[error("the key could not be made or used")]
+    Failed,
+}
+
+/// A key that signs.
+#[derive(Debug)]
+pub enum SigningKey {
+    /// Of [`SigningAlgorithm::Ed25519`].
+    Ed25519(Ed25519KeyPair),
+    /// Of [`SigningAlgorithm::EcdsaP256`].
+    EcdsaP256(EcdsaKeyPair),
+}
+
+/// A key that checks.
+#[derive(Clone, Debug)]
+pub struct PublicKey(ParsedPublicKey);
+
+impl SigningKey {
+    /// A new key. The library draws the randomness for it: how much and when is part of the
+    /// algorithm.
+    ///
+    /// # Errors
+    /// Where the library fails.
+    pub fn generate(algorithm: SigningAlgorithm) -> Result<Self, Error> {
+        let made = match algorithm {
+            SigningAlgorithm::Ed25519 => Ed25519KeyPair::generate().map(Self::Ed25519),
+            SigningAlgorithm::EcdsaP256 => {
+                EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map(Self::EcdsaP256)
+            }
+        };
+        made.map_err(|_| Error::Failed)
+    }
+
+    /// A key as it was written by [`to_pem`](Self::to_pem), or by another program in the same form.
+    ///
+    /// # Errors
+    /// Where it is another kind of key, or none.
+    pub fn from_pem(text: &str) -> Result<Self, Error> {
+        let der = unwrapped(text, "PRIVATE KEY").ok_or(Error::Private)?;
+        if let Ok(pair) = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der) {
+            return Ok(Self::Ed25519(pair));
+        }
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der)
+            .map(Self::EcdsaP256)
+            .map_err(|_| Error::Private)
+    }
+
+    /// The key as PKCS#8 in PEM.
+    ///
+    /// # Errors
+    /// Where the library fails.
+    pub fn to_pem(&self) -> Result<String, Error> {
+        let document = match self {
+            Self::Ed25519(pair) => pair.to_pkcs8v1(),
+            Self::EcdsaP256(pair) => pair.to_pkcs8v1(),
+        };
+        let document = document.map_err(|_| Error::Failed)?;
+        let body = STANDARD.encode(document.as_ref());
+        let lines: Vec<&str> = (0..body.len())
+            .step_by(64)
+            .map(|at| &body[at..body.len().min(at + 64)])
+            .collect();
+        Ok(format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+            lines.join("\n")
+        ))
+    }
+
+    /// How it signs.
+    pub fn algorithm(&self) -> SigningAlgorithm {
+        match self {
+            Self::Ed25519(_) => SigningAlgorithm::Ed25519,
+            Self::EcdsaP256(_) => SigningAlgorithm::EcdsaP256,
+        }
+    }
+
+    /// The public half in base64, as a configuration holds it.
+    ///
+    /// # Errors
+    /// Where the library fails.
+    pub fn public_key(&self) -> Result<String, Error> {
+        let der: Result<PublicKeyX509Der<'_>, _> = match self {
+            Self::Ed25519(pair) => pair.public_key().as_der(),
+            Self::EcdsaP256(pair) => pair.public_key().as_der(),
+        };
+        der.map(|der| STANDARD.encode(der.as_ref()))
+            .map_err(|_| Error::Failed)
+    }
+
+    /// Signs.
+    ///
+    /// # Errors
+    /// Where the library fails.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        let signed = match self {
+            Self::Ed25519(pair) => pair.try_sign(message),
+            Self::EcdsaP256(pair) => pair.sign(&SystemRandom::new(), message),
+        };
+        signed
+            .map(|signature| signature.as_ref().to_vec())
+            .map_err(|_| Error::Failed)
+    }
+}
+
+impl PublicKey {
+    /// Takes PEM, or the base64 of DER or of the raw key.
+    ///
+    /// # Errors
+    /// Where it is not a key of this algorithm.
+    pub fn parse(algorithm: SigningAlgorithm, text: &str) -> Result<Self, Error> {
+        let bytes = unwrapped(text, "PUBLIC KEY").or_else(|| decoded(text));
+        let bytes = bytes.ok_or(Error::Encoding)?;
+        let parsed = match algorithm {
+            SigningAlgorithm::Ed25519 => ParsedPublicKey::new(&ED25519, bytes),
+            SigningAlgorithm::EcdsaP256 => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, bytes),
+        };
+        parsed.map(Self).map_err(|_| Error::Public(algorithm))
+    }
+
+    /// Whether this key's other half signed this message.
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.0.verify_sig(message, signature).is_ok()
+    }
+}
+
+/// What a PEM text holds under a label.
+fn unwrapped(text: &str, label: &str) -> Option<Vec<u8>> {
+    let rest = text
+        .trim()
+        .strip_prefix(&format!("-----BEGIN {label}-----"))?;
+    decoded(rest.strip_suffix(&format!("-----END {label}-----"))?)
+}
+
+/// Base64, with whatever white space its lines were broken by.
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    let dense: String = text.split_ascii_whitespace().collect();
+    STANDARD.decode(dense).ok()
+}

@@ -1,0 +1,96 @@
+//! Signs a package: writes it again with a signature in it. What signs is who owns the key, on a
+//! machine of theirs; a host only checks.
+
+use std::io::{Cursor, Write};
+use std::path::Path;
+
+use bytes::Bytes;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+use super::key::{self, SigningKey};
+use super::signature::{BYTES_MAX, Claim, Moment, PATH, Signature};
+use crate::control::package::{self, BARE_NAME, Package};
+
+/// Why a package was not signed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No host would take it.
+    #[error(transparent)]
+    Package(#[from] package::Error),
+    /// The key could not sign.
+    #[error(transparent)]
+    Key(#[from] key::Error),
+    /// The zip could not be written again.
+    #[error("the package could not be written again: {0}")]
+    Zip(#[from] zip::result::ZipError),
+    /// What was written is not what was signed.
+    #[error("the package could not be written again as it was")]
+    Changed,
+}
+
+/// What a signature shall say.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// The ARN of the profile's version.
+    pub profile: String,
+    /// Names the signature.
+    pub job: String,
+    /// When it is made.
+    pub signed_at: Moment,
+    /// Until when it is good.
+    pub expires_at: Option<Moment>,
+}
+
+/// The package with a signature in it; one that was there is replaced. A bare component becomes a
+/// zip.
+///
+/// # Errors
+/// Where it is not a package, or would be too large.
+pub fn sign(package: Bytes, key: &SigningKey, terms: Terms) -> Result<Bytes, Error> {
+    let inside = Package::read(package.clone())?.inside(PATH, BYTES_MAX)?;
+    let contents = inside.manifest.digest();
+    let claim = Claim {
+        algorithm: key.algorithm(),
+        profile: terms.profile,
+        job: terms.job,
+        signed_at: terms.signed_at,
+        expires_at: terms.expires_at,
+    };
+    let value = key.sign(&claim.message(&contents))?;
+    let signature = Signature { claim, value }.to_json();
+    let signed: Bytes = rewritten(&package, &signature)?.into();
+    let written = Package::read(signed.clone())?.inside(PATH, BYTES_MAX)?;
+    let whole = written.manifest.digest() == contents;
+    match written.apart {
+        Some(found) if whole && found == signature => Ok(signed),
+        _ => Err(Error::Changed),
+    }
+}
+
+fn rewritten(package: &Bytes, signature: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut out = ZipWriter::new(Cursor::new(Vec::with_capacity(package.len())));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+    let options = options.unix_permissions(0o644);
+    if package.starts_with(b"\0asm") {
+        out.start_file(BARE_NAME, options)?;
+        out.write_all(package).map_err(package::Error::Io)?;
+    } else {
+        let mut source = ZipArchive::new(Cursor::new(package.as_ref()))?;
+        for index in 0..source.len() {
+            let entry = source.by_index_raw(index)?;
+            if !is_signature(&entry.name()?) {
+                out.raw_copy_file(entry)?;
+            }
+        }
+    }
+    out.start_file(PATH, options)?;
+    out.write_all(signature).map_err(package::Error::Io)?;
+    Ok(out.finish()?.into_inner())
+}
+
+/// However its name is written: a package may have it as `./META-INF/…`.
+fn is_signature(name: &str) -> bool {
+    let parts = name.split('/').filter(|part| !matches!(*part, "" | "."));
+    parts.eq(Path::new(PATH).iter().filter_map(|part| part.to_str()))
+}

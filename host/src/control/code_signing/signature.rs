@@ -1,0 +1,234 @@
+//! The signature that a package carries.
+//!
+//! # The form
+//!
+//! A signed package is a zip with one more file, `META-INF/lamina-signature.json`: a JSON object of
+//! at most 4,096 bytes with these members and no others.
+//!
+//! | member | what it is |
+//! |---|---|
+//! | `form` | the number 1 |
+//! | `algorithm` | `ed25519`, or `ecdsa-p256`: ECDSA on P-256 with SHA-256 |
+//! | `profile` | the ARN of the signing profile's version |
+//! | `job` | a random UUID in lower case; names this signature, for revocation |
+//! | `signedAt` | when it was made, RFC 3339 |
+//! | `expiresAt` | until when it is good, RFC 3339; may be left out |
+//! | `signature` | base64 of 64 bytes: Ed25519's signature, or ECDSA's `r` and `s`, 32 bytes each |
+//!
+//! The message that is signed is this text. Each line ends in a line feed; `expiresAt` is `-` where
+//! there is none; the members are as they are in the file, character for character:
+//!
+//! ```text
+//! lamina-signature-v1
+//! <algorithm>
+//! <profile>
+//! <job>
+//! <signedAt>
+//! <expiresAt>
+//! <contents>
+//! ```
+//!
+//! `contents` is the SHA-256, in lower-case hexadecimal, of what the package unpacks to: the line
+//! `lamina-contents-v1`, and then for each directory and file in the order of the bytes of their
+//! paths
+//!
+//! ```text
+//! dir <path>␀
+//! file <mode> <SHA-256 of its content> <path>␀
+//! ```
+//!
+//! where ␀ is a zero byte, which no path has; a path is UTF-8, whatever the zip has it in, with no
+//! leading slash and no `.` or empty part; the mode is `755` where the zip's entry has any execute
+//! bit and `644` otherwise. Directories are listed whether
+//! the zip has entries for them or only files below them, `META-INF` and the signature itself never.
+//!
+//! So a package can be zipped again, in another order and at another level, and stays signed; a file
+//! that is added, removed, changed, renamed or made executable, and a directory more or less, breaks
+//! the signature. An older package that was signed stays good until its signature expires or is
+//! revoked, as in AWS: what is signed is the code, not where or when it is deployed.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::key::SIGNATURE_BYTES;
+use crate::clock::Timestamp;
+use crate::config::SigningAlgorithm;
+use crate::store::blob::Digest;
+
+/// Where in a package its signature is.
+pub const PATH: &str = "META-INF/lamina-signature.json";
+/// How long it may be.
+pub const BYTES_MAX: usize = 4_096;
+
+const FORM: u32 = 1;
+/// A random UUID as text.
+const JOB_CHARS: usize = 36;
+
+/// Why something that should be a signature is none.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum Malformed {
+    /// It is longer than a signature can be.
+    #[error("{PATH} is larger than {BYTES_MAX} bytes")]
+    TooLarge,
+    /// It is not the document it should be.
+    #[error("{PATH} cannot be read: {0}")]
+    Document(String),
+    /// It has another form than this host knows.
+    #[error("{PATH} has form {0}; this host knows form {FORM}")]
+    Form(u32),
+    /// A member is not what it should be.
+    #[error("{0} in {PATH} is not allowed")]
+    Member(&'static str),
+}
+
+/// What a signer says of a package.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// How it is signed.
+    pub algorithm: SigningAlgorithm,
+    /// The ARN of the profile's version.
+    pub profile: String,
+    /// Names the signature.
+    pub job: String,
+    /// When it was made.
+    pub signed_at: Moment,
+    /// Until when it is good.
+    pub expires_at: Option<Moment>,
+}
+
+/// A claim, signed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signature {
+    /// What is said.
+    pub claim: Claim,
+    /// The signature over it and the contents of the package.
+    pub value: Vec<u8>,
+}
+
+/// A time, and how it was written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Moment {
+    text: String,
+    at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Document {
+    form: u32,
+    algorithm: SigningAlgorithm,
+    profile: String,
+    job: String,
+    signed_at: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+    signature: String,
+}
+
+impl Moment {
+    /// This time, to the second.
+    pub fn of(at: Timestamp) -> Self {
+        let at = Timestamp::from_millis(at.secs() * 1_000);
+        let text = at.utc().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        Self { text, at }
+    }
+
+    /// Reads a time. What it accepts has no line break.
+    pub fn parse(text: &str) -> Option<Self> {
+        let parsed: jiff::Timestamp = text.parse().ok()?;
+        let millis = u64::try_from(parsed.as_millisecond()).ok()?;
+        let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+        plain.then(|| Self {
+            text: text.to_owned(),
+            at: Timestamp::from_millis(millis),
+        })
+    }
+
+    /// When it is.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+}
+
+impl Claim {
+    /// What is signed of a package with these contents.
+    pub fn message(&self, contents: &Digest) -> Vec<u8> {
+        let expires_at = self.expires_at.as_ref().map_or("-", |moment| &moment.text);
+        let lines = [
+            "lamina-signature-v1",
+            self.algorithm.as_str(),
+            &self.profile,
+            &self.job,
+            &self.signed_at.text,
+            expires_at,
+            &contents.to_string(),
+        ];
+        (lines.join("\n") + "\n").into_bytes()
+    }
+}
+
+impl Signature {
+    /// Reads a signature. Whether it is good, it does not say.
+    ///
+    /// # Errors
+    /// Where it does not have the form of one.
+    pub fn read(bytes: &[u8]) -> Result<Self, Malformed> {
+        if bytes.len() > BYTES_MAX {
+            return Err(Malformed::TooLarge);
+        }
+        let document: Document = serde_json::from_slice(bytes)
+            .map_err(|error| Malformed::Document(error.to_string()))?;
+        if document.form != FORM {
+            return Err(Malformed::Form(document.form));
+        }
+        let moment = |text: &str, name| Moment::parse(text).ok_or(Malformed::Member(name));
+        let value = STANDARD.decode(&document.signature).ok();
+        let value = value.filter(|value| value.len() == SIGNATURE_BYTES);
+        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !plain(&document.profile) {
+            return Err(Malformed::Member("profile"));
+        }
+        if !is_job(&document.job) {
+            return Err(Malformed::Member("job"));
+        }
+        let expires_at = document.expires_at.as_deref();
+        Ok(Self {
+            claim: Claim {
+                algorithm: document.algorithm,
+                signed_at: moment(&document.signed_at, "signedAt")?,
+                expires_at: expires_at
+                    .map(|text| moment(text, "expiresAt"))
+                    .transpose()?,
+                profile: document.profile,
+                job: document.job,
+            },
+            value: value.ok_or(Malformed::Member("signature"))?,
+        })
+    }
+
+    /// The signature as a package carries it.
+    pub fn to_json(&self) -> Vec<u8> {
+        let claim = &self.claim;
+        let document = Document {
+            form: FORM,
+            algorithm: claim.algorithm,
+            profile: claim.profile.clone(),
+            job: claim.job.clone(),
+            signed_at: claim.signed_at.text.clone(),
+            expires_at: claim.expires_at.as_ref().map(|moment| moment.text.clone()),
+            signature: STANDARD.encode(&self.value),
+        };
+        serde_json::to_vec_pretty(&document).expect("a document has only string keys")
+    }
+}
+
+/// Whether this names a signature.
+pub fn is_job(text: &str) -> bool {
+    let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let shaped = text.bytes().enumerate().all(|(at, byte)| match at {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => hex(byte),
+    });
+    text.len() == JOB_CHARS && shaped
+}

@@ -1,0 +1,112 @@
+//! When and where a signature counts, and what becomes of code whose signature does not.
+
+use super::*;
+use crate::control::Error;
+use crate::control::code_signing::Policy;
+use crate::control::code_signing::verify::{Distrust, admit};
+
+/// A signature that ends so many days after it was made.
+fn expiring(days: u32) -> Terms {
+    Terms {
+        expires_at: Some(Moment::of(NEW_YEAR.after(DAY * days))),
+        ..terms("ours")
+    }
+}
+
+/// What is found of a package signed on these terms, by a profile that was changed, some days later.
+fn found(terms: Terms, change: fn(&mut SigningProfile), days: u32) -> Option<Distrust> {
+    let [key, _] = keys();
+    let mut profile = profile("ours", &key);
+    change(&mut profile);
+    let signed = sign(zip_of(&plain()), &key, terms).unwrap();
+    match judged(&signed, &[profile], NEW_YEAR.after(DAY * days)) {
+        Verdict::Trusted(_) => None,
+        Verdict::Untrusted(distrust) => Some(distrust),
+        Verdict::Broken(damage) => panic!("{damage}"),
+    }
+}
+
+#[test]
+fn a_signature_counts_until_it_expires() {
+    let unbounded: fn(&mut SigningProfile) = |_| {};
+    let three: fn(&mut SigningProfile) = |it| it.validity_days = Some(3);
+    let expired = || Some(Distrust::Expired);
+    assert_eq!(found(terms("ours"), unbounded, 9_999), None);
+    assert_eq!(found(expiring(2), unbounded, 1), None);
+    assert_eq!(found(expiring(2), unbounded, 2), expired());
+    assert_eq!(found(terms("ours"), three, 2), None);
+    assert_eq!(found(terms("ours"), three, 3), expired());
+    // Whatever ends first.
+    assert_eq!(found(expiring(9), three, 3), expired());
+    assert_eq!(found(expiring(2), three, 2), expired());
+    let early = || Terms {
+        signed_at: Moment::of(NEW_YEAR.after(DAY)),
+        ..terms("ours")
+    };
+    assert_eq!(found(early(), unbounded, 0), Some(Distrust::Early));
+    assert_eq!(found(early(), unbounded, 1), None);
+}
+
+#[test]
+fn a_signature_can_be_taken_back() {
+    let revoked = || Some(Distrust::Revoked);
+    let at_once: fn(&mut SigningProfile) = |it| it.revoked_at = Some("2026-01-01T00:00:00Z".into());
+    let later: fn(&mut SigningProfile) = |it| it.revoked_at = Some("2026-01-01T00:00:01Z".into());
+    assert_eq!(found(terms("ours"), at_once, 0), revoked());
+    assert_eq!(found(terms("ours"), later, 5), None);
+    assert_eq!(
+        found(terms("ours"), |it| it.revoked_jobs.push(JOB.into()), 0),
+        revoked()
+    );
+    let other: fn(&mut SigningProfile) = |it| it.revoked_jobs.push(JOB.replace('0', "1"));
+    assert_eq!(found(terms("ours"), other, 0), None);
+}
+
+#[test]
+fn a_signature_counts_where_its_profile_is_allowed() {
+    let [key, other] = keys();
+    let ours = [profile("ours", &key)];
+    let plainly = judged(&zip_of(&plain()), &ours, NEW_YEAR);
+    assert_eq!(plainly, Verdict::Untrusted(Distrust::Unsigned));
+    let signed = sign(zip_of(&plain()), &key, terms("ours")).unwrap();
+    let unknown = Distrust::Unknown(arn("ours"));
+    assert_eq!(judged(&signed, &[], NEW_YEAR), Verdict::Untrusted(unknown));
+    let theirs = [profile("theirs", &other)];
+    let signed = sign(zip_of(&plain()), &other, terms("theirs")).unwrap();
+    let mismatch = Distrust::Mismatch(arn("theirs"));
+    assert_eq!(
+        judged(&signed, &theirs, NEW_YEAR),
+        Verdict::Untrusted(mismatch)
+    );
+    // Who is not allowed may not offer a changed package either.
+    let mut entries = entries_of(&signed);
+    entries[0].2.push(0);
+    let found = judged(&zip_of(&entries), &theirs, NEW_YEAR);
+    assert_eq!(found, Verdict::Broken(Damage::Altered));
+}
+
+#[test]
+fn the_policy_decides_about_all_but_a_broken_signature() {
+    let subject = "arn:aws:lambda:us-east-1:000000000000:function:f";
+    let warned = admit(Verdict::Untrusted(Distrust::Expired), Policy::Warn, subject);
+    assert_eq!(warned.unwrap(), None);
+    let refused = admit(
+        Verdict::Untrusted(Distrust::Expired),
+        Policy::Enforce,
+        subject,
+    );
+    let Err(Error::CodeVerificationFailed(text)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(
+        text.ends_with(&format!("Check the provided signature for {subject}.")),
+        "{text}"
+    );
+    for policy in [Policy::Warn, Policy::Enforce] {
+        let broken = admit(Verdict::Broken(Damage::Altered), policy, subject);
+        assert!(
+            matches!(broken, Err(Error::InvalidCodeSignature(_))),
+            "{broken:?}"
+        );
+    }
+}

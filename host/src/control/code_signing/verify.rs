@@ -1,0 +1,171 @@
+//! Whether a package may be deployed: AWS's four checks, in AWS's order: integrity, expiry,
+//! mismatch, revocation. The first always blocks, what becomes of the others the policy says.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::profile::{self, Profiles};
+use super::signature::{BYTES_MAX, Malformed, PATH, Signature};
+use super::{CodeSigningConfig, Policy};
+use crate::clock::Timestamp;
+use crate::control::code::{blocking, refused};
+use crate::control::package::{self, Package};
+use crate::control::{Control, Error};
+use crate::names::Home;
+
+/// How far ahead of this host's a signer's clock may be.
+const AHEAD_MAX: Duration = Duration::from_secs(300);
+
+/// Who signed the code of a version, as its configuration shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Signed {
+    /// The ARN of the profile's version.
+    pub profile_version_arn: String,
+    /// The ARN of the job.
+    pub job_arn: String,
+}
+
+/// What the checks found.
+#[derive(Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// All is well.
+    Trusted(Signed),
+    /// There is no signature of anyone allowed, or not any more.
+    Untrusted(Distrust),
+    /// There is a signature, and it is not one of this package.
+    Broken(Damage),
+}
+
+/// Why a signature does not count.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub(super) enum Distrust {
+    #[error("the package is not signed")]
+    Unsigned,
+    #[error("this host has no signing profile {0}")]
+    Unknown(String),
+    #[error("the signature says that it was made in the future")]
+    Early,
+    #[error("the signature has expired")]
+    Expired,
+    #[error("the configuration does not allow signing profile {0}")]
+    Mismatch(String),
+    #[error("the signature was revoked")]
+    Revoked,
+}
+
+/// Why a signature is not one of this package.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub(super) enum Damage {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error("it is signed with another algorithm than its signing profile has")]
+    Algorithm,
+    #[error("the package is not the one that was signed, or another key signed it")]
+    Altered,
+}
+
+/// Checks a package. It takes as long as unpacking it.
+pub(super) fn judge(
+    bytes: Bytes,
+    profiles: &Profiles,
+    allowed: &[String],
+    home: &Home,
+    now: Timestamp,
+) -> Result<Verdict, package::Error> {
+    let inside = Package::read(bytes)?.inside(PATH, BYTES_MAX)?;
+    let Some(found) = inside.apart else {
+        return Ok(Verdict::Untrusted(Distrust::Unsigned));
+    };
+    let Signature { claim, value } = match Signature::read(&found) {
+        Ok(signature) => signature,
+        Err(malformed) => return Ok(Verdict::Broken(malformed.into())),
+    };
+    // Nobody can say whose signature this is; it counts as none.
+    let Some(profile) = profiles.get(&claim.profile) else {
+        return Ok(Verdict::Untrusted(Distrust::Unknown(claim.profile)));
+    };
+    // The profile says how its key signs. What the signature says is only compared.
+    if claim.algorithm != profile.algorithm {
+        return Ok(Verdict::Broken(Damage::Algorithm));
+    }
+    let message = claim.message(&inside.manifest.digest());
+    if !profile.key.verifies(&message, &value) {
+        return Ok(Verdict::Broken(Damage::Altered));
+    }
+    let expired = profile.expires_at(&claim).is_some_and(|end| now >= end);
+    let distrust = if expired {
+        Distrust::Expired
+    } else if claim.signed_at.at() > now.after(AHEAD_MAX) {
+        Distrust::Early
+    } else if !allowed.contains(&claim.profile) {
+        Distrust::Mismatch(claim.profile)
+    } else if profile.has_revoked(&claim) {
+        Distrust::Revoked
+    } else {
+        return Ok(Verdict::Trusted(Signed {
+            job_arn: profile::job_arn(home, &claim.job),
+            profile_version_arn: claim.profile,
+        }));
+    };
+    Ok(Verdict::Untrusted(distrust))
+}
+
+/// What becomes of a package, by what the checks found and the policy.
+pub(super) fn admit(
+    verdict: Verdict,
+    policy: Policy,
+    subject: &str,
+) -> Result<Option<Signed>, Error> {
+    match (verdict, policy) {
+        (Verdict::Trusted(signed), _) => Ok(Some(signed)),
+        (Verdict::Broken(damage), _) => Err(Error::InvalidCodeSignature(format!(
+            "The code signature of {subject} failed the integrity check: {damage}."
+        ))),
+        (Verdict::Untrusted(reason), Policy::Warn) => {
+            tracing::warn!(subject, %reason, "code is deployed that failed its signature check");
+            Ok(None)
+        }
+        (Verdict::Untrusted(reason), Policy::Enforce) => {
+            tracing::warn!(subject, %reason, "code is refused that failed its signature check");
+            Err(Error::CodeVerificationFailed(format!(
+                "Lambda cannot deploy the function. The function or layer might be signed using a \
+                 signature that the client is not configured to accept. Check the provided \
+                 signature for {subject}."
+            )))
+        }
+    }
+}
+
+impl Control {
+    /// Checks a package against a function's code signing configuration, if it has one, before it
+    /// is deployed. `subject` is what AWS names in its refusal: a new function's name, or the ARN
+    /// of one that is there. Answers who signed it, if someone allowed did.
+    ///
+    /// # Errors
+    /// Where the configuration is not there, the package is none, its signature is broken, or the
+    /// signature does not count and the configuration's policy is to enforce.
+    pub async fn verify_package(
+        &self,
+        config_arn: Option<&str>,
+        package: &Bytes,
+        subject: &str,
+    ) -> Result<Option<Signed>, Error> {
+        let Some(arn) = config_arn else {
+            return Ok(None);
+        };
+        let CodeSigningConfig {
+            allowed_profiles,
+            policy,
+            ..
+        } = self.require_code_signing_config(arn).await?;
+        let (control, bytes, now) = (self.clone(), package.clone(), self.0.clock.now());
+        let verdict = blocking(move || {
+            let (profiles, home) = (&control.0.config.signing_profiles, control.home());
+            judge(bytes, profiles, &allowed_profiles, home, now).map_err(refused)
+        })
+        .await?;
+        admit(verdict, policy, subject)
+    }
+}

@@ -1,0 +1,277 @@
+//! How asynchronous invocations of a function, version or alias are retried, how long they may
+//! wait, and where records of their ends go. Carrying it out is the data plane's business.
+
+use serde::{Deserialize, Serialize};
+
+use super::destination::Destinations;
+use super::record::{Page, decode, encode};
+use super::{Control, Error};
+use crate::clock::Timestamp;
+use crate::invoke::Target;
+use crate::names::{FunctionName, FunctionRef, Qualifier};
+use crate::store::{Expect, Key, Revision, Write};
+
+/// The kind of the records of this resource. Their ids are `function/qualifier`.
+pub(super) const KIND: &str = "event_invoke";
+
+/// The stored record: what was chosen for one version, alias or `$LATEST`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EventInvokeRecord {
+    /// The function.
+    pub function: FunctionName,
+    /// Which code of it.
+    pub qualifier: Qualifier,
+    /// How often an invocation that failed is tried again.
+    pub retry_attempts_max: Option<u32>,
+    /// How long an event may wait before it is given up.
+    pub event_age_max_seconds: Option<u32>,
+    /// Where records of the ends go.
+    pub destinations: Destinations,
+    /// When it was last changed.
+    pub modified: Timestamp,
+}
+
+/// What a caller chooses. None is left as it is by a change, and has AWS's default otherwise.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// See [`EventInvokeRecord::retry_attempts_max`].
+    pub retry_attempts_max: Option<u32>,
+    /// See [`EventInvokeRecord::event_age_max_seconds`].
+    pub event_age_max_seconds: Option<u32>,
+    /// See [`EventInvokeRecord::destinations`].
+    pub destinations: Option<Destinations>,
+}
+
+impl Control {
+    /// Sets the configuration of a function, version or alias, in place of the one it had.
+    ///
+    /// # Errors
+    /// Where nothing is chosen, there is no such function, version or alias, or a destination is
+    /// none.
+    pub async fn put_event_invoke(
+        &self,
+        target: Target,
+        choice: Choice,
+    ) -> Result<EventInvokeRecord, Error> {
+        choice.require_any()?;
+        self.require_event_target(&target).await?;
+        self.require_destinations(&target.name, &choice).await?;
+        let record = EventInvokeRecord {
+            function: target.name,
+            qualifier: target.qualifier.unwrap_or(Qualifier::Latest),
+            retry_attempts_max: choice.retry_attempts_max,
+            event_age_max_seconds: choice.event_age_max_seconds,
+            destinations: choice.destinations.unwrap_or_default(),
+            modified: self.0.clock.now(),
+        };
+        self.save_event_invoke(&record, Expect::Any).await?;
+        Ok(record)
+    }
+
+    /// Changes what is chosen of a configuration, and leaves the rest.
+    ///
+    /// # Errors
+    /// As [`Control::put_event_invoke`], and where there is no configuration.
+    pub async fn update_event_invoke(
+        &self,
+        target: Target,
+        choice: Choice,
+    ) -> Result<EventInvokeRecord, Error> {
+        choice.require_any()?;
+        self.require_event_target(&target).await?;
+        let (mut record, read_at) = self.existing_event_invoke(&target).await?;
+        self.require_destinations(&target.name, &choice).await?;
+        record.retry_attempts_max = choice.retry_attempts_max.or(record.retry_attempts_max);
+        record.event_age_max_seconds = choice
+            .event_age_max_seconds
+            .or(record.event_age_max_seconds);
+        if let Some(destinations) = choice.destinations {
+            record.destinations = destinations;
+        }
+        record.modified = self.0.clock.now();
+        self.save_event_invoke(&record, Expect::Revision(read_at))
+            .await?;
+        Ok(record)
+    }
+
+    /// The configuration of a function, version or alias.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn event_invoke(&self, target: &Target) -> Result<EventInvokeRecord, Error> {
+        Ok(self.existing_event_invoke(target).await?.0)
+    }
+
+    /// Deletes the configuration of a function, version or alias.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn delete_event_invoke(&self, target: &Target) -> Result<(), Error> {
+        let (record, read_at) = self.existing_event_invoke(target).await?;
+        let deletion = Write::Delete {
+            key: key(&record.function, &record.qualifier),
+            expect: Expect::Revision(read_at),
+        };
+        self.0.records.commit(vec![deletion]).await?;
+        Ok(())
+    }
+
+    /// The configurations of a function's versions and aliases, in the order of these.
+    ///
+    /// # Errors
+    /// Where there is no such function.
+    pub async fn event_invokes(
+        &self,
+        function: &FunctionName,
+        marker: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<EventInvokeRecord>, Error> {
+        let target = Target {
+            name: function.clone(),
+            qualifier: None,
+        };
+        self.require_event_target(&target).await?;
+        self.page(KIND, &format!("{function}/"), marker, limit)
+            .await
+    }
+
+    async fn require_event_target(&self, target: &Target) -> Result<(), Error> {
+        let found = self
+            .existing_at(&target.name, target.qualifier.as_ref())
+            .await;
+        match found {
+            Err(Error::NotFound(_)) => {
+                Err(Error::NotFound("The function doesn't exist.".to_owned()))
+            }
+            found => found.map(drop),
+        }
+    }
+
+    /// Looks at failures first, as AWS does; the first end that is none is told of.
+    async fn require_destinations(
+        &self,
+        function: &FunctionName,
+        choice: &Choice,
+    ) -> Result<(), Error> {
+        let Some(destinations) = &choice.destinations else {
+            return Ok(());
+        };
+        let failure = destinations.failure().map(|place| (place, true));
+        let success = destinations.success().map(|place| (place, false));
+        for (place, is_failure) in failure.into_iter().chain(success) {
+            match service_of(place) {
+                Some("lambda") => self.require_other_function(function, place).await?,
+                // The record of an invocation is kept by no order, so a FIFO queue or topic is none.
+                Some("sqs" | "sns") if place.ends_with(".fifo") => return Err(invalid(place)),
+                Some("sqs" | "sns" | "events") => {}
+                Some("s3") if is_failure => {}
+                _ => {
+                    return Err(Error::Invalid(format!(
+                        "The provided destination config {} is invalid.",
+                        destinations.printed()
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A destination function is one of this host's, and not the one whose records it would get.
+    async fn require_other_function(
+        &self,
+        function: &FunctionName,
+        place: &str,
+    ) -> Result<(), Error> {
+        let named = FunctionRef::parse(place).map_err(|_| invalid(place))?;
+        let home = self.home();
+        let is_here = named.account.as_ref() == Some(&home.account)
+            && named.region.as_ref() == Some(&home.region);
+        if !is_here {
+            return Err(invalid(place));
+        }
+        match self
+            .existing_at(&named.name, named.qualifier.as_ref())
+            .await
+        {
+            Err(Error::NotFound(_)) => return Err(invalid(place)),
+            found => found.map(drop)?,
+        }
+        if named.name == *function {
+            return Err(Error::Invalid(
+                "You can't specify the function as a destination for itself.".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    async fn existing_event_invoke(
+        &self,
+        target: &Target,
+    ) -> Result<(EventInvokeRecord, Revision), Error> {
+        let qualifier = target.qualifier.as_ref().unwrap_or(&Qualifier::Latest);
+        let found = self.0.records.get(&key(&target.name, qualifier)).await?;
+        let Some(record) = found else {
+            let arn = self.home().qualified_arn(&target.name, qualifier);
+            return Err(Error::NotFound(format!(
+                "The function {arn} doesn't have an EventInvokeConfig"
+            )));
+        };
+        Ok((decode(&record)?, record.revision))
+    }
+
+    async fn save_event_invoke(
+        &self,
+        record: &EventInvokeRecord,
+        expect: Expect,
+    ) -> Result<(), Error> {
+        let put = Write::Put {
+            key: key(&record.function, &record.qualifier),
+            value: encode(record),
+            expect,
+        };
+        self.0.records.commit(vec![put]).await?;
+        Ok(())
+    }
+}
+
+impl Choice {
+    fn require_any(&self) -> Result<(), Error> {
+        let any = self.retry_attempts_max.is_some()
+            || self.event_age_max_seconds.is_some()
+            || self.destinations.is_some();
+        any.then_some(()).ok_or_else(|| {
+            Error::Invalid(
+                "You must specify at least one of error handling or destination setting."
+                    .to_owned(),
+            )
+        })
+    }
+}
+
+/// What deletes the configuration of a version or alias that goes.
+pub(super) fn deletion(function: &FunctionName, qualifier: &Qualifier) -> Write {
+    Write::Delete {
+        key: key(function, qualifier),
+        expect: Expect::Any,
+    }
+}
+
+/// Where the configuration of a version, alias or `$LATEST` is kept.
+fn key(function: &FunctionName, qualifier: &Qualifier) -> Key {
+    Key {
+        kind: KIND,
+        id: format!("{function}/{qualifier}"),
+    }
+}
+
+/// The service that an ARN names.
+fn service_of(arn: &str) -> Option<&str> {
+    let mut parts = arn.split(':');
+    (parts.next() == Some("arn"))
+        .then(|| parts.nth(1))
+        .flatten()
+}
+
+fn invalid(place: &str) -> Error {
+    Error::Invalid(format!("The destination ARN {place} is invalid."))
+}

@@ -1,0 +1,208 @@
+//! Event source mappings: which stream, queue or topic is to be read for which function, and how.
+//! Nothing here reads any: a mapping says what is to be done, and in which state it is.
+
+use super::record::{Page, decode, encode};
+use super::{Control, Error};
+use crate::invoke::Target;
+use crate::names::RequestId;
+use crate::store::{self, Expect, Key, Revision, Write};
+
+mod claim;
+mod filter;
+pub mod kind;
+pub mod mapping;
+mod merge;
+mod rules;
+mod selective;
+pub mod settings;
+mod settle;
+pub mod source;
+mod tag;
+
+use mapping::{CreateMapping, MappingFilter, MappingRecord, State, UpdateMapping};
+
+/// The kind of the records of this resource. Their ids are the mappings'. A mapping outlives its
+/// function, so the function's name is not in them.
+pub(super) const KIND: &str = "event_source";
+
+/// Mappings that a listing looks at in one go.
+const SCAN: usize = 1_000;
+
+impl Control {
+    /// Makes a mapping. When this returns, it is durable and on its way to be enabled.
+    ///
+    /// # Errors
+    /// Where the choices are not allowed, there is no such function, or it has such a mapping.
+    pub async fn create_event_source_mapping(
+        &self,
+        create: CreateMapping,
+    ) -> Result<MappingRecord, Error> {
+        let now = self.0.clock.now();
+        let source = rules::recognise(create.source, &create.settings)?;
+        rules::has_been(&source, now)?;
+        let id = RequestId::random(&self.0.clock).as_str().to_owned();
+        let assumed = source.kind.defaults(&id);
+        let settings = assumed.overlaid(create.settings.clone());
+        let settings = source.kind.completed(settings);
+        rules::check(&source, &settings)?;
+        rules::filters(&create.settings)?;
+        rules::tags(&create.tags)?;
+        self.require_mapping_target(&create.target).await?;
+        let record = MappingRecord {
+            id,
+            function: create.target.name,
+            qualifier: create.target.qualifier,
+            source,
+            settings,
+            enabled: create.enabled,
+            state: State::Creating,
+            modified: now,
+            tags: create.tags,
+        };
+        let mut batch = record.claiming();
+        batch.push(put(&record, Expect::Absent));
+        self.commit_claims(&record, batch).await?;
+        self.settle_mapping_later(record.id.clone());
+        Ok(record)
+    }
+
+    /// The mapping with this id.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn event_source_mapping(&self, id: &str) -> Result<MappingRecord, Error> {
+        Ok(self.existing_mapping(id).await?.0)
+    }
+
+    /// Mappings in the order of their ids, after `marker`, at most `limit`.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn event_source_mappings(
+        &self,
+        filter: &MappingFilter,
+        marker: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<MappingRecord>, Error> {
+        let mut marker = marker.map(str::to_owned);
+        let mut items: Vec<MappingRecord> = Vec::new();
+        loop {
+            let page: Page<MappingRecord> = self.page(KIND, "", marker.as_deref(), SCAN).await?;
+            for record in page.items.into_iter().filter(|it| filter.keeps(it)) {
+                if items.len() == limit {
+                    let next = items.last().map(|last| last.id.clone());
+                    return Ok(Page { items, next });
+                }
+                items.push(record);
+            }
+            if page.next.is_none() {
+                return Ok(Page { items, next: None });
+            }
+            marker = page.next;
+        }
+    }
+
+    /// Changes a mapping.
+    ///
+    /// # Errors
+    /// Where there is none, another change is under way, what it would be is not allowed, there is
+    /// no such function, or it has such a mapping.
+    pub async fn update_event_source_mapping(
+        &self,
+        id: &str,
+        update: UpdateMapping,
+    ) -> Result<MappingRecord, Error> {
+        let (before, read_at) = self.existing_mapping(id).await?;
+        rules::check_change(&before.source, &update.settings)?;
+        let mut record = before.clone();
+        let settings = record.settings.overlaid(update.settings);
+        record.settings = record.source.kind.completed(settings);
+        rules::check(&record.source, &record.settings)?;
+        if let Some(target) = update.target {
+            self.require_mapping_target(&target).await?;
+            record.function = target.name;
+            record.qualifier = target.qualifier;
+        }
+        if before.state.is_settling() {
+            return Err(in_use("update"));
+        }
+        let enabled = update.enabled.unwrap_or(before.enabled);
+        record.state = match (before.enabled, enabled) {
+            (false, true) => State::Enabling,
+            (true, false) => State::Disabling,
+            _ => State::Updating,
+        };
+        record.enabled = enabled;
+        record.modified = self.0.clock.now();
+        let mut batch = before.releasing();
+        batch.extend(record.claiming());
+        batch.push(put(&record, Expect::Revision(read_at)));
+        self.commit_claims(&record, batch).await?;
+        self.settle_mapping_later(record.id.clone());
+        Ok(record)
+    }
+
+    /// Begins to delete a mapping.
+    ///
+    /// # Errors
+    /// Where there is none, or a change is under way.
+    pub async fn delete_event_source_mapping(&self, id: &str) -> Result<MappingRecord, Error> {
+        let (mut record, read_at) = self.existing_mapping(id).await?;
+        if record.state.is_settling() {
+            return Err(in_use("delete"));
+        }
+        record.state = State::Deleting;
+        record.modified = self.0.clock.now();
+        let write = put(&record, Expect::Revision(read_at));
+        match self.0.records.commit(vec![write]).await {
+            Err(store::Error::Conflict(_)) => return Err(in_use("delete")),
+            committed => committed?,
+        };
+        self.settle_mapping_later(record.id.clone());
+        Ok(record)
+    }
+
+    async fn require_mapping_target(&self, target: &Target) -> Result<(), Error> {
+        let found = self
+            .existing_at(&target.name, target.qualifier.as_ref())
+            .await;
+        match found {
+            Err(Error::NotFound(_)) => Err(Error::Invalid("Function does not exist".to_owned())),
+            found => found.map(drop),
+        }
+    }
+
+    async fn existing_mapping(&self, id: &str) -> Result<(MappingRecord, Revision), Error> {
+        self.load_mapping(id)
+            .await?
+            .ok_or_else(|| Error::NotFound("The resource you requested does not exist.".to_owned()))
+    }
+
+    async fn load_mapping(&self, id: &str) -> Result<Option<(MappingRecord, Revision)>, Error> {
+        let Some(record) = self.0.records.get(&key(id)).await? else {
+            return Ok(None);
+        };
+        Ok(Some((decode(&record)?, record.revision)))
+    }
+}
+
+fn put(record: &MappingRecord, expect: Expect) -> Write {
+    Write::Put {
+        key: key(&record.id),
+        value: encode(record),
+        expect,
+    }
+}
+
+fn key(id: &str) -> Key {
+    Key {
+        kind: KIND,
+        id: id.to_owned(),
+    }
+}
+
+fn in_use(what: &str) -> Error {
+    Error::InUse(format!(
+        "Cannot {what} the event source mapping because it is in use."
+    ))
+}

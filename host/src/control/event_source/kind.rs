@@ -1,0 +1,179 @@
+//! The kinds of event sources: how each is recognised, and what AWS assumes of it where nothing is
+//! chosen. Which choices it does not have is in `selective`.
+
+use serde::{Deserialize, Serialize};
+
+use super::settings::{DocumentDb, FullDocument, Kafka, Limit, Position, Settings};
+
+/// Pollers that are started at most where a caller does not say.
+const POLLERS_MAX_DEFAULT: u32 = 200;
+
+/// A kind of event source.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Kind {
+    /// A queue of Amazon SQS.
+    Sqs,
+    /// A stream of Amazon Kinesis, or a consumer of one.
+    Kinesis,
+    /// A stream of a DynamoDB table.
+    DynamoDb,
+    /// A cluster of Amazon MSK.
+    Msk,
+    /// Any other Kafka cluster.
+    SelfManagedKafka,
+    /// A broker of Amazon MQ.
+    Mq,
+    /// A cluster of Amazon DocumentDB.
+    DocumentDb,
+}
+
+impl Kind {
+    /// The kind of source that an ARN names, if it names one.
+    pub(super) fn of_arn(arn: &str) -> Option<Self> {
+        match arn.split(':').nth(2)? {
+            "sqs" => Some(Self::Sqs),
+            "kinesis" => Some(Self::Kinesis),
+            "dynamodb" => Some(Self::DynamoDb),
+            "kafka" => Some(Self::Msk),
+            "mq" => Some(Self::Mq),
+            // A DocumentDB cluster has an ARN of RDS.
+            "rds" => Some(Self::DocumentDb),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a stream of records in shards.
+    pub fn is_stream(self) -> bool {
+        matches!(self, Self::Kinesis | Self::DynamoDb)
+    }
+
+    /// Whether it is a Kafka cluster.
+    pub fn is_kafka(self) -> bool {
+        matches!(self, Self::Msk | Self::SelfManagedKafka)
+    }
+
+    /// What is assumed where nothing is chosen. The id of a mapping is the name of its group of
+    /// Kafka consumers.
+    pub(super) fn defaults(self, id: &str) -> Settings {
+        let group = || {
+            Some(Kafka {
+                consumer_group: Some(id.to_owned()),
+                ..Kafka::default()
+            })
+        };
+        let batch_size = Some(100);
+        match self {
+            Self::Sqs => Settings {
+                batch_size: Some(10),
+                batching_window_seconds: Some(0),
+                report_item_failures: Some(false),
+                ..Settings::default()
+            },
+            Self::Kinesis | Self::DynamoDb => Settings {
+                batch_size,
+                batching_window_seconds: Some(0),
+                parallelization_factor: Some(1),
+                record_age_max_seconds: Some(Limit::Forever),
+                retry_attempts_max: Some(Limit::Forever),
+                bisect_on_error: Some(false),
+                tumbling_window_seconds: Some(0),
+                report_item_failures: Some(false),
+                ..Settings::default()
+            },
+            // Half a second is what a window is that was not chosen, and no number of seconds.
+            Self::Msk => Settings {
+                batch_size,
+                managed_kafka: group(),
+                ..Settings::default()
+            },
+            Self::SelfManagedKafka => Settings {
+                batch_size,
+                self_managed_kafka: group(),
+                ..Settings::default()
+            },
+            Self::Mq => Settings {
+                batch_size,
+                ..Settings::default()
+            },
+            Self::DocumentDb => Settings {
+                batch_size,
+                batching_window_seconds: Some(0),
+                document_db: Some(DocumentDb {
+                    full_document: Some(FullDocument::Default),
+                    ..DocumentDb::default()
+                }),
+                ..Settings::default()
+            },
+        }
+    }
+
+    /// Where reading begins if a caller does not say, and need not.
+    pub(super) fn default_position(self) -> Option<Position> {
+        self.is_kafka().then_some(Position::TrimHorizon)
+    }
+
+    /// The choices, with all numbers of pollers if there are any.
+    pub(super) fn completed(self, mut settings: Settings) -> Settings {
+        let (min, max) = self.default_pollers();
+        if let Some(pollers) = &mut settings.pollers {
+            pollers.min.get_or_insert(min);
+            pollers.max.get_or_insert(max);
+        }
+        settings
+    }
+
+    /// Pollers kept ready and started at most where a caller wants some and does not say how many.
+    pub(super) fn default_pollers(self) -> (u32, u32) {
+        let min = if self == Self::Sqs { 2 } else { 1 };
+        (min, POLLERS_MAX_DEFAULT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_service_of_an_arn_tells_the_kind() {
+        let cases = [
+            ("arn:aws:sqs:us-east-1:000000000000:q", Some(Kind::Sqs)),
+            (
+                "arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/s",
+                Some(Kind::DynamoDb),
+            ),
+            (
+                "arn:aws-cn:kinesis:cn-north-1:000000000000:stream/s",
+                Some(Kind::Kinesis),
+            ),
+            (
+                "arn:aws:kafka:us-east-1:000000000000:cluster/c/u",
+                Some(Kind::Msk),
+            ),
+            ("arn:aws:mq:us-east-1:000000000000:broker:b", Some(Kind::Mq)),
+            (
+                "arn:aws:rds:us-east-1:000000000000:cluster:c",
+                Some(Kind::DocumentDb),
+            ),
+            ("arn:aws:s3:::bucket", None),
+            ("", None),
+        ];
+        for (arn, expected) in cases {
+            assert_eq!(Kind::of_arn(arn), expected, "{arn}");
+        }
+    }
+
+    #[test]
+    fn what_is_assumed_of_a_source_it_has() {
+        for kind in [
+            Kind::Sqs,
+            Kind::Kinesis,
+            Kind::DynamoDb,
+            Kind::Msk,
+            Kind::SelfManagedKafka,
+            Kind::Mq,
+            Kind::DocumentDb,
+        ] {
+            assert_eq!(kind.lacks(&kind.defaults("id")), None, "{kind:?}");
+        }
+    }
+}

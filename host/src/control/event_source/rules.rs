@@ -1,0 +1,272 @@
+//! What may be chosen of an event source mapping together. Pure functions; AWS's model and its own
+//! constraints have been checked before.
+
+use std::collections::BTreeMap;
+
+use super::filter;
+use super::kind::Kind;
+use super::settings::{Consumption, Limit, Pollers, Position, Registry, Settings};
+use super::source::{Source, SourceChoice, unsupported};
+use crate::clock::Timestamp;
+use crate::control::Error;
+
+/// Filters of one mapping. AWS allows five and gives ten to those who ask.
+const FILTERS_MAX: usize = 10;
+/// Tags of one resource.
+const TAGS_MAX: usize = 50;
+/// The age of a record that may be given up at least.
+const RECORD_AGE_MIN_SECONDS: u32 = 60;
+/// Messages of a queue that make a batch without waiting for more.
+const BATCH_WITHOUT_WINDOW_MAX: u32 = 10;
+/// Pollers of a queue that are kept ready at least.
+const QUEUE_POLLERS_MIN: u32 = 2;
+/// Pollers of a Kafka topic that are started at most.
+const KAFKA_POLLERS_MAX: u32 = 2_000;
+
+/// Checks what is asked of a new mapping, in AWS's order, and finds out what its source is.
+pub(super) fn recognise(choice: SourceChoice, chosen: &Settings) -> Result<Source, Error> {
+    destination(chosen)?;
+    if choice.bootstrap_servers.is_some() && chosen.access.is_none() {
+        return Err(missing("sourceAccessConfigurations"));
+    }
+    let is_shared = is_shared(chosen);
+    if is_shared && choice.position.is_some() {
+        return Err(unsupported("'startingPosition'"));
+    }
+    if is_shared && choice.position_timestamp.is_some() {
+        return Err(unsupported("'startingPositionTimestamp'"));
+    }
+    let mut source = choice.recognised()?;
+    supported(source.kind, chosen)?;
+    parts(&source, chosen)?;
+    position(&source)?;
+    if !is_shared {
+        source.position = source.position.or_else(|| source.kind.default_position());
+    }
+    Ok(source)
+}
+
+/// Checks what is asked of a mapping that there is. What names its place in a topic is not changed.
+pub(super) fn check_change(source: &Source, chosen: &Settings) -> Result<(), Error> {
+    destination(chosen)?;
+    supported(source.kind, chosen)?;
+    let blocks = [
+        ("amazonManagedKafkaEventSourceConfig", &chosen.managed_kafka),
+        (
+            "selfManagedKafkaEventSourceConfig",
+            &chosen.self_managed_kafka,
+        ),
+    ];
+    for (name, block) in blocks {
+        let Some(block) = block else { continue };
+        if block.consumer_group.is_some() {
+            return Err(unsupported(&format!("'{name}.consumerGroupId'")));
+        }
+        if block.consumption.is_some() {
+            return Err(unsupported("'ConsumptionMode'"));
+        }
+    }
+    filters(chosen)
+}
+
+/// Checks what a mapping would be with everything that is assumed of it.
+pub(super) fn check(source: &Source, settings: &Settings) -> Result<(), Error> {
+    batches(source, settings)?;
+    if let Some(Limit::Of(seconds)) = settings.record_age_max_seconds
+        && seconds < RECORD_AGE_MIN_SECONDS
+    {
+        return Err(Error::Invalid(
+            "MaximumRecordAgeInSeconds must be either -1 (forever) or between 60 and 604800 \
+             (inclusive)"
+                .to_owned(),
+        ));
+    }
+    if is_shared(settings) && settings.batching_window_seconds.is_some() {
+        return Err(unsupported("'maximumBatchingWindowInSeconds'"));
+    }
+    pollers(source.kind, settings)?;
+    registry(settings)
+}
+
+/// Checks the filters.
+pub(super) fn filters(chosen: &Settings) -> Result<(), Error> {
+    let filters = chosen.filters.as_deref().unwrap_or_default();
+    if filters.len() > FILTERS_MAX {
+        return Err(Error::Invalid(format!(
+            "The number of filters exceeds the limit of {FILTERS_MAX}."
+        )));
+    }
+    if filters.iter().all(|pattern| filter::is_pattern(pattern)) {
+        return Ok(());
+    }
+    Err(Error::Invalid("Invalid filter pattern definition.".into()))
+}
+
+/// Checks the number of tags.
+pub(super) fn tags(tags: &BTreeMap<String, String>) -> Result<(), Error> {
+    if tags.len() <= TAGS_MAX {
+        return Ok(());
+    }
+    Err(Error::Invalid(
+        "Number of tags exceeds resource tag limit.".into(),
+    ))
+}
+
+/// Checks that a moment to begin at has been.
+pub(super) fn has_been(source: &Source, now: Timestamp) -> Result<(), Error> {
+    if source.position_timestamp.is_none_or(|at| at <= now) {
+        return Ok(());
+    }
+    Err(Error::Invalid(
+        "StartingPositionTimestamp must not be in the future.".into(),
+    ))
+}
+
+/// Whether readers share a topic out. They have no place of their own in it to begin at.
+fn is_shared(settings: &Settings) -> bool {
+    let block = settings.self_managed_kafka.as_ref();
+    block.and_then(|it| it.consumption) == Some(Consumption::Queue)
+}
+
+/// No mapping sends records of successes.
+fn destination(chosen: &Settings) -> Result<(), Error> {
+    let on_success = chosen
+        .destinations
+        .as_ref()
+        .and_then(|it| it.on_success.as_ref());
+    on_success.map_or(Ok(()), |_| Err(unsupported("DestinationConfig")))
+}
+
+fn supported(kind: Kind, chosen: &Settings) -> Result<(), Error> {
+    kind.lacks(chosen)
+        .map_or(Ok(()), |name| Err(unsupported(name)))
+}
+
+/// Topics are of Kafka, queues of brokers, databases of DocumentDB, and each of these needs its own.
+fn parts(source: &Source, chosen: &Settings) -> Result<(), Error> {
+    let kind = source.kind;
+    let database = chosen
+        .document_db
+        .as_ref()
+        .and_then(|it| it.database.as_ref());
+    let needs_access = matches!(kind, Kind::Mq | Kind::DocumentDb);
+    match (&source.topics, &source.queues) {
+        (Some(_), _) if !kind.is_kafka() => Err(unsupported("'topics'")),
+        (None, _) if kind.is_kafka() => Err(missing("topics")),
+        (_, Some(_)) if kind != Kind::Mq => Err(unsupported("'queues'")),
+        (_, None) if kind == Kind::Mq => Err(missing("queues")),
+        _ if needs_access && chosen.access.is_none() => Err(missing("sourceAccessConfigurations")),
+        _ if kind == Kind::DocumentDb && database.is_none() => {
+            Err(missing("documentDBEventSourceConfig.databaseName"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn position(source: &Source) -> Result<(), Error> {
+    let refused = |text: &str| Err(Error::Invalid(text.to_owned()));
+    match (source.kind, source.position) {
+        (Kind::Kinesis | Kind::DynamoDb, None) => refused(
+            "1 validation error detected: Value null at 'startingPosition' failed to satisfy \
+             constraint: Member must not be null.",
+        ),
+        (Kind::DynamoDb, Some(Position::AtTimestamp)) => refused(&format!(
+            "Unsupported starting position for arn type: {}",
+            source.named()
+        )),
+        (Kind::Sqs, Some(_)) => refused("StartingPosition is not valid for SQS event sources."),
+        (Kind::Mq, Some(_)) => Err(unsupported("'startingPosition'")),
+        (Kind::Sqs | Kind::Mq, None) if source.position_timestamp.is_some() => {
+            Err(unsupported("'startingPositionTimestamp'"))
+        }
+        (_, Some(Position::AtTimestamp)) if source.position_timestamp.is_none() => {
+            refused("Need to specify a timestamp")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn batches(source: &Source, settings: &Settings) -> Result<(), Error> {
+    if source.kind != Kind::Sqs {
+        return Ok(());
+    }
+    let waits = settings.batching_window_seconds.is_some_and(|it| it > 0);
+    let size = settings.batch_size.unwrap_or_default();
+    if source.is_fifo() && waits {
+        return Err(Error::Invalid(
+            "Batching window is not supported for FIFO queues".into(),
+        ));
+    }
+    if size > BATCH_WITHOUT_WINDOW_MAX && !waits {
+        return Err(Error::Invalid(
+            "Maximum batch window in seconds must be greater than 0 if maximum batch size is \
+             greater than 10"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
+fn pollers(kind: Kind, settings: &Settings) -> Result<(), Error> {
+    let Some(Pollers { min, max, group }) = &settings.pollers else {
+        return Ok(());
+    };
+    let (default_min, default_max) = kind.default_pollers();
+    let (min, max) = (min.unwrap_or(default_min), max.unwrap_or(default_max));
+    let refused = |text: String| Err(Error::Invalid(text));
+    if settings.scaling.is_some() {
+        return refused(
+            "ScalingConfig and ProvisionedPollerConfig cannot be used together.".into(),
+        );
+    }
+    if kind == Kind::Sqs && group.is_some() {
+        return Err(unsupported("'provisionedPollerConfig.pollerGroupName'"));
+    }
+    if kind == Kind::Sqs && min < QUEUE_POLLERS_MIN {
+        return refused(format!(
+            "MinimumPollers must be at least {QUEUE_POLLERS_MIN}."
+        ));
+    }
+    if kind != Kind::Sqs && max > KAFKA_POLLERS_MAX {
+        return refused(format!(
+            "MaximumPollers must be at most {KAFKA_POLLERS_MAX}."
+        ));
+    }
+    if min > max {
+        return refused("MinimumPollers must not be greater than MaximumPollers.".into());
+    }
+    Ok(())
+}
+
+/// A schema registry is asked by pollers that are kept ready, and for something.
+fn registry(settings: &Settings) -> Result<(), Error> {
+    let blocks = [&settings.managed_kafka, &settings.self_managed_kafka];
+    let registry = blocks
+        .into_iter()
+        .flatten()
+        .find_map(|block| block.registry.as_ref())
+        .filter(|registry| **registry != Registry::default());
+    let Some(registry) = registry else {
+        return Ok(());
+    };
+    if settings.pollers.is_none() {
+        return Err(Error::Invalid(
+            "SchemaRegistryConfig is only available with ProvisionedPollerConfig.".into(),
+        ));
+    }
+    let validates = registry
+        .validation
+        .as_ref()
+        .is_some_and(|it| !it.is_empty());
+    if !validates {
+        return Err(missing("schemaRegistryConfig.schemaValidationConfigs"));
+    }
+    Ok(())
+}
+
+fn missing(name: &str) -> Error {
+    Error::Invalid(format!("Required '{name}' parameter is missing."))
+}
+
+#[cfg(test)]
+mod tests;

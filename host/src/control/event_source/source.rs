@@ -1,0 +1,120 @@
+//! What a mapping reads. It is chosen when the mapping is made and never changed.
+
+use serde::{Deserialize, Serialize};
+
+use super::kind::Kind;
+use super::settings::{DocumentDb, Position, Settings};
+use crate::clock::Timestamp;
+use crate::control::Error;
+
+/// What a caller names as the source of a new mapping.
+#[derive(Clone, Debug, Default)]
+pub struct SourceChoice {
+    /// The ARN of a stream, queue, cluster or broker.
+    pub arn: Option<String>,
+    /// The bootstrap servers of a Kafka cluster that has no ARN.
+    pub bootstrap_servers: Option<Vec<String>>,
+    /// Kafka topics.
+    pub topics: Option<Vec<String>>,
+    /// Queues of a broker.
+    pub queues: Option<Vec<String>>,
+    /// Where reading begins.
+    pub position: Option<Position>,
+    /// The moment it begins at.
+    pub position_timestamp: Option<Timestamp>,
+}
+
+/// The source of a mapping.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Source {
+    /// What it is.
+    pub kind: Kind,
+    /// Its ARN, if it has one.
+    pub arn: Option<String>,
+    /// Its bootstrap servers, if it has no ARN.
+    pub bootstrap_servers: Vec<String>,
+    /// Kafka topics.
+    pub topics: Option<Vec<String>>,
+    /// Queues of a broker.
+    pub queues: Option<Vec<String>>,
+    /// Where reading begins.
+    pub position: Option<Position>,
+    /// The moment it begins at.
+    pub position_timestamp: Option<Timestamp>,
+}
+
+impl SourceChoice {
+    /// The source that is meant.
+    pub(super) fn recognised(self) -> Result<Source, Error> {
+        let unrecognised = || Error::Invalid("Unrecognized event source.".to_owned());
+        let kind = match (&self.bootstrap_servers, &self.arn) {
+            (Some(_), Some(_)) => return Err(unsupported("'eventSourceArn'")),
+            (Some(servers), None) if !servers.is_empty() => Kind::SelfManagedKafka,
+            (_, Some(arn)) => Kind::of_arn(arn).ok_or_else(unrecognised)?,
+            (_, None) => return Err(unrecognised()),
+        };
+        Ok(Source {
+            kind,
+            arn: self.arn,
+            bootstrap_servers: self.bootstrap_servers.unwrap_or_default(),
+            topics: self.topics,
+            queues: self.queues,
+            position: self.position,
+            position_timestamp: self.position_timestamp,
+        })
+    }
+}
+
+impl Source {
+    /// The ARN, or the servers, as AWS writes them in its errors.
+    pub(super) fn named(&self) -> String {
+        self.arn
+            .clone()
+            .unwrap_or_else(|| self.bootstrap_servers.join(","))
+    }
+
+    /// Whether it is a queue that keeps its messages in order.
+    pub(super) fn is_fifo(&self) -> bool {
+        let arn = self.arn.as_deref().unwrap_or_default();
+        self.kind == Kind::Sqs && arn.ends_with(".fifo")
+    }
+
+    /// What no other mapping of the same function may read as well: the source, or each of its topics
+    /// or queues that this mapping reads. Lines, because no ARN has several.
+    pub(super) fn claims(&self, settings: &Settings) -> Vec<String> {
+        let sources = match &self.arn {
+            Some(arn) => std::slice::from_ref(arn),
+            None => &self.bootstrap_servers,
+        };
+        let parts = match (&self.topics, &self.queues, &settings.document_db) {
+            (Some(parts), ..) | (None, Some(parts), _) => parts.clone(),
+            (
+                None,
+                None,
+                Some(DocumentDb {
+                    database,
+                    collection,
+                    ..
+                }),
+            ) => {
+                let part = |part: &Option<String>| part.clone().unwrap_or_default();
+                vec![format!("{}\n{}", part(database), part(collection))]
+            }
+            (None, None, None) => vec![String::new()],
+        };
+        let pairs = sources
+            .iter()
+            .flat_map(|source| parts.iter().map(move |part| format!("{source}\n{part}")));
+        let mut claims: Vec<String> = pairs.collect();
+        claims.sort();
+        claims.dedup();
+        claims
+    }
+}
+
+/// AWS's refusal of a choice that a source does not have.
+pub(super) fn unsupported(name: &str) -> Error {
+    Error::Invalid(format!(
+        "Unsupported {name} parameter for given event source mapping type."
+    ))
+}

@@ -1,0 +1,52 @@
+//! The tags of mappings, found by the ARN that the tag operations name.
+
+use std::collections::BTreeMap;
+
+use super::mapping::{MappingRecord, arn_prefix};
+use super::{put, rules};
+use crate::control::{Control, Error};
+use crate::store::Expect;
+
+/// How often a change is tried again that another one got ahead of.
+const ATTEMPTS_MAX: usize = 4;
+
+impl Control {
+    /// The mapping with this ARN.
+    ///
+    /// # Errors
+    /// Where there is none, or the ARN is of something else.
+    pub async fn event_source_mapping_by_arn(&self, arn: &str) -> Result<MappingRecord, Error> {
+        let id = arn.strip_prefix(&arn_prefix(self.home()));
+        self.event_source_mapping(id.unwrap_or_default()).await
+    }
+
+    /// Changes the tags of the mapping with this ARN. What is being changed of it otherwise goes on.
+    ///
+    /// # Errors
+    /// Where there is none, or it would have too many tags.
+    pub async fn tag_event_source_mapping(
+        &self,
+        arn: &str,
+        change: impl Fn(&mut BTreeMap<String, String>),
+    ) -> Result<(), Error> {
+        let id = self.event_source_mapping_by_arn(arn).await?.id;
+        let mut refused = Ok(());
+        for _ in 0..ATTEMPTS_MAX {
+            let (mut record, read_at) = self.existing_mapping(&id).await?;
+            change(&mut record.tags);
+            rules::tags(&record.tags)?;
+            let write = put(&record, Expect::Revision(read_at));
+            match self
+                .0
+                .records
+                .commit(vec![write])
+                .await
+                .map_err(Error::from)
+            {
+                Err(Error::Conflict(text)) => refused = Err(Error::Conflict(text)),
+                committed => return committed.map(drop),
+            }
+        }
+        refused
+    }
+}

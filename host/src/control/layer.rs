@@ -1,0 +1,251 @@
+//! Layers: published in versions, read, listed, deleted, and attached to functions. A version never
+//! changes, and its number is not used again.
+
+use serde::{Deserialize, Serialize};
+
+use super::code::{Attachment, CodeRef, LayerPackage, LayerUse};
+use super::origin::Origin;
+use super::record::{decode, encode};
+use super::{Control, Error};
+use crate::clock::Timestamp;
+use crate::names::{LayerName, LayerVersionArn};
+use crate::store::{Expect, Key, Revision, Write};
+
+mod attach;
+mod list;
+mod policy;
+
+pub use list::Filter;
+pub use policy::{LayerPolicy, LayerStatement, Principal};
+
+/// The kind of the records of layers. Their ids are the names.
+const LAYERS: &str = "layer";
+/// The kind of the records of versions of layers. Their ids are `layer/place`, where the places of newer
+/// versions come first: so AWS lists them.
+const VERSIONS: &str = "layer-version";
+
+/// How often a change is tried again that another one got ahead of. Each time another has succeeded.
+const ATTEMPTS_MAX: usize = 32;
+
+/// The stored record of a layer. It outlives the versions, for the sake of their numbers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct LayerRecord {
+    name: LayerName,
+    /// The highest number that a version ever had.
+    last_version: u64,
+}
+
+/// The stored record of a version of a layer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LayerVersionRecord {
+    /// The layer.
+    pub layer: LayerName,
+    /// The version's number.
+    pub version: u64,
+    /// What the author said of it.
+    pub about: About,
+    /// The package.
+    pub package: LayerPackage,
+    /// When it was published.
+    pub created: Timestamp,
+    /// Who else may use it. None where no one was ever named, or no one is any more.
+    pub policy: Option<LayerPolicy>,
+}
+
+/// What an author says of a version of a layer. What was not said is not shown either.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// Free text.
+    pub description: String,
+    /// The licence, by name, link or text.
+    pub license: Option<String>,
+    /// Runtimes it is made for.
+    pub runtimes: Option<Vec<String>>,
+    /// Instruction sets it is made for.
+    pub architectures: Option<Vec<String>>,
+}
+
+impl Control {
+    /// Publishes a version of a layer; of a new one, where there is none of this name. When this
+    /// returns, it is durable.
+    ///
+    /// # Errors
+    /// Where the package is not allowed.
+    pub async fn publish_layer_version(
+        &self,
+        layer: &LayerName,
+        about: About,
+        package: Origin,
+    ) -> Result<LayerVersionRecord, Error> {
+        let package = self.package_from(package).await?;
+        let arrival = self.0.library.check_in_layer(package).await?;
+        let mut record = LayerVersionRecord {
+            layer: layer.clone(),
+            version: 0,
+            about,
+            package: arrival.package.clone(),
+            created: self.0.clock.now(),
+            policy: None,
+        };
+        for _ in 0..ATTEMPTS_MAX {
+            let (last, expect) = self.last_version(layer).await?;
+            record.version = last + 1;
+            let counter = LayerRecord {
+                name: layer.clone(),
+                last_version: record.version,
+            };
+            let key = Key {
+                kind: LAYERS,
+                id: layer.as_str().to_owned(),
+            };
+            let value = encode(&counter);
+            let batch = vec![
+                Write::Put { key, value, expect },
+                put(&record, Expect::Absent),
+            ];
+            match self.0.records.commit(batch).await.map_err(Error::from) {
+                Err(Error::Conflict(_)) => {}
+                Err(error) => return Err(error),
+                Ok(_) => return Ok(record),
+            }
+        }
+        Err(changed_meanwhile())
+    }
+
+    /// A version of a layer.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn layer_version(
+        &self,
+        layer: &LayerName,
+        version: u64,
+    ) -> Result<LayerVersionRecord, Error> {
+        require_number(version)?;
+        let missing = || Error::NotFound("The resource you requested does not exist.".into());
+        let found = self.load_layer_version(layer, version).await?;
+        found.map(|(record, _)| record).ok_or_else(missing)
+    }
+
+    /// Deletes a version of a layer. One that is not there is as good as deleted. Functions that have it
+    /// keep it.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn delete_layer_version(&self, layer: &LayerName, version: u64) -> Result<(), Error> {
+        require_number(version)?;
+        let deletion = Write::Delete {
+            key: key(layer, version),
+            expect: Expect::Any,
+        };
+        self.0.records.commit(vec![deletion]).await?;
+        Ok(())
+    }
+
+    /// The layers of these ARNs, ready to be mounted, for a function to keep in its record. What is
+    /// returned must live until that record is written.
+    ///
+    /// # Errors
+    /// Where a function may not have these layers.
+    pub(super) async fn resolve_layers(&self, arns: &[String]) -> Result<Attachment, Error> {
+        let (mut found, mut held) = (Vec::new(), Vec::new());
+        for text in arns.iter().take(attach::LAYERS_MAX) {
+            let arn = LayerVersionArn::parse(text);
+            let Some(arn) = arn.ok().filter(|arn| arn.home == *self.home()) else {
+                continue;
+            };
+            let record = self.load_layer_version(&arn.layer, arn.version).await?;
+            let Some((LayerVersionRecord { package, .. }, _)) = record else {
+                continue;
+            };
+            if let Some(hold) = self.0.library.hold(package.digest) {
+                held.push(hold);
+                found.push(LayerUse { arn, package });
+            }
+        }
+        let layers = attach::check(arns, self.home(), &found)?;
+        self.0.library.attach(layers, held).await
+    }
+
+    /// Refuses a package and layers that together are too large unpacked.
+    pub(super) async fn require_room_for_layers(
+        &self,
+        code: &CodeRef,
+        layers: &[LayerUse],
+    ) -> Result<(), Error> {
+        if layers.is_empty() {
+            return Ok(());
+        }
+        let unzipped_bytes = self.0.library.unzipped_bytes(code).await?;
+        attach::require_room(unzipped_bytes, layers)
+    }
+
+    /// Visits every version of every layer.
+    pub(super) async fn each_layer_version(
+        &self,
+        mut visit: impl FnMut(LayerVersionRecord),
+    ) -> Result<(), Error> {
+        self.each(VERSIONS, |record| {
+            visit(decode(record)?);
+            Ok(())
+        })
+        .await
+    }
+
+    /// The highest number of a layer so far, and what must hold for it to be the highest still.
+    async fn last_version(&self, layer: &LayerName) -> Result<(u64, Expect), Error> {
+        let key = Key {
+            kind: LAYERS,
+            id: layer.as_str().to_owned(),
+        };
+        match self.0.records.get(&key).await? {
+            None => Ok((0, Expect::Absent)),
+            Some(record) => {
+                let layer: LayerRecord = decode(&record)?;
+                Ok((layer.last_version, Expect::Revision(record.revision)))
+            }
+        }
+    }
+
+    async fn load_layer_version(
+        &self,
+        layer: &LayerName,
+        version: u64,
+    ) -> Result<Option<(LayerVersionRecord, Revision)>, Error> {
+        let found = self.0.records.get(&key(layer, version)).await?;
+        found
+            .map(|record| Ok((decode(&record)?, record.revision)))
+            .transpose()
+    }
+}
+
+fn require_number(version: u64) -> Result<(), Error> {
+    match version {
+        0 => Err(Error::Invalid("Layer Version Cannot be less than 1".into())),
+        _ => Ok(()),
+    }
+}
+
+fn put(record: &LayerVersionRecord, expect: Expect) -> Write {
+    Write::Put {
+        key: key(&record.layer, record.version),
+        value: encode(record),
+        expect,
+    }
+}
+
+fn key(layer: &LayerName, version: u64) -> Key {
+    Key {
+        kind: VERSIONS,
+        id: format!("{layer}/{}", place(version)),
+    }
+}
+
+/// Where a version is listed: newer ones come first.
+fn place(version: u64) -> String {
+    format!("{:020}", u64::MAX - version)
+}
+
+fn changed_meanwhile() -> Error {
+    Error::Conflict("The layer was changed by many requests at the same time. Try again.".into())
+}

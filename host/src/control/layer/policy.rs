@@ -1,0 +1,252 @@
+//! Who may use a version of a layer besides its owner: statements that are added and removed one by
+//! one. Whether they are heeded is up to whoever authorises.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{ATTEMPTS_MAX, LayerVersionRecord, changed_meanwhile, put};
+use crate::control::revision::RevisionId;
+use crate::control::{Control, Error};
+use crate::names::{AccountId, LayerName, LayerVersionArn};
+use crate::store::Expect;
+
+/// A policy as it is written, in bytes.
+const POLICY_BYTES_MAX: usize = 20_480;
+/// The only thing that can be allowed.
+const ACTION: &str = "lambda:GetLayerVersion";
+
+/// The policy of a version of a layer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LayerPolicy {
+    /// Names this state of it.
+    pub revision: RevisionId,
+    /// What it allows, in the order it was added.
+    pub statements: Vec<LayerStatement>,
+}
+
+/// Leave for someone to use a version of a layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayerStatement {
+    /// Tells it apart from the policy's others.
+    pub id: String,
+    /// Who.
+    pub principal: Principal,
+    /// Only those of this organisation.
+    pub organization: Option<String>,
+}
+
+/// Who may use a version of a layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Principal {
+    /// Anyone.
+    Anyone,
+    /// An account.
+    Account(AccountId),
+}
+
+impl LayerPolicy {
+    /// The policy as IAM writes it.
+    pub fn document(&self, arn: &LayerVersionArn) -> String {
+        let statements = self.statements.iter().map(|it| it.document(arn));
+        json!({
+            "Version": "2012-10-17",
+            "Id": "default",
+            "Statement": statements.collect::<Vec<_>>(),
+        })
+        .to_string()
+    }
+}
+
+impl LayerStatement {
+    /// The statement as IAM writes it.
+    pub fn document(&self, arn: &LayerVersionArn) -> Value {
+        let principal = match &self.principal {
+            Principal::Anyone => json!("*"),
+            Principal::Account(account) => json!({"AWS": format!("arn:aws:iam::{account}:root")}),
+        };
+        let mut document = json!({
+            "Sid": self.id,
+            "Effect": "Allow",
+            "Principal": principal,
+            "Action": ACTION,
+            "Resource": arn.to_string(),
+        });
+        if let Some(organization) = &self.organization {
+            document["Condition"] = json!({"StringEquals": {"aws:PrincipalOrgID": organization}});
+        }
+        document
+    }
+}
+
+impl Control {
+    /// Lets someone use a version of a layer. Returns the new state of its policy.
+    ///
+    /// # Errors
+    /// Where there is no such version, it has a statement of this id, or its policy is in another state
+    /// or would be too long.
+    pub async fn add_layer_permission(
+        &self,
+        layer: &LayerName,
+        version: u64,
+        statement: LayerStatement,
+        revision: Option<&str>,
+    ) -> Result<RevisionId, Error> {
+        let add = |old: Option<LayerPolicy>| {
+            let (state, mut statements) = match old {
+                Some(policy) => (Some(policy.revision), policy.statements),
+                None => (None, Vec::new()),
+            };
+            if statements.iter().any(|it| it.id == statement.id) {
+                return Err(Error::Conflict(format!(
+                    "The statement id ({}) provided already exists. Please provide a new \
+                     statement id, or remove the existing statement.",
+                    statement.id
+                )));
+            }
+            expect(state.as_ref(), revision)?;
+            statements.push(statement.clone());
+            Ok(statements)
+        };
+        let changed = self.change_layer_policy(layer, version, add).await?;
+        Ok(changed.expect("a statement was added to it").revision)
+    }
+
+    /// Takes back what was allowed.
+    ///
+    /// # Errors
+    /// Where there is no such version or statement, or the policy is in another state.
+    pub async fn remove_layer_permission(
+        &self,
+        layer: &LayerName,
+        version: u64,
+        id: &str,
+        revision: Option<&str>,
+    ) -> Result<(), Error> {
+        let remove = |old: Option<LayerPolicy>| {
+            let mut policy = old.ok_or_else(no_policy)?;
+            expect(Some(&policy.revision), revision)?;
+            let before = policy.statements.len();
+            policy.statements.retain(|statement| statement.id != id);
+            if policy.statements.len() == before {
+                return Err(Error::NotFound(format!(
+                    "Statement {id} is not found in resource policy."
+                )));
+            }
+            Ok(policy.statements)
+        };
+        let changed = self.change_layer_policy(layer, version, remove).await;
+        changed.map(drop)
+    }
+
+    /// The policy of a version of a layer.
+    ///
+    /// # Errors
+    /// Where there is no such version, or it has no policy.
+    pub async fn layer_policy(
+        &self,
+        layer: &LayerName,
+        version: u64,
+    ) -> Result<LayerPolicy, Error> {
+        super::require_number(version)?;
+        let found = self.load_layer_version(layer, version).await?;
+        let (record, _) = found.ok_or_else(|| self.no_layer_version(layer, version))?;
+        record.policy.ok_or_else(no_policy)
+    }
+
+    /// Replaces the statements of the newest policy. Without statements there is none.
+    async fn change_layer_policy(
+        &self,
+        layer: &LayerName,
+        version: u64,
+        apply: impl Fn(Option<LayerPolicy>) -> Result<Vec<LayerStatement>, Error>,
+    ) -> Result<Option<LayerPolicy>, Error> {
+        super::require_number(version)?;
+        for _ in 0..ATTEMPTS_MAX {
+            let found = self.load_layer_version(layer, version).await?;
+            let (mut record, read_at) =
+                found.ok_or_else(|| self.no_layer_version(layer, version))?;
+            let statements = apply(record.policy.take())?;
+            let revision = RevisionId::new(&self.0.clock);
+            let policy = LayerPolicy {
+                revision,
+                statements,
+            };
+            self.require_short(&record, &policy)?;
+            record.policy = (!policy.statements.is_empty()).then_some(policy);
+            let batch = vec![put(&record, Expect::Revision(read_at))];
+            match self.0.records.commit(batch).await.map_err(Error::from) {
+                Err(Error::Conflict(_)) => {}
+                Err(error) => return Err(error),
+                Ok(_) => return Ok(record.policy),
+            }
+        }
+        Err(changed_meanwhile())
+    }
+
+    fn require_short(&self, of: &LayerVersionRecord, policy: &LayerPolicy) -> Result<(), Error> {
+        let arn = self.home().layer_version_arn(&of.layer, of.version);
+        let bytes = policy.document(&arn).len();
+        if bytes <= POLICY_BYTES_MAX {
+            return Ok(());
+        }
+        Err(Error::PolicyTooLong(format!(
+            "The final policy size ({bytes}) is bigger than the limit ({POLICY_BYTES_MAX})."
+        )))
+    }
+
+    fn no_layer_version(&self, layer: &LayerName, version: u64) -> Error {
+        let arn = self.home().layer_version_arn(layer, version);
+        Error::NotFound(format!("Layer version {arn} does not exist."))
+    }
+}
+
+fn no_policy() -> Error {
+    Error::NotFound("No policy is associated with the given resource.".into())
+}
+
+/// Refuses a change meant for another state.
+fn expect(found: Option<&RevisionId>, wanted: Option<&str>) -> Result<(), Error> {
+    match wanted {
+        Some(wanted) if found.map(RevisionId::as_str) != Some(wanted) => Err(Error::Precondition(
+            "The Revision Id provided does not match the latest Revision Id. Call the \
+                 GetLayerPolicy API to retrieve the latest Revision Id"
+                .into(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_written_as_iam_has_them() {
+        let arn = "arn:aws:lambda:us-east-2:123456789012:layer:l:3";
+        let parsed = LayerVersionArn::parse(arn).unwrap();
+        let statement = |principal, organization: Option<&str>| LayerStatement {
+            id: "s".into(),
+            principal,
+            organization: organization.map(str::to_owned),
+        };
+        let account = Principal::Account(AccountId::parse("210987654321").unwrap());
+        let cases = [
+            (
+                statement(account, None),
+                r#"{"AWS":"arn:aws:iam::210987654321:root"}"#,
+                "",
+            ),
+            (
+                statement(Principal::Anyone, Some("o-t194hfs8cz")),
+                r#""*""#,
+                r#","Condition":{"StringEquals":{"aws:PrincipalOrgID":"o-t194hfs8cz"}}"#,
+            ),
+        ];
+        for (statement, principal, condition) in cases {
+            let expected = format!(
+                r#"{{"Sid":"s","Effect":"Allow","Principal":{principal},"Action":"lambda:GetLayerVersion","Resource":"{arn}"{condition}}}"#
+            );
+            assert_eq!(statement.document(&parsed).to_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Resource policies: who may do what with a function, a version or an alias. Each has one policy at
+//! most. What a policy means, `policy` knows.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::record::{decode, encode};
+use super::revision::RevisionId;
+use super::{Control, Error, function};
+use crate::invoke::Target;
+use crate::names::{FunctionName, Qualifier};
+use crate::store::{self, Expect, Key, Revision, Write};
+
+mod document;
+mod published;
+mod statement;
+
+pub use statement::Grant;
+
+use document::{checked, empty, not_a_policy, statements};
+
+/// The kind of the records of this resource. Their ids are `function/qualifier`, the qualifier empty
+/// for the function as a whole.
+pub(super) const KIND: &str = "policy";
+
+/// How often a change is tried again that another one got ahead of.
+const ATTEMPTS_MAX: usize = 16;
+
+/// The stored record of a policy.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PolicyRecord {
+    /// The function.
+    pub function: FunctionName,
+    /// The version or alias it is for; None for the function as a whole.
+    pub qualifier: Option<Qualifier>,
+    /// The policy.
+    pub document: Value,
+    /// Names this state of the record.
+    pub revision: RevisionId,
+}
+
+impl Control {
+    /// Adds a statement to a policy, and makes the policy where there is none. Answers the
+    /// statement.
+    ///
+    /// # Errors
+    /// Where there is no such function, version or alias, its policy has another revision or a
+    /// statement with this id, or the statement is not allowed.
+    pub async fn add_permission(
+        &self,
+        target: &Target,
+        grant: &Grant,
+        revision: Option<&str>,
+    ) -> Result<Value, Error> {
+        let target = of_policy(target)?;
+        let arn = self.home().arn_at(&target.name, target.qualifier.as_ref());
+        self.change_policy(&target, revision, |found| {
+            let statement = grant.statement(&arn)?;
+            let mut document = found.map_or_else(empty, |record| record.document.clone());
+            let statements = statements(&mut document);
+            if statements.iter().any(|it| it["Sid"] == *grant.statement_id) {
+                return Err(Error::Conflict(format!(
+                    "The statement id ({}) provided already exists. Please provide a new statement \
+                     id, or remove the existing statement.",
+                    grant.statement_id
+                )));
+            }
+            statements.push(statement.clone());
+            Ok((Some(checked(document)?), statement))
+        })
+        .await
+        .map(|(statement, _)| statement)
+    }
+
+    /// Takes a statement out of a policy; with its last statement the policy is gone.
+    ///
+    /// # Errors
+    /// Where there is no such policy or statement, or the policy has another revision.
+    pub async fn remove_permission(
+        &self,
+        target: &Target,
+        statement_id: &str,
+        revision: Option<&str>,
+    ) -> Result<(), Error> {
+        if self.load(&target.name).await?.is_none() {
+            let arn = self.home().function_arn(&target.name);
+            return Err(Error::NotFound(format!("No policy found for: {arn}")));
+        }
+        self.change_policy(&whole_if_latest(target), revision, |found| {
+            let mut document = found.ok_or_else(no_policy)?.document.clone();
+            let statements = statements(&mut document);
+            let before = statements.len();
+            statements.retain(|it| it["Sid"] != *statement_id);
+            if statements.len() == before {
+                return Err(Error::NotFound(format!(
+                    "Statement {statement_id} is not found in resource policy."
+                )));
+            }
+            let left = !statements.is_empty();
+            Ok((left.then_some(document), ()))
+        })
+        .await
+        .map(drop)
+    }
+
+    /// The policy of a function, version or alias.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn policy(&self, target: &Target) -> Result<PolicyRecord, Error> {
+        let target = whole_if_latest(target);
+        self.require_target(&target).await?;
+        let missing = || Error::NotFound("The resource you requested does not exist.".to_owned());
+        let found = self.find_policy(&target).await?;
+        found.map(|(record, _)| record).ok_or_else(missing)
+    }
+
+    /// Makes a document the policy of a function, version or alias.
+    ///
+    /// # Errors
+    /// Where the document is no policy or too large, there is no such function, version or alias,
+    /// or its policy has another revision.
+    pub async fn put_policy(
+        &self,
+        target: &Target,
+        document: &str,
+        revision: Option<&str>,
+    ) -> Result<PolicyRecord, Error> {
+        let target = of_policy(target)?;
+        let document: Value = serde_json::from_str(document)
+            .map_err(|error| not_a_policy(&format!("it is not JSON: {error}")))?;
+        let document = checked(document)?;
+        let put = |_: Option<&PolicyRecord>| Ok((Some(document.clone()), ()));
+        let (_, record) = self.change_policy(&target, revision, put).await?;
+        record.ok_or_else(|| Error::Internal("a policy that was put is not there".into()))
+    }
+
+    /// Deletes the policy of a function, version or alias.
+    ///
+    /// # Errors
+    /// Where there is none, or it has another revision.
+    pub async fn delete_policy(
+        &self,
+        target: &Target,
+        revision: Option<&str>,
+    ) -> Result<(), Error> {
+        self.change_policy(&whole_if_latest(target), revision, |found| {
+            found.ok_or_else(no_policy)?;
+            Ok((None, ()))
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Applies a change to the newest state of a policy; None deletes it. Answers what the change
+    /// answers, and the policy as it then is.
+    async fn change_policy<T>(
+        &self,
+        target: &Target,
+        revision: Option<&str>,
+        change: impl Fn(Option<&PolicyRecord>) -> Result<(Option<Value>, T), Error>,
+    ) -> Result<(T, Option<PolicyRecord>), Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let own = self.load(&target.name).await?;
+            self.require_target(target).await?;
+            let own = own.ok_or_else(|| self.not_found(&target.name))?;
+            let found = self.find_policy(target).await?;
+            let (document, changed) = change(found.as_ref().map(|(record, _)| record))?;
+            // Where there is no policy yet, its state is the function's.
+            let state = found
+                .as_ref()
+                .map_or(&own.0.latest.revision, |(record, _)| &record.revision);
+            if revision.is_some_and(|wanted| wanted != state.as_str()) {
+                return Err(stale());
+            }
+            let read_at = found.map(|(_, read_at)| read_at);
+            let record = document.map(|document| PolicyRecord {
+                function: target.name.clone(),
+                qualifier: target.qualifier.clone(),
+                document,
+                revision: RevisionId::new(&self.0.clock),
+            });
+            // The function is written as it was: what is deleted meanwhile would leave its policy to
+            // the next of its name.
+            let function = function::put(&own.0, Expect::Revision(own.1));
+            let batch = vec![function, write(target, record.as_ref(), read_at)];
+            match self.0.records.commit(batch).await {
+                Err(store::Error::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => {
+                    self.publish_policies(&target.name).await?;
+                    return Ok((changed, record));
+                }
+            }
+        }
+        Err(store::Error::Conflict(key(target)).into())
+    }
+
+    /// Refuses what the function does not have.
+    async fn require_target(&self, target: &Target) -> Result<(), Error> {
+        if let Some(Qualifier::Alias(alias)) = &target.qualifier {
+            return self.alias(&target.name, alias).await.map(drop);
+        }
+        self.existing_at(&target.name, target.qualifier.as_ref())
+            .await
+            .map(drop)
+    }
+
+    async fn find_policy(
+        &self,
+        target: &Target,
+    ) -> Result<Option<(PolicyRecord, Revision)>, Error> {
+        let Some(record) = self.0.records.get(&key(target)).await? else {
+            return Ok(None);
+        };
+        Ok(Some((decode(&record)?, record.revision)))
+    }
+}
+
+/// What writes a policy, or deletes it; `read_at` is the state that it replaces.
+fn write(target: &Target, record: Option<&PolicyRecord>, read_at: Option<Revision>) -> Write {
+    let key = key(target);
+    let expect = read_at.map_or(Expect::Absent, Expect::Revision);
+    match record {
+        None => Write::Delete { key, expect },
+        Some(record) => Write::Put {
+            value: encode(record),
+            key,
+            expect,
+        },
+    }
+}
+
+/// What deletes the policy of a version or an alias that is itself deleted.
+pub(super) fn deletion(name: &FunctionName, qualifier: &Qualifier) -> Write {
+    let target = Target {
+        name: name.clone(),
+        qualifier: Some(qualifier.clone()),
+    };
+    Write::Delete {
+        key: key(&target),
+        expect: Expect::Any,
+    }
+}
+
+fn stale() -> Error {
+    Error::Precondition(
+        "The Revision Id provided does not match the latest Revision Id. Call the GetPolicy API to \
+         retrieve the latest Revision Id"
+            .into(),
+    )
+}
+
+fn no_policy() -> Error {
+    Error::NotFound("No policy is associated with the given resource.".into())
+}
+
+/// What a policy can be given to.
+fn of_policy(target: &Target) -> Result<Target, Error> {
+    match target.qualifier {
+        Some(Qualifier::Latest) => Err(Error::Invalid(
+            "We currently do not support adding policies for $LATEST.".into(),
+        )),
+        _ => Ok(target.clone()),
+    }
+}
+
+/// The unpublished version has no policy but the function's.
+fn whole_if_latest(target: &Target) -> Target {
+    let qualifier = target.qualifier.clone();
+    Target {
+        name: target.name.clone(),
+        qualifier: qualifier.filter(|it| *it != Qualifier::Latest),
+    }
+}
+
+fn key(target: &Target) -> Key {
+    let qualifier = target.qualifier.as_ref().map(ToString::to_string);
+    Key {
+        kind: KIND,
+        id: format!("{}/{}", target.name, qualifier.unwrap_or_default()),
+    }
+}

@@ -1,0 +1,42 @@
+//! The document of a policy, as JSON: what may be kept, and where its statements are.
+
+use serde_json::{Value, json};
+
+use crate::control::Error;
+use crate::policy::{self, Policy};
+
+/// The statements of a policy, which may have been given as a single one.
+pub(super) fn statements(document: &mut Value) -> &mut Vec<Value> {
+    let statements = &mut document["Statement"];
+    if !statements.is_array() {
+        *statements = Value::Array(vec![statements.take()]);
+    }
+    statements.as_array_mut().expect("it was made one")
+}
+
+/// A policy that says nothing yet.
+pub(super) fn empty() -> Value {
+    json!({"Version": "2012-10-17", "Id": "default", "Statement": []})
+}
+
+/// The document, if it is a policy that can be kept.
+pub(super) fn checked(document: Value) -> Result<Value, Error> {
+    let bytes = document.to_string().len();
+    if bytes > policy::BYTES_MAX {
+        return Err(Error::PolicyTooLong(format!(
+            "The final policy size ({bytes}) is bigger than the limit ({}).",
+            policy::BYTES_MAX
+        )));
+    }
+    let policy = Policy::resource(&document).map_err(|error| not_a_policy(&error.to_string()))?;
+    match policy.unknown_operators().next() {
+        Some(name) => Err(not_a_policy(&format!(
+            "there is no condition operator {name:?}"
+        ))),
+        None => Ok(document),
+    }
+}
+
+pub(super) fn not_a_policy(problem: &str) -> Error {
+    Error::Invalid(format!("The policy is not valid: {problem}"))
+}

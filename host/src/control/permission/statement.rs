@@ -1,0 +1,237 @@
+//! One statement of a policy, as AddPermission makes it of its members.
+
+use serde_json::{Map, Value, json};
+
+use crate::control::Error;
+use crate::names::AccountId;
+use crate::policy::is_principal_arn;
+
+/// What AddPermission asks for. The model has checked each member by itself.
+#[derive(Clone, Debug, Default)]
+pub struct Grant {
+    /// `StatementId`
+    pub statement_id: String,
+    /// `Action`
+    pub action: String,
+    /// `Principal`
+    pub principal: String,
+    /// `SourceArn`
+    pub source_arn: Option<String>,
+    /// `SourceAccount`
+    pub source_account: Option<String>,
+    /// `EventSourceToken`
+    pub event_source_token: Option<String>,
+    /// `PrincipalOrgID`
+    pub principal_org_id: Option<String>,
+    /// `FunctionUrlAuthType`
+    pub function_url_auth_type: Option<String>,
+    /// `InvokedViaFunctionUrl`
+    pub invoked_via_function_url: Option<bool>,
+}
+
+impl Grant {
+    /// The statement, about what this ARN names.
+    pub(super) fn statement(&self, resource: &str) -> Result<Value, Error> {
+        self.require_fitting_action()?;
+        let mut statement = json!({
+            "Sid": self.statement_id,
+            "Effect": "Allow",
+            "Principal": principal(&self.principal)?,
+            "Action": self.action,
+            "Resource": resource,
+        });
+        let conditions = self.conditions();
+        if !conditions.is_empty() {
+            statement["Condition"] = conditions.into();
+        }
+        Ok(statement)
+    }
+
+    fn require_fitting_action(&self) -> Result<(), Error> {
+        let only = |member: &str, action: &str| {
+            let text = format!("{member} is only supported for {action} action");
+            Err(Error::Invalid(text))
+        };
+        let (url, invoke) = ("lambda:InvokeFunctionUrl", "lambda:InvokeFunction");
+        if self.function_url_auth_type.is_some() && self.action != url {
+            return only("FunctionUrlAuthType", url);
+        }
+        if self.invoked_via_function_url.is_some() && self.action != invoke {
+            return only("InvokedViaFunctionUrl", invoke);
+        }
+        Ok(())
+    }
+
+    fn conditions(&self) -> Map<String, Value> {
+        let via_url = self.invoked_via_function_url.map(|it| it.to_string());
+        let wanted = [
+            (
+                "StringEquals",
+                "lambda:FunctionUrlAuthType",
+                &self.function_url_auth_type,
+            ),
+            (
+                "StringEquals",
+                "lambda:EventSourceToken",
+                &self.event_source_token,
+            ),
+            ("StringEquals", "AWS:SourceAccount", &self.source_account),
+            ("StringEquals", "aws:PrincipalOrgID", &self.principal_org_id),
+            ("Bool", "lambda:InvokedViaFunctionUrl", &via_url),
+            ("ArnLike", "AWS:SourceArn", &self.source_arn),
+        ];
+        let mut conditions = Map::new();
+        for (operator, key, value) in wanted {
+            if let Some(value) = value {
+                let keys = conditions.entry(operator).or_insert_with(|| json!({}));
+                keys[key] = value.as_str().into();
+            }
+        }
+        conditions
+    }
+}
+
+/// A principal as AddPermission takes it, in the form that policies have.
+fn principal(text: &str) -> Result<Value, Error> {
+    if text == "*" {
+        return Ok("*".into());
+    }
+    if let Ok(account) = AccountId::parse(text) {
+        return Ok(json!({"AWS": format!("arn:aws:iam::{account}:root")}));
+    }
+    if is_principal_arn(text) {
+        return Ok(json!({"AWS": text}));
+    }
+    if is_service(text) {
+        return Ok(json!({"Service": text}));
+    }
+    // What is neither an ARN nor a service is taken for a name, by the rules for names.
+    let named = |it: char| it.is_ascii_alphanumeric() || "_+=,.@-".contains(it);
+    if text.chars().all(named) {
+        return Err(Error::Invalid(
+            "The provided principal was invalid. Please check the principal and try again.".into(),
+        ));
+    }
+    Err(Error::Invalid(format!(
+        "The provided input'{text}'was invalid. Member must satisfy expression: [\\w+=,.@-]* \
+         Please check your input and try again."
+    )))
+}
+
+/// Which services there are, this host does not know; how they are called, it does.
+fn is_service(text: &str) -> bool {
+    let suffixes = [".amazonaws.com", ".amazonaws.com.cn", ".amazon.com"];
+    let name = suffixes.iter().find_map(|suffix| text.strip_suffix(suffix));
+    let label = |label: &str| {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !label.is_empty() && label.bytes().all(plain)
+    };
+    name.is_some_and(|name| name.split('.').all(label))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant() -> Grant {
+        Grant {
+            statement_id: "s".into(),
+            action: "lambda:InvokeFunction".into(),
+            principal: "s3.amazonaws.com".into(),
+            ..Grant::default()
+        }
+    }
+
+    #[test]
+    fn a_statement_has_awss_form_and_order() {
+        let text = |grant: Grant| grant.statement("arn:f").unwrap().to_string();
+        assert_eq!(
+            text(grant()),
+            r#"{"Sid":"s","Effect":"Allow","Principal":{"Service":"s3.amazonaws.com"},"Action":"lambda:InvokeFunction","Resource":"arn:f"}"#
+        );
+        let all = text(Grant {
+            source_arn: Some("arn:aws:s3:::b".into()),
+            source_account: Some("123456789012".into()),
+            event_source_token: Some("t".into()),
+            principal_org_id: Some("o-1".into()),
+            invoked_via_function_url: Some(true),
+            ..grant()
+        });
+        assert!(
+            all.ends_with(
+                r#""Condition":{"StringEquals":{"lambda:EventSourceToken":"t","AWS:SourceAccount":"123456789012","aws:PrincipalOrgID":"o-1"},"Bool":{"lambda:InvokedViaFunctionUrl":"true"},"ArnLike":{"AWS:SourceArn":"arn:aws:s3:::b"}}}"#
+            ),
+            "{all}"
+        );
+    }
+
+    #[test]
+    fn principals_take_the_form_of_what_they_are() {
+        let role = "arn:aws:iam::123456789012:role/path/r";
+        for (text, expected) in [
+            ("*", json!("*")),
+            (
+                "123456789012",
+                json!({"AWS": "arn:aws:iam::123456789012:root"}),
+            ),
+            (role, json!({"AWS": role})),
+            ("s3.amazonaws.com", json!({"Service": "s3.amazonaws.com"})),
+            (
+                "delivery.logs.amazonaws.com",
+                json!({"Service": "delivery.logs.amazonaws.com"}),
+            ),
+            (
+                "alexa-appkit.amazon.com",
+                json!({"Service": "alexa-appkit.amazon.com"}),
+            ),
+        ] {
+            assert_eq!(principal(text).unwrap(), expected, "{text}");
+        }
+        for text in [
+            "amazonaws.com",
+            "invalid.nonaws.com",
+            ".amazonaws.com",
+            "alice",
+            "12345",
+        ] {
+            let refused = principal(text).unwrap_err().to_string();
+            assert!(
+                refused.starts_with("The provided principal was invalid."),
+                "{text}"
+            );
+        }
+        for text in [
+            "arn:aws:iam:000000000000:role/x",
+            "arn:aws:iam::123456789012:user/*",
+            "a/b",
+        ] {
+            let refused = principal(text).unwrap_err().to_string();
+            assert!(
+                refused.starts_with(&format!("The provided input'{text}'was")),
+                "{refused}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_about_function_urls_goes_with_its_action_only() {
+        let refused = |grant: Grant| grant.statement("arn:f").unwrap_err().to_string();
+        let auth = Grant {
+            function_url_auth_type: Some("NONE".into()),
+            ..grant()
+        };
+        assert_eq!(
+            refused(auth),
+            "FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action"
+        );
+        let via = Grant {
+            action: "lambda:InvokeFunctionUrl".into(),
+            invoked_via_function_url: Some(true),
+            ..grant()
+        };
+        assert_eq!(
+            refused(via),
+            "InvokedViaFunctionUrl is only supported for lambda:InvokeFunction action"
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! Tags: labels that resources carry for those who own them. Each kind of resource keeps its tags in
+//! its own record; the rules are the same for all.
+
+use std::collections::BTreeMap;
+
+use super::{Control, Error};
+use crate::names::FunctionName;
+
+/// Tags of one resource at most.
+const TAGS_MAX: usize = 50;
+
+/// Tags by their keys.
+pub type Tags = BTreeMap<String, String>;
+
+/// A resource that can carry tags.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Tagged {
+    /// A function as a whole: its versions and aliases have no tags of their own.
+    Function(FunctionName),
+    /// A code signing configuration, by its ARN.
+    CodeSigningConfig(String),
+    /// An event source mapping, by its ARN.
+    EventSourceMapping(String),
+    /// A capacity provider or network connector. This host has none.
+    Elsewhere,
+}
+
+impl Control {
+    /// The tags of a resource.
+    ///
+    /// # Errors
+    /// Where there is no such resource.
+    pub async fn tags(&self, resource: &Tagged) -> Result<Tags, Error> {
+        match resource {
+            Tagged::Function(name) => Ok(self.existing(name).await?.0.tags),
+            Tagged::CodeSigningConfig(arn) => self.code_signing_config_tags(arn).await,
+            Tagged::EventSourceMapping(arn) => {
+                Ok(self.event_source_mapping_by_arn(arn).await?.tags)
+            }
+            Tagged::Elsewhere => Err(missing()),
+        }
+    }
+
+    /// Gives a resource tags; those it had under the same keys go.
+    ///
+    /// # Errors
+    /// Where there is no such resource, no tag is given, or it would have too many.
+    pub async fn tag(&self, resource: &Tagged, tags: &Tags) -> Result<(), Error> {
+        if tags.is_empty() {
+            return Err(Error::Invalid(
+                "An error occurred and the request cannot be processed.".into(),
+            ));
+        }
+        self.change_tags(resource, |own| own.extend(tags.clone()))
+            .await
+    }
+
+    /// Takes tags from a resource. That it has no such tag is no error.
+    ///
+    /// # Errors
+    /// Where there is no such resource.
+    pub async fn untag(&self, resource: &Tagged, keys: &[String]) -> Result<(), Error> {
+        self.change_tags(resource, |own| own.retain(|key, _| !keys.contains(key)))
+            .await
+    }
+
+    async fn change_tags(
+        &self,
+        resource: &Tagged,
+        change: impl Fn(&mut Tags),
+    ) -> Result<(), Error> {
+        match resource {
+            Tagged::Function(name) => {
+                // Tags are no part of a configuration: the function keeps its revision, and may be
+                // changing.
+                self.change(name, |function, _| {
+                    change(&mut function.tags);
+                    check(&function.tags)
+                })
+                .await?;
+                self.publish(name).await
+            }
+            Tagged::CodeSigningConfig(arn) => self.tag_code_signing_config(arn, change).await,
+            Tagged::EventSourceMapping(arn) => self.tag_event_source_mapping(arn, change).await,
+            Tagged::Elsewhere => Err(missing()),
+        }
+    }
+}
+
+/// Checks all the tags that a resource would have.
+pub(super) fn check(tags: &Tags) -> Result<(), Error> {
+    if tags.len() > TAGS_MAX {
+        return Err(Error::Invalid(
+            "Number of tags exceeds resource tag limit.".into(),
+        ));
+    }
+    Ok(())
+}
+
+fn missing() -> Error {
+    Error::NotFound("The resource you requested does not exist.".into())
+}

@@ -1,0 +1,183 @@
+//! How layers and their versions are named: by a name or an ARN, and the ARNs this host gives. Whether
+//! there is such a layer is not known here.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{AccountId, Error, Home, LayerName, Region, is_word};
+
+impl LayerName {
+    /// The longest name of a layer, in characters.
+    pub const CHARS_MAX: usize = 140;
+
+    /// Takes a bare name, without account, region or version.
+    ///
+    /// # Errors
+    /// Where the name is empty, too long or has a character a name cannot have.
+    pub fn parse(name: &str) -> Result<Self, Error> {
+        let fits = !name.is_empty() && name.len() <= Self::CHARS_MAX && name.bytes().all(is_word);
+        fits.then(|| Self(name.into()))
+            .ok_or_else(|| Error::Layer(name.to_owned()))
+    }
+}
+
+/// A layer as a caller named it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LayerRef {
+    /// Whose it is, if the caller gave an ARN.
+    pub home: Option<Home>,
+    /// The layer.
+    pub name: LayerName,
+}
+
+impl LayerRef {
+    /// Takes `name` or `arn:aws:lambda:region:account:layer:name`.
+    ///
+    /// # Errors
+    /// Where it is neither, or one of its parts is malformed.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let (home, name) = match owned(text)? {
+            Some((home, name)) => (Some(home), name),
+            None => (None, text),
+        };
+        let name = LayerName::parse(name)?;
+        Ok(Self { home, name })
+    }
+}
+
+/// One version of a layer, by its ARN.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct LayerVersionArn {
+    /// Whose it is.
+    pub home: Home,
+    /// The layer.
+    pub layer: LayerName,
+    /// The version's number.
+    pub version: u64,
+}
+
+impl LayerVersionArn {
+    /// Takes `arn:aws:lambda:region:account:layer:name:version`.
+    ///
+    /// # Errors
+    /// Where it is anything else, or one of its parts is malformed.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let refused = || Error::Layer(text.to_owned());
+        let (home, rest) = owned(text)?.ok_or_else(refused)?;
+        let (name, version) = rest.split_once(':').ok_or_else(refused)?;
+        let digits = version.bytes().all(|byte| byte.is_ascii_digit());
+        let version = version.parse().ok().filter(|_| digits);
+        Ok(Self {
+            home,
+            layer: LayerName::parse(name)?,
+            version: version.ok_or_else(refused)?,
+        })
+    }
+}
+
+impl fmt::Display for LayerVersionArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let layer = self.home.layer_arn(&self.layer);
+        write!(f, "{layer}:{}", self.version)
+    }
+}
+
+impl From<LayerVersionArn> for String {
+    fn from(arn: LayerVersionArn) -> Self {
+        arn.to_string()
+    }
+}
+
+impl TryFrom<String> for LayerVersionArn {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        Self::parse(&text)
+    }
+}
+
+impl Home {
+    /// The ARN of a layer, without version.
+    pub fn layer_arn(&self, name: &LayerName) -> String {
+        format!(
+            "arn:aws:lambda:{}:{}:layer:{name}",
+            self.region, self.account
+        )
+    }
+
+    /// The ARN of one version of a layer.
+    pub fn layer_version_arn(&self, layer: &LayerName, version: u64) -> LayerVersionArn {
+        LayerVersionArn {
+            home: self.clone(),
+            layer: layer.clone(),
+            version,
+        }
+    }
+}
+
+/// What an ARN says of whose a layer is, and what is left of it. None where the text is no ARN.
+fn owned(text: &str) -> Result<Option<(Home, &str)>, Error> {
+    let parts: Vec<&str> = text.splitn(7, ':').collect();
+    match parts.as_slice() {
+        ["arn", partition, "lambda", region, account, "layer", rest]
+            if partition.starts_with("aws") =>
+        {
+            let region = Region::parse(region)?;
+            let account = AccountId::parse(account)?;
+            Ok(Some((Home { account, region }, rest)))
+        }
+        _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAYER: &str = "arn:aws:lambda:eu-west-1:123456789012:layer:l";
+
+    #[test]
+    fn a_layer_has_a_name_and_an_arn() {
+        assert_eq!(LayerRef::parse("a-b_1").unwrap().home, None);
+        let named = LayerRef::parse(LAYER).unwrap();
+        assert_eq!(named.home.unwrap().layer_arn(&named.name), LAYER);
+        let long = "l".repeat(141);
+        for text in [
+            "",
+            "a b",
+            "l:1",
+            "a/b",
+            &long,
+            &format!("{LAYER}:1"),
+            "arn:aws:lambda",
+        ] {
+            assert!(LayerRef::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_version_has_an_arn_with_a_number() {
+        for number in ["1", "0", "18446744073709551615"] {
+            let text = format!("{LAYER}:{number}");
+            assert_eq!(LayerVersionArn::parse(&text).unwrap().to_string(), text);
+        }
+        for rest in [
+            "",
+            ":",
+            ":x",
+            ":+1",
+            ":1:1",
+            ":18446744073709551616",
+            ":$LATEST",
+        ] {
+            assert!(
+                LayerVersionArn::parse(&format!("{LAYER}{rest}")).is_err(),
+                "{rest}"
+            );
+        }
+        let legacy = "arn:aws:lambda:::awslayer:AmazonLinux1803";
+        assert!(LayerVersionArn::parse(legacy).is_err());
+    }
+}

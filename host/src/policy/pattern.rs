@@ -1,0 +1,211 @@
+//! Patterns: `*` for any text, `?` for any character, `${key}` for what a request says. What they
+//! are compared with, their users know.
+
+use super::Facts;
+
+/// A pattern as it is written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Pattern(Vec<Part>);
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Part {
+    Text(Box<str>),
+    Any,
+    One,
+    Variable {
+        /// In lower case.
+        key: Box<str>,
+        default: Option<Box<str>>,
+    },
+}
+
+/// A pattern with the request's own words in the place of its variables.
+#[derive(Clone, Debug)]
+pub(super) struct Expanded(Vec<Glyph>);
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Glyph {
+    /// A character of the pattern.
+    Written(char),
+    /// A character that came with the request. It never separates the parts of an ARN.
+    Filled(char),
+    Any,
+    One,
+}
+
+/// Which characters of a text mean something.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Syntax {
+    /// `*` and `?`
+    pub(super) wildcards: bool,
+    /// `${key}`. Version 2008-10-17 of the language has none.
+    pub(super) variables: bool,
+}
+
+impl Pattern {
+    /// Reads a pattern; what is wrong with it where it is none.
+    pub(super) fn read(text: &str, syntax: Syntax) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut plain = String::new();
+        let mut rest = text;
+        while let Some(next) = rest.chars().next() {
+            let part = match next {
+                '*' if syntax.wildcards => Some((Part::Any, 1)),
+                '?' if syntax.wildcards => Some((Part::One, 1)),
+                '$' if syntax.variables && rest.starts_with("${") => Some(variable(rest)?),
+                _ => None,
+            };
+            let Some((part, bytes)) = part else {
+                plain.push(next);
+                rest = &rest[next.len_utf8()..];
+                continue;
+            };
+            rest = &rest[bytes..];
+            if let Part::Text(text) = part {
+                plain.push_str(&text);
+                continue;
+            }
+            if !plain.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut plain).into()));
+            }
+            parts.push(part);
+        }
+        if !plain.is_empty() {
+            parts.push(Part::Text(plain.into()));
+        }
+        Ok(Self(parts))
+    }
+
+    /// None where a variable has no value.
+    pub(super) fn expand(&self, facts: &dyn Facts) -> Option<Expanded> {
+        let mut glyphs = Vec::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => glyphs.extend(text.chars().map(Glyph::Written)),
+                Part::Any => glyphs.push(Glyph::Any),
+                Part::One => glyphs.push(Glyph::One),
+                Part::Variable { key, default } => {
+                    let values = facts.values(key).unwrap_or_default();
+                    let value = match (values.as_slice(), default) {
+                        ([value], _) => value.as_str(),
+                        (_, Some(default)) => default,
+                        _ => return None,
+                    };
+                    glyphs.extend(value.chars().map(Glyph::Filled));
+                }
+            }
+        }
+        Some(Expanded(glyphs))
+    }
+}
+
+impl Expanded {
+    /// Whether the whole of a text is as the pattern says.
+    pub(super) fn matches(&self, text: &str, ignores_case: bool) -> bool {
+        matches(&self.0, text, ignores_case)
+    }
+
+    /// The same for ARNs: each of the six parts for itself, so that no `*` reaches across a colon.
+    pub(super) fn matches_arn(&self, arn: &str) -> bool {
+        let parts: Vec<&str> = arn.splitn(ARN_PARTS, ':').collect();
+        let patterns: Vec<&[Glyph]> = self
+            .0
+            .splitn(ARN_PARTS, |glyph| *glyph == Glyph::Written(':'))
+            .collect();
+        let mut pairs = patterns.iter().zip(&parts);
+        patterns.len() == ARN_PARTS
+            && parts.len() == ARN_PARTS
+            && pairs.all(|(pattern, part)| matches(pattern, part, false))
+    }
+}
+
+/// `arn`, partition, service, region, account, and the rest.
+const ARN_PARTS: usize = 6;
+
+/// After the last `*` that was met, everything is tried again one character further on: the time
+/// is at most the product of the two lengths.
+fn matches(pattern: &[Glyph], text: &str, ignores_case: bool) -> bool {
+    let same = |one: char, other: char| {
+        one == other || (ignores_case && one.to_lowercase().eq(other.to_lowercase()))
+    };
+    let (mut at, mut rest) = (0, text);
+    let mut retry: Option<(usize, &str)> = None;
+    loop {
+        let next = rest.chars().next();
+        let fits = match (pattern.get(at), next) {
+            (Some(Glyph::Any), _) => {
+                retry = Some((at + 1, rest));
+                at += 1;
+                continue;
+            }
+            (None, None) => return true,
+            (Some(Glyph::One), Some(_)) => true,
+            (Some(Glyph::Written(wanted) | Glyph::Filled(wanted)), Some(found)) => {
+                same(*wanted, found)
+            }
+            _ => false,
+        };
+        if fits {
+            at += 1;
+            rest = after_first(rest);
+            continue;
+        }
+        match retry {
+            Some((_, "")) | None => return false,
+            Some((after_star, from)) => {
+                rest = after_first(from);
+                retry = Some((after_star, rest));
+                at = after_star;
+            }
+        }
+    }
+}
+
+fn after_first(text: &str) -> &str {
+    let mut letters = text.chars();
+    letters.next();
+    letters.as_str()
+}
+
+/// The variable that a text begins with, and its length in bytes.
+fn variable(text: &str) -> Result<(Part, usize), String> {
+    let inside = &text[2..];
+    let unended = || "a variable is not ended with }".to_owned();
+    let (key, after_key) = inside
+        .find([',', '}'])
+        .map(|end| inside.split_at(end))
+        .ok_or_else(unended)?;
+    let (default, rest) = match after_key.strip_prefix(',') {
+        Some(after) => default_value(after).map(|(value, rest)| (Some(value), rest))?,
+        None => (None, after_key),
+    };
+    let rest = rest.strip_prefix('}').ok_or_else(unended)?;
+    let bytes = text.len() - rest.len();
+    match key.trim() {
+        // How the characters that mean something are written where they shall mean themselves.
+        plain @ ("*" | "?" | "$") if default.is_none() => Ok((Part::Text(plain.into()), bytes)),
+        key if key.contains(':') && !key.contains(char::is_whitespace) => {
+            let key = key.to_lowercase().into();
+            Ok((Part::Variable { key, default }, bytes))
+        }
+        key => Err(format!("${{{key}}} is not a variable")),
+    }
+}
+
+/// `'text'` with quotes inside doubled, and what comes after it.
+fn default_value(text: &str) -> Result<(Box<str>, &str), String> {
+    let unquoted = || "the default of a variable is not in quotes".to_owned();
+    let mut rest = text.trim_start().strip_prefix('\'').ok_or_else(unquoted)?;
+    let mut value = String::new();
+    loop {
+        let (before, after) = rest.split_once('\'').ok_or_else(unquoted)?;
+        value.push_str(before);
+        match after.strip_prefix('\'') {
+            Some(after) => {
+                value.push('\'');
+                rest = after;
+            }
+            None => return Ok((value.into(), after.trim_start())),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The language as AWS documents it, case by case. Each table says what a policy makes of a request.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::principal::Match;
+use super::*;
+use crate::names::{AccountId, Qualifier, UserName};
+
+mod conditions;
+mod patterns;
+mod refusals;
+
+const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
+
+/// Facts of a test; what begins with `unknown:` cannot be known.
+struct Known(HashMap<&'static str, Vec<String>>);
+
+impl Facts for Known {
+    fn values(&self, key: &str) -> Option<Vec<String>> {
+        (!key.starts_with("unknown:")).then(|| self.0.get(key).cloned().unwrap_or_default())
+    }
+}
+
+fn known(facts: &[(&'static str, &[&str])]) -> Known {
+    let owned = |values: &[&str]| values.iter().map(|it| (*it).to_owned()).collect();
+    Known(
+        facts
+            .iter()
+            .map(|(key, values)| (*key, owned(values)))
+            .collect(),
+    )
+}
+
+fn account(id: &str) -> AccountId {
+    AccountId::parse(id).unwrap()
+}
+
+fn user(id: &str, name: &str) -> Principal {
+    Principal::user(account(id), Some(UserName::parse(name).unwrap()))
+}
+
+fn statement(members: Value) -> Value {
+    let mut statement = json!({"Effect": "Allow", "Action": "*", "Resource": "*"});
+    for (name, value) in members.as_object().unwrap() {
+        statement[name] = value.clone();
+        for pair in ["Action", "Resource"] {
+            if *name == format!("Not{pair}") {
+                statement.as_object_mut().unwrap().remove(pair);
+            }
+        }
+    }
+    json!({"Version": "2012-10-17", "Statement": [statement]})
+}
+
+fn says(policy: &Policy, action: &str, resource: &str, facts: &Known) -> Verdict {
+    policy.verdict(&Question {
+        principal: &user("000000000000", "alice"),
+        action,
+        resource,
+        facts,
+    })
+}
+
+fn allows(members: Value, action: &str, resource: &str) -> bool {
+    let policy = Policy::identity(&statement(members)).unwrap();
+    says(&policy, action, resource, &known(&[])) != Verdict::Silent
+}
+
+#[test]
+fn principals_are_meant_as_themselves_or_by_their_account() {
+    let alice = user("000000000000", "alice");
+    let root = Principal::user(account("000000000000"), None);
+    let arn = "arn:aws:iam::000000000000:user/alice";
+    let by = |element: &str, value: Value, principal: &Principal| {
+        let mut document = statement(json!({}));
+        document["Statement"][0][element] = value;
+        let policy = Policy::resource(&document).unwrap();
+        let facts = known(&[]);
+        let question = Question {
+            principal,
+            action: "lambda:GetFunction",
+            resource: FUNCTION,
+            facts: &facts,
+        };
+        match policy.verdict(&question) {
+            Verdict::Allowed(how) => Some(how),
+            _ => None,
+        }
+    };
+    let (itself, by_account) = (Some(Match::Itself), Some(Match::Account));
+    for (value, principal, expected) in [
+        (json!("*"), &alice, itself),
+        (json!("*"), &Principal::Anonymous, itself),
+        (json!({"AWS": "*"}), &Principal::Anonymous, itself),
+        (json!({"AWS": arn}), &alice, itself),
+        (json!({"AWS": arn}), &Principal::Anonymous, None),
+        (json!({"AWS": "000000000000"}), &alice, by_account),
+        (
+            json!({"AWS": "arn:aws:iam::000000000000:root"}),
+            &alice,
+            by_account,
+        ),
+        (json!({"AWS": ["000000000000", arn]}), &alice, itself),
+        (json!({"AWS": "000000000000"}), &root, itself),
+        (json!({"AWS": "111111111111"}), &alice, None),
+        (
+            json!({"AWS": "arn:aws:iam::000000000000:role/alice"}),
+            &alice,
+            None,
+        ),
+        (json!({"Service": "s3.amazonaws.com"}), &alice, None),
+    ] {
+        assert_eq!(
+            by("Principal", value.clone(), principal),
+            expected,
+            "{value}"
+        );
+    }
+    assert_eq!(by("NotPrincipal", json!({"AWS": arn}), &alice), None);
+    assert_eq!(
+        by("NotPrincipal", json!({"AWS": "000000000000"}), &alice),
+        itself
+    );
+    assert_eq!(
+        by("NotPrincipal", json!({"AWS": "111111111111"}), &alice),
+        itself
+    );
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn a_denial_wins_and_across_accounts_both_must_allow() {
+    let owner = account("000000000000");
+    let identity = |effect: &str, action: &str| {
+        let members = json!({"Effect": effect, "Action": action});
+        Policy::identity(&statement(members)).unwrap()
+    };
+    let resource = |effect: &str, principal: Value| {
+        let mut document = statement(json!({"Effect": effect}));
+        document["Statement"][0]["Principal"] = principal;
+        Policy::resource(&document).unwrap()
+    };
+    let (yes, no, silent) = (
+        identity("Allow", "*"),
+        identity("Deny", "*"),
+        identity("Allow", "s3:*"),
+    );
+    let anyone = resource("Allow", json!("*"));
+    let own = resource("Allow", json!({"AWS": "000000000000"}));
+    let other = resource("Allow", json!({"AWS": "111111111111"}));
+    let nobody = resource("Deny", json!("*"));
+    let (alice, bob) = (user("000000000000", "alice"), user("111111111111", "bob"));
+    let stranger = Principal::Anonymous;
+    let cases = [
+        (&alice, None, vec![], Ok(())),
+        (&alice, None, vec![&nobody], Err(Denial::ResourceDenies)),
+        (&alice, Some(&yes), vec![], Ok(())),
+        (
+            &alice,
+            Some(&no),
+            vec![&anyone],
+            Err(Denial::IdentityDenies),
+        ),
+        (&alice, Some(&silent), vec![], Err(Denial::IdentitySilent)),
+        (&alice, Some(&silent), vec![&anyone], Ok(())),
+        (
+            &alice,
+            Some(&silent),
+            vec![&own],
+            Err(Denial::IdentitySilent),
+        ),
+        (
+            &alice,
+            Some(&silent),
+            vec![&anyone, &nobody],
+            Err(Denial::ResourceDenies),
+        ),
+        (&bob, None, vec![], Err(Denial::ResourceSilent)),
+        (&bob, Some(&yes), vec![&own], Err(Denial::ResourceSilent)),
+        (&bob, Some(&yes), vec![&other], Ok(())),
+        (&bob, Some(&yes), vec![&anyone], Ok(())),
+        (
+            &bob,
+            Some(&silent),
+            vec![&anyone],
+            Err(Denial::IdentitySilent),
+        ),
+        (&bob, Some(&no), vec![&other], Err(Denial::IdentityDenies)),
+        (&stranger, None, vec![&own], Err(Denial::ResourceSilent)),
+        (&stranger, None, vec![&anyone], Ok(())),
+        (
+            &stranger,
+            None,
+            vec![&anyone, &nobody],
+            Err(Denial::ResourceDenies),
+        ),
+    ];
+    let facts = known(&[]);
+    for (at, (principal, identity, resource, expected)) in cases.into_iter().enumerate() {
+        let question = Question {
+            principal,
+            action: "lambda:InvokeFunction",
+            resource: FUNCTION,
+            facts: &facts,
+        };
+        let policies = Policies { identity, resource };
+        assert_eq!(decide(&question, &policies, &owner), expected, "case {at}");
+    }
+}
+
+#[test]
+fn the_policies_of_a_function_are_its_own_and_the_qualifiers() {
+    let mut attached = Attached::default();
+    let policy = || {
+        let mut document = statement(json!({"Effect": "Deny"}));
+        document["Statement"][0]["Principal"] = "*".into();
+        Policy::resource(&document).unwrap()
+    };
+    assert!(attached.is_empty() && !attached.has_denials());
+    attached.insert(None, policy());
+    attached.insert(Some(Qualifier::Version(1)), policy());
+    assert_eq!(attached.over(None).len(), 1);
+    assert_eq!(attached.over(Some(&Qualifier::Version(1))).len(), 2);
+    assert_eq!(attached.over(Some(&Qualifier::Version(2))).len(), 1);
+    assert!(attached.has_denials());
+}

@@ -1,0 +1,128 @@
+//! The other doors of a host: function URLs and logs.
+
+use serde_json::json;
+
+use super::{ARN, F, People, allow, grant, host, people, policy_path, told};
+use crate::signed::Signed;
+
+async fn url_of(owner: Signed<'_>, name: &str, auth: &str) -> String {
+    owner.create(name, &json!({})).await;
+    let path = format!("/2021-10-31/functions/{name}/url");
+    let made = owner
+        .lambda("POST", &path, &json!({"AuthType": auth}))
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let url = made.json()["FunctionUrl"]
+        .as_str()
+        .expect("a URL")
+        .to_owned();
+    url.trim_start_matches("http://")
+        .trim_end_matches('/')
+        .to_owned()
+}
+
+fn forbidden() -> (u16, String) {
+    let message = "Forbidden. For troubleshooting Function URL authorization issues, see: \
+                   https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html";
+    (403, json!({"Message": message}).to_string())
+}
+
+#[tokio::test]
+async fn an_open_url_needs_the_functions_policy() {
+    let host = host(&json!([allow("s3:*", "*")]));
+    let People { owner, .. } = people(&host);
+    let domain = url_of(owner, "f", "NONE").await;
+    let get = || async { told(&host.send("GET", "/", &[("host", &domain)], "").await) };
+    assert_eq!(get().await, forbidden());
+    let call = json!({
+        "StatementId": "call", "Principal": "*", "Action": "lambda:InvokeFunctionUrl",
+        "FunctionUrlAuthType": "NONE",
+    });
+    grant(owner, &policy_path(""), call).await;
+    assert_eq!(get().await, forbidden(), "it takes two");
+    let run = json!({"StatementId": "run", "Principal": "*", "InvokedViaFunctionUrl": true});
+    grant(owner, &policy_path(""), run).await;
+    assert_eq!(get().await.0, 200);
+    let direct = host
+        .lambda("POST", &format!("{F}/invocations"), &json!({}))
+        .await;
+    assert_eq!(direct.error().0, "MissingAuthenticationTokenException");
+    let alice = Signed {
+        host: &host,
+        key: "alice",
+    };
+    assert_eq!(
+        alice.invoke("f").await.status,
+        403,
+        "the leave is for the URL only"
+    );
+    let nowhere = [("host", "nobody.lambda-url.us-east-1.localhost")];
+    let nowhere = host.send("GET", "/", &nowhere, "").await;
+    assert_eq!(told(&nowhere), (403, r#"{"Message":null}"#.into()));
+}
+
+#[tokio::test]
+async fn a_signed_url_needs_the_callers_policy_or_the_functions() {
+    let may = json!([
+        allow("lambda:InvokeFunctionUrl", ARN),
+        allow("lambda:InvokeFunction", ARN)
+    ]);
+    let host = host(&may);
+    let People { owner, alice, bob } = people(&host);
+    let domain = url_of(owner, "f", "AWS_IAM").await;
+    let unsigned = host.send("GET", "/", &[("host", &domain)], "").await;
+    assert_eq!(told(&unsigned), forbidden());
+    let stranger = Signed {
+        host: &host,
+        key: "stranger",
+    };
+    assert_eq!(told(&stranger.url(&domain).await), forbidden());
+    assert_eq!(owner.url(&domain).await.status, 200);
+    assert_eq!(alice.url(&domain).await.status, 200);
+    assert_eq!(told(&bob.url(&domain).await), forbidden());
+    for (sid, action) in [
+        ("a", "lambda:InvokeFunctionUrl"),
+        ("b", "lambda:InvokeFunction"),
+    ] {
+        let statement = json!({"StatementId": sid, "Principal": "111111111111", "Action": action});
+        grant(owner, &policy_path(""), statement).await;
+    }
+    assert_eq!(bob.url(&domain).await.status, 200);
+    let other = url_of(owner, "g", "AWS_IAM").await;
+    assert_eq!(told(&alice.url(&other).await), forbidden());
+    assert_eq!(owner.url(&other).await.status, 200);
+}
+
+#[tokio::test]
+async fn logs_are_read_by_those_who_may() {
+    let group = "arn:aws:logs:us-east-1:000000000000:log-group:/aws/lambda/f:*";
+    let host = host(&json!([allow("logs:FilterLogEvents", group)]));
+    let People { owner, alice, bob } = people(&host);
+    owner.create("f", &json!({})).await;
+    owner.create("g", &json!({})).await;
+    assert_eq!(owner.invoke("f").await.status, 200);
+    assert_eq!(owner.invoke("g").await.status, 200);
+    let filter = |of: &str| json!({"logGroupName": format!("/aws/lambda/{of}")});
+    assert_eq!(
+        alice.logs("FilterLogEvents", &filter("f")).await.status,
+        200
+    );
+    let refused = alice.logs("FilterLogEvents", &filter("g")).await;
+    let text = "User: arn:aws:iam::000000000000:user/alice is not authorized to perform: \
+                logs:FilterLogEvents on resource: arn:aws:logs:us-east-1:000000000000:log-group:\
+                /aws/lambda/g:log-stream: because no identity-based policy allows the \
+                logs:FilterLogEvents action";
+    assert_eq!(
+        refused.json(),
+        json!({"__type": "AccessDeniedException", "message": text})
+    );
+    assert_eq!(
+        alice.logs("DescribeLogGroups", &json!({})).await.status,
+        400
+    );
+    assert_eq!(
+        owner.logs("DescribeLogGroups", &json!({})).await.status,
+        200
+    );
+    assert_eq!(bob.logs("FilterLogEvents", &filter("f")).await.status, 400);
+}

@@ -1,0 +1,237 @@
+//! Packages that are in S3, on a real S3 server: functions are made and changed from there, and what S3
+//! refuses is told in its words.
+
+use std::process::Command;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Lamina, ROLE, example, guest, root, zipped};
+use crate::moto::Moto;
+
+const FUNCTIONS: &str = "/2015-03-31/functions";
+
+/// Asks for a function of this code; whatever comes of it.
+pub async fn try_create(host: &Lamina, name: &str, code: Value) -> Answer {
+    let request = json!({
+        "FunctionName": name, "Runtime": "provided.al2023", "Handler": "bootstrap",
+        "Role": ROLE, "Code": code,
+    });
+    host.lambda("POST", FUNCTIONS, &request).await
+}
+
+/// A host that reads from this server, with more settings of `[s3]`.
+pub fn host_of(endpoint: &str, more: &str) -> Lamina {
+    Lamina::configured(&format!("[s3]\nendpoint = \"{endpoint}\"\n{more}"))
+}
+
+/// Keys that moto takes for good as long as it believes everyone.
+const ANY_KEYS: &str = "access_key_id = \"x\"\nsecret_access_key = \"x\"";
+
+pub async fn require_refused(host: &Lamina, code: Value, expected: &str) {
+    let refused = try_create(host, "refused", code.clone()).await;
+    let expected = ("InvalidParameterValueException".into(), expected.to_owned());
+    assert_eq!(
+        (refused.status.as_u16(), refused.error()),
+        (400, expected),
+        "{code}"
+    );
+    assert_eq!(refused.json()["Type"], "User");
+    let path = format!("{FUNCTIONS}/refused");
+    let there = host.lambda("GET", &path, &Value::Null).await;
+    assert_eq!(there.status, 404, "nothing was made");
+}
+
+#[tokio::test]
+async fn functions_are_made_and_changed_from_s3() {
+    let moto = Moto::start().await;
+    moto.bucket("code").await;
+    let (hello, echo) = (zipped(&example("hello")), zipped(&guest("echo")));
+    let first = moto.put("/code/a%20b/%C3%BC%2B%26%3D%25.zip", &hello).await;
+    let second = moto.put("/code/a%20b/%C3%BC%2B%26%3D%25.zip", &echo).await;
+    assert_ne!(first, second);
+    let host = host_of(&moto.endpoint, ANY_KEYS);
+    let uploaded = host.try_create("uploaded", &hello, json!({})).await.json();
+
+    let at = json!({"S3Bucket": "code", "S3Key": "a b/ü+&=%.zip", "S3ObjectVersion": first});
+    let made = try_create(&host, "f", at.clone()).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let made = made.json();
+    for member in ["CodeSha256", "CodeSize"] {
+        assert_eq!(made[member], uploaded[member], "{member}");
+    }
+    host.settled("f").await;
+    let answer = host.invoke("f", &json!({"name": "S3"})).await;
+    assert_eq!(answer.text(), "\"Hello, S3!\"");
+
+    // Without a version it is the newest.
+    let code = format!("{FUNCTIONS}/f/code");
+    let newest = json!({"S3Bucket": "code", "S3Key": "a b/ü+&=%.zip"});
+    let mut dry = newest.clone();
+    dry["DryRun"] = json!(true);
+    let tried = host.lambda("PUT", &code, &dry).await;
+    assert_eq!(tried.status, 200, "{}", tried.text());
+    assert_ne!(tried.json()["CodeSha256"], made["CodeSha256"]);
+    let answer = host.invoke("f", &json!({"name": "S3"})).await;
+    assert_eq!(answer.text(), "\"Hello, S3!\"", "it was a dry run");
+    let updated = host.lambda("PUT", &code, &newest).await;
+    assert_eq!(updated.status, 200, "{}", updated.text());
+    assert_eq!(updated.json()["CodeSha256"], tried.json()["CodeSha256"]);
+    host.settled("f").await;
+    assert_eq!(host.invoke("f", &json!(7)).await.text(), "7");
+
+    let mut back = at;
+    back["S3ObjectStorageMode"] = json!("COPY");
+    back["Publish"] = json!(true);
+    let published = host.lambda("PUT", &code, &back).await.json();
+    assert_eq!(published["Version"], "1");
+    assert_eq!(published["CodeSha256"], made["CodeSha256"]);
+}
+
+#[tokio::test]
+async fn what_s3_refuses_is_told_in_its_words() {
+    let moto = Moto::start().await;
+    moto.bucket("code").await;
+    moto.put("/code/here.zip", &zipped(&guest("echo"))).await;
+    let host = host_of(&moto.endpoint, ANY_KEYS);
+    let said = |code: &str, message: &str| {
+        format!(
+            "Error occurred while GetObject. S3 Error Code: {code}. S3 Error Message: {message}"
+        )
+    };
+    let cases = [
+        (
+            json!({"S3Bucket": "missing", "S3Key": "here.zip"}),
+            said("NoSuchBucket", "The specified bucket does not exist"),
+        ),
+        (
+            json!({"S3Bucket": "code", "S3Key": "missing.zip"}),
+            said("NoSuchKey", "The specified key does not exist."),
+        ),
+        (
+            json!({"S3Bucket": "code", "S3Key": "here.zip",
+                   "S3ObjectVersion": "11111111-1111-1111-1111-111111111111"}),
+            said("NoSuchVersion", "The specified version does not exist."),
+        ),
+    ];
+    for (code, expected) in &cases {
+        require_refused(&host, code.clone(), expected).await;
+    }
+
+    host.create("f", &guest("echo"), json!({})).await;
+    let before = host.settled("f").await;
+    let path = format!("{FUNCTIONS}/f/code");
+    for (code, expected) in &cases {
+        let refused = host.lambda("PUT", &path, code).await;
+        assert_eq!(refused.status, 400);
+        assert_eq!(&refused.error().1, expected);
+    }
+    assert_eq!(host.settled("f").await, before, "nothing was changed");
+    let taken = json!({"S3Bucket": "missing", "S3Key": "here.zip"});
+    let taken = try_create(&host, "f", taken).await;
+    assert_eq!(taken.error().0, "ResourceConflictException");
+}
+
+#[tokio::test]
+async fn layers_are_published_from_s3() {
+    let moto = Moto::start().await;
+    moto.bucket("code").await;
+    let package = zipped(&guest("echo"));
+    let version = moto.put("/code/layer.zip", &package).await;
+    let host = host_of(&moto.endpoint, ANY_KEYS);
+    let path = "/2018-10-31/layers/l/versions";
+    let publish = async |content: Value| {
+        let request = json!({"Content": content});
+        host.lambda("POST", path, &request).await
+    };
+    let uploaded = publish(json!({"ZipFile": STANDARD.encode(&package)})).await;
+    let at = json!({"S3Bucket": "code", "S3Key": "layer.zip", "S3ObjectVersion": version});
+    let fetched = publish(at).await;
+    assert_eq!(fetched.status, 201, "{}", fetched.text());
+    let (uploaded, fetched) = (uploaded.json(), fetched.json());
+    assert_eq!(fetched["Version"], 2);
+    for member in ["CodeSha256", "CodeSize"] {
+        let (one, other) = (&uploaded["Content"][member], &fetched["Content"][member]);
+        assert_eq!(one, other, "{member}");
+    }
+    let missing = publish(json!({"S3Bucket": "code", "S3Key": "missing.zip"})).await;
+    let expected = "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: \
+                    The specified key does not exist.";
+    let error = ("InvalidParameterValueException".into(), expected.into());
+    assert_eq!(missing.error(), error);
+    let listed = host.lambda("GET", path, &Value::Null).await.json();
+    let versions = listed["LayerVersions"].as_array().map(Vec::len);
+    assert_eq!(
+        versions,
+        Some(2),
+        "a number is not spent on what is missing"
+    );
+}
+
+#[tokio::test]
+async fn requests_are_signed_with_the_keys_that_are_configured() {
+    let moto = Moto::start().await;
+    moto.bucket("code").await;
+    let version = moto.put("/code/a%20b.zip", &zipped(&guest("echo"))).await;
+    let (id, secret) = moto.guarded().await;
+    let code = json!({"S3Bucket": "code", "S3Key": "a b.zip", "S3ObjectVersion": version});
+    let keys = |secret: &str| format!("access_key_id = \"{id}\"\nsecret_access_key = \"{secret}\"");
+    let host = host_of(&moto.endpoint, &keys(&secret));
+    let made = try_create(&host, "f", code.clone()).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+
+    let host = host_of(&moto.endpoint, &keys("wrong"));
+    let refused = try_create(&host, "f", code).await.error();
+    assert_eq!(refused.0, "InvalidParameterValueException");
+    let expected = "Error occurred while GetObject. S3 Error Code: SignatureDoesNotMatch. \
+                    S3 Error Message: The request signature we calculated";
+    assert!(refused.1.starts_with(expected), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_environment_says_what_the_file_does_not() {
+    let moto = Moto::start().await;
+    moto.bucket("code").await;
+    moto.put("/code/a.zip", &zipped(&guest("echo"))).await;
+    let code = json!({"S3Bucket": "code", "S3Key": "a.zip"});
+    let variables = [
+        ("AWS_ENDPOINT_URL", moto.endpoint.as_str()),
+        ("AWS_ACCESS_KEY_ID", "x"),
+        ("AWS_SECRET_ACCESS_KEY", "x"),
+        ("AWS_REGION", "eu-west-1"),
+    ];
+    let host = Lamina::with_environment("", &variables);
+    assert_eq!(try_create(&host, "f", code.clone()).await.status, 201);
+
+    let mut elsewhere = variables;
+    elsewhere[0].1 = "http://127.0.0.1:9";
+    let file = format!("[s3]\nendpoint = \"{}\"", moto.endpoint);
+    let host = Lamina::with_environment(&file, &elsewhere);
+    assert_eq!(try_create(&host, "f", code).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_server_with_a_certificate_of_ones_own_is_trusted_where_the_machine_trusts_it() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| {
+        let path = dir.path().join(name);
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let made = Command::new(root().join(".tools/venv/bin/python"))
+        .arg(root().join("tests/clients/certificate.py"))
+        .arg(dir.path())
+        .status();
+    assert!(made.expect("python runs").success());
+    let moto = Moto::encrypted(&path("server.pem"), &path("server.key")).await;
+    let code = json!({"S3Bucket": "missing", "S3Key": "a.zip"});
+    let file = format!("[s3]\nendpoint = \"{}\"\n{ANY_KEYS}", moto.endpoint);
+    let authority = path("authority.pem");
+    let host = Lamina::with_environment(&file, &[("SSL_CERT_FILE", &authority)]);
+    let refused = try_create(&host, "f", code.clone()).await.error().1;
+    assert!(refused.contains("NoSuchBucket"), "{refused}");
+
+    let host = Lamina::configured(&file);
+    let refused = try_create(&host, "f", code).await.error().1;
+    assert!(refused.contains("could not be reached"), "{refused}");
+}

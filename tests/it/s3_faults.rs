@@ -1,0 +1,293 @@
+//! S3 servers that are none, that lie, or that never answer; and hosts that have none. Each ends in one
+//! clear error, in time, and nothing is made.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::harness::{Lamina, guest, zipped};
+use crate::s3::{host_of, require_refused, try_create};
+
+/// What a server does once it has been asked.
+#[derive(Clone)]
+enum Then {
+    /// Says this and hangs up.
+    Says(Vec<u8>),
+    /// Says this and no more, without hanging up.
+    Waits(Vec<u8>),
+    /// Says this, and then this for ever.
+    GoesOn(Vec<u8>, Vec<u8>),
+}
+
+/// A server that does the same whatever it is asked, and counts how often it is.
+struct Server {
+    endpoint: String,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Server {
+    async fn start(then: Then) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("it is bound");
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = asked.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(answer(stream, then.clone()));
+            }
+        });
+        Self {
+            endpoint: format!("http://{address}"),
+            asked,
+        }
+    }
+
+    async fn saying(text: &str) -> Self {
+        Self::start(Then::Says(text.as_bytes().to_vec())).await
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+async fn answer(mut stream: TcpStream, then: Then) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => return,
+        }
+    }
+    // That the host hangs up is what is tested.
+    match then {
+        Then::Says(bytes) => drop(stream.write_all(&bytes).await),
+        Then::Waits(bytes) => {
+            let _ = stream.write_all(&bytes).await;
+            let _ = stream.read_u8().await;
+        }
+        Then::GoesOn(first, more) => {
+            let mut sent = stream.write_all(&first).await;
+            while sent.is_ok() {
+                sent = stream.write_all(&more).await;
+            }
+        }
+    }
+}
+
+fn ok(length: u64) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nETag: \"e\"\r\n\r\n").into_bytes()
+}
+
+fn code() -> serde_json::Value {
+    json!({"S3Bucket": "bucket", "S3Key": "key.zip"})
+}
+
+const NOT_S3: &str = "Error occurred while GetObject. The S3 endpoint of this host does not answer \
+                      as S3 does. See the host's log.";
+const UNREACHABLE: &str = "Error occurred while GetObject. The S3 endpoint of this host could not be \
+                           reached. See the host's log.";
+const TOO_LARGE: &str = "Zipped size must be smaller than 52428800 bytes";
+const IS_LAMBDA: &str = "Error occurred while GetObject. The S3 endpoint of this host answers as AWS \
+                         Lambda does; it may be the host's own address. Set endpoint under [s3] in \
+                         lamina.toml, or AWS_ENDPOINT_URL_S3.";
+
+#[tokio::test]
+async fn without_a_server_the_caller_is_told_what_to_configure() {
+    let host = Lamina::start();
+    let expected = "This host has no S3 server to read packages from. Set endpoint, access_key_id \
+                    and secret_access_key under [s3] in lamina.toml, or start the host with \
+                    AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; or use \
+                    ZipFile.";
+    require_refused(&host, code(), expected).await;
+    host.create("f", &guest("echo"), json!({})).await;
+    let path = "/2015-03-31/functions/f/code";
+    let refused = host.lambda("PUT", path, &code()).await;
+    assert_eq!(refused.error().1, expected);
+}
+
+#[tokio::test]
+async fn a_package_is_in_one_place() {
+    let host = Lamina::start();
+    let both = "Please do not provide other FunctionCode parameters when providing a ZipFile.";
+    let half = "S3 Bucket and Key are required for uploading with S3 parameters.";
+    let cases = [
+        (json!({}), "Please provide a source for function code."),
+        (
+            json!({"ZipFile": "UEs=", "S3Bucket": "bucket", "S3Key": "k"}),
+            both,
+        ),
+        (json!({"ZipFile": "UEs=", "S3ObjectVersion": "v"}), both),
+        (json!({"S3Bucket": "bucket"}), half),
+        (json!({"S3Key": "key"}), half),
+        (json!({"S3ObjectVersion": "v"}), half),
+        (
+            json!({"S3Bucket": "bucket", "S3Key": "k", "S3ObjectStorageMode": "REFERENCE"}),
+            "S3ObjectStorageMode REFERENCE is not supported by this host yet.",
+        ),
+    ];
+    host.create("f", &guest("echo"), json!({})).await;
+    for (code, expected) in cases {
+        require_refused(&host, code.clone(), expected).await;
+        let path = "/2015-03-31/functions/f/code";
+        let refused = host.lambda("PUT", path, &code).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.error().1),
+            (400, expected.into())
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_before_it_is_read_and_while_it_is() {
+    let announced = Server::start(Then::Waits(ok(52_428_801))).await;
+    let host = host_of(&announced.endpoint, "");
+    // Of the body there is nothing to wait for: it would be late, not too large.
+    require_refused(&host, code(), TOO_LARGE).await;
+    assert_eq!(announced.asked(), 1, "asking again does not help");
+
+    // Without a length, nobody knows when it is whole.
+    let endless = b"HTTP/1.1 200 OK\r\nETag: \"e\"\r\n\r\n".to_vec();
+    let endless = Server::start(Then::GoesOn(endless, vec![0; 65_536])).await;
+    let host = host_of(&endless.endpoint, "");
+    require_refused(&host, code(), NOT_S3).await;
+    assert!(host.resident_kib() < 300_000, "{}", host.resident_kib());
+}
+
+#[tokio::test]
+async fn the_largest_package_is_read_to_its_end() {
+    let largest = Server::start(Then::GoesOn(ok(52_428_800), vec![0; 65_536])).await;
+    let host = host_of(&largest.endpoint, "");
+    let unzipped =
+        "Could not unzip uploaded file. Please check your file, then try to upload again.";
+    require_refused(&host, code(), unzipped).await;
+    let empty = Server::start(Then::Waits(ok(0))).await;
+    require_refused(&host_of(&empty.endpoint, ""), code(), unzipped).await;
+}
+
+#[tokio::test]
+async fn answers_that_are_not_s3s_are_told_apart() {
+    let page = "HTTP/1.1 404 Not Found\r\nContent-Length: 13\r\n\r\n<html></html>";
+    let moved = "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n";
+    let lambda = "HTTP/1.1 404 Not Found\r\nx-amzn-ErrorType: X\r\nContent-Length: 2\r\n\r\n{}";
+    let broken = "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    for (text, expected, asked) in [
+        ("nonsense\r\n\r\n", NOT_S3, 1),
+        (page, NOT_S3, 1),
+        (moved, NOT_S3, 1),
+        (lambda, IS_LAMBDA, 1),
+        (broken, NOT_S3, 3),
+        ("", UNREACHABLE, 3),
+    ] {
+        let server = Server::saying(text).await;
+        require_refused(&host_of(&server.endpoint, ""), code(), expected).await;
+        assert_eq!(server.asked(), asked, "{text}");
+    }
+    require_refused(&host_of("http://127.0.0.1:9", ""), code(), UNREACHABLE).await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_read_within_bounds() {
+    let words = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
+    let head = |status: &str, length: usize| {
+        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")
+    };
+    let denied = Server::saying(&(head("403 Forbidden", words.len()) + words)).await;
+    let expected = "Error occurred while GetObject. S3 Error Code: AccessDenied. S3 Error Message: \
+                    Access Denied";
+    require_refused(&host_of(&denied.endpoint, ""), code(), expected).await;
+    assert_eq!(denied.asked(), 1);
+
+    let busy =
+        "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
+    let busy = Server::saying(&(head("503 Slow Down", busy.len()) + busy)).await;
+    let expected = "Error occurred while GetObject. S3 Error Code: SlowDown. S3 Error Message: \
+                    Please reduce your request rate.";
+    require_refused(&host_of(&busy.endpoint, ""), code(), expected).await;
+    assert_eq!(busy.asked(), 3, "it may pass");
+
+    let endless = b"HTTP/1.1 404 Not Found\r\n\r\n<Error><Code>".to_vec();
+    let endless = Server::start(Then::GoesOn(endless, vec![b'x'; 65_536])).await;
+    let host = host_of(&endless.endpoint, "");
+    require_refused(&host, code(), NOT_S3).await;
+    assert!(host.resident_kib() < 300_000, "{}", host.resident_kib());
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_given_up_and_holds_up_no_one() {
+    let echo = guest("echo");
+    let silent = Server::start(Then::Waits(Vec::new())).await;
+    let host = Arc::new(host_of(&silent.endpoint, "timeout_seconds = 6"));
+    let waiting: Vec<_> = (0..6)
+        .map(|n| {
+            let host = host.clone();
+            tokio::spawn(async move { try_create(&host, &format!("f{n}"), code()).await })
+        })
+        .collect();
+    while silent.asked() == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    host.create("echo", &echo, json!({})).await;
+    assert_eq!(host.invoke("echo", &json!(1)).await.text(), "1");
+    let none_is_done = waiting.iter().all(|one| !one.is_finished());
+    assert!(none_is_done, "others go on while a package is fetched");
+    assert_eq!(silent.asked(), 4, "only so many at once");
+    for one in waiting {
+        let refused = one.await.expect("it ends");
+        let expected = "Error occurred while GetObject. The S3 endpoint of this host did not send \
+                        it within 6 s.";
+        assert_eq!(refused.error().1, expected);
+    }
+
+    let mut half = ok(1_000);
+    half.extend_from_slice(b"PK");
+    let half = Server::start(Then::Waits(half)).await;
+    let host = host_of(&half.endpoint, "timeout_seconds = 1");
+    let expected = "Error occurred while GetObject. The S3 endpoint of this host did not send it \
+                    within 1 s.";
+    require_refused(&host, code(), expected).await;
+}
+
+/// Passes everything on to whatever address it is told later.
+async fn passage() -> (String, tokio::sync::watch::Sender<Option<SocketAddr>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let (tell, told) = tokio::sync::watch::channel(None::<SocketAddr>);
+    tokio::spawn(async move {
+        while let Ok((mut from, _)) = listener.accept().await {
+            let address = told.borrow().expect("it was told");
+            tokio::spawn(async move {
+                let mut to = TcpStream::connect(address)
+                    .await
+                    .expect("the host is there");
+                copy_bidirectional(&mut from, &mut to).await
+            });
+        }
+    });
+    (endpoint, tell)
+}
+
+#[tokio::test]
+async fn a_host_that_is_its_own_s3_server_says_so() {
+    let (endpoint, tell) = passage().await;
+    let variables = [
+        ("AWS_ENDPOINT_URL", endpoint.as_str()),
+        ("AWS_ACCESS_KEY_ID", "x"),
+        ("AWS_SECRET_ACCESS_KEY", "x"),
+    ];
+    let package = zipped(&guest("echo"));
+    let host = Lamina::with_environment("", &variables);
+    tell.send_replace(Some(host.address));
+    require_refused(&host, code(), IS_LAMBDA).await;
+    // A bucket of this name makes it an operation of its own.
+    let own = json!({"S3Bucket": "2015-03-31", "S3Key": "functions/missing"});
+    require_refused(&host, own, IS_LAMBDA).await;
+    let made = host.try_create("f", &package, json!({})).await;
+    assert_eq!(made.status, 201);
+}
