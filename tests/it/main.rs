@@ -12,6 +12,7 @@ mod embed;
 mod event_invoke;
 mod event_sources;
 mod examples;
+mod front;
 mod functions;
 mod goldens;
 mod harness;
