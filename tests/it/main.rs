@@ -22,6 +22,7 @@ mod layer_refusals;
 mod layers;
 mod moto;
 mod permissions;
+mod races;
 mod robustness;
 mod s3;
 mod s3_faults;
