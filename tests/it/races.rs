@@ -1,13 +1,17 @@
 //! What many requests do to one function at once: whatever gets ahead of what, what is acknowledged is
 //! true, and a function has nothing that it was not given.
 
+use std::io::{Cursor, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::harness::{Answer, Lamina, guest, zipped};
+use crate::signing::configure;
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
 const URLS: &str = "/2021-10-31/functions";
@@ -144,4 +148,80 @@ async fn many_may_add_to_a_function_at_once() {
         let (_, text) = refused.error();
         assert!(text.starts_with("Alias already exists"), "{text}");
     }
+}
+
+/// The same component with other bytes, so that it is compiled again: that takes a while.
+fn new_to_the_host(component: &[u8], number: u8) -> Vec<u8> {
+    [component, &[0, 3, 1, b'n', number]].concat()
+}
+
+fn package(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in files {
+        let options = zip::write::SimpleFileOptions::default();
+        zip.start_file(*name, options).expect("it is in memory");
+        zip.write_all(content).expect("it is in memory");
+    }
+    zip.finish().expect("it is in memory").into_inner()
+}
+
+/// Gives a function new code and, while it is taken in, does something else to the function.
+async fn meanwhile(host: &Lamina, package: &[u8], other: impl Future<Output = Answer>) -> Answer {
+    let code = json!({"ZipFile": STANDARD.encode(package)});
+    let path = format!("{FUNCTIONS}/f/code");
+    let (updated, changed) = tokio::join!(host.lambda("PUT", &path, &code), async {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        other.await
+    });
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    updated
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_runs_the_component_that_its_handler_names() {
+    let host = Lamina::configured("settle_millis = 1");
+    let (echo, hostile) = (guest("echo"), guest("hostile"));
+    let both = package(&[("a.wasm", &hostile), ("b.wasm", &echo)]);
+    let made = host.try_create("f", &both, json!({"Handler": "b"})).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    host.settled("f").await;
+    let configuration = format!("{FUNCTIONS}/f/configuration");
+    let mut overtaken = 0;
+    for number in 0..6 {
+        let handler = json!({"Handler": "a"});
+        let changed = host.lambda("PUT", &configuration, &handler).await;
+        assert_eq!(changed.status, 200, "{}", changed.text());
+        host.settled("f").await;
+        let component = new_to_the_host(&hostile, number);
+        let both = package(&[("a.wasm", &component), ("b.wasm", &echo)]);
+        let handler = json!({"Handler": "b"});
+        let change = host.lambda("PUT", &configuration, &handler);
+        let updated = meanwhile(&host, &both, change).await;
+        assert!(
+            matches!(updated.status.as_u16(), 200 | 409),
+            "{}",
+            updated.text()
+        );
+        overtaken += usize::from(updated.status == 200);
+        let shown = host.settled("f").await;
+        assert_eq!(shown["Handler"], "b");
+        // The one of them knows no such act, the other answers anything.
+        let event = json!({"do": "nothing"});
+        let answer = host.invoke("f", &event).await;
+        assert_eq!(answer.json(), event, "round {number}");
+    }
+    assert!(overtaken > 0, "new code came through");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_satisfies_the_code_signing_configuration_that_the_function_has() {
+    let host = Lamina::start();
+    host.create("f", &guest("echo"), json!({})).await;
+    let nobody = "arn:aws:signer:us-east-1:000000000000:/signing-profiles/nobody/abcdefghij";
+    let config = json!({"CodeSigningConfigArn": configure(&host, &[nobody], "Enforce").await});
+    let path = "/2020-06-30/functions/f/code-signing-config";
+    let unsigned = zipped(&new_to_the_host(&guest("hostile"), 0));
+    let refused = meanwhile(&host, &unsigned, host.lambda("PUT", path, &config)).await;
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    assert_eq!(refused.error().0, "CodeVerificationFailedException");
 }
