@@ -24,6 +24,7 @@ mod layers;
 mod logs;
 mod moto;
 mod permissions;
+mod races;
 mod robustness;
 mod s3;
 mod s3_faults;
