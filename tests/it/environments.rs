@@ -37,7 +37,7 @@ async fn a_host_takes_all_the_files_it_may_open() {
     let warned = short
         .said
         .iter()
-        .any(|line| line.contains("1000 and 10000 connections") && line.contains("ulimit -Hn"));
+        .any(|line| line.contains("1000 and 150 connections") && line.contains("ulimit -Hn"));
     assert!(warned, "{:?}", short.said);
 }
 

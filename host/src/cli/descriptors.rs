@@ -3,7 +3,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::server::CONNECTIONS_MAX;
+use crate::server;
 
 /// Of one environment: the directory of its package and its `/tmp`.
 const PER_ENVIRONMENT: u64 = 2;
@@ -24,20 +24,21 @@ pub(super) fn raise(environments: u32) {
             limit.current
         }
     };
-    let needed = needed(environments);
+    let connections = server::Config::default().connections_max;
+    let needed = needed(environments, connections);
     if let Some(descriptors) = descriptors.filter(|it| *it < needed) {
         tracing::warn!(
             descriptors,
             needed,
             "this process may not open enough files for limits.environments = {environments} and \
-             {CONNECTIONS_MAX} connections: when they run out, callers get status 429 or wait. \
+             {connections} connections: when they run out, callers get status 429 or wait. \
              Raise the hard limit on open files (ulimit -Hn, LimitNOFILE=)"
         );
     }
 }
 
-fn needed(environments: u32) -> u64 {
-    let connections = u64::try_from(CONNECTIONS_MAX).unwrap_or(u64::MAX);
+fn needed(environments: u32, connections: usize) -> u64 {
+    let connections = u64::try_from(connections).unwrap_or(u64::MAX);
     (u64::from(environments) * PER_ENVIRONMENT)
         .saturating_add(connections)
         .saturating_add(OWN)

@@ -62,9 +62,11 @@ impl Shared {
     }
 }
 
-/// An engine that only compiles.
+/// An engine that only compiles. It has no slots, and refuses to load what would not go into one.
 pub(super) fn compiling() -> wasmtime::Result<Engine> {
-    Engine::new(&code_settings())
+    let mut config = code_settings();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(slots(1, 0)));
+    Engine::new(&config)
 }
 
 /// Names what compiled code depends on.

@@ -36,7 +36,7 @@ pub struct Environment {
     usage: Arc<Usage>,
     log: Arc<EnvironmentLog>,
     // After the instance: a guest's open files are closed before its `/tmp` is deleted.
-    _files: Arc<Files>,
+    files: Arc<Files>,
 }
 
 enum Instance {
@@ -64,14 +64,13 @@ pub(super) struct Room {
 impl Room {
     pub(super) fn store(&self, streams: Streams, mailbox: custom_runtime::Mailbox) -> Store<Guest> {
         let shared = &self.loaded.shared;
-        let files = self.files.context();
         let usage = Arc::clone(&self.usage);
         let guest = Guest::new(
             &shared.config,
             &self.setup,
             &self.log,
             streams,
-            files,
+            &self.files,
             usage,
             mailbox,
         );
@@ -95,9 +94,36 @@ impl Environment {
         id: &RequestId,
         time: Duration,
     ) -> Result<Self, Unopened> {
+        let files = program.0.mounts.open(setup.tmp);
+        let files = files.map_err(Unopened::without_mounts)?;
+        Self::start(program, Arc::new(files), setup, log, id, time).await
+    }
+
+    /// Opens an environment again whose guest has ended: a new guest, with new memory, and the `/tmp`
+    /// as the last one left it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open). The `/tmp` is lost then.
+    pub async fn reopen(
+        self,
+        program: &Program,
+        setup: Setup,
+        log: Arc<EnvironmentLog>,
+        id: &RequestId,
+        time: Duration,
+    ) -> Result<Self, Unopened> {
+        Self::start(program, self.files, setup, log, id, time).await
+    }
+
+    async fn start(
+        program: &Program,
+        files: Arc<Files>,
+        setup: Setup,
+        log: Arc<EnvironmentLog>,
+        id: &RequestId,
+        time: Duration,
+    ) -> Result<Self, Unopened> {
         let loaded = Arc::clone(&program.0);
-        let files = loaded.mounts.open().map_err(Unopened::without_mounts)?;
-        let files = Arc::new(files);
         let usage = Arc::new(Usage::default());
         let deadline = Deadline::after(&loaded.shared.clock, time);
         let room = Room {
@@ -118,7 +144,7 @@ impl Environment {
             deadline,
             usage,
             log,
-            _files: files,
+            files,
         })
     }
 
@@ -280,7 +306,7 @@ fn judge<T>(
 ) -> Result<T, Failure> {
     answer.unwrap_or_else(|error| {
         if let Some(text) = failure::backtrace(&error) {
-            log.line(&text);
+            log.failure(&text);
         }
         Err(Failure::of_end(&error, id, time, usage.was_refused()))
     })
