@@ -136,6 +136,7 @@ impl Host {
             environments: config.limits.environments,
             idle_timeout: config.limits.idle_timeout(),
             region: config.region.to_string(),
+            runtime_version_arn: control::behaviour::runtime_version_arn(control.home()),
         };
         let invoker = Invoker::new(pipeline, control.snapshots(), logs.clone(), clock.clone());
         let reclaim = tokio::spawn({

@@ -56,6 +56,8 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// The region functions see in `AWS_REGION`.
     pub region: String,
+    /// The ARN of what runs functions, for `INIT_START`.
+    pub runtime_version_arn: String,
 }
 
 /// A handle on the pipeline; cheap to clone.

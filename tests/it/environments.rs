@@ -195,3 +195,28 @@ async fn an_authors_variables_come_before_the_hosts() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_log_begins_with_the_runtime() {
+    let host = Lamina::start();
+    host.create("f", &guest("echo"), json!({})).await;
+    host.invoke("f", &json!(1)).await;
+    let target = [("x-amz-target", "Logs_20140328.FilterLogEvents")];
+    let group = json!({"logGroupName": "/aws/lambda/f"}).to_string();
+    let log = host.send("POST", "/", &target, group).await.json();
+    let first = log["events"][0]["message"].as_str().expect("a line");
+    let path = "/2015-03-31/functions/f/configuration";
+    let shown = host
+        .lambda("GET", path, &serde_json::Value::Null)
+        .await
+        .json();
+    let arn = shown["RuntimeVersionConfig"]["RuntimeVersionArn"]
+        .as_str()
+        .expect("an ARN");
+    let (version, end) = first.split_once('\t').expect("two parts");
+    assert!(
+        version.starts_with("INIT_START Runtime Version: lamina:"),
+        "{first}"
+    );
+    assert_eq!(end.trim_end(), format!("Runtime Version ARN: {arn}"));
+}

@@ -3,8 +3,9 @@
 use super::configuration::{FunctionRecord, Recursion, RuntimeUpdates, VersionRecord};
 use super::record::decode;
 use super::{Control, Error, function, version};
-use crate::names::{FunctionName, Qualifier};
+use crate::names::{FunctionName, Home, Qualifier};
 use crate::store::Expect;
+use crate::store::blob::Digest;
 
 /// What the account uses.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,4 +88,11 @@ impl Control {
             .await?;
         Ok(usage)
     }
+}
+
+/// Names the engine that runs functions, in the form AWS gives its runtimes.
+pub fn runtime_version_arn(home: &Home) -> String {
+    let release = concat!("lamina ", env!("CARGO_PKG_VERSION"));
+    let digest = Digest::of(release.as_bytes());
+    format!("arn:aws:lambda:{}::runtime:{digest}", home.region)
 }

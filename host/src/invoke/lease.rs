@@ -152,7 +152,8 @@ impl Pipeline {
     ) -> Result<(Arc<EnvironmentLog>, Setup), LoadError> {
         let (group, format) = (&version.facts.log_group, version.settings.logging);
         let log = self.logs.environment(group, log_stream, format);
-        report::init_start(&log, version, log_stream, initialization);
+        let arn = &self.config.runtime_version_arn;
+        report::init_start(&log, version, log_stream, initialization, arn);
         Ok((log, self.setup(version, log_stream, initialization)?))
     }
 

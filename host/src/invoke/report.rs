@@ -22,9 +22,10 @@ pub(super) fn init_start(
     version: &Version,
     log_stream: &str,
     initialization: Initialization,
+    runtime_version_arn: &str,
 ) {
     match log.format() {
-        Format::Text => log.line(&text::init_start()),
+        Format::Text => log.line(&text::init_start(runtime_version_arn)),
         Format::Json(_) => json::init_start(log, version, log_stream, initialization),
     }
 }

@@ -1,9 +1,9 @@
 //! How a function behaves, apart from its configuration, on the wire: recursion and runtime management.
 
-use super::function::shape::runtime_version_arn;
 use super::wire::{self, Fault};
 use super::{Call, target};
 use crate::api::{Front, Reply};
+use crate::control::behaviour::runtime_version_arn;
 use crate::control::configuration::{Recursion, RuntimeUpdates};
 use crate::names::Qualifier;
 

@@ -10,8 +10,10 @@ use crate::names::RequestId;
 use crate::sandbox::{Cause, Failure};
 use crate::telemetry::log::EnvironmentLog;
 
-pub(super) fn init_start() -> String {
-    format!("INIT_START Runtime Version: {RUNTIME_VERSION}")
+pub(super) fn init_start(runtime_version_arn: &str) -> String {
+    format!(
+        "INIT_START Runtime Version: {RUNTIME_VERSION}\tRuntime Version ARN: {runtime_version_arn}"
+    )
 }
 
 pub(super) fn start(resolved: &Resolved) -> String {

@@ -1,6 +1,7 @@
 //! From a record to `FunctionConfiguration`, with every member AWS always shows.
 
 use crate::api::rest::wire;
+use crate::control::behaviour::runtime_version_arn;
 use crate::control::configuration::{
     Architecture, Configuration, LastUpdate, Logging, State, Tracing, VersionRecord, Vpc,
 };
@@ -188,11 +189,4 @@ fn progress(shape: &mut wire::FunctionConfiguration, state: State, update: Optio
             }
         }
     }
-}
-
-/// Names the engine that runs the function, in the form AWS gives its runtimes.
-pub(in crate::api::rest) fn runtime_version_arn(home: &Home) -> String {
-    let release = concat!("lamina ", env!("CARGO_PKG_VERSION"));
-    let digest = crate::store::blob::Digest::of(release.as_bytes());
-    format!("arn:aws:lambda:{}::runtime:{digest}", home.region)
 }
