@@ -121,7 +121,7 @@ impl Control {
     /// Makes a function URL.
     ///
     /// # Errors
-    /// Where there is no such function, or it has a URL for this alias.
+    /// Where there is no such function or alias, or it has a URL.
     pub async fn create_url(
         &self,
         function: &FunctionName,
@@ -144,12 +144,15 @@ impl Control {
         };
         self.write_below(function, || async {
             self.require_function(function).await?;
-            if self
-                .load_url(function, record.alias.as_ref())
-                .await?
-                .is_some()
+            if let Some(alias) = &record.alias
+                && self.load_alias(function, alias).await?.is_none()
             {
-                let arn = self.home().function_arn(function);
+                return Err(no_function());
+            }
+            let there = self.load_url(function, record.alias.as_ref()).await?;
+            if there.is_some() {
+                let qualifier = record.alias.clone().map(Qualifier::Alias);
+                let arn = self.home().arn_at(function, qualifier.as_ref());
                 return Err(Error::Conflict(format!(
                     "Failed to create function url config for [functionArn = {arn}]. Error \
                      message:  FunctionUrlConfig exists for this Lambda function"
@@ -273,8 +276,7 @@ impl Control {
     }
 
     async fn require_function(&self, name: &FunctionName) -> Result<(), Error> {
-        let missing = || Error::NotFound("Function does not exist".to_owned());
-        self.load(name).await?.map(|_| ()).ok_or_else(missing)
+        self.load(name).await?.map(|_| ()).ok_or_else(no_function)
     }
 
     /// 32 lower-case letters and digits, as in AWS.
@@ -293,12 +295,27 @@ pub(super) fn route(record: &Record) -> Result<(Arc<str>, UrlRoute), Error> {
     Ok(decode::<UrlRecord>(record)?.route())
 }
 
+fn no_function() -> Error {
+    Error::NotFound("Function does not exist".to_owned())
+}
+
 fn require_buffered(mode: Option<InvokeMode>) -> Result<(), Error> {
     match mode {
         Some(InvokeMode::ResponseStream) => Err(Error::Unsupported(
             "InvokeMode RESPONSE_STREAM is not supported by this host yet; use BUFFERED".into(),
         )),
         _ => Ok(()),
+    }
+}
+
+/// What deletes the URL of an alias that goes.
+pub(super) fn deletion(function: &FunctionName, alias: &AliasName) -> Write {
+    Write::Delete {
+        key: Key {
+            kind: KIND,
+            id: format!("{function}/{alias}"),
+        },
+        expect: Expect::Any,
     }
 }
 
