@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Arrival, CodeRef, Digest, Library};
 use crate::sandbox::compile;
@@ -21,17 +21,25 @@ struct State {
 }
 
 /// How often one package is on its way in at once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Coming {
     count: u32,
-    turn: Arc<AsyncMutex<()>>,
+    /// One permit.
+    turn: Arc<Semaphore>,
+}
+
+impl Default for Coming {
+    fn default() -> Self {
+        let turn = Arc::new(Semaphore::new(1));
+        Self { count: 0, turn }
+    }
 }
 
 /// One package on its way in; no longer, when dropped.
 #[derive(Debug)]
 pub(super) struct Expected {
     digest: Digest,
-    turn: Arc<AsyncMutex<()>>,
+    turn: Arc<Semaphore>,
     arrivals: Arrivals,
 }
 
@@ -72,8 +80,9 @@ impl Expected {
     }
 
     /// The turn to make something of this package. Whoever else brings the same one waits for it.
-    pub(super) async fn turn(&self) -> OwnedMutexGuard<()> {
-        Arc::clone(&self.turn).lock_owned().await
+    pub(super) async fn turn(&self) -> OwnedSemaphorePermit {
+        let turn = Arc::clone(&self.turn).acquire_owned().await;
+        turn.expect("the semaphore is never closed")
     }
 }
 
