@@ -121,7 +121,7 @@ impl Control {
     /// Makes a function URL.
     ///
     /// # Errors
-    /// Where there is no such function or alias, or it has a URL.
+    /// Where there is no such function, or it has a URL for this alias.
     pub async fn create_url(
         &self,
         function: &FunctionName,
@@ -149,8 +149,11 @@ impl Control {
             {
                 return Err(no_function());
             }
-            let there = self.load_url(function, record.alias.as_ref()).await?;
-            if there.is_some() {
+            if self
+                .load_url(function, record.alias.as_ref())
+                .await?
+                .is_some()
+            {
                 let qualifier = record.alias.clone().map(Qualifier::Alias);
                 let arn = self.home().arn_at(function, qualifier.as_ref());
                 return Err(Error::Conflict(format!(

@@ -24,14 +24,16 @@ struct State {
 #[derive(Debug)]
 struct Coming {
     count: u32,
-    /// One permit.
+    /// One permit: they follow one another.
     turn: Arc<Semaphore>,
 }
 
 impl Default for Coming {
     fn default() -> Self {
-        let turn = Arc::new(Semaphore::new(1));
-        Self { count: 0, turn }
+        Self {
+            count: 0,
+            turn: Arc::new(Semaphore::new(1)),
+        }
     }
 }
 

@@ -12,8 +12,8 @@ fn many(instances: u8, section: &[u8]) -> Vec<u8> {
     // Each is one instantiation of module 0 with nothing; lengths are of seven bits a byte.
     let bytes = 1 + 3 * u16::from(instances);
     assert!(instances < 128);
-    let seven = |bits: u16| u8::try_from(bits & 0x7f).unwrap();
-    let length = [seven(bytes) | 0x80, seven(bytes >> 7)];
+    let [low, high] = [bytes & 0x7f | 0x80, bytes >> 7].map(|it| u8::try_from(it).unwrap());
+    let length = [low, high];
     component.extend([[2].as_slice(), &length, &[instances]].concat());
     for _ in 0..instances {
         component.extend([0, 0, 0]);
