@@ -225,3 +225,41 @@ async fn a_package_satisfies_the_code_signing_configuration_that_the_function_ha
     assert_eq!(refused.status, 400, "{}", refused.text());
     assert_eq!(refused.error().0, "CodeVerificationFailedException");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alias_made_again_has_nothing_of_the_one_deleted() {
+    let host = Lamina::start();
+    host.create("f", &guest("echo"), json!({})).await;
+    let aliases = format!("{FUNCTIONS}/f/aliases");
+    let live = json!({"Name": "live", "FunctionVersion": "$LATEST"});
+    let (path, url) = (
+        format!("{aliases}/live"),
+        format!("{URLS}/f/url?Qualifier=live"),
+    );
+    let (events, tries) = (
+        "/2019-09-25/functions/f/event-invoke-config?Qualifier=live",
+        json!({"MaximumRetryAttempts": 1}),
+    );
+    let public = json!({"AuthType": "NONE"});
+    let mut made_first = 0;
+    for round in 0..40 {
+        let made = host.lambda("POST", &aliases, &live).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+        let (deleted, opened, _) = tokio::join!(
+            delete(&host, &path, Duration::from_micros(200 * (round % 20))),
+            host.lambda("POST", &url, &public),
+            host.lambda("PUT", events, &tries),
+        );
+        assert_eq!(deleted.status, 204, "{}", deleted.text());
+        made_first += usize::from(opened.status == 201);
+        let made = host.lambda("POST", &aliases, &live).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+        for (kind, count) in below(&host, "f").await {
+            let own = usize::from(kind == "Aliases");
+            assert_eq!(count, own, "{kind} in round {round}");
+        }
+        let deleted = delete(&host, &path, Duration::ZERO).await;
+        assert_eq!(deleted.status, 204, "{}", deleted.text());
+    }
+    assert!(made_first > 0, "URLs were made before their alias was gone");
+}

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{Page, decode, encode};
 use super::revision::RevisionId;
-use super::{Control, Error, concurrency, event_invoke, permission};
+use super::{Control, Error, concurrency, event_invoke, permission, url};
 use crate::invoke::snapshot;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
@@ -219,6 +219,7 @@ impl Control {
             batch.push(concurrency::deletion(function, &qualifier));
             batch.push(event_invoke::deletion(function, &qualifier));
             batch.push(permission::deletion(function, &qualifier));
+            batch.push(url::deletion(function, name));
             batch.push(Write::Delete {
                 key: key(function, name),
                 expect: Expect::Any,

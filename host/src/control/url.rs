@@ -311,6 +311,17 @@ fn require_buffered(mode: Option<InvokeMode>) -> Result<(), Error> {
     }
 }
 
+/// What deletes the URL of an alias that goes.
+pub(super) fn deletion(function: &FunctionName, alias: &AliasName) -> Write {
+    Write::Delete {
+        key: Key {
+            kind: KIND,
+            id: format!("{function}/{alias}"),
+        },
+        expect: Expect::Any,
+    }
+}
+
 fn put(record: &UrlRecord, expect: Expect) -> Write {
     Write::Put {
         key: key(record),
