@@ -3,6 +3,8 @@
 
 mod authorization;
 mod cli;
+mod cli_dev;
+mod cli_manners;
 mod clients;
 mod code_signing_configs;
 mod constraints;
