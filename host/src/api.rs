@@ -1,12 +1,11 @@
 //! The host's front: which of its APIs a request is for, within which limits. What the APIs do is
 //! in the modules below.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::clock::Clock;
 use crate::control::Control;
@@ -15,15 +14,19 @@ use crate::names::RequestId;
 use crate::telemetry::log::Logs;
 
 pub mod access;
+mod body;
 pub mod download;
 mod facts;
 pub mod logs;
 pub mod rest;
 pub mod url;
+mod web;
 
 pub use facts::Peer;
+pub use web::Own;
 
 use access::Access;
+use body::Bodies;
 use download::Downloads;
 
 /// Every API of a host, behind one function.
@@ -34,27 +37,20 @@ pub struct Front {
     logs: Logs,
     access: Option<Access>,
     downloads: Downloads,
+    bodies: Bodies,
+    url_bodies: Bodies,
     clock: Clock,
 }
 
-/// A client that sends nothing of its body for so long is given up.
-const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
-/// What is read of a body that is too large, for the client to see its answer.
-const DROPPED_BYTES_MAX: usize = 80 << 20;
+/// What bodies of requests that are signed, or need not be, may hold together.
+const BODIES_BYTES_MAX: usize = 192 << 20;
+/// The same of requests to function URLs, which anyone may make.
+const URL_BODIES_BYTES_MAX: usize = 64 << 20;
+/// To read more than this takes a while.
+const LARGE_BYTES: usize = 1 << 20;
 
 /// What every API answers with.
 pub type Reply = Response<Full<Bytes>>;
-
-/// Why a request's body is not there.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum BodyError {
-    /// It is larger than this API takes.
-    #[error("the request's body is larger than {0} bytes")]
-    TooLarge(usize),
-    /// The client stopped sending it.
-    #[error("the request's body ended early")]
-    Ended,
-}
 
 impl Front {
     /// A front for these parts of a host. Without access, anyone may do anything.
@@ -72,6 +68,8 @@ impl Front {
             logs,
             access,
             downloads,
+            bodies: Bodies::new(body::Config::of(BODIES_BYTES_MAX)),
+            url_bodies: Bodies::new(body::Config::of(URL_BODIES_BYTES_MAX)),
             clock,
         }
     }
@@ -84,15 +82,24 @@ impl Front {
     {
         let request_id = RequestId::random(&self.clock);
         let (parts, body) = request.into_parts();
-        let mut reply = match Door::of(&parts) {
-            Door::Url(id) => self.serve_url(id, request_id, &parts, body).await,
-            Door::Health => Response::new(Full::from("ok\n")),
-            Door::Download(digest) => self.serve_download(digest, &parts).await,
-            Door::Logs(target) => self.serve_logs(target, request_id, &parts, body).await,
-            Door::Rest => self.serve_rest(request_id, parts, body).await,
+        let refusal = self
+            .access
+            .is_none()
+            .then(|| web::refusal(&parts))
+            .flatten();
+        let mut reply = match (Door::of(&parts), refusal) {
+            (Door::Url(id), _) => self.serve_url(id, request_id, &parts, body).await,
+            (Door::Health, _) => Response::new(Full::from("ok\n")),
+            (Door::Download(digest), None) => self.serve_download(digest, &parts).await,
+            (Door::Download(_), Some(text)) => download::refused(&text),
+            (Door::Logs(_), Some(text)) => logs::refused(text),
+            (Door::Logs(target), None) => self.serve_logs(target, request_id, &parts, body).await,
+            (Door::Rest, Some(text)) => rest::refused(text, &request_id),
+            (Door::Rest, None) => self.serve_rest(request_id, parts, body).await,
         };
+        // Whatever a function says of it.
         let id = HeaderValue::from_str(request_id.as_str()).expect("an id is ASCII");
-        reply.headers_mut().entry("x-amzn-requestid").or_insert(id);
+        reply.headers_mut().insert("x-amzn-requestid", id);
         reply
     }
 }
@@ -136,42 +143,18 @@ pub(crate) fn host_of(parts: &Parts) -> Option<&str> {
     header.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
 }
 
-/// The whole body, if it is no larger than `bytes_max`. Of a larger one the rest is read and dropped,
-/// or the client would not see the answer for the broken pipe.
-pub(crate) async fn read_body<B>(body: B, bytes_max: usize) -> Result<Bytes, BodyError>
-where
-    B: http_body::Body<Data = Bytes> + Send,
-    B::Error: std::error::Error + Send + Sync + 'static,
-{
-    let mut body = std::pin::pin!(body);
-    let mut kept: Vec<Bytes> = Vec::new();
-    let (mut bytes, mut dropped) = (0, 0);
-    loop {
-        let frame = tokio::time::timeout(FRAME_TIMEOUT, body.frame()).await;
-        let Ok(frame) = frame else {
-            return Err(BodyError::Ended);
-        };
-        let Some(frame) = frame else { break };
-        let Ok(data) = frame.map_err(|_| BodyError::Ended)?.into_data() else {
-            continue;
-        };
-        if bytes + data.len() <= bytes_max {
-            bytes += data.len();
-            kept.push(data);
-        } else {
-            // From here on nothing is kept.
-            bytes = bytes_max;
-            kept.clear();
-            dropped += data.len();
-            if dropped > DROPPED_BYTES_MAX {
-                break;
-            }
-        }
-    }
-    match (dropped, kept.len()) {
-        (1.., _) => Err(BodyError::TooLarge(bytes_max)),
-        (0, 1) => Ok(kept.remove(0)),
-        (0, _) => Ok(kept.concat().into()),
+/// Does what takes long with this many bytes. Meanwhile the other requests of this thread are
+/// answered elsewhere, where that can be: with those that came over a connection of this host's own.
+pub(crate) fn at_length<T>(parts: &Parts, bytes: usize, work: impl FnOnce() -> T) -> T {
+    let can_wait = || {
+        let runtime = Handle::try_current().map(|it| it.runtime_flavor());
+        parts.extensions.get::<Peer>().is_some()
+            && matches!(runtime, Ok(RuntimeFlavor::MultiThread))
+    };
+    if bytes > LARGE_BYTES && can_wait() {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
     }
 }
 
@@ -183,3 +166,6 @@ pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Reply {
     reply.headers_mut().insert(header::CONTENT_TYPE, json);
     reply
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,10 +105,7 @@ impl Host {
         let records = Arc::new(Sqlite::open(dir).map_err(host)?);
         let scratch_dir = dir.join("scratch");
         // What a killed process left; the database's lock says that no other one is here.
-        match std::fs::remove_dir_all(&scratch_dir) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(host(error)),
-            _ => {}
-        }
+        sandbox::clear(&scratch_dir).map_err(host)?;
         let sandbox = sandbox::Config {
             environments_max: config.limits.environments,
             scratch_dir,

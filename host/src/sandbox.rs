@@ -28,6 +28,7 @@ mod stdio;
 
 pub use egress::Egress;
 pub use environment::Environment;
+pub use filesystem::clear;
 pub use program::{Program, Source};
 
 /// What a sandbox is built with.
@@ -112,6 +113,8 @@ pub enum Interface {
 pub struct Setup {
     /// Bound on all linear memories together.
     pub memory: Mib,
+    /// Size of the `/tmp`.
+    pub tmp: Mib,
     /// Environment variables, Lambda's own included.
     pub variables: Vec<(String, String)>,
 }
@@ -205,8 +208,8 @@ impl Failure {
 pub enum Cause {
     /// The function answered with a failure; its environment may be used again.
     Handler,
-    /// The environment ended: a trap, an exit, a limit. It is gone.
+    /// The environment ended: a trap, an exit, a limit. Only its `/tmp` is left.
     Environment,
-    /// The time was up. The environment is gone, its `/tmp` may be kept.
+    /// The time was up. Only the environment's `/tmp` is left.
     Timeout,
 }

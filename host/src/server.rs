@@ -1,43 +1,82 @@
-//! Connections: accepted within limits, given timers, drained at the end. What a request means is
-//! `api`'s business.
+//! Connections: accepted within limits, drained at the end. What one of them may take its time for is
+//! `connection`'s business; what a request means is `api`'s.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use rustix::process::{Resource, getrlimit};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::api::{Front, Peer};
+use crate::api::{Front, Own, Peer, Reply};
 
-/// Connections open at once. Beyond it new ones wait in the kernel's queue.
-const CONNECTIONS_MAX: usize = 10_000;
-
-/// A client that does not finish its request's head within this time is cut off.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long a stop waits for requests that are under way: a function may run for 15 minutes, but
-/// whoever stops a host means to have it stopped.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+mod connection;
+mod pulse;
+#[cfg(test)]
+mod tests;
 
 /// After a failed accept (no file descriptors left), so as not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// HTTP/2 streams open at once on one connection.
-const STREAMS_MAX: u32 = 200;
+/// What connections may take of the host.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Open at once. Beyond it new ones wait in the kernel's queue.
+    pub connections_max: usize,
+    /// A client that does not finish the head of its request within this time is cut off, and so is
+    /// one that does not even begin its first.
+    pub head_time: Duration,
+    /// A connection that has nothing to answer for so long is closed. Within the same time a client
+    /// must take what is written to it.
+    pub idle_time: Duration,
+    /// On the whole a client must read its answers at least this fast.
+    pub bytes_per_second_min: u32,
+    /// An HTTP/2 client that has been silent for so long is asked whether it is still there, and has
+    /// as long again to say so.
+    pub ping_time: Duration,
+    /// HTTP/2 streams open at once on one connection.
+    pub streams_max: u32,
+    /// What a client is given to end a connection that it was asked to end.
+    pub parting_time: Duration,
+    /// How long a stop waits for requests that are under way: a function may run for 15 minutes, but
+    /// whoever stops a host means to have it stopped.
+    pub drain_time: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000.min(descriptors() / 2),
+            head_time: Duration::from_secs(30),
+            idle_time: Duration::from_secs(60),
+            bytes_per_second_min: 16 << 10,
+            ping_time: Duration::from_secs(20),
+            streams_max: 200,
+            parting_time: Duration::from_secs(10),
+            drain_time: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How many files and connections this process may have open; functions and the store need some.
+fn descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit
+        .and_then(|limit| limit.try_into().ok())
+        .unwrap_or(usize::MAX)
+}
 
 /// A listener and what answers on it.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
     front: Arc<Front>,
+    config: Config,
 }
 
 impl Server {
@@ -49,6 +88,7 @@ impl Server {
         Ok(Self {
             listener: TcpListener::bind(listen).await?,
             front,
+            config: Config::default(),
         })
     }
 
@@ -62,75 +102,72 @@ impl Server {
 
     /// Answers until `shutdown` is ready, then finishes the requests that are under way.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
-        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let graceful = GracefulShutdown::new();
-        let mut shutdown = std::pin::pin!(shutdown);
-        loop {
-            let accepted = async {
-                let place = Arc::clone(&connections).acquire_owned().await;
-                (
-                    place.expect("the semaphore is never closed"),
-                    self.listener.accept().await,
-                )
-            };
-            tokio::select! {
-                () = &mut shutdown => break,
-                (place, accepted) = accepted => match accepted {
-                    Ok((stream, address)) => {
-                        let (peer, front) = (Peer(address.ip()), Arc::clone(&self.front));
-                        let connection = connection(stream, peer, front, &graceful);
-                        tokio::spawn(async move {
-                            connection.await;
-                            drop(place);
-                        });
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection could not be accepted");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                },
-            }
-        }
-        drop(self.listener);
-        if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown())
-            .await
-            .is_err()
-        {
-            tracing::warn!("requests were still under way when the time to finish them was up");
-        }
+        let Self {
+            listener,
+            front,
+            config,
+        } = self;
+        let answer = move |request: http::Request<Incoming>| {
+            let front = Arc::clone(&front);
+            async move { front.handle(request).await }
+        };
+        serve(listener, config, answer, shutdown).await;
     }
 }
 
-fn connection(
-    stream: TcpStream,
-    peer: Peer,
-    front: Arc<Front>,
-    graceful: &GracefulShutdown,
-) -> impl Future<Output = ()> + Send + use<> {
-    // Small replies must not wait for an acknowledgement; it can only fail on a dead socket.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |mut request: http::Request<Incoming>| {
-        let front = Arc::clone(&front);
-        request.extensions_mut().insert(peer);
-        async move { Ok::<_, Infallible>(front.handle(request).await) }
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX);
-    let serving = builder
-        .serve_connection(TokioIo::new(stream), service)
-        .into_owned();
-    let serving = graceful.watch(serving);
-    async move {
-        if let Err(error) = serving.await {
-            // Clients come and go; it is their affair.
-            tracing::debug!(error = %error, "a connection ended early");
+async fn serve<S, F>(
+    listener: TcpListener,
+    config: Config,
+    answer: S,
+    shutdown: impl Future<Output = ()>,
+) where
+    S: Fn(http::Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Reply> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(config.connections_max));
+    let (config, stop, open) = (
+        Arc::new(config),
+        CancellationToken::new(),
+        TaskTracker::new(),
+    );
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (
+                place.expect("the semaphore is never closed"),
+                listener.accept().await,
+            )
+        };
+        tokio::select! {
+            () = &mut shutdown => break,
+            (place, accepted) = accepted => match accepted {
+                Ok((stream, address)) => {
+                    let (peer, own) = (Peer(address.ip()), stream.local_addr().ok().map(Own));
+                    let answer = answer.clone();
+                    let answer = move |mut request: http::Request<Incoming>| {
+                        request.extensions_mut().insert(peer);
+                        own.map(|own| request.extensions_mut().insert(own));
+                        answer(request)
+                    };
+                    let (config, stop) = (Arc::clone(&config), stop.clone());
+                    open.spawn(async move {
+                        connection::serve(stream, &config, answer, stop).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
         }
+    }
+    drop(listener);
+    stop.cancel();
+    open.close();
+    let drained = tokio::time::timeout(config.drain_time, open.wait()).await;
+    if drained.is_err() {
+        tracing::warn!("requests were still under way when the time to finish them was up");
     }
 }

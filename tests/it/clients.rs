@@ -215,6 +215,45 @@ async fn cargo_lambda_invokes() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("Hello, cargo!"));
 }
 
+/// It insists on a native `bootstrap`; the component beside it is what runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn cargo_lambda_deploys_a_component_with_an_alias_and_a_url() {
+    let host = Lamina::start();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let write = |name: &str, bytes: &[u8]| {
+        std::fs::write(dir.path().join(name), bytes).expect("it is written");
+    };
+    let manifest = "[package]\nname = \"app\"\nversion = \"0.1.0\"\n[[bin]]\nname = \"app\"\npath = \"app.rs\"\n";
+    write("Cargo.toml", manifest.as_bytes());
+    write("app.rs", b"fn main() {}");
+    write("app.wasm", &example("hello"));
+    write(
+        "bootstrap",
+        &std::fs::read("/bin/true").expect("a native program"),
+    );
+    let mut command = client("venv/bin/cargo-lambda", &host);
+    command.args(["lambda", "deploy", "--endpoint-url", &host.endpoint()]);
+    command.args(["--binary-path", "bootstrap", "--include", "app.wasm"]);
+    command.args([
+        "--role",
+        ROLE,
+        "--enable-function-url",
+        "--alias",
+        "live",
+        "app",
+    ]);
+    ran(command.current_dir(dir.path()));
+    host.settled("app").await;
+    let answer = host.invoke("app:live", &json!({"name": "cargo"})).await;
+    assert_eq!(answer.text(), "\"Hello, cargo!\"");
+    let path = "/2021-10-31/functions/app/url?Qualifier=live";
+    let url = host.lambda("GET", path, &Value::Null).await.json();
+    let url = url["FunctionUrl"].as_str().expect("a URL");
+    let got = Command::new("curl").arg("-s").arg(url).output();
+    let got = got.expect("curl runs").stdout;
+    assert_eq!(String::from_utf8_lossy(&got), "Hello, world!");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn signatures_are_required_where_there_are_keys() {
     let keys = "[[keys]]\naccess_key_id = \"AK\"\nsecret_access_key = \"secret\"";

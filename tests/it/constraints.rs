@@ -89,7 +89,9 @@ fn broken_string(shape: &Value) -> Vec<Broken> {
     if shape["enum"].is_array() {
         with("~".into(), "Member must satisfy enum value set: [".into());
     }
-    if let Some(pattern) = shape["pattern"].as_str().filter(|it| *it != ".*") {
+    let anything = [".*", "[\\s\\S]*", "[\\s\\S]+"];
+    let pattern = shape["pattern"].as_str();
+    if let Some(pattern) = pattern.filter(|it| !anything.contains(it)) {
         with(
             "~ ~".into(),
             format!("Member must satisfy regular expression pattern: {pattern}"),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Lamina, example, guest};
 
-async fn url_of(host: &Lamina, name: &str, more: Value) -> String {
+pub async fn url_of(host: &Lamina, name: &str, more: Value) -> String {
     let mut request = json!({"AuthType": "NONE"});
     for (key, value) in more.as_object().into_iter().flatten() {
         request[key] = value.clone();
@@ -21,7 +21,7 @@ async fn url_of(host: &Lamina, name: &str, more: Value) -> String {
         .to_owned()
 }
 
-async fn get(host: &Lamina, domain: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+pub async fn get(host: &Lamina, domain: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let headers = [&[("host", domain)], headers].concat();
     host.send("GET", path, &headers, "").await
 }

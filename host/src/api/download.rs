@@ -70,6 +70,15 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     pairs.map(byte).collect()
 }
 
+/// The answer to whoever must not have anything.
+pub(super) fn refused(text: &str) -> Reply {
+    let document = serde_json::json!({"message": text});
+    let mut reply = json(StatusCode::FORBIDDEN, document.to_string());
+    let name = HeaderValue::from_static("AccessDeniedException");
+    reply.headers_mut().insert("x-amzn-errortype", name);
+    reply
+}
+
 impl Front {
     pub(super) async fn serve_download(&self, digest: &str, parts: &Parts) -> Reply {
         let query = parts.uri.query().unwrap_or_default();

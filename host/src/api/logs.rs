@@ -7,8 +7,9 @@ use http::{HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
 
 use super::access::{Caller, Demand};
+use super::body::{self, Body};
 use super::facts::{Asked, RequestFacts};
-use super::{Front, Reply, json, read_body};
+use super::{Front, Reply, json};
 use crate::names::RequestId;
 
 mod pattern;
@@ -16,6 +17,8 @@ mod read;
 
 /// A request of this API is a small document.
 const REQUEST_BYTES_MAX: usize = 64 << 10;
+/// What requests and answers are.
+const JSON: &str = "application/x-amz-json-1.1";
 
 /// An error of this API.
 #[derive(Debug)]
@@ -33,6 +36,24 @@ impl Fault {
             message: message.into(),
         }
     }
+
+    fn into_reply(self) -> Reply {
+        let document = serde_json::json!({"__type": self.name, "message": self.message});
+        let mut reply = json(self.status, document.to_string());
+        let json = HeaderValue::from_static(JSON);
+        reply.headers_mut().insert(header::CONTENT_TYPE, json);
+        reply
+    }
+}
+
+/// The answer to whoever must not read anything.
+pub(super) fn refused(text: String) -> Reply {
+    let fault = Fault {
+        status: StatusCode::FORBIDDEN,
+        name: "AccessDeniedException",
+        message: text,
+    };
+    fault.into_reply()
 }
 
 impl Front {
@@ -48,11 +69,8 @@ impl Front {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let answered = self.answer_logs(target, parts, body).await;
-        let mut reply = answered.unwrap_or_else(|fault| {
-            let document = serde_json::json!({"__type": fault.name, "message": fault.message});
-            json(fault.status, document.to_string())
-        });
-        let json = HeaderValue::from_static("application/x-amz-json-1.1");
+        let mut reply = answered.unwrap_or_else(Fault::into_reply);
+        let json = HeaderValue::from_static(JSON);
         reply.headers_mut().insert(header::CONTENT_TYPE, json);
         tracing::debug!(%request_id, target, "logs were read");
         reply
@@ -70,8 +88,8 @@ impl Front {
         };
         let signed = self.access.as_ref().map(|it| it.parse(parts, "logs"));
         let signed = signed.transpose().map_err(refused)?;
-        let body = read_body(body, REQUEST_BYTES_MAX).await;
-        let body = body.map_err(|it| Fault::new("SerializationException", it.to_string()))?;
+        let body = self.bodies.read(body, REQUEST_BYTES_MAX).await;
+        let Body { bytes: body, room } = body.map_err(of_body)?;
         let operation = target.strip_prefix("Logs_20140328.").unwrap_or(target);
         if let Some(signed) = signed {
             let caller = signed.check(&body).map_err(refused)?;
@@ -91,6 +109,7 @@ impl Front {
                 return Err(Fault::new("UnknownOperationException", text));
             }
         };
+        drop(room);
         Ok(json(StatusCode::OK, document.to_string()))
     }
 
@@ -154,6 +173,15 @@ struct AskedOfLogs;
 impl Asked for AskedOfLogs {
     fn values(&self, _key: &str) -> Option<Vec<String>> {
         None
+    }
+}
+
+fn of_body(error: body::Error) -> Fault {
+    match error {
+        body::Error::Busy => Fault::new("ThrottlingException", "Rate exceeded"),
+        body::Error::TooLarge(_) | body::Error::Ended => {
+            Fault::new("SerializationException", error.to_string())
+        }
     }
 }
 

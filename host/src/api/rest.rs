@@ -8,7 +8,8 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 
 use super::access::Caller;
-use super::{Front, Reply, read_body};
+use super::body::{Body, Room};
+use super::{Front, Reply, at_length};
 use crate::names::RequestId;
 use crate::units::{EVENT_BYTES_MAX, REQUEST_BYTES_MAX};
 
@@ -63,12 +64,8 @@ impl Call {
 
     fn parse<T: wire::Input>(&self) -> Result<T, Fault> {
         let query = self.parts.uri.query();
-        Ok(wire::parse(
-            &self.route,
-            query,
-            &self.parts.headers,
-            &self.body,
-        )?)
+        let parse = || wire::parse(&self.route, query, &self.parts.headers, &self.body);
+        Ok(at_length(&self.parts, self.body.len(), parse)?)
     }
 }
 
@@ -79,7 +76,13 @@ impl Front {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let answered = match self.accept(request_id, parts, body).await {
-            Ok(call) => self.dispatch(call).await,
+            Ok((call, room)) => {
+                // How many events there are at once is bounded where they are run.
+                let room = Some(room).filter(|_| call.route.operation() != Operation::Invoke);
+                let answered = self.dispatch(call).await;
+                drop(room);
+                answered
+            }
             Err(fault) => Err(fault),
         };
         answered.unwrap_or_else(|fault| fault.into_response(&request_id))
@@ -87,7 +90,12 @@ impl Front {
 
     /// Refuses, in this order: what is no operation, who is not known, what is too large, who may not
     /// call it.
-    async fn accept<B>(&self, request_id: RequestId, parts: Parts, body: B) -> Result<Call, Fault>
+    async fn accept<B>(
+        &self,
+        request_id: RequestId,
+        parts: Parts,
+        body: B,
+    ) -> Result<(Call, Room), Fault>
     where
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: std::error::Error + Send + Sync + 'static,
@@ -95,7 +103,7 @@ impl Front {
         let route = wire::route(&parts.method, parts.uri.path(), parts.uri.query())
             .map_err(|error| unroutable(&parts.method, parts.uri.path(), &error))?;
         let signed = match &self.access {
-            Some(access) => Some(access.parse(&parts, "lambda").map_err(refused)?),
+            Some(access) => Some(access.parse(&parts, "lambda").map_err(unsigned)?),
             None => None,
         };
         let (name, bytes_max) = match route.operation() {
@@ -103,19 +111,19 @@ impl Front {
             Operation::Invoke => ("InvokeFunction", EVENT_BYTES_MAX),
             other => (other.name(), REQUEST_BYTES_MAX),
         };
-        let body = read_body(body, bytes_max)
-            .await
-            .map_err(|it| error::of_body(&it, name))?;
-        let caller = signed.map(|signed| signed.check(&body)).transpose();
+        let body = self.bodies.read(body, bytes_max).await;
+        let Body { bytes: body, room } = body.map_err(|it| error::of_body(&it, name))?;
+        let check = || signed.map(|signed| signed.check(&body)).transpose();
+        let caller = at_length(&parts, body.len(), check);
         let call = Call {
-            caller: caller.map_err(refused)?,
+            caller: caller.map_err(unsigned)?,
             route,
             parts,
             body,
             request_id,
         };
         self.authorize(&call).await?;
-        Ok(call)
+        Ok((call, room))
     }
 
     /// Every operation that is built is answered by the method of its name.
@@ -145,7 +153,12 @@ fn unroutable(method: &Method, path: &str, error: &RouteError) -> Fault {
     }
 }
 
-fn refused(error: sigv4::Error) -> Fault {
+/// The answer to whoever must not call anything.
+pub(super) fn refused(text: String, request_id: &RequestId) -> Reply {
+    Fault::new(ErrorShape::AccessDeniedException, text).into_response(request_id)
+}
+
+fn unsigned(error: sigv4::Error) -> Fault {
     Fault::new(error.shape(), error.to_string())
 }
 

@@ -6,14 +6,15 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
 
-use super::facts::Peer;
-use super::{Front, Reply, host_of, json, read_body};
+use super::body::{self, Body};
+use super::{Front, Reply, at_length, host_of, json};
 use crate::invoke::snapshot::Cors;
 use crate::invoke::{self, Invoke, Target};
 use crate::names::RequestId;
 use crate::sandbox::{self, Event, http_event};
 use crate::units::PAYLOAD_BYTES_MAX;
 
+mod forwarded;
 mod permit;
 
 /// The id of the function URL that a host name is, if it is one.
@@ -46,13 +47,14 @@ impl Front {
             allow(cors, &parts.headers, reply.headers_mut());
             return reply;
         }
-        let Ok(body) = read_body(body, PAYLOAD_BYTES_MAX).await else {
-            return json(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                r#"{"Message":"Request Too Long"}"#,
-            );
+        let Some(claim) = self.claim(route, parts) else {
+            return forbidden();
         };
-        if !self.may_call(route, parts, &body) {
+        let body = match self.url_bodies.read(body, PAYLOAD_BYTES_MAX).await {
+            Ok(body) => body,
+            Err(error) => return unread(error),
+        };
+        if !self.may_call(claim, route, parts, &body.bytes) {
             return forbidden();
         }
         let mut reply = self
@@ -76,15 +78,12 @@ impl Front {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let (parts, body) = request.into_parts();
-        match read_body(body, PAYLOAD_BYTES_MAX).await {
+        match self.url_bodies.read(body, PAYLOAD_BYTES_MAX).await {
             Ok(body) => {
                 self.call_url(target, target.name.as_str(), request_id, &parts, body)
                     .await
             }
-            Err(_) => json(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                r#"{"Message":"Request Too Long"}"#,
-            ),
+            Err(error) => unread(error),
         }
     }
 
@@ -94,26 +93,33 @@ impl Front {
         id: &str,
         request_id: RequestId,
         parts: &Parts,
-        body: Bytes,
+        body: Body,
     ) -> Reply {
-        let event = match self.url_event(target, id, request_id, parts, body).await {
+        let trace_id = forwarded::trace_id(parts, &self.clock);
+        let Body { bytes, room } = body;
+        let mut request = Request::new(bytes);
+        *request.method_mut() = parts.method.clone();
+        *request.headers_mut() = forwarded::headers(parts, &trace_id);
+        *request.uri_mut() = parts.uri.clone();
+        let event = match self.url_event(target, id, request_id, parts, request).await {
             Ok(event) => event,
             Err(error) => return failed(&error),
         };
+        drop(room);
         let mut invoke = Invoke::new(request_id, target.clone(), event);
-        let trace = parts
-            .headers
-            .get("x-amzn-trace-id")
-            .and_then(|trace| trace.to_str().ok());
-        invoke.trace_id = trace.map(str::to_owned);
-        match self.invoker.invoke(invoke).await {
+        invoke.trace_id = Some(trace_id.clone());
+        let mut reply = match self.invoker.invoke(invoke).await {
             Ok(finished) => match finished.outcome {
                 Ok(sandbox::Reply::Json(result)) => http_event::response_of(&result).map(Full::new),
-                Ok(sandbox::Reply::Http(response)) => response.map(Full::new),
-                Err(_) => json(StatusCode::BAD_GATEWAY, "Internal Server Error"),
+                Ok(sandbox::Reply::Http(response)) if http_event::is_final(response.status()) => {
+                    response.map(Full::new)
+                }
+                Ok(sandbox::Reply::Http(_)) | Err(_) => bad_gateway(),
             },
             Err(error) => failed(&error),
-        }
+        };
+        forwarded::seal(reply.headers_mut(), &trace_id);
+        reply
     }
 
     async fn url_event(
@@ -122,29 +128,24 @@ impl Front {
         id: &str,
         request_id: RequestId,
         parts: &Parts,
-        body: Bytes,
+        mut request: Request<Bytes>,
     ) -> Result<Event, invoke::Error> {
         let host = host_of(parts).unwrap_or_default();
-        let mut request = Request::new(body);
-        *request.method_mut() = parts.method.clone();
-        *request.headers_mut() = parts.headers.clone();
-        *request.uri_mut() = parts.uri.clone();
         if self.invoker.takes_http(target).await? {
             *request.uri_mut() = absolute(parts, host);
             return Ok(Event::Http(Box::new(request)));
         }
         let now = self.clock.now();
-        let peer = parts.extensions.get::<Peer>();
-        let peer = peer.map(|Peer(address)| address.to_canonical().to_string());
         let facts = http_event::Facts {
             api_id: id,
             domain_name: host.split(':').next().unwrap_or_default(),
             request_id: request_id.as_str(),
-            source_ip: peer.as_deref().unwrap_or("127.0.0.1"),
+            source_ip: &forwarded::source_ip(parts),
             time_epoch: now.millis(),
             time: &now.utc().strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
         };
-        Ok(Event::Json(http_event::event_of(&request, &facts)))
+        let write = || http_event::event_of(&request, &facts);
+        Ok(Event::Json(at_length(parts, request.body().len(), write)))
     }
 }
 
@@ -173,7 +174,34 @@ fn failed(error: &invoke::Error) -> Reply {
                 error = cause as &dyn std::error::Error,
                 "a function could not start"
             );
-            json(StatusCode::BAD_GATEWAY, "Internal Server Error")
+            bad_gateway()
+        }
+    }
+}
+
+fn bad_gateway() -> Reply {
+    json(StatusCode::BAD_GATEWAY, "Internal Server Error")
+}
+
+/// A request whose body cannot be had.
+fn unread(error: body::Error) -> Reply {
+    match error {
+        body::Error::TooLarge(_) => json(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            r#"{"Message":"Request Too Long"}"#,
+        ),
+        body::Error::Ended => json(
+            StatusCode::BAD_REQUEST,
+            r#"{"Message":"The request's body ended before it was complete."}"#,
+        ),
+        body::Error::Busy => {
+            let mut reply = json(
+                StatusCode::TOO_MANY_REQUESTS,
+                r#"{"Reason":"CallerRateLimitExceeded","Message":"Rate Exceeded."}"#,
+            );
+            let soon = HeaderValue::from_static("1");
+            reply.headers_mut().insert(header::RETRY_AFTER, soon);
+            reply
         }
     }
 }
@@ -254,40 +282,4 @@ fn allow(cors: &Cors, asked: &HeaderMap, headers: &mut HeaderMap) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_function_url_is_known_by_its_host() {
-        assert_eq!(
-            id_of("abc.lambda-url.us-east-1.localhost:3001"),
-            Some("abc")
-        );
-        for host in [
-            "localhost:3001",
-            "127.0.0.1",
-            "lambda-url.x",
-            "a.b.lambda-url.x",
-        ] {
-            assert_eq!(id_of(host), None, "{host}");
-        }
-    }
-
-    #[test]
-    fn only_allowed_origins_are_told_so() {
-        let cors = Cors {
-            allow_origins: vec!["https://a.example".into()],
-            ..Cors::default()
-        };
-        for (origin, expected) in [("https://a.example", true), ("https://b.example", false)] {
-            let mut asked = HeaderMap::new();
-            asked.insert(header::ORIGIN, origin.parse().unwrap());
-            let mut headers = HeaderMap::new();
-            allow(&cors, &asked, &mut headers);
-            assert_eq!(
-                headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN),
-                expected
-            );
-        }
-    }
-}
+mod tests;

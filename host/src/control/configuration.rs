@@ -12,6 +12,7 @@ use super::vault::{Sealed, Vault};
 use crate::clock::{Clock, Timestamp};
 use crate::names::{FunctionName, Qualifier};
 use crate::store::blob::Digest;
+use crate::telemetry::log::{Format, Level, Levels};
 use crate::units::Mib;
 
 /// The stored record of a function.
@@ -400,6 +401,18 @@ impl Configuration {
 }
 
 impl Logging {
+    /// How logs are to be written.
+    pub fn format(&self) -> Format {
+        // The model allows no other names than those of levels.
+        let level = |name: &str| Level::parse(name).unwrap_or(Level::Info);
+        self.json.as_ref().map_or(Format::Text, |levels| {
+            Format::Json(Levels {
+                application: level(&levels.application),
+                system: level(&levels.system),
+            })
+        })
+    }
+
     /// Logs that become JSON begin with both levels at INFO; logs that become text lose them.
     fn patch(&mut self, patch: LoggingPatch) {
         match patch.json {

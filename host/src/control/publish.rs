@@ -254,6 +254,8 @@ impl Control {
         };
         let settings = Settings {
             memory: configuration.memory,
+            tmp: configuration.ephemeral,
+            logging: configuration.logging.format(),
             handler: configuration.handler.clone(),
             tenant_isolation: configuration.tenant_isolation,
         };

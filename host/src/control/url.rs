@@ -131,6 +131,11 @@ impl Control {
     ) -> Result<UrlRecord, Error> {
         self.require_function(function).await?;
         require_buffered(patch.invoke_mode)?;
+        if let Some(alias) = &alias
+            && self.load_alias(function, alias).await?.is_none()
+        {
+            return Err(no_function());
+        }
         let now = self.0.clock.now();
         let record = UrlRecord {
             id: self.new_url_id(),
@@ -144,7 +149,8 @@ impl Control {
         };
         match self.save_url(&record, Expect::Absent).await {
             Err(Error::Conflict(_)) => {
-                let arn = self.home().function_arn(function);
+                let qualifier = record.alias.map(Qualifier::Alias);
+                let arn = self.home().arn_at(function, qualifier.as_ref());
                 Err(Error::Conflict(format!(
                     "Failed to create function url config for [functionArn = {arn}]. Error \
                      message:  FunctionUrlConfig exists for this Lambda function"
@@ -263,8 +269,7 @@ impl Control {
     }
 
     async fn require_function(&self, name: &FunctionName) -> Result<(), Error> {
-        let missing = || Error::NotFound("Function does not exist".to_owned());
-        self.load(name).await?.map(|_| ()).ok_or_else(missing)
+        self.load(name).await?.map(|_| ()).ok_or_else(no_function)
     }
 
     /// 32 lower-case letters and digits, as in AWS.
@@ -281,6 +286,10 @@ impl Control {
 /// A function URL from its record, for the data plane.
 pub(super) fn route(record: &Record) -> Result<(Arc<str>, UrlRoute), Error> {
     Ok(decode::<UrlRecord>(record)?.route())
+}
+
+fn no_function() -> Error {
+    Error::NotFound("Function does not exist".to_owned())
 }
 
 fn require_buffered(mode: Option<InvokeMode>) -> Result<(), Error> {

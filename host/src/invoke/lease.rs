@@ -1,13 +1,14 @@
 //! From a permit to an environment: a warm one of the same version, or a new one.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Pipeline;
 use super::admit::Admitted;
+use super::floor::Place;
 use super::pool::Tenant;
 use super::snapshot::{LoadError, Version};
-use super::variables;
+use super::{report, variables};
 use crate::names::{RequestId, hex};
 use crate::sandbox::{Environment, Failure, Setup};
 use crate::telemetry::log::EnvironmentLog;
@@ -48,6 +49,26 @@ pub(super) enum Seat {
 pub(super) enum Initialization {
     OnDemand,
     Provisioned,
+    /// On demand, and not for the first time: its guest ended.
+    Again,
+}
+
+impl Initialization {
+    /// As AWS calls it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::OnDemand | Self::Again => "on-demand",
+            Self::Provisioned => "provisioned-concurrency",
+        }
+    }
+
+    /// The phase of an environment's life that AWS counts it to.
+    pub(super) fn phase(self) -> &'static str {
+        match self {
+            Self::OnDemand | Self::Provisioned => "init",
+            Self::Again => "invoke",
+        }
+    }
 }
 
 impl Pipeline {
@@ -64,7 +85,10 @@ impl Pipeline {
         }
         let started = self.clock.instant();
         let id = &resolved.invoke.request_id;
-        let mut seat = self.open(version, id, Initialization::OnDemand).await?;
+        let mut seat = match version.pool.take_ended(tenant_id) {
+            Some(ended) => self.reopen(version, ended, id).await?,
+            None => self.open(version, id, Initialization::OnDemand).await?,
+        };
         if let Seat::Ready(tenant) = &mut seat {
             tenant.tenant_id = tenant_id.map(str::to_owned);
         }
@@ -86,24 +110,57 @@ impl Pipeline {
         let program = version.program().await?;
         let place = self.floor.place(&version.pool).ok_or(Error::Full)?;
         let log_stream: Arc<str> = self.log_stream_name(version).into();
-        let log = self.logs.environment(&version.facts.log_group, &log_stream);
-        log.line(concat!(
-            "INIT_START Runtime Version: lamina:",
-            env!("CARGO_PKG_VERSION")
-        ));
-        let setup = self.setup(version, &log_stream, initialization)?;
+        let (log, setup) = self.begin(version, &log_stream, initialization)?;
+        let started = self.clock.instant();
         let opened = Environment::open(program, setup, Arc::clone(&log), id, INIT_TIMEOUT).await;
-        Ok(match opened {
-            Ok(environment) => Seat::Ready(Tenant {
-                environment,
-                log,
-                log_stream,
-                _place: place,
-                tenant_id: None,
-                provisioned: None,
-            }),
-            Err(failure) => Seat::InitFailed { failure, log },
-        })
+        self.told(&log, initialization, started, &opened);
+        Ok(Seat::of(opened, log, log_stream, place))
+    }
+
+    /// Opens an environment again whose guest ended, in its place and with its `/tmp`.
+    async fn reopen(
+        &self,
+        version: &Version,
+        ended: Tenant,
+        id: &RequestId,
+    ) -> Result<Seat, Error> {
+        let program = version.program().await?;
+        let Tenant {
+            environment,
+            log_stream,
+            place,
+            ..
+        } = ended;
+        let (log, setup) = self.begin(version, &log_stream, Initialization::Again)?;
+        let started = self.clock.instant();
+        let opening = environment.reopen(program, setup, Arc::clone(&log), id, INIT_TIMEOUT);
+        let opened = opening.await;
+        self.told(&log, Initialization::Again, started, &opened);
+        Ok(Seat::of(opened, log, log_stream, place))
+    }
+
+    /// The log of an environment with its first line, and what the environment is made with.
+    fn begin(
+        &self,
+        version: &Version,
+        log_stream: &str,
+        initialization: Initialization,
+    ) -> Result<(Arc<EnvironmentLog>, Setup), LoadError> {
+        let (group, format) = (&version.facts.log_group, version.settings.logging);
+        let log = self.logs.environment(group, log_stream, format);
+        report::init_start(&log, version, log_stream, initialization);
+        Ok((log, self.setup(version, log_stream, initialization)?))
+    }
+
+    fn told(
+        &self,
+        log: &EnvironmentLog,
+        initialization: Initialization,
+        started: Instant,
+        opened: &Result<Environment, Failure>,
+    ) {
+        let duration = self.clock.instant().saturating_duration_since(started);
+        report::init_end(log, initialization, duration, opened.as_ref().err());
     }
 
     fn setup(
@@ -113,26 +170,50 @@ impl Pipeline {
         initialization: Initialization,
     ) -> Result<Setup, LoadError> {
         let mut variables = variables::of(version, &self.config.region, log_stream);
-        let kind = match initialization {
-            Initialization::OnDemand => "on-demand",
-            Initialization::Provisioned => "provisioned-concurrency",
-        };
-        variables.push(("AWS_LAMBDA_INITIALIZATION_TYPE".into(), kind.into()));
-        // Where an author uses a reserved name, `control` has refused it.
-        variables.extend(version.variables()?);
+        let kind = initialization.name().to_owned();
+        variables.push(("AWS_LAMBDA_INITIALIZATION_TYPE".into(), kind));
+        // An author may choose those that are not reserved; where one is, `control` has refused it.
+        let chosen = version.variables()?;
+        variables.retain(|(own, _)| chosen.iter().all(|(name, _)| name != own));
+        variables.extend(chosen);
         Ok(Setup {
             memory: version.settings.memory,
+            tmp: version.settings.tmp,
             variables,
         })
     }
 
-    /// `YYYY/MM/DD/[version]` and 32 hexadecimal digits, as in AWS.
+    /// `YYYY/MM/DD/[version]` and 32 hexadecimal digits, as in AWS; in a group that was chosen, which
+    /// functions may share, with the function's name.
     fn log_stream_name(&self, version: &Version) -> String {
         let today = self.clock.now().utc().strftime("%Y/%m/%d");
-        format!(
-            "{today}/[{}]{}",
-            version.label,
-            hex(&self.clock.random::<16>())
-        )
+        let facts = &version.facts;
+        let name = match facts.log_group.strip_prefix("/aws/lambda/") {
+            Some(name) if name == facts.name => "",
+            _ => &facts.name,
+        };
+        let id = hex(&self.clock.random::<16>());
+        format!("{today}/{name}[{}]{id}", version.label)
+    }
+}
+
+impl Seat {
+    fn of(
+        opened: Result<Environment, Failure>,
+        log: Arc<EnvironmentLog>,
+        log_stream: Arc<str>,
+        place: Place,
+    ) -> Self {
+        match opened {
+            Ok(environment) => Self::Ready(Tenant {
+                environment,
+                log,
+                log_stream,
+                place,
+                tenant_id: None,
+                provisioned: None,
+            }),
+            Err(failure) => Self::InitFailed { failure, log },
+        }
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct Tenant {
     pub(super) log: Arc<EnvironmentLog>,
     pub(super) log_stream: Arc<str>,
     /// Its place on the [`Floor`](super::floor::Floor), given back when it goes.
-    pub(super) _place: Place,
+    pub(super) place: Place,
     /// The tenant it belongs to, where tenants do not share environments.
     pub(super) tenant_id: Option<String>,
     /// Its part in provisioned concurrency. Such an environment is not given up for being idle.
@@ -41,8 +41,23 @@ pub struct Pool {
 impl Pool {
     /// The environment that this tenant used last.
     pub(super) fn take(&self, tenant_id: Option<&str>) -> Option<Tenant> {
+        self.take_where(tenant_id, Environment::is_alive)
+    }
+
+    /// The environment of this tenant whose guest ended last. Its `/tmp` waits for the next one.
+    pub(super) fn take_ended(&self, tenant_id: Option<&str>) -> Option<Tenant> {
+        self.take_where(tenant_id, |environment| !environment.is_alive())
+    }
+
+    fn take_where(
+        &self,
+        tenant_id: Option<&str>,
+        is_wanted: impl Fn(&Environment) -> bool,
+    ) -> Option<Tenant> {
         let mut idle = self.lock();
-        let fits = |(_, tenant): &(_, Tenant)| tenant.tenant_id.as_deref() == tenant_id;
+        let fits = |(_, tenant): &(_, Tenant)| {
+            tenant.tenant_id.as_deref() == tenant_id && is_wanted(&tenant.environment)
+        };
         let at = idle.iter().rposition(fits)?;
         Some(idle.remove(at).1)
     }

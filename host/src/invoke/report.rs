@@ -1,79 +1,83 @@
-//! The lines Lambda writes around an invocation: START, END, REPORT, and why it failed.
+//! What Lamina itself writes to a function's log, around what the function writes: in text or in JSON,
+//! as the log is.
 
-use std::fmt::Write;
 use std::time::Duration;
 
+use super::lease::Initialization;
 use super::request::{Outcome, Usage};
 use super::resolve::Resolved;
+use super::snapshot::Version;
 use crate::sandbox::{Cause, Failure};
-use crate::telemetry::log::EnvironmentLog;
+use crate::telemetry::log::{EnvironmentLog, Format};
 
-pub(super) fn start(resolved: &Resolved) -> String {
-    format!(
-        "START RequestId: {} Version: {}",
-        resolved.invoke.request_id, resolved.version.label
-    )
+mod json;
+mod text;
+
+/// The version of this host, as the version of the runtime.
+const RUNTIME_VERSION: &str = concat!("lamina:", env!("CARGO_PKG_VERSION"));
+
+/// An environment begins.
+pub(super) fn init_start(
+    log: &EnvironmentLog,
+    version: &Version,
+    log_stream: &str,
+    initialization: Initialization,
+) {
+    match log.format() {
+        Format::Text => log.line(&text::init_start()),
+        Format::Json(_) => json::init_start(log, version, log_stream, initialization),
+    }
 }
 
-/// The line that tells why there was no answer. What a handler answered is its own affair.
+/// An environment is there, or did not come up. In text, REPORT has it.
+pub(super) fn init_end(
+    log: &EnvironmentLog,
+    initialization: Initialization,
+    duration: Duration,
+    failure: Option<&Failure>,
+) {
+    match log.format() {
+        Format::Text => {}
+        Format::Json(_) => json::init_end(log, initialization, duration, failure),
+    }
+}
+
+/// An invocation begins.
+pub(super) fn start(log: &EnvironmentLog, resolved: &Resolved) {
+    match log.format() {
+        Format::Text => log.line(&text::start(resolved)),
+        Format::Json(_) => json::start(log, resolved),
+    }
+}
+
+/// Tells why there is no answer. What a handler answers is its own affair.
 pub(super) fn failure(log: &EnvironmentLog, resolved: &Resolved, failure: &Failure) {
-    match failure.cause {
-        Cause::Handler => {}
-        Cause::Environment | Cause::Timeout => {
-            let id = resolved.invoke.request_id;
-            let message = failure
-                .message
-                .strip_prefix("RequestId: ")
-                .unwrap_or(&failure.message);
-            let message = message
-                .strip_prefix(id.as_str())
-                .unwrap_or(message)
-                .trim_start();
-            log.line(&format!("RequestId: {id} {message}"));
-        }
+    if failure.cause == Cause::Handler {
+        return;
+    }
+    let id = &resolved.invoke.request_id;
+    match log.format() {
+        Format::Text => log.failure(&text::failure(id, failure)),
+        Format::Json(_) => log.failure(text::reason(id, failure)),
     }
 }
 
+/// An invocation has ended.
 pub(super) fn end(log: &EnvironmentLog, resolved: &Resolved, outcome: &Outcome, usage: &Usage) {
-    let id = resolved.invoke.request_id;
-    log.line(&format!("END RequestId: {id}"));
-    let billed = (usage.duration + usage.init.unwrap_or_default())
-        .as_micros()
-        .div_ceil(1_000);
-    let mut line = String::with_capacity(256);
-    let _ = write!(
-        line,
-        "REPORT RequestId: {id}\tDuration: {:.2} ms\tBilled Duration: {} ms\tMemory Size: {} MB\t\
-         Max Memory Used: {} MB\t",
-        millis(usage.duration),
-        billed.max(1),
-        resolved.version.settings.memory.get(),
-        usage.memory_bytes_max.div_ceil(1 << 20).max(1),
-    );
-    if let Some(init) = usage.init {
-        let _ = write!(line, "Init Duration: {:.2} ms\t", millis(init));
+    match log.format() {
+        Format::Text => text::end(log, resolved, outcome, usage),
+        Format::Json(_) => json::end(log, resolved, outcome, usage),
     }
-    match outcome {
-        Ok(_) => {}
-        Err(Failure {
-            cause: Cause::Timeout,
-            ..
-        }) => line.push_str("Status: timeout"),
-        Err(Failure {
-            cause: Cause::Environment,
-            error_type,
-            ..
-        }) => {
-            let _ = write!(line, "Status: error\tError Type: {error_type}");
-        }
-        Err(Failure {
-            cause: Cause::Handler,
-            ..
-        }) => {}
-    }
-    log.line(&line);
 }
 
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1_000.0
+/// What an invocation would be billed, in milliseconds.
+fn billed(usage: &Usage) -> u64 {
+    let time = usage.duration + usage.init.unwrap_or_default();
+    let millis = time.as_micros().div_ceil(1_000).max(1);
+    u64::try_from(millis).unwrap_or(u64::MAX)
+}
+
+/// The memory an environment has used, in the unit that is reported.
+fn memory_used(usage: &Usage) -> u64 {
+    usage.memory_bytes_max.div_ceil(1 << 20).max(1)
 }

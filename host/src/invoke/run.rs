@@ -23,10 +23,17 @@ impl Pipeline {
         let mut resolved = admitted.resolved;
         let event = std::mem::take(&mut resolved.invoke.event);
         let log = seat.log();
-        log.begin(resolved.invoke.log_tail);
-        log.line(&report::start(&resolved));
+        log.begin(
+            resolved.invoke.log_tail,
+            resolved.invoke.request_id.as_str(),
+            resolved.tenant_id(),
+        );
+        report::start(&log, &resolved);
         let (outcome, usage, tenant) = match seat {
-            Seat::Ready(tenant) => self.call(tenant, event, &resolved, init).await,
+            Seat::Ready(tenant) => {
+                let (outcome, usage, tenant) = self.call(tenant, event, &resolved, init).await;
+                (outcome, usage, Some(tenant))
+            }
             Seat::InitFailed { failure, .. } => (
                 Err(failure),
                 Usage {
@@ -55,14 +62,14 @@ impl Pipeline {
         }
     }
 
-    /// Runs the guest. Its environment comes back if it can be used again.
+    /// Runs the guest. Its environment comes back; where the guest ended, only to be opened again.
     async fn call(
         &self,
         mut tenant: Tenant,
         event: Event,
         resolved: &Resolved,
         init: Option<std::time::Duration>,
-    ) -> (Outcome, Usage, Option<Tenant>) {
+    ) -> (Outcome, Usage, Tenant) {
         let version = &resolved.version;
         let context = self.context(resolved, &tenant.log_stream);
         let started = self.clock.instant();
@@ -78,8 +85,11 @@ impl Pipeline {
         if let Err(failure) = &outcome {
             report::failure(&tenant.log, resolved, failure);
         }
-        let reusable = tenant.environment.is_alive();
-        (outcome, usage, reusable.then_some(tenant))
+        if !tenant.environment.is_alive() {
+            // A new one is provisioned in its stead.
+            tenant.provisioned = None;
+        }
+        (outcome, usage, tenant)
     }
 
     fn context(&self, resolved: &Resolved, log_stream: &Arc<str>) -> Context {

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::policy::Attached;
 use crate::sandbox::{FunctionFacts, Program};
+use crate::telemetry::log::Format;
 use crate::units::Mib;
 
 /// All functions of the host.
@@ -129,6 +130,10 @@ pub struct Version {
 pub struct Settings {
     /// Bound on the memories of an environment.
     pub memory: Mib,
+    /// Size of the `/tmp` of an environment.
+    pub tmp: Mib,
+    /// How their logs are written.
+    pub logging: Format,
     /// `Handler`, for `_HANDLER`.
     pub handler: String,
     /// Whether tenants never share an environment.

@@ -1,12 +1,13 @@
 //! The environment variables that Lambda promises every function.
 
 use super::snapshot::Version;
+use crate::telemetry::log::Format;
 
 /// Lambda's own variables, in an environment with this log stream.
 pub(super) fn of(version: &Version, region: &str, log_stream: &str) -> Vec<(String, String)> {
     let facts = &version.facts;
     let memory = facts.memory.get().to_string();
-    let reserved = [
+    let own = [
         ("_HANDLER", version.settings.handler.as_str()),
         ("AWS_DEFAULT_REGION", region),
         ("AWS_EXECUTION_ENV", "AWS_Lambda_wasip2"),
@@ -21,6 +22,14 @@ pub(super) fn of(version: &Version, region: &str, log_stream: &str) -> Vec<(Stri
         ("LANG", "en_US.UTF-8"),
         ("TZ", ":UTC"),
     ];
-    let owned = reserved.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    owned.into()
+    let logging = match version.settings.logging {
+        Format::Text => vec![("AWS_LAMBDA_LOG_FORMAT", "Text")],
+        Format::Json(levels) => vec![
+            ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+            ("AWS_LAMBDA_LOG_LEVEL", levels.application.name()),
+        ],
+    };
+    let all = own.into_iter().chain(logging);
+    all.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }

@@ -33,7 +33,7 @@ pub struct Environment {
     usage: Arc<Usage>,
     log: Arc<EnvironmentLog>,
     // After the instance: a guest's open files are closed before its `/tmp` is deleted.
-    _files: Arc<Files>,
+    files: Arc<Files>,
 }
 
 enum Instance {
@@ -61,14 +61,13 @@ pub(super) struct Room {
 impl Room {
     pub(super) fn store(&self, streams: Streams, mailbox: custom_runtime::Mailbox) -> Store<Guest> {
         let shared = &self.loaded.shared;
-        let files = self.files.context();
         let usage = Arc::clone(&self.usage);
         let guest = Guest::new(
             &shared.config,
             &self.setup,
             &self.log,
             streams,
-            files,
+            &self.files,
             usage,
             mailbox,
         );
@@ -92,12 +91,38 @@ impl Environment {
         id: &RequestId,
         time: Duration,
     ) -> Result<Self, Failure> {
-        let loaded = Arc::clone(&program.0);
-        let files = loaded.mounts.open().map_err(|error| {
+        let files = program.0.mounts.open(setup.tmp).map_err(|error| {
             tracing::error!(%error, "an environment's directories could not be opened");
             Failure::exited(id, "because its directories could not be opened")
         })?;
-        let files = Arc::new(files);
+        Self::start(program, Arc::new(files), setup, log, id, time).await
+    }
+
+    /// Opens an environment again whose guest has ended: a new guest, with new memory, and the `/tmp`
+    /// as the last one left it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open). The `/tmp` is lost then.
+    pub async fn reopen(
+        self,
+        program: &Program,
+        setup: Setup,
+        log: Arc<EnvironmentLog>,
+        id: &RequestId,
+        time: Duration,
+    ) -> Result<Self, Failure> {
+        Self::start(program, self.files, setup, log, id, time).await
+    }
+
+    async fn start(
+        program: &Program,
+        files: Arc<Files>,
+        setup: Setup,
+        log: Arc<EnvironmentLog>,
+        id: &RequestId,
+        time: Duration,
+    ) -> Result<Self, Failure> {
+        let loaded = Arc::clone(&program.0);
         let usage = Arc::new(Usage::default());
         let deadline = Deadline::after(&loaded.shared.clock, time);
         let room = Room {
@@ -115,7 +140,7 @@ impl Environment {
             deadline,
             usage,
             log,
-            _files: files,
+            files,
         })
     }
 
@@ -265,7 +290,7 @@ fn judge<T>(
 ) -> Result<T, Failure> {
     answer.unwrap_or_else(|error| {
         if let Some(text) = failure::backtrace(&error) {
-            log.line(&text);
+            log.failure(&text);
         }
         Err(Failure::of_end(&error, id, time, usage.was_refused()))
     })

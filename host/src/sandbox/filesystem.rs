@@ -12,6 +12,16 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 use super::Error;
 use super::program::Source;
+use crate::units::Mib;
+
+pub(super) mod counted;
+mod delete;
+mod host;
+mod quota;
+mod stream;
+
+pub(super) use counted::{Counted, CountedFilesystem};
+pub(super) use quota::Quota;
 
 /// Sets of opened directories that one program keeps for its next environments.
 const KEPT_MAX: usize = 64;
@@ -30,6 +40,7 @@ pub(super) struct Mounts {
 pub(super) struct Files {
     opened: Option<Opened>,
     mounts: Arc<Mounts>,
+    quota: Arc<Quota>,
 }
 
 struct Opened {
@@ -46,8 +57,8 @@ impl Mounts {
         }
     }
 
-    /// The directories for a new environment.
-    pub(super) fn open(self: &Arc<Self>) -> Result<Files, Error> {
+    /// The directories for a new environment, with a `/tmp` of this size.
+    pub(super) fn open(self: &Arc<Self>, tmp_size: Mib) -> Result<Files, Error> {
         let kept = self
             .kept
             .lock()
@@ -57,6 +68,7 @@ impl Mounts {
         Ok(Files {
             opened: Some(opened),
             mounts: Arc::clone(self),
+            quota: Arc::new(Quota::new(tmp_size)),
         })
     }
 
@@ -70,7 +82,8 @@ impl Mounts {
             source,
         })?;
         let mut wasi = WasiCtxBuilder::new();
-        // Packages and layers are in the page cache; a thread hop would cost more than the read.
+        // Packages and layers are in the page cache; a thread hop would cost more than the read. And
+        // what is counted in `/tmp` must not change while a guest's call waits.
         wasi.allow_blocking_current_thread(true);
         mount(
             &mut wasi,
@@ -96,6 +109,10 @@ impl Files {
             .map(|opened| opened.files.clone())
             .unwrap_or_default()
     }
+
+    pub(super) fn quota(&self) -> &Arc<Quota> {
+        &self.quota
+    }
 }
 
 impl Drop for Files {
@@ -103,9 +120,9 @@ impl Drop for Files {
         let Some(opened) = self.opened.take() else {
             return;
         };
-        let empty =
+        let is_empty =
             std::fs::read_dir(&opened.tmp).is_ok_and(|mut entries| entries.next().is_none());
-        if empty {
+        if is_empty && self.quota.is_as_new() {
             let mut kept = self
                 .mounts
                 .kept
@@ -116,7 +133,7 @@ impl Drop for Files {
                 return;
             }
         }
-        delete(&opened.tmp);
+        delete_apart(opened.tmp);
     }
 }
 
@@ -142,8 +159,27 @@ fn mount(
         .map_err(failed)
 }
 
+/// Deletes what a killed process left of its environments.
+///
+/// # Errors
+/// What the operating system says.
+pub fn clear(scratch_dir: &Path) -> std::io::Result<()> {
+    match delete::delete(scratch_dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// Deletes away from the guests' threads, where there are others: ten gigabytes take their time.
+fn delete_apart(tmp: PathBuf) {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(move || delete(&tmp))),
+        Err(_) => delete(&tmp),
+    }
+}
+
 fn delete(tmp: &Path) {
-    if let Err(error) = std::fs::remove_dir_all(tmp) {
+    if let Err(error) = delete::delete(tmp) {
         tracing::warn!(path = %tmp.display(), %error, "a /tmp directory could not be deleted");
     }
 }

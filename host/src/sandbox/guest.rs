@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
-use wasmtime_wasi::filesystem::WasiFilesystemCtx;
+use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
+use wasmtime_wasi::p2::bindings::filesystem;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
@@ -12,6 +13,7 @@ use wasmtime_wasi_http::{
 
 use super::adapter::custom_runtime::Mailbox;
 use super::bindings;
+use super::filesystem::{Counted, CountedFilesystem, Files, Quota};
 use super::limits::{Limits, Usage};
 use super::stdio::{Captured, Input, Output};
 use super::{Config, Setup};
@@ -30,6 +32,8 @@ pub(super) struct Guest {
     table: ResourceTable,
     http: WasiHttpCtx,
     hooks: Hooks,
+    /// What it uses of its `/tmp`.
+    quota: Arc<Quota>,
     pub(super) limits: Limits,
     pub(super) mailbox: Mailbox,
 }
@@ -48,7 +52,7 @@ impl Guest {
         setup: &Setup,
         log: &Arc<EnvironmentLog>,
         streams: Streams,
-        files: WasiFilesystemCtx,
+        files: &Files,
         usage: Arc<Usage>,
         mailbox: Mailbox,
     ) -> Self {
@@ -62,7 +66,7 @@ impl Guest {
         };
         config.egress.apply(&mut wasi);
         let mut wasi = wasi.build();
-        *wasi.filesystem() = files;
+        *wasi.filesystem() = files.context();
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
         let mut http = WasiHttpCtx::new();
@@ -73,6 +77,7 @@ impl Guest {
             table,
             http,
             hooks: Hooks,
+            quota: Arc::clone(files.quota()),
             limits,
             mailbox,
         }
@@ -80,6 +85,16 @@ impl Guest {
 
     pub(super) fn table(&mut self) -> &mut ResourceTable {
         &mut self.table
+    }
+
+    fn counted_filesystem(&mut self) -> Counted<'_> {
+        Counted {
+            wasi: WasiFilesystemCtxView {
+                ctx: self.wasi.filesystem(),
+                table: &mut self.table,
+            },
+            quota: &self.quota,
+        }
     }
 }
 
@@ -127,6 +142,13 @@ impl WasiHttpHooks for Hooks {
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    // In the place of the file system that counts nothing.
+    linker.allow_shadowing(true);
+    filesystem::types::add_to_linker::<_, CountedFilesystem>(
+        &mut linker,
+        Guest::counted_filesystem,
+    )?;
+    linker.allow_shadowing(false);
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     bindings::runtime::lambda::function::runtime::add_to_linker::<_, HasSelf<Guest>>(
         &mut linker,

@@ -86,6 +86,11 @@ pub(crate) fn response_of(result: &Bytes) -> Response<Bytes> {
     }
 }
 
+/// Whether a status is the last word on a request, and one that clients know what to make of.
+pub(crate) fn is_final(status: StatusCode) -> bool {
+    (200..600).contains(&status.as_u16())
+}
+
 /// The request that an event describes.
 pub(crate) fn request_of(event: &Bytes) -> Result<Request<Bytes>, String> {
     let event: Value = serde_json::from_slice(event).map_err(|error| error.to_string())?;
@@ -221,10 +226,11 @@ fn is_text(content_type: &str) -> bool {
 }
 
 fn body_of(event: &Value) -> Result<Bytes, String> {
-    let body = event
-        .get("body")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let body = match event.get("body") {
+        None | Some(Value::Null) => "",
+        Some(Value::String(body)) => body,
+        Some(_) => return Err("the body is not a text".into()),
+    };
     let is_base64 = event
         .get("isBase64Encoded")
         .and_then(Value::as_bool)
@@ -242,6 +248,9 @@ fn said_response(said: &Map<String, Value>) -> Option<Response<Bytes>> {
     let status = said.get("statusCode")?;
     let status = status.as_u64().or_else(|| status.as_str()?.parse().ok())?;
     let status = StatusCode::from_u16(u16::try_from(status).ok()?).ok()?;
+    if !is_final(status) {
+        return None;
+    }
     let event = Value::Object(said.clone());
     let mut response = Response::new(body_of(&event).ok()?);
     *response.status_mut() = status;
@@ -273,11 +282,13 @@ fn said_response(said: &Map<String, Value>) -> Option<Response<Bytes>> {
 
 /// Fields that speak of the connection are the host's own; one that HTTP does not allow is left out.
 fn insert(headers: &mut HeaderMap, name: &str, value: &Value) {
-    const CONNECTION_FIELDS: [&str; 6] = [
+    const CONNECTION_FIELDS: [&str; 8] = [
         "connection",
         "content-length",
         "keep-alive",
+        "proxy-connection",
         "te",
+        "trailer",
         "transfer-encoding",
         "upgrade",
     ];

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::clock::{Clock, Timestamp};
 
 mod environment;
+mod format;
 mod group;
 mod query;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod tests;
 mod writer;
 
 pub use environment::EnvironmentLog;
+pub use format::{Format, Level, Levels};
 pub use query::{Filter, Page, Pattern};
 
 /// What logs are kept with.
@@ -77,11 +79,12 @@ impl Logs {
     }
 
     /// The log of one execution environment: a stream of a group.
-    pub fn environment(&self, group: &str, stream: &str) -> Arc<EnvironmentLog> {
+    pub fn environment(&self, group: &str, stream: &str, format: Format) -> Arc<EnvironmentLog> {
         Arc::new(EnvironmentLog::new(
             self.clone(),
             self.group(group),
             stream.into(),
+            format,
         ))
     }
 

@@ -1,11 +1,14 @@
 //! The one translation from what went wrong inside to what AWS's clients understand.
 
 use super::wire::{ErrorShape, Fault};
-use crate::api::BodyError;
+use crate::api::body;
 use crate::control;
 use crate::invoke::snapshot::{self, Readiness};
 use crate::invoke::{self, admit, lease, resolve};
 use crate::names::{Home, Qualifier};
+
+/// When a client may find room for its request.
+const RETRY_SECONDS: u32 = 1;
 
 impl From<control::Error> for Fault {
     fn from(error: control::Error) -> Self {
@@ -120,15 +123,18 @@ fn of_lease(error: &lease::Error) -> Fault {
     }
 }
 
-pub(super) fn of_body(error: &BodyError, operation: &str) -> Fault {
+pub(super) fn of_body(error: &body::Error, operation: &str) -> Fault {
     match error {
-        BodyError::TooLarge(bytes_max) => Fault::new(
+        body::Error::TooLarge(bytes_max) => Fault::new(
             ErrorShape::RequestEntityTooLargeException,
             format!("Request must be smaller than {bytes_max} bytes for the {operation} operation"),
         ),
-        BodyError::Ended => Fault::new(
+        body::Error::Ended => Fault::new(
             ErrorShape::InvalidRequestContentException,
             "The request's body ended before it was complete.",
         ),
+        body::Error::Busy => Fault::new(ErrorShape::TooManyRequestsException, "Rate Exceeded.")
+            .with("Reason", "CallerRateLimitExceeded")
+            .retry_after(RETRY_SECONDS),
     }
 }

@@ -117,11 +117,7 @@ impl Front {
         let target = target::of(name, qualifier.as_deref(), self.control.home())?;
         match target.qualifier {
             None => Ok((target.name, None)),
-            Some(Qualifier::Alias(alias)) => {
-                let arn = self.control.home().function_arn(&target.name);
-                let text = format!("Function not found: {arn}:{alias}");
-                Err(Fault::new(ErrorShape::ResourceNotFoundException, text))
-            }
+            Some(Qualifier::Alias(alias)) => Ok((target.name, Some(alias))),
             Some(qualifier) => Err(Fault::new(
                 ErrorShape::ValidationException,
                 format!(

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::wire::{self, ErrorShape, Fault};
 use super::{Call, error, no_content, target};
-use crate::api::{Front, Reply, json};
+use crate::api::{Front, Reply, at_length, json};
 use crate::invoke::{Finished, Invoke, Mode};
 use crate::names::Qualifier;
 use crate::sandbox::{self, Event};
@@ -49,7 +49,8 @@ impl Front {
         let name = call.route.label("FunctionName");
         let target = target::of(name, qualifier.as_deref(), self.control.home())
             .map_err(|fault| self.violation_or(call, fault))?;
-        let event = Event::Json(document(call.body.clone())?);
+        let read = || document(call.body.clone());
+        let event = Event::Json(at_length(&call.parts, call.body.len(), read)?);
         let mut invoke = Invoke::new(call.request_id, target, event);
         invoke.mode = mode;
         invoke.log_tail = log_tail;

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::Full;
 use serde_json::{Map, Value};
 
+mod blob;
 mod check;
 mod fault;
 mod json;

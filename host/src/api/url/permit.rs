@@ -3,28 +3,47 @@
 use bytes::Bytes;
 use http::request::Parts;
 
-use crate::api::Front;
-use crate::api::access::Demand;
+use crate::api::access::{Caller, Demand, Signed};
 use crate::api::facts::{Asked, RequestFacts};
+use crate::api::{Front, at_length};
 use crate::invoke::snapshot::UrlRoute;
 
+/// Who says to be calling, with a signature that is still to be checked where one is needed.
+pub(super) struct Claim<'a>(Option<Signed<'a>>);
+
 impl Front {
+    /// What can be known before there is a body, so that nobody's body is read who may not call.
+    pub(super) fn claim(&self, route: &UrlRoute, parts: &Parts) -> Option<Claim<'_>> {
+        let Some(access) = &self.access else {
+            return Some(Claim(None));
+        };
+        if route.signed {
+            let signed = access.parse(parts, "lambda").ok()?;
+            return Some(Claim(Some(signed)));
+        }
+        let anyone = access.anonymous();
+        self.lets_in(&anyone, route, parts).then_some(Claim(None))
+    }
+
+    /// Whether the claim is good.
+    pub(super) fn may_call(
+        &self,
+        Claim(signed): Claim<'_>,
+        route: &UrlRoute,
+        parts: &Parts,
+        body: &Bytes,
+    ) -> bool {
+        signed.is_none_or(|signed| {
+            let check = || signed.check(body);
+            let caller = at_length(parts, body.len(), check);
+            caller.is_ok_and(|caller| self.lets_in(&caller, route, parts))
+        })
+    }
+
     /// Where there are keys, the function's policy must let everyone in whom the URL lets in without
     /// a signature; those who sign need either their own policy's leave or the function's. It takes
     /// two: for calling the URL, and for running the function behind it.
-    pub(super) fn may_call(&self, route: &UrlRoute, parts: &Parts, body: &Bytes) -> bool {
-        let Some(access) = &self.access else {
-            return true;
-        };
-        let caller = if route.signed {
-            let signed = access.parse(parts, "lambda");
-            match signed.and_then(|signed| signed.check(body)) {
-                Ok(caller) => caller,
-                Err(_) => return false,
-            }
-        } else {
-            access.anonymous()
-        };
+    fn lets_in(&self, caller: &Caller, route: &UrlRoute, parts: &Parts) -> bool {
         let (home, snapshot) = (self.control.home(), self.invoker.snapshot());
         let function = snapshot.function(&route.target.name);
         let arn = home.function_arn(&route.target.name);
@@ -49,7 +68,7 @@ impl Front {
                 function: Some(route.target.clone()),
                 own_policy: None,
             };
-            self.permit(&caller, &demand, &facts).is_ok()
+            self.permit(caller, &demand, &facts).is_ok()
         };
         allows("lambda:InvokeFunctionUrl") && allows("lambda:InvokeFunction")
     }

@@ -102,6 +102,30 @@ fn a_result_becomes_a_response() {
 }
 
 #[test]
+fn a_result_that_is_no_response_is_a_bad_gateway() {
+    for (said, expected) in [
+        (r#""statusCode":100"#, 502),
+        (r#""statusCode":101"#, 502),
+        (r#""statusCode":199"#, 502),
+        (r#""statusCode":200"#, 200),
+        (r#""statusCode":"204""#, 204),
+        (r#""statusCode":599"#, 599),
+        (r#""statusCode":600"#, 502),
+        (r#""statusCode":999"#, 502),
+        (r#""statusCode":-1"#, 502),
+        (r#""statusCode":null"#, 502),
+        (r#""statusCode":200,"body":null"#, 200),
+        (r#""statusCode":200,"body":{"a":1}"#, 502),
+        (r#""statusCode":200,"body":["a"]"#, 502),
+        (r#""statusCode":200,"body":1"#, 502),
+        (r#""statusCode":200,"body":"!","isBase64Encoded":true"#, 502),
+    ] {
+        let response = response_of(&Bytes::from(format!("{{{said}}}")));
+        assert_eq!(response.status(), expected, "{said}");
+    }
+}
+
+#[test]
 fn a_result_sets_each_cookie_and_no_connection_field() {
     let result = r#"{"statusCode":200,"cookies":["a=1","b=2"],"headers":{"transfer-encoding":"chunked","x":"1\n2"}}"#;
     let response = response_of(&Bytes::from(result));

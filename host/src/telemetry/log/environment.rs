@@ -6,7 +6,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use serde::Serialize;
+use serde_json::json;
 
+use super::format::{self, Format, Invocation, Level};
 use super::group::Group;
 use super::{Logs, writer};
 use crate::clock::Timestamp;
@@ -20,6 +23,8 @@ const BATCH_BYTES_MAX: usize = 64 << 10;
 const BATCH_MILLIS_MAX: u64 = 200;
 /// What a line takes besides its text.
 const LINE_OVERHEAD_BYTES: usize = 64;
+/// What a line takes besides its text where it is made a JSON object.
+const OBJECT_OVERHEAD_BYTES: usize = 128;
 /// What a guest may write in a second, and in one go. Beyond it, lines are dropped and counted.
 const FLOOD_BYTES_PER_SECOND: u64 = 1 << 20;
 const FLOOD_BURST_BYTES: u64 = 4 << 20;
@@ -29,6 +34,7 @@ pub struct EnvironmentLog {
     logs: Logs,
     group: Arc<Group>,
     stream: Arc<str>,
+    format: Format,
     // A std mutex: the sections copy bytes, and nothing awaits inside.
     state: Mutex<State>,
 }
@@ -40,6 +46,9 @@ struct State {
     batch_bytes: usize,
     batch_since: u64,
     tail: Option<Vec<u8>>,
+    /// The invocation that runs; of logs in JSON only, whose lines name it.
+    invocation: Option<Invocation>,
+    has_begun: bool,
     /// Bytes a guest may still write now.
     credit: u64,
     credit_at: Option<u64>,
@@ -48,25 +57,75 @@ struct State {
 }
 
 impl EnvironmentLog {
-    pub(super) fn new(logs: Logs, group: Arc<Group>, stream: Arc<str>) -> Self {
+    pub(super) fn new(logs: Logs, group: Arc<Group>, stream: Arc<str>, format: Format) -> Self {
+        let state = State {
+            // As AWS has it, the first tail in JSON begins with the start of the environment.
+            tail: (format != Format::Text).then(Vec::new),
+            ..State::default()
+        };
         Self {
             logs,
             group,
             stream,
-            state: Mutex::default(),
+            format,
+            state: Mutex::new(state),
         }
     }
 
-    /// Begins an invocation. Its end is kept if it is wanted.
-    pub fn begin(&self, tail: bool) {
-        self.lock().tail = tail.then(Vec::new);
+    /// How it is written.
+    pub fn format(&self) -> Format {
+        self.format
     }
 
-    /// Writes a line of the host's own.
+    /// Begins an invocation. Its end is kept if it is wanted.
+    pub fn begin(&self, tail: bool, request_id: &str, tenant_id: Option<&str>) {
+        let mut state = self.lock();
+        let goes_on = tail && state.tail.is_some() && !state.has_begun;
+        if !goes_on {
+            state.tail = tail.then(Vec::new);
+        }
+        state.has_begun = true;
+        if self.format != Format::Text {
+            state.invocation = Some(Invocation {
+                request_id: request_id.to_owned(),
+                tenant_id: tenant_id.map(str::to_owned),
+            });
+        }
+    }
+
+    /// Writes a line of the host's own, as it is.
     pub fn line(&self, text: &str) {
         let mut state = self.lock();
         self.flush_partial(&mut state);
         self.keep(&mut state, text.to_owned());
+    }
+
+    /// Writes why a guest ended.
+    pub fn failure(&self, text: &str) {
+        match self.format {
+            Format::Text => self.line(text),
+            Format::Json(_) => {
+                let mut state = self.lock();
+                self.flush_partial(&mut state);
+                let now = self.logs.0.clock.now();
+                let line = format::message(Level::Error, text, now, state.invocation.as_ref());
+                self.keep(&mut state, line);
+            }
+        }
+    }
+
+    /// Writes an event of the host's own, where the log is in JSON and events of this level are
+    /// wanted.
+    pub fn event(&self, level: Level, kind: &str, record: &impl Serialize) {
+        let Format::Json(levels) = self.format else {
+            return;
+        };
+        let mut state = self.lock();
+        self.flush_partial(&mut state);
+        if level >= levels.system {
+            let line = format::event(kind, record, self.logs.0.clock.now());
+            self.keep(&mut state, line);
+        }
     }
 
     /// Takes what a guest writes to its standard output or error.
@@ -100,6 +159,7 @@ impl EnvironmentLog {
         let mut state = self.lock();
         self.flush_partial(&mut state);
         self.flush(&mut state);
+        state.invocation = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -111,15 +171,16 @@ impl EnvironmentLog {
             let now = self.logs.0.clock.now();
             self.guest_line(state, b"", now);
         }
-        state
-            .say_dropped()
-            .into_iter()
-            .for_each(|text| self.keep(state, text));
+        self.say_dropped(state);
     }
 
     /// A whole line of a guest: what was kept of it, and its end.
     fn guest_line(&self, state: &mut State, end: &[u8], now: Timestamp) {
-        let bytes = state.partial.len() + end.len() + 1;
+        let overhead = match self.format {
+            Format::Text => 1,
+            Format::Json(_) => OBJECT_OVERHEAD_BYTES,
+        };
+        let bytes = state.partial.len() + end.len() + overhead;
         if !state.may_write(bytes, now) {
             state.partial.clear();
             return;
@@ -132,10 +193,35 @@ impl EnvironmentLog {
             state.partial.clear();
             line
         };
-        state
-            .say_dropped()
-            .into_iter()
-            .for_each(|text| self.keep(state, text));
+        self.say_dropped(state);
+        let line = match self.format {
+            Format::Text => Some(line),
+            Format::Json(levels) => levels.application(line, now, state.invocation.as_ref()),
+        };
+        if let Some(line) = line {
+            self.keep(state, line);
+        }
+    }
+
+    /// Tells of lines that were dropped since it was last told.
+    fn say_dropped(&self, state: &mut State) {
+        let (lines, bytes) = (state.dropped_lines, state.dropped_bytes);
+        if lines == 0 {
+            return;
+        }
+        (state.dropped_lines, state.dropped_bytes) = (0, 0);
+        let line = match self.format {
+            Format::Text => format!(
+                "[lamina] {lines} lines ({bytes} bytes) were dropped: more than 1 MiB a second"
+            ),
+            Format::Json(_) => {
+                let record = json!({
+                    "droppedBytes": bytes, "droppedRecords": lines,
+                    "reason": "more than 1 MiB a second",
+                });
+                format::event("platform.logsDropped", &record, self.logs.0.clock.now())
+            }
+        };
         self.keep(state, line);
     }
 
@@ -195,14 +281,6 @@ impl State {
                 false
             }
         }
-    }
-
-    fn say_dropped(&mut self) -> Option<String> {
-        let (lines, bytes) = (self.dropped_lines, self.dropped_bytes);
-        (self.dropped_lines, self.dropped_bytes) = (0, 0);
-        (lines > 0).then(|| {
-            format!("[lamina] {lines} lines ({bytes} bytes) were dropped: more than 1 MiB a second")
-        })
     }
 }
 

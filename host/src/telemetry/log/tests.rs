@@ -21,7 +21,7 @@ fn messages(logs: &Logs, filter: &Filter) -> Vec<String> {
 
 fn all() -> Filter {
     Filter {
-        limit: 10_000,
+        limit: 100_000,
         ..Filter::default()
     }
 }
@@ -29,7 +29,7 @@ fn all() -> Filter {
 #[test]
 fn output_is_split_into_lines() {
     let logs = in_memory(1 << 20);
-    let log = logs.environment("g", "s");
+    let log = logs.environment("g", "s", Format::Text);
     log.output(b"one\ntw");
     log.output(b"o\n\nthree");
     log.line("END");
@@ -44,15 +44,15 @@ fn output_is_split_into_lines() {
 #[test]
 fn the_tail_is_the_end_of_one_invocation() {
     let logs = in_memory(1 << 20);
-    let log = logs.environment("g", "s");
-    log.begin(true);
+    let log = logs.environment("g", "s", Format::Text);
+    log.begin(true, "id", None);
     log.line("of the first");
-    log.begin(true);
+    log.begin(true, "id", None);
     (0..1_000).for_each(|n| log.line(&format!("line {n}")));
     let tail = log.tail();
     assert_eq!(tail.len(), crate::units::LOG_TAIL_BYTES_MAX);
     assert!(tail.ends_with(b"line 999\n"));
-    log.begin(false);
+    log.begin(false, "id", None);
     log.line("not asked for");
     assert!(log.tail().is_empty());
 }
@@ -60,7 +60,7 @@ fn the_tail_is_the_end_of_one_invocation() {
 #[test]
 fn a_flood_is_dropped_and_counted() {
     let logs = in_memory(64 << 20);
-    let log = logs.environment("g", "s");
+    let log = logs.environment("g", "s", Format::Text);
     let line = [b'x'; 1_023].as_slice();
     (0..6_000).for_each(|_| log.output(&[line, b"\n"].concat()));
     log.line("END");
@@ -77,7 +77,7 @@ fn a_flood_is_dropped_and_counted() {
 #[test]
 fn a_line_without_end_is_cut() {
     let logs = in_memory(64 << 20);
-    let log = logs.environment("g", "s");
+    let log = logs.environment("g", "s", Format::Text);
     (0..10).for_each(|_| log.output(&[b'y'; 100_000]));
     log.end();
     let lengths: Vec<usize> = messages(&logs, &all()).iter().map(String::len).collect();
@@ -91,7 +91,7 @@ fn a_line_without_end_is_cut() {
 #[test]
 fn a_group_keeps_its_newest_events() {
     let logs = in_memory(10_000);
-    let log = logs.environment("g", "s");
+    let log = logs.environment("g", "s", Format::Text);
     (0..1_000).for_each(|n| log.line(&format!("{n}")));
     log.end();
     let kept = messages(&logs, &all());
@@ -102,7 +102,7 @@ fn a_group_keeps_its_newest_events() {
 #[test]
 fn pages_follow_one_another_without_loss_or_repetition() {
     let logs = in_memory(1 << 20);
-    let log = logs.environment("g", "s");
+    let log = logs.environment("g", "s", Format::Text);
     let mut filter = Filter {
         limit: 7,
         ..Filter::default()
@@ -124,9 +124,11 @@ fn pages_follow_one_another_without_loss_or_repetition() {
 #[test]
 fn filters_pick_streams_times_and_terms() {
     let logs = in_memory(1 << 20);
-    logs.environment("g", "2026/a").line("ERROR one");
-    logs.environment("g", "2026/b").line("ERROR two");
-    logs.environment("g", "2027/c").line("fine");
+    logs.environment("g", "2026/a", Format::Text)
+        .line("ERROR one");
+    logs.environment("g", "2026/b", Format::Text)
+        .line("ERROR two");
+    logs.environment("g", "2027/c", Format::Text).line("fine");
     let with = |change: fn(&mut Filter)| {
         let mut filter = all();
         change(&mut filter);
@@ -156,7 +158,7 @@ fn events_outlive_the_process() {
     let group = writer::read(dir.path(), name, 1 << 20);
     assert!(group.is_empty());
     let logs = Logs::open(config.clone(), Clock::system()).unwrap();
-    let log = logs.environment(name, "s");
+    let log = logs.environment(name, "s", Format::Text);
     log.line("kept");
     log.end();
     // The writer ends, and has written everything, when its last handle is gone.
@@ -170,4 +172,106 @@ fn events_outlive_the_process() {
         again.filter(name, &all()).unwrap().events[0].message,
         "kept"
     );
+}
+
+/// What is written in JSON, with the times taken out.
+fn objects(logs: &Logs) -> Vec<serde_json::Value> {
+    let parse = |line: String| {
+        let mut object: serde_json::Value = serde_json::from_str(&line).unwrap();
+        for time in ["time", "timestamp"] {
+            if object.as_object_mut().unwrap().remove(time).is_some() {
+                object["at"] = time.into();
+            }
+        }
+        object
+    };
+    messages(logs, &all()).into_iter().map(parse).collect()
+}
+
+fn in_json(logs: &Logs, application: Level, system: Level) -> Arc<EnvironmentLog> {
+    let levels = Levels {
+        application,
+        system,
+    };
+    logs.environment("g", "s", Format::Json(levels))
+}
+
+#[test]
+fn a_log_in_json_has_one_object_a_line() {
+    use serde_json::json;
+    let logs = in_memory(1 << 20);
+    let log = in_json(&logs, Level::Info, Level::Info);
+    log.output(b"before any\n");
+    log.event(Level::Debug, "platform.initReport", &json!({}));
+    log.begin(false, "one", Some("t"));
+    log.event(Level::Info, "platform.start", &json!({"requestId": "one"}));
+    log.output(b"plain\n{\"level\":\"debug\"}\n{\"level\":\"warn\",\"n\":1}\nno end");
+    log.failure("why");
+    log.end();
+    log.output(b"after\n");
+    log.end();
+    let expected = [
+        json!({"level": "INFO", "message": "before any", "at": "timestamp"}),
+        json!({"type": "platform.start", "record": {"requestId": "one"}, "at": "time"}),
+        json!({"level": "INFO", "requestId": "one", "message": "plain", "tenantId": "t",
+            "at": "timestamp"}),
+        json!({"level": "warn", "n": 1}),
+        json!({"level": "INFO", "requestId": "one", "message": "no end", "tenantId": "t",
+            "at": "timestamp"}),
+        json!({"level": "ERROR", "requestId": "one", "message": "why", "tenantId": "t",
+            "at": "timestamp"}),
+        json!({"level": "INFO", "message": "after", "at": "timestamp"}),
+    ];
+    assert_eq!(objects(&logs), expected);
+}
+
+#[test]
+fn levels_leave_out_what_matters_less() {
+    use serde_json::json;
+    let logs = in_memory(1 << 20);
+    let log = in_json(&logs, Level::Error, Level::Warn);
+    log.output(b"plain\n{\"level\":\"WARN\"}\n{\"level\":\"ERROR\"}\n");
+    log.event(Level::Info, "platform.start", &json!({}));
+    log.event(Level::Warn, "platform.report", &json!({}));
+    log.failure("why");
+    log.end();
+    let expected = [
+        json!({"level": "ERROR"}),
+        json!({"type": "platform.report", "record": {}, "at": "time"}),
+        json!({"level": "ERROR", "message": "why", "at": "timestamp"}),
+    ];
+    assert_eq!(objects(&logs), expected);
+}
+
+#[test]
+fn the_first_tail_in_json_begins_with_the_start() {
+    let logs = in_memory(1 << 20);
+    let log = in_json(&logs, Level::Info, Level::Info);
+    log.line("start");
+    log.begin(true, "one", None);
+    log.line("one");
+    log.end();
+    assert_eq!(log.tail(), "start\none\n");
+    log.begin(true, "two", None);
+    log.line("two");
+    assert_eq!(log.tail(), "two\n");
+    let other = in_json(&logs, Level::Info, Level::Info);
+    other.line("start");
+    other.begin(false, "one", None);
+    assert!(other.tail().is_empty());
+}
+
+#[test]
+fn a_flood_in_json_is_told_in_json() {
+    let logs = in_memory(64 << 20);
+    let log = in_json(&logs, Level::Info, Level::Info);
+    (0..100_000).for_each(|_| log.output(b"\n"));
+    log.end();
+    let (told, kept): (Vec<_>, Vec<_>) = objects(&logs)
+        .into_iter()
+        .partition(|it| it["type"] == "platform.logsDropped");
+    assert!((32_768..60_000).contains(&kept.len()), "{}", kept.len());
+    let dropped = told.iter().map(|it| &it["record"]["droppedRecords"]);
+    let dropped: u64 = dropped.filter_map(serde_json::Value::as_u64).sum();
+    assert_eq!(dropped + kept.len() as u64, 100_000);
 }

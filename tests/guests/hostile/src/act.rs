@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
@@ -16,6 +17,9 @@ use crate::failure;
 
 /// How much is written at once.
 const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Calls since the guest was made.
+static COUNT: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
@@ -38,11 +42,18 @@ pub enum Act {
     Connect { address: String },
     Lookup { name: String },
     Write { path: String, bytes: usize },
+    Fill { path: String },
+    Sparse { path: String, bytes: u64 },
+    Names { dir: String },
+    Link { from: String, to: String },
+    Orphan { path: String, bytes: u64 },
 
     // What a test looks at.
     Echo,
     Sleep { ms: u64 },
     Read { path: String },
+    Remove { path: String },
+    Count,
     List { path: String },
     Stdin,
     Env,
@@ -82,9 +93,16 @@ pub fn perform(act: Act, event: &str, context: &Context) -> Result<String, Failu
             .to_socket_addrs()
             .map(|found| json!(found.count())),
         Act::Write { path, bytes } => write(&path, bytes),
+        Act::Fill { path } => fill(&path),
+        Act::Sparse { path, bytes } => sparse(&path, bytes).map(|_| Value::Null),
+        Act::Names { dir } => Ok(names(&dir)),
+        Act::Link { from, to } => fs::hard_link(from, to).map(|()| Value::Null),
+        Act::Orphan { path, bytes } => orphan(&path, bytes),
 
         Act::Echo => return Ok(event.to_owned()),
         Act::Sleep { ms } => Ok(json!(sleep(ms))),
+        Act::Remove { path } => fs::remove_file(path).map(|()| Value::Null),
+        Act::Count => Ok(json!(COUNT.fetch_add(1, Ordering::Relaxed) + 1)),
         Act::Read { path } => fs::read_to_string(path).map(Value::from),
         Act::List { path } => list(&path),
         Act::Stdin => io::read_to_string(io::stdin()).map(Value::from),
@@ -173,6 +191,42 @@ fn write(path: &str, bytes: usize) -> io::Result<Value> {
     while left > 0 {
         left -= file.write(&chunk[..left.min(CHUNK_BYTES)])?;
     }
+    Ok(json!(bytes))
+}
+
+/// Writes for as long as the host lets it, and tells how much is there and why there is no more.
+fn fill(path: &str) -> io::Result<Value> {
+    let mut file = File::create(path)?;
+    let chunk = vec![b'x'; CHUNK_BYTES];
+    while file.write_all(&chunk).is_ok() {}
+    // The C library calls whatever goes wrong in a stream an I/O error, and that it cannot have
+    // another one by its name.
+    let error = File::options().append(true).open(path)?.write_all(b"x");
+    let error = error.map_err(|error| format!("{:?}", error.kind())).err();
+    Ok(json!({"bytes": fs::metadata(path)?.len(), "error": error}))
+}
+
+fn sparse(path: &str, bytes: u64) -> io::Result<File> {
+    let file = File::create(path)?;
+    file.set_len(bytes)?;
+    Ok(file)
+}
+
+/// Makes files for as long as the host lets it.
+fn names(dir: &str) -> Value {
+    let mut made = 0_u64;
+    loop {
+        if let Err(error) = File::create(format!("{dir}/{made}")) {
+            return json!({"made": made, "error": format!("{:?}", error.kind())});
+        }
+        made += 1;
+    }
+}
+
+/// A file without a name, open until the environment ends.
+fn orphan(path: &str, bytes: u64) -> io::Result<Value> {
+    std::mem::forget(sparse(path, bytes)?);
+    fs::remove_file(path)?;
     Ok(json!(bytes))
 }
 

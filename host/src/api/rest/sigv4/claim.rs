@@ -63,12 +63,14 @@ impl Claim {
             })
         };
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let time = header("x-amz-date").ok_or_else(|| {
+        let date = || header("date").map(|date| of_http(date).unwrap_or_else(|| date.to_owned()));
+        let time = header("x-amz-date").map(str::to_owned).or_else(date);
+        let time = time.ok_or_else(|| {
             incomplete("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
         })?;
         let token = header("x-amz-security-token").map(str::to_owned);
         let (credential, signed) = (part("Credential")?, part("SignedHeaders")?);
-        Self::new(credential, signed, part("Signature")?, time, None, token)
+        Self::new(credential, signed, part("Signature")?, &time, None, token)
     }
 
     fn of_query(query: &str) -> Result<Self, Error> {
@@ -122,8 +124,12 @@ impl Claim {
                  keyid/date/region/service/aws4_request.",
             ));
         };
-        let signed_at = seconds(time)
-            .ok_or_else(|| incomplete("X-Amz-Date must be in the form YYYYMMDDTHHMMSSZ."))?;
+        let signed_at = seconds(time).ok_or_else(|| {
+            incomplete(
+                "Date must be in ISO-8601 'basic format', YYYYMMDDTHHMMSSZ; in the header 'Date' it \
+                 may also be in the format of HTTP.",
+            )
+        })?;
         let signed_headers: Vec<String> = signed_headers.split(';').map(str::to_owned).collect();
         let ordered = signed_headers.is_sorted();
         let lower = signed_headers
@@ -183,7 +189,7 @@ impl Claim {
         }
         match self.time.get(..8) {
             Some(day) if day == self.day => Ok(()),
-            _ => Err(Error::Scope("date: the one of X-Amz-Date".into())),
+            _ => Err(Error::Scope("date: the one of the request".into())),
         }
     }
 
@@ -241,6 +247,12 @@ impl Claim {
 
 fn incomplete(text: &str) -> Error {
     Error::Incomplete(text.to_owned())
+}
+
+/// `Tue, 24 Nov 2026 13:37:00 GMT` in the form that signatures have.
+fn of_http(date: &str) -> Option<String> {
+    let at = jiff::civil::DateTime::strptime("%a, %d %b %Y %H:%M:%S GMT", date).ok()?;
+    Some(at.strftime("%Y%m%dT%H%M%SZ").to_string())
 }
 
 fn seconds(time: &str) -> Option<u64> {

@@ -141,6 +141,43 @@ fn requests_signed_here_are_accepted_here() {
     assert_eq!(verify(signed).as_deref(), Ok("AKIDEXAMPLE"));
 }
 
+/// Signed by hand: AWS's own signers no longer use `Date`.
+#[test]
+fn the_time_may_be_in_the_header_date() {
+    let at = basic_time(Timestamp::from_millis(NOW * 1_000));
+    let http_date = "Wed, 18 Nov 2026 11:06:40 GMT";
+    let signed = |date: &str| {
+        let mut request = request();
+        let headers = request.headers_mut();
+        headers.insert("date", date.parse().unwrap());
+        let names = ["date", "host", "x-amz-log-type"]
+            .map(str::to_owned)
+            .to_vec();
+        let claim = Claim::to_make("AKIDEXAMPLE", "us-east-1", "lambda", &at, names);
+        let (mut parts, body) = request.into_parts();
+        let head = canonical::head(&parts, &claim).unwrap();
+        let to_sign = claim.string_to_sign(&format!("{head}{}", sha256_hex(&body)));
+        let secret = &keys()[0].secret_access_key;
+        let key = signing_key(secret, &claim.day, "us-east-1", "lambda");
+        let signature = hex(hmac::sign(&key, to_sign.as_bytes()).as_ref());
+        let authorization = claim.header(&signature).parse().unwrap();
+        parts.headers.insert("authorization", authorization);
+        verify(Request::from_parts(parts, body))
+    };
+    for date in [http_date, at.as_str()] {
+        assert_eq!(signed(date).as_deref(), Ok("AKIDEXAMPLE"), "{date}");
+    }
+    let late = signed("Wed, 18 Nov 2026 09:06:40 GMT");
+    assert!(matches!(late, Err(Error::Time(_))), "{late:?}");
+    for bad in ["yesterday", "2026-11-18T11:06:40Z"] {
+        let refused = signed(bad).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("Date must be in ISO-8601 'basic format'"),
+            "{refused}"
+        );
+    }
+}
+
 #[test]
 fn whatever_is_signed_cannot_be_changed() {
     let changes: [fn(&mut Request<Bytes>); 6] = [

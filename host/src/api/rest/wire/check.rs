@@ -4,11 +4,10 @@
 use std::fmt::{self, Write};
 use std::sync::OnceLock;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use fancy_regex::Regex;
 use serde_json::Value;
 
+use super::blob;
 use super::fault::{ErrorShape, Fault};
 use super::route::Operation;
 
@@ -355,7 +354,7 @@ fn mistyped(shape: &Shape, value: &Value) -> Option<&'static str> {
         Shape::Blob { .. } => {
             let text = value.as_str();
             (
-                text.is_some_and(|text| STANDARD.decode(text).is_ok()),
+                text.is_some_and(|text| blob::bytes(text).is_some()),
                 "base64",
             )
         }
@@ -394,8 +393,8 @@ fn broken(shape: &Shape, value: &Value) -> Vec<String> {
             bounds("have length", *min, *max, i64::try_from(entries.len()).ok())
         }
         (Shape::Blob { max }, Value::String(text)) => {
-            let bytes = STANDARD.decode(text).map_or(0, |bytes| bytes.len());
-            bounds("have length", None, *max, i64::try_from(bytes).ok())
+            let bytes = blob::bytes(text).and_then(|bytes| bytes.try_into().ok());
+            bounds("have length", None, *max, bytes)
         }
         _ => Vec::new(),
     }

@@ -26,6 +26,7 @@ pub struct Fault {
     message: Option<String>,
     members: Vec<(&'static str, String)>,
     is_untyped: bool,
+    retry_after_seconds: Option<u32>,
 }
 
 impl Fault {
@@ -36,6 +37,7 @@ impl Fault {
             message: Some(message.into()),
             members: Vec::new(),
             is_untyped: false,
+            retry_after_seconds: None,
         }
     }
 
@@ -46,6 +48,7 @@ impl Fault {
             message: None,
             members: Vec::new(),
             is_untyped: false,
+            retry_after_seconds: None,
         }
     }
 
@@ -53,6 +56,13 @@ impl Fault {
     #[must_use]
     pub fn untyped(mut self) -> Self {
         self.is_untyped = true;
+        self
+    }
+
+    /// Saying when it is worth another try.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_seconds = Some(seconds);
         self
     }
 
@@ -91,6 +101,9 @@ impl Fault {
             HeaderValue::from_static("application/json"),
         );
         headers.insert("x-amzn-errortype", HeaderValue::from_static(name));
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
         let id = HeaderValue::from_str(request_id.as_str()).expect("an id is ASCII");
         headers.insert("x-amzn-requestid", id);
         response

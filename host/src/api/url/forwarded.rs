@@ -1,0 +1,179 @@
+//! What the way here adds to a request to a function URL: who sent it, to which port, and the id by
+//! which it can be followed.
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::api::facts::Peer;
+use crate::api::{Own, host_of};
+use crate::clock::Clock;
+use crate::names::hex;
+
+const TRACE: &str = "x-amzn-trace-id";
+
+/// Where a request without an address comes from: this process.
+const NOWHERE: &str = "127.0.0.1";
+
+/// The trace that the client has begun, or a new one.
+pub(super) fn trace_id(parts: &Parts, clock: &Clock) -> String {
+    let begun = parts.headers.get(TRACE);
+    let begun = begun.and_then(|trace| trace.to_str().ok());
+    begun.filter(|trace| !trace.is_empty()).map_or_else(
+        || {
+            let (at, id) = (clock.now().secs(), hex(&clock.random::<12>()));
+            format!("Root=1-{at:08x}-{id}")
+        },
+        str::to_owned,
+    )
+}
+
+/// The client's address.
+pub(super) fn source_ip(parts: &Parts) -> String {
+    let peer = parts.extensions.get::<Peer>();
+    peer.map_or_else(
+        || NOWHERE.to_owned(),
+        |Peer(address)| address.to_canonical().to_string(),
+    )
+}
+
+/// The headers as the function sees them. Proxies before this host are believed: TLS ends there, and
+/// what the function must be able to rely on is in the request's context.
+pub(super) fn headers(parts: &Parts, trace_id: &str) -> HeaderMap {
+    let mut headers = parts.headers.clone();
+    let passed = headers.get_all("x-forwarded-for").iter();
+    let passed = passed.filter_map(|value| value.to_str().ok());
+    let way: Vec<String> = passed
+        .map(str::to_owned)
+        .chain([source_ip(parts)])
+        .collect();
+    set(&mut headers, "x-forwarded-for", &way.join(", "));
+    for (name, own) in [
+        ("x-forwarded-port", port(parts)),
+        ("x-forwarded-proto", "http".into()),
+    ] {
+        if !headers.contains_key(name) {
+            set(&mut headers, name, &own);
+        }
+    }
+    // HTTP/2 has no such header, and the event has it.
+    if let Some(host) = host_of(parts).filter(|_| !headers.contains_key(header::HOST)) {
+        set(&mut headers, "host", host);
+    }
+    set(&mut headers, TRACE, trace_id);
+    headers
+}
+
+/// Makes an answer the host's own where it must be: the connection is none of the function's business,
+/// and neither are the ids.
+pub(super) fn seal(headers: &mut HeaderMap, trace_id: &str) {
+    const OWN: [&str; 10] = [
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-amzn-requestid",
+        TRACE,
+    ];
+    for name in OWN {
+        headers.remove(name);
+    }
+    set(headers, TRACE, trace_id);
+}
+
+fn port(parts: &Parts) -> String {
+    let own = parts.extensions.get::<Own>();
+    own.map_or_else(
+        || "80".to_owned(),
+        |Own(address)| address.port().to_string(),
+    )
+}
+
+fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(given: &[(&str, &str)]) -> Parts {
+        let mut request = http::Request::get("http://abc.lambda-url.x/");
+        for (name, value) in given {
+            request = request.header(*name, *value);
+        }
+        let mut parts = request.body(()).unwrap().into_parts().0;
+        parts
+            .extensions
+            .insert(Peer("::ffff:192.0.2.1".parse().unwrap()));
+        parts
+            .extensions
+            .insert(Own("127.0.0.1:3001".parse().unwrap()));
+        parts
+    }
+
+    #[test]
+    fn the_way_is_told() {
+        let found = headers(&parts(&[]), "Root=1");
+        for (name, expected) in [
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-forwarded-port", "3001"),
+            ("x-forwarded-proto", "http"),
+            ("x-amzn-trace-id", "Root=1"),
+            ("host", "abc.lambda-url.x"),
+        ] {
+            assert_eq!(found[name], expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn proxies_on_the_way_are_kept() {
+        let given = [
+            ("x-forwarded-for", "203.0.113.9"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-port", "443"),
+        ];
+        let found = headers(&parts(&given), "Root=1");
+        assert_eq!(found["x-forwarded-for"], "203.0.113.9, 192.0.2.1");
+        assert_eq!(found["x-forwarded-proto"], "https");
+        assert_eq!(found["x-forwarded-port"], "443");
+    }
+
+    #[test]
+    fn a_trace_is_begun_once() {
+        let clock = Clock::system();
+        let begun = trace_id(&parts(&[(TRACE, "Root=1-a-b;Sampled=1")]), &clock);
+        assert_eq!(begun, "Root=1-a-b;Sampled=1");
+        let made = trace_id(&parts(&[]), &clock);
+        let lengths: Vec<usize> = made.split('-').map(str::len).collect();
+        assert!(
+            made.starts_with("Root=1-") && lengths == [6, 8, 24],
+            "{made}"
+        );
+        assert_ne!(made, trace_id(&parts(&[]), &clock));
+    }
+
+    #[test]
+    fn a_function_does_not_speak_for_the_host() {
+        let given = [
+            ("x-amzn-requestid", "spoofed"),
+            (TRACE, "spoofed"),
+            ("connection", "close"),
+            ("upgrade", "h2c"),
+            ("trailer", "x"),
+            ("x-own", "kept"),
+        ];
+        let mut found = parts(&given).headers;
+        seal(&mut found, "Root=1");
+        assert_eq!(found.len(), 2);
+        assert_eq!(
+            (&found[TRACE], &found["x-own"]),
+            (&"Root=1".parse().unwrap(), &"kept".parse().unwrap())
+        );
+    }
+}

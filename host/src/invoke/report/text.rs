@@ -1,0 +1,77 @@
+//! The lines Lambda writes around an invocation in text: START, END, REPORT, and why it failed.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::{RUNTIME_VERSION, billed, memory_used};
+use crate::invoke::request::{Outcome, Usage};
+use crate::invoke::resolve::Resolved;
+use crate::names::RequestId;
+use crate::sandbox::{Cause, Failure};
+use crate::telemetry::log::EnvironmentLog;
+
+pub(super) fn init_start() -> String {
+    format!("INIT_START Runtime Version: {RUNTIME_VERSION}")
+}
+
+pub(super) fn start(resolved: &Resolved) -> String {
+    format!(
+        "START RequestId: {} Version: {}",
+        resolved.invoke.request_id, resolved.version.label
+    )
+}
+
+pub(super) fn failure(id: &RequestId, failure: &Failure) -> String {
+    format!("RequestId: {id} {}", reason(id, failure))
+}
+
+/// The message of a failure without the id of the invocation, which most begin with.
+pub(super) fn reason<'a>(id: &RequestId, failure: &'a Failure) -> &'a str {
+    let message = failure.message.as_str();
+    let message = message.strip_prefix("RequestId: ").unwrap_or(message);
+    message
+        .strip_prefix(id.as_str())
+        .unwrap_or(message)
+        .trim_start()
+}
+
+pub(super) fn end(log: &EnvironmentLog, resolved: &Resolved, outcome: &Outcome, usage: &Usage) {
+    let id = resolved.invoke.request_id;
+    log.line(&format!("END RequestId: {id}"));
+    let mut line = String::with_capacity(256);
+    let _ = write!(
+        line,
+        "REPORT RequestId: {id}\tDuration: {:.2} ms\tBilled Duration: {} ms\tMemory Size: {} MB\t\
+         Max Memory Used: {} MB\t",
+        millis(usage.duration),
+        billed(usage),
+        resolved.version.settings.memory.get(),
+        memory_used(usage),
+    );
+    if let Some(init) = usage.init {
+        let _ = write!(line, "Init Duration: {:.2} ms\t", millis(init));
+    }
+    match outcome {
+        Ok(_) => {}
+        Err(Failure {
+            cause: Cause::Timeout,
+            ..
+        }) => line.push_str("Status: timeout"),
+        Err(Failure {
+            cause: Cause::Environment,
+            error_type,
+            ..
+        }) => {
+            let _ = write!(line, "Status: error\tError Type: {error_type}");
+        }
+        Err(Failure {
+            cause: Cause::Handler,
+            ..
+        }) => {}
+    }
+    log.line(&line);
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}

@@ -1,0 +1,164 @@
+//! A guest's directories with a [`Quota`]: whatever takes or gives back room in `/tmp` is counted, and
+//! refused with `insufficient-space` where there is none.
+//!
+//! A guest makes one call at a time, and none of them waits for anything: directories are opened so
+//! that files are read and written on the thread that calls. So nothing changes between the look
+//! before an operation and the look after it.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use wasmtime::component::{HasData, Resource};
+use wasmtime_wasi::FsPerms;
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView};
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    DescriptorType, ErrorCode, HostDescriptor, PathFlags,
+};
+use wasmtime_wasi::p2::{FsError, FsResult};
+
+use super::quota::{Full, Identity, Quota};
+
+/// Names the host functions of [`Counted`] to the linker.
+pub(in crate::sandbox) struct CountedFilesystem;
+
+impl HasData for CountedFilesystem {
+    type Data<'a> = Counted<'a>;
+}
+
+/// A guest's directories and files.
+pub(in crate::sandbox) struct Counted<'a> {
+    pub(in crate::sandbox) wasi: WasiFilesystemCtxView<'a>,
+    pub(in crate::sandbox) quota: &'a Arc<Quota>,
+}
+
+/// What a name leads to.
+pub(super) struct Seen {
+    pub(super) identity: Identity,
+    links: u64,
+    pub(super) bytes: u64,
+    is_directory: bool,
+}
+
+impl From<Full> for FsError {
+    fn from(_: Full) -> Self {
+        ErrorCode::InsufficientSpace.into()
+    }
+}
+
+/// The same descriptor once more: a call takes it by value.
+pub(super) fn same(fd: &Resource<Descriptor>) -> Resource<Descriptor> {
+    Resource::new_borrow(fd.rep())
+}
+
+/// The path of the directory that the last name of a path is in.
+fn parent(path: &str) -> &str {
+    let mut path = path;
+    while let Some(shorter) = path.strip_suffix('/').or_else(|| path.strip_suffix("/.")) {
+        path = shorter;
+    }
+    path.rfind('/').map_or("", |at| &path[..at])
+}
+
+impl Counted<'_> {
+    /// Whether it is of `/tmp`, the only place that guests may write to.
+    pub(super) fn is_counted(&self, fd: &Resource<Descriptor>) -> FsResult<bool> {
+        let permissions = match self.wasi.table.get(fd)? {
+            Descriptor::File(file) => file.perms,
+            Descriptor::Dir(dir) => dir.perms,
+        };
+        Ok(permissions == FsPerms::ReadWrite)
+    }
+
+    /// The file, where it is one of `/tmp`.
+    pub(super) fn counted_file(&self, fd: &Resource<Descriptor>) -> FsResult<Option<Arc<File>>> {
+        Ok(match self.wasi.table.get(fd)? {
+            Descriptor::File(file) if file.perms == FsPerms::ReadWrite => {
+                Some(Arc::clone(&file.file))
+            }
+            Descriptor::File(_) | Descriptor::Dir(_) => None,
+        })
+    }
+
+    /// Whether there is room. Elsewhere than in `/tmp` the operation itself is refused.
+    pub(super) fn room(&self, fd: &Resource<Descriptor>, names: u64, blocks: u64) -> FsResult<()> {
+        if self.is_counted(fd)? {
+            self.quota.room(names, blocks)?;
+        }
+        Ok(())
+    }
+
+    /// What a path leads to. What is wrong with it, the operation will say.
+    pub(super) async fn look(&mut self, fd: &Resource<Descriptor>, path: &str) -> Option<Seen> {
+        let (wasi, flags) = (&mut self.wasi, PathFlags::empty());
+        let stat = wasi.stat_at(same(fd), flags, path.to_owned()).await.ok()?;
+        let hash = wasi.metadata_hash_at(same(fd), flags, path.to_owned());
+        Some(Seen {
+            identity: hash.await.ok()?.lower,
+            links: stat.link_count,
+            bytes: stat.size,
+            is_directory: stat.type_ == DescriptorType::Directory,
+        })
+    }
+
+    /// The length of the file that a path leads to.
+    pub(super) async fn bytes_of(
+        &mut self,
+        fd: &Resource<Descriptor>,
+        flags: PathFlags,
+        path: &str,
+    ) -> Option<u64> {
+        let stat = self.wasi.stat_at(same(fd), flags, path.to_owned()).await;
+        stat.ok().map(|stat| stat.size)
+    }
+
+    /// Counts the directory that a path's last name is in, whose names are others than before.
+    pub(super) async fn count_parent(&mut self, fd: &Resource<Descriptor>, path: &str) {
+        let (wasi, parent) = (&mut self.wasi, parent(path));
+        let (stat, hash) = if parent.is_empty() {
+            (
+                wasi.stat(same(fd)).await,
+                wasi.metadata_hash(same(fd)).await,
+            )
+        } else {
+            let flags = PathFlags::SYMLINK_FOLLOW;
+            let stat = wasi.stat_at(same(fd), flags, parent.to_owned()).await;
+            let hash = wasi.metadata_hash_at(same(fd), flags, parent.to_owned());
+            (stat, hash.await)
+        };
+        if let (Ok(stat), Ok(hash)) = (stat, hash) {
+            self.quota.directory(hash.lower, stat.size);
+        }
+    }
+
+    /// Gives back what a path led to and does not lead to any more.
+    pub(super) async fn count_lost(
+        &mut self,
+        seen: Option<Seen>,
+        fd: &Resource<Descriptor>,
+        path: &str,
+    ) {
+        let Some(seen) = seen else { return };
+        let now = self.look(fd, path).await;
+        if now.is_some_and(|now| now.identity == seen.identity) {
+            return;
+        }
+        if seen.links > 1 && !seen.is_directory {
+            self.quota.unnamed();
+        } else {
+            self.quota.gone(seen.identity, seen.bytes);
+        }
+    }
+
+    /// Remembers that a file or directory is open, so that it counts until it is closed.
+    pub(super) async fn count_open(&mut self, fd: &Resource<Descriptor>) -> FsResult<()> {
+        let hash = self.wasi.metadata_hash(same(fd)).await?;
+        let opened = match self.wasi.table.get(fd)? {
+            Descriptor::File(file) => &file.file,
+            Descriptor::Dir(dir) => &dir.dir,
+        };
+        Ok(self.quota.opened(opened, hash.lower)?)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! The life of one connection: what comes over it is answered, and it ends when its client is gone,
+//! has nothing to ask or does not take its answers, or when the host stops.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::Config;
+use super::pulse::{Pulse, Watched};
+use crate::api::Reply;
+
+/// Answers on a connection until it ends; once `stop` is given, only what is under way.
+pub(super) async fn serve<S, F>(
+    stream: TcpStream,
+    config: &Config,
+    answer: S,
+    stop: CancellationToken,
+) where
+    S: Fn(http::Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Reply> + Send + 'static,
+{
+    // Small replies must not wait for an acknowledgement; it can only fail on a dead socket.
+    let _ = stream.set_nodelay(true);
+    let pulse = Arc::new(Pulse::new(config));
+    let stream = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
+    let service = service_fn({
+        let pulse = Arc::clone(&pulse);
+        move |request| {
+            let (begun, answering) = (pulse.begin(), answer(request));
+            async move {
+                let reply = answering.await;
+                drop(begun);
+                Ok::<_, Infallible>(reply)
+            }
+        }
+    });
+    let builder = builder(config);
+    let mut serving = pin!(builder.serve_connection(stream, service));
+    let mut is_ending = false;
+    loop {
+        tokio::select! {
+            ended = serving.as_mut() => {
+                if let Err(error) = ended {
+                    // Clients come and go; it is their affair.
+                    tracing::debug!(error = %error, "a connection ended early");
+                }
+                return;
+            }
+            () = stop.cancelled(), if !is_ending => {
+                is_ending = true;
+                serving.as_mut().graceful_shutdown();
+            }
+            () = tokio::time::sleep_until(pulse.wake()) => match pulse.is_over() {
+                false => {}
+                true if is_ending => {
+                    tracing::debug!("a connection was cut off");
+                    return;
+                }
+                true => {
+                    is_ending = true;
+                    pulse.allow(config.parting_time);
+                    serving.as_mut().graceful_shutdown();
+                }
+            },
+        }
+    }
+}
+
+fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.head_time);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(config.ping_time)
+        .keep_alive_timeout(config.ping_time)
+        .max_concurrent_streams(config.streams_max);
+    builder
+}

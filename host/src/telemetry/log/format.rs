@@ -1,0 +1,204 @@
+//! How a log is written: as text, or as one JSON object a line, of which those below a level are left
+//! out. The shapes are AWS's: of its Telemetry API for events, of its runtimes for a function's lines.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::clock::Timestamp;
+
+/// How a log is written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Format {
+    /// Lines as they are.
+    #[default]
+    Text,
+    /// JSON objects of these levels and above.
+    Json(Levels),
+}
+
+/// The least levels that are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Levels {
+    /// Of what the function writes.
+    pub application: Level,
+    /// Of what the host writes.
+    pub system: Level,
+}
+
+/// How much a line matters.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Level {
+    /// `TRACE`
+    Trace,
+    /// `DEBUG`
+    Debug,
+    /// `INFO`
+    Info,
+    /// `WARN`
+    Warn,
+    /// `ERROR`
+    Error,
+    /// `FATAL`
+    Fatal,
+}
+
+/// The invocation that lines are written in.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Invocation {
+    pub(super) request_id: String,
+    pub(super) tenant_id: Option<String>,
+}
+
+impl Level {
+    const ALL: [Self; 6] = [
+        Self::Trace,
+        Self::Debug,
+        Self::Info,
+        Self::Warn,
+        Self::Error,
+        Self::Fatal,
+    ];
+
+    /// The level of this name, however it is spelled.
+    pub fn parse(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|level| level.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trace => "TRACE",
+            Self::Debug => "DEBUG",
+            Self::Info => "INFO",
+            Self::Warn => "WARN",
+            Self::Error => "ERROR",
+            Self::Fatal => "FATAL",
+        }
+    }
+}
+
+impl Levels {
+    /// What becomes of a line of the function's. A JSON object passes as it is, at the level it names;
+    /// whatever else it is becomes one at the level INFO.
+    pub(super) fn application(
+        self,
+        line: String,
+        at: Timestamp,
+        invocation: Option<&Invocation>,
+    ) -> Option<String> {
+        let object = object(&line);
+        let named = object.as_ref().and_then(|it| it.get("level")?.as_str());
+        let level = named.and_then(Level::parse).unwrap_or(Level::Info);
+        if level < self.application {
+            return None;
+        }
+        Some(match object {
+            Some(_) => line,
+            None => message(level, &line, at, invocation),
+        })
+    }
+}
+
+fn object(line: &str) -> Option<Map<String, Value>> {
+    let text = line.trim();
+    if !text.starts_with('{') {
+        return None;
+    }
+    serde_json::from_str(text).ok()
+}
+
+/// A text as a JSON line.
+pub(super) fn message(
+    level: Level,
+    text: &str,
+    at: Timestamp,
+    invocation: Option<&Invocation>,
+) -> String {
+    let mut line = json!({"timestamp": time(at), "level": level.name()});
+    if let Some(invocation) = invocation {
+        line["requestId"] = invocation.request_id.as_str().into();
+    }
+    line["message"] = text.into();
+    if let Some(tenant_id) = invocation.and_then(|it| it.tenant_id.as_deref()) {
+        line["tenantId"] = tenant_id.into();
+    }
+    line.to_string()
+}
+
+/// Something that the host tells of.
+pub(super) fn event(kind: &str, record: &impl Serialize, at: Timestamp) -> String {
+    json!({"time": time(at), "type": kind, "record": record}).to_string()
+}
+
+fn time(at: Timestamp) -> String {
+    at.utc().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Timestamp = Timestamp::from_millis(1_790_000_000_007);
+
+    fn written(level: Level, line: &str) -> Option<String> {
+        let levels = Levels {
+            application: level,
+            system: Level::Info,
+        };
+        let invocation = Invocation {
+            request_id: "id".into(),
+            tenant_id: None,
+        };
+        levels.application(line.into(), AT, Some(&invocation))
+    }
+
+    #[test]
+    fn lines_that_are_objects_pass_as_they_are_at_their_own_level() {
+        let cases = [
+            (r#"{"level":"ERROR","message":"boom"}"#, Level::Error),
+            (r#" {"msg": 1, "level": "debug"} "#, Level::Debug),
+            (r#"{"level":"Trace"}"#, Level::Trace),
+            (r#"{"level":"FATAL"}"#, Level::Fatal),
+            (r#"{"level":"NOTICE"}"#, Level::Info),
+            (r#"{"level":3}"#, Level::Info),
+            (r#"{"level":"DEBUG","level":"WARN"}"#, Level::Warn),
+            ("{}", Level::Info),
+        ];
+        for (line, level) in cases {
+            assert_eq!(written(level, line).as_deref(), Some(line));
+            let above = Level::ALL.into_iter().find(|it| *it > level);
+            if let Some(above) = above {
+                assert_eq!(written(above, line), None, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_lines_become_objects_at_the_level_info() {
+        for line in [
+            "",
+            "hello",
+            r#"["level","ERROR"]"#,
+            r#"{"level":"ERROR""#,
+            "{\u{1}}",
+        ] {
+            let expected = json!({
+                "timestamp": "2026-09-21T14:13:20.007Z", "level": "INFO", "requestId": "id",
+                "message": line,
+            });
+            let found = written(Level::Info, line);
+            assert_eq!(found, Some(expected.to_string()), "{line}");
+            assert_eq!(written(Level::Warn, line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn levels_have_an_order_and_names() {
+        assert!(Level::ALL.is_sorted());
+        for level in Level::ALL {
+            assert_eq!(Level::parse(level.name()), Some(level));
+        }
+        assert_eq!(Level::parse(""), None);
+    }
+}

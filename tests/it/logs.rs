@@ -1,0 +1,307 @@
+//! Functions that log in JSON: the events of the host, the lines of the function, and the levels that
+//! keep them. What is logged in text, the other stories show.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Lamina, guest, log_of};
+
+async fn host(logging: Value) -> Lamina {
+    let host = Lamina::start();
+    let mut more = json!({"Timeout": 1, "MemorySize": 256, "LoggingConfig": logging});
+    more["LoggingConfig"]["LogFormat"] = "JSON".into();
+    host.create("f", &guest("hostile"), more).await;
+    host
+}
+
+fn print(text: &str) -> Value {
+    json!({"do": "print", "stdout": text, "stderr": ""})
+}
+
+/// Lines as objects, without what is another each time; that must be there and be of its kind.
+fn objects(lines: &str) -> Vec<Value> {
+    let clean = |line: &str| {
+        let mut object: Value = serde_json::from_str(line).expect(line);
+        let time = match object.get("type") {
+            Some(_) => object.as_object_mut().and_then(|it| it.remove("time")),
+            None => object.as_object_mut().and_then(|it| it.remove("timestamp")),
+        };
+        if let Some(time) = time {
+            let time = time.as_str().expect("a text").to_owned();
+            let form: String = time
+                .chars()
+                .map(|it| if it.is_ascii_digit() { '0' } else { it })
+                .collect();
+            assert_eq!(form, "0000-00-00T00:00:00.000Z");
+        }
+        let metrics = object
+            .pointer_mut("/record/metrics")
+            .and_then(Value::as_object_mut);
+        for (name, metric) in metrics.into_iter().flatten() {
+            if !["memorySizeMB", "producedBytes"].contains(&name.as_str()) {
+                assert!(metric.as_f64() > Some(0.0), "{line}");
+                *metric = "a number".into();
+            }
+        }
+        object
+    };
+    lines.lines().map(clean).collect()
+}
+
+fn tail(answer: &Answer) -> Vec<Value> {
+    objects(&log_of(answer))
+}
+
+fn report(id: &str, is_first: bool, status: &Value) -> Value {
+    let mut metrics = json!({
+        "durationMs": "a number", "billedDurationMs": "a number", "memorySizeMB": 256,
+        "maxMemoryUsedMB": "a number",
+    });
+    if is_first {
+        metrics["initDurationMs"] = "a number".into();
+    }
+    let mut record = json!({"requestId": id, "metrics": metrics});
+    for (name, value) in status.as_object().into_iter().flatten() {
+        record[name] = value.clone();
+    }
+    json!({"type": "platform.report", "record": record})
+}
+
+fn start(id: &str) -> Value {
+    let record = json!({
+        "requestId": id, "functionArn": "arn:aws:lambda:us-east-1:000000000000:function:f",
+        "version": "$LATEST",
+    });
+    json!({"type": "platform.start", "record": record})
+}
+
+/// All that the function has logged.
+async fn logged(host: &Lamina, group: &str) -> Vec<Value> {
+    let target = [("x-amz-target", "Logs_20140328.FilterLogEvents")];
+    let body = json!({"logGroupName": group});
+    let found = host
+        .send("POST", "/", &target, body.to_string())
+        .await
+        .json();
+    let events = found["events"].as_array().cloned().unwrap_or_default();
+    let lines: Vec<&str> = events
+        .iter()
+        .filter_map(|it| it["message"].as_str())
+        .collect();
+    objects(&lines.join("\n"))
+}
+
+#[tokio::test]
+async fn events_and_lines_are_json() {
+    let host = host(json!({})).await;
+    let text = "plain\n{\"level\":\"DEBUG\",\"n\":1}\n {\"level\":\"ERROR\",\"n\":2}\n[3]\n";
+    let first = host.invoke("f", &print(text)).await;
+    let id = first.header("x-amzn-requestid");
+    let line = |text: &str| json!({"level": "INFO", "requestId": id, "message": text});
+    let first = tail(&first);
+    let begun = &first[0];
+    assert_eq!(begun["type"], "platform.initStart");
+    let record = &begun["record"];
+    let stream = record["instanceId"].as_str().expect("a text").to_owned();
+    assert!(stream.contains("/[$LATEST]"), "{stream}");
+    let version = record["runtimeVersion"].as_str().unwrap_or_default();
+    assert!(version.starts_with("lamina:"), "{version}");
+    assert_eq!(
+        *record,
+        json!({
+            "initializationType": "on-demand", "phase": "init", "runtimeVersion": version,
+            "functionName": "f", "functionVersion": "$LATEST", "instanceId": stream,
+            "instanceMaxMemory": 256 << 20,
+        })
+    );
+    let success = json!({"status": "success"});
+    let expected = [
+        start(id),
+        line("plain"),
+        json!({"level": "ERROR", "n": 2}),
+        line("[3]"),
+        report(id, true, &success),
+    ];
+    assert_eq!(first[1..], expected);
+    let second = host.invoke("f", &print("again")).await;
+    let other = second.header("x-amzn-requestid");
+    let again = json!({"level": "INFO", "requestId": other, "message": "again"});
+    let then = [start(other), again, report(other, false, &success)];
+    assert_eq!(tail(&second), then);
+    let all = logged(&host, "/aws/lambda/f").await;
+    assert_eq!(all, [&first[..], &then].concat());
+}
+
+#[tokio::test]
+async fn every_event_is_there_at_debug() {
+    let host = host(json!({"SystemLogLevel": "DEBUG", "ApplicationLogLevel": "TRACE"})).await;
+    let answer = host.invoke("f", &print("{\"level\":\"trace\"}")).await;
+    let id = answer.header("x-amzn-requestid");
+    let init = json!({
+        "initializationType": "on-demand", "phase": "init", "status": "success",
+    });
+    let mut initialised = init.clone();
+    initialised["metrics"] = json!({"durationMs": "a number"});
+    let done = json!({
+        "requestId": id, "status": "success",
+        "metrics": {"durationMs": "a number", "producedBytes": 4},
+    });
+    let expected = [
+        json!({"type": "platform.initRuntimeDone", "record": init}),
+        json!({"type": "platform.initReport", "record": initialised}),
+        start(id),
+        json!({"level": "trace"}),
+        json!({"type": "platform.runtimeDone", "record": done}),
+        report(id, true, &json!({"status": "success"})),
+    ];
+    assert_eq!(tail(&answer)[1..], expected);
+}
+
+#[tokio::test]
+async fn only_failures_are_there_at_warn() {
+    let host = host(json!({"SystemLogLevel": "WARN", "ApplicationLogLevel": "FATAL"})).await;
+    let quiet = host
+        .invoke("f", &print("plain\n{\"level\":\"ERROR\"}\n"))
+        .await;
+    assert_eq!(tail(&quiet), Vec::<Value>::new());
+    let failed = json!({"do": "fail", "type": "Mine", "message": "as told"});
+    assert_eq!(tail(&host.invoke("f", &failed).await), Vec::<Value>::new());
+    let cases = [
+        (
+            json!({"do": "loop"}),
+            json!({"status": "timeout"}),
+            "Task timed out after 1.00 seconds",
+        ),
+        (
+            json!({"do": "exit", "code": 3}),
+            json!({"status": "error", "errorType": "Runtime.ExitError"}),
+            "exit status 1",
+        ),
+        (
+            json!({"do": "allocate"}),
+            json!({"status": "error", "errorType": "Runtime.OutOfMemory"}),
+            "signal: killed",
+        ),
+    ];
+    for (at, (event, status, message)) in cases.into_iter().enumerate() {
+        let answer = host.invoke("f", &event).await;
+        let id = answer.header("x-amzn-requestid");
+        let tail = tail(&answer);
+        let reason = tail
+            .iter()
+            .rev()
+            .find(|it| it["level"] == "ERROR")
+            .expect("it is told");
+        assert_eq!(reason["requestId"], id);
+        let text = reason["message"].as_str().unwrap_or_default();
+        assert!(text.contains(message), "{text}");
+        let [.., done, last] = &tail[..] else {
+            panic!("{tail:?}")
+        };
+        assert_eq!(*last, report(id, at > 0, &status), "{event}");
+        assert_eq!(done["type"], "platform.runtimeDone");
+        assert_eq!(done["record"]["status"], status["status"]);
+        assert!(tail.iter().all(|it| it["type"] != "platform.start"));
+    }
+}
+
+#[tokio::test]
+async fn an_environment_that_does_not_come_up_says_so() {
+    let host = Lamina::start();
+    let more = json!({
+        "LoggingConfig": {"LogFormat": "JSON", "SystemLogLevel": "WARN"},
+        "Environment": {"Variables": {"INIT": "fail"}},
+    });
+    host.create("f", &guest("hostile"), more).await;
+    let log = tail(&host.invoke("f", &json!({"do": "echo"})).await);
+    let kinds: Vec<&str> = log.iter().filter_map(|it| it["type"].as_str()).collect();
+    assert_eq!(kinds, ["platform.initRuntimeDone", "platform.initReport"]);
+    for event in &log {
+        assert_eq!(event["record"]["status"], "error");
+        assert_eq!(event["record"]["errorType"], "InitRefused");
+    }
+}
+
+#[tokio::test]
+async fn a_guest_opened_again_says_that_it_is() {
+    let host = host(json!({"SystemLogLevel": "DEBUG"})).await;
+    host.invoke("f", &json!({"do": "loop"})).await;
+    let log = tail(&host.invoke("f", &json!({"do": "echo"})).await);
+    for event in &log[..3] {
+        assert_eq!(
+            event["record"]["initializationType"], "on-demand",
+            "{event}"
+        );
+        assert_eq!(event["record"]["phase"], "invoke", "{event}");
+    }
+}
+
+#[tokio::test]
+async fn the_function_is_told_how_it_logs() {
+    let host = host(json!({"ApplicationLogLevel": "WARN"})).await;
+    let variables = async |name: &str| host.invoke(name, &json!({"do": "env"})).await.json();
+    let env = variables("f").await;
+    assert_eq!(env["AWS_LAMBDA_LOG_FORMAT"], "JSON");
+    assert_eq!(env["AWS_LAMBDA_LOG_LEVEL"], "WARN");
+    let mine =
+        json!({"Environment": {"Variables": {"AWS_LAMBDA_LOG_FORMAT": "mine", "TZ": "CET"}}});
+    host.create("g", &guest("hostile"), mine).await;
+    let env = variables("g").await;
+    assert_eq!(env["AWS_LAMBDA_LOG_FORMAT"], "mine");
+    assert_eq!(env["TZ"], "CET");
+    host.create("h", &guest("hostile"), json!({})).await;
+    let env = variables("h").await;
+    assert_eq!(env["AWS_LAMBDA_LOG_FORMAT"], "Text");
+    assert_eq!(env.get("AWS_LAMBDA_LOG_LEVEL"), None);
+}
+
+#[tokio::test]
+async fn a_group_that_was_chosen_has_streams_with_the_functions_name() {
+    let host = host(json!({"LogGroup": "shared"})).await;
+    let env = host.invoke("f", &json!({"do": "env"})).await.json();
+    assert_eq!(env["AWS_LAMBDA_LOG_GROUP_NAME"], "shared");
+    let stream = env["AWS_LAMBDA_LOG_STREAM_NAME"]
+        .as_str()
+        .unwrap_or_default();
+    assert!(stream.contains("/f[$LATEST]"), "{stream}");
+    let first = &logged(&host, "shared").await[0];
+    assert_eq!(first["record"]["instanceId"], stream);
+}
+
+#[tokio::test]
+async fn a_change_of_the_format_is_there_with_the_next_environment() {
+    let host = host(json!({})).await;
+    host.invoke("f", &json!({"do": "echo"})).await;
+    let path = "/2015-03-31/functions/f/configuration";
+    let text = json!({"LoggingConfig": {"LogFormat": "Text"}});
+    assert_eq!(host.lambda("PUT", path, &text).await.status, 200);
+    host.settled("f").await;
+    let log = log_of(
+        &host
+            .invoke("f", &print("{\"level\":\"TRACE\"}\nplain\n"))
+            .await,
+    );
+    let lines: Vec<&str> = log.lines().collect();
+    assert!(lines[0].starts_with("START RequestId: "), "{log}");
+    assert_eq!(lines[1..3], ["{\"level\":\"TRACE\"}", "plain"]);
+    assert!(lines[3].starts_with("END RequestId: "), "{log}");
+    assert!(lines[4].starts_with("REPORT RequestId: "), "{log}");
+}
+
+#[tokio::test]
+async fn a_tenant_is_named_where_it_logs() {
+    let host = Lamina::start();
+    let more = json!({
+        "LoggingConfig": {"LogFormat": "JSON"},
+        "TenancyConfig": {"TenantIsolationMode": "PER_TENANT"},
+    });
+    host.create("f", &guest("hostile"), more).await;
+    let headers = [("x-amz-tenant-id", "blue"), ("x-amz-log-type", "Tail")];
+    let path = "/2015-03-31/functions/f/invocations";
+    let answer = host
+        .send("POST", path, &headers, print("plain").to_string())
+        .await;
+    let log = tail(&answer);
+    assert_eq!(log[1]["record"]["tenantId"], "blue");
+    assert_eq!(log[2]["tenantId"], "blue");
+    assert_eq!(log[3]["record"]["tenantId"], "blue");
+}
