@@ -141,6 +141,6 @@ mod tests {
         for name in ["lamina-sdk-macro", "serde", "tracing", "wit-bindgen", "syn"] {
             assert!(dependencies.contains_key(name), "{name} in {text}");
         }
-        assert!(!text.contains("wasmtime"), "{text}");
+        assert!(!text.contains("hyper"), "{text}");
     }
 }
