@@ -23,6 +23,7 @@ mod layer_mounts;
 mod layer_permissions;
 mod layer_refusals;
 mod layers;
+mod log_groups;
 mod logs;
 mod moto;
 mod permissions;

@@ -135,7 +135,11 @@ fn own_access(config: &Config) -> Access {
         let account = key.account.as_ref().unwrap_or(&config.account_id);
         key.policy.is_none() && *account == config.account_id
     };
-    let key = config.keys.iter().find(is_own).or_else(|| config.keys.first());
+    let key = config
+        .keys
+        .iter()
+        .find(is_own)
+        .or_else(|| config.keys.first());
     let or_any = |part: Option<&String>| part.map_or_else(|| ANY_KEY.to_owned(), Clone::clone);
     Access {
         endpoint_url: String::new(),
