@@ -30,6 +30,7 @@ mod permissions;
 mod robustness;
 mod s3;
 mod s3_faults;
+mod sdk;
 mod signed;
 mod signing;
 mod storage;

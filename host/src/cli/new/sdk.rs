@@ -19,7 +19,7 @@ macro_rules! embedded {
 }
 
 /// All of the SDK, by where it is in the repository.
-const FILES: [(&str, &str); 19] = embedded![
+const FILES: [(&str, &str); 20] = embedded![
     "sdk-guest/Cargo.toml",
     "sdk-guest/macro/Cargo.toml",
     "sdk-guest/macro/src/handler.rs",
@@ -35,6 +35,7 @@ const FILES: [(&str, &str); 19] = embedded![
     "sdk-guest/src/guest/custom_runtime.rs",
     "sdk-guest/src/lib.rs",
     "sdk-guest/src/native.rs",
+    "sdk-guest/src/outcome.rs",
     "sdk-guest/src/program.rs",
     "sdk-guest/src/service.rs",
     "sdk-guest/src/tracing.rs",
