@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
+mod access;
 mod build;
 mod client;
 mod deploy;
@@ -16,6 +17,7 @@ mod invoke;
 mod layer;
 mod list;
 mod logs;
+mod named;
 mod new;
 mod output;
 mod project;
@@ -23,66 +25,22 @@ mod sign;
 mod start;
 mod watch;
 
-use client::Client;
+use access::{Access, Calling, ClientOptions, Format, Printing};
 
 /// Run AWS Lambda functions as WebAssembly components, on your own machine.
 #[derive(Debug, Parser)]
-#[command(name = "lamina", version, propagate_version = true)]
+#[command(
+    name = "lamina",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    // Users of `aws` write these before the command; they count there too, if the command has them.
     #[command(flatten)]
-    access: Access,
-    /// What is printed: text for people, JSON for scripts.
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
-    output: Format,
-}
-
-/// How a host is reached.
-#[derive(Args, Clone, Debug)]
-struct Access {
-    /// Where the host answers.
-    #[arg(
-        long,
-        global = true,
-        env = "LAMINA_ENDPOINT_URL",
-        default_value = "http://127.0.0.1:3001"
-    )]
-    endpoint_url: String,
-    /// The host's region.
-    #[arg(long, global = true, env = "AWS_REGION", default_value = "us-east-1")]
-    region: String,
-    #[arg(
-        long,
-        global = true,
-        hide = true,
-        env = "AWS_ACCESS_KEY_ID",
-        default_value = "lamina"
-    )]
-    access_key_id: String,
-    #[arg(
-        long,
-        global = true,
-        hide = true,
-        hide_env_values = true,
-        env = "AWS_SECRET_ACCESS_KEY",
-        default_value = "lamina"
-    )]
-    secret_access_key: String,
-    #[arg(
-        long,
-        global = true,
-        hide = true,
-        hide_env_values = true,
-        env = "AWS_SESSION_TOKEN"
-    )]
-    session_token: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
+    client: ClientOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,28 +54,24 @@ enum Command {
         /// The crate.
         #[arg(default_value = ".")]
         dir: PathBuf,
+        #[command(flatten)]
+        printing: Printing,
     },
     /// Build a function and put it on a running host.
-    Deploy(deploy::Deploy),
+    Deploy(Calling<deploy::Deploy>),
     /// Start a host, deploy a function, and deploy it again whenever it changes.
     Dev(dev::Dev),
     /// Sign a package, or make a key to sign with.
     Sign(sign::Sign),
     /// Invoke a function and print its answer.
-    Invoke(invoke::Invoke),
+    Invoke(Calling<invoke::Invoke>),
     /// Print a function's log.
-    Logs(logs::Logs),
+    Logs(Calling<logs::Logs>),
     /// List the functions of a host.
-    List,
+    List(Calling<list::List>),
     /// Publish layers: files that functions share.
     #[command(subcommand)]
     Layer(layer::Layer),
-    /// What a host runs to compile a component, with limits.
-    #[command(hide = true)]
-    CompileComponent {
-        component: PathBuf,
-        artifact: PathBuf,
-    },
 }
 
 /// How a command ended that did not fail.
@@ -131,19 +85,12 @@ enum Ended {
 /// Runs the program. Exit codes: 0, 1 where a function failed, 2 for wrong usage, 3 for all else.
 #[must_use]
 pub fn main() -> ExitCode {
-    let Cli {
-        command,
-        access,
-        output,
-    } = Cli::parse();
-    if let Command::CompileComponent {
-        component,
-        artifact,
-    } = &command
-    {
-        return crate::sandbox::compile::worker_main(component, artifact).into();
+    if let Some(code) = compile_component() {
+        return code;
     }
-    match run(command, &access, output) {
+    let Cli { command, client } = Cli::parse();
+    client.require_used_by(&command);
+    match run(command, client) {
         Ok(Ended::Well) => ExitCode::SUCCESS,
         Ok(Ended::FunctionFailed) => ExitCode::from(1),
         Err(error) => {
@@ -153,30 +100,56 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, access: &Access, format: Format) -> anyhow::Result<Ended> {
-    match &command {
-        Command::Build { dir } => return build::run(dir, format),
-        Command::New(new) => return new.clone().run(),
-        Command::Sign(sign) => return sign.clone().run(&access.region, format),
+/// What a host runs to compile a component, with limits: `compile-component IN OUT`. It is not for
+/// people, so it is none of the commands that usage and suggestions name.
+fn compile_component() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next()? != "compile-component" {
+        return None;
+    }
+    let paths = [arguments.next()?, arguments.next()?];
+    let [component, artifact] = paths.map(PathBuf::from);
+    let code = crate::sandbox::compile::worker_main(&component, &artifact);
+    Some(code.into())
+}
+
+fn run(command: Command, before: ClientOptions) -> anyhow::Result<Ended> {
+    match command {
+        Command::Build { dir, printing } => return build::run(&dir, printing.or(before).format()),
+        Command::New(new) => return new.run(),
+        Command::Sign(sign) => return sign.run(),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let client = || Client::new(access);
         match command {
             Command::Start(start) => start.run().await,
-            Command::Dev(dev) => dev.run(access).await,
-            Command::Deploy(deploy) => deploy.run(&client()?, format).await,
-            Command::Invoke(invoke) => invoke.run(&client()?, format).await,
-            Command::Logs(logs) => logs.run(&client()?, format).await,
-            Command::List => list::run(&client()?, format).await,
-            Command::Layer(layer) => layer.run(&client()?, format).await,
-            Command::Build { .. }
-            | Command::New(_)
-            | Command::Sign(_)
-            | Command::CompileComponent { .. } => unreachable!("these ran above"),
+            Command::Dev(dev) => dev.run().await,
+            Command::Deploy(deploy) => {
+                let (deploy, client, format) = deploy.with(before)?;
+                deploy.run(&client, format).await
+            }
+            Command::Invoke(invoke) => {
+                let (invoke, client, format) = invoke.with(before)?;
+                invoke.run(&client, format).await
+            }
+            Command::Logs(logs) => {
+                let (logs, client, format) = logs.with(before)?;
+                logs.run(&client, format).await
+            }
+            Command::List(list) => {
+                let (list, client, format) = list.with(before)?;
+                list.run(&client, format).await
+            }
+            Command::Layer(layer::Layer::Publish(publish)) => {
+                let (publish, client, format) = publish.with(before)?;
+                publish.run(&client, format).await
+            }
+            Command::Build { .. } | Command::New(_) | Command::Sign(_) => {
+                unreachable!("these ran above")
+            }
         }
     })
 }

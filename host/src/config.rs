@@ -96,7 +96,7 @@ pub struct Limits {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
-    #[error("{path} cannot be read: {source}")]
+    #[error("{path} cannot be read")]
     Read {
         /// The file.
         path: PathBuf,
@@ -104,7 +104,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The file says something it cannot say.
-    #[error("{path}: {source}")]
+    #[error("{path} is no configuration")]
     Parse {
         /// The file.
         path: PathBuf,

@@ -40,8 +40,16 @@ pub enum Error {
     #[error("{0}")]
     Caller(String),
     /// The host's, or its machine's.
-    #[error("{0}")]
-    Host(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error(transparent)]
+    Host(Box<dyn std::error::Error + Send + Sync>),
+    /// The address cannot be had: something else has it, or it is not this machine's.
+    #[error("{address} cannot be listened on")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
 }
 
 /// A running host.
@@ -175,9 +183,13 @@ impl Host {
         bound: impl FnOnce(SocketAddr),
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), Error> {
+        let taken = |source| Error::Listen {
+            address: listen,
+            source,
+        };
         let server = Server::bind(listen, Arc::clone(&self.front))
             .await
-            .map_err(host)?;
+            .map_err(taken)?;
         bound(server.local_addr().map_err(host)?);
         server.serve(shutdown).await;
         Ok(())

@@ -3,6 +3,7 @@
 use std::any::type_name;
 use std::convert::Infallible;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
@@ -118,6 +119,16 @@ impl From<serde_json::Error> for Diagnostic {
     }
 }
 
+#[cfg(feature = "anyhow")]
+impl From<anyhow::Error> for Diagnostic {
+    fn from(error: anyhow::Error) -> Self {
+        match error.downcast::<Diagnostic>() {
+            Ok(diagnostic) => diagnostic,
+            Err(error) => Diagnostic::unnamed(format!("{error:#}")),
+        }
+    }
+}
+
 impl From<Infallible> for Diagnostic {
     fn from(never: Infallible) -> Self {
         match never {}
@@ -134,9 +145,20 @@ fn short_name(path: &str) -> &str {
     }
 }
 
-/// How `#[handler]` picks the way from an error to a [`Diagnostic`]. Method resolution finds
-/// `ByConversion` on `&error` first; where its bound does not hold, `ByTypeName` is one
-/// automatic reference further.
+/// Stands for an error while `#[handler]` picks the way from it to a [`Diagnostic`]. Method resolution
+/// on `&&&probe` finds `ByConversion` first; where its bound does not hold, `ByTypeName` is one
+/// dereference away, and `Otherwise` two. That one holds for every type, so that a type that cannot be
+/// an error is refused in words.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Probe<E>(PhantomData<E>);
+
+impl<E> Probe<E> {
+    pub fn of(_: &E) -> Self {
+        Self(PhantomData)
+    }
+}
+
 #[doc(hidden)]
 pub trait ByConversion {
     fn diagnosis(&self) -> Conversion {
@@ -144,7 +166,7 @@ pub trait ByConversion {
     }
 }
 
-impl<E: Into<Diagnostic>> ByConversion for E {}
+impl<E: Into<Diagnostic>> ByConversion for &&Probe<E> {}
 
 #[doc(hidden)]
 pub trait ByTypeName {
@@ -153,7 +175,16 @@ pub trait ByTypeName {
     }
 }
 
-impl<E: std::error::Error> ByTypeName for &E {}
+impl<E: std::error::Error> ByTypeName for &Probe<E> {}
+
+#[doc(hidden)]
+pub trait Otherwise {
+    fn diagnosis(&self) -> Unsupported {
+        Unsupported
+    }
+}
+
+impl<E> Otherwise for Probe<E> {}
 
 #[doc(hidden)]
 #[derive(Debug)]
@@ -172,6 +203,26 @@ pub struct TypeName;
 impl TypeName {
     pub fn of<E: std::error::Error>(&self, error: E) -> Diagnostic {
         Diagnostic::named(&error)
+    }
+}
+
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Unsupported;
+
+/// What no type is: the compiler's words for an error that callers cannot be told of.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a function of Lamina",
+    note = "return `lamina_sdk::Error`, or implement `std::error::Error` for `{Self}`, or \
+            `From<{Self}>` for `lamina_sdk::Diagnostic`",
+    note = "for `anyhow::Error`, switch on the feature `anyhow` of lamina-sdk"
+)]
+pub trait FunctionError {}
+
+impl Unsupported {
+    pub fn of<E: FunctionError>(&self, _: E) -> Diagnostic {
+        unreachable!("no type implements the trait")
     }
 }
 

@@ -77,15 +77,17 @@
 //! What the caller sees as `errorType` and `errorMessage` is a [`Diagnostic`]. With [`Error`] and
 //! `?` any error will do. An error type of your own is reported under its own name, or as its
 //! `From` conversion into [`Diagnostic`] says. An event that does not fit its type is
-//! `Runtime.UnmarshalError`, with the place where it stops to fit.
+//! `Runtime.UnmarshalError`, with the place where it stops to fit. With the feature `anyhow` an
+//! `anyhow::Error` will do too: its message has its whole context.
 //!
 //! A panic cannot be caught in WebAssembly: its message goes to the log, the environment ends and
 //! the caller sees `Runtime.ExitError`. In a custom runtime the caller sees the message too.
 //!
 //! # Logs
 //!
-//! `println!` and `eprintln!` write to the function's log. With the feature `tracing` so do the
-//! macros of that crate, after `lamina_sdk::tracing::init_default_subscriber()`.
+//! `println!` and `eprintln!` write to the function's log. So do the macros of
+//! [`lamina_sdk::tracing`](tracing), after `lamina_sdk::tracing::init_default_subscriber()`. They
+//! are a feature, `tracing`, that is on unless it is switched off.
 //!
 //! # What `async` means here
 //!
@@ -112,6 +114,7 @@ mod executor;
 mod guest;
 #[cfg(not(target_family = "wasm"))]
 mod native;
+mod outcome;
 mod program;
 mod service;
 #[cfg(feature = "tracing")]
@@ -135,12 +138,13 @@ pub mod __private {
     pub use std::string::String;
     pub use std::thread::LocalKey;
 
-    pub use crate::diagnostic::{ByConversion, ByTypeName};
+    pub use crate::diagnostic::{ByConversion, ByTypeName, Otherwise, Probe};
     pub use crate::event::{read_event, write_response};
     pub use crate::executor::block_on;
     #[cfg(target_family = "wasm")]
     pub use crate::guest::{Exported, bindings, export, wit_bindgen};
     #[cfg(not(target_family = "wasm"))]
     pub use crate::native::{Exported, export};
+    pub use crate::outcome::{Outcome, outcome};
     pub use crate::program::{Function, Slot, start};
 }

@@ -3,6 +3,8 @@
 
 mod authorization;
 mod cli;
+mod cli_dev;
+mod cli_manners;
 mod clients;
 mod code_signing_configs;
 mod constraints;
@@ -22,6 +24,7 @@ mod layer_mounts;
 mod layer_permissions;
 mod layer_refusals;
 mod layers;
+mod log_groups;
 mod logs;
 mod moto;
 mod permissions;
@@ -29,6 +32,7 @@ mod races;
 mod robustness;
 mod s3;
 mod s3_faults;
+mod sdk;
 mod signed;
 mod signing;
 mod storage;

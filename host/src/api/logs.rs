@@ -5,12 +5,14 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::access::{Caller, Demand};
 use super::body::{self, Body};
 use super::facts::{Asked, RequestFacts};
 use super::{Front, Reply, json};
-use crate::names::RequestId;
+use crate::names::{Home, RequestId};
+use crate::telemetry::log::Logs;
 
 mod pattern;
 mod read;
@@ -95,20 +97,17 @@ impl Front {
             let caller = signed.check(&body).map_err(refused)?;
             self.require_reader(&caller, operation, parts, &body)?;
         }
-        let document = match operation {
-            "FilterLogEvents" => read::filter_log_events(&self.logs, &parse(&body)?)?,
-            "GetLogEvents" => read::get_log_events(&self.logs, &parse(&body)?)?,
-            "DescribeLogStreams" => {
-                read::describe_log_streams(&self.logs, &parse(&body)?, self.control.home())?
-            }
-            "DescribeLogGroups" => {
-                read::describe_log_groups(&self.logs, &parse(&body)?, self.control.home())
-            }
-            _ => {
-                let text = format!("This host does not offer {operation} yet.");
-                return Err(Fault::new("UnknownOperationException", text));
-            }
-        };
+        let (logs, home) = (self.logs.clone(), self.control.home().clone());
+        let operation = operation.to_owned();
+        // What is not in memory is read from disk.
+        let read = move || answer(&logs, &home, &operation, &body);
+        let document = tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|_| Fault {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                name: "InternalFailure",
+                message: "The logs could not be read.".to_owned(),
+            })??;
         drop(room);
         Ok(json(StatusCode::OK, document.to_string()))
     }
@@ -149,6 +148,19 @@ impl Front {
     }
 }
 
+fn answer(logs: &Logs, home: &Home, operation: &str, body: &[u8]) -> Result<Value, Fault> {
+    match operation {
+        "FilterLogEvents" => read::filter_log_events(logs, &parse(body)?),
+        "GetLogEvents" => read::get_log_events(logs, &parse(body)?),
+        "DescribeLogStreams" => read::describe_log_streams(logs, &parse(body)?, home),
+        "DescribeLogGroups" => Ok(read::describe_log_groups(logs, &parse(body)?, home)),
+        _ => {
+            let text = format!("This host does not offer {operation} yet.");
+            Err(Fault::new("UnknownOperationException", text))
+        }
+    }
+}
+
 /// What a request of this API is about, as far as it says.
 struct Place {
     group: String,
@@ -185,7 +197,7 @@ fn of_body(error: body::Error) -> Fault {
     }
 }
 
-fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Fault> {
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(body)
         .map_err(|error| Fault::new("SerializationException", error.to_string()))
 }

@@ -68,10 +68,6 @@ impl Client {
         })
     }
 
-    pub(super) fn endpoint(&self) -> &str {
-        &self.endpoint
-    }
-
     /// Sends a request of the Lambda API and takes its JSON answer.
     pub(super) async fn lambda(
         &self,
@@ -197,6 +193,12 @@ impl Answer {
 pub(super) fn is_missing(error: &anyhow::Error) -> bool {
     let refusal = error.downcast_ref::<Refusal>();
     refusal.is_some_and(|refusal| refusal.status == StatusCode::NOT_FOUND)
+}
+
+/// Whether the host said that this caller may not.
+pub(super) fn is_denied(error: &anyhow::Error) -> bool {
+    let refusal = error.downcast_ref::<Refusal>();
+    refusal.is_some_and(|refusal| refusal.name == "AccessDeniedException")
 }
 
 /// Whether the host said that there is one already.

@@ -16,6 +16,7 @@ use zip::write::SimpleFileOptions;
 use super::client::{Client, is_conflict, is_missing};
 use super::project::Project;
 use super::{Ended, Format, build, output};
+use crate::names::FunctionName;
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
 /// Roles are not assumed here, and AWS's API wants one.
@@ -47,6 +48,7 @@ pub(super) struct Deployed {
     pub(super) name: String,
     pub(super) arn: String,
     pub(super) url: String,
+    pub(super) log_group: String,
 }
 
 impl Deploy {
@@ -84,6 +86,7 @@ pub(super) async fn put(
     component: &Path,
 ) -> anyhow::Result<Deployed> {
     let name = project.function_name().to_owned();
+    FunctionName::parse(&name).context("choose another name, with --name")?;
     let zip = STANDARD.encode(package(component)?);
     let found = client
         .lambda(Method::GET, &format!("{FUNCTIONS}/{name}"), None)
@@ -94,11 +97,12 @@ pub(super) async fn put(
         Err(error) => return Err(error),
     }
     let shown = client.settled(&name).await?;
-    let arn = shown["FunctionArn"].as_str().unwrap_or_default().to_owned();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     Ok(Deployed {
         url: url(client, &name).await?,
         name,
-        arn,
+        arn: text(&shown["FunctionArn"]),
+        log_group: text(&shown["LoggingConfig"]["LogGroup"]),
     })
 }
 

@@ -1,7 +1,7 @@
 //! `lamina dev`: the inner loop. Builds a function, starts a host, deploys it there, invokes it once,
 //! and does so again whenever a source changes.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,14 +9,17 @@ use anyhow::Context;
 use clap::Args;
 use tokio::sync::oneshot;
 
+use super::access::ANY_KEY;
 use super::client::Client;
 use super::deploy::{self, Deployed};
 use super::invoke::invoke;
 use super::logs::{Follower, print};
+use super::named::Named;
 use super::project::Project;
-use super::start::{Start, log_to_stderr, open, stopped};
+use super::start::{Start, log_to_stderr, open, stopped, told};
 use super::watch::Watch;
 use super::{Access, Ended, Format, build, output};
+use crate::config::{Config, Key};
 
 const LOG_POLL: Duration = Duration::from_millis(300);
 
@@ -34,12 +37,17 @@ pub(super) struct Dev {
 }
 
 impl Dev {
-    pub(super) async fn run(self, access: &Access) -> anyhow::Result<Ended> {
+    pub(super) async fn run(self) -> anyhow::Result<Ended> {
         log_to_stderr();
         let project = Project::read(&self.dir)?;
-        let component = built(&project)?;
         let config = self.start.config()?;
+        // Before the first build: what is written during it belongs to the next.
+        let sources = project.sources(&config.data_dir)?;
+        let watch = Watch::on(sources)?;
+        let component = built(&project)?;
         let host = open(&config).await?;
+        let own = own_access(&config);
+        let (listen, data_dir) = (config.listen, config.data_dir);
         let (bound, address) = oneshot::channel();
         let (stop, stopping) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {
@@ -48,62 +56,108 @@ impl Dev {
                 let _ = bound.send(address);
             };
             // Ready when the sender is dropped, which is how it is told.
-            host.serve(config.listen, bound, async { drop(stopping.await) })
+            host.serve(listen, bound, async { drop(stopping.await) })
                 .await
         });
         let Ok(address) = address.await else {
-            serving.await??;
+            serving.await?.map_err(told)?;
             anyhow::bail!("the host ended before it answered");
         };
         let access = Access {
-            endpoint_url: format!("http://{address}"),
-            ..access.clone()
+            endpoint_url: format!("http://{}", reachable(address)),
+            ..own
         };
         let client = Client::new(&access)?;
         let deployed = deploy::put(&client, &project, &component).await?;
         let ended = try_out(&client, &project, &deployed).await?;
-        introduce(&client, &deployed);
+        introduce(&access, &deployed);
         if !self.once {
-            self.follow(&client, project, &deployed).await?;
+            let mut dev = Loop {
+                client,
+                project,
+                data_dir,
+                watch,
+            };
+            dev.follow(&deployed.log_group).await?;
         }
         drop(stop);
         serving.await??;
         Ok(if self.once { ended } else { Ended::Well })
     }
+}
 
+/// What goes on once the function is there.
+struct Loop {
+    client: Client,
+    project: Project,
+    data_dir: PathBuf,
+    watch: Watch,
+}
+
+impl Loop {
     /// Shows the log, and deploys what changes, until told to stop.
-    async fn follow(
-        &self,
-        client: &Client,
-        project: Project,
-        deployed: &Deployed,
-    ) -> anyhow::Result<()> {
-        let mut watch = Watch::on(&self.dir)?;
+    async fn follow(&mut self, log_group: &str) -> anyhow::Result<()> {
         let mut follower = Follower::default();
-        follower.next(client, &deployed.name).await?;
+        follower.next(&self.client, log_group).await?;
         let mut stopped = std::pin::pin!(stopped()?);
         output::note("watching for changes; ctrl-c ends");
         loop {
             tokio::select! {
+                biased;
                 () = &mut stopped => return Ok(()),
-                () = watch.changed() => {
-                    if let Err(error) = again(client, &project).await {
+                () = self.watch.changed() => {
+                    if let Err(error) = self.again().await {
                         output::error(&error);
                     }
                 }
                 () = tokio::time::sleep(LOG_POLL) => {
-                    let events = follower.next(client, &deployed.name).await?;
+                    let events = follower.next(&self.client, log_group).await?;
                     events.iter().for_each(|event| print(event, Format::Text));
                 }
             }
         }
     }
+
+    async fn again(&mut self) -> anyhow::Result<()> {
+        let sources = self.project.sources(&self.data_dir)?;
+        self.watch.also(&sources)?;
+        let component = built(&self.project)?;
+        let deployed = deploy::put(&self.client, &self.project, &component).await?;
+        try_out(&self.client, &self.project, &deployed)
+            .await
+            .map(drop)
+    }
 }
 
-async fn again(client: &Client, project: &Project) -> anyhow::Result<()> {
-    let component = built(project)?;
-    let deployed = deploy::put(client, project, &component).await?;
-    try_out(client, project, &deployed).await.map(drop)
+/// How a host's own user reaches it: with the first of its keys that may do everything here.
+fn own_access(config: &Config) -> Access {
+    let is_own = |key: &&Key| {
+        let account = key.account.as_ref().unwrap_or(&config.account_id);
+        key.policy.is_none() && *account == config.account_id
+    };
+    let key = config
+        .keys
+        .iter()
+        .find(is_own)
+        .or_else(|| config.keys.first());
+    let or_any = |part: Option<&String>| part.map_or_else(|| ANY_KEY.to_owned(), Clone::clone);
+    Access {
+        endpoint_url: String::new(),
+        region: config.region.to_string(),
+        access_key_id: or_any(key.map(|key| &key.access_key_id)),
+        secret_access_key: or_any(key.map(|key| &key.secret_access_key)),
+        session_token: key.and_then(|key| key.session_token.clone()),
+    }
+}
+
+/// An address to call a host by that listens on this one, which may be all of a machine's.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 fn built(project: &Project) -> anyhow::Result<PathBuf> {
@@ -114,7 +168,8 @@ fn built(project: &Project) -> anyhow::Result<PathBuf> {
 
 async fn try_out(client: &Client, project: &Project, deployed: &Deployed) -> anyhow::Result<Ended> {
     let event = project.sample_event()?;
-    let invoked = invoke(client, &deployed.name, event)
+    let function = Named::parse(&deployed.name).map_err(anyhow::Error::msg)?;
+    let invoked = invoke(client, &function, event)
         .await
         .context("the first invoke")?;
     output::line(&String::from_utf8_lossy(&invoked.payload));
@@ -128,12 +183,77 @@ async fn try_out(client: &Client, project: &Project, deployed: &Deployed) -> any
 }
 
 /// What to type next.
-fn introduce(client: &Client, deployed: &Deployed) {
-    let (name, endpoint) = (&deployed.name, client.endpoint());
+fn introduce(access: &Access, deployed: &Deployed) {
+    let (name, endpoint) = (&deployed.name, &access.endpoint_url);
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", Some(&access.access_key_id)),
+        ("AWS_SECRET_ACCESS_KEY", Some(&access.secret_access_key)),
+        ("AWS_SESSION_TOKEN", access.session_token.as_ref()),
+        ("AWS_DEFAULT_REGION", Some(&access.region)),
+    ];
+    let variables = variables
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}", quoted(value.as_ref()?))))
+        .collect::<Vec<_>>()
+        .join(" ");
     output::line(&format!("\n{}  {}", output::bold("URL"), deployed.url));
     output::line(&format!("\n  curl {}", deployed.url));
     output::line(&format!(
-        "\n  AWS_ACCESS_KEY_ID=lamina AWS_SECRET_ACCESS_KEY=lamina AWS_DEFAULT_REGION=us-east-1 \\\n  \
+        "\n  {variables} \\\n  \
          aws lambda invoke --endpoint-url {endpoint} --function-name {name} /dev/stdout\n"
     ));
+}
+
+/// As a shell takes it for one word.
+fn quoted(value: &str) -> String {
+    let plain = |it: char| it.is_ascii_alphanumeric() || "-_/+=.,:@".contains(it);
+    if !value.is_empty() && value.chars().all(plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_own_key_signs() {
+        let key = |id: &str, more: &str| {
+            format!("[[keys]]\naccess_key_id = \"{id}\"\nsecret_access_key = \"s\"\n{more}\n")
+        };
+        let policy =
+            r#"policy = '{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}'"#;
+        let text = [
+            "region = \"eu-west-1\"\n".to_owned(),
+            key("stranger", "account = \"111111111111\""),
+            key("bound", policy),
+            key("own", "session_token = \"t\""),
+        ];
+        let access = own_access(&toml::from_str(&text.concat()).unwrap());
+        assert_eq!(
+            (access.access_key_id.as_str(), access.region.as_str()),
+            ("own", "eu-west-1")
+        );
+        assert_eq!(access.session_token.as_deref(), Some("t"));
+        assert_eq!(own_access(&Config::default()).secret_access_key, ANY_KEY);
+    }
+
+    #[test]
+    fn what_is_pasted_is_one_word() {
+        assert_eq!(quoted("aB+/=9"), "aB+/=9");
+        assert_eq!(quoted("it's $x"), r"'it'\''s $x'");
+    }
+
+    #[test]
+    fn a_host_on_all_addresses_is_called_by_one() {
+        for (bound, called) in [
+            ("0.0.0.0:1", "127.0.0.1:1"),
+            ("[::]:1", "[::1]:1"),
+            ("10.0.0.1:1", "10.0.0.1:1"),
+        ] {
+            let reached = reachable(bound.parse().unwrap());
+            assert_eq!(reached.to_string(), called);
+        }
+    }
 }

@@ -12,13 +12,15 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::client::{Answer, Client};
+use super::named::Named;
 use super::{Ended, Format, output};
 
 /// Invoke a function and print its answer.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Invoke {
-    /// The function: NAME or NAME:QUALIFIER.
-    function: String,
+    /// The function: its name or ARN, and :QUALIFIER where it is not the newest code.
+    #[arg(value_parser = Named::parse)]
+    function: Named,
     /// The event.
     #[arg(short, long, value_name = "JSON", conflicts_with = "file")]
     data: Option<String>,
@@ -88,12 +90,10 @@ impl Invoke {
 /// Invokes a function, and takes the end of its log.
 pub(super) async fn invoke(
     client: &Client,
-    function: &str,
+    function: &Named,
     event: String,
 ) -> anyhow::Result<Invoked> {
-    let (name, qualifier) = function.split_once(':').unwrap_or((function, "$LATEST"));
-    let query = qualifier.replace('$', "%24");
-    let path = format!("/2015-03-31/functions/{name}/invocations?Qualifier={query}");
+    let path = function.path("invocations");
     let tail = [("x-amz-log-type", "Tail")];
     let answer = client
         .send("lambda", Method::POST, &path, &tail, event.into())

@@ -16,13 +16,13 @@ use zip::write::SimpleFileOptions;
 use zip::{DateTime, ZipWriter};
 
 use super::client::Client;
-use super::{Ended, Format, output};
+use super::{Calling, Ended, Format, output};
 
 /// Publish layers: files that functions share.
-#[derive(Clone, Debug, Subcommand)]
+#[derive(Debug, Subcommand)]
 pub(super) enum Layer {
     /// Publish a new version of a layer.
-    Publish(Publish),
+    Publish(Calling<Publish>),
 }
 
 /// Publish a new version of a layer.
@@ -46,16 +46,8 @@ pub(super) struct Publish {
     compatible_architecture: Vec<String>,
 }
 
-impl Layer {
-    pub(super) async fn run(self, client: &Client, format: Format) -> anyhow::Result<Ended> {
-        match self {
-            Self::Publish(publish) => publish.run(client, format).await,
-        }
-    }
-}
-
 impl Publish {
-    async fn run(self, client: &Client, format: Format) -> anyhow::Result<Ended> {
+    pub(super) async fn run(self, client: &Client, format: Format) -> anyhow::Result<Ended> {
         let zip = package(&self.content).with_context(|| self.content.display().to_string())?;
         let path = format!("/2018-10-31/layers/{}/versions", segment(&self.name)?);
         let published = client

@@ -1,21 +1,28 @@
 //! `lamina list`: the functions of a host.
 
+use clap::Args;
 use http::Method;
 use serde_json::Value;
 
 use super::client::Client;
 use super::{Ended, Format, output};
 
-pub(super) async fn run(client: &Client, format: Format) -> anyhow::Result<Ended> {
-    let functions = all(client).await?;
-    match format {
-        Format::Json => output::line(&Value::Array(functions).to_string()),
-        Format::Text if functions.is_empty() => {
-            output::note("there are no functions; deploy one with `lamina deploy`");
+/// List the functions of a host.
+#[derive(Args, Clone, Debug)]
+pub(super) struct List {}
+
+impl List {
+    pub(super) async fn run(self, client: &Client, format: Format) -> anyhow::Result<Ended> {
+        let functions = all(client).await?;
+        match format {
+            Format::Json => output::line(&Value::Array(functions).to_string()),
+            Format::Text if functions.is_empty() => {
+                output::note("there are no functions; deploy one with `lamina deploy`");
+            }
+            Format::Text => table(&functions).iter().for_each(|row| output::line(row)),
         }
-        Format::Text => table(&functions).iter().for_each(|row| output::line(row)),
+        Ok(Ended::Well)
     }
-    Ok(Ended::Well)
 }
 
 async fn all(client: &Client) -> anyhow::Result<Vec<Value>> {

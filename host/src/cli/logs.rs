@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use clap::Args;
+use http::Method;
 use serde_json::{Value, json};
 
-use super::client::{Client, is_missing};
+use super::client::{Client, is_denied, is_missing};
+use super::named::Named;
 use super::{Ended, Format, output};
 
 const POLL: Duration = Duration::from_millis(500);
@@ -13,8 +15,9 @@ const POLL: Duration = Duration::from_millis(500);
 /// Print a function's log.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Logs {
-    /// The function.
-    function: String,
+    /// The function: its name or ARN.
+    #[arg(value_parser = Named::parse)]
+    function: Named,
     /// Go on printing what comes.
     #[arg(long, short)]
     follow: bool,
@@ -31,11 +34,17 @@ pub(super) struct Follower {
 
 impl Logs {
     pub(super) async fn run(self, client: &Client, format: Format) -> anyhow::Result<Ended> {
-        let name = self.function.split(':').next().unwrap_or_default();
+        let (group, missing) = group(client, &self.function).await?;
         let mut follower = Follower::default();
-        let mut events = follower.next(client, name).await?;
-        if events.is_empty() && !self.follow {
-            output::note(&format!("{name} has not logged anything"));
+        let mut events = follower.next(client, &group).await?;
+        match missing {
+            // Logs outlive their functions.
+            Some(_) if !events.is_empty() => output::note("the function has been deleted"),
+            Some(error) => return Err(error),
+            None if events.is_empty() && !self.follow => {
+                output::note(&format!("{} has not logged anything", self.function.name));
+            }
+            None => {}
         }
         if let Some(last) = self.last {
             events.drain(..events.len().saturating_sub(last));
@@ -46,18 +55,42 @@ impl Logs {
                 return Ok(Ended::Well);
             }
             tokio::time::sleep(POLL).await;
-            events = follower.next(client, name).await?;
+            events = follower.next(client, &group).await?;
         }
     }
 }
 
+/// The group that a function logs to. Where there is no such function, the one it would have logged to,
+/// and what the host said.
+async fn group(
+    client: &Client,
+    function: &Named,
+) -> anyhow::Result<(String, Option<anyhow::Error>)> {
+    let usual = || format!("/aws/lambda/{}", function.name);
+    let path = function.path("configuration");
+    match client.lambda(Method::GET, &path, None).await {
+        Ok(shown) => {
+            let group = shown["LoggingConfig"]["LogGroup"].as_str();
+            Ok((group.map_or_else(usual, str::to_owned), None))
+        }
+        Err(error) if is_missing(&error) => Ok((usual(), Some(error))),
+        // Who may read logs need not be let at functions.
+        Err(error) if is_denied(&error) => Ok((usual(), None)),
+        Err(error) => Err(error),
+    }
+}
+
 impl Follower {
-    /// The events since the last call, oldest first.
-    pub(super) async fn next(&mut self, client: &Client, name: &str) -> anyhow::Result<Vec<Value>> {
+    /// The events of a group since the last call, oldest first.
+    pub(super) async fn next(
+        &mut self,
+        client: &Client,
+        group: &str,
+    ) -> anyhow::Result<Vec<Value>> {
         let mut events = Vec::new();
         let mut token = self.seen.clone();
         loop {
-            let mut request = json!({"logGroupName": format!("/aws/lambda/{name}")});
+            let mut request = json!({"logGroupName": group});
             if let Some(token) = &token {
                 request["nextToken"] = token.as_str().into();
             }

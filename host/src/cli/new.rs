@@ -9,6 +9,8 @@ use clap::{Args, ValueEnum};
 
 use super::{Ended, output};
 
+mod sdk;
+
 /// Make a new function from a blueprint.
 #[derive(Args, Clone, Debug)]
 pub(super) struct New {
@@ -17,6 +19,10 @@ pub(super) struct New {
     /// What it begins as.
     #[arg(long, value_enum, default_value_t = Blueprint::Hello)]
     blueprint: Blueprint,
+    /// Put a copy of the SDK into the crate. It is done anyway where the checkout that this program was
+    /// built from is not there.
+    #[arg(long)]
+    vendor: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -73,13 +79,24 @@ impl New {
             .and_then(|name| name.to_str())
             .unwrap_or_default();
         crate::names::FunctionName::parse(name).context("choose another name")?;
+        require_crate_name(name)?;
         if dir.exists() && fs::read_dir(&dir)?.next().is_some() {
             bail!(
                 "{} exists and is not empty; nothing was written",
                 dir.display()
             );
         }
-        write(&dir, name, &self.blueprint.files())?;
+        let files = self.blueprint.files();
+        let checkout = sdk::checkout().filter(|_| !self.vendor);
+        write(&dir, name, &files, checkout.as_deref())?;
+        if files.needs_sdk() && checkout.is_none() {
+            sdk::copy_to(&dir.join(sdk::COPY))?;
+            output::note(&format!(
+                "lamina-sdk is not on crates.io: a copy of version {} is in {}",
+                env!("CARGO_PKG_VERSION"),
+                dir.join(sdk::COPY).display()
+            ));
+        }
         output::line(&format!(
             "{} is ready: `lamina dev {}`",
             name,
@@ -89,36 +106,128 @@ impl New {
     }
 }
 
-fn write(dir: &Path, name: &str, files: &Files) -> anyhow::Result<()> {
+impl Files {
+    fn needs_sdk(&self) -> bool {
+        self.manifest.contains("\nlamina-sdk.workspace")
+    }
+}
+
+/// Refuses names of functions that cannot be those of crates.
+fn require_crate_name(name: &str) -> anyhow::Result<()> {
+    if !name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
+        bail!("{name}: the name of a crate begins with a letter; choose another name");
+    }
+    if TAKEN.contains(&name.replace('-', "_").as_str()) {
+        bail!("{name}: a crate cannot have this name, which means something else; choose another");
+    }
+    Ok(())
+}
+
+/// Words of the language, directories of cargo's, crates that functions use: no names of crates, with
+/// `_` for `-`.
+const TAKEN: [&str; 69] = [
+    "Self",
+    "_",
+    "abstract",
+    "alloc",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "build",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "deps",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "examples",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "incremental",
+    "lamina_sdk",
+    "lamina_sdk_macro",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "override",
+    "priv",
+    "proc_macro",
+    "pub",
+    "ref",
+    "return",
+    "self",
+    "serde",
+    "serde_json",
+    "static",
+    "std",
+    "struct",
+    "super",
+    "test",
+    "tracing",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "unsafe",
+    "unsized",
+    "use",
+    "virtual",
+    "wasip2",
+    "where",
+    "while",
+    "wit_bindgen",
+    "yield",
+];
+
+fn write(dir: &Path, name: &str, files: &Files, sdk: Option<&Path>) -> anyhow::Result<()> {
     let (path, source) = files.source;
     let put = |path: &str, text: &str| {
         let path = dir.join(path);
         fs::create_dir_all(path.parent().unwrap_or(dir))?;
         fs::write(&path, text).with_context(|| path.display().to_string())
     };
-    put("Cargo.toml", &manifest(files.manifest, name))?;
+    put("Cargo.toml", &manifest(files, name, sdk))?;
     put(path, source)?;
     put("event.json", files.event)?;
     put(".gitignore", "target/\n.lamina/\n")
 }
 
-/// An example's manifest as that of a crate of its own: what it has from its workspace is written out.
-fn manifest(example: &str, name: &str) -> String {
-    let sdk = concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk-guest");
+/// An example's manifest as that of a crate of its own: what it has from its workspace is written out,
+/// as it is there.
+fn manifest(files: &Files, name: &str, sdk: Option<&Path>) -> String {
+    let shared = |key: &str| {
+        let line = WORKSPACE.lines().find(|line| {
+            let rest = line.strip_prefix(key);
+            rest.is_some_and(|rest| rest.starts_with(" = "))
+        });
+        line.unwrap_or_default().to_owned()
+    };
     let mut manifest = String::new();
-    for line in example.lines() {
+    for line in files.manifest.lines() {
         let line = match line.split_once(".workspace = true") {
             _ if line.starts_with("name = ") => format!("name = \"{name}\""),
-            Some(("lamina-sdk", _)) => {
-                format!(
-                    "# The SDK of the checkout that this lamina was built from.\nlamina-sdk = {{ path = \"{sdk}\" }}"
-                )
+            Some(("lamina-sdk", _)) => sdk::dependency(sdk),
+            Some((key @ ("serde" | "serde_json" | "wasip2" | "version" | "edition"), _)) => {
+                shared(key)
             }
-            Some(("serde", _)) => "serde = { version = \"1.0\", features = [\"derive\"] }".into(),
-            Some(("serde_json", _)) => "serde_json = \"1.0\"".into(),
-            Some(("wasip2", _)) => "wasip2 = \"1.0\"".into(),
-            Some(("version", _)) => "version = \"0.1.0\"".into(),
-            Some(("edition", _)) => "edition = \"2024\"".into(),
             Some(_) => continue,
             None => line.to_owned(),
         };
@@ -126,8 +235,14 @@ fn manifest(example: &str, name: &str) -> String {
         manifest.push('\n');
     }
     manifest.push_str(PROFILE);
+    if files.needs_sdk() && sdk.is_none() {
+        manifest.push_str(&format!("exclude = [\"{}\"]\n", sdk::COPY));
+    }
     manifest
 }
+
+/// Where the examples have what they share.
+const WORKSPACE: &str = include_str!("../../../examples/Cargo.toml");
 
 const PROFILE: &str = "
 # Small and quick to start.
@@ -149,14 +264,47 @@ mod tests {
     #[test]
     fn a_blueprint_becomes_a_manifest_of_its_own() {
         for blueprint in Blueprint::value_variants() {
-            let text = manifest(blueprint.files().manifest, "mine");
-            let parsed: toml::Table = toml::from_str(&text).unwrap();
-            assert_eq!(
-                parsed["package"]["name"].as_str(),
-                Some("mine"),
-                "{blueprint:?}"
-            );
-            assert!(!text.contains("workspace = true"), "{text}");
+            for sdk in [None, Some(Path::new("/the/sdk"))] {
+                let text = manifest(&blueprint.files(), "mine", sdk);
+                let parsed: toml::Table = toml::from_str(&text).unwrap();
+                assert_eq!(
+                    parsed["package"]["name"].as_str(),
+                    Some("mine"),
+                    "{blueprint:?}"
+                );
+                assert!(!text.contains("workspace = true"), "{text}");
+                assert_eq!(
+                    text.contains("/the/sdk"),
+                    sdk.is_some() && text.contains("lamina-sdk")
+                );
+            }
         }
+    }
+
+    #[test]
+    fn a_blueprint_has_the_versions_that_are_tested() {
+        let shared: toml::Table = toml::from_str(WORKSPACE).unwrap();
+        let shared = shared["workspace"]["dependencies"].as_table().unwrap();
+        for blueprint in Blueprint::value_variants() {
+            let text = manifest(&blueprint.files(), "mine", None);
+            let parsed: toml::Table = toml::from_str(&text).unwrap();
+            for (name, version) in parsed["dependencies"].as_table().unwrap() {
+                if name != "lamina-sdk" {
+                    assert_eq!(Some(version), shared.get(name), "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_function_has_a_name_that_cargo_takes() {
+        for name in ["f", "my-function", "_x", "x1", "built"] {
+            require_crate_name(name).unwrap();
+        }
+        for name in ["1abc", "-x", "fn", "test", "build", "proc-macro", "serde"] {
+            let refused = require_crate_name(name).unwrap_err().to_string();
+            assert!(refused.contains(name), "{refused}");
+        }
+        assert!(TAKEN.is_sorted());
     }
 }

@@ -1,39 +1,59 @@
-//! What people see. Colour and movement only on a terminal, and only if they are welcome.
+//! What people see. Colour and movement only on a terminal, and only if they are welcome. Whoever
+//! closes the pipe has seen enough: that is no mistake of the program's.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is the program's voice"
-)]
-
-use std::io::IsTerminal;
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Prints a line of a command's result.
+use super::environment::variable;
+
+/// Prints a line of a command's result. Ends the program where nobody reads it any more.
 pub(super) fn line(text: &str) {
-    println!("{text}");
+    let mut stdout = io::stdout().lock();
+    let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            note(&format!("the result could not be written: {error}"));
+            std::process::exit(3)
+        }
+        Ok(()) => {}
+    }
 }
 
 /// Says what is going on, beside the result.
 pub(super) fn note(text: &str) {
-    eprintln!("{text}");
+    // Who has closed it does not want to know.
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Says what went wrong, and what led to it.
 pub(super) fn error(error: &anyhow::Error) {
-    let label = if colourful() {
+    let label = if colour_on_stderr() {
         "\x1b[1;31merror:\x1b[0m"
     } else {
         "error:"
     };
-    eprintln!("{label} {error:#}");
+    note(&format!("{label} {}", told(error)));
+}
+
+/// An error and its causes. Many errors have their cause in their own text: it is not said twice.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
 }
 
 /// Emphasis, on a terminal.
 pub(super) fn bold(text: &str) -> String {
-    if colourful() {
+    if colour_on_stderr() && io::stdout().is_terminal() {
         format!("\x1b[1m{text}\x1b[0m")
     } else {
         text.to_owned()
@@ -42,7 +62,7 @@ pub(super) fn bold(text: &str) -> String {
 
 /// Shows that something takes long, until it is dropped. Off a terminal it says so once.
 pub(super) fn progress(text: &str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
+    if !io::stderr().is_terminal() {
         note(text);
         return ProgressBar::hidden();
     }
@@ -53,11 +73,25 @@ pub(super) fn progress(text: &str) -> ProgressBar {
     bar
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the convention is an environment variable"
-)]
-fn colourful() -> bool {
-    let unwanted = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty());
-    !unwanted && std::io::stderr().is_terminal() && std::io::stdout().is_terminal()
+/// Whether what goes to stderr may be coloured.
+pub(super) fn colour_on_stderr() -> bool {
+    let unwanted = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !unwanted && io::stderr().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = || io::Error::other("the disk is full");
+        let plain = anyhow::Error::new(cause()).context("a.txt");
+        assert_eq!(told(&plain), "a.txt: the disk is full");
+        let repeated = anyhow::Error::new(cause()).context("a.txt: the disk is full");
+        assert_eq!(told(&repeated), "a.txt: the disk is full");
+        assert_eq!(told(&anyhow!("alone")), "alone");
+    }
 }

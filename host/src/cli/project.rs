@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+use super::watch::Sources;
+
 /// A function's crate.
 #[derive(Clone, Debug)]
 pub(super) struct Project {
@@ -40,24 +42,19 @@ impl Project {
                 dir.display()
             );
         }
-        let mut cargo = Command::new("cargo");
-        cargo.args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--no-deps",
-            "--manifest-path",
-        ]);
-        let output = cargo
-            .arg(&manifest)
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(no_cargo)?;
-        if !output.status.success() {
-            bail!("cargo could not read {}", manifest.display());
-        }
-        let metadata: Value = serde_json::from_slice(&output.stdout)?;
+        let metadata = metadata(&manifest, &["--no-deps"])?;
         Self::of(dir, &manifest.canonicalize()?, &metadata)
+    }
+
+    /// What the function is made of: its crate, and those it names by a path, near and far.
+    pub(super) fn sources(&self, data_dir: &Path) -> anyhow::Result<Sources> {
+        let metadata = metadata(&self.dir.join("Cargo.toml"), &[])?;
+        let manifest = self.dir.join("Cargo.toml").canonicalize()?;
+        let mut ignored = vec![data_dir.to_owned()];
+        ignored.extend(metadata["target_directory"].as_str().map(PathBuf::from));
+        let mut dirs = vec![self.dir.clone()];
+        dirs.extend(path_dependencies(&manifest, &metadata));
+        Sources::new(&dirs, &ignored)
     }
 
     fn of(dir: &Path, manifest: &Path, metadata: &Value) -> anyhow::Result<Self> {
@@ -95,6 +92,53 @@ impl Project {
     }
 }
 
+/// The directories of the packages that a package needs and that cargo has from a path.
+fn path_dependencies(manifest: &Path, metadata: &Value) -> Vec<PathBuf> {
+    let packages = || metadata["packages"].as_array().into_iter().flatten();
+    let nodes = || {
+        metadata["resolve"]["nodes"]
+            .as_array()
+            .into_iter()
+            .flatten()
+    };
+    let own = packages().find(|it| it["manifest_path"] == *manifest.to_string_lossy());
+    let mut reached: Vec<&Value> = own.map(|own| &own["id"]).into_iter().collect();
+    let mut at = 0;
+    while let Some(id) = reached.get(at).copied() {
+        let node = nodes().find(|node| node["id"] == *id);
+        let needs = node.and_then(|node| node["dependencies"].as_array());
+        for need in needs.into_iter().flatten() {
+            if !reached.contains(&need) {
+                reached.push(need);
+            }
+        }
+        at += 1;
+    }
+    let from_a_path =
+        packages().filter(|it| it["source"].is_null() && reached.contains(&&it["id"]));
+    let manifests = from_a_path.filter_map(|it| it["manifest_path"].as_str());
+    let others = manifests.map(Path::new).filter(|it| *it != manifest);
+    others
+        .filter_map(|it| it.parent().map(Path::to_owned))
+        .collect()
+}
+
+/// What cargo says of a manifest.
+fn metadata(manifest: &Path, more: &[&str]) -> anyhow::Result<Value> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["metadata", "--format-version", "1"]).args(more);
+    let output = cargo
+        .arg("--manifest-path")
+        .arg(manifest)
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(no_cargo)?;
+    if !output.status.success() {
+        bail!("cargo could not read {}", manifest.display());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
 pub(super) fn no_cargo(error: std::io::Error) -> anyhow::Error {
     anyhow::Error::new(error).context("cargo cannot be run; install Rust from https://rustup.rs")
 }
@@ -102,6 +146,25 @@ pub(super) fn no_cargo(error: std::io::Error) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sources_are_what_the_function_needs_and_has_from_a_path() {
+        let package = |name: &str, source: Option<&str>| {
+            serde_json::json!({"id": name, "manifest_path": format!("/{name}/Cargo.toml"),
+                               "source": source})
+        };
+        let metadata = serde_json::json!({
+            "packages": [package("f", None), package("near", None), package("far", None),
+                         package("serde", Some("registry")), package("neighbour", None)],
+            "resolve": {"nodes": [
+                {"id": "f", "dependencies": ["near", "serde"]},
+                {"id": "near", "dependencies": ["far", "f"]},
+                {"id": "neighbour", "dependencies": []},
+            ]},
+        });
+        let found = path_dependencies(Path::new("/f/Cargo.toml"), &metadata);
+        assert_eq!(found, [Path::new("/near"), Path::new("/far")]);
+    }
 
     #[test]
     fn settings_are_read_from_the_manifest() {

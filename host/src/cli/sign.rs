@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Ended, Format, output};
+use super::{Ended, Format, Printing, output};
 use crate::clock::Clock;
 use crate::control::code_signing::key::SigningKey;
 use crate::control::code_signing::profile;
@@ -27,6 +27,8 @@ pub(super) struct Sign {
     command: Option<Command>,
     #[command(flatten)]
     package: Option<SignPackage>,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -54,10 +56,10 @@ struct SignPackage {
 }
 
 impl Sign {
-    pub(super) fn run(self, region: &str, format: Format) -> anyhow::Result<Ended> {
+    pub(super) fn run(self) -> anyhow::Result<Ended> {
         match (self.command, self.package) {
-            (Some(Command::Keygen(keygen)), _) => keygen.run(region, format),
-            (None, Some(package)) => package.run(format),
+            (Some(Command::Keygen(keygen)), _) => keygen.run(),
+            (None, Some(package)) => package.run(self.printing.format()),
             (None, None) => bail!("name the package to sign"),
         }
     }

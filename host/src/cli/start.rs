@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 use super::{Ended, descriptors, environment, output};
-use crate::Host;
 use crate::config::Config;
+use crate::host::{self, Host};
 use crate::sandbox::compile::Compiler;
 
 /// Start a host.
@@ -43,7 +44,7 @@ impl Start {
                 output::note("no keys are configured: any program on this machine may use it");
             }
         };
-        host.serve(listen, bound, stopped).await?;
+        host.serve(listen, bound, stopped).await.map_err(told)?;
         output::note("lamina has stopped");
         Ok(Ended::Well)
     }
@@ -80,23 +81,53 @@ fn this_program() -> std::io::Result<PathBuf> {
     std::env::current_exe()
 }
 
-/// Ready when the process is told to stop.
+/// What went wrong, with what can be done on a command line.
+pub(super) fn told(error: host::Error) -> anyhow::Error {
+    match error {
+        host::Error::Listen { address, source } => anyhow::Error::new(source).context(format!(
+            "{address} cannot be listened on; choose another address with --listen"
+        )),
+        error => error.into(),
+    }
+}
+
+/// Ready when the process is told to stop. Told again, it ends at once, whatever is still running.
 pub(super) fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
+    let (stop, stopped) = oneshot::channel::<()>();
+    // A task of its own: whoever waits for the first may be busy when the second comes.
+    tokio::spawn(async move {
+        let mut told = async || {
+            tokio::select! {
+                _ = terminate.recv() => ExitCode::Terminated,
+                _ = interrupt.recv() => ExitCode::Interrupted,
+            }
+        };
+        told().await;
+        output::note("stopping; what runs may finish. Once more (ctrl-c) ends it at once");
+        drop(stop);
+        let code = told().await;
+        std::process::exit(code as i32);
+    });
+    // Ready when the sender is dropped.
+    Ok(async { drop(stopped.await) })
+}
+
+/// What shells know a process by that a signal has ended.
+enum ExitCode {
+    Interrupted = 130,
+    Terminated = 143,
 }
 
 pub(super) fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("LAMINA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_target(false);
+        .with_target(false)
+        .with_ansi(output::colour_on_stderr())
+        // It would panic where stderr is a pipe that nobody reads any more.
+        .log_internal_errors(false);
     // Someone who links the command line may have set one up.
     let _ = subscriber.with_writer(std::io::stderr).try_init();
 }

@@ -78,27 +78,25 @@ impl Logs {
         failed.map_or(Ok(Self(shelf)), Err)
     }
 
-    /// The log of one execution environment: a stream of a group.
+    /// The log of one execution environment: a stream of a group. It does not wait for the disk: what
+    /// that has of the group is looked for when the group is read.
     pub fn environment(&self, group: &str, stream: &str, format: Format) -> Arc<EnvironmentLog> {
         Arc::new(EnvironmentLog::new(
             self.clone(),
-            self.group(group),
+            self.0.groups.get_or_make(group, self.0.clock.now()),
             stream.into(),
             format,
         ))
     }
 
-    /// The group of this name, with what the disk has of it.
-    fn group(&self, name: &str) -> Arc<group::Group> {
+    /// What the disk has of a group.
+    fn on_disk(&self, group: &str) -> Vec<Event> {
         let Config {
             dir,
             group_bytes_max,
         } = &self.0.config;
-        let load = || match dir {
-            Some(dir) => writer::read(dir, name, *group_bytes_max),
-            None => Vec::new(),
-        };
-        self.0.groups.get_or_load(name, self.0.clock.now(), load)
+        let read = |dir: &PathBuf| writer::read(dir, group, *group_bytes_max);
+        dir.as_ref().map(read).unwrap_or_default()
     }
 }
 

@@ -1,8 +1,9 @@
 //! The expansion of `#[handler]`: the author's function as it stands, and beside it an
 //! implementation of `lamina_sdk::__private::Function` that is exported from the component.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::{Error, FnArg, ItemFn, Path, Result, ReturnType, Type, meta::ParseNestedMeta};
 
 /// What the attribute's parentheses hold.
@@ -43,7 +44,9 @@ pub(crate) fn expand(options: &Options, function: &ItemFn) -> Result<TokenStream
     if function.sig.asyncness.is_some() {
         answer = quote!(__private::block_on(#answer));
     }
-    let invoke = outcome(&answer);
+    let place = place(&function.sig.output);
+    let answer = outcome(place, &answer);
+    let invoke = quote_spanned!(place=> __private::write_response(&(#answer)?));
     let init = init(options, state);
     let before_checkpoint = hook(
         "before_checkpoint",
@@ -80,7 +83,7 @@ pub(crate) fn expand(options: &Options, function: &ItemFn) -> Result<TokenStream
                     state: &'static Self::State,
                 ) -> ::core::result::Result<__private::String, ::lamina_sdk::Diagnostic> {
                     let event = __private::read_event(event, context)?;
-                    __private::write_response(&(#invoke)?)
+                    #invoke
                 }
 
                 #before_checkpoint
@@ -133,9 +136,9 @@ fn check<'a>(options: &Options, function: &'a ItemFn) -> Result<Option<&'a Type>
 /// handler asks for it.
 fn init(options: &Options, state: Option<&Type>) -> TokenStream {
     let body = match (&options.init, state) {
-        (Some(init), Some(_)) => outcome(&quote!(#init())),
+        (Some(init), Some(_)) => outcome(place(init), &quote!(#init())),
         (Some(init), None) => {
-            let outcome = outcome(&quote!(#init()));
+            let outcome = outcome(place(init), &quote!(#init()));
             quote!(#outcome.map(|_| ()))
         }
         (None, _) => quote!(::core::result::Result::Ok(())),
@@ -152,7 +155,7 @@ fn hook(name: &str, path: Option<&Path>, state: Option<&Type>) -> Option<TokenSt
     let path = path?;
     let name = syn::Ident::new(name, proc_macro2::Span::call_site());
     let argument = state.map(|_| quote!(state));
-    let body = outcome(&quote!(#path(#argument)));
+    let body = outcome(place(path), &quote!(#path(#argument)));
     Some(quote! {
         fn #name(
             state: &'static Self::State,
@@ -163,13 +166,19 @@ fn hook(name: &str, path: Option<&Path>, state: Option<&Type>) -> Option<TokenSt
 }
 
 /// The result of a call, its error turned into a `Diagnostic`. `diagnosis` is chosen by method
-/// resolution: a conversion that the author wrote, else the name of the error's type.
-fn outcome(call: &TokenStream) -> TokenStream {
-    quote! {
-        #call.map_err(|error| {
+/// resolution: a conversion that the author wrote, else the name of the error's type. What the compiler
+/// has against either, it says at `place`.
+fn outcome(place: Span, call: &TokenStream) -> TokenStream {
+    quote_spanned! {place=>
+        __private::outcome(#call).map_err(|error| {
             #[allow(unused_imports, reason = "the error's type decides which of them is called")]
-            use __private::{ByConversion as _, ByTypeName as _};
-            (&error).diagnosis().of(error)
+            use __private::{ByConversion as _, ByTypeName as _, Otherwise as _};
+            (&&&__private::Probe::of(&error)).diagnosis().of(error)
         })
     }
+}
+
+/// Where the author wrote this, as the place of something that the author did not write.
+fn place(written: &impl Spanned) -> Span {
+    written.span().resolved_at(Span::mixed_site())
 }

@@ -2,6 +2,13 @@
 
 use super::*;
 
+/// What `#[handler]` writes.
+macro_rules! told {
+    ($error:expr) => {
+        (&&&Probe::of(&$error)).diagnosis().of($error)
+    };
+}
+
 #[derive(Debug)]
 struct OutOfStock;
 
@@ -62,17 +69,11 @@ fn a_boxed_error_keeps_its_message_and_a_boxed_diagnostic_its_type_too() {
 #[test]
 fn a_handlers_error_is_converted_where_the_author_says_how_and_named_where_not() {
     let error = OutOfStock;
-    assert_eq!(
-        (&error).diagnosis().of(error),
-        diagnostic("OutOfStock", "nothing left")
-    );
+    assert_eq!(told!(error), diagnostic("OutOfStock", "nothing left"));
     let error = Denied;
-    assert_eq!(
-        error.diagnosis().of(error),
-        diagnostic("AccessDenied", "ask the owner")
-    );
+    assert_eq!(told!(error), diagnostic("AccessDenied", "ask the owner"));
     let error: Error = "boxed".into();
-    assert_eq!(error.diagnosis().of(error), diagnostic("Error", "boxed"));
+    assert_eq!(told!(error), diagnostic("Error", "boxed"));
 }
 
 #[test]
@@ -81,4 +82,13 @@ fn the_json_is_that_of_a_failed_invocation() {
         serde_json::to_string(&diagnostic("SoldOut", "no bread")).unwrap(),
         r#"{"errorType":"SoldOut","errorMessage":"no bread"}"#
     );
+}
+
+#[cfg(feature = "anyhow")]
+#[test]
+fn an_anyhow_error_tells_its_context_and_keeps_a_diagnostic() {
+    let error = anyhow::Error::new(OutOfStock).context("order 7");
+    assert_eq!(told!(error), diagnostic("Error", "order 7: nothing left"));
+    let error = anyhow::Error::new(diagnostic("SoldOut", "no bread"));
+    assert_eq!(Diagnostic::from(error), diagnostic("SoldOut", "no bread"));
 }

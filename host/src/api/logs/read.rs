@@ -10,6 +10,8 @@ use crate::telemetry::log::{Event, Filter, Logs, Page};
 
 /// Events on a page where the caller does not say, and at most.
 const EVENTS_MAX: usize = 10_000;
+/// The longest name of a group.
+const GROUP_CHARS_MAX: usize = 512;
 /// Streams or groups on a page at most.
 const PAGE_MAX: usize = 1_000;
 
@@ -178,12 +180,32 @@ pub(super) fn bare_group(name: &str) -> &str {
 /// The group by its name, or by its ARN, which ends in its name.
 fn group<'a>(name: Option<&'a String>, identifier: Option<&'a String>) -> Result<&'a str, Fault> {
     let name = name.or(identifier).map(String::as_str);
-    name.map(bare_group).ok_or_else(|| {
+    let name = name.map(bare_group).ok_or_else(|| {
         Fault::new(
             "InvalidParameterException",
             "logGroupName or logGroupIdentifier is required.",
         )
-    })
+    })?;
+    require_name(name).map(|()| name)
+}
+
+/// Refuses what no group can be called.
+fn require_name(name: &str) -> Result<(), Fault> {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || ".-_/#".contains(letter);
+    let constraint = if name.is_empty() {
+        "have length greater than or equal to 1"
+    } else if name.chars().count() > GROUP_CHARS_MAX {
+        "have length less than or equal to 512"
+    } else if !name.chars().all(fits) {
+        r"satisfy regular expression pattern: [\.\-_/#A-Za-z0-9]+"
+    } else {
+        return Ok(());
+    };
+    let text = format!(
+        "1 validation error detected: Value '{name}' at 'logGroupName' failed to satisfy \
+         constraint: Member must {constraint}"
+    );
+    Err(Fault::new("InvalidParameterException", text))
 }
 
 fn token(text: Option<&str>) -> Result<Option<u64>, Fault> {

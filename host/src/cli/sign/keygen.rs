@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::shown;
-use crate::cli::{Ended, Format, output};
+use crate::cli::{Ended, Format, Printing, output};
 use crate::clock::Clock;
 use crate::config::SigningAlgorithm;
 use crate::control::code_signing::key::SigningKey;
@@ -31,6 +31,11 @@ pub(super) struct Keygen {
     /// The host's account.
     #[arg(long, value_name = "DIGITS", default_value = "000000000000", value_parser = AccountId::parse)]
     account_id: AccountId,
+    /// The host's region.
+    #[arg(long, env = "AWS_REGION", default_value = "us-east-1", value_parser = Region::parse)]
+    region: Region,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -40,10 +45,10 @@ enum Algorithm {
 }
 
 impl Keygen {
-    pub(super) fn run(self, region: &str, format: Format) -> anyhow::Result<Ended> {
+    pub(super) fn run(self) -> anyhow::Result<Ended> {
         let home = Home {
             account: self.account_id,
-            region: Region::parse(region)?,
+            region: self.region,
         };
         let algorithm = match self.algorithm {
             Algorithm::Ed25519 => SigningAlgorithm::Ed25519,
@@ -61,7 +66,7 @@ impl Keygen {
         let (name, version) = (self.name, version(&Clock::system()));
         let arn = profile::version_arn(&home, &name, &version);
         let (algorithm, public_key) = (algorithm.as_str(), key.public_key()?);
-        output::line(&match format {
+        output::line(&match self.printing.format() {
             Format::Text => format!(
                 "# {arn}\n[[signing_profiles]]\nname = \"{name}\"\nversion = \"{version}\"\n\
                  algorithm = \"{algorithm}\"\npublic_key = \"{public_key}\""

@@ -1,12 +1,14 @@
 //! A log group in memory: the newest events of all its streams, up to a number of bytes.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Event;
 use crate::clock::Timestamp;
 
+/// How long a group stays in memory that nobody uses.
+const IDLE_MILLIS: u64 = 60_000;
 /// What an event takes besides its text.
 const EVENT_OVERHEAD_BYTES: usize = 96;
 
@@ -17,6 +19,8 @@ pub(super) struct Group {
     ring: Mutex<Ring>,
     /// Whether the writer has been told of events it has not written.
     pub(super) marked: AtomicBool,
+    /// When it was last written to or read, in milliseconds.
+    used: AtomicU64,
 }
 
 #[derive(Default)]
@@ -24,6 +28,10 @@ pub(super) struct Ring {
     pub(super) events: VecDeque<Arc<Event>>,
     bytes: usize,
     next_sequence: u64,
+    /// The first sequence given out here. What is older can only be on disk.
+    first_sequence: u64,
+    /// Whether what the disk has is here too, as far as there is room.
+    is_whole: bool,
     /// Events up to this sequence are on disk.
     pub(super) written: u64,
 }
@@ -33,22 +41,29 @@ pub(super) struct Ring {
 pub(super) struct Groups(Mutex<HashMap<Arc<str>, Arc<Group>>>);
 
 impl Group {
-    /// Sequences go on from the time of day: what a killed process had given out and not written
-    /// is not given out again.
-    fn new(name: Arc<str>, kept: Vec<Event>, now: Timestamp) -> Self {
-        let mut ring = Ring {
-            next_sequence: now.millis() << 20,
+    /// Sequences go on from the time of day: what is on disk, and what a killed process had given out
+    /// and not written, is not given out again.
+    fn new(name: Arc<str>, now: Timestamp) -> Self {
+        let first = now.millis() << 20;
+        let ring = Ring {
+            next_sequence: first,
+            first_sequence: first,
+            written: first,
             ..Ring::default()
         };
-        for event in kept {
-            ring.next_sequence = ring.next_sequence.max(event.sequence + 1);
-            ring.push(event);
-        }
-        ring.written = ring.next_sequence;
         Self {
             name,
             ring: Mutex::new(ring),
             marked: AtomicBool::new(false),
+            used: AtomicU64::new(now.millis()),
+        }
+    }
+
+    /// Takes in what the disk has from before, which `load` reads without holding anyone up.
+    pub(super) fn complete(&self, load: impl FnOnce() -> Vec<Event>, bytes_max: usize) {
+        if !self.ring().is_whole {
+            let kept = load();
+            self.ring().complete(kept, bytes_max);
         }
     }
 
@@ -64,6 +79,7 @@ impl Group {
     ) {
         let mut ring = self.ring();
         for (at, message) in lines {
+            self.used.fetch_max(at.millis(), Ordering::Relaxed);
             let sequence = ring.next_sequence;
             ring.next_sequence += 1;
             ring.push(Event {
@@ -78,6 +94,8 @@ impl Group {
                 break;
             };
             ring.bytes -= size(&oldest);
+            // There is no room for anything older.
+            ring.is_whole = true;
         }
     }
 
@@ -92,6 +110,34 @@ impl Group {
 }
 
 impl Ring {
+    /// What the disk has of a group that is not in memory.
+    pub(super) fn of(kept: Vec<Event>) -> Self {
+        let mut ring = Self::default();
+        for event in kept {
+            ring.next_sequence = event.sequence + 1;
+            ring.push(event);
+        }
+        ring
+    }
+
+    fn complete(&mut self, kept: Vec<Event>, bytes_max: usize) {
+        if std::mem::replace(&mut self.is_whole, true) {
+            return;
+        }
+        let older = kept
+            .into_iter()
+            .rev()
+            .filter(|event| event.sequence < self.first_sequence);
+        for event in older {
+            let bytes = self.bytes + size(&event);
+            if bytes > bytes_max {
+                break;
+            }
+            self.bytes = bytes;
+            self.events.push_front(Arc::new(event));
+        }
+    }
+
     fn push(&mut self, event: Event) {
         self.bytes += size(&event);
         self.events.push_back(Arc::new(event));
@@ -103,32 +149,47 @@ impl Ring {
 }
 
 impl Groups {
-    /// The group of this name; where it is not in memory, with the events that `load` finds.
-    pub(super) fn get_or_load(
-        &self,
-        name: &str,
-        now: Timestamp,
-        load: impl FnOnce() -> Vec<Event>,
-    ) -> Arc<Group> {
-        let mut groups = self.lock();
-        if let Some(group) = groups.get(name) {
-            return Arc::clone(group);
+    /// The group of this name, for whoever is about to write to it.
+    pub(super) fn get_or_make(&self, name: &str, now: Timestamp) -> Arc<Group> {
+        if let Some(group) = self.get(name, now) {
+            return group;
         }
         let name: Arc<str> = name.into();
-        let group = Arc::new(Group::new(Arc::clone(&name), load(), now));
-        groups.insert(name, Arc::clone(&group));
-        group
+        let make = || Arc::new(Group::new(Arc::clone(&name), now));
+        let mut groups = self.lock();
+        Arc::clone(groups.entry(Arc::clone(&name)).or_insert_with(make))
     }
 
-    pub(super) fn names(&self) -> Vec<Arc<str>> {
-        self.lock().keys().cloned().collect()
+    /// The group of this name, if it is in memory. Reading makes no groups: names are anyone's.
+    pub(super) fn get(&self, name: &str, now: Timestamp) -> Option<Arc<Group>> {
+        let group = self.lock().get(name).map(Arc::clone)?;
+        group.used.fetch_max(now.millis(), Ordering::Relaxed);
+        Some(group)
     }
 
-    /// Forgets groups that nobody writes to and that are wholly on disk.
-    pub(super) fn forget_idle(&self) {
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Those that have events, with the bytes of their texts.
+    pub(super) fn sizes(&self) -> Vec<(Arc<str>, usize)> {
+        let groups: Vec<_> = self.lock().values().map(Arc::clone).collect();
+        let size = |group: Arc<Group>| {
+            let ring = group.ring();
+            let bytes = ring.events.iter().map(|event| event.message.len()).sum();
+            (!ring.events.is_empty()).then(|| (Arc::clone(&group.name), bytes))
+        };
+        groups.into_iter().filter_map(size).collect()
+    }
+
+    /// Forgets groups that nobody can write to, that are wholly on disk, and that were not used lately.
+    pub(super) fn forget_idle(&self, now: Timestamp) {
         self.lock().retain(|_, group| {
             let ring = group.ring();
-            Arc::strong_count(group) > 1 || ring.written < ring.next_sequence
+            let used = group.used.load(Ordering::Relaxed);
+            let is_idle = now.millis().saturating_sub(used) >= IDLE_MILLIS;
+            !is_idle || Arc::strong_count(group) > 1 || ring.written < ring.next_sequence
         });
     }
 

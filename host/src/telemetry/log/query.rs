@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::group::Ring;
 use super::{Event, Logs, writer};
 use crate::clock::Timestamp;
 
@@ -70,8 +71,61 @@ pub struct GroupSummary {
 impl Logs {
     /// Events of a group. None where there is no such group.
     pub fn filter(&self, group: &str, filter: &Filter) -> Option<Page> {
-        let group = self.existing(group)?;
+        self.read(group, |ring| filter.page(ring))
+    }
+
+    /// The streams of a group. None where there is no such group.
+    pub fn streams(&self, group: &str) -> Option<Vec<StreamSummary>> {
+        self.read(group, streams)
+    }
+
+    /// The groups whose names begin so, in the order of their names.
+    pub fn groups(&self, prefix: &str) -> Vec<GroupSummary> {
+        let dir = self.0.config.dir.as_deref();
+        let on_disk = dir.map(writer::groups).unwrap_or_default();
+        let in_memory = self.0.groups.sizes();
+        let in_memory = in_memory
+            .iter()
+            .map(|(name, bytes)| (name.to_string(), *bytes));
+        // What is in memory is newer.
+        let mut groups: BTreeMap<String, usize> = on_disk.into_iter().collect();
+        groups.extend(in_memory);
+        groups.retain(|name, _| name.starts_with(prefix));
+        let summary = |(name, stored_bytes)| GroupSummary { name, stored_bytes };
+        groups.into_iter().map(summary).collect()
+    }
+
+    /// Looks at a group's events, in memory or on disk. It leaves nothing behind in memory where there
+    /// was nothing. May wait for the disk.
+    fn read<T>(&self, name: &str, look: impl FnOnce(&Ring) -> T) -> Option<T> {
+        let load = || self.on_disk(name);
+        let Some(group) = self.0.groups.get(name, self.0.clock.now()) else {
+            let ring = Ring::of(load());
+            return (!ring.events.is_empty()).then(|| look(&ring));
+        };
+        group.complete(load, self.0.config.group_bytes_max);
         let ring = group.ring();
+        (!ring.events.is_empty()).then(|| look(&ring))
+    }
+}
+
+fn streams(ring: &Ring) -> Vec<StreamSummary> {
+    let mut streams: BTreeMap<&Arc<str>, StreamSummary> = BTreeMap::new();
+    for event in &ring.events {
+        let summary = streams
+            .entry(&event.stream)
+            .or_insert_with(|| StreamSummary {
+                name: Arc::clone(&event.stream),
+                first: event.at,
+                last: event.at,
+            });
+        summary.last = event.at;
+    }
+    streams.into_values().collect()
+}
+
+impl Filter {
+    fn page(&self, ring: &Ring) -> Page {
         let mut page = Page {
             events: Vec::new(),
             next: ring.next_sequence(),
@@ -79,75 +133,21 @@ impl Logs {
         };
         let from = ring
             .events
-            .partition_point(|event| event.sequence < filter.from);
+            .partition_point(|event| event.sequence < self.from);
         for event in ring.events.range(from..) {
-            if !filter.takes(event) {
+            if !self.takes(event) {
                 continue;
             }
-            if page.events.len() == filter.limit {
+            if page.events.len() == self.limit {
                 page.next = event.sequence;
                 page.more = true;
                 break;
             }
             page.events.push(Arc::clone(event));
         }
-        Some(page)
+        page
     }
 
-    /// The streams of a group. None where there is no such group.
-    pub fn streams(&self, group: &str) -> Option<Vec<StreamSummary>> {
-        let group = self.existing(group)?;
-        let ring = group.ring();
-        let mut streams: BTreeMap<&Arc<str>, StreamSummary> = BTreeMap::new();
-        for event in &ring.events {
-            let summary = streams
-                .entry(&event.stream)
-                .or_insert_with(|| StreamSummary {
-                    name: Arc::clone(&event.stream),
-                    first: event.at,
-                    last: event.at,
-                });
-            summary.last = event.at;
-        }
-        Some(streams.into_values().collect())
-    }
-
-    /// The groups whose names begin so, in the order of their names.
-    pub fn groups(&self, prefix: &str) -> Vec<GroupSummary> {
-        let on_disk = self
-            .0
-            .config
-            .dir
-            .as_deref()
-            .map(writer::groups)
-            .unwrap_or_default();
-        let in_memory = self.0.groups.names();
-        let mut names: Vec<String> = in_memory.iter().map(ToString::to_string).collect();
-        names.extend(on_disk);
-        names.retain(|name| name.starts_with(prefix));
-        names.sort();
-        names.dedup();
-        let summary = |name: String| {
-            let group = self.group(&name);
-            let stored_bytes = group
-                .ring()
-                .events
-                .iter()
-                .map(|event| event.message.len())
-                .sum();
-            GroupSummary { name, stored_bytes }
-        };
-        names.into_iter().map(summary).collect()
-    }
-
-    fn existing(&self, name: &str) -> Option<Arc<super::group::Group>> {
-        let group = self.group(name);
-        let known = !group.ring().events.is_empty();
-        known.then_some(group)
-    }
-}
-
-impl Filter {
     fn takes(&self, event: &Event) -> bool {
         self.start.is_none_or(|start| event.at >= start)
             && self.end.is_none_or(|end| event.at < end)

@@ -275,3 +275,96 @@ fn a_flood_in_json_is_told_in_json() {
     let dropped: u64 = dropped.filter_map(serde_json::Value::as_u64).sum();
     assert_eq!(dropped + kept.len() as u64, 100_000);
 }
+
+fn kept_in(dir: &std::path::Path) -> Logs {
+    let config = Config {
+        dir: Some(dir.to_owned()),
+        group_bytes_max: 1 << 20,
+    };
+    Logs::open(config, Clock::system()).unwrap()
+}
+
+/// Logs one line, and waits until the disk has it.
+fn write(dir: &std::path::Path, group: &str, line: &str) {
+    let logs = kept_in(dir);
+    logs.environment(group, "s", Format::Text).line(line);
+    drop(logs);
+}
+
+#[test]
+fn reading_makes_no_groups() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "kept", "one");
+    let logs = kept_in(dir.path());
+    for n in 0..1_000 {
+        assert!(logs.filter(&format!("ghost-{n}"), &all()).is_none());
+        assert!(logs.streams(&format!("ghost-{n}")).is_none());
+    }
+    assert!(logs.filter("kept", &all()).is_some());
+    assert_eq!(logs.groups("").len(), 1);
+    assert_eq!(logs.0.groups.count(), 0);
+}
+
+#[test]
+fn what_is_in_memory_follows_what_is_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "g", "one");
+    let logs = kept_in(dir.path());
+    let log = logs.environment("g", "s", Format::Text);
+    log.line("two");
+    log.end();
+    assert_eq!(messages(&logs, &all()), ["one", "two"]);
+    log.line("three");
+    log.end();
+    assert_eq!(messages(&logs, &all()), ["one", "two", "three"]);
+    drop(log);
+    drop(logs);
+    assert_eq!(
+        messages(&kept_in(dir.path()), &all()),
+        ["one", "two", "three"]
+    );
+}
+
+#[test]
+fn groups_are_forgotten_by_their_own_idle_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = kept_in(dir.path());
+    let busy = logs.environment("busy", "s", Format::Text);
+    drop(logs.environment("idle", "s", Format::Text));
+    let now = logs.0.clock.now();
+    logs.0.groups.forget_idle(now);
+    assert_eq!(logs.0.groups.count(), 2, "both were used just now");
+    let later = now.after(std::time::Duration::from_secs(120));
+    logs.0.groups.forget_idle(later);
+    assert_eq!(logs.0.groups.count(), 1, "someone may write to the other");
+    logs.0.groups.get("busy", later);
+    drop(busy);
+    logs.0.groups.forget_idle(later);
+    assert_eq!(logs.0.groups.count(), 1, "it was read");
+}
+
+#[test]
+fn any_name_that_a_group_may_have_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = |end: char| format!("{}{end}", "a-/".repeat(170));
+    let names = [
+        "..",
+        "a-b_c.d#e/f",
+        &"-".repeat(512),
+        &long('x'),
+        &long('y'),
+    ];
+    for name in names {
+        write(dir.path(), name, name);
+    }
+    let logs = kept_in(dir.path());
+    for name in names {
+        let page = logs.filter(name, &all()).expect("it is there");
+        assert_eq!(page.events[0].message, name);
+    }
+    let mut expected = names.map(str::to_owned);
+    expected.sort();
+    let groups = logs.groups("");
+    let found: Vec<_> = groups.into_iter().map(|group| group.name).collect();
+    assert_eq!(found, expected);
+}

@@ -10,6 +10,8 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use super::group::Group;
@@ -20,8 +22,15 @@ use crate::clock::Timestamp;
 const PERIOD: Duration = Duration::from_millis(250);
 /// Files that are kept open.
 const FILES_MAX: usize = 256;
-/// After so many periods without a write, groups nobody uses leave the memory.
-const PERIODS_UNTIL_IDLE: u32 = 240;
+/// How often, in rounds, groups that nobody uses are looked for.
+const ROUNDS_UNTIL_TIDY: u32 = 240;
+/// The longest name of a directory that is a group's own name, written so that it can be one. File
+/// systems take 255 bytes.
+const NAME_BYTES_MAX: usize = 200;
+/// The file with a group's name, in a directory that is not named so.
+const NAME_FILE: &str = "name";
+/// What is written as it is. A dot is not: `..` may be the name of a group.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'#');
 
 /// The thread that writes.
 pub(super) struct Writer {
@@ -81,23 +90,21 @@ impl Drop for Writer {
 
 fn run(dir: &Path, bytes_max: usize, marked: &Receiver<Arc<Group>>, shelf: &Weak<Shelf>) {
     let mut files = HashMap::new();
-    let mut quiet = 0;
+    let mut rounds = 0;
     loop {
+        rounds += 1;
+        if rounds == ROUNDS_UNTIL_TIDY {
+            rounds = 0;
+            files.clear();
+            if let Some(shelf) = shelf.upgrade() {
+                shelf.groups.forget_idle(shelf.clock.now());
+            }
+        }
         let first = match marked.recv_timeout(PERIOD) {
             Ok(group) => group,
-            Err(RecvTimeoutError::Timeout) => {
-                quiet += 1;
-                if quiet == PERIODS_UNTIL_IDLE {
-                    files.clear();
-                    if let Some(shelf) = shelf.upgrade() {
-                        shelf.groups.forget_idle();
-                    }
-                }
-                continue;
-            }
+            Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        quiet = 0;
         // Wait for more of the same before writing it all at once. When the logs are dropped the
         // channel closes, and what is left is written at once.
         let mut groups = vec![first];
@@ -147,10 +154,11 @@ fn write(
         text.push(b'\n');
     }
     if !files.contains_key(group.name()) {
-        files.insert(
-            Arc::clone(group.name()),
-            Segment::open(&path(dir, group.name()))?,
-        );
+        let segment = Segment::open(&path(dir, group.name()))?;
+        if is_long(group.name()) {
+            std::fs::write(segment.dir.join(NAME_FILE), group.name().as_bytes())?;
+        }
+        files.insert(Arc::clone(group.name()), segment);
     }
     let segment = files.get_mut(group.name()).expect("it was put there above");
     segment.append(&text, bytes_max)
@@ -196,7 +204,8 @@ impl Segment {
 pub(super) fn read(dir: &Path, group: &str, bytes_max: usize) -> Vec<Event> {
     let dir = path(dir, group);
     let mut events = Vec::new();
-    for name in ["previous", "current"] {
+    // In this order: what becomes the previous file meanwhile is seen twice rather than not at all.
+    for name in ["current", "previous"] {
         let Ok(file) = File::open(dir.join(name)) else {
             continue;
         };
@@ -211,26 +220,55 @@ pub(super) fn read(dir: &Path, group: &str, bytes_max: usize) -> Vec<Event> {
             })
         }));
     }
+    events.sort_by_key(|event| event.sequence);
+    events.dedup_by_key(|event| event.sequence);
     events
 }
 
-/// The groups that the disk has.
-pub(super) fn groups(dir: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok);
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let decode = |name: String| {
-        percent_encoding::percent_decode_str(&name)
-            .decode_utf8()
-            .ok()
-            .map(|it| it.into_owned())
+/// The groups that the disk has, and the bytes it has of them.
+pub(super) fn groups(dir: &Path) -> Vec<(String, usize)> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten();
+    let dirs = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let group = |found: PathBuf| {
+        let name = name(&found)?;
+        let size = |file: &&str| Some(found.join(file).metadata().ok()?.len());
+        let bytes = ["previous", "current"].iter().filter_map(size).sum::<u64>();
+        // Only what can be read under its name.
+        let is_its_own = bytes > 0 && path(dir, &name) == found;
+        is_its_own.then(|| (name, usize::try_from(bytes).unwrap_or(usize::MAX)))
     };
-    names.filter_map(decode).collect()
+    dirs.filter_map(group).collect()
 }
 
+/// The group that a directory is of.
+fn name(dir: &Path) -> Option<String> {
+    let own = dir.file_name()?.to_str()?;
+    if own.contains(DIGESTED) {
+        return std::fs::read_to_string(dir.join(NAME_FILE)).ok();
+    }
+    let decoded = percent_encoding::percent_decode_str(own).decode_utf8();
+    Some(decoded.ok()?.into_owned())
+}
+
+/// Stands between the beginning of a long name and its digest, and in no other name.
+const DIGESTED: char = '~';
+
 fn path(dir: &Path, group: &str) -> PathBuf {
-    let name = percent_encoding::utf8_percent_encode(group, percent_encoding::NON_ALPHANUMERIC);
-    dir.join(name.to_string())
+    let mut name = utf8_percent_encode(group, PLAIN).to_string();
+    if name.len() > NAME_BYTES_MAX {
+        let digest = digest(&SHA256, group.as_bytes());
+        name.truncate(NAME_BYTES_MAX / 2);
+        name.push(DIGESTED);
+        for byte in digest.as_ref() {
+            name.push_str(&format!("{byte:02x}"));
+        }
+    }
+    dir.join(name)
+}
+
+fn is_long(group: &str) -> bool {
+    utf8_percent_encode(group, PLAIN)
+        .map(str::len)
+        .sum::<usize>()
+        > NAME_BYTES_MAX
 }

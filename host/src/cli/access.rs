@@ -1,0 +1,199 @@
+//! The options of the commands that call a host: where it is, whose key signs, what is printed. Only
+//! those commands have them, so that none takes an option and ignores it.
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, ValueEnum};
+
+use super::client::Client;
+use super::{Cli, Command, environment};
+
+const ENDPOINT_URL: &str = "http://127.0.0.1:3001";
+const REGION: &str = "us-east-1";
+/// What signs where a host has no keys and so checks none.
+pub(super) const ANY_KEY: &str = "lamina";
+
+/// How a host is reached.
+#[derive(Clone, Debug)]
+pub(super) struct Access {
+    pub(super) endpoint_url: String,
+    pub(super) region: String,
+    pub(super) access_key_id: String,
+    pub(super) secret_access_key: String,
+    pub(super) session_token: Option<String>,
+}
+
+/// What is printed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Text,
+    /// For scripts.
+    Json,
+}
+
+/// How a command prints.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct Printing {
+    /// What is printed: text for people, JSON for scripts [default: text].
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
+    output: Option<Format>,
+}
+
+/// What commands that call a host have in common.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Calling a host")]
+pub(super) struct ClientOptions {
+    /// Where the host answers [env: LAMINA_ENDPOINT_URL] [default: http://127.0.0.1:3001].
+    #[arg(long, value_name = "URL")]
+    endpoint_url: Option<String>,
+    /// The host's region [env: AWS_REGION] [default: us-east-1].
+    #[arg(long)]
+    region: Option<String>,
+    #[arg(long, hide = true)]
+    access_key_id: Option<String>,
+    #[arg(long, hide = true)]
+    secret_access_key: Option<String>,
+    #[arg(long, hide = true)]
+    session_token: Option<String>,
+    #[command(flatten)]
+    printing: Printing,
+}
+
+/// A command that calls a host.
+#[derive(Args, Debug)]
+pub(super) struct Calling<C: Args> {
+    #[command(flatten)]
+    command: C,
+    #[command(flatten)]
+    client: ClientOptions,
+}
+
+impl<C: Args> Calling<C> {
+    /// The command, the client it speaks through and how it prints. `before` are the options that stood
+    /// before the command.
+    pub(super) fn with(self, before: ClientOptions) -> anyhow::Result<(C, Client, Format)> {
+        let Self { command, client } = self;
+        let printing = client.printing.clone().or(before.clone());
+        let client = Client::new(&client.access(before, environment::variable))?;
+        Ok((command, client, printing.format()))
+    }
+}
+
+impl Printing {
+    pub(super) fn or(self, before: ClientOptions) -> Self {
+        Self {
+            output: self.output.or(before.printing.output),
+        }
+    }
+
+    pub(super) fn format(&self) -> Format {
+        self.output.unwrap_or(Format::Text)
+    }
+}
+
+impl ClientOptions {
+    /// What was given after the command, before it, in the environment, or not at all.
+    fn access(self, before: Self, variable: impl Fn(&str) -> Option<String>) -> Access {
+        let given = |after: Option<String>, before: Option<String>, name: &str| {
+            let variable = || variable(name).filter(|it| !it.is_empty());
+            after.or(before).or_else(variable)
+        };
+        let or = |given: Option<String>, default: &str| given.unwrap_or_else(|| default.to_owned());
+        let endpoint = given(
+            self.endpoint_url,
+            before.endpoint_url,
+            "LAMINA_ENDPOINT_URL",
+        );
+        let region = given(self.region, before.region, "AWS_REGION");
+        let id = given(
+            self.access_key_id,
+            before.access_key_id,
+            "AWS_ACCESS_KEY_ID",
+        );
+        let secret = given(
+            self.secret_access_key,
+            before.secret_access_key,
+            "AWS_SECRET_ACCESS_KEY",
+        );
+        Access {
+            endpoint_url: or(endpoint, ENDPOINT_URL),
+            region: or(region, REGION),
+            access_key_id: or(id, ANY_KEY),
+            secret_access_key: or(secret, ANY_KEY),
+            session_token: given(
+                self.session_token,
+                before.session_token,
+                "AWS_SESSION_TOKEN",
+            ),
+        }
+    }
+
+    /// Ends the program where an option stood before a command that does not have it.
+    pub(super) fn require_used_by(&self, command: &Command) {
+        let calls_a_host = match command {
+            Command::Deploy(_)
+            | Command::Invoke(_)
+            | Command::Logs(_)
+            | Command::List(_)
+            | Command::Layer(_) => true,
+            Command::Start(_)
+            | Command::New(_)
+            | Command::Build { .. }
+            | Command::Dev(_)
+            | Command::Sign(_) => false,
+        };
+        let prints = calls_a_host || matches!(command, Command::Build { .. });
+        let given = [
+            ("--endpoint-url", self.endpoint_url.is_some(), calls_a_host),
+            ("--region", self.region.is_some(), calls_a_host),
+            (
+                "--access-key-id",
+                self.access_key_id.is_some(),
+                calls_a_host,
+            ),
+            (
+                "--secret-access-key",
+                self.secret_access_key.is_some(),
+                calls_a_host,
+            ),
+            (
+                "--session-token",
+                self.session_token.is_some(),
+                calls_a_host,
+            ),
+            ("--output", self.printing.output.is_some(), prints),
+        ];
+        let stray = given.into_iter().find(|(_, given, used)| *given && !used);
+        if let Some((option, ..)) = stray {
+            let text = format!(
+                "this command does not take '{option}', which is for commands that call a host"
+            );
+            Cli::command()
+                .error(ErrorKind::ArgumentConflict, text)
+                .exit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nearest_to_the_command_counts() {
+        let option = |region: &str| ClientOptions {
+            region: Some(region.into()),
+            ..ClientOptions::default()
+        };
+        let variable = |name: &str| (name == "AWS_REGION").then(|| "variable".to_owned());
+        let region = |after: ClientOptions, before| after.access(before, variable).region;
+        assert_eq!(region(option("after"), option("before")), "after");
+        assert_eq!(region(ClientOptions::default(), option("before")), "before");
+        assert_eq!(
+            region(ClientOptions::default(), ClientOptions::default()),
+            "variable"
+        );
+        let none = ClientOptions::default().access(ClientOptions::default(), |_| None);
+        assert_eq!((none.region.as_str(), none.session_token), (REGION, None));
+    }
+}

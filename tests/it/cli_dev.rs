@@ -1,0 +1,157 @@
+//! `lamina dev`, as people edit: nothing they write is lost, and nothing is built that nobody wrote.
+
+use std::io::{BufRead, BufReader, Lines};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use crate::harness::program;
+
+/// A function that answers what a dependency says. Its build waits for a file, `go`.
+struct Crate {
+    dir: tempfile::TempDir,
+}
+
+impl Crate {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let made = Self { dir };
+        let package = |name: &str, more: &str| {
+            format!(
+                "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n{more}\n[workspace]\n"
+            )
+        };
+        let dependency = "[dependencies]\nsaying = { path = \"../saying\" }\n";
+        made.write("f/Cargo.toml", &package("f", dependency));
+        made.write(
+            "f/src/main.rs",
+            "fn main() { println!(\"\\\"{}\\\"\", saying::TEXT); }",
+        );
+        let wait = "while !std::path::Path::new(\"go\").exists() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }";
+        let build = "println!(\"cargo::rerun-if-changed=build.rs\");";
+        made.write("f/build.rs", &format!("fn main() {{ {build} {wait} }}"));
+        made.write("saying/Cargo.toml", &package("saying", ""));
+        made.say("one");
+        made
+    }
+
+    fn say(&self, text: &str) {
+        let source = format!("pub const TEXT: &str = \"{text}\";");
+        self.write("saying/src/lib.rs", &source);
+    }
+
+    fn function(&self) -> PathBuf {
+        self.dir.path().join("f")
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.dir.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("it is in the crate")).expect("it is made");
+        std::fs::write(path, text).expect("it is written");
+    }
+
+    /// Waits until the dependency has been compiled for the function.
+    fn dependency_is_built(&self) {
+        let deps = self.function().join("target/wasm32-wasip2/release/deps");
+        let is_built = || {
+            let entries = std::fs::read_dir(&deps).into_iter().flatten();
+            let names = entries.filter_map(|it| it.ok()?.file_name().into_string().ok());
+            let mut names = names.filter(|it| it.starts_with("libsaying-"));
+            names.any(|it| it.ends_with(".rlib"))
+        };
+        while !is_built() {
+            std::thread::yield_now();
+        }
+    }
+}
+
+struct Dev {
+    child: Child,
+    stdout: Lines<BufReader<ChildStdout>>,
+    notes: std::thread::JoinHandle<Vec<String>>,
+}
+
+impl Dev {
+    fn start(dir: &Path) -> Self {
+        let mut child = Command::new(program())
+            .args(["dev", "--listen", "127.0.0.1:0", "--data-dir", "./data"])
+            .current_dir(dir)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let stdout = BufReader::new(child.stdout.take().expect("it was piped")).lines();
+        let stderr = BufReader::new(child.stderr.take().expect("it was piped")).lines();
+        let notes = std::thread::spawn(|| stderr.map_while(Result::ok).collect());
+        Self {
+            child,
+            stdout,
+            notes,
+        }
+    }
+
+    /// Waits for a line of the result.
+    fn until(&mut self, wanted: &str) {
+        let mut lines = self.stdout.by_ref().map_while(Result::ok);
+        assert!(lines.any(|line| line == wanted), "{wanted} did not come");
+    }
+
+    /// Stops it as ctrl-c does, and gives back what it said beside its results.
+    fn stop(mut self) -> Vec<String> {
+        signal("INT", &self.child);
+        assert!(self.child.wait().expect("it ends").success());
+        self.notes.join().expect("it was read")
+    }
+}
+
+fn signal(name: &str, child: &Child) {
+    let mut kill = Command::new("kill");
+    let kill = kill.arg(format!("-{name}")).arg(child.id().to_string());
+    assert!(kill.status().expect("kill runs").success());
+}
+
+#[test]
+fn every_edit_is_deployed_once() {
+    let made = Crate::new();
+    let mut dev = Dev::start(&made.function());
+    // While the first build is under way, and has done with the dependency.
+    made.dependency_is_built();
+    made.say("two");
+    made.write("f/go", "");
+    dev.until("\"one\"");
+    dev.until("\"two\"");
+    // By now the host has written to its data in the crate, and cargo to its target.
+    made.say("three");
+    dev.until("\"three\"");
+    let notes = dev.stop();
+    let builds = notes.iter().filter(|it| it.contains("Building f")).count();
+    assert!((2..=3).contains(&builds), "{notes:#?}");
+}
+
+#[test]
+fn a_configured_host_is_used_with_its_own_key() {
+    let made = Crate::new();
+    made.write("f/go", "");
+    let keys = "region = \"eu-west-1\"\n[[keys]]\naccess_key_id = \"mine\"\nsecret_access_key = \"it's\"\n";
+    made.write("f/lamina.toml", keys);
+    let mut command = Command::new(program());
+    command
+        .args(["dev", "--once", "--listen", "127.0.0.1:0"])
+        .args(["--config", "lamina.toml"])
+        .current_dir(made.function())
+        .env("AWS_REGION", "us-east-2")
+        .env("LAMINA_LOG", "debug");
+    let output = command.output().expect("the program runs");
+    let (told, notes) = (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    );
+    assert!(output.status.success(), "{notes}");
+    let paste =
+        r"AWS_ACCESS_KEY_ID=mine AWS_SECRET_ACCESS_KEY='it'\''s' AWS_DEFAULT_REGION=eu-west-1 \";
+    assert!(told.contains(paste), "{told}");
+    // A file is no terminal.
+    assert!(notes.contains("DEBUG"), "{notes}");
+    assert!(!notes.contains('\x1b'), "{notes}");
+}

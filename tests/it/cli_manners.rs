@@ -1,0 +1,219 @@
+//! How the `lamina` program behaves beside other programs: pipes, signals, names, and what it says when
+//! something is not there.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::json;
+
+use crate::harness::{Lamina, guest, program, root};
+
+fn lamina(arguments: &[&str]) -> Command {
+    let mut command = Command::new(program());
+    command.args(arguments);
+    for name in ["AWS_REGION", "LAMINA_ENDPOINT_URL", "LAMINA_LOG"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = lamina(arguments).output().expect("the program runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (status.code(), text(stdout), text(stderr))
+}
+
+fn signal(name: &str, child: &Child) {
+    let mut kill = Command::new("kill");
+    let kill = kill.arg(format!("-{name}")).arg(child.id().to_string());
+    assert!(kill.status().expect("kill runs").success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_may_have_enough() {
+    let host = Lamina::start();
+    host.create("f", &guest("echo"), json!({})).await;
+    host.invoke("f", &json!({})).await;
+    let endpoint = host.endpoint();
+    for command in [&["logs", "f"][..], &["list"], &["invoke", "f"]] {
+        let mut child = lamina(&[command, &["--endpoint-url", &endpoint]].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), told.as_str()), (Some(0), ""));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_is_named_as_aws_names_it() {
+    let host = Lamina::start();
+    let group = json!({"LoggingConfig": {"LogGroup": "elsewhere"}});
+    host.create("f", &guest("echo"), group).await;
+    let endpoint = host.endpoint();
+    let lamina = |arguments: &[&str]| run(&[&["--endpoint-url", &endpoint], arguments].concat());
+    let arn = "arn:aws:lambda:us-east-1:000000000000:function:f";
+    for name in ["f", "f:$LATEST", arn, &format!("{arn}:$LATEST")] {
+        let answered = lamina(&["invoke", name, "-d", "7"]);
+        assert_eq!(answered, (Some(0), "7\n".into(), String::new()), "{name}");
+        let (code, told, _) = lamina(&["logs", name]);
+        assert_eq!((code, told.contains("REPORT")), (Some(0), true), "{name}");
+    }
+    let (code, _, told) = lamina(&["invoke", "f:g:h"]);
+    assert_eq!(code, Some(2));
+    assert!(told.contains("`f:g:h` is not a function name"), "{told}");
+    for what in ["logs", "invoke"] {
+        let (code, _, told) = lamina(&[what, "nope"]);
+        let expected = "error: ResourceNotFoundException: Function not found: \
+                        arn:aws:lambda:us-east-1:000000000000:function:nope";
+        assert_eq!(code, Some(3));
+        assert!(told.starts_with(expected), "{told}");
+    }
+    host.create("quiet", &guest("echo"), json!({})).await;
+    let (code, _, told) = lamina(&["logs", "quiet"]);
+    assert_eq!(
+        (code, told.as_str()),
+        (Some(0), "quiet has not logged anything\n")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_outlive_their_function() {
+    let host = Lamina::start();
+    host.create("f", &guest("echo"), json!({})).await;
+    host.invoke("f", &json!({})).await;
+    let path = "/2015-03-31/functions/f";
+    let deleted = host.lambda("DELETE", path, &serde_json::Value::Null).await;
+    assert_eq!(deleted.status, 204);
+    let (code, told, note) = run(&["logs", "f", "--endpoint-url", &host.endpoint()]);
+    assert_eq!(
+        (code, note.as_str()),
+        (Some(0), "the function has been deleted\n")
+    );
+    assert!(told.contains("REPORT"), "{told}");
+}
+
+#[test]
+fn a_mistake_is_told_once() {
+    let host = Lamina::start();
+    let address = host.address.to_string();
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let data = data.path().to_str().expect("UTF-8");
+    let (code, _, told) = run(&["start", "--listen", &address, "--data-dir", data]);
+    let expected = format!(
+        "error: {address} cannot be listened on; choose another address with --listen: \
+         Address already in use (os error 98)\n"
+    );
+    assert_eq!((code, told), (Some(3), expected));
+    let (_, _, told) = run(&["start", "--config", "/no/such.toml"]);
+    let expected = "error: /no/such.toml cannot be read: No such file or directory (os error 2)\n";
+    assert_eq!(told, expected);
+    let taken = host.dir.path().join("data");
+    let taken = taken.to_str().expect("UTF-8");
+    let (_, _, told) = run(&["start", "--listen", "127.0.0.1:0", "--data-dir", taken]);
+    assert_eq!(
+        told.matches("in use by another process").count(),
+        1,
+        "{told}"
+    );
+}
+
+#[test]
+fn no_option_is_taken_and_ignored() {
+    for arguments in [
+        &["start", "--region", "eu-west-1"][..],
+        &["--region", "eu-west-1", "start"],
+        &["dev", "--endpoint-url", "http://127.0.0.1:1"],
+        &["--endpoint-url", "http://127.0.0.1:1", "dev"],
+        &["new", "f", "--output", "json"],
+        &["start", "--output", "json"],
+        &["build", "--region", "eu-west-1"],
+        &[
+            "sign",
+            "--endpoint-url",
+            "x",
+            "p",
+            "--key",
+            "k",
+            "--profile",
+            "a",
+            "--out",
+            "o",
+        ],
+    ] {
+        let (code, _, told) = run(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {told}");
+        let option = arguments
+            .iter()
+            .find(|it| it.starts_with("--"))
+            .expect("one");
+        assert!(told.contains(option), "{arguments:?}: {told}");
+    }
+    let (code, _, help) = run(&[]);
+    assert_eq!(code, Some(2));
+    assert!(help.contains("  start "), "{help}");
+    assert!(!help.contains("compile-component"), "{help}");
+}
+
+#[test]
+fn a_second_ctrl_c_ends_at_once() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = dir.path().to_str().expect("UTF-8");
+    let mut child = lamina(&["start", "--listen", "127.0.0.1:0", "--data-dir", data])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let stderr = child.stderr.take().expect("it was piped");
+    let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+    let address = lines.find_map(|line| {
+        let rest = line.split("http://").nth(1)?;
+        rest.split(',').next().map(str::to_owned)
+    });
+    // A request that does not come to its end holds the host.
+    let address = address.expect("it answers");
+    let mut held = std::net::TcpStream::connect(address).expect("it answers");
+    let begun = b"POST /2015-03-31/functions HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\n{";
+    std::io::Write::write_all(&mut held, begun).expect("it reads");
+    signal("INT", &child);
+    assert!(lines.any(|line| line.contains("ends it at once")));
+    signal("INT", &child);
+    let status = child.wait().expect("it ends");
+    // 0 where the host had not yet seen the request.
+    assert!(matches!(status.code(), Some(130 | 0)), "{status}");
+}
+
+#[test]
+fn a_new_function_builds_wherever_it_is() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("mine");
+    let path = path.to_str().expect("UTF-8");
+    let (code, _, told) = run(&["new", path, "--vendor"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("lamina-sdk is not on crates.io"), "{told}");
+    let manifest = dir.path().join("mine/Cargo.toml");
+    let manifest = std::fs::read_to_string(manifest).expect("it was written");
+    let repository = root().to_str().expect("UTF-8");
+    assert!(!manifest.contains(repository), "{manifest}");
+    // The examples' dependencies, compiled once.
+    let lock = root().join("examples/Cargo.lock");
+    std::fs::copy(lock, dir.path().join("mine/Cargo.lock")).expect("it is copied");
+    let output = lamina(&["build", path])
+        .env("CARGO_TARGET_DIR", root().join("examples/target"))
+        .output()
+        .expect("the program runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    for name in ["1abc", "fn", "test", "serde"] {
+        let path = dir.path().join(name);
+        let (code, _, told) = run(&["new", path.to_str().expect("UTF-8")]);
+        assert_eq!(code, Some(3), "{told}");
+        assert!(!path.exists(), "{name}");
+    }
+}
