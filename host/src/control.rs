@@ -21,6 +21,7 @@ pub mod configuration;
 pub mod destination;
 pub mod event_invoke;
 pub mod event_source;
+mod family;
 pub mod function;
 pub mod layer;
 pub mod origin;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Lamina, guest, zipped};
+use crate::harness::{self, Lamina, guest, zipped};
 
 #[tokio::test]
 async fn what_was_acknowledged_is_there_after_a_kill() {
@@ -117,4 +117,42 @@ async fn what_an_older_engine_compiled_is_compiled_again() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     panic!("it was not compiled again");
+}
+
+#[tokio::test]
+async fn another_program_in_the_place_of_this_one_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let program = dir.path().join("lamina");
+    std::fs::copy(harness::program(), &program).expect("it is copied");
+    let host = Lamina::run_by(&program);
+    // As package managers do it.
+    let next = dir.path().join("next");
+    std::fs::write(&next, "not the program any more").expect("it is written");
+    std::fs::rename(&next, &program).expect("it is replaced");
+    host.create("f", &guest("echo"), json!({})).await;
+    assert_eq!(host.invoke("f", &json!(1)).await.json(), json!(1));
+}
+
+#[tokio::test]
+async fn what_a_kill_left_half_compiled_is_deleted() {
+    let host = Lamina::start();
+    host.create("f", &guest("echo"), json!({})).await;
+    let dir = host.kill();
+    let artifacts = dir.path().join("data/artifacts");
+    let files = || -> Vec<_> {
+        let entries = std::fs::read_dir(&artifacts).expect("it is there");
+        entries.flatten().map(|it| it.file_name()).collect()
+    };
+    let whole = files();
+    assert_eq!(whole.len(), 1);
+    let name = whole[0].to_str().expect("a plain name");
+    for half in [".unfinished-1-0", &name.replace(".cwasm", ".tmp-7")] {
+        std::fs::write(artifacts.join(half), "half").expect("it is written");
+    }
+    let host = Lamina::in_dir(dir, "");
+    assert_eq!(host.invoke("f", &json!(1)).await.json(), json!(1));
+    let left = std::fs::read_dir(host.dir.path().join("data/artifacts"));
+    let left: Vec<_> = left.expect("it is there").flatten().collect();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].file_name(), whole[0]);
 }

@@ -144,7 +144,13 @@ impl Lamina {
     pub fn with_environment(limits: &str, variables: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let text = format!("[limits]\nsettle_millis = 20\n{limits}\n");
-        Self::launch(dir, &text, variables)
+        Self::launch(program(), dir, &text, variables)
+    }
+
+    /// A host that is run by another copy of the program.
+    pub fn run_by(program: &Path) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self::launch(program, dir, "[limits]\nsettle_millis = 20\n", &[])
     }
 
     pub fn in_dir(dir: TempDir, limits: &str) -> Self {
@@ -153,19 +159,29 @@ impl Lamina {
         } else {
             "settle_millis = 20\n"
         };
-        Self::launch(dir, &format!("[limits]\n{settle}{limits}\n"), &[])
+        Self::launch(
+            program(),
+            dir,
+            &format!("[limits]\n{settle}{limits}\n"),
+            &[],
+        )
     }
 
     /// A host with configuration before and in its limits.
     pub fn with(settings: &str, limits: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        Self::launch(dir, &format!("{settings}\n[limits]\n{limits}\n"), &[])
+        Self::launch(
+            program(),
+            dir,
+            &format!("{settings}\n[limits]\n{limits}\n"),
+            &[],
+        )
     }
 
-    fn launch(dir: TempDir, text: &str, variables: &[(&str, &str)]) -> Self {
+    fn launch(program: &Path, dir: TempDir, text: &str, variables: &[(&str, &str)]) -> Self {
         let config = dir.path().join("lamina.toml");
         std::fs::write(&config, text).expect("the configuration is written");
-        let mut command = Command::new(program());
+        let mut command = Command::new(program);
         command.arg("start").arg("--listen").arg("127.0.0.1:0");
         command
             .arg("--config")

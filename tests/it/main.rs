@@ -27,6 +27,7 @@ mod log_groups;
 mod logs;
 mod moto;
 mod permissions;
+mod races;
 mod robustness;
 mod s3;
 mod s3_faults;

@@ -66,8 +66,18 @@ impl Start {
 
 /// Opens a host that compiles in children of this program.
 pub(super) async fn open(config: &Config) -> anyhow::Result<Host> {
-    let program = std::env::current_exe().context("this program's own path is not known")?;
+    let program = this_program().context("this program's own path is not known")?;
     Ok(Host::open_with(config.clone(), Compiler::Child { program }).await?)
+}
+
+/// Where this very program is. Another one may come to have the path that it was started by, as after
+/// an upgrade, and would compile for another engine than the one that runs.
+fn this_program() -> std::io::Result<PathBuf> {
+    let own = PathBuf::from("/proc/self/exe");
+    if own.exists() {
+        return Ok(own);
+    }
+    std::env::current_exe()
 }
 
 /// What went wrong, with what can be done on a command line.

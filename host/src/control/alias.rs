@@ -78,25 +78,30 @@ impl Control {
         name: AliasName,
         patch: AliasPatch,
     ) -> Result<AliasRecord, Error> {
-        let version = patch.version.unwrap_or(Qualifier::Latest);
-        self.existing_at(function, Some(&version)).await?;
-        let version = self.alias_version(function, version).await?;
+        let qualifier = patch.version.unwrap_or(Qualifier::Latest);
         let weights = patch.weights.unwrap_or_default();
-        let record = AliasRecord {
-            additional: self.weight(function, version, &weights).await?,
-            function: function.clone(),
-            version,
-            description: patch.description.unwrap_or_default(),
-            revision: RevisionId::new(&self.0.clock),
-            name,
-        };
-        match self.save_alias(&record, Expect::Absent).await {
-            Err(Error::Conflict(_)) => {
-                let arn = self.alias_arn(&record.function, &record.name);
-                Err(Error::Conflict(format!("Alias already exists: {arn}")))
-            }
-            saved => saved.map(|()| record),
-        }
+        let description = patch.description.unwrap_or_default();
+        let record = self
+            .write_below(function, || async {
+                self.existing_at(function, Some(&qualifier)).await?;
+                let version = self.alias_version(function, &qualifier).await?;
+                let record = AliasRecord {
+                    additional: self.weight(function, version, &weights).await?,
+                    function: function.clone(),
+                    version,
+                    description: description.clone(),
+                    revision: RevisionId::new(&self.0.clock),
+                    name: name.clone(),
+                };
+                if self.load_alias(function, &name).await?.is_some() {
+                    let arn = self.alias_arn(function, &name);
+                    return Err(Error::Conflict(format!("Alias already exists: {arn}")));
+                }
+                Ok((vec![put(&record, Expect::Absent)], record))
+            })
+            .await?;
+        self.publish(function).await?;
+        Ok(record)
     }
 
     /// The alias of this name.
@@ -162,25 +167,41 @@ impl Control {
         name: &AliasName,
         patch: AliasPatch,
     ) -> Result<AliasRecord, Error> {
-        self.existing(function).await?;
-        let Some((mut record, read_at)) = self.load_alias(function, name).await? else {
-            let arn = self.alias_arn(function, name);
-            return Err(Error::NotFound(format!("Alias not found: {arn}")));
-        };
+        let record = self
+            .write_below(function, || async {
+                self.existing(function).await?;
+                let Some((record, read_at)) = self.load_alias(function, name).await? else {
+                    let arn = self.alias_arn(function, name);
+                    return Err(Error::NotFound(format!("Alias not found: {arn}")));
+                };
+                let record = self.patched_alias(record, &patch).await?;
+                Ok((vec![put(&record, Expect::Revision(read_at))], record))
+            })
+            .await?;
+        self.publish(function).await?;
+        Ok(record)
+    }
+
+    async fn patched_alias(
+        &self,
+        mut record: AliasRecord,
+        patch: &AliasPatch,
+    ) -> Result<AliasRecord, Error> {
         record.revision.expect(patch.revision.as_deref())?;
-        if let Some(version) = patch.version {
-            record.version = self.alias_version(function, version).await?;
+        if let Some(version) = &patch.version {
+            record.version = self.alias_version(&record.function, version).await?;
         }
-        if let Some(description) = patch.description {
-            record.description = description;
+        if let Some(description) = &patch.description {
+            record.description.clone_from(description);
         }
-        let weights = match patch.weights {
-            Some(weights) => weights,
+        let weights = match &patch.weights {
+            Some(weights) => weights.clone(),
             None => record.weights(),
         };
-        record.additional = self.weight(function, record.version, &weights).await?;
+        record.additional = self
+            .weight(&record.function, record.version, &weights)
+            .await?;
         record.revision = RevisionId::new(&self.0.clock);
-        self.save_alias(&record, Expect::Revision(read_at)).await?;
         Ok(record)
     }
 
@@ -227,29 +248,19 @@ impl Control {
             .transpose()
     }
 
-    async fn save_alias(&self, record: &AliasRecord, expect: Expect) -> Result<(), Error> {
-        let put = Write::Put {
-            key: key(&record.function, &record.name),
-            value: encode(record),
-            expect,
-        };
-        self.0.records.commit(vec![put]).await?;
-        self.publish(&record.function).await
-    }
-
     /// The version an alias shall lead to, which must be there.
     async fn alias_version(
         &self,
         function: &FunctionName,
-        version: Qualifier,
+        version: &Qualifier,
     ) -> Result<Option<u64>, Error> {
         match version {
             Qualifier::Latest => Ok(None),
             Qualifier::Version(number) => {
-                self.version(function, number).await?;
-                Ok(Some(number))
+                self.version(function, *number).await?;
+                Ok(Some(*number))
             }
-            Qualifier::Alias(_) => Err(self.not_found_at(function, Some(&version))),
+            Qualifier::Alias(_) => Err(self.not_found_at(function, Some(version))),
         }
     }
 
@@ -308,6 +319,14 @@ fn require_weight(version: Option<u64>, key: &str) -> Result<u64, Error> {
         )));
     }
     Ok(number)
+}
+
+fn put(record: &AliasRecord, expect: Expect) -> Write {
+    Write::Put {
+        key: key(&record.function, &record.name),
+        value: encode(record),
+        expect,
+    }
 }
 
 fn key(function: &FunctionName, name: &AliasName) -> Key {

@@ -12,7 +12,7 @@ use super::configuration::Configuration;
 use super::{Error, package, rules};
 use crate::invoke::snapshot::LoadError;
 use crate::sandbox::{self, Program, Sandbox, compile};
-use crate::store::blob::{Blobs, Digest, Trees};
+use crate::store::blob::{Blobs, Digest, InsertError, Trees};
 
 mod collect;
 mod layer;
@@ -22,6 +22,13 @@ pub use layer::{Attachment, LayerPackage, LayerUse};
 
 /// Compilations that run at once. Each takes a core and some hundred MiB for its whole time.
 const COMPILATIONS_MAX: usize = 2;
+
+/// Packages that are unpacked at once. The disk is not faster with more, and whoever has many shall
+/// not keep it from everyone else.
+const UNPACKINGS_MAX: usize = 2;
+
+/// How the names of compiled components end.
+const ARTIFACT: &str = "cwasm";
 
 /// A deployment package and the component in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +62,7 @@ struct Shelves {
     sandbox: Sandbox,
     compiler: compile::Compiler,
     compilations: Semaphore,
+    unpackings: Arc<Semaphore>,
     arrivals: collect::Arrivals,
 }
 
@@ -70,6 +78,7 @@ impl Library {
     ) -> std::io::Result<Self> {
         let artifacts = data_dir.join("artifacts");
         std::fs::create_dir_all(&artifacts)?;
+        tidy(&artifacts)?;
         Ok(Self(Arc::new(Shelves {
             packages: Blobs::open(&data_dir.join("packages"))?,
             trees: Trees::open(&data_dir.join("trees"))?,
@@ -77,6 +86,7 @@ impl Library {
             sandbox,
             compiler,
             compilations: Semaphore::new(COMPILATIONS_MAX),
+            unpackings: Arc::new(Semaphore::new(UNPACKINGS_MAX)),
             arrivals: collect::Arrivals::default(),
         })))
     }
@@ -92,10 +102,40 @@ impl Library {
     ) -> Result<Arrival, Error> {
         let digest = Digest::of(&bytes);
         let arrival = self.0.arrivals.expect(digest);
+        let package = bytes.clone();
+        let read = blocking(move || package::Package::read(package).map_err(refused)).await?;
+        let unpack = move |into: &Path| read.unpack(into).map_err(refused);
+        self.make_tree(&arrival, unpack).await?;
         let (shelves, handler) = (Arc::clone(&self.0), wanted(configuration));
-        let code = blocking(move || shelves.unpack(digest, &bytes, handler.as_deref())).await?;
+        let code = blocking(move || shelves.keep(digest, &bytes, handler.as_deref())).await?;
         self.0.compile(&code).await?;
         Ok(arrival.of(code))
+    }
+
+    /// Makes the tree of something that comes in, if it is not here.
+    async fn make_tree(
+        &self,
+        of: &collect::Expected,
+        fill: impl FnOnce(&Path) -> Result<(), Error> + Send + 'static,
+    ) -> Result<(), Error> {
+        let digest = of.digest();
+        let turn = of.turn().await;
+        if self.0.trees.tree(&digest).is_some() {
+            return Ok(());
+        }
+        let place = Arc::clone(&self.0.unpackings).acquire_owned().await;
+        let place = place.expect("the semaphore is never closed");
+        let shelves = Arc::clone(&self.0);
+        blocking(move || {
+            // They are the work's own: it goes on when its caller has gone away.
+            let _held = (turn, place);
+            let inserted = shelves.trees.insert(&digest, fill);
+            inserted.map_err(|error| match error {
+                InsertError::Fill(error) => error,
+                InsertError::Io(error) => io(error),
+            })
+        })
+        .await
     }
 
     /// Finds the component again in a package that is here, for another handler or runtime.
@@ -162,21 +202,8 @@ pub struct Arrival {
 }
 
 impl Shelves {
-    fn unpack(
-        &self,
-        digest: Digest,
-        bytes: &Bytes,
-        handler: Option<&str>,
-    ) -> Result<CodeRef, Error> {
-        let read = package::Package::read(bytes.clone()).map_err(refused)?;
-        if self.trees.tree(&digest).is_none() {
-            self.trees
-                .insert(&digest, |into| read.unpack(into))
-                .map_err(|error| match error {
-                    crate::store::blob::InsertError::Fill(error) => refused(error),
-                    crate::store::blob::InsertError::Io(error) => io(error),
-                })?;
-        }
+    /// Keeps a package that is unpacked, if there is a component in it.
+    fn keep(&self, digest: Digest, bytes: &Bytes, handler: Option<&str>) -> Result<CodeRef, Error> {
         let size_bytes = u64::try_from(bytes.len()).expect("a length fits in 64 bits");
         let code = self.choose(digest, size_bytes, handler)?;
         self.packages.put(bytes).map_err(io)?;
@@ -234,9 +261,20 @@ impl Shelves {
     /// A compiled component is good for one engine only, so the engine is part of its name.
     fn artifact(&self, component: &ComponentRef) -> PathBuf {
         let engine = self.sandbox.compatibility();
-        let name = format!("{}-{engine}.cwasm", component.digest);
+        let name = format!("{}-{engine}.{ARTIFACT}", component.digest);
         self.artifacts.join(name)
     }
+}
+
+/// Deletes what a killed process had not compiled to the end.
+fn tidy(artifacts: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(artifacts)? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|it| it != ARTIFACT) {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// The handler that names the component; None where the runtime is not one of components.

@@ -114,20 +114,23 @@ impl Control {
                     .into(),
             ));
         }
-        let function = self.provisionable(name, &qualifier).await?;
-        self.require_room(&function, requested)?;
-        self.require_not_twice(name, &qualifier).await?;
         let record = ProvisionedRecord {
             qualifier,
             requested,
             modified: self.0.clock.now(),
         };
-        let put = Write::Put {
-            key: key(name, &record.qualifier),
-            value: encode(&record),
-            expect: Expect::Any,
-        };
-        self.0.records.commit(vec![put]).await?;
+        self.write_below(name, || async {
+            let function = self.provisionable(name, &record.qualifier).await?;
+            self.require_room(&function, requested)?;
+            self.require_not_twice(name, &record.qualifier).await?;
+            let put = Write::Put {
+                key: key(name, &record.qualifier),
+                value: encode(&record),
+                expect: Expect::Any,
+            };
+            Ok((vec![put], ()))
+        })
+        .await?;
         self.publish(name).await?;
         Ok(record)
     }

@@ -54,18 +54,20 @@ impl Control {
         choice: Choice,
     ) -> Result<EventInvokeRecord, Error> {
         choice.require_any()?;
-        self.require_event_target(&target).await?;
-        self.require_destinations(&target.name, &choice).await?;
-        let record = EventInvokeRecord {
-            function: target.name,
-            qualifier: target.qualifier.unwrap_or(Qualifier::Latest),
-            retry_attempts_max: choice.retry_attempts_max,
-            event_age_max_seconds: choice.event_age_max_seconds,
-            destinations: choice.destinations.unwrap_or_default(),
-            modified: self.0.clock.now(),
-        };
-        self.save_event_invoke(&record, Expect::Any).await?;
-        Ok(record)
+        self.write_below(&target.name, || async {
+            self.require_event_target(&target).await?;
+            self.require_destinations(&target.name, &choice).await?;
+            let record = EventInvokeRecord {
+                function: target.name.clone(),
+                qualifier: target.qualifier.clone().unwrap_or(Qualifier::Latest),
+                retry_attempts_max: choice.retry_attempts_max,
+                event_age_max_seconds: choice.event_age_max_seconds,
+                destinations: choice.destinations.clone().unwrap_or_default(),
+                modified: self.0.clock.now(),
+            };
+            Ok((vec![put(&record, Expect::Any)], record))
+        })
+        .await
     }
 
     /// Changes what is chosen of a configuration, and leaves the rest.
@@ -78,20 +80,15 @@ impl Control {
         choice: Choice,
     ) -> Result<EventInvokeRecord, Error> {
         choice.require_any()?;
-        self.require_event_target(&target).await?;
-        let (mut record, read_at) = self.existing_event_invoke(&target).await?;
-        self.require_destinations(&target.name, &choice).await?;
-        record.retry_attempts_max = choice.retry_attempts_max.or(record.retry_attempts_max);
-        record.event_age_max_seconds = choice
-            .event_age_max_seconds
-            .or(record.event_age_max_seconds);
-        if let Some(destinations) = choice.destinations {
-            record.destinations = destinations;
-        }
-        record.modified = self.0.clock.now();
-        self.save_event_invoke(&record, Expect::Revision(read_at))
-            .await?;
-        Ok(record)
+        self.write_below(&target.name, || async {
+            self.require_event_target(&target).await?;
+            let (mut record, read_at) = self.existing_event_invoke(&target).await?;
+            self.require_destinations(&target.name, &choice).await?;
+            choice.apply(&mut record);
+            record.modified = self.0.clock.now();
+            Ok((vec![put(&record, Expect::Revision(read_at))], record))
+        })
+        .await
     }
 
     /// The configuration of a function, version or alias.
@@ -218,23 +215,19 @@ impl Control {
         };
         Ok((decode(&record)?, record.revision))
     }
-
-    async fn save_event_invoke(
-        &self,
-        record: &EventInvokeRecord,
-        expect: Expect,
-    ) -> Result<(), Error> {
-        let put = Write::Put {
-            key: key(&record.function, &record.qualifier),
-            value: encode(record),
-            expect,
-        };
-        self.0.records.commit(vec![put]).await?;
-        Ok(())
-    }
 }
 
 impl Choice {
+    /// Changes what is chosen, and nothing else.
+    fn apply(&self, record: &mut EventInvokeRecord) {
+        let age = self.event_age_max_seconds;
+        record.retry_attempts_max = self.retry_attempts_max.or(record.retry_attempts_max);
+        record.event_age_max_seconds = age.or(record.event_age_max_seconds);
+        if let Some(destinations) = &self.destinations {
+            record.destinations.clone_from(destinations);
+        }
+    }
+
     fn require_any(&self) -> Result<(), Error> {
         let any = self.retry_attempts_max.is_some()
             || self.event_age_max_seconds.is_some()
@@ -245,6 +238,14 @@ impl Choice {
                     .to_owned(),
             )
         })
+    }
+}
+
+fn put(record: &EventInvokeRecord, expect: Expect) -> Write {
+    Write::Put {
+        key: key(&record.function, &record.qualifier),
+        value: encode(record),
+        expect,
     }
 }
 

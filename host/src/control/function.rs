@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use super::configuration::{Configuration, FunctionRecord, Patch, VersionRecord};
 use super::origin::Origin;
 use super::record::{Page, decode, encode};
-use super::update::ATTEMPTS_MAX;
-use super::{Control, Error, alias, code_signing, concurrency, event_invoke, rules, version};
+use super::{
+    Control, Error, alias, code_signing, concurrency, event_invoke, family, rules, version,
+};
 use crate::names::{FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
 
@@ -172,13 +173,14 @@ impl Control {
     /// # Errors
     /// Where there is no such function.
     pub async fn delete_function(&self, name: &FunctionName) -> Result<(), Error> {
-        for _ in 0..ATTEMPTS_MAX {
+        for _ in 0..family::ATTEMPTS_MAX {
             let (function, read_at) = self.existing(name).await?;
             let mut batch = code_signing::uses(name, function.code_signing.as_deref(), None);
             for kind in KINDS_BELOW {
                 batch.extend(self.deletions(kind, &format!("{name}/")).await?);
             }
-            // What goes with it was read from this state of the record.
+            // What goes with it was read from this state of the record, and whoever adds to it writes
+            // the record.
             batch.push(Write::Delete {
                 key: key(name),
                 expect: Expect::Revision(read_at),

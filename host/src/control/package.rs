@@ -25,7 +25,11 @@ const ENTRIES_MAX: usize = 65_535;
 /// A name with its directories, as the operating system takes it below another path.
 const NAME_BYTES_MAX: usize = 2_048;
 /// Directories above an entry. Who unpacks, measures or deletes a tree holds each of them open.
-const DEPTH_MAX: usize = 128;
+const DEPTH_MAX: usize = 64;
+/// Directories that entries imply, for each entry and beyond. Real packages have fewer than one for
+/// each; a zip of few entries in deep directories is a small one that is much work to unpack.
+const DIRECTORIES_PER_ENTRY_MAX: usize = 4;
+const DIRECTORIES_FREE: usize = 1_000;
 /// How much smaller than its content an entry of some size may be: deflate of real files does not
 /// reach this, bombs do.
 const RATIO_MAX: u64 = 200;
@@ -51,6 +55,14 @@ pub enum Error {
     /// It has too many entries.
     #[error("The zip has {0} entries; {ENTRIES_MAX} are allowed.")]
     TooManyEntries(usize),
+    /// Its entries are in too many directories.
+    #[error("The {entries} entries of the zip are in more than {max} directories.")]
+    TooManyDirectories {
+        /// How many entries there are.
+        entries: usize,
+        /// The directories that so many may be in.
+        max: usize,
+    },
     /// Two entries have the same name.
     #[error("The zip has two entries of the same name.")]
     DuplicateNames,
@@ -246,6 +258,8 @@ fn require_tree(entries: &[Entry]) -> Result<(), Error> {
             return refuse(&entry.path, "there is another entry of the same name");
         }
     }
+    let max = entries.len() * DIRECTORIES_PER_ENTRY_MAX + DIRECTORIES_FREE;
+    let max = max.min(ENTRIES_MAX);
     let mut directories = HashSet::new();
     for entry in entries {
         let above = entry.path.ancestors().skip(usize::from(!entry.directory));
@@ -255,8 +269,9 @@ fn require_tree(entries: &[Entry]) -> Result<(), Error> {
             }
             directories.insert(directory);
         }
-        if directories.len() > ENTRIES_MAX {
-            return Err(Error::TooManyEntries(directories.len()));
+        if directories.len() > max {
+            let entries = entries.len();
+            return Err(Error::TooManyDirectories { entries, max });
         }
     }
     Ok(())

@@ -2,12 +2,22 @@
 //! seeing `Pending` and `InProgress`; so a change stays in progress for a set time, after which
 //! the data plane gets it and its record says so.
 
+use std::time::Duration;
+
 use super::configuration::{FunctionRecord, LastUpdate, State, VersionRecord};
 use super::revision::RevisionId;
 use super::{Control, Error, function, version};
 use crate::clock::Clock;
 use crate::names::FunctionName;
 use crate::store::Expect;
+
+/// How long it takes until a change that could not be completed is tried again. Each time it takes
+/// twice as long, up to the last.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_LAST: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;
 
 impl FunctionRecord {
     /// Whether a change of it, or the publication of a version, is in progress.
@@ -32,12 +42,18 @@ impl Control {
         Ok(())
     }
 
+    /// Completes a change when its time has come; where the store fails, when it works again.
     pub(super) fn settle_later(&self, name: FunctionName) {
         let control = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(control.0.config.settle).await;
-            if let Err(error) = control.settle(&name).await {
-                tracing::error!(%name, %error, "a change could not be completed; restart to retry");
+            let mut wait = RETRY_FIRST;
+            while let Err(error) = control.settle(&name).await {
+                tracing::error!(
+                    %name, %error, ?wait, "a change could not be completed; it is tried again"
+                );
+                tokio::time::sleep(wait).await;
+                wait = RETRY_LAST.min(wait * 2);
             }
         });
     }

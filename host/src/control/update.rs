@@ -1,12 +1,17 @@
 //! Changes of a function: new code, another configuration, settings of the function as a whole. Each is
 //! applied to the newest record and written only if that is still the newest.
 
+use bytes::Bytes;
+
+use super::code::Arrival;
+use super::code_signing::Signed;
 use super::configuration::{Architecture, FunctionRecord, LastUpdate, Patch, State, VersionRecord};
 use super::function::{self, Found};
 use super::origin::Origin;
 use super::revision::RevisionId;
 use super::{Control, Error, version};
 use crate::names::FunctionName;
+use crate::store::blob::Digest;
 use crate::store::{Expect, Write};
 
 /// How often a change is tried again that another one got ahead of.
@@ -27,6 +32,24 @@ pub struct UpdateCode {
     pub publish: bool,
 }
 
+/// What a package and a configuration were checked against: which component the handler names in the
+/// package, how much room layers leave, whose signature counts. Where any of it has changed since,
+/// the checks say nothing of the function as it is.
+#[derive(PartialEq)]
+struct Checked {
+    content: Digest,
+    code_signing: Option<String>,
+}
+
+impl Checked {
+    fn of(function: &FunctionRecord) -> Self {
+        Self {
+            content: function.latest.content(),
+            code_signing: function.code_signing.clone(),
+        }
+    }
+}
+
 impl Control {
     /// Gives a function new code.
     ///
@@ -43,30 +66,46 @@ impl Control {
         function.latest.revision.expect(revision)?;
         self.require_settled(&function)?;
         let package = self.package_from(update.package).await?;
-        // Fetching it took its time: what must be signed is asked of the function as it is now.
-        let (function, _) = self.existing(name).await?;
-        let (arn, code_signing) = (self.home().function_arn(name), &function.code_signing);
+        for _ in 0..ATTEMPTS_MAX {
+            // Fetching it took its time: what is asked of it is asked by the function as it is now.
+            let (function, _) = self.existing(name).await?;
+            let (arrival, signed) = self.check_in(&function, package.clone()).await?;
+            let apply = |latest: &mut VersionRecord| {
+                latest.code = arrival.code.clone();
+                latest.signed.clone_from(&signed);
+                if let Some(architecture) = update.architecture {
+                    latest.configuration.architecture = architecture;
+                }
+            };
+            if update.dry_run {
+                let mut version = function.latest.clone();
+                apply(&mut version);
+                return Ok(Found { function, version });
+            }
+            let checked = Checked::of(&function);
+            let changed = self.redeploy(name, &checked, revision, update.publish, apply);
+            if let Some(found) = changed.await? {
+                return Ok(found);
+            }
+        }
+        Err(self.in_progress(name))
+    }
+
+    /// Takes in a package for a function that is there.
+    async fn check_in(
+        &self,
+        function: &FunctionRecord,
+        package: Bytes,
+    ) -> Result<(Arrival, Option<Signed>), Error> {
+        let arn = self.home().function_arn(&function.name);
         let signed = self
-            .verify_package(code_signing.as_deref(), &package, &arn)
+            .verify_package(function.code_signing.as_deref(), &package, &arn)
             .await?;
-        let library = &self.0.library;
         let configuration = &function.latest.configuration;
-        let arrival = library.check_in(package, configuration).await?;
+        let arrival = self.0.library.check_in(package, configuration).await?;
         self.require_room_for_layers(&arrival.code, &configuration.layers)
             .await?;
-        let apply = |latest: &mut VersionRecord| {
-            latest.code = arrival.code.clone();
-            latest.signed.clone_from(&signed);
-            if let Some(architecture) = update.architecture {
-                latest.configuration.architecture = architecture;
-            }
-        };
-        if update.dry_run {
-            let mut version = function.latest.clone();
-            apply(&mut version);
-            return Ok(Found { function, version });
-        }
-        self.redeploy(name, revision, update.publish, apply).await
+        Ok((arrival, signed))
     }
 
     /// Changes a function's configuration. `layers` are the ARNs of the layers it shall have.
@@ -89,64 +128,76 @@ impl Control {
             None => None,
         };
         patch.layers = attached.as_ref().map(|it| it.layers.clone());
-        let vault = &self.0.vault;
-        let patched = function.latest.configuration.patched(patch.clone(), vault);
-        self.check(&patched)?;
-        let code = function.latest.code;
-        let code = if patch.handler.is_some() || patch.runtime.is_some() {
-            self.0.library.choose(&code, &patched).await?
-        } else {
-            code
-        };
-        if let Some(attached) = &attached {
-            self.require_room_for_layers(&code, &attached.layers)
-                .await?;
-        }
-        self.redeploy(name, revision, false, |latest| {
-            latest.configuration = latest.configuration.clone().patched(patch.clone(), vault);
-            // Another change may have brought other code since; the handler was checked on this.
-            if latest.code.package == code.package {
-                latest.code = code.clone();
+        for _ in 0..ATTEMPTS_MAX {
+            let (function, _) = self.existing(name).await?;
+            let checked = Checked::of(&function);
+            let patched = function.latest.configuration;
+            let patched = patched.patched(patch.clone(), &self.0.vault);
+            self.check(&patched)?;
+            let code = function.latest.code;
+            let code = if patch.handler.is_some() || patch.runtime.is_some() {
+                self.0.library.choose(&code, &patched).await?
+            } else {
+                code
+            };
+            if let Some(attached) = &attached {
+                self.require_room_for_layers(&code, &attached.layers)
+                    .await?;
             }
-        })
-        .await
+            let apply = |latest: &mut VersionRecord| {
+                latest.configuration = patched.clone();
+                latest.code = code.clone();
+            };
+            let changed = self.redeploy(name, &checked, revision, false, apply);
+            if let Some(found) = changed.await? {
+                return Ok(found);
+            }
+        }
+        Err(self.in_progress(name))
     }
 
     /// Applies a change of code or configuration to the newest state of a function, once its rules
-    /// still hold there.
+    /// still hold there. None where that is not what was checked, and nothing was changed.
     async fn redeploy(
         &self,
         name: &FunctionName,
+        checked: &Checked,
         revision: Option<&str>,
         publish: bool,
         apply: impl Fn(&mut VersionRecord),
-    ) -> Result<Found, Error> {
+    ) -> Result<Option<Found>, Error> {
         let clock = &self.0.clock;
         let (function, version) = self
             .change(name, |function, batch| {
                 function.latest.revision.expect(revision)?;
                 self.require_settled(function)?;
+                if Checked::of(function) != *checked {
+                    return Ok(None);
+                }
                 apply(&mut function.latest);
                 function.latest.last_update = Some(LastUpdate::InProgress);
                 function.latest.deployment = RevisionId::new(clock);
                 function.latest.revision = RevisionId::new(clock);
                 function.latest.modified = clock.now();
                 if !publish || version::is_published(function) {
-                    return Ok(function.latest.clone());
+                    return Ok(Some(function.latest.clone()));
                 }
                 let version = version::publish(function, None, clock);
                 batch.push(version::put(name, &version, Expect::Absent));
-                Ok(version)
+                Ok(Some(version))
             })
             .await?;
+        let Some(version) = version else {
+            return Ok(None);
+        };
         self.published_and_settling(name).await?;
         match function.published.as_ref() {
             // Nothing has changed since the last version: that one is told again.
             Some(published) if publish && version.number.is_none() => {
                 let version = self.version(name, published.number).await?;
-                Ok(Found { function, version })
+                Ok(Some(Found { function, version }))
             }
-            _ => Ok(Found { function, version }),
+            _ => Ok(Some(Found { function, version })),
         }
     }
 

@@ -131,11 +131,6 @@ impl Control {
     ) -> Result<UrlRecord, Error> {
         self.require_function(function).await?;
         require_buffered(patch.invoke_mode)?;
-        if let Some(alias) = &alias
-            && self.load_alias(function, alias).await?.is_none()
-        {
-            return Err(no_function());
-        }
         let now = self.0.clock.now();
         let record = UrlRecord {
             id: self.new_url_id(),
@@ -147,17 +142,30 @@ impl Control {
             created: now,
             modified: now,
         };
-        match self.save_url(&record, Expect::Absent).await {
-            Err(Error::Conflict(_)) => {
-                let qualifier = record.alias.map(Qualifier::Alias);
+        self.write_below(function, || async {
+            self.require_function(function).await?;
+            if let Some(alias) = &record.alias
+                && self.load_alias(function, alias).await?.is_none()
+            {
+                return Err(no_function());
+            }
+            if self
+                .load_url(function, record.alias.as_ref())
+                .await?
+                .is_some()
+            {
+                let qualifier = record.alias.clone().map(Qualifier::Alias);
                 let arn = self.home().arn_at(function, qualifier.as_ref());
-                Err(Error::Conflict(format!(
+                return Err(Error::Conflict(format!(
                     "Failed to create function url config for [functionArn = {arn}]. Error \
                      message:  FunctionUrlConfig exists for this Lambda function"
-                )))
+                )));
             }
-            saved => saved.map(|()| record),
-        }
+            Ok((vec![put(&record, Expect::Absent)], ()))
+        })
+        .await?;
+        self.publish(function).await?;
+        Ok(record)
     }
 
     /// The function URL for this alias.
@@ -199,11 +207,16 @@ impl Control {
     ) -> Result<UrlRecord, Error> {
         self.require_function(function).await?;
         require_buffered(patch.invoke_mode)?;
-        let (mut record, read_at) = self.existing_url(function, alias).await?;
-        record.auth = patch.auth.unwrap_or(record.auth);
-        record.cors = patch.cors.or(record.cors);
-        record.modified = self.0.clock.now();
-        self.save_url(&record, Expect::Revision(read_at)).await?;
+        let record = self
+            .write_below(function, || async {
+                let (mut record, read_at) = self.existing_url(function, alias).await?;
+                record.auth = patch.auth.unwrap_or(record.auth);
+                record.cors = patch.cors.clone().or(record.cors);
+                record.modified = self.0.clock.now();
+                Ok((vec![put(&record, Expect::Revision(read_at))], record))
+            })
+            .await?;
+        self.publish(function).await?;
         Ok(record)
     }
 
@@ -249,23 +262,20 @@ impl Control {
         function: &FunctionName,
         alias: Option<&AliasName>,
     ) -> Result<(UrlRecord, Revision), Error> {
-        let id = format!("{function}/{}", alias_text(alias));
-        match self.0.records.get(&Key { kind: KIND, id }).await? {
-            Some(record) => Ok((decode(&record)?, record.revision)),
-            None => Err(Error::NotFound(
-                "The resource you requested does not exist.".to_owned(),
-            )),
-        }
+        let missing = || Error::NotFound("The resource you requested does not exist.".to_owned());
+        self.load_url(function, alias).await?.ok_or_else(missing)
     }
 
-    async fn save_url(&self, record: &UrlRecord, expect: Expect) -> Result<(), Error> {
-        let put = Write::Put {
-            key: key(record),
-            value: encode(record),
-            expect,
-        };
-        self.0.records.commit(vec![put]).await?;
-        self.publish(&record.function).await
+    async fn load_url(
+        &self,
+        function: &FunctionName,
+        alias: Option<&AliasName>,
+    ) -> Result<Option<(UrlRecord, Revision)>, Error> {
+        let id = format!("{function}/{}", alias_text(alias));
+        let found = self.0.records.get(&Key { kind: KIND, id }).await?;
+        found
+            .map(|record| Ok((decode(&record)?, record.revision)))
+            .transpose()
     }
 
     async fn require_function(&self, name: &FunctionName) -> Result<(), Error> {
@@ -298,6 +308,14 @@ fn require_buffered(mode: Option<InvokeMode>) -> Result<(), Error> {
             "InvokeMode RESPONSE_STREAM is not supported by this host yet; use BUFFERED".into(),
         )),
         _ => Ok(()),
+    }
+}
+
+fn put(record: &UrlRecord, expect: Expect) -> Write {
+    Write::Put {
+        key: key(record),
+        value: encode(record),
+        expect,
     }
 }
 

@@ -4,7 +4,7 @@ use super::configuration::{FunctionRecord, Published, State, VersionRecord};
 use super::function::Found;
 use super::record::{Page, decode, encode};
 use super::revision::RevisionId;
-use super::{Control, Error, concurrency, event_invoke, permission};
+use super::{Control, Error, concurrency, event_invoke, family, function, permission};
 use crate::clock::Clock;
 use crate::names::{FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
@@ -126,41 +126,48 @@ impl Control {
     /// # Errors
     /// Where there is no such function, or an alias leads to the version.
     pub async fn delete_version(&self, name: &FunctionName, number: u64) -> Result<(), Error> {
-        self.existing(name).await?;
+        for _ in 0..family::ATTEMPTS_MAX {
+            let (mut function, read_at) = self.existing(name).await?;
+            self.require_unused(name, number).await?;
+            if self.load_version(name, number).await?.is_none() {
+                return Ok(());
+            }
+            let gone = function.published.as_ref();
+            if gone.is_some_and(|published| published.number == number) {
+                function.published = None;
+            }
+            function.settling_versions.remove(&number);
+            // That no alias leads to it was read at this state of the record, and whoever makes one
+            // writes the record.
+            let mut batch = vec![function::put(&function, Expect::Revision(read_at))];
+            batch.extend(deletions(name, number));
+            match self.0.records.commit(batch).await.map_err(Error::from) {
+                Err(Error::Conflict(_)) => {}
+                Err(error) => return Err(error),
+                Ok(_) => {
+                    self.publish_policies(name).await?;
+                    return self.publish(name).await;
+                }
+            }
+        }
+        Err(self.in_progress(name))
+    }
+
+    /// Refuses a version that an alias leads to.
+    async fn require_unused(&self, name: &FunctionName, number: u64) -> Result<(), Error> {
         let aliases = self.all_aliases(name).await?;
         let using: Vec<&str> = aliases
             .iter()
             .filter(|alias| alias.leads_to(number))
             .map(|alias| alias.name.as_str())
             .collect();
-        if !using.is_empty() {
-            return Err(Error::Conflict(format!(
-                "Unable to delete version because the following aliases reference it: [{}]",
-                using.join(", ")
-            )));
-        }
-        if self.load_version(name, number).await?.is_none() {
+        if using.is_empty() {
             return Ok(());
         }
-        self.change(name, |function, batch| {
-            let gone = function.published.as_ref();
-            if gone.is_some_and(|published| published.number == number) {
-                function.published = None;
-            }
-            function.settling_versions.remove(&number);
-            let qualifier = Qualifier::Version(number);
-            batch.push(concurrency::deletion(name, &qualifier));
-            batch.push(event_invoke::deletion(name, &qualifier));
-            batch.push(permission::deletion(name, &qualifier));
-            batch.push(Write::Delete {
-                key: key(name, number),
-                expect: Expect::Any,
-            });
-            Ok(())
-        })
-        .await?;
-        self.publish_policies(name).await?;
-        self.publish(name).await
+        Err(Error::Conflict(format!(
+            "Unable to delete version because the following aliases reference it: [{}]",
+            using.join(", ")
+        )))
     }
 
     /// A published version that is known to be there.
@@ -227,6 +234,20 @@ pub(super) fn put(name: &FunctionName, version: &VersionRecord, expect: Expect) 
         value: encode(version),
         expect,
     }
+}
+
+/// What deletes a version and all that is its own.
+fn deletions(name: &FunctionName, number: u64) -> [Write; 4] {
+    let qualifier = Qualifier::Version(number);
+    [
+        concurrency::deletion(name, &qualifier),
+        event_invoke::deletion(name, &qualifier),
+        permission::deletion(name, &qualifier),
+        Write::Delete {
+            key: key(name, number),
+            expect: Expect::Any,
+        },
+    ]
 }
 
 fn key(name: &FunctionName, number: u64) -> Key {

@@ -1,12 +1,17 @@
 //! Compiling a component, in a child process with limits: the engine's authors do not count it as a
 //! fault when a component takes hours or all memory to compile, so the host must.
 
+use std::ffi::OsStr;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
+use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::{Interface, engine, guest};
@@ -17,6 +22,19 @@ const TIME_MAX: Duration = Duration::from_secs(60);
 const CPU_SECONDS_MAX: u64 = 120;
 /// Address space of the child. CPython takes 400 MiB.
 const ADDRESS_SPACE_BYTES_MAX: u64 = 4 << 30;
+
+/// What the child says on stderr when it ends for want of memory, or of stack.
+const ABORTS: [&str; 2] = ["memory allocation of", "overflowed its stack"];
+/// What is told of the last words of a child.
+const WORDS_MAX: usize = 300;
+/// How the names of unfinished artifacts begin.
+const UNFINISHED: &str = ".unfinished-";
+
+/// Tells unfinished artifacts of this process apart.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+#[cfg(test)]
+mod tests;
 
 /// Who compiles.
 #[derive(Clone, Debug)]
@@ -64,14 +82,47 @@ pub async fn compile(
     component: &Path,
     artifact: &Path,
 ) -> Result<Interface, Error> {
-    match compiler {
-        Compiler::Child { program } => in_child(program, component, artifact).await,
-        Compiler::InProcess => {
-            let (component, artifact) = (component.to_owned(), artifact.to_owned());
-            let work = tokio::task::spawn_blocking(move || compile_here(&component, &artifact));
-            work.await
-                .map_err(|_| Error::Host("it ended early".into()))?
+    let unfinished = Unfinished::beside(artifact);
+    let (unfinished, interface) = match compiler {
+        Compiler::Child { program } => {
+            let interface = in_child(program, component, &unfinished.0).await?;
+            (unfinished, interface)
         }
+        Compiler::InProcess => {
+            let component = component.to_owned();
+            let work = tokio::task::spawn_blocking(move || {
+                let interface = compile_here(&component, &unfinished.0)?;
+                Ok((unfinished, interface))
+            });
+            work.await
+                .map_err(|_| Error::Host("it ended early".into()))??
+        }
+    };
+    let finished = tokio::fs::rename(&unfinished.0, artifact).await;
+    finished.map_err(|error| Error::Host(error.to_string()))?;
+    Ok(interface)
+}
+
+/// Whether a file of this name is an artifact that is being made, or was when a process was killed.
+pub fn is_unfinished(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with(UNFINISHED)
+}
+
+/// The file an artifact is written to. Where it does not become one, it is deleted.
+struct Unfinished(PathBuf);
+
+impl Unfinished {
+    fn beside(artifact: &Path) -> Self {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{UNFINISHED}{}-{number}", std::process::id());
+        Self(artifact.with_file_name(name))
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // It is not there where it was finished, or not begun.
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 
@@ -81,18 +132,30 @@ async fn in_child(program: &Path, component: &Path, artifact: &Path) -> Result<I
         .arg("compile-component")
         .arg(component)
         .arg(artifact);
-    command
-        .env_clear()
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true);
-    let output = match tokio::time::timeout(TIME_MAX, command.output()).await {
-        Ok(Ok(output)) => output,
-        Ok(Err(error)) => return Err(Error::Host(format!("{}: {error}", program.display()))),
-        Err(_) => return Err(Error::TooMuch),
-    };
-    // A child that was killed by its limits, or aborted for want of memory, says nothing.
-    serde_json::from_slice(&output.stdout).unwrap_or(Err(Error::TooMuch))
+    command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
+    match tokio::time::timeout(TIME_MAX, command.output()).await {
+        Ok(Ok(output)) => told(output.status, &output.stdout, &output.stderr),
+        Ok(Err(error)) => Err(Error::Host(format!("{}: {error}", program.display()))),
+        Err(_) => Err(Error::TooMuch),
+    }
+}
+
+/// What the child says; or, where it ended before it could say anything, whose fault that is.
+fn told(status: ExitStatus, said: &[u8], last_words: &[u8]) -> Result<Interface, Error> {
+    if let Ok(result) = serde_json::from_slice(said) {
+        return result;
+    }
+    let last_words = String::from_utf8_lossy(last_words);
+    let aborted = || ABORTS.iter().any(|abort| last_words.contains(abort));
+    match status.signal().and_then(Signal::from_named_raw) {
+        // The limit on its time; the one on all its memory, if the system had to enforce it.
+        Some(Signal::XCPU | Signal::KILL) => Err(Error::TooMuch),
+        Some(Signal::ABORT) if aborted() => Err(Error::TooMuch),
+        _ => {
+            let words: String = last_words.trim().chars().take(WORDS_MAX).collect();
+            Err(Error::Host(format!("it ended with {status}: {words}")))
+        }
+    }
 }
 
 /// What the child process runs: limits itself, compiles, and reports on stdout. Returns the
@@ -128,8 +191,13 @@ fn compile_here(component: &Path, artifact: &Path) -> Result<Interface, Error> {
     let host = |error: &dyn std::fmt::Display| Error::Host(error.to_string());
     let engine = engine::compiling().map_err(|error| host(&error))?;
     let bytes = std::fs::read(component).map_err(|error| host(&error))?;
-    let compiled = Component::from_binary(&engine, &bytes).map_err(|error| {
+    let code = engine.precompile_component(&bytes).map_err(|error| {
         Error::Component(format!("The component is not valid WebAssembly: {error:#}"))
+    })?;
+    let compiled = load(&engine, &code).map_err(|error| {
+        Error::Component(format!(
+            "The component needs more than an environment of this host has: {error:#}"
+        ))
     })?;
     let interface =
         Interface::of(&compiled).map_err(|error| Error::Component(error.to_string()))?;
@@ -139,16 +207,22 @@ fn compile_here(component: &Path, artifact: &Path) -> Result<Interface, Error> {
             "The component imports what this host does not have: {error:#}"
         ))
     })?;
-    let code = compiled.serialize().map_err(|error| host(&error))?;
     put(artifact, &code).map_err(|error| host(&error))?;
     Ok(interface)
 }
 
+#[expect(
+    unsafe_code,
+    reason = "precompiled code can only be loaded by vouching for it"
+)]
+fn load(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the caller has it from this engine.
+    unsafe { Component::deserialize(engine, code) }
+}
+
 fn put(artifact: &Path, code: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
-    let unfinished = artifact.with_extension(format!("tmp-{}", std::process::id()));
-    let mut file = std::fs::File::create(&unfinished)?;
+    let mut file = std::fs::File::create_new(artifact)?;
     file.write_all(code)?;
-    file.sync_all()?;
-    std::fs::rename(&unfinished, artifact)
+    file.sync_all()
 }

@@ -62,9 +62,15 @@ impl Shared {
     }
 }
 
-/// An engine that only compiles.
+/// An engine that only compiles. It has no slots, and refuses to load what would not go into one.
 pub(super) fn compiling() -> wasmtime::Result<Engine> {
-    Engine::new(&code_settings())
+    let mut slots = slots(1);
+    slots
+        .total_memories(0)
+        .total_tables(TABLES_PER_COMPONENT_MAX);
+    let mut config = code_settings();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(slots));
+    Engine::new(&config)
 }
 
 /// Names what compiled code depends on.

@@ -240,7 +240,8 @@ impl Trees {
     }
 
     fn place(&self, unfinished: &Path, digest: &Digest) -> io::Result<()> {
-        settle(unfinished)?;
+        protect(unfinished)?;
+        sync_tree(unfinished)?;
         match fs::rename(unfinished, self.0.join(digest.to_string())) {
             // Someone else has made the same tree meanwhile.
             Err(_) if self.tree(digest).is_some() => delete_tree(unfinished),
@@ -308,19 +309,39 @@ fn names(dir: &Path) -> io::Result<Vec<Digest>> {
     Ok(found)
 }
 
-/// Makes every file of a tree read-only and waits for the disk. Directories stay writable to their
-/// owner: guests cannot write through their mounts, and renaming a directory needs it.
-fn settle(dir: &Path) -> io::Result<()> {
+/// Makes every file of a tree read-only. Directories stay writable to their owner: guests cannot
+/// write through their mounts, and renaming a directory needs it.
+fn protect(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let path = entry.path();
         if entry.file_type()?.is_dir() {
-            settle(&path)?;
+            protect(&path)?;
         } else {
             let executable = entry.metadata()?.permissions().mode() & 0o111 != 0;
             let mode = if executable { 0o555 } else { 0o444 };
-            File::open(&path)?.sync_all()?;
             fs::set_permissions(&path, Permissions::from_mode(mode))?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until a tree is on the disk, with all else that its file system has to write: file by file,
+/// a tree of thousands would take thousands of turns of the disk.
+#[cfg(target_os = "linux")]
+fn sync_tree(dir: &Path) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(File::open(dir)?)?)
+}
+
+/// Waits until a tree is on the disk, file by file: this system knows nothing better.
+#[cfg(not(target_os = "linux"))]
+fn sync_tree(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_tree(&entry.path())?;
+        } else {
+            File::open(entry.path())?.sync_all()?;
         }
     }
     sync(dir)

@@ -5,7 +5,10 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::{Arrival, CodeRef, Digest, Library};
+use crate::sandbox::compile;
 
 /// Packages on their way in, and those that came in since a collection began.
 #[derive(Clone, Debug, Default)]
@@ -13,14 +16,32 @@ pub(super) struct Arrivals(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    expected: HashMap<Digest, u32>,
+    expected: HashMap<Digest, Coming>,
     touched: HashSet<Digest>,
+}
+
+/// How often one package is on its way in at once.
+#[derive(Debug)]
+struct Coming {
+    count: u32,
+    /// One permit: they follow one another.
+    turn: Arc<Semaphore>,
+}
+
+impl Default for Coming {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            turn: Arc::new(Semaphore::new(1)),
+        }
+    }
 }
 
 /// One package on its way in; no longer, when dropped.
 #[derive(Debug)]
 pub(super) struct Expected {
     digest: Digest,
+    turn: Arc<Semaphore>,
     arrivals: Arrivals,
 }
 
@@ -34,10 +55,13 @@ pub struct Collection {
 impl Arrivals {
     pub(super) fn expect(&self, digest: Digest) -> Expected {
         let mut state = self.lock();
-        *state.expected.entry(digest).or_default() += 1;
+        let coming = state.expected.entry(digest).or_default();
+        coming.count += 1;
+        let turn = Arc::clone(&coming.turn);
         state.touched.insert(digest);
         Expected {
             digest,
+            turn,
             arrivals: self.clone(),
         }
     }
@@ -52,14 +76,24 @@ impl Expected {
     pub(super) fn of(self, code: CodeRef) -> Arrival {
         Arrival { code, _guard: self }
     }
+
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The turn to make something of this package. Whoever else brings the same one waits for it.
+    pub(super) async fn turn(&self) -> OwnedSemaphorePermit {
+        let turn = Arc::clone(&self.turn).acquire_owned().await;
+        turn.expect("the semaphore is never closed")
+    }
 }
 
 impl Drop for Expected {
     fn drop(&mut self) {
         let mut state = self.arrivals.lock();
-        if let Some(count) = state.expected.get_mut(&self.digest) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(coming) = state.expected.get_mut(&self.digest) {
+            coming.count -= 1;
+            if coming.count == 0 {
                 state.expected.remove(&self.digest);
             }
         }
@@ -111,7 +145,11 @@ impl Collection {
         }
         // A compiled component that is deleted too early is compiled again when it is needed.
         for artifact in std::fs::read_dir(&shelves.artifacts)? {
-            let path = artifact?.path();
+            let artifact = artifact?;
+            if compile::is_unfinished(&artifact.file_name()) {
+                continue;
+            }
+            let path = artifact.path();
             let name = path
                 .file_name()
                 .and_then(|name| name.to_str())
@@ -122,5 +160,34 @@ impl Collection {
             }
         }
         Ok(deleted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_package_is_unpacked_once_at_a_time() {
+        let arrivals = Arrivals::default();
+        let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
+        let (first, second, apart) = (
+            arrivals.expect(one),
+            arrivals.expect(one),
+            arrivals.expect(other),
+        );
+        let turn = first.turn().await;
+        assert!(apart.turn().now_or_never().is_some());
+        assert!(second.turn().now_or_never().is_none());
+        drop(turn);
+        assert!(second.turn().now_or_never().is_some());
+        // A turn is held by whoever works, even if nobody waits for the work any more.
+        let turn = first.turn().await;
+        drop(first);
+        assert!(arrivals.expect(one).turn().now_or_never().is_none());
+        drop((turn, second, apart));
+        assert!(arrivals.lock().expected.is_empty());
     }
 }

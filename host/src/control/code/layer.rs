@@ -2,7 +2,7 @@
 //! and laid over one another into the tree that a function sees at `/opt`. Which layers a function may
 //! have, `control::layer` knows.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use super::collect::Expected;
 use super::{CodeRef, Library, Shelves, blocking, io, overlay, refused};
 use crate::control::{Error, package};
 use crate::names::LayerVersionArn;
-use crate::store::blob::{Digest, InsertError};
+use crate::store::blob::Digest;
 
 #[cfg(test)]
 mod tests;
@@ -84,6 +84,10 @@ impl Library {
     ) -> Result<LayerArrival, Error> {
         let digest = Digest::of(&bytes);
         let guard = self.0.arrivals.expect(digest);
+        let package = bytes.clone();
+        let read = blocking(move || package::Package::read_layer(package).map_err(refused)).await?;
+        let unpack = move |into: &Path| read.unpack(into).map_err(refused);
+        self.make_tree(&guard, unpack).await?;
         let shelves = Arc::clone(&self.0);
         let package = blocking(move || shelves.keep_layer(digest, &bytes)).await?;
         Ok(LayerArrival {
@@ -122,11 +126,18 @@ impl Library {
     /// # Errors
     /// Where the data directory cannot be read or written.
     pub(super) async fn opt_dir(&self, packages: Vec<Digest>) -> Result<Option<PathBuf>, Error> {
-        if packages.is_empty() {
+        let Some(digest) = merged(&packages) else {
             return Ok(None);
+        };
+        if let Some(tree) = self.0.trees.tree(&digest) {
+            return Ok(Some(tree));
         }
-        let shelves = Arc::clone(&self.0);
-        blocking(move || shelves.opt_dir(&packages)).await
+        let layers = packages.iter().map(|package| self.0.tree(package));
+        let layers = layers.collect::<Result<Vec<_>, _>>()?;
+        let guard = self.0.arrivals.expect(digest);
+        let fill = move |into: &Path| overlay::overlay(&layers, into).map_err(io);
+        self.make_tree(&guard, fill).await?;
+        self.0.tree(&digest).map(Some)
     }
 
     /// The size of all that is in a function's package.
@@ -140,39 +151,14 @@ impl Library {
 }
 
 impl Shelves {
+    /// Keeps the package of a layer that is unpacked.
     fn keep_layer(&self, digest: Digest, bytes: &Bytes) -> Result<LayerPackage, Error> {
-        let read = package::Package::read_layer(bytes.clone()).map_err(refused)?;
-        if self.trees.tree(&digest).is_none() {
-            let inserted = self.trees.insert(&digest, |into| read.unpack(into));
-            inserted.map_err(|error| match error {
-                InsertError::Fill(error) => refused(error),
-                InsertError::Io(error) => io(error),
-            })?;
-        }
         self.packages.put(bytes).map_err(io)?;
         Ok(LayerPackage {
             digest,
             size_bytes: u64::try_from(bytes.len()).expect("a length fits in 64 bits"),
             unzipped_bytes: overlay::bytes_of(&self.tree(&digest)?).map_err(io)?,
         })
-    }
-
-    fn opt_dir(&self, packages: &[Digest]) -> Result<Option<PathBuf>, Error> {
-        let Some(digest) = merged(packages) else {
-            return Ok(None);
-        };
-        if let Some(tree) = self.trees.tree(&digest) {
-            return Ok(Some(tree));
-        }
-        let layers = packages.iter().map(|package| self.tree(package));
-        let layers = layers.collect::<Result<Vec<_>, _>>()?;
-        let inserted = self
-            .trees
-            .insert(&digest, |into| overlay::overlay(&layers, into));
-        inserted.map_err(|error| match error {
-            InsertError::Fill(error) | InsertError::Io(error) => io(error),
-        })?;
-        self.tree(&digest).map(Some)
     }
 }
 

@@ -1,0 +1,131 @@
+//! A change is completed, whatever the store does meanwhile.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::config::{self, Runtimes};
+use crate::control;
+use crate::control::code::{CodeRef, Library};
+use crate::control::code_signing::profile::Profiles;
+use crate::control::configuration::Configuration;
+use crate::control::vault::Vault;
+use crate::names::Home;
+use crate::sandbox::compile::Compiler;
+use crate::sandbox::{self, Egress, Sandbox};
+use crate::store::blob::Digest;
+use crate::store::object::{self, Objects};
+use crate::store::sqlite::Sqlite;
+use crate::store::{self, Key, Record, Records, Revision, Write};
+
+/// Records of a disk that is full for some commits.
+#[derive(Debug)]
+struct Fickle {
+    records: Sqlite,
+    failures: AtomicU32,
+}
+
+#[async_trait]
+impl Records for Fickle {
+    async fn get(&self, key: &Key) -> Result<Option<Record>, store::Error> {
+        self.records.get(key).await
+    }
+
+    async fn list(
+        &self,
+        kind: &'static str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, store::Error> {
+        self.records.list(kind, prefix, after, limit).await
+    }
+
+    async fn commit(&self, batch: Vec<Write>) -> Result<Revision, store::Error> {
+        let left = self.failures.load(Ordering::Relaxed);
+        if left > 0 {
+            self.failures.store(left - 1, Ordering::Relaxed);
+            let full = std::io::Error::other("the disk is full");
+            return Err(store::Error::Failed(Box::new(full)));
+        }
+        self.records.commit(batch).await
+    }
+}
+
+async fn control(dir: &Path, records: Arc<Fickle>) -> Control {
+    let clock = Clock::system();
+    let scratch_dir = dir.join("scratch");
+    std::fs::create_dir_all(&scratch_dir).unwrap();
+    let sandbox = sandbox::Config {
+        environments_max: 1,
+        scratch_dir,
+        egress: Egress::default(),
+    };
+    let sandbox = Sandbox::new(sandbox, clock.clone()).unwrap();
+    let library = Library::open(dir, sandbox, Compiler::InProcess).unwrap();
+    let settings = config::Config::default();
+    let home = Home {
+        account: settings.account_id,
+        region: settings.region,
+    };
+    let config = control::Config {
+        signing_profiles: Profiles::read(&[], &home).unwrap(),
+        home,
+        settle: Duration::ZERO,
+        runtimes: Runtimes::Accept,
+        concurrency: 1,
+    };
+    let objects = Objects::new(object::Config {
+        endpoint: None,
+        region: "us-east-1".into(),
+        access_key_id: None,
+        secret_access_key: None,
+        session_token: None,
+        path_style: None,
+        time_max: Duration::from_secs(1),
+    });
+    let vault = Vault::open(dir, &clock).unwrap();
+    Control::open(config, records, library, objects.unwrap(), vault, clock)
+        .await
+        .unwrap()
+}
+
+/// A function that was being made when the process ended.
+fn pending(name: &FunctionName) -> FunctionRecord {
+    let configuration = Configuration::new("role".into(), "index.handler".into(), "none".into());
+    let code = CodeRef {
+        package: Digest::of(b""),
+        size_bytes: 0,
+        component: None,
+    };
+    let latest = VersionRecord::new(configuration, code, &Clock::system());
+    FunctionRecord::new(name.clone(), latest, BTreeMap::new())
+}
+
+#[tokio::test]
+async fn a_change_that_the_store_failed_to_take_is_completed_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = FunctionName::parse("f").unwrap();
+    let records = Arc::new(Fickle {
+        records: Sqlite::open(dir.path()).unwrap(),
+        failures: AtomicU32::new(0),
+    });
+    let made = vec![function::put(&pending(&name), Expect::Absent)];
+    records.commit(made).await.unwrap();
+    records.failures.store(1, Ordering::Relaxed);
+    let control = control(dir.path(), records).await;
+    for _ in 0..500 {
+        let (function, _) = control.existing(&name).await.unwrap();
+        if !function.is_settling() {
+            assert_eq!(function.latest.state, State::Active);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it is in progress for ever");
+}

@@ -1,0 +1,132 @@
+//! Whose fault it is that there is no compiled component.
+
+use super::*;
+
+const HELLO: &[u8] = b"\0asm\x0d\0\x01\0";
+
+/// A component of many instances of one module, which has this section.
+fn many(instances: u8, section: &[u8]) -> Vec<u8> {
+    let module = [b"\0asm\x01\0\0\0".as_slice(), section].concat();
+    let module_bytes = u8::try_from(module.len()).unwrap();
+    let mut component = [HELLO, &[1, module_bytes], &module].concat();
+    // Each is one instantiation of module 0 with nothing; lengths are of seven bits a byte.
+    let bytes = 1 + 3 * u16::from(instances);
+    assert!(instances < 128);
+    let [low, high] = [bytes & 0x7f | 0x80, bytes >> 7].map(|it| u8::try_from(it).unwrap());
+    let length = [low, high];
+    component.extend([[2].as_slice(), &length, &[instances]].concat());
+    for _ in 0..instances {
+        component.extend([0, 0, 0]);
+    }
+    component
+}
+
+fn refusal(component: &[u8]) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let (from, to) = (dir.path().join("in"), dir.path().join("out"));
+    std::fs::write(&from, component).unwrap();
+    let refused = compile_here(&from, &to).unwrap_err();
+    assert!(refused.is_callers_fault(), "{refused}");
+    assert!(!to.exists());
+    refused.to_string()
+}
+
+#[test]
+fn what_no_environment_has_room_for_is_refused_by_name() {
+    let memory = [5, 3, 1, 0, 1];
+    let table = [4, 4, 1, 0x70, 0, 1];
+    let large_table = [4, 7, 1, 0x70, 0, 0x80, 0x80, 0x80, 0x08];
+    let cases: [(u8, &[u8], &str); 4] = [
+        (
+            60,
+            &memory,
+            "60 Wasm linear memories, which exceeds the configured maximum",
+        ),
+        (
+            60,
+            &table,
+            "60 tables, which exceeds the configured maximum",
+        ),
+        (
+            120,
+            &[],
+            "120 core module instances, which exceeds the configured maximum",
+        ),
+        (
+            1,
+            &large_table,
+            "minimum element size of 16777216 which exceeds the limit",
+        ),
+    ];
+    for (instances, section, expected) in cases {
+        let text = refusal(&many(instances, section));
+        assert!(text.contains(expected), "{text}");
+        assert!(text.starts_with("The component needs more than"), "{text}");
+    }
+    // One of each is fine; what is wrong with this one is that it exports nothing.
+    let text = refusal(&many(1, &memory));
+    assert!(!text.contains("needs more"), "{text}");
+}
+
+#[test]
+fn what_is_no_component_is_refused() {
+    let text = refusal(b"\0asm\x0d\0\x01\0\xff");
+    assert!(text.starts_with("The component is not valid"), "{text}");
+}
+
+#[test]
+fn a_child_that_says_nothing_is_judged_by_its_end() {
+    let signal = |signal: Signal| ExitStatus::from_raw(signal.as_raw());
+    let exit = |code: i32| ExitStatus::from_raw(code << 8);
+    let no_memory = "memory allocation of 8589934592 bytes failed\n";
+    let deep = "\nthread 'main' has overflowed its stack\nfatal runtime error\n";
+    for (status, words) in [
+        (signal(Signal::XCPU), ""),
+        (signal(Signal::KILL), ""),
+        (signal(Signal::ABORT), no_memory),
+        (signal(Signal::ABORT), deep),
+    ] {
+        let told = told(status, b"", words.as_bytes()).unwrap_err();
+        assert!(matches!(told, Error::TooMuch), "{status}: {told}");
+    }
+    for (status, words) in [
+        (exit(101), "thread 'main' panicked at a bug"),
+        (exit(2), "error: unrecognized subcommand"),
+        (exit(0), ""),
+        (signal(Signal::ABORT), "free(): invalid pointer"),
+        (signal(Signal::SEGV), ""),
+        (signal(Signal::TERM), ""),
+    ] {
+        let told = told(status, b"what is this", words.as_bytes()).unwrap_err();
+        assert!(!told.is_callers_fault(), "{status}: {told}");
+        assert!(told.to_string().contains(words), "{told}");
+    }
+    let refused = br#"{"Err":{"Component":"it is bad"}}"#;
+    let told = told(exit(1), refused, b"").unwrap_err();
+    assert_eq!(told.to_string(), "it is bad");
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_what_was_not_finished() {
+    let dir = tempfile::tempdir().unwrap();
+    let (from, artifact) = (dir.path().join("in"), dir.path().join("out"));
+    std::fs::write(&from, HELLO).unwrap();
+    // A shell has no script of the name that the child is run with.
+    let compiler = Compiler::Child {
+        program: PathBuf::from("/bin/sh"),
+    };
+    let failed = compile(&compiler, &from, &artifact).await.unwrap_err();
+    assert!(matches!(failed, Error::Host(_)), "{failed}");
+    let failed = compile(&Compiler::InProcess, &from, &artifact).await;
+    assert!(failed.is_err());
+    let unfinished = Unfinished::beside(&artifact);
+    assert!(is_unfinished(unfinished.0.file_name().unwrap()));
+    std::fs::write(&unfinished.0, "half").unwrap();
+    drop(unfinished);
+    let left = std::fs::read_dir(dir.path()).unwrap().flatten();
+    let left: Vec<_> = left
+        .map(|it| it.file_name())
+        .filter(|it| is_unfinished(it))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
