@@ -83,10 +83,19 @@ impl Logs {
     pub fn environment(&self, group: &str, stream: &str, format: Format) -> Arc<EnvironmentLog> {
         Arc::new(EnvironmentLog::new(
             self.clone(),
-            self.0.groups.get_or_make(group, self.0.clock.now()),
+            self.group(group),
             stream.into(),
             format,
         ))
+    }
+
+    /// The group of this name, for whoever is about to write to it.
+    fn group(&self, name: &str) -> Arc<group::Group> {
+        let now = self.0.clock.now();
+        self.0.groups.get_or_make(name, now, || {
+            let dir = self.0.config.dir.as_ref();
+            dir.and_then(|dir| writer::last_written(dir, name))
+        })
     }
 
     /// What the disk has of a group.

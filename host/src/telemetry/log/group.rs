@@ -9,6 +9,8 @@ use crate::clock::Timestamp;
 
 /// How long a group stays in memory that nobody uses.
 const IDLE_MILLIS: u64 = 60_000;
+/// How far the times of files may lag behind the clock: they are those of its last tick.
+const FILE_TIME_MILLIS: u64 = 20;
 /// What an event takes besides its text.
 const EVENT_OVERHEAD_BYTES: usize = 96;
 
@@ -41,10 +43,11 @@ pub(super) struct Ring {
 pub(super) struct Groups(Mutex<HashMap<Arc<str>, Arc<Group>>>);
 
 impl Group {
-    /// Sequences go on from the time of day: what is on disk, and what a killed process had given out
-    /// and not written, is not given out again.
-    fn new(name: Arc<str>, now: Timestamp) -> Self {
-        let first = now.millis() << 20;
+    /// Sequences go on from the time of day: what a killed process had given out and not written is not
+    /// given out again. Nor is what is on disk, should the clock have gone back since.
+    fn new(name: Arc<str>, now: Timestamp, written: Option<Timestamp>) -> Self {
+        let after = written.map_or(0, |it| it.millis() + FILE_TIME_MILLIS);
+        let first = now.millis().max(after) << 20;
         let ring = Ring {
             next_sequence: first,
             first_sequence: first,
@@ -150,12 +153,19 @@ impl Ring {
 
 impl Groups {
     /// The group of this name, for whoever is about to write to it.
-    pub(super) fn get_or_make(&self, name: &str, now: Timestamp) -> Arc<Group> {
+    /// `written` says when the disk's part of it was written to.
+    pub(super) fn get_or_make(
+        &self,
+        name: &str,
+        now: Timestamp,
+        written: impl FnOnce() -> Option<Timestamp>,
+    ) -> Arc<Group> {
         if let Some(group) = self.get(name, now) {
             return group;
         }
         let name: Arc<str> = name.into();
-        let make = || Arc::new(Group::new(Arc::clone(&name), now));
+        let written = written();
+        let make = || Arc::new(Group::new(Arc::clone(&name), now, written));
         let mut groups = self.lock();
         Arc::clone(groups.entry(Arc::clone(&name)).or_insert_with(make))
     }

@@ -368,3 +368,24 @@ fn any_name_that_a_group_may_have_is_kept() {
     let found: Vec<_> = groups.into_iter().map(|group| group.name).collect();
     assert_eq!(found, expected);
 }
+
+#[test]
+fn what_the_disk_has_is_older_whatever_the_clock_says() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "g", "one");
+    let file = dir.path().join("g/current");
+    let later = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1 << 33);
+    let line = std::fs::read_to_string(&file).unwrap();
+    let sequence: u64 = serde_json::from_str::<serde_json::Value>(&line).unwrap()["n"]
+        .as_u64()
+        .unwrap();
+    let then = (1_000_u64 << 33 << 20).to_string();
+    std::fs::write(&file, line.replace(&sequence.to_string(), &then)).unwrap();
+    let options = std::fs::File::options().append(true).open(&file).unwrap();
+    options.set_modified(later).unwrap();
+    let logs = kept_in(dir.path());
+    let log = logs.environment("g", "s", Format::Text);
+    log.line("two");
+    log.end();
+    assert_eq!(messages(&logs, &all()), ["one", "two"]);
+}

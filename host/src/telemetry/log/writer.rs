@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -223,6 +223,15 @@ pub(super) fn read(dir: &Path, group: &str, bytes_max: usize) -> Vec<Event> {
     events.sort_by_key(|event| event.sequence);
     events.dedup_by_key(|event| event.sequence);
     events
+}
+
+/// When a group was last written to. It is asked for on the way of an invocation, so nothing is read.
+pub(super) fn last_written(dir: &Path, group: &str) -> Option<Timestamp> {
+    let file = path(dir, group).join("current").metadata().ok()?;
+    let since = file.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_millis(
+        u64::try_from(since.as_millis()).ok()?,
+    ))
 }
 
 /// The groups that the disk has, and the bytes it has of them.
