@@ -86,7 +86,7 @@
 //! # Logs
 //!
 //! `println!` and `eprintln!` write to the function's log. So do the macros of
-//! [`lamina_sdk::tracing`](tracing), after `lamina_sdk::tracing::init_default_subscriber()`. They
+//! [`lamina_sdk::tracing`], after `lamina_sdk::tracing::init_default_subscriber()`. They
 //! are a feature, `tracing`, that is on unless it is switched off.
 //!
 //! # What `async` means here
