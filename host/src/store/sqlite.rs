@@ -64,7 +64,12 @@ impl Sqlite {
     ) -> Result<T, Error> {
         let readers = Arc::clone(&self.readers);
         let work = tokio::task::spawn_blocking(move || readers.with(query));
-        work.await.map_err(failed)?
+        match work.await {
+            Ok(found) => found,
+            // The runtime comes down, and whoever waits here with it: there is nothing to tell.
+            Err(ended) if ended.is_cancelled() => std::future::pending().await,
+            Err(ended) => Err(failed(ended)),
+        }
     }
 }
 
