@@ -3,7 +3,7 @@
 use crate::api::rest::wire;
 use crate::control::behaviour::runtime_version_arn;
 use crate::control::configuration::{
-    Architecture, Configuration, LastUpdate, Logging, State, Tracing, VersionRecord, Vpc,
+    Configuration, LastUpdate, Logging, State, Tracing, VersionRecord, Vpc,
 };
 use crate::control::vault::Vault;
 use crate::names::{FunctionName, Home, Qualifier};
@@ -92,10 +92,6 @@ fn logging(logging: &Logging, group: String) -> wire::LoggingConfig {
 }
 
 fn chosen_members(chosen: &Configuration) -> wire::FunctionConfiguration {
-    let architecture = match chosen.architecture {
-        Architecture::X86_64 => "x86_64",
-        Architecture::Arm64 => "arm64",
-    };
     let tracing = match chosen.tracing {
         Tracing::PassThrough => "PassThrough",
         Tracing::Active => "Active",
@@ -114,7 +110,7 @@ fn chosen_members(chosen: &Configuration) -> wire::FunctionConfiguration {
         timeout: i32::try_from(chosen.timeout_seconds).ok(),
         memory_size: i32::try_from(chosen.memory.get()).ok(),
         ephemeral_storage: storage.map(|size| wire::EphemeralStorage { size }),
-        architectures: Some(vec![architecture.into()]),
+        architectures: Some(vec![chosen.architecture.name().into()]),
         tracing_config: Some(wire::TracingConfigResponse {
             mode: Some(tracing.into()),
         }),
