@@ -35,6 +35,7 @@ mod s3;
 mod s3_faults;
 mod sdk;
 mod signed;
+mod signed_layers;
 mod signing;
 mod storage;
 mod tags;

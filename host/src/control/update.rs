@@ -102,10 +102,11 @@ impl Control {
         package: Bytes,
     ) -> Result<(Arrival, Option<Signed>), Error> {
         let arn = self.home().function_arn(&function.name);
-        let signed = self
-            .verify_package(function.code_signing.as_deref(), &package, &arn)
-            .await?;
+        let code_signing = function.code_signing.as_deref();
+        let signed = self.verify_package(code_signing, &package, &arn).await?;
         let mut configuration = function.latest.configuration.clone();
+        self.verify_layers(code_signing, &configuration.layers)
+            .await?;
         configuration.architecture = architecture;
         let arrival = self.0.library.check_in(package, &configuration).await?;
         self.require_room_for_layers(&arrival.code, &configuration.layers)
@@ -147,6 +148,8 @@ impl Control {
                 (code, None)
             };
             if let Some(attached) = &attached {
+                self.verify_layers(function.code_signing.as_deref(), &attached.layers)
+                    .await?;
                 self.require_room_for_layers(&code, &attached.layers)
                     .await?;
             }

@@ -132,7 +132,8 @@ fn optional_members(chosen: &Configuration) -> wire::FunctionConfiguration {
     let layers = chosen.layers.iter().map(|it| wire::Layer {
         arn: Some(it.arn.to_string()),
         code_size: i64::try_from(it.package.size_bytes).ok(),
-        ..Default::default()
+        signing_profile_version_arn: it.signed.as_ref().map(|it| it.profile_version_arn.clone()),
+        signing_job_arn: it.signed.as_ref().map(|it| it.job_arn.clone()),
     });
     wire::FunctionConfiguration {
         dead_letter_config: chosen

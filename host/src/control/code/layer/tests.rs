@@ -39,6 +39,7 @@ async fn layer(library: &Library, name: &str, files: &[(&str, &str)]) -> LayerUs
     LayerUse {
         arn: LayerVersionArn::parse(&arn).unwrap(),
         package: arrival.package,
+        signed: None,
     }
 }
 
