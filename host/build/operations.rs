@@ -47,16 +47,18 @@ pub(crate) fn generate(model: &Model) -> String {
     code
 }
 
-/// The choice of the method that answers an operation: the one of its name.
+/// The choice of the method that answers an operation: the one of its name. A request is as large as the
+/// largest of them and is moved with each, so all lie elsewhere but the one that must be fast.
 pub(crate) fn dispatch(model: &Model, unbuilt: &BTreeSet<String>) -> String {
     let mut code = String::from("match call.route.operation() {\n");
     let built = model.operations.iter().map(|operation| &operation.name);
     for name in built.filter(|name| !unbuilt.contains(*name)) {
-        let _ = writeln!(
-            code,
-            "    Operation::{name} => self.{}(call).await,",
-            snake(name)
-        );
+        let answer = format!("self.{}(call)", snake(name));
+        let answer = match name.as_str() {
+            "Invoke" => answer,
+            _ => format!("Box::pin({answer})"),
+        };
+        let _ = writeln!(code, "    Operation::{name} => {answer}.await,");
     }
     code.push_str("    operation => Err(unbuilt(operation)),\n}\n");
     code

@@ -90,10 +90,12 @@ impl Front {
         let mut reply = match (Door::of(&parts), refusal) {
             (Door::Url(id), _) => self.serve_url(id, request_id, &parts, body).await,
             (Door::Health, _) => Response::new(Full::from("ok\n")),
-            (Door::Download(digest), None) => self.serve_download(digest, &parts).await,
+            (Door::Download(digest), None) => Box::pin(self.serve_download(digest, &parts)).await,
             (Door::Download(_), Some(text)) => download::refused(&text),
             (Door::Logs(_), Some(text)) => logs::refused(text),
-            (Door::Logs(target), None) => self.serve_logs(target, request_id, &parts, body).await,
+            (Door::Logs(target), None) => {
+                Box::pin(self.serve_logs(target, request_id, &parts, body)).await
+            }
             (Door::Rest, Some(text)) => rest::refused(text, &request_id),
             (Door::Rest, None) => self.serve_rest(request_id, parts, body).await,
         };

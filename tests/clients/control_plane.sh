@@ -83,6 +83,17 @@ config=$(lambda create-code-signing-config --allowed-publishers "SigningProfileV
 lambda put-function-code-signing-config --function-name f --code-signing-config-arn "$config" >/dev/null
 refused CodeVerificationFailedException lambda update-function-code --function-name f --zip-file fileb://f.zip
 "$LAMINA" sign f.zip --key key --profile "$profile" --out signed.zip >/dev/null
+# Its layers are held to it too.
+refused layer:one:1 lambda update-function-code --function-name f --zip-file fileb://signed.zip
+signed_layer() { # name
+    "$LAMINA" sign "$1.zip" --key key --profile "$profile" --out "signed-$1.zip" >/dev/null
+    lambda publish-layer-version --layer-name "$1" --zip-file "fileb://signed-$1.zip" \
+        --query LayerVersionArn --output text
+}
+one=$(signed_layer one)
+two=$(signed_layer two)
+lambda update-function-configuration --function-name f --layers "$one" "$two" >/dev/null
+lambda wait function-updated-v2 --function-name f
 signer=$(lambda update-function-code --function-name f --zip-file fileb://signed.zip \
     --query SigningProfileVersionArn --output text)
 [ "$signer" = "$profile" ] || die "signed by $signer"
@@ -106,8 +117,10 @@ lambda delete-function --function-name f --qualifier 1
 lambda delete-function --function-name f
 lambda delete-function --function-name secret
 lambda delete-code-signing-config --code-signing-config-arn "$config"
-lambda delete-layer-version --layer-name one --version-number 1
-lambda delete-layer-version --layer-name two --version-number 1
+for version in 1 2; do
+    lambda delete-layer-version --layer-name one --version-number $version
+    lambda delete-layer-version --layer-name two --version-number $version
+done
 [ "$(lambda list-functions --query 'length(Functions)')" = 0 ] || die "functions are left"
 [ "$(lambda list-layers --query 'length(Layers)')" = 0 ] || die "layers are left"
 say "done"

@@ -103,7 +103,7 @@ impl Dev {
     fn noted(&self, wanted: &str) {
         let is_there = |line: &String| line.contains(wanted);
         while !self.notes.lock().expect("no panic").iter().any(is_there) {
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            std::thread::yield_now();
         }
     }
 

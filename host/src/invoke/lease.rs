@@ -89,8 +89,9 @@ impl Pipeline {
         let started = self.clock.instant();
         let id = &resolved.invoke.request_id;
         let mut seat = match version.pool.take_ended(tenant_id) {
-            Some(ended) => self.reopen(version, ended, id).await?,
-            None => self.open(version, id, Initialization::OnDemand).await?,
+            // Elsewhere: what is seldom needed would make every invocation larger.
+            Some(ended) => Box::pin(self.reopen(version, ended, id)).await?,
+            None => Box::pin(self.open(version, id, Initialization::OnDemand)).await?,
         };
         if let Seat::Ready(tenant) = &mut seat {
             tenant.tenant_id = tenant_id.map(str::to_owned);
