@@ -31,7 +31,7 @@ const RESERVED_VARIABLES: [&str; 17] = [
 ];
 
 /// Runtimes that AWS knows and takes no new functions for.
-const ENDED_RUNTIMES: [&str; 17] = [
+const ENDED_RUNTIMES: [&str; 18] = [
     "dotnet5.0",
     "dotnetcore1.0",
     "dotnetcore2.0",
@@ -44,6 +44,7 @@ const ENDED_RUNTIMES: [&str; 17] = [
     "nodejs12.x",
     "nodejs14.x",
     "nodejs4.3",
+    "nodejs4.3-edge",
     "nodejs6.10",
     "nodejs8.10",
     "python2.7",
@@ -59,6 +60,11 @@ pub(super) fn check(
 ) -> Result<(), Error> {
     runtime(&configuration.runtime, runtimes)?;
     variables.map_or(Ok(()), environment)
+}
+
+/// Whether AWS takes no new functions for a runtime.
+pub fn is_ended_runtime(name: &str) -> bool {
+    ENDED_RUNTIMES.contains(&name) || name.starts_with("ruby2")
 }
 
 /// Whether functions of this runtime bring their own program: here, a component.
@@ -79,13 +85,11 @@ fn runtime(name: &str, runtimes: Runtimes) -> Result<(), Error> {
     match runtimes {
         _ if is_component_runtime(name) => Ok(()),
         Runtimes::Refuse => Err(Error::Invalid(not_available(name))),
-        Runtimes::Accept if ENDED_RUNTIMES.contains(&name) || name.starts_with("ruby2") => {
-            Err(Error::Invalid(format!(
-                "The runtime parameter of {name} is no longer supported for creating or updating \
+        Runtimes::Accept if is_ended_runtime(name) => Err(Error::Invalid(format!(
+            "The runtime parameter of {name} is no longer supported for creating or updating \
                  AWS Lambda functions. We recommend you use a supported runtime while creating or \
                  updating functions."
-            )))
-        }
+        ))),
         Runtimes::Accept => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::api::rest::wire::{self, ErrorShape, Fault};
 use crate::control::configuration::{Architecture, FileSystem, LoggingPatch, Patch, Tracing, Vpc};
+use crate::control::rules;
 use crate::names::FunctionName;
 use crate::units::Mib;
 
@@ -43,12 +44,17 @@ fn has_s3_files(request: &wire::UpdateFunctionConfigurationRequest) -> bool {
     systems.any(|system| system.s3_files_config.is_some())
 }
 
-/// As [`require_supported_create`], of UpdateFunctionCode.
+/// As [`require_supported_create`], of UpdateFunctionCode for a function that is there.
 pub(super) fn require_supported_update(
     request: &wire::UpdateFunctionCodeRequest,
 ) -> Result<(), Fault> {
+    if request.image_uri.is_some() {
+        // All functions of this host are zips.
+        return Err(invalid(
+            "Please don't provide ImageUri when updating a function with packageType Zip.",
+        ));
+    }
     refuse! {
-        request.image_uri.is_some() => "ImageUri",
         request.publish_to.is_some() => "PublishTo",
         request.source_kms_key_arn.is_some() => "SourceKMSKeyArn",
     }
@@ -69,14 +75,17 @@ pub(super) fn require_creatable(request: &wire::CreateFunctionRequest) -> Result
 }
 
 fn require_runtime(runtime: Option<&str>) -> Result<(), Fault> {
-    match runtime {
-        Some(name) if !wire::RUNTIMES.contains(&name) => Err(invalid(&format!(
-            "Value {name} at 'runtime' failed to satisfy constraint: Member must satisfy enum \
-             value set: [{}] or be a valid ARN",
-            wire::RUNTIMES.join(", ")
-        ))),
-        _ => Ok(()),
-    }
+    let Some(name) = runtime.filter(|name| !wire::RUNTIMES.contains(name)) else {
+        return Ok(());
+    };
+    // Those that have ended are known, refused in other words, and not named.
+    let open = wire::RUNTIMES.iter().copied();
+    let open: Vec<&str> = open.filter(|it| !rules::is_ended_runtime(it)).collect();
+    Err(invalid(&format!(
+        "Value {name} at 'runtime' failed to satisfy constraint: Member must satisfy enum value \
+         set: [{}] or be a valid ARN",
+        open.join(", ")
+    )))
 }
 
 /// What a new function is made with beside its role, handler and runtime.

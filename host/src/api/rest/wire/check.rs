@@ -53,6 +53,8 @@ pub(super) enum Shape {
         min: Option<i64>,
         max: Option<i64>,
         member: &'static Shape,
+        /// Whether AWS says of the items that they must not be null.
+        says_not_null: bool,
     },
     Map {
         min: Option<i64>,
@@ -234,22 +236,17 @@ impl Walk {
                     }
                 }
             }
-            (Shape::List { member, .. }, Value::Array(items)) => {
-                self.all(broken(shape, value), value, &path);
-                self.items(member, items, value, &path)?;
+            (Shape::List { .. }, Value::Array(items)) => {
+                self.all(shape, value, &path);
+                self.items(shape, items, value, &path)?;
             }
-            (
-                Shape::Map {
-                    key, value: inner, ..
-                },
-                Value::Object(entries),
-            ) => {
-                self.all(broken(shape, value), value, &path);
-                self.entries(key, inner, entries, value, &path)?;
+            (Shape::Map { .. }, Value::Object(entries)) => {
+                self.all(shape, value, &path);
+                self.entries(shape, entries, value, &path)?;
             }
             _ => match mistyped(shape, value) {
                 Some(expected) => return Err(Rejection::Type { path, expected }),
-                None => self.all(broken(shape, value), value, &path),
+                None => self.all(shape, value, &path),
             },
         }
         self.depth -= 1;
@@ -259,11 +256,19 @@ impl Walk {
     /// Items that are plain are told of together, with all that is asked of them.
     fn items(
         &mut self,
-        member: &Shape,
+        shape: &Shape,
         items: &[Value],
         list: &Value,
         path: &str,
     ) -> Result<(), Rejection> {
+        let Shape::List {
+            member,
+            says_not_null,
+            ..
+        } = shape
+        else {
+            return Ok(());
+        };
         let mut any_broken = false;
         for (at, item) in items.iter().enumerate() {
             match member {
@@ -283,20 +288,26 @@ impl Walk {
             }
         }
         if any_broken {
-            let constraint = format!("Member must satisfy constraint: [{}]", asked(member));
-            self.violated(quoted(list), path.to_owned(), constraint);
+            let asked = asked(member, *says_not_null);
+            let constraint = format!("Member must satisfy constraint: [{asked}]");
+            self.violated(quoted(shape, list), path.to_owned(), constraint);
         }
         Ok(())
     }
 
     fn entries(
         &mut self,
-        key: &Shape,
-        inner: &Shape,
+        shape: &Shape,
         entries: &serde_json::Map<String, Value>,
         map: &Value,
         path: &str,
     ) -> Result<(), Rejection> {
+        let Shape::Map {
+            key, value: inner, ..
+        } = shape
+        else {
+            return Ok(());
+        };
         let (mut bad_key, mut bad_value) = (false, false);
         for (name, value) in entries {
             bad_key |= !broken(key, &Value::String(name.clone())).is_empty();
@@ -316,18 +327,22 @@ impl Walk {
                 }
             }
         }
-        for (bad, what, shape) in [(bad_key, "keys", key), (bad_value, "value", inner)] {
-            if bad {
-                let constraint = format!("Map {what} must satisfy constraint: [{}]", asked(shape));
-                self.violated(quoted(map), path.to_owned(), constraint);
-            }
+        // A key cannot be null, and AWS does not say so.
+        let told = [
+            (bad_key, "keys", asked(key, false)),
+            (bad_value, "value", asked(inner, true)),
+        ];
+        for (_, what, asked) in told.into_iter().filter(|(bad, ..)| *bad) {
+            let constraint = format!("Map {what} must satisfy constraint: [{asked}]");
+            self.violated(quoted(shape, map), path.to_owned(), constraint);
         }
         Ok(())
     }
 
-    fn all(&mut self, constraints: Vec<String>, value: &Value, path: &str) {
-        for constraint in constraints {
-            self.violated(quoted(value), path.to_owned(), constraint);
+    /// Tells of every constraint that a value breaks as a whole.
+    fn all(&mut self, shape: &Shape, value: &Value, path: &str) {
+        for constraint in broken(shape, value) {
+            self.violated(quoted(shape, value), path.to_owned(), constraint);
         }
     }
 
@@ -401,7 +416,7 @@ fn broken(shape: &Shape, value: &Value) -> Vec<String> {
 }
 
 /// Everything that is asked of a plain shape, broken or not.
-fn asked(shape: &Shape) -> String {
+fn asked(shape: &Shape, says_not_null: bool) -> String {
     let mut asked = match shape {
         Shape::String {
             min,
@@ -418,7 +433,7 @@ fn asked(shape: &Shape) -> String {
         Shape::Double { min, max } => bounds("have value", *min, *max, None),
         _ => Vec::new(),
     };
-    asked.push("Member must not be null".into());
+    asked.extend(says_not_null.then(|| "Member must not be null".into()));
     asked.join(", ")
 }
 
@@ -462,10 +477,10 @@ fn below(path: &str, name: &str) -> String {
     camel
 }
 
-/// A value as AWS quotes it: strings bare, lists and maps as Java prints them.
-fn quoted(value: &Value) -> String {
+/// A value as AWS quotes it: strings bare, numbers, lists and maps as Java prints them.
+fn quoted(shape: &Shape, value: &Value) -> String {
     let mut text = String::from("'");
-    plain(value, &mut text);
+    plain(Some(shape), value, &mut text);
     if let Some((cut, _)) = text.char_indices().nth(QUOTED_CHARS_MAX) {
         text.truncate(cut);
     }
@@ -473,14 +488,24 @@ fn quoted(value: &Value) -> String {
     text
 }
 
-fn plain(value: &Value, text: &mut String) {
+fn plain(shape: Option<&Shape>, value: &Value, text: &mut String) {
+    let inner = match shape {
+        Some(Shape::List { member, .. }) => Some(*member),
+        Some(Shape::Map { value, .. }) => Some(*value),
+        _ => None,
+    };
     match value {
         Value::String(string) => text.push_str(string),
+        Value::Number(number) if matches!(shape, Some(Shape::Double { .. })) => {
+            // A whole number has a fraction there: 2.0.
+            let number = number.as_f64().unwrap_or_default();
+            let _ = write!(text, "{number:?}");
+        }
         Value::Array(items) => {
             text.push('[');
             for (at, item) in items.iter().enumerate() {
                 text.push_str(if at == 0 { "" } else { ", " });
-                plain(item, text);
+                plain(inner, item, text);
             }
             text.push(']');
         }
@@ -490,7 +515,7 @@ fn plain(value: &Value, text: &mut String) {
                 text.push_str(if at == 0 { "" } else { ", " });
                 text.push_str(name);
                 text.push('=');
-                plain(value, text);
+                plain(inner, value, text);
             }
             text.push('}');
         }
