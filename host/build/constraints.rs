@@ -11,7 +11,13 @@ use crate::model::{Member, Model, string};
 const OWN_RUNTIMES: &[&str] = &["wasip2"];
 
 /// Lists of whose items AWS does not say that they must not be null.
-const SILENT_OF_NULL: &[&str] = &["SecurityGroupIds", "SubnetIds"];
+const NULL_UNSAID: &[&str] = &["SecurityGroupIds", "SubnetIds"];
+
+/// Lists of which AWS tells what their members must be as if the list itself had to be that.
+const TOLD_AS_ONE: &[&str] = &["CompatibleRuntimes"];
+
+/// Members that AWS looks at after all others of their structure, wherever its model has them.
+const LAST: &[(&str, &str)] = &[("PublishLayerVersionRequest", "CompatibleArchitectures")];
 
 /// AWS tells a set of words in the order in which a hash table of this many places has them.
 const PLACES: u32 = 32;
@@ -61,8 +67,9 @@ fn shape(model: &Model, name: &str) -> String {
     };
     match model.kind(name) {
         "structure" => {
-            let members = model.members(name).into_iter();
-            let members = members.map(|member| row(model, name, &member));
+            let mut members = model.members(name);
+            members.sort_by_key(|member| LAST.contains(&(name, member.name)));
+            let members = members.iter().map(|member| row(model, name, member));
             format!(
                 "Shape::Structure(&[{}])",
                 members.collect::<Vec<_>>().join(", ")
@@ -94,10 +101,10 @@ fn shape(model: &Model, name: &str) -> String {
         "timestamp" => "Shape::Timestamp".into(),
         "blob" => format!("Shape::Blob {{ max: {:?} }}", number(shape, "max")),
         "list" => format!(
-            "Shape::List {{ min: {}, member: &SHAPE_{}, says_not_null: {} }}",
+            "Shape::List {{ min: {}, member: &SHAPE_{}, told: Told::{} }}",
             bounds(),
             model.element(name, "member").to_uppercase(),
-            !SILENT_OF_NULL.contains(&name)
+            told(name)
         ),
         "map" => format!(
             "Shape::Map {{ min: {}, key: &SHAPE_{}, value: &SHAPE_{} }}",
@@ -128,6 +135,15 @@ fn row(model: &Model, structure: &str, member: &Member<'_>) -> String {
         "Member {{ name: {:?}, shape: &SHAPE_{shape}, required: {}, location: {location} }}",
         member.name, member.required
     )
+}
+
+/// How AWS tells of a list's items.
+fn told(list: &str) -> &'static str {
+    match list {
+        _ if NULL_UNSAID.contains(&list) => "NullUnsaid",
+        _ if TOLD_AS_ONE.contains(&list) => "AsOne",
+        _ => "Whole",
+    }
 }
 
 /// The values that a string may have, if only some, in the order in which AWS tells them.

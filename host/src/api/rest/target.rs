@@ -65,6 +65,22 @@ pub(super) fn unqualified(text: &str, home: &Home) -> Result<FunctionName, Fault
     Ok(of(text, None, home)?.name)
 }
 
+/// The function that a caller named, for an operation that AWS refuses to do for less than all of it.
+pub(super) fn whole(text: &str, home: &Home) -> Result<FunctionName, Fault> {
+    match of(text, None, home)? {
+        Target {
+            name,
+            qualifier: None,
+        } => Ok(name),
+        Target { .. } => Err(Fault::new(
+            ErrorShape::InvalidParameterValueException,
+            "This operation is permitted on Lambda functions only. Aliases and versions do not \
+             support this operation. Please specify either a function name or an unqualified \
+             function ARN.",
+        )),
+    }
+}
+
 fn require_home(named: &FunctionRef, home: &Home) -> Result<(), Fault> {
     if let Some(region) = named
         .region
@@ -129,6 +145,14 @@ mod tests {
         assert!(told(Some("7")).contains(&format!("{arn}:7")));
         let fault = format!("{:?}", of(&long, None, &home()).err());
         assert!(fault.contains(&format!("{arn}\"")), "{fault}");
+    }
+
+    #[test]
+    fn a_function_as_a_whole_has_no_qualifier() {
+        assert_eq!(whole("f", &home()).ok(), FunctionName::parse("f").ok());
+        for qualified in ["f:1", "f:$LATEST", "f:prod"] {
+            assert!(whole(qualified, &home()).is_err(), "{qualified}");
+        }
     }
 
     #[test]

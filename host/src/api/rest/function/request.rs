@@ -2,7 +2,6 @@
 
 use crate::api::rest::wire::{self, ErrorShape, Fault};
 use crate::control::configuration::{Architecture, FileSystem, LoggingPatch, Patch, Tracing, Vpc};
-use crate::control::rules;
 use crate::names::FunctionName;
 use crate::units::Mib;
 
@@ -78,13 +77,10 @@ fn require_runtime(runtime: Option<&str>) -> Result<(), Fault> {
     let Some(name) = runtime.filter(|name| !wire::RUNTIMES.contains(name)) else {
         return Ok(());
     };
-    // Those that have ended are known, refused in other words, and not named.
-    let open = wire::RUNTIMES.iter().copied();
-    let open: Vec<&str> = open.filter(|it| !rules::is_ended_runtime(it)).collect();
     Err(invalid(&format!(
         "Value {name} at 'runtime' failed to satisfy constraint: Member must satisfy enum value \
          set: [{}] or be a valid ARN",
-        open.join(", ")
+        wire::open_runtimes().join(", ")
     )))
 }
 

@@ -10,10 +10,11 @@ use serde_json::Value;
 use super::blob;
 use super::fault::{ErrorShape, Fault};
 use super::route::Operation;
+use crate::control::rules;
 
 #[expect(clippy::too_many_lines, reason = "a table of all operations")]
 mod tables {
-    use super::{Location, Member, Operation, Pattern, Shape};
+    use super::{Location, Member, Operation, Pattern, Shape, Told};
 
     include!(concat!(env!("OUT_DIR"), "/constraints.rs"));
 }
@@ -53,8 +54,7 @@ pub(super) enum Shape {
         min: Option<i64>,
         max: Option<i64>,
         member: &'static Shape,
-        /// Whether AWS says of the items that they must not be null.
-        says_not_null: bool,
+        told: Told,
     },
     Map {
         min: Option<i64>,
@@ -62,6 +62,17 @@ pub(super) enum Shape {
         key: &'static Shape,
         value: &'static Shape,
     },
+}
+
+/// How AWS tells of the items of a list, where one breaks a constraint.
+#[derive(Clone, Copy)]
+pub(super) enum Told {
+    /// With all that is asked of them.
+    Whole,
+    /// With all but that they must not be null.
+    NullUnsaid,
+    /// As if the list itself had to be one of the runtimes that functions may have.
+    AsOne,
 }
 
 /// A member of a structure.
@@ -209,6 +220,23 @@ pub(super) fn check(shape: &Shape, request: &Value) -> Result<(), Rejection> {
     }
 }
 
+impl Told {
+    fn of(self, member: &Shape) -> String {
+        let asked = match self {
+            Self::AsOne => return one_of(&open_runtimes()),
+            Self::Whole => asked(member),
+            Self::NullUnsaid => constraints(member).join(", "),
+        };
+        format!("Member must satisfy constraint: [{asked}]")
+    }
+}
+
+/// The runtimes that AWS tells of: those that take new functions.
+pub fn open_runtimes() -> Vec<&'static str> {
+    let all = RUNTIMES.iter().copied();
+    all.filter(|name| !rules::is_ended_runtime(name)).collect()
+}
+
 struct Walk {
     violations: Vec<Violation>,
     depth: usize,
@@ -236,9 +264,12 @@ impl Walk {
                     }
                 }
             }
-            (Shape::List { .. }, Value::Array(items)) => {
+            (Shape::List { member, told, .. }, Value::Array(items)) => {
                 self.all(shape, value, &path);
-                self.items(shape, items, value, &path)?;
+                if self.any_broken(member, items, &path)? {
+                    let constraint = told.of(member);
+                    self.violated(quoted(shape, value), path, constraint);
+                }
             }
             (Shape::Map { .. }, Value::Object(entries)) => {
                 self.all(shape, value, &path);
@@ -253,22 +284,14 @@ impl Walk {
         Ok(())
     }
 
-    /// Items that are plain are told of together, with all that is asked of them.
-    fn items(
+    /// Whether a plain item breaks a constraint: these are told of together, with all that is asked
+    /// of them. Others tell of themselves.
+    fn any_broken(
         &mut self,
-        shape: &Shape,
+        member: &Shape,
         items: &[Value],
-        list: &Value,
         path: &str,
-    ) -> Result<(), Rejection> {
-        let Shape::List {
-            member,
-            says_not_null,
-            ..
-        } = shape
-        else {
-            return Ok(());
-        };
+    ) -> Result<bool, Rejection> {
         let mut any_broken = false;
         for (at, item) in items.iter().enumerate() {
             match member {
@@ -287,12 +310,7 @@ impl Walk {
                 }
             }
         }
-        if any_broken {
-            let asked = asked(member, *says_not_null);
-            let constraint = format!("Member must satisfy constraint: [{asked}]");
-            self.violated(quoted(shape, list), path.to_owned(), constraint);
-        }
-        Ok(())
+        Ok(any_broken)
     }
 
     fn entries(
@@ -329,8 +347,8 @@ impl Walk {
         }
         // A key cannot be null, and AWS does not say so.
         let told = [
-            (bad_key, "keys", asked(key, false)),
-            (bad_value, "value", asked(inner, true)),
+            (bad_key, "keys", constraints(key).join(", ")),
+            (bad_value, "value", asked(inner)),
         ];
         for (_, what, asked) in told.into_iter().filter(|(bad, ..)| *bad) {
             let constraint = format!("Map {what} must satisfy constraint: [{asked}]");
@@ -415,9 +433,16 @@ fn broken(shape: &Shape, value: &Value) -> Vec<String> {
     }
 }
 
-/// Everything that is asked of a plain shape, broken or not.
-fn asked(shape: &Shape, says_not_null: bool) -> String {
-    let mut asked = match shape {
+/// Everything that is asked of a plain member, broken or not.
+fn asked(shape: &Shape) -> String {
+    let mut asked = constraints(shape);
+    asked.push("Member must not be null".into());
+    asked.join(", ")
+}
+
+/// The constraints of a plain shape, broken or not.
+fn constraints(shape: &Shape) -> Vec<String> {
+    match shape {
         Shape::String {
             min,
             max,
@@ -432,9 +457,7 @@ fn asked(shape: &Shape, says_not_null: bool) -> String {
         Shape::Integer { min, max } => bounds("have value", *min, *max, None),
         Shape::Double { min, max } => bounds("have value", *min, *max, None),
         _ => Vec::new(),
-    };
-    asked.extend(says_not_null.then(|| "Member must not be null".into()));
-    asked.join(", ")
+    }
 }
 
 /// The bounds that a number breaks; without a number, all there are.
