@@ -2,7 +2,7 @@
 //! model's own constraints are checked before anything reaches this module.
 
 use super::Error;
-use super::configuration::Configuration;
+use super::configuration::{Configuration, Vpc};
 use crate::config::Runtimes;
 use crate::units::ENVIRONMENT_BYTES_MAX;
 
@@ -59,6 +59,7 @@ pub(super) fn check(
     runtimes: Runtimes,
 ) -> Result<(), Error> {
     runtime(&configuration.runtime, runtimes)?;
+    configuration.vpc.as_ref().map_or(Ok(()), vpc)?;
     variables.map_or(Ok(()), environment)
 }
 
@@ -92,6 +93,15 @@ fn runtime(name: &str, runtimes: Runtimes) -> Result<(), Error> {
         ))),
         Runtimes::Accept => Ok(()),
     }
+}
+
+/// A network is subnets and security groups, or neither.
+fn vpc(vpc: &Vpc) -> Result<(), Error> {
+    if vpc.subnets.is_empty() == vpc.security_groups.is_empty() {
+        return Ok(());
+    }
+    let text = "SubnetIds and SecurityIds must coexist or be both empty list.";
+    Err(Error::Invalid(text.into()))
 }
 
 fn environment(variables: &[(String, String)]) -> Result<(), Error> {
@@ -150,6 +160,20 @@ mod tests {
             refused.to_string().ends_with("AWS_REGION, _HANDLER"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn subnets_and_security_groups_come_together() {
+        let vpc = |subnets: &[&str], groups: &[&str]| {
+            let owned = |ids: &[&str]| ids.iter().map(|it| (*it).into()).collect();
+            super::vpc(&Vpc {
+                subnets: owned(subnets),
+                security_groups: owned(groups),
+                ipv6: false,
+            })
+        };
+        assert!(vpc(&[], &[]).is_ok() && vpc(&["subnet-1"], &["sg-1"]).is_ok());
+        assert!(vpc(&["subnet-1"], &[]).is_err() && vpc(&[], &["sg-1"]).is_err());
     }
 
     #[test]
