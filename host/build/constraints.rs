@@ -10,20 +10,20 @@ use crate::model::{Member, Model, string};
 /// Runtimes of this host that are not AWS's.
 const OWN_RUNTIMES: &[&str] = &["wasip2"];
 
-/// Sets of words that AWS tells in another order than its model's.
-const ORDERS: &[(&str, &[&str])] = &[
-    (
-        "EventSourcePosition",
-        &["LATEST", "AT_TIMESTAMP", "TRIM_HORIZON"],
-    ),
-    ("RecursiveLoop", &["Terminate", "Allow"]),
-];
+/// Lists of whose items AWS does not say that they must not be null.
+const NULL_UNSAID: &[&str] = &["SecurityGroupIds", "SubnetIds"];
+
+/// Lists of which AWS tells what their members must be as if the list itself had to be that.
+const TOLD_AS_ONE: &[&str] = &["CompatibleRuntimes"];
 
 /// Members that AWS looks at after all others of their structure, wherever its model has them.
 const LAST: &[(&str, &str)] = &[("PublishLayerVersionRequest", "CompatibleArchitectures")];
 
-/// Lists of which AWS tells what their members must be as if the list itself had to be that.
-const TOLD_AS_ONE: &[&str] = &["CompatibleRuntimes"];
+/// AWS tells a set of words in the order in which a hash table of this many places has them.
+const PLACES: u32 = 32;
+/// The table of the runtimes that a function may have is another: one of Java's own, large enough for
+/// 25 to 48 words.
+const RUNTIME_PLACES: u32 = 64;
 
 pub(crate) fn generate(model: &Model) -> String {
     let mut reached = BTreeSet::new();
@@ -42,7 +42,7 @@ pub(crate) fn generate(model: &Model) -> String {
     let _ = writeln!(
         code,
         "static SHAPE_ANY_RUNTIME: Shape = Shape::String {{ min: None, max: None, pattern: None, values: &[] }};\n\n/// The runtimes that a function may have.\npub const RUNTIMES: &[&str] = &{:?};",
-        values(model, "Runtime")
+        runtimes(model)
     );
     code.push_str(
         "\nimpl Operation {\n    pub(in super::super) fn input(self) -> &'static Shape {\n",
@@ -101,10 +101,10 @@ fn shape(model: &Model, name: &str) -> String {
         "timestamp" => "Shape::Timestamp".into(),
         "blob" => format!("Shape::Blob {{ max: {:?} }}", number(shape, "max")),
         "list" => format!(
-            "Shape::List {{ min: {}, member: &SHAPE_{}, as_one: {} }}",
+            "Shape::List {{ min: {}, member: &SHAPE_{}, told: Told::{} }}",
             bounds(),
             model.element(name, "member").to_uppercase(),
-            TOLD_AS_ONE.contains(&name)
+            told(name)
         ),
         "map" => format!(
             "Shape::Map {{ min: {}, key: &SHAPE_{}, value: &SHAPE_{} }}",
@@ -137,25 +137,46 @@ fn row(model: &Model, structure: &str, member: &Member<'_>) -> String {
     )
 }
 
-/// The values that a string may have, if only some.
-fn values<'a>(model: &'a Model, name: &str) -> Vec<&'a str> {
-    let values = model.shape(name).get("enum").and_then(Value::as_array);
-    let values = values.into_iter().flatten().map(string);
-    let own = if name == "Runtime" { OWN_RUNTIMES } else { &[] };
-    in_order(name, values.chain(own.iter().copied()).collect())
+/// How AWS tells of a list's items.
+fn told(list: &str) -> &'static str {
+    match list {
+        _ if NULL_UNSAID.contains(&list) => "NullUnsaid",
+        _ if TOLD_AS_ONE.contains(&list) => "AsOne",
+        _ => "Whole",
+    }
 }
 
-fn in_order<'a>(name: &str, mut values: Vec<&'a str>) -> Vec<&'a str> {
-    let Some((_, order)) = ORDERS.iter().find(|(ordered, _)| *ordered == name) else {
-        return values;
-    };
-    let place = |value: &&str| order.iter().position(|word| word == value);
-    assert!(
-        values.len() == order.len() && values.iter().all(|it| place(it).is_some()),
-        "the model has other words for {name}"
-    );
-    values.sort_by_key(place);
-    values
+/// The values that a string may have, if only some, in the order in which AWS tells them.
+fn values<'a>(model: &'a Model, name: &str) -> Vec<&'a str> {
+    let mut words = words(model, name);
+    // Of words with one place, the last that was put there comes first.
+    words.reverse();
+    words.sort_by_key(|word| java_hash(word) % PLACES);
+    words
+}
+
+/// The runtimes, in the order in which AWS tells of those that a function may have.
+fn runtimes(model: &Model) -> Vec<&str> {
+    let mut words = words(model, "Runtime");
+    words.sort_by_key(|word| {
+        let hash = java_hash(word);
+        (hash ^ (hash >> 16)) % RUNTIME_PLACES
+    });
+    words
+}
+
+fn words<'a>(model: &'a Model, name: &str) -> Vec<&'a str> {
+    let words = model.shape(name).get("enum").and_then(Value::as_array);
+    let words = words.into_iter().flatten().map(string);
+    let own = if name == "Runtime" { OWN_RUNTIMES } else { &[] };
+    words.chain(own.iter().copied()).collect()
+}
+
+/// What `String.hashCode` of Java is of a word.
+fn java_hash(word: &str) -> u32 {
+    word.bytes().fold(0, |hash: u32, byte| {
+        hash.wrapping_mul(31).wrapping_add(byte.into())
+    })
 }
 
 fn number(shape: &Map<String, Value>, key: &str) -> Option<i64> {

@@ -30,7 +30,7 @@ pub mod permission;
 mod publish;
 pub mod record;
 mod revision;
-mod rules;
+pub mod rules;
 mod settle;
 mod source;
 pub mod tags;
@@ -70,6 +70,9 @@ pub enum Error {
     /// The caller may not have this.
     #[error("{0}")]
     Denied(String),
+    /// The package is larger than packages may be.
+    #[error("{0}")]
+    PackageTooLarge(String),
     /// A policy would be longer than policies may be.
     #[error("{0}")]
     PolicyTooLong(String),

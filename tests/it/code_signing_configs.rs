@@ -262,7 +262,7 @@ async fn nonsense_is_refused() {
             "pattern",
         ),
         (publishers(json!("x")), "SerializationException", ""),
-        (policy, "ValidationException", "[Warn, Enforce]"),
+        (policy, "ValidationException", "[Enforce, Warn]"),
         (long, "ValidationException", "256"),
         (
             tags,

@@ -98,7 +98,7 @@ async fn a_function_is_created_invoked_updated_listed_and_deleted() {
     let gone = host.invoke("hello", &json!({})).await;
     assert_eq!(gone.status, 404);
     assert!(
-        gone.error().1.ends_with(":function:hello"),
+        gone.error().1.ends_with(":function:hello:$LATEST"),
         "{:?}",
         gone.error()
     );

@@ -37,14 +37,57 @@ async fn publish(host: &Lamina, name: &str) -> Value {
 }
 
 #[tokio::test]
+async fn a_version_is_pending_while_something_is_made_for_it() {
+    let host = Lamina::start();
+    let snap_start = json!({"SnapStart": {"ApplyOn": "PublishedVersions"}});
+    host.create("snap", &example("hello"), snap_start).await;
+    assert_eq!(publish(&host, "snap").await["State"], "Pending");
+    host.create("f", &example("hello"), json!({})).await;
+    let code = json!({"ZipFile": STANDARD.encode(zipped(&guest("echo"))), "Publish": true});
+    let path = format!("{FUNCTIONS}/f/code");
+    let updated = host.lambda("PUT", &path, &code).await.json();
+    assert_eq!(
+        (&updated["Version"], &updated["State"]),
+        (&json!("1"), &json!("Pending"))
+    );
+    host.settled("f").await;
+    let path = format!("{FUNCTIONS}/f/configuration?Qualifier=1");
+    let settled = host.lambda("GET", &path, &Value::Null).await.json();
+    assert_eq!(settled["State"], "Active");
+    assert_ne!(settled["RevisionId"], updated["RevisionId"]);
+}
+
+#[tokio::test]
+async fn what_is_invoked_and_not_there_is_named_with_its_version() {
+    let host = Lamina::start();
+    host.create("f", &example("hello"), json!({})).await;
+    for (name, named) in [("f:3", "f:3"), ("g", "g:$LATEST")] {
+        let missing = host.invoke(name, &json!({})).await;
+        assert_eq!(missing.status, 404);
+        assert!(missing.error().1.ends_with(&format!(":function:{named}")));
+    }
+    let path = format!("{FUNCTIONS}/f/invocations?Qualifier=");
+    let invoke = async |qualifier| {
+        let path = format!("{path}{qualifier}");
+        host.lambda("POST", &path, &json!({})).await.error()
+    };
+    assert!(invoke("%24latest").await.1.ends_with(":function:f:$latest"));
+    assert_eq!(invoke("a%21").await.0, "ValidationException");
+}
+
+#[tokio::test]
 async fn what_is_published_stays_as_it_was() {
     let host = Lamina::start();
     host.create("f", &example("hello"), json!({})).await;
     let first = publish(&host, "f").await;
     assert_eq!(
         (&first["Version"], &first["State"]),
-        (&json!("1"), &json!("Pending"))
+        (&json!("1"), &json!("Active")),
+        "the function was ready, and so is what is made of it"
     );
+    let path = format!("{FUNCTIONS}/f/configuration?Qualifier=1");
+    let read = host.lambda("GET", &path, &Value::Null).await.json();
+    assert_eq!(read["RevisionId"], first["RevisionId"]);
     assert!(
         first["FunctionArn"]
             .as_str()
@@ -64,9 +107,6 @@ async fn what_is_published_stays_as_it_was() {
             .header("x-amz-executed-version"),
         "2"
     );
-    let missing = host.invoke("f:3", &event).await;
-    assert_eq!(missing.status, 404);
-    assert!(missing.error().1.ends_with(":function:f:3"));
 
     let listed = host
         .lambda("GET", &format!("{FUNCTIONS}/f/versions"), &Value::Null)

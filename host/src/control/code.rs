@@ -273,6 +273,7 @@ fn unloadable(error: impl std::error::Error + Send + Sync + 'static) -> LoadErro
 pub(super) fn refused(error: package::Error) -> Error {
     match error {
         package::Error::Io(error) => io(error),
+        error @ package::Error::ZippedTooLarge => Error::PackageTooLarge(error.to_string()),
         error => Error::Invalid(error.to_string()),
     }
 }

@@ -211,6 +211,10 @@ fn list(bytes: &Bytes) -> Result<Vec<Entry>, Error> {
     let mut unzipped: u64 = 0;
     for index in 0..archive.len() {
         let file = archive.by_index_raw(index).map_err(|_| Error::NotAZip)?;
+        unzipped = unzipped.saturating_add(file.size());
+        if unzipped > UNZIPPED_BYTES_MAX {
+            return Err(Error::UnzippedTooLarge);
+        }
         let name = file.name().map_err(|_| Error::NotAZip)?.into_owned();
         let entry = inspect(index, &name, &file).map_err(|problem| Error::Entry {
             name: name.clone(),
@@ -218,11 +222,7 @@ fn list(bytes: &Bytes) -> Result<Vec<Entry>, Error> {
         })?;
         let start = file.data_start().unwrap_or_default();
         places.push((start, start.saturating_add(file.compressed_size()), name));
-        unzipped = unzipped.saturating_add(file.size());
         entries.push(entry);
-    }
-    if unzipped > UNZIPPED_BYTES_MAX {
-        return Err(Error::UnzippedTooLarge);
     }
     require_apart(places)?;
     require_tree(&entries)?;

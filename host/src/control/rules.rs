@@ -2,7 +2,7 @@
 //! model's own constraints are checked before anything reaches this module.
 
 use super::Error;
-use super::configuration::Configuration;
+use super::configuration::{Configuration, Vpc};
 use crate::config::Runtimes;
 use crate::units::ENVIRONMENT_BYTES_MAX;
 
@@ -31,7 +31,7 @@ const RESERVED_VARIABLES: [&str; 17] = [
 ];
 
 /// Runtimes that AWS knows and takes no new functions for.
-const ENDED_RUNTIMES: [&str; 17] = [
+const ENDED_RUNTIMES: [&str; 18] = [
     "dotnet5.0",
     "dotnetcore1.0",
     "dotnetcore2.0",
@@ -44,6 +44,7 @@ const ENDED_RUNTIMES: [&str; 17] = [
     "nodejs12.x",
     "nodejs14.x",
     "nodejs4.3",
+    "nodejs4.3-edge",
     "nodejs6.10",
     "nodejs8.10",
     "python2.7",
@@ -58,7 +59,13 @@ pub(super) fn check(
     runtimes: Runtimes,
 ) -> Result<(), Error> {
     runtime(&configuration.runtime, runtimes)?;
+    configuration.vpc.as_ref().map_or(Ok(()), vpc)?;
     variables.map_or(Ok(()), environment)
+}
+
+/// Whether AWS takes no new functions for a runtime.
+pub fn is_ended_runtime(name: &str) -> bool {
+    ENDED_RUNTIMES.contains(&name) || name.starts_with("ruby2")
 }
 
 /// Whether functions of this runtime bring their own program: here, a component.
@@ -79,15 +86,22 @@ fn runtime(name: &str, runtimes: Runtimes) -> Result<(), Error> {
     match runtimes {
         _ if is_component_runtime(name) => Ok(()),
         Runtimes::Refuse => Err(Error::Invalid(not_available(name))),
-        Runtimes::Accept if ENDED_RUNTIMES.contains(&name) || name.starts_with("ruby2") => {
-            Err(Error::Invalid(format!(
-                "The runtime parameter of {name} is no longer supported for creating or updating \
+        Runtimes::Accept if is_ended_runtime(name) => Err(Error::Invalid(format!(
+            "The runtime parameter of {name} is no longer supported for creating or updating \
                  AWS Lambda functions. We recommend you use a supported runtime while creating or \
                  updating functions."
-            )))
-        }
+        ))),
         Runtimes::Accept => Ok(()),
     }
+}
+
+/// A network is subnets and security groups, or neither.
+fn vpc(vpc: &Vpc) -> Result<(), Error> {
+    if vpc.subnets.is_empty() == vpc.security_groups.is_empty() {
+        return Ok(());
+    }
+    let text = "SubnetIds and SecurityIds must coexist or be both empty list.";
+    Err(Error::Invalid(text.into()))
 }
 
 fn environment(variables: &[(String, String)]) -> Result<(), Error> {
@@ -146,6 +160,20 @@ mod tests {
             refused.to_string().ends_with("AWS_REGION, _HANDLER"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn subnets_and_security_groups_come_together() {
+        let vpc = |subnets: &[&str], groups: &[&str]| {
+            let owned = |ids: &[&str]| ids.iter().map(|it| (*it).into()).collect();
+            super::vpc(&Vpc {
+                subnets: owned(subnets),
+                security_groups: owned(groups),
+                ipv6: false,
+            })
+        };
+        assert!(vpc(&[], &[]).is_ok() && vpc(&["subnet-1"], &["sg-1"]).is_ok());
+        assert!(vpc(&["subnet-1"], &[]).is_err() && vpc(&[], &["sg-1"]).is_err());
     }
 
     #[test]

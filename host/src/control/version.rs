@@ -54,7 +54,10 @@ impl Control {
                 Ok(version)
             })
             .await?;
-        self.published_and_settling(name).await?;
+        match version.state {
+            State::Pending => self.published_and_settling(name).await?,
+            State::Active => self.publish(name).await?,
+        }
         Ok(Found { function, version })
     }
 
@@ -199,7 +202,8 @@ pub(super) fn is_published(function: &FunctionRecord) -> bool {
     published.is_some_and(|published| published.content == function.latest.content())
 }
 
-/// Makes a version of what is unpublished. It is ready when it has settled.
+/// Makes a version of what is unpublished. It is ready at once where the function is; where a change of
+/// that goes on, or AWS would make a snapshot first, it is ready when it has settled.
 pub(super) fn publish(
     function: &mut FunctionRecord,
     description: Option<String>,
@@ -208,9 +212,12 @@ pub(super) fn publish(
     let number = function.last_version + 1;
     let mut version = function.latest.clone();
     version.number = Some(number);
-    version.state = State::Pending;
-    version.last_update = None;
     version.revision = RevisionId::new(clock);
+    if function.latest.is_settling() || version.configuration.snap_start {
+        version.state = State::Pending;
+        version.last_update = None;
+        function.settling_versions.insert(number);
+    }
     if let Some(description) = description {
         version.configuration.description = description;
     }
@@ -219,7 +226,6 @@ pub(super) fn publish(
         number,
         content: function.latest.content(),
     });
-    function.settling_versions.insert(number);
     function.latest.revision = RevisionId::new(clock);
     version
 }

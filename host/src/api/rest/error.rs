@@ -40,6 +40,9 @@ impl From<control::Error> for Fault {
                 Self::new(ErrorShape::PreconditionFailedException, text)
             }
             control::Error::Denied(_) => Self::new(ErrorShape::AccessDeniedException, text),
+            control::Error::PackageTooLarge(_) => {
+                Self::new(ErrorShape::RequestEntityTooLargeException, text)
+            }
             control::Error::PolicyTooLong(_) => {
                 Self::new(ErrorShape::PolicyLengthExceededException, text)
             }
@@ -66,7 +69,9 @@ pub(super) fn of_invoke(error: invoke::Error, home: &Home) -> Fault {
 fn of_resolve(error: &resolve::Error, home: &Home) -> Fault {
     match error {
         resolve::Error::NotFound(target) => {
-            let arn = home.arn_at(&target.name, target.qualifier.as_ref());
+            // Where no version was asked for, AWS names the one that would have been invoked.
+            let qualifier = target.qualifier.as_ref().unwrap_or(&Qualifier::Latest);
+            let arn = home.arn_at(&target.name, Some(qualifier));
             let text = format!("Function not found: {arn}");
             Fault::new(ErrorShape::ResourceNotFoundException, text)
         }

@@ -117,8 +117,9 @@ impl Front {
 
     pub(super) async fn update_function_code(&self, call: &Call) -> Result<Reply, Fault> {
         let mut request: wire::UpdateFunctionCodeRequest = call.parse()?;
-        request::require_supported_update(&request)?;
         let name = target::unqualified(&request.function_name, self.control.home())?;
+        self.control.function(&name).await?;
+        request::require_supported_update(&request)?;
         let publish = request.publish.unwrap_or_default();
         let update = UpdateCode {
             package: origin::of(&mut request)?,
@@ -148,7 +149,14 @@ impl Front {
     pub(super) async fn delete_function(&self, call: &Call) -> Result<Reply, Fault> {
         let request: wire::DeleteFunctionRequest = call.parse()?;
         let home = self.control.home();
-        let target = target::of(&request.function_name, request.qualifier.as_deref(), home)?;
+        let qualifier = request.qualifier.as_deref().filter(|it| !it.is_empty());
+        if qualifier.is_some_and(|it| Qualifier::parse(it).is_err()) {
+            // No version can have this name. As with a number that none has, nothing is deleted.
+            let name = target::unqualified(&request.function_name, home)?;
+            self.control.function(&name).await?;
+            return Ok(no_content());
+        }
+        let target = target::of(&request.function_name, qualifier, home)?;
         let invalid = |text: &str| Fault::new(ErrorShape::InvalidParameterValueException, text);
         match target.qualifier {
             None => self.control.delete_function(&target.name).await?,
@@ -161,9 +169,7 @@ impl Front {
                 ));
             }
             Some(Qualifier::Alias(_)) => {
-                return Err(invalid(
-                    "Deletion of functions using an alias is not currently supported.",
-                ));
+                return Err(invalid("Deletion of aliases is not currently supported."));
             }
         }
         Ok(no_content())

@@ -10,7 +10,6 @@ use super::wire::{self, ErrorShape, Fault};
 use super::{Call, error, no_content, target};
 use crate::api::{Front, Reply, at_length, json};
 use crate::invoke::{Finished, Invoke, Mode};
-use crate::names::Qualifier;
 use crate::sandbox::{self, Event};
 
 /// A client context is at most this long in base64, as in AWS.
@@ -32,9 +31,6 @@ impl Front {
     fn invocation(&self, call: &Call) -> Result<Invoke, Fault> {
         let headers = &call.parts.headers;
         let qualifier = call.query("Qualifier");
-        if let Some(text) = qualifier.as_deref() {
-            require_qualifier(text)?;
-        }
         let mode = match text(headers, "x-amz-invocation-type") {
             None | Some("RequestResponse") => Mode::RequestResponse,
             Some("DryRun") => Mode::DryRun,
@@ -47,7 +43,7 @@ impl Front {
             Some(_) => return Err(self.violation(call)),
         };
         let name = call.route.label("FunctionName");
-        let target = target::of(name, qualifier.as_deref(), self.control.home())
+        let target = target::to_invoke(name, qualifier.as_deref(), self.control.home())
             .map_err(|fault| self.violation_or(call, fault))?;
         let read = || document(call.body.clone());
         let event = Event::Json(at_length(&call.parts, call.body.len(), read)?);
@@ -151,11 +147,4 @@ fn client_context(headers: &HeaderMap) -> Result<Option<String>, Fault> {
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("?"))
-}
-
-fn require_qualifier(text: &str) -> Result<(), Fault> {
-    Qualifier::parse(text).map(drop).map_err(|_| {
-        let text = format!("The qualifier {text} is not a version, an alias or $LATEST.");
-        Fault::new(ErrorShape::InvalidParameterValueException, text)
-    })
 }

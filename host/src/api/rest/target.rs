@@ -7,12 +7,30 @@ use crate::names::{FunctionName, FunctionRef, Home, Qualifier};
 /// The function and qualifier that a caller named, if this host is the one that owns it. AWS's model
 /// has been asked before: what is still no name, no function has.
 pub(super) fn of(text: &str, qualifier: Option<&str>, home: &Home) -> Result<Target, Fault> {
-    let named = FunctionRef::parse(text).map_err(|_| {
-        let name = text.rsplit("function:").next().unwrap_or(text);
-        let (account, region) = (&home.account, &home.region);
-        let arn = format!("arn:aws:lambda:{region}:{account}:function:{name}");
-        not_found(&arn)
-    })?;
+    let named = FunctionRef::parse(text).map_err(|_| nameless(text, None, home))?;
+    on_this_host(named, qualifier, home)
+}
+
+/// As [`of`], where it is to be invoked: AWS then names the unpublished version too.
+pub(super) fn to_invoke(text: &str, qualifier: Option<&str>, home: &Home) -> Result<Target, Fault> {
+    let qualifier = qualifier.filter(|qualifier| !qualifier.is_empty());
+    let named = FunctionRef::parse(text);
+    let named = named.map_err(|_| nameless(text, qualifier.or(Some("$LATEST")), home))?;
+    on_this_host(named, qualifier, home)
+}
+
+/// No function has a name like this.
+fn nameless(text: &str, qualifier: Option<&str>, home: &Home) -> Fault {
+    let name = text.rsplit("function:").next().unwrap_or(text);
+    let (account, region) = (&home.account, &home.region);
+    let arn = format!("arn:aws:lambda:{region}:{account}:function:{name}");
+    match qualifier {
+        Some(qualifier) => not_found(&format!("{arn}:{qualifier}")),
+        None => not_found(&arn),
+    }
+}
+
+fn on_this_host(named: FunctionRef, qualifier: Option<&str>, home: &Home) -> Result<Target, Fault> {
     require_home(&named, home)?;
     let qualifier = qualifier.filter(|qualifier| !qualifier.is_empty());
     let qualifier = match qualifier.map(Qualifier::parse).transpose() {
@@ -113,6 +131,20 @@ mod tests {
                 .map(|target| target.qualifier);
             assert_eq!(found, expected, "{name} with {beside:?}");
         }
+    }
+
+    #[test]
+    fn what_is_invoked_and_no_name_is_looked_for_unpublished() {
+        let long = "n".repeat(65);
+        let arn = format!("arn:aws:lambda:us-east-1:123456789012:function:{long}");
+        let told = |qualifier| {
+            let fault = to_invoke(&long, qualifier, &home()).err();
+            format!("{fault:?}")
+        };
+        assert!(told(None).contains(&format!("{arn}:$LATEST")));
+        assert!(told(Some("7")).contains(&format!("{arn}:7")));
+        let fault = format!("{:?}", of(&long, None, &home()).err());
+        assert!(fault.contains(&format!("{arn}\"")), "{fault}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod route;
 #[cfg(test)]
 mod tests;
 
-pub use check::{RUNTIMES, Rejection};
+pub use check::{RUNTIMES, Rejection, open_runtimes};
 pub use fault::{ErrorShape, Fault};
 pub use json::{Entries, EpochSeconds};
 pub(super) use route::query_values;

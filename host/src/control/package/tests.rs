@@ -169,6 +169,15 @@ fn bombs_are_refused_before_they_go_off() {
 }
 
 #[test]
+fn what_is_too_large_unpacked_is_told_of_first() {
+    let zeros = vec![0; usize::try_from(UNZIPPED_BYTES_MAX).unwrap() + 1];
+    assert_eq!(
+        refused(zip_of(&[("bomb", &zeros)])),
+        "Unzipped size must be smaller than 262144000 bytes"
+    );
+}
+
+#[test]
 fn a_size_that_lies_is_found_out() {
     // 2 MiB that say they are one byte, in the local and the central header.
     let noise: Vec<u8> = (0..2_u32 << 20)

@@ -44,12 +44,17 @@ fn has_s3_files(request: &wire::UpdateFunctionConfigurationRequest) -> bool {
     systems.any(|system| system.s3_files_config.is_some())
 }
 
-/// As [`require_supported_create`], of UpdateFunctionCode.
+/// As [`require_supported_create`], of UpdateFunctionCode for a function that is there.
 pub(super) fn require_supported_update(
     request: &wire::UpdateFunctionCodeRequest,
 ) -> Result<(), Fault> {
+    if request.image_uri.is_some() {
+        // All functions of this host are zips.
+        return Err(invalid(
+            "Please don't provide ImageUri when updating a function with packageType Zip.",
+        ));
+    }
     refuse! {
-        request.image_uri.is_some() => "ImageUri",
         request.publish_to.is_some() => "PublishTo",
         request.source_kms_key_arn.is_some() => "SourceKMSKeyArn",
     }
@@ -70,14 +75,14 @@ pub(super) fn require_creatable(request: &wire::CreateFunctionRequest) -> Result
 }
 
 fn require_runtime(runtime: Option<&str>) -> Result<(), Fault> {
-    match runtime {
-        Some(name) if !wire::RUNTIMES.contains(&name) => Err(invalid(&format!(
-            "Value {name} at 'runtime' failed to satisfy constraint: Member must satisfy enum \
-             value set: [{}] or be a valid ARN",
-            wire::RUNTIMES.join(", ")
-        ))),
-        _ => Ok(()),
-    }
+    let Some(name) = runtime.filter(|name| !wire::RUNTIMES.contains(name)) else {
+        return Ok(());
+    };
+    Err(invalid(&format!(
+        "Value {name} at 'runtime' failed to satisfy constraint: Member must satisfy enum value \
+         set: [{}] or be a valid ARN",
+        wire::open_runtimes().join(", ")
+    )))
 }
 
 /// What a new function is made with beside its role, handler and runtime.

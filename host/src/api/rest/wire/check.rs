@@ -1,7 +1,7 @@
 //! The model's constraints, and AWS's own words for breaking them. All violations of a request are
 //! told at once.
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 use std::sync::OnceLock;
 
 use fancy_regex::Regex;
@@ -11,9 +11,15 @@ use super::blob;
 use super::fault::{ErrorShape, Fault};
 use super::route::Operation;
 
+mod told;
+
+pub(super) use told::Told;
+pub use told::open_runtimes;
+use told::{asked, below, broken, constraints, quoted};
+
 #[expect(clippy::too_many_lines, reason = "a table of all operations")]
 mod tables {
-    use super::{Location, Member, Operation, Pattern, Shape};
+    use super::{Location, Member, Operation, Pattern, Shape, Told};
 
     include!(concat!(env!("OUT_DIR"), "/constraints.rs"));
 }
@@ -22,8 +28,6 @@ pub use tables::RUNTIMES;
 
 /// Violations that are told; AWS stops at some number too.
 const VIOLATIONS_MAX: usize = 20;
-/// Of a value, what is quoted back.
-const QUOTED_CHARS_MAX: usize = 4_096;
 /// How deep a request may be nested, whatever the model says of it.
 const DEPTH_MAX: usize = 64;
 
@@ -53,7 +57,7 @@ pub(super) enum Shape {
         min: Option<i64>,
         max: Option<i64>,
         member: &'static Shape,
-        as_one: bool,
+        told: Told,
     },
     Map {
         min: Option<i64>,
@@ -235,29 +239,20 @@ impl Walk {
                     }
                 }
             }
-            (Shape::List { member, as_one, .. }, Value::Array(items)) => {
-                self.all(broken(shape, value), value, &path);
+            (Shape::List { member, told, .. }, Value::Array(items)) => {
+                self.all(shape, value, &path);
                 if self.any_broken(member, items, &path)? {
-                    let constraint = if *as_one {
-                        constraints(member).join(", ")
-                    } else {
-                        format!("Member must satisfy constraint: [{}]", asked(member))
-                    };
-                    self.violated(quoted(value), path, constraint);
+                    let constraint = told.of(member);
+                    self.violated(quoted(shape, value), path, constraint);
                 }
             }
-            (
-                Shape::Map {
-                    key, value: inner, ..
-                },
-                Value::Object(entries),
-            ) => {
-                self.all(broken(shape, value), value, &path);
-                self.entries(key, inner, entries, value, &path)?;
+            (Shape::Map { .. }, Value::Object(entries)) => {
+                self.all(shape, value, &path);
+                self.entries(shape, entries, value, &path)?;
             }
             _ => match mistyped(shape, value) {
                 Some(expected) => return Err(Rejection::Type { path, expected }),
-                None => self.all(broken(shape, value), value, &path),
+                None => self.all(shape, value, &path),
             },
         }
         self.depth -= 1;
@@ -295,12 +290,17 @@ impl Walk {
 
     fn entries(
         &mut self,
-        key: &Shape,
-        inner: &Shape,
+        shape: &Shape,
         entries: &serde_json::Map<String, Value>,
         map: &Value,
         path: &str,
     ) -> Result<(), Rejection> {
+        let Shape::Map {
+            key, value: inner, ..
+        } = shape
+        else {
+            return Ok(());
+        };
         let (mut bad_key, mut bad_value) = (false, false);
         for (name, value) in entries {
             bad_key |= !broken(key, &Value::String(name.clone())).is_empty();
@@ -320,18 +320,22 @@ impl Walk {
                 }
             }
         }
-        for (bad, what, shape) in [(bad_key, "keys", key), (bad_value, "value", inner)] {
-            if bad {
-                let constraint = format!("Map {what} must satisfy constraint: [{}]", asked(shape));
-                self.violated(quoted(map), path.to_owned(), constraint);
-            }
+        // A key cannot be null, and AWS does not say so.
+        let told = [
+            (bad_key, "keys", constraints(key).join(", ")),
+            (bad_value, "value", asked(inner)),
+        ];
+        for (_, what, asked) in told.into_iter().filter(|(bad, ..)| *bad) {
+            let constraint = format!("Map {what} must satisfy constraint: [{asked}]");
+            self.violated(quoted(shape, map), path.to_owned(), constraint);
         }
         Ok(())
     }
 
-    fn all(&mut self, constraints: Vec<String>, value: &Value, path: &str) {
-        for constraint in constraints {
-            self.violated(quoted(value), path.to_owned(), constraint);
+    /// Tells of every constraint that a value breaks as a whole.
+    fn all(&mut self, shape: &Shape, value: &Value, path: &str) {
+        for constraint in broken(shape, value) {
+            self.violated(quoted(shape, value), path.to_owned(), constraint);
         }
     }
 
@@ -364,147 +368,6 @@ fn mistyped(shape: &Shape, value: &Value) -> Option<&'static str> {
         }
     };
     (!fits).then_some(expected)
-}
-
-/// The constraints that a value of the right type breaks, in AWS's words.
-fn broken(shape: &Shape, value: &Value) -> Vec<String> {
-    match (shape, value) {
-        (
-            Shape::String {
-                min,
-                max,
-                pattern,
-                values,
-            },
-            Value::String(text),
-        ) => {
-            let length = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
-            let mut broken = bounds("have length", *min, *max, Some(length));
-            if let Some(pattern) = pattern.as_ref().filter(|pattern| !pattern.matches(text)) {
-                broken.push(matching(pattern));
-            }
-            if !values.is_empty() && !values.contains(&text.as_str()) {
-                broken.push(one_of(values));
-            }
-            broken
-        }
-        (Shape::Integer { min, max }, value) => bounds("have value", *min, *max, value.as_i64()),
-        (Shape::Double { min, max }, value) => bounds("have value", *min, *max, value.as_f64()),
-        (Shape::List { min, max, .. }, Value::Array(items)) => {
-            bounds("have length", *min, *max, i64::try_from(items.len()).ok())
-        }
-        (Shape::Map { min, max, .. }, Value::Object(entries)) => {
-            bounds("have length", *min, *max, i64::try_from(entries.len()).ok())
-        }
-        (Shape::Blob { max }, Value::String(text)) => {
-            let bytes = blob::bytes(text).and_then(|bytes| bytes.try_into().ok());
-            bounds("have length", None, *max, bytes)
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// Everything that is asked of a plain member, broken or not.
-fn asked(shape: &Shape) -> String {
-    let mut asked = constraints(shape);
-    asked.push("Member must not be null".into());
-    asked.join(", ")
-}
-
-/// The constraints of a plain shape, broken or not.
-fn constraints(shape: &Shape) -> Vec<String> {
-    match shape {
-        Shape::String {
-            min,
-            max,
-            pattern,
-            values,
-        } => {
-            let mut asked = bounds("have length", *min, *max, None);
-            asked.extend(pattern.as_ref().map(matching));
-            asked.extend((!values.is_empty()).then(|| one_of(values)));
-            asked
-        }
-        Shape::Integer { min, max } => bounds("have value", *min, *max, None),
-        Shape::Double { min, max } => bounds("have value", *min, *max, None),
-        _ => Vec::new(),
-    }
-}
-
-/// The bounds that a number breaks; without a number, all there are.
-fn bounds<T: PartialOrd + fmt::Debug + Copy>(
-    what: &str,
-    min: Option<T>,
-    max: Option<T>,
-    number: Option<T>,
-) -> Vec<String> {
-    let over = max.filter(|max| number.is_none_or(|number| number > *max));
-    let under = min.filter(|min| number.is_none_or(|number| number < *min));
-    let over = over.map(|max| format!("Member must {what} less than or equal to {max:?}"));
-    let under = under.map(|min| format!("Member must {what} greater than or equal to {min:?}"));
-    over.into_iter().chain(under).collect()
-}
-
-fn matching(pattern: &Pattern) -> String {
-    format!(
-        "Member must satisfy regular expression pattern: {}",
-        pattern.text
-    )
-}
-
-fn one_of(values: &[&str]) -> String {
-    format!(
-        "Member must satisfy enum value set: [{}]",
-        values.join(", ")
-    )
-}
-
-fn below(path: &str, name: &str) -> String {
-    let mut camel = if path.is_empty() {
-        String::new()
-    } else {
-        format!("{path}.")
-    };
-    let mut letters = name.chars();
-    camel.extend(letters.next().map(|first| first.to_ascii_lowercase()));
-    camel.extend(letters);
-    camel
-}
-
-/// A value as AWS quotes it: strings bare, lists and maps as Java prints them.
-fn quoted(value: &Value) -> String {
-    let mut text = String::from("'");
-    plain(value, &mut text);
-    if let Some((cut, _)) = text.char_indices().nth(QUOTED_CHARS_MAX) {
-        text.truncate(cut);
-    }
-    text.push('\'');
-    text
-}
-
-fn plain(value: &Value, text: &mut String) {
-    match value {
-        Value::String(string) => text.push_str(string),
-        Value::Array(items) => {
-            text.push('[');
-            for (at, item) in items.iter().enumerate() {
-                text.push_str(if at == 0 { "" } else { ", " });
-                plain(item, text);
-            }
-            text.push(']');
-        }
-        Value::Object(entries) => {
-            text.push('{');
-            for (at, (name, value)) in entries.iter().enumerate() {
-                text.push_str(if at == 0 { "" } else { ", " });
-                text.push_str(name);
-                text.push('=');
-                plain(value, text);
-            }
-            text.push('}');
-        }
-        other => drop(write!(text, "{other}")),
-    }
 }
 
 #[cfg(test)]

@@ -165,6 +165,69 @@ fn violations_are_told_in_awss_words() {
     );
 }
 
+/// What is said of a request of an operation.
+fn told(operation: Operation, request: &Value) -> String {
+    let refused = check::check(operation.input(), request);
+    refused.unwrap_err().to_string()
+}
+
+#[test]
+fn sets_of_words_are_told_in_awss_order() {
+    let recursion = json!({"FunctionName": "f", "RecursiveLoop": "?"});
+    let snap_start = with("SnapStart", json!({"ApplyOn": "?"}));
+    let mapping = json!({"FunctionName": "f", "StartingPosition": "?"});
+    let cases = [
+        (
+            Operation::PutFunctionRecursionConfig,
+            recursion,
+            "[Terminate, Allow]",
+        ),
+        (
+            Operation::CreateFunction,
+            snap_start,
+            "[PublishedVersions, None]",
+        ),
+        (
+            Operation::CreateFunction,
+            with("Architectures", json!(["?"])),
+            "[x86_64, arm64]",
+        ),
+        (
+            Operation::CreateEventSourceMapping,
+            mapping,
+            "[LATEST, AT_TIMESTAMP, TRIM_HORIZON]",
+        ),
+    ];
+    for (operation, request, expected) in cases {
+        let told = told(operation, &request);
+        assert!(told.contains(expected), "{told}");
+    }
+    let open = ["nodejs20.x", "python3.14", "provided.al2023", "java25"];
+    let places: Vec<_> = open
+        .map(|name| RUNTIMES.iter().position(|it| *it == name))
+        .into();
+    assert!(places.is_sorted() && places[0].is_some(), "{places:?}");
+}
+
+#[test]
+fn numbers_keys_and_items_are_told_as_aws_does() {
+    let alias = |weights: Value| {
+        let routing = json!({"AdditionalVersionWeights": weights});
+        let alias = json!({"FunctionName": "f", "Name": "a", "FunctionVersion": "1"});
+        let mut alias = alias.as_object().unwrap().clone();
+        alias.insert("RoutingConfig".into(), routing);
+        told(Operation::CreateAlias, &Value::Object(alias))
+    };
+    let high = alias(json!({"7": 3}));
+    assert!(high.contains("Value '{7=3.0}' at"), "{high}");
+    assert!(high.ends_with(", Member must not be null]"), "{high}");
+    let key = alias(json!({"x": 0.25}));
+    assert!(key.contains("Value '{x=0.25}' at"), "{key}");
+    assert!(key.ends_with("pattern: [0-9]+]"), "{key}");
+    let vpc = refusal(&with("VpcConfig", json!({"SubnetIds": ["net"]})));
+    assert!(vpc.ends_with("pattern: subnet-[0-9a-z]*]"), "{vpc}");
+}
+
 #[test]
 fn the_runtimes_of_a_layer_are_told_of_first_and_as_one() {
     let route = route(&Method::POST, "/2018-10-31/layers/l/versions", None).unwrap();
