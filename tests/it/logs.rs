@@ -87,7 +87,7 @@ async fn logged(host: &Lamina, group: &str) -> Vec<Value> {
         .iter()
         .filter_map(|it| it["message"].as_str())
         .collect();
-    objects(&lines.join("\n"))
+    objects(&lines.concat())
 }
 
 #[tokio::test]
