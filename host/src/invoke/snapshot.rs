@@ -141,6 +141,8 @@ pub struct Settings {
 }
 
 /// Why a version's code could not be made ready.
+    /// `Runtime`, for `AWS_EXECUTION_ENV`.
+    pub runtime: String,
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// Its runtime is not one of this host's; the text says which are.
