@@ -27,6 +27,9 @@ pub struct ProvisionedRecord {
     pub requested: u32,
     /// When this was asked for.
     pub modified: Timestamp,
+    /// Environments that were ready then.
+    #[serde(default)]
+    pub ready_before: u32,
 }
 
 /// Provisioned concurrency, and how far it has come.
@@ -36,6 +39,8 @@ pub struct Provisioned {
     pub record: ProvisionedRecord,
     /// What has come of it.
     pub progress: Provision,
+    /// Whether it is shown as under way, whatever has come of it.
+    pub is_settling: bool,
 }
 
 impl Control {
@@ -97,6 +102,17 @@ impl Control {
         Ok(records.iter().map(|record| record.requested).sum())
     }
 
+    /// What is provisioned for the other versions and aliases of a function.
+    async fn provisioned_besides(
+        &self,
+        name: &FunctionName,
+        qualifier: &Qualifier,
+    ) -> Result<u32, Error> {
+        let own = self.load_provisioned(name, qualifier).await?;
+        let own = own.map_or(0, |record| record.requested);
+        Ok(self.provisioned_total(name).await?.saturating_sub(own))
+    }
+
     /// Asks for environments of a version that are ready before they are needed.
     ///
     /// # Errors
@@ -115,13 +131,15 @@ impl Control {
             ));
         }
         let record = ProvisionedRecord {
+            ready_before: self.progress_of(name, &qualifier).ready(),
             qualifier,
             requested,
             modified: self.0.clock.now(),
         };
         self.write_below(name, || async {
             let function = self.provisionable(name, &record.qualifier).await?;
-            self.require_room(&function, requested)?;
+            let others = self.provisioned_besides(name, &record.qualifier).await?;
+            self.require_room(&function, requested, others)?;
             self.require_not_twice(name, &record.qualifier).await?;
             let put = Write::Put {
                 key: key(name, &record.qualifier),
@@ -147,10 +165,16 @@ impl Control {
         self.existing_at(name, Some(qualifier)).await
     }
 
-    fn require_room(&self, function: &FunctionRecord, requested: u32) -> Result<(), Error> {
+    /// Whether this much can be provisioned for one version where `others` is, for the function's others.
+    fn require_room(
+        &self,
+        function: &FunctionRecord,
+        requested: u32,
+        others: u32,
+    ) -> Result<(), Error> {
         if function
             .reserved
-            .is_some_and(|reserved| reserved < requested)
+            .is_some_and(|reserved| reserved < requested.saturating_add(others))
         {
             return Err(Error::Invalid(
                 "Requested Provisioned Concurrency should not be greater than the \
@@ -264,14 +288,26 @@ impl Control {
         self.publish(name).await
     }
 
+    /// Clients written for AWS expect to see that it takes a while, so it is shown like that for a
+    /// set time, however soon the environments are there.
     fn with_progress(&self, name: &FunctionName, record: ProvisionedRecord) -> Provisioned {
-        let snapshot = self.0.snapshot.borrow();
-        let function = snapshot.function(name);
-        let progress = function.map(|function| function.provision_of(&record.qualifier));
+        let mut progress = self.progress_of(name, &record.qualifier);
+        let is_settling = self.0.clock.now() < record.modified.after(self.0.config.settle);
+        if is_settling {
+            progress.available = progress.available.min(record.ready_before);
+        }
         Provisioned {
             record,
-            progress: progress.unwrap_or_default(),
+            progress,
+            is_settling,
         }
+    }
+
+    fn progress_of(&self, name: &FunctionName, qualifier: &Qualifier) -> Provision {
+        let snapshot = self.0.snapshot.borrow();
+        let function = snapshot.function(name);
+        let progress = function.map(|function| function.provision_of(qualifier));
+        progress.unwrap_or_default()
     }
 
     async fn load_provisioned(

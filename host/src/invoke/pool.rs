@@ -28,6 +28,12 @@ impl Tenant {
     fn is_kept(&self) -> bool {
         self.provisioned.as_ref().is_some_and(Counted::is_wanted)
     }
+
+    /// Whether it was provisioned and is no longer asked for. It knows itself as provisioned for all its
+    /// life, so nobody else can have it.
+    fn is_left_over(&self) -> bool {
+        self.provisioned.as_ref().is_some_and(|it| !it.is_wanted())
+    }
 }
 
 /// The idle environments of one version.
@@ -54,12 +60,18 @@ impl Pool {
         tenant_id: Option<&str>,
         is_wanted: impl Fn(&Environment) -> bool,
     ) -> Option<Tenant> {
-        let mut idle = self.lock();
         let fits = |(_, tenant): &(_, Tenant)| {
             tenant.tenant_id.as_deref() == tenant_id && is_wanted(&tenant.environment)
         };
-        let at = idle.iter().rposition(fits)?;
-        Some(idle.remove(at).1)
+        loop {
+            let mut idle = self.lock();
+            let at = idle.iter().rposition(fits)?;
+            let (_, tenant) = idle.remove(at);
+            drop(idle);
+            if !tenant.is_left_over() {
+                return Some(tenant);
+            }
+        }
     }
 
     /// Keeps an environment for the next invocation.

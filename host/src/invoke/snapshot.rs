@@ -357,6 +357,11 @@ impl Function {
             Qualifier::Version(number) => Some(*number),
             Qualifier::Alias(name) => self.aliases.get(name)?.version,
         }
+    /// Environments that shall be ready beforehand, of all versions together.
+    pub(super) fn provisioned_total(&self) -> u32 {
+        self.provisions.values().sum()
+    }
+
     }
 
     fn provisioned_version(&self, qualifier: &Qualifier) -> Option<&Arc<Version>> {
