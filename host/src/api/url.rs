@@ -37,7 +37,11 @@ impl Front {
     {
         let snapshot = self.invoker.snapshot();
         let Some(route) = snapshot.url(id) else {
-            return nowhere();
+            return if snapshot.was_url(id) {
+                forbidden()
+            } else {
+                nowhere()
+            };
         };
         let cors = route.cors.as_deref();
         if let Some(cors) = cors
