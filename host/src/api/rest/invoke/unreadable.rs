@@ -4,11 +4,18 @@
 
 mod token;
 
+/// What some put before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// How deeply AWS's parser follows a document.
 const DEPTH_MAX: usize = 1_000;
 
-/// What is wrong with a document, if AWS's parser would find it wrong.
+/// What is wrong with a document, if AWS's parser would find it wrong. One in another encoding than
+/// plain UTF-8, it would read otherwise.
 pub(super) fn reason(document: &[u8]) -> Option<String> {
+    let begin = &document[..document.len().min(4)];
+    if begin.starts_with(BYTE_ORDER_MARK) || begin.contains(&0) {
+        return None;
+    }
     let mut reader = Reader {
         bytes: document,
         at: 0,

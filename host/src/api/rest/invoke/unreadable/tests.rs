@@ -116,6 +116,8 @@ fn of_what_it_can_read_it_says_nothing() {
     ] {
         assert_eq!(reason(document.as_bytes()), None, "{document}");
     }
+    assert_eq!(reason(b"\xEF\xBB\xBF{"), None, "it would skip the mark");
+    assert_eq!(reason(b"\0{\0x"), None, "it would read UTF-16");
     let deep = "[".repeat(2_000_000);
     assert_eq!(reason(deep.as_bytes()), None);
 }
