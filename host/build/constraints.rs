@@ -11,10 +11,19 @@ use crate::model::{Member, Model, string};
 const OWN_RUNTIMES: &[&str] = &["wasip2"];
 
 /// Sets of words that AWS tells in another order than its model's.
-const ORDERS: &[(&str, &[&str])] = &[(
-    "EventSourcePosition",
-    &["LATEST", "AT_TIMESTAMP", "TRIM_HORIZON"],
-)];
+const ORDERS: &[(&str, &[&str])] = &[
+    (
+        "EventSourcePosition",
+        &["LATEST", "AT_TIMESTAMP", "TRIM_HORIZON"],
+    ),
+    ("RecursiveLoop", &["Terminate", "Allow"]),
+];
+
+/// Members that AWS looks at after all others of their structure, wherever its model has them.
+const LAST: &[(&str, &str)] = &[("PublishLayerVersionRequest", "CompatibleArchitectures")];
+
+/// Lists of which AWS tells what their members must be as if the list itself had to be that.
+const TOLD_AS_ONE: &[&str] = &["CompatibleRuntimes"];
 
 pub(crate) fn generate(model: &Model) -> String {
     let mut reached = BTreeSet::new();
@@ -58,8 +67,9 @@ fn shape(model: &Model, name: &str) -> String {
     };
     match model.kind(name) {
         "structure" => {
-            let members = model.members(name).into_iter();
-            let members = members.map(|member| row(model, name, &member));
+            let mut members = model.members(name);
+            members.sort_by_key(|member| LAST.contains(&(name, member.name)));
+            let members = members.iter().map(|member| row(model, name, member));
             format!(
                 "Shape::Structure(&[{}])",
                 members.collect::<Vec<_>>().join(", ")
@@ -91,9 +101,10 @@ fn shape(model: &Model, name: &str) -> String {
         "timestamp" => "Shape::Timestamp".into(),
         "blob" => format!("Shape::Blob {{ max: {:?} }}", number(shape, "max")),
         "list" => format!(
-            "Shape::List {{ min: {}, member: &SHAPE_{} }}",
+            "Shape::List {{ min: {}, member: &SHAPE_{}, as_one: {} }}",
             bounds(),
-            model.element(name, "member").to_uppercase()
+            model.element(name, "member").to_uppercase(),
+            TOLD_AS_ONE.contains(&name)
         ),
         "map" => format!(
             "Shape::Map {{ min: {}, key: &SHAPE_{}, value: &SHAPE_{} }}",

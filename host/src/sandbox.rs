@@ -25,6 +25,7 @@ pub(crate) mod http_event;
 mod limits;
 mod program;
 mod stdio;
+mod turnover;
 
 pub use egress::Egress;
 pub use environment::Environment;

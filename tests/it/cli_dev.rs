@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use crate::harness::program;
 
@@ -69,7 +70,8 @@ impl Crate {
 struct Dev {
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
-    notes: std::thread::JoinHandle<Vec<String>>,
+    notes: Arc<Mutex<Vec<String>>>,
+    notes_end: std::thread::JoinHandle<()>,
 }
 
 impl Dev {
@@ -83,11 +85,25 @@ impl Dev {
             .expect("the program starts");
         let stdout = BufReader::new(child.stdout.take().expect("it was piped")).lines();
         let stderr = BufReader::new(child.stderr.take().expect("it was piped")).lines();
-        let notes = std::thread::spawn(|| stderr.map_while(Result::ok).collect());
+        let notes = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&notes);
+        let notes_end = std::thread::spawn(move || {
+            let lines = stderr.map_while(Result::ok);
+            lines.for_each(|line| noted.lock().expect("no panic").push(line));
+        });
         Self {
             child,
             stdout,
             notes,
+            notes_end,
+        }
+    }
+
+    /// Waits for something that is said beside the results.
+    fn noted(&self, wanted: &str) {
+        let is_there = |line: &String| line.contains(wanted);
+        while !self.notes.lock().expect("no panic").iter().any(is_there) {
+            std::thread::sleep(std::time::Duration::from_millis(20));
         }
     }
 
@@ -101,7 +117,8 @@ impl Dev {
     fn stop(mut self) -> Vec<String> {
         signal("INT", &self.child);
         assert!(self.child.wait().expect("it ends").success());
-        self.notes.join().expect("it was read")
+        self.notes_end.join().expect("it was read");
+        std::mem::take(&mut *self.notes.lock().expect("no panic"))
     }
 }
 
@@ -130,6 +147,27 @@ fn every_edit_is_deployed_once() {
 }
 
 #[test]
+fn a_first_build_that_fails_is_tried_again() {
+    let made = Crate::new();
+    made.write("f/go", "");
+    made.write("f/src/main.rs", "fn main() { this is no Rust }");
+    let mut dev = Dev::start(&made.function());
+    dev.noted("waiting for a change");
+    made.write(
+        "f/src/main.rs",
+        "fn main() { println!(\"\\\"mended\\\"\"); }",
+    );
+    dev.until("\"mended\"");
+    let notes = dev.stop();
+    let waits = |it: &&String| it.contains("waiting for a change");
+    assert!(
+        notes.iter().any(|it| it.starts_with("error:")),
+        "{notes:#?}"
+    );
+    assert!(notes.iter().filter(waits).count() >= 1, "{notes:#?}");
+}
+
+#[test]
 fn a_configured_host_is_used_with_its_own_key() {
     let made = Crate::new();
     made.write("f/go", "");
@@ -148,9 +186,14 @@ fn a_configured_host_is_used_with_its_own_key() {
         String::from_utf8_lossy(&output.stderr).into_owned(),
     );
     assert!(output.status.success(), "{notes}");
-    let paste =
-        r"AWS_ACCESS_KEY_ID=mine AWS_SECRET_ACCESS_KEY='it'\''s' AWS_DEFAULT_REGION=eu-west-1 \";
+    let paste = "AWS_ACCESS_KEY_ID=mine AWS_SECRET_ACCESS_KEY=\"$AWS_SECRET_ACCESS_KEY\" \
+                 AWS_DEFAULT_REGION=eu-west-1 \\";
     assert!(told.contains(paste), "{told}");
+    assert!(
+        !told.contains("it's") && !notes.contains("it's"),
+        "{told}{notes}"
+    );
+    assert!(notes.contains("the secret of mine"), "{notes}");
     // A file is no terminal.
     assert!(notes.contains("DEBUG"), "{notes}");
     assert!(!notes.contains('\x1b'), "{notes}");

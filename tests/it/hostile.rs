@@ -144,6 +144,17 @@ async fn the_hosts_memory_is_back_where_it_was() {
     assert!(grown < 40 << 10, "{grown} KiB more than before");
 }
 
+/// Others' memory may wait to be given back with more of its kind.
+#[tokio::test]
+async fn a_large_guest_gives_its_memory_back_at_once() {
+    let host = host().await;
+    host.invoke("f", &json!({"do": "trap"})).await;
+    let before = host.resident_kib();
+    host.invoke("f", &json!({"do": "allocate"})).await;
+    let grown = host.resident_kib().saturating_sub(before);
+    assert!(grown < 24 << 10, "{grown} KiB more than before");
+}
+
 #[tokio::test]
 async fn a_guest_sees_its_own_files_only() {
     let host = host().await;

@@ -26,6 +26,7 @@ mod layer_refusals;
 mod layers;
 mod log_groups;
 mod logs;
+mod missing;
 mod moto;
 mod permissions;
 mod races;

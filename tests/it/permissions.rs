@@ -115,6 +115,38 @@ async fn a_policy_has_a_revision_of_its_own() {
 }
 
 #[tokio::test]
+async fn where_there_is_no_policy_yet_the_revision_is_that_of_what_it_is_for() {
+    let host = host().await;
+    let path = format!("{F}/versions");
+    let version = host.lambda("POST", &path, &json!({})).await;
+    assert_eq!(version.status, 201, "{}", version.text());
+    host.settled("f").await;
+    let alias = json!({"Name": "prod", "FunctionVersion": "1"});
+    let alias = host.lambda("POST", &format!("{F}/aliases"), &alias).await;
+    let configuration = async |qualifier: &str| {
+        let path = format!("{F}/configuration{qualifier}");
+        host.lambda("GET", &path, &Value::Null).await.json()
+    };
+    let revisions = [
+        ("", configuration("").await["RevisionId"].clone()),
+        (
+            "?Qualifier=1",
+            configuration("?Qualifier=1").await["RevisionId"].clone(),
+        ),
+        ("?Qualifier=prod", alias.json()["RevisionId"].clone()),
+    ];
+    for (at, (qualifier, own)) in revisions.iter().enumerate() {
+        let path = format!("{POLICY}{qualifier}");
+        let (_, other) = &revisions[(at + 1) % revisions.len()];
+        for (revision, expected) in [(other, 412), (own, 201)] {
+            let request = grant("s", json!({"RevisionId": revision}));
+            let added = host.lambda("POST", &path, &request).await;
+            assert_eq!(added.status, expected, "{qualifier}: {}", added.text());
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_granted_is_refused_in_awss_words() {
     let host = host().await;
     let post = |path: &'static str, more: Value| {
@@ -304,18 +336,17 @@ async fn versions_and_aliases_have_policies_of_their_own() {
         assert_eq!(gone.status, 204);
     };
     gone("/aliases/prod").await;
-    let missing = read(":prod/policy").await;
-    let text = format!("Cannot find alias arn: {ARN}:prod");
-    assert_eq!(told(&missing), not_found(&text));
-    make("/aliases", alias).await;
-    let none = read(":prod/policy").await;
     let text = "The resource you requested does not exist.";
-    assert_eq!(told(&none), not_found(text));
+    assert_eq!(told(&read(":prod/policy").await), not_found(text));
+    make("/aliases", alias).await;
+    assert_eq!(told(&read(":prod/policy").await), not_found(text));
     gone("/aliases/prod").await;
     gone("?Qualifier=1").await;
-    let missing = read(":1/policy").await;
-    let text = format!("Function not found: {ARN}:1");
-    assert_eq!(told(&missing), not_found(&text));
+    // GetPolicy does not look whether what the policy is of is there.
+    assert_eq!(told(&read(":1/policy").await), not_found(text));
+    let path = "/2015-03-31/functions/none/policy";
+    let none = host.lambda("GET", path, &Value::Null).await;
+    assert_eq!(told(&none), not_found(text));
     assert_eq!(
         get(&host).await.status,
         200,

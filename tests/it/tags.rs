@@ -54,16 +54,16 @@ async fn tags_are_given_changed_listed_and_taken() {
     assert_eq!(tags(&host).await["Tags"], expected);
     let shown = host.lambda("GET", FUNCTION, &Value::Null).await.json();
     assert_eq!(shown["Tags"], expected);
-    assert_eq!(
-        shown["Configuration"]["RevisionId"], before["Configuration"]["RevisionId"],
-        "tags are no part of the configuration"
-    );
+    let revision = |shown: &Value| shown["Configuration"]["RevisionId"].clone();
+    let tagged = revision(&shown);
+    assert_ne!(tagged, revision(&before), "as in AWS");
     let taken = untag(&host, "tagKeys=team&tagKeys=never").await;
     assert_eq!((taken.status.as_u16(), taken.text()), (204, String::new()));
     assert_eq!(untag(&host, "tagKeys=cost%2Fcentre").await.status, 204);
     assert_eq!(tags(&host).await, json!({"Tags": {}}));
     let shown = host.lambda("GET", FUNCTION, &Value::Null).await.json();
     assert!(shown.get("Tags").is_none());
+    assert_ne!(revision(&shown), tagged);
     let host = Lamina::in_dir(host.kill(), "");
     assert_eq!(tags(&host).await, json!({"Tags": {}}));
 }
@@ -107,7 +107,9 @@ async fn what_cannot_be_tagged_is_refused_in_awss_words() {
     let qualified = "Tags on function aliases and versions are not supported. Please specify a \
                      function ARN.";
     let nowhere = "The resource you requested does not exist.";
-    let arn = "arn:aws:lambda:us-east-1:000000000000:function:g";
+    let named = |what: &str, resource: &str| {
+        format!("{what} not found: arn:aws:lambda:us-east-1:000000000000:{resource}")
+    };
     let config = "arn:aws:lambda:us-east-1:000000000000:code-signing-config:csc-00000000000000000";
     for (resource, tags, name, expected) in [
         (
@@ -123,13 +125,16 @@ async fn what_cannot_be_tagged_is_refused_in_awss_words() {
             "function:g",
             one.clone(),
             missing,
-            &format!("Function not found: {arn}"),
+            &named("Function", "function:g"),
         ),
         (
             &format!("event-source-mapping:{uuid}"),
             one.clone(),
             missing,
-            nowhere,
+            &named(
+                "Event source mapping",
+                &format!("event-source-mapping:{uuid}"),
+            ),
         ),
         (
             "code-signing-config:csc-00000000000000000",
@@ -137,7 +142,13 @@ async fn what_cannot_be_tagged_is_refused_in_awss_words() {
             missing,
             &format!("The Lambda code signing configuration {config} can not be found."),
         ),
-        ("capacity-provider:p", one.clone(), missing, nowhere),
+        (
+            "capacity-provider:p",
+            one.clone(),
+            missing,
+            &named("Capacity provider", "capacity-provider:p"),
+        ),
+        ("network-connector:n", one.clone(), missing, nowhere),
     ] {
         let answer = tag(&host, resource, tags).await;
         assert_eq!(answer.error(), (name.into(), expected.into()), "{resource}");

@@ -3,11 +3,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::access::ANY_KEY;
 use super::client::Client;
@@ -42,90 +44,166 @@ impl Dev {
         let project = Project::read(&self.dir)?;
         let config = self.start.config()?;
         // Before the first build: what is written during it belongs to the next.
-        let sources = project.sources(&config.data_dir)?;
-        let watch = Watch::on(sources)?;
-        let component = built(&project)?;
-        let host = open(&config).await?;
-        let own = own_access(&config);
-        let (listen, data_dir) = (config.listen, config.data_dir);
-        let (bound, address) = oneshot::channel();
+        let watch = Watch::on(project.sources(&config.data_dir)?)?;
+        let mut bench = Bench {
+            project,
+            data_dir: config.data_dir.clone(),
+            watch,
+            once: self.once,
+            stopped: Box::pin(stopped()?),
+        };
+        let Some(component) = bench.first_build().await? else {
+            return Ok(Ended::Well);
+        };
         let (stop, stopping) = oneshot::channel::<()>();
-        let serving = tokio::spawn(async move {
-            // Whoever waits for it has gone only when the command has failed.
-            let bound = |address: SocketAddr| {
-                let _ = bound.send(address);
-            };
-            // Ready when the sender is dropped, which is how it is told.
-            host.serve(listen, bound, async { drop(stopping.await) })
-                .await
-        });
-        let Ok(address) = address.await else {
-            serving.await?.map_err(told)?;
-            anyhow::bail!("the host ended before it answered");
-        };
-        let access = Access {
-            endpoint_url: format!("http://{}", reachable(address)),
-            ..own
-        };
-        let client = Client::new(&access)?;
-        let deployed = deploy::put(&client, &project, &component).await?;
-        let ended = try_out(&client, &project, &deployed).await?;
-        introduce(&access, &deployed);
-        if !self.once {
-            let mut dev = Loop {
-                client,
-                project,
-                data_dir,
-                watch,
-            };
-            dev.follow(&deployed.log_group).await?;
-        }
+        let (access, serving) = serve(config, stopping).await?;
+        let ended = bench.work(&access, component).await?;
         drop(stop);
         serving.await??;
-        Ok(if self.once { ended } else { Ended::Well })
+        Ok(ended)
     }
 }
 
-/// What goes on once the function is there.
-struct Loop {
-    client: Client,
+/// Starts a host, which ends when `stopping` is ready; and tells how to reach it.
+async fn serve(
+    config: Config,
+    stopping: oneshot::Receiver<()>,
+) -> anyhow::Result<(Access, JoinHandle<Result<(), crate::Error>>)> {
+    let host = open(&config).await?;
+    let own = own_access(&config);
+    let (bound, address) = oneshot::channel();
+    let serving = tokio::spawn(async move {
+        // Whoever waits for it has gone only when the command has failed.
+        let bound = |address: SocketAddr| {
+            let _ = bound.send(address);
+        };
+        // Ready when the sender is dropped, which is how it is told.
+        let stopping = async { drop(stopping.await) };
+        host.serve(config.listen, bound, stopping).await
+    });
+    let Ok(address) = address.await else {
+        serving.await?.map_err(told)?;
+        anyhow::bail!("the host ended before it answered");
+    };
+    let endpoint_url = format!("http://{}", reachable(address));
+    let access = Access {
+        endpoint_url,
+        ..own
+    };
+    Ok((access, serving))
+}
+
+/// Where a function is worked on.
+struct Bench {
     project: Project,
     data_dir: PathBuf,
     watch: Watch,
+    /// Whether what fails is not tried again.
+    once: bool,
+    stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-impl Loop {
+impl Bench {
+    /// Builds until it succeeds; nothing if told to stop.
+    async fn first_build(&mut self) -> anyhow::Result<Option<PathBuf>> {
+        loop {
+            match built(&self.project) {
+                Err(error) if !self.once => output::error(&error),
+                done => return done.map(Some),
+            }
+            if !self.changes().await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Deploys until it succeeds; nothing if told to stop.
+    async fn first_deployment(
+        &mut self,
+        client: &Client,
+        component: PathBuf,
+    ) -> anyhow::Result<Option<Deployed>> {
+        let mut component = Ok(component);
+        loop {
+            let deployed = match component {
+                Ok(component) => deploy::put(client, &self.project, &component).await,
+                Err(error) => Err(error),
+            };
+            match deployed {
+                Err(error) if !self.once => output::error(&error),
+                done => return done.map(Some),
+            }
+            if !self.changes().await? {
+                return Ok(None);
+            }
+            component = built(&self.project);
+        }
+    }
+
+    /// Waits for a change to the sources. Not, if told to stop.
+    async fn changes(&mut self) -> anyhow::Result<bool> {
+        output::note("waiting for a change; ctrl-c ends");
+        tokio::select! {
+            biased;
+            () = &mut self.stopped => return Ok(false),
+            () = self.watch.changed() => {}
+        }
+        self.look_around()?;
+        Ok(true)
+    }
+
+    /// A manifest may name other directories than before.
+    fn look_around(&mut self) -> anyhow::Result<()> {
+        let sources = self.project.sources(&self.data_dir)?;
+        self.watch.also(&sources)
+    }
+
+    async fn work(mut self, access: &Access, component: PathBuf) -> anyhow::Result<Ended> {
+        let client = Client::new(access)?;
+        let Some(deployed) = self.first_deployment(&client, component).await? else {
+            return Ok(Ended::Well);
+        };
+        let ended = try_out(&client, &self.project, &deployed).await;
+        if self.once {
+            let ended = ended?;
+            introduce(access, &deployed);
+            return Ok(ended);
+        }
+        if let Err(error) = ended {
+            output::error(&error);
+        }
+        introduce(access, &deployed);
+        self.follow(&client, &deployed.log_group).await?;
+        Ok(Ended::Well)
+    }
+
     /// Shows the log, and deploys what changes, until told to stop.
-    async fn follow(&mut self, log_group: &str) -> anyhow::Result<()> {
+    async fn follow(&mut self, client: &Client, log_group: &str) -> anyhow::Result<()> {
         let mut follower = Follower::default();
-        follower.next(&self.client, log_group).await?;
-        let mut stopped = std::pin::pin!(stopped()?);
+        follower.next(client, log_group).await?;
         output::note("watching for changes; ctrl-c ends");
         loop {
             tokio::select! {
                 biased;
-                () = &mut stopped => return Ok(()),
+                () = &mut self.stopped => return Ok(()),
                 () = self.watch.changed() => {
-                    if let Err(error) = self.again().await {
+                    if let Err(error) = self.again(client).await {
                         output::error(&error);
                     }
                 }
                 () = tokio::time::sleep(LOG_POLL) => {
-                    let events = follower.next(&self.client, log_group).await?;
+                    let events = follower.next(client, log_group).await?;
                     events.iter().for_each(|event| print(event, Format::Text));
                 }
             }
         }
     }
 
-    async fn again(&mut self) -> anyhow::Result<()> {
-        let sources = self.project.sources(&self.data_dir)?;
-        self.watch.also(&sources)?;
+    async fn again(&mut self, client: &Client) -> anyhow::Result<()> {
+        self.look_around()?;
         let component = built(&self.project)?;
-        let deployed = deploy::put(&self.client, &self.project, &component).await?;
-        try_out(&self.client, &self.project, &deployed)
-            .await
-            .map(drop)
+        let deployed = deploy::put(client, &self.project, &component).await?;
+        try_out(client, &self.project, &deployed).await.map(drop)
     }
 }
 
@@ -182,26 +260,41 @@ async fn try_out(client: &Client, project: &Project, deployed: &Deployed) -> any
     })
 }
 
-/// What to type next.
+/// What to type next. A secret of the user's own is not shown: terminals are shared and recorded.
 fn introduce(access: &Access, deployed: &Deployed) {
     let (name, endpoint) = (&deployed.name, &access.endpoint_url);
-    let variables = [
-        ("AWS_ACCESS_KEY_ID", Some(&access.access_key_id)),
-        ("AWS_SECRET_ACCESS_KEY", Some(&access.secret_access_key)),
-        ("AWS_SESSION_TOKEN", access.session_token.as_ref()),
-        ("AWS_DEFAULT_REGION", Some(&access.region)),
-    ];
-    let variables = variables
-        .iter()
-        .filter_map(|(name, value)| Some(format!("{name}={}", quoted(value.as_ref()?))))
-        .collect::<Vec<_>>()
-        .join(" ");
     output::line(&format!("\n{}  {}", output::bold("URL"), deployed.url));
     output::line(&format!("\n  curl {}", deployed.url));
     output::line(&format!(
-        "\n  {variables} \\\n  \
-         aws lambda invoke --endpoint-url {endpoint} --function-name {name} /dev/stdout\n"
+        "\n  {} \\\n  \
+         aws lambda invoke --endpoint-url {endpoint} --function-name {name} /dev/stdout\n",
+        variables(access)
     ));
+    if access.secret_access_key != ANY_KEY {
+        let key = &access.access_key_id;
+        output::note(&format!(
+            "to use it, export the secret of {key}, which is in the host's configuration"
+        ));
+    }
+}
+
+fn variables(access: &Access) -> String {
+    let secret = |own: &'static str, value: &str| match value == ANY_KEY {
+        true => value.to_owned(),
+        false => format!("\"${own}\""),
+    };
+    let mut all = vec![
+        format!("AWS_ACCESS_KEY_ID={}", quoted(&access.access_key_id)),
+        format!(
+            "AWS_SECRET_ACCESS_KEY={}",
+            secret("AWS_SECRET_ACCESS_KEY", &access.secret_access_key)
+        ),
+    ];
+    if access.session_token.is_some() {
+        all.push("AWS_SESSION_TOKEN=\"$AWS_SESSION_TOKEN\"".to_owned());
+    }
+    all.push(format!("AWS_DEFAULT_REGION={}", quoted(&access.region)));
+    all.join(" ")
 }
 
 /// As a shell takes it for one word.

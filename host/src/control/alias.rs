@@ -115,10 +115,14 @@ impl Control {
     ) -> Result<AliasRecord, Error> {
         self.existing(function).await?;
         let found = self.load_alias(function, name).await?;
-        found.map(|(record, _)| record).ok_or_else(|| {
-            let arn = self.alias_arn(function, name);
-            Error::NotFound(format!("Cannot find alias arn: {arn}"))
-        })
+        let missing = || self.no_alias(function, name);
+        found.map(|(record, _)| record).ok_or_else(missing)
+    }
+
+    /// No such alias, in AWS's words.
+    pub(super) fn no_alias(&self, function: &FunctionName, name: &AliasName) -> Error {
+        let arn = self.alias_arn(function, name);
+        Error::NotFound(format!("Cannot find alias arn: {arn}"))
     }
 
     /// The aliases of a function in the order of their names, of one version only if one is given.

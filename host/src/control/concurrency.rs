@@ -159,8 +159,11 @@ impl Control {
         name: &FunctionName,
         qualifier: &Qualifier,
     ) -> Result<FunctionRecord, Error> {
-        if let Qualifier::Alias(alias) = qualifier {
-            self.alias(name, alias).await?;
+        // An alias that is not there is told of before its function.
+        if let Qualifier::Alias(alias) = qualifier
+            && self.load_alias(name, alias).await?.is_none()
+        {
+            return Err(self.no_alias(name, alias));
         }
         self.existing_at(name, Some(qualifier)).await
     }

@@ -108,8 +108,8 @@ impl Control {
     /// # Errors
     /// Where there is none.
     pub async fn policy(&self, target: &Target) -> Result<PolicyRecord, Error> {
+        // AWS does not look whether there is a function, a version or an alias that could have one.
         let target = whole_if_latest(target);
-        self.require_target(&target).await?;
         let missing = || Error::NotFound("The resource you requested does not exist.".to_owned());
         let found = self.find_policy(&target).await?;
         found.map(|(record, _)| record).ok_or_else(missing)
@@ -162,14 +162,14 @@ impl Control {
     ) -> Result<(T, Option<PolicyRecord>), Error> {
         for _ in 0..ATTEMPTS_MAX {
             let own = self.load(&target.name).await?;
-            self.require_target(target).await?;
+            let without = self.target_revision(target).await?;
             let own = own.ok_or_else(|| self.not_found(&target.name))?;
             let found = self.find_policy(target).await?;
             let (document, changed) = change(found.as_ref().map(|(record, _)| record))?;
-            // Where there is no policy yet, its state is the function's.
+            // Where there is no policy yet, its state is that of what it is for.
             let state = found
                 .as_ref()
-                .map_or(&own.0.latest.revision, |(record, _)| &record.revision);
+                .map_or(&without, |(record, _)| &record.revision);
             if revision.is_some_and(|wanted| wanted != state.as_str()) {
                 return Err(stale());
             }
@@ -196,14 +196,14 @@ impl Control {
         Err(store::Error::Conflict(key(target)).into())
     }
 
-    /// Refuses what the function does not have.
-    async fn require_target(&self, target: &Target) -> Result<(), Error> {
+    /// The revision of the function, version or alias itself.
+    async fn target_revision(&self, target: &Target) -> Result<RevisionId, Error> {
         if let Some(Qualifier::Alias(alias)) = &target.qualifier {
-            return self.alias(&target.name, alias).await.map(drop);
+            return Ok(self.alias(&target.name, alias).await?.revision);
         }
-        self.existing_at(&target.name, target.qualifier.as_ref())
-            .await
-            .map(drop)
+        let qualifier = target.qualifier.as_ref();
+        let found = self.function_at(&target.name, qualifier).await?;
+        Ok(found.version.revision)
     }
 
     async fn find_policy(

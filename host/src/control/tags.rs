@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::revision::RevisionId;
 use super::{Control, Error};
 use crate::names::FunctionName;
 
@@ -21,7 +22,9 @@ pub enum Tagged {
     CodeSigningConfig(String),
     /// An event source mapping, by its ARN.
     EventSourceMapping(String),
-    /// A capacity provider or network connector. This host has none.
+    /// A capacity provider, by its ARN. This host has none.
+    CapacityProvider(String),
+    /// A network connector. This host has none.
     Elsewhere,
 }
 
@@ -37,6 +40,7 @@ impl Control {
             Tagged::EventSourceMapping(arn) => {
                 Ok(self.event_source_mapping_by_arn(arn).await?.tags)
             }
+            Tagged::CapacityProvider(arn) => Err(no_provider(arn)),
             Tagged::Elsewhere => Err(missing()),
         }
     }
@@ -71,10 +75,11 @@ impl Control {
     ) -> Result<(), Error> {
         match resource {
             Tagged::Function(name) => {
-                // Tags are no part of a configuration: the function keeps its revision, and may be
-                // changing.
+                // Tags are no part of a configuration: the function may be changing. Its revision is
+                // another afterwards all the same, as in AWS.
                 self.change(name, |function, _| {
                     change(&mut function.tags);
+                    function.latest.revision = RevisionId::new(&self.0.clock);
                     check(&function.tags)
                 })
                 .await?;
@@ -82,6 +87,7 @@ impl Control {
             }
             Tagged::CodeSigningConfig(arn) => self.tag_code_signing_config(arn, change).await,
             Tagged::EventSourceMapping(arn) => self.tag_event_source_mapping(arn, change).await,
+            Tagged::CapacityProvider(arn) => Err(no_provider(arn)),
             Tagged::Elsewhere => Err(missing()),
         }
     }
@@ -95,6 +101,10 @@ pub(super) fn check(tags: &Tags) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+fn no_provider(arn: &str) -> Error {
+    Error::NotFound(format!("Capacity provider not found: {arn}"))
 }
 
 fn missing() -> Error {

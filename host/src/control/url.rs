@@ -130,7 +130,7 @@ impl Control {
         auth: Auth,
         patch: UrlPatch,
     ) -> Result<UrlRecord, Error> {
-        self.require_function(function).await?;
+        self.require_target(function, alias.as_ref()).await?;
         require_buffered(patch.invoke_mode)?;
         let now = self.0.clock.now();
         let record = UrlRecord {
@@ -144,12 +144,7 @@ impl Control {
             modified: now,
         };
         self.write_below(function, || async {
-            self.require_function(function).await?;
-            if let Some(alias) = &record.alias
-                && self.load_alias(function, alias).await?.is_none()
-            {
-                return Err(no_function());
-            }
+            self.require_target(function, record.alias.as_ref()).await?;
             if self
                 .load_url(function, record.alias.as_ref())
                 .await?
@@ -191,7 +186,7 @@ impl Control {
         marker: Option<&str>,
         limit: usize,
     ) -> Result<Page<UrlRecord>, Error> {
-        self.require_function(function).await?;
+        self.require_target(function, None).await?;
         self.page(KIND, &format!("{function}/"), marker, limit)
             .await
     }
@@ -206,7 +201,7 @@ impl Control {
         alias: Option<&AliasName>,
         patch: UrlPatch,
     ) -> Result<UrlRecord, Error> {
-        self.require_function(function).await?;
+        self.require_target(function, alias).await?;
         require_buffered(patch.invoke_mode)?;
         let record = self
             .write_below(function, || async {
@@ -280,8 +275,19 @@ impl Control {
             .transpose()
     }
 
-    async fn require_function(&self, name: &FunctionName) -> Result<(), Error> {
-        self.load(name).await?.map(|_| ()).ok_or_else(no_function)
+    /// AWS tells of a missing alias as of a missing function.
+    async fn require_target(
+        &self,
+        name: &FunctionName,
+        alias: Option<&AliasName>,
+    ) -> Result<(), Error> {
+        self.load(name).await?.ok_or_else(no_function)?;
+        if let Some(alias) = alias {
+            self.load_alias(name, alias)
+                .await?
+                .ok_or_else(no_function)?;
+        }
+        Ok(())
     }
 
     /// 32 lower-case letters and digits, as in AWS.

@@ -11,6 +11,7 @@ use wasmtime::{
 };
 
 use super::guest::{self, Guest};
+use super::turnover::{self, Turnover};
 use super::{Config, Error, deadline};
 use crate::clock::Clock;
 
@@ -29,13 +30,15 @@ pub(super) const MEMORIES_PER_COMPONENT_MAX: u32 = 8;
 const INSTANCE_BYTES_MAX: usize = 4 << 20;
 /// Entries of one table; the function tables of interpreters have some ten thousand.
 pub(super) const TABLE_ELEMENTS_MAX: usize = 100_000;
-/// Memory that a freed slot keeps, so that small guests fault no pages when it is used again.
-const KEEP_RESIDENT_BYTES: usize = 128 << 10;
+/// What of its tables a freed slot keeps, cleared by hand. Of memories it keeps nothing: the first pages of
+/// guests are the far end of their stack, and the rest is given back anyway.
+const TABLE_KEEP_BYTES: usize = 128 << 10;
 
 /// What every program of a host shares.
 pub(super) struct Shared {
     pub(super) engine: Engine,
     pub(super) linker: Linker<Guest>,
+    pub(super) turnover: Turnover,
     pub(super) compatibility: String,
     pub(super) config: Config,
     pub(super) clock: Clock,
@@ -51,10 +54,12 @@ impl Shared {
         let engine = pooled(config.environments_max).map_err(failed)?;
         deadline::tick(&engine).map_err(|error| Error::Engine(error.to_string()))?;
         let linker = guest::linker(&engine).map_err(failed)?;
+        let turnover = Turnover::new(&engine).map_err(failed)?;
         let compatibility = compatibility(&engine);
         Ok(Self {
             engine,
             linker,
+            turnover,
             compatibility,
             config,
             clock,
@@ -149,8 +154,8 @@ fn slots(environments: u32, memories: u32) -> PoolingAllocationConfig {
         .max_component_instance_size(INSTANCE_BYTES_MAX)
         .max_core_instance_size(INSTANCE_BYTES_MAX)
         .table_elements(TABLE_ELEMENTS_MAX)
-        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
-        .table_keep_resident(KEEP_RESIDENT_BYTES)
+        .decommit_batch_size(turnover::BATCH)
+        .table_keep_resident(TABLE_KEEP_BYTES)
         .max_unused_warm_slots(environments);
     slots
 }

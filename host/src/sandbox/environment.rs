@@ -13,6 +13,7 @@ use wasmtime::Store;
 
 use super::adapter::{command, custom_runtime, handler, http, streaming};
 use super::deadline::{Deadline, TimeUp};
+use super::engine::Shared;
 use super::filesystem::Files;
 use super::guest::{Guest, Streams};
 use super::limits::Usage;
@@ -35,6 +36,7 @@ pub struct Environment {
     deadline: Deadline,
     usage: Arc<Usage>,
     log: Arc<EnvironmentLog>,
+    shared: Arc<Shared>,
     // After the instance: a guest's open files are closed before its `/tmp` is deleted.
     files: Arc<Files>,
 }
@@ -112,7 +114,8 @@ impl Environment {
         id: &RequestId,
         time: Duration,
     ) -> Result<Self, Unopened> {
-        Self::start(program, self.files, setup, log, id, time).await
+        let files = Arc::clone(&self.files);
+        Self::start(program, files, setup, log, id, time).await
     }
 
     async fn start(
@@ -124,6 +127,7 @@ impl Environment {
         time: Duration,
     ) -> Result<Self, Unopened> {
         let loaded = Arc::clone(&program.0);
+        let shared = Arc::clone(&loaded.shared);
         let usage = Arc::new(Usage::default());
         let deadline = Deadline::after(&loaded.shared.clock, time);
         let room = Room {
@@ -138,12 +142,17 @@ impl Environment {
         if let Some(unopened) = opened.as_ref().err().and_then(Unopened::for_want_of_room) {
             return Err(unopened);
         }
-        let instance = judge(opened, id, time, &usage, &log).map_err(Unopened::Failed)?;
+        let judged = judge(opened, id, time, &usage, &log);
+        let instance = judged.map_err(|failure| {
+            shared.turnover.ended(usage.memory_bytes());
+            Unopened::Failed(failure)
+        })?;
         Ok(Self {
             instance: Some(instance),
             deadline,
             usage,
             log,
+            shared,
             files,
         })
     }
@@ -175,6 +184,8 @@ impl Environment {
         };
         if reusable && settles(&mut instance, id, &self.deadline, &self.usage, &self.log).await {
             self.instance = Some(instance);
+        } else {
+            self.end(instance);
         }
         match answer? {
             Reply::Json(body) if body.len() > PAYLOAD_BYTES_MAX => {
@@ -182,6 +193,11 @@ impl Environment {
             }
             reply => Ok(reply),
         }
+    }
+
+    fn end(&self, instance: Instance) {
+        drop(instance);
+        self.shared.turnover.ended(self.usage.memory_bytes());
     }
 
     /// Whether it can be called again.
@@ -310,6 +326,14 @@ fn judge<T>(
         }
         Err(Failure::of_end(&error, id, time, usage.was_refused()))
     })
+}
+
+impl Drop for Environment {
+    fn drop(&mut self) {
+        if let Some(instance) = self.instance.take() {
+            self.end(instance);
+        }
+    }
 }
 
 impl fmt::Debug for Environment {

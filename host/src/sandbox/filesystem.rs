@@ -128,9 +128,7 @@ impl Drop for Files {
         let Some(opened) = self.opened.take() else {
             return;
         };
-        let is_empty =
-            std::fs::read_dir(&opened.tmp).is_ok_and(|mut entries| entries.next().is_none());
-        if is_empty && self.quota.is_as_new() {
+        if self.quota.is_untouched() || (self.quota.is_as_new() && is_empty(&opened.tmp)) {
             let mut kept = self
                 .mounts
                 .kept
@@ -167,6 +165,10 @@ fn mount(
     wasi.preopened_dir(host, guest, permissions)
         .map(drop)
         .map_err(failed)
+}
+
+fn is_empty(dir: &Path) -> bool {
+    std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// Deletes what a killed process left of its environments.

@@ -59,6 +59,28 @@ fn unfit() -> Vec<(Value, String)> {
                 "StartingPositionTimestamp": 1e12}),
             "StartingPositionTimestamp must not be in the future.".into(),
         ),
+        (
+            json!({"EventSourceArn": KINESIS, "StartingPosition": "TRIM_HORIZON",
+                "StartingPositionTimestamp": 1}),
+            "Timestamp only valid with StartingPosition AT_TIMESTAMP".into(),
+        ),
+        (
+            json!({"EventSourceArn": KINESIS, "StartingPosition": "AT_TIMESTAMP",
+                "StartingPositionTimestamp": -1}),
+            "Received Exception while reading from provided stream. class java.lang.Long can not \
+             be converted to a Timestamp"
+                .into(),
+        ),
+        (
+            json!({"EventSourceArn": DYNAMODB, "StartingPosition": "AT_TIMESTAMP",
+                "StartingPositionTimestamp": -1}),
+            format!("Unsupported starting position for arn type: {DYNAMODB}"),
+        ),
+        (
+            json!({"EventSourceArn": SQS, "StartingPosition": "AT_TIMESTAMP",
+                "StartingPositionTimestamp": -1}),
+            "StartingPosition is not valid for SQS event sources.".into(),
+        ),
     ]
 }
 

@@ -11,7 +11,7 @@ use crate::units::{TOTAL_CODE_BYTES_MAX, UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
 impl Front {
     pub(super) async fn put_function_concurrency(&self, call: &Call) -> Result<Reply, Fault> {
         let request: wire::PutFunctionConcurrencyRequest = call.parse()?;
-        let name = target::unqualified(&request.function_name, self.control.home())?;
+        let name = target::whole(&request.function_name, self.control.home())?;
         let reserved = request.reserved_concurrent_executions;
         self.control.reserve(&name, reserved.unsigned_abs()).await?;
         Ok(call.render(wire::Concurrency {

@@ -21,7 +21,7 @@ impl Front {
         let create = CreateMapping {
             target: self.mapping_target(&request.function_name)?,
             enabled: request.enabled.unwrap_or(true),
-            source: request::source(&request)?,
+            source: request::source(&request),
             tags: request.tags.clone().into_iter().flatten().collect(),
             settings: request::chosen(request),
         };

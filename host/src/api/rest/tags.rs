@@ -50,6 +50,7 @@ fn tagged(arn: &str, home: &Home) -> Result<Tagged, Fault> {
     Ok(match *kind {
         "event-source-mapping" => Tagged::EventSourceMapping(arn.to_owned()),
         "code-signing-config" => Tagged::CodeSigningConfig(arn.to_owned()),
+        "capacity-provider" => Tagged::CapacityProvider(arn.to_owned()),
         _ => Tagged::Elsewhere,
     })
 }
@@ -91,7 +92,9 @@ mod tests {
         let (mapping, config) = ("event-source-mapping:u", "code-signing-config:c");
         assert_eq!(own(mapping), Tagged::EventSourceMapping(arn(mapping)));
         assert_eq!(own(config), Tagged::CodeSigningConfig(arn(config)));
-        assert_eq!(own("capacity-provider:p"), Tagged::Elsewhere);
+        let provider = "capacity-provider:p";
+        assert_eq!(own(provider), Tagged::CapacityProvider(arn(provider)));
+        assert_eq!(own("network-connector:n"), Tagged::Elsewhere);
         for refused in [
             "123456789012:function:f:1",
             "000000000000:function:f",

@@ -47,6 +47,22 @@ pub(super) fn unqualified(text: &str, home: &Home) -> Result<FunctionName, Fault
     Ok(of(text, None, home)?.name)
 }
 
+/// The function that a caller named, for an operation that AWS refuses to do for less than all of it.
+pub(super) fn whole(text: &str, home: &Home) -> Result<FunctionName, Fault> {
+    match of(text, None, home)? {
+        Target {
+            name,
+            qualifier: None,
+        } => Ok(name),
+        Target { .. } => Err(Fault::new(
+            ErrorShape::InvalidParameterValueException,
+            "This operation is permitted on Lambda functions only. Aliases and versions do not \
+             support this operation. Please specify either a function name or an unqualified \
+             function ARN.",
+        )),
+    }
+}
+
 fn require_home(named: &FunctionRef, home: &Home) -> Result<(), Fault> {
     if let Some(region) = named
         .region
@@ -96,6 +112,14 @@ mod tests {
                 .ok()
                 .map(|target| target.qualifier);
             assert_eq!(found, expected, "{name} with {beside:?}");
+        }
+    }
+
+    #[test]
+    fn a_function_as_a_whole_has_no_qualifier() {
+        assert_eq!(whole("f", &home()).ok(), FunctionName::parse("f").ok());
+        for qualified in ["f:1", "f:$LATEST", "f:prod"] {
+            assert!(whole(qualified, &home()).is_err(), "{qualified}");
         }
     }
 

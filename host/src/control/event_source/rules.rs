@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::filter;
 use super::kind::Kind;
 use super::settings::{Consumption, Limit, Pollers, Position, Registry, Settings};
-use super::source::{Source, SourceChoice, unsupported};
+use super::source::{Moment, Source, SourceChoice, unsupported};
 use crate::clock::Timestamp;
 use crate::control::Error;
 
@@ -36,10 +36,11 @@ pub(super) fn recognise(choice: SourceChoice, chosen: &Settings) -> Result<Sourc
     if is_shared && choice.position_timestamp.is_some() {
         return Err(unsupported("'startingPositionTimestamp'"));
     }
+    let moment = choice.position_timestamp;
     let mut source = choice.recognised()?;
     supported(source.kind, chosen)?;
     parts(&source, chosen)?;
-    position(&source)?;
+    position(&source, moment)?;
     if !is_shared {
         source.position = source.position.or_else(|| source.kind.default_position());
     }
@@ -163,7 +164,8 @@ fn parts(source: &Source, chosen: &Settings) -> Result<(), Error> {
     }
 }
 
-fn position(source: &Source) -> Result<(), Error> {
+/// Whether a source has such a position is asked before the moment is looked at.
+fn position(source: &Source, moment: Option<Moment>) -> Result<(), Error> {
     let refused = |text: &str| Err(Error::Invalid(text.to_owned()));
     match (source.kind, source.position) {
         (Kind::Kinesis | Kind::DynamoDb, None) => refused(
@@ -176,12 +178,19 @@ fn position(source: &Source) -> Result<(), Error> {
         )),
         (Kind::Sqs, Some(_)) => refused("StartingPosition is not valid for SQS event sources."),
         (Kind::Mq, Some(_)) => Err(unsupported("'startingPosition'")),
-        (Kind::Sqs | Kind::Mq, None) if source.position_timestamp.is_some() => {
+        (Kind::Sqs | Kind::Mq, None) if moment.is_some() => {
             Err(unsupported("'startingPositionTimestamp'"))
         }
-        (_, Some(Position::AtTimestamp)) if source.position_timestamp.is_none() => {
+        (_, Some(Position::AtTimestamp)) if moment.is_none() => {
             refused("Need to specify a timestamp")
         }
+        (_, Some(Position::Latest | Position::TrimHorizon)) if moment.is_some() => {
+            refused("Timestamp only valid with StartingPosition AT_TIMESTAMP")
+        }
+        _ if moment == Some(Moment::Impossible) => refused(
+            "Received Exception while reading from provided stream. class java.lang.Long can not \
+             be converted to a Timestamp",
+        ),
         _ => Ok(()),
     }
 }

@@ -21,7 +21,16 @@ pub struct SourceChoice {
     /// Where reading begins.
     pub position: Option<Position>,
     /// The moment it begins at.
-    pub position_timestamp: Option<Timestamp>,
+    pub position_timestamp: Option<Moment>,
+}
+
+/// A moment to begin at, as it was named.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Moment {
+    /// This one.
+    At(Timestamp),
+    /// A number that names none, as before the Unix epoch.
+    Impossible,
 }
 
 /// The source of a mapping.
@@ -60,7 +69,10 @@ impl SourceChoice {
             topics: self.topics,
             queues: self.queues,
             position: self.position,
-            position_timestamp: self.position_timestamp,
+            position_timestamp: match self.position_timestamp {
+                Some(Moment::At(moment)) => Some(moment),
+                Some(Moment::Impossible) | None => None,
+            },
         })
     }
 }

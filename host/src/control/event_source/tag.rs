@@ -17,7 +17,11 @@ impl Control {
     /// Where there is none, or the ARN is of something else.
     pub async fn event_source_mapping_by_arn(&self, arn: &str) -> Result<MappingRecord, Error> {
         let id = arn.strip_prefix(&arn_prefix(self.home()));
-        self.event_source_mapping(id.unwrap_or_default()).await
+        let found = self.load_mapping(id.unwrap_or_default()).await?;
+        found.map(|(record, _)| record).ok_or_else(|| {
+            // Here AWS names what is missing; where a mapping is asked for by its id, it does not.
+            Error::NotFound(format!("Event source mapping not found: {arn}"))
+        })
     }
 
     /// Changes the tags of the mapping with this ARN. What is being changed of it otherwise goes on.

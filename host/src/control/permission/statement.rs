@@ -67,15 +67,15 @@ impl Grant {
         let wanted = [
             (
                 "StringEquals",
-                "lambda:FunctionUrlAuthType",
-                &self.function_url_auth_type,
-            ),
-            (
-                "StringEquals",
                 "lambda:EventSourceToken",
                 &self.event_source_token,
             ),
             ("StringEquals", "AWS:SourceAccount", &self.source_account),
+            (
+                "StringEquals",
+                "lambda:FunctionUrlAuthType",
+                &self.function_url_auth_type,
+            ),
             ("StringEquals", "aws:PrincipalOrgID", &self.principal_org_id),
             ("Bool", "lambda:InvokedViaFunctionUrl", &via_url),
             ("ArnLike", "AWS:SourceArn", &self.source_arn),
@@ -162,6 +162,19 @@ mod tests {
                 r#""Condition":{"StringEquals":{"lambda:EventSourceToken":"t","AWS:SourceAccount":"123456789012","aws:PrincipalOrgID":"o-1"},"Bool":{"lambda:InvokedViaFunctionUrl":"true"},"ArnLike":{"AWS:SourceArn":"arn:aws:s3:::b"}}}"#
             ),
             "{all}"
+        );
+        let url = text(Grant {
+            action: "lambda:InvokeFunctionUrl".into(),
+            source_account: Some("123456789012".into()),
+            principal_org_id: Some("o-1".into()),
+            function_url_auth_type: Some("NONE".into()),
+            ..grant()
+        });
+        assert!(
+            url.ends_with(
+                r#"{"StringEquals":{"AWS:SourceAccount":"123456789012","lambda:FunctionUrlAuthType":"NONE","aws:PrincipalOrgID":"o-1"}}}"#
+            ),
+            "{url}"
         );
     }
 

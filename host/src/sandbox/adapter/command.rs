@@ -36,6 +36,9 @@ impl Instance {
         let mut store = self.room.store(streams, Mailbox::default());
         let command = pre.instantiate_async(&mut store).await?;
         run(&command, &mut store).await?;
+        drop(store);
+        let shared = &self.room.loaded.shared;
+        shared.turnover.ended(self.room.usage.memory_bytes());
         Ok(Ok(stdout.take()))
     }
 }

@@ -38,6 +38,8 @@ pub(in crate::sandbox) struct Quota {
 struct Used {
     blocks: u64,
     names: u64,
+    /// Whether anything ever got a name here.
+    was_named: bool,
     /// What each directory counts with.
     directories: HashMap<Identity, u64>,
     /// The open files, by where they are in memory.
@@ -82,6 +84,7 @@ impl Quota {
     /// Counts a new name, and the blocks of what it names.
     pub(super) fn named(&self, blocks: u64) {
         let mut used = self.lock();
+        used.was_named = true;
         used.names += 1;
         used.blocks += blocks;
     }
@@ -197,6 +200,11 @@ impl Quota {
         file.set_len(bytes)?;
         used.resized(file, &before, bytes);
         Ok(())
+    }
+
+    /// Whether nothing was ever put here.
+    pub(super) fn is_untouched(&self) -> bool {
+        !self.lock().was_named
     }
 
     /// Whether nothing was ever put here, or all was taken away and its directory has not grown.

@@ -2,31 +2,25 @@
 //! checked: a word that is none of AWS's cannot come this far.
 
 use crate::api::rest::destination;
-use crate::api::rest::wire::{self, EpochSeconds, ErrorShape, Fault};
-use crate::clock::Timestamp;
+use crate::api::rest::wire::{self, EpochSeconds};
 use crate::control::event_source::settings::{
     Access, AccessKind, Consumption, DocumentDb, FullDocument, Kafka, Limit, LogLevel, Logging,
     Metric, Pollers, Position, RecordFormat, Registry, RegistryAccess, RegistryAccessKind, Scaling,
     SchemaAttribute, Settings,
 };
-use crate::control::event_source::source::SourceChoice;
+use crate::control::event_source::source::{Moment, SourceChoice};
 
 /// What a new mapping is to read.
-pub(super) fn source(
-    request: &wire::CreateEventSourceMappingRequest,
-) -> Result<SourceChoice, Fault> {
+pub(super) fn source(request: &wire::CreateEventSourceMappingRequest) -> SourceChoice {
     let position = request.starting_position.as_deref();
-    Ok(SourceChoice {
+    SourceChoice {
         arn: request.event_source_arn.clone(),
         bootstrap_servers: request.self_managed_event_source.clone().map(servers),
         topics: request.topics.clone(),
         queues: request.queues.clone(),
         position: position.and_then(Position::parse),
-        position_timestamp: request
-            .starting_position_timestamp
-            .map(moment)
-            .transpose()?,
-    })
+        position_timestamp: request.starting_position_timestamp.map(moment),
+    }
 }
 
 /// How a new mapping is to read it.
@@ -87,13 +81,8 @@ pub(super) fn changed(request: wire::UpdateEventSourceMappingRequest) -> Setting
     }
 }
 
-fn moment(seconds: EpochSeconds) -> Result<Timestamp, Fault> {
-    seconds.timestamp().ok_or_else(|| {
-        Fault::new(
-            ErrorShape::InvalidParameterValueException,
-            "StartingPositionTimestamp is no moment after the Unix epoch.",
-        )
-    })
+fn moment(seconds: EpochSeconds) -> Moment {
+    seconds.timestamp().map_or(Moment::Impossible, Moment::At)
 }
 
 fn natural(number: Option<i32>) -> Option<u32> {

@@ -53,6 +53,7 @@ pub(super) enum Shape {
         min: Option<i64>,
         max: Option<i64>,
         member: &'static Shape,
+        as_one: bool,
     },
     Map {
         min: Option<i64>,
@@ -234,9 +235,16 @@ impl Walk {
                     }
                 }
             }
-            (Shape::List { member, .. }, Value::Array(items)) => {
+            (Shape::List { member, as_one, .. }, Value::Array(items)) => {
                 self.all(broken(shape, value), value, &path);
-                self.items(member, items, value, &path)?;
+                if self.any_broken(member, items, &path)? {
+                    let constraint = if *as_one {
+                        constraints(member).join(", ")
+                    } else {
+                        format!("Member must satisfy constraint: [{}]", asked(member))
+                    };
+                    self.violated(quoted(value), path, constraint);
+                }
             }
             (
                 Shape::Map {
@@ -256,14 +264,14 @@ impl Walk {
         Ok(())
     }
 
-    /// Items that are plain are told of together, with all that is asked of them.
-    fn items(
+    /// Whether a plain item breaks a constraint: these are told of together, with all that is asked
+    /// of them. Others tell of themselves.
+    fn any_broken(
         &mut self,
         member: &Shape,
         items: &[Value],
-        list: &Value,
         path: &str,
-    ) -> Result<(), Rejection> {
+    ) -> Result<bool, Rejection> {
         let mut any_broken = false;
         for (at, item) in items.iter().enumerate() {
             match member {
@@ -282,11 +290,7 @@ impl Walk {
                 }
             }
         }
-        if any_broken {
-            let constraint = format!("Member must satisfy constraint: [{}]", asked(member));
-            self.violated(quoted(list), path.to_owned(), constraint);
-        }
-        Ok(())
+        Ok(any_broken)
     }
 
     fn entries(
@@ -400,9 +404,16 @@ fn broken(shape: &Shape, value: &Value) -> Vec<String> {
     }
 }
 
-/// Everything that is asked of a plain shape, broken or not.
+/// Everything that is asked of a plain member, broken or not.
 fn asked(shape: &Shape) -> String {
-    let mut asked = match shape {
+    let mut asked = constraints(shape);
+    asked.push("Member must not be null".into());
+    asked.join(", ")
+}
+
+/// The constraints of a plain shape, broken or not.
+fn constraints(shape: &Shape) -> Vec<String> {
+    match shape {
         Shape::String {
             min,
             max,
@@ -417,9 +428,7 @@ fn asked(shape: &Shape) -> String {
         Shape::Integer { min, max } => bounds("have value", *min, *max, None),
         Shape::Double { min, max } => bounds("have value", *min, *max, None),
         _ => Vec::new(),
-    };
-    asked.push("Member must not be null".into());
-    asked.join(", ")
+    }
 }
 
 /// The bounds that a number breaks; without a number, all there are.

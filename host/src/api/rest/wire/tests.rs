@@ -166,6 +166,30 @@ fn violations_are_told_in_awss_words() {
 }
 
 #[test]
+fn the_runtimes_of_a_layer_are_told_of_first_and_as_one() {
+    let route = route(&Method::POST, "/2018-10-31/layers/l/versions", None).unwrap();
+    let body = json!({
+        "Content": {"ZipFile": ""}, "CompatibleArchitectures": ["z80"],
+        "CompatibleRuntimes": ["cobol", "java21"],
+    });
+    let body = Bytes::from(body.to_string());
+    let parsed = parse::<PublishLayerVersionRequest>(&route, None, &HeaderMap::new(), &body);
+    let text = parsed.map_or_else(|rejection| rejection.to_string(), |_| String::new());
+    let (runtimes, architectures) = text.split_once("; ").unwrap();
+    let expected = "2 validation errors detected: Value '[cobol, java21]' at \
+                    'compatibleRuntimes' failed to satisfy constraint: Member must satisfy enum \
+                    value set: [";
+    assert!(runtimes.starts_with(expected), "{runtimes}");
+    assert!(!runtimes.contains("not be null"), "{runtimes}");
+    assert_eq!(
+        architectures,
+        "Value '[z80]' at 'compatibleArchitectures' failed to satisfy constraint: Member must \
+         satisfy constraint: [Member must satisfy enum value set: [x86_64, arm64], Member must not \
+         be null]"
+    );
+}
+
+#[test]
 fn values_of_another_type_are_refused() {
     assert_eq!(
         refusal(&with("Timeout", json!("3"))),
