@@ -340,6 +340,53 @@ async fn that_environments_are_made_ready_is_seen() {
 }
 
 #[tokio::test]
+async fn what_is_provisioned_moves_with_its_alias() {
+    let host = Lamina::configured("settle_millis = 1_000");
+    let more = json!({"Publish": true});
+    host.create("f", &guest("hostile"), more).await;
+    let change = json!({"Timeout": 9});
+    let path = format!("{FUNCTIONS}/f/configuration");
+    assert_eq!(host.lambda("PUT", &path, &change).await.status, 200);
+    host.settled("f").await;
+    publish(&host, "f").await;
+    let alias = json!({"Name": "a", "FunctionVersion": "1"});
+    let aliases = format!("{FUNCTIONS}/f/aliases");
+    assert_eq!(host.lambda("POST", &aliases, &alias).await.status, 201);
+
+    let path = "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=a";
+    let asked = json!({"ProvisionedConcurrentExecutions": 1});
+    assert_eq!(host.lambda("PUT", path, &asked).await.status, 202);
+    let shown = async || host.lambda("GET", path, &Value::Null).await.json();
+    let ready = async || {
+        for _ in 0..1_000 {
+            if shown().await["Status"] == "READY" {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("it does not become ready");
+    };
+    ready().await;
+    let moved = json!({"FunctionVersion": "2"});
+    let to = format!("{aliases}/a");
+    assert_eq!(host.lambda("PUT", &to, &moved).await.status, 200);
+    let moving = shown().await;
+    assert_eq!(
+        (
+            &moving["Status"],
+            &moving["AllocatedProvisionedConcurrentExecutions"]
+        ),
+        (&json!("IN_PROGRESS"), &json!(1))
+    );
+    ready().await;
+    let kind = json!({"do": "variable", "name": "AWS_LAMBDA_INITIALIZATION_TYPE"});
+    for (version, made_for) in [("1", "on-demand"), ("2", "provisioned-concurrency")] {
+        let told = host.invoke(&format!("f:{version}"), &kind).await.json();
+        assert_eq!(told, made_for, "version {version}");
+    }
+}
+
+#[tokio::test]
 async fn tenants_do_not_share_environments() {
     let host = Lamina::start();
     let isolation = json!({"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}});

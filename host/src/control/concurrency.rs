@@ -8,7 +8,7 @@ use super::record::{Page, decode, encode};
 use super::{Control, Error};
 use crate::clock::Timestamp;
 use crate::invoke::snapshot::Provision;
-use crate::names::{FunctionName, Qualifier};
+use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::store::{Expect, Key, Write};
 
 /// The kind of the records of provisioned concurrency. Their ids are `function/qualifier`.
@@ -27,6 +27,9 @@ pub struct ProvisionedRecord {
     pub requested: u32,
     /// When this was asked for.
     pub modified: Timestamp,
+    /// When its alias was led to another version, if that was later.
+    #[serde(default)]
+    pub moved: Option<Timestamp>,
     /// Environments that were ready then.
     #[serde(default)]
     pub ready_before: u32,
@@ -135,6 +138,7 @@ impl Control {
             qualifier,
             requested,
             modified: self.0.clock.now(),
+            moved: None,
         };
         self.write_below(name, || async {
             let function = self.provisionable(name, &record.qualifier).await?;
@@ -151,6 +155,27 @@ impl Control {
         .await?;
         self.publish(name).await?;
         Ok(record)
+    }
+
+    /// What begins what is provisioned for an alias anew, where it is led to another version.
+    pub(super) async fn provision_moves(
+        &self,
+        name: &FunctionName,
+        alias: &AliasName,
+    ) -> Result<Option<Write>, Error> {
+        let qualifier = Qualifier::Alias(alias.clone());
+        let key = key(name, &qualifier);
+        let Some(found) = self.0.records.get(&key).await? else {
+            return Ok(None);
+        };
+        let mut record: ProvisionedRecord = decode(&found)?;
+        record.ready_before = self.progress_of(name, &qualifier).ready();
+        record.moved = Some(self.0.clock.now());
+        Ok(Some(Write::Put {
+            key,
+            value: encode(&record),
+            expect: Expect::Revision(found.revision),
+        }))
     }
 
     /// The function, if it has this version or alias.
@@ -295,9 +320,10 @@ impl Control {
     /// set time, however soon the environments are there.
     fn with_progress(&self, name: &FunctionName, record: ProvisionedRecord) -> Provisioned {
         let mut progress = self.progress_of(name, &record.qualifier);
-        let is_settling = self.0.clock.now() < record.modified.after(self.0.config.settle);
+        let begun = record.moved.unwrap_or(record.modified);
+        let is_settling = self.0.clock.now() < begun.after(self.0.config.settle);
         if is_settling {
-            progress.available = progress.available.min(record.ready_before);
+            progress.available = record.ready_before;
         }
         Provisioned {
             record,
