@@ -130,6 +130,22 @@ async fn an_invoke_mode_is_told_to_those_who_change_a_url_once_it_was_chosen() {
 }
 
 #[tokio::test]
+async fn a_function_without_concurrency_is_throttled_by_its_own_limit() {
+    let host = Lamina::start();
+    host.create("f", &guest("echo"), json!({})).await;
+    let domain = url_of(&host, "f", json!({})).await;
+    let path = "/2017-10-31/functions/f/concurrency";
+    let none = json!({"ReservedConcurrentExecutions": 0});
+    assert_eq!(host.lambda("PUT", path, &none).await.status, 200);
+    let refused = get(&host, &domain, "/", &[]).await;
+    assert_eq!(refused.status, 429);
+    assert_eq!(
+        refused.json()["Reason"],
+        "ReservedFunctionConcurrentInvocationLimitExceeded"
+    );
+}
+
+#[tokio::test]
 async fn cross_origin_rules_are_kept() {
     let host = Lamina::start();
     host.create("echo", &guest("echo"), json!({})).await;
