@@ -326,6 +326,28 @@ async fn what_is_provisioned_of_a_reserve_is_for_that_version_alone() {
 }
 
 #[tokio::test]
+async fn what_is_provisioned_is_used_before_all_else() {
+    let host = Lamina::start();
+    host.create("f", &guest("hostile"), json!({"Publish": true}))
+        .await;
+    let path = "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=1";
+    let asked = json!({"ProvisionedConcurrentExecutions": 1});
+    assert_eq!(host.lambda("PUT", path, &asked).await.status, 202);
+    while host.lambda("GET", path, &Value::Null).await.json()["Status"] != "READY" {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    // Two at once, of which one is not provisioned, and whichever it is, comes back last.
+    for (first, second) in [(300, 600), (600, 300)] {
+        let sleep = |ms: u32| json!({"do": "sleep", "ms": ms});
+        let (first, second) = (sleep(first), sleep(second));
+        tokio::join!(host.invoke("f:1", &first), host.invoke("f:1", &second));
+        let kind = json!({"do": "variable", "name": "AWS_LAMBDA_INITIALIZATION_TYPE"});
+        let told = host.invoke("f:1", &kind).await.json();
+        assert_eq!(told, "provisioned-concurrency");
+    }
+}
+
+#[tokio::test]
 async fn that_environments_are_made_ready_is_seen() {
     let host = Lamina::configured("settle_millis = 2_000");
     let more = json!({"Publish": true});

@@ -47,21 +47,28 @@ pub struct Pool {
 impl Pool {
     /// The environment that this tenant used last.
     pub(super) fn take(&self, tenant_id: Option<&str>) -> Option<Tenant> {
-        self.take_where(tenant_id, Environment::is_alive)
+        self.take_where(tenant_id, |tenant| tenant.environment.is_alive())
+    }
+
+    /// The same of those that are provisioned.
+    pub(super) fn take_provisioned(&self, tenant_id: Option<&str>) -> Option<Tenant> {
+        self.take_where(tenant_id, |tenant| {
+            tenant.provisioned.is_some() && tenant.environment.is_alive()
+        })
     }
 
     /// The environment of this tenant whose guest ended last. Its `/tmp` waits for the next one.
     pub(super) fn take_ended(&self, tenant_id: Option<&str>) -> Option<Tenant> {
-        self.take_where(tenant_id, |environment| !environment.is_alive())
+        self.take_where(tenant_id, |tenant| !tenant.environment.is_alive())
     }
 
     fn take_where(
         &self,
         tenant_id: Option<&str>,
-        is_wanted: impl Fn(&Environment) -> bool,
+        is_wanted: impl Fn(&Tenant) -> bool,
     ) -> Option<Tenant> {
         let fits = |(_, tenant): &(_, Tenant)| {
-            tenant.tenant_id.as_deref() == tenant_id && is_wanted(&tenant.environment)
+            tenant.tenant_id.as_deref() == tenant_id && is_wanted(tenant)
         };
         loop {
             let mut idle = self.lock();

@@ -70,6 +70,11 @@ impl Provisioning {
         }
     }
 
+    /// Whether there shall be any.
+    pub(super) fn is_requested(&self) -> bool {
+        self.requested.load(Ordering::Acquire) > 0
+    }
+
     /// Takes a place among the invocations that provisioned concurrency is for, if one is free.
     pub(super) fn enter(&self) -> Option<Permit> {
         self.gate.enter(self.requested.load(Ordering::Acquire))
