@@ -25,6 +25,7 @@ mod sign;
 mod start;
 mod watch;
 
+use crate::sandbox::Target;
 use access::{Access, Calling, ClientOptions, Format, Printing};
 
 /// Run AWS Lambda functions as WebAssembly components, on your own machine.
@@ -100,8 +101,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// What a host runs to compile a component, with limits: `compile-component IN OUT`. It is not for
-/// people, so it is none of the commands that usage and suggestions name.
+/// What a host runs to compile a component, with limits: `compile-component IN OUT`, and an architecture
+/// where it is not for this machine. It is not for people, so it is none of the commands that usage and
+/// suggestions name.
 fn compile_component() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != "compile-component" {
@@ -109,7 +111,11 @@ fn compile_component() -> Option<ExitCode> {
     }
     let paths = [arguments.next()?, arguments.next()?];
     let [component, artifact] = paths.map(PathBuf::from);
-    let code = crate::sandbox::compile::worker_main(&component, &artifact);
+    let target = match arguments.next() {
+        Some(architecture) => Target::Any(architecture.to_str()?.parse().ok()?),
+        None => Target::Here,
+    };
+    let code = crate::sandbox::compile::worker_main(&component, &artifact, target);
     Some(code.into())
 }
 

@@ -25,12 +25,14 @@ pub(crate) mod http_event;
 mod limits;
 mod program;
 mod stdio;
+mod target;
 mod turnover;
 
 pub use egress::Egress;
 pub use environment::Environment;
 pub use filesystem::clear;
 pub use program::{Program, Source};
+pub use target::{Architecture, Target};
 
 /// What a sandbox is built with.
 #[derive(Clone, Debug)]
@@ -80,12 +82,14 @@ impl Sandbox {
         engine::Shared::start(config, clock).map(|shared| Self(Arc::new(shared)))
     }
 
-    /// Names what compiled components are good for: this engine's version, target and settings.
-    pub fn compatibility(&self) -> &str {
-        &self.0.compatibility
+    /// Names what components that are compiled for a target are good for: the engine's version and
+    /// settings, and the machines.
+    pub fn compatibility(&self, target: Target) -> &str {
+        self.0.compatibility.with(target)
     }
 
-    /// Loads a component that [`compile::compile`] made for this engine.
+    /// Loads a component that [`compile::compile`] made for this engine; or for any machine of this
+    /// one's architecture, by the same engine there.
     ///
     /// # Errors
     /// Where the file is not one, or a directory is not there.
@@ -95,7 +99,7 @@ impl Sandbox {
 }
 
 /// How a component takes its events, found from what it exports.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Interface {
     /// `lambda:function/handler`.
     Handler,

@@ -19,6 +19,7 @@ mod connection;
 mod pulse;
 #[cfg(test)]
 mod tests;
+mod untaken;
 
 /// After a failed accept (no file descriptors left), so as not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,6 +1,7 @@
 //! Every integration test, in one binary: twelve would take three times as long to build. They use
 //! the real program through its public API, with real functions and real clients.
 
+mod architectures;
 mod authorization;
 mod cli;
 mod cli_dev;
@@ -35,6 +36,7 @@ mod s3;
 mod s3_faults;
 mod sdk;
 mod signed;
+mod signed_layers;
 mod signing;
 mod storage;
 mod tags;

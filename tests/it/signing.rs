@@ -16,17 +16,17 @@ pub const CONFIGS: &str = "/2020-04-22/code-signing-configs";
 const FUNCTIONS: &str = "/2015-03-31/functions";
 
 /// Keys and packages of a test, and what signs.
-struct Desk(TempDir);
+pub struct Desk(TempDir);
 
 /// A key, its profile's ARN, and the block for `lamina.toml`.
-struct Profile {
+pub struct Profile {
     key: PathBuf,
-    arn: String,
-    block: String,
+    pub arn: String,
+    pub block: String,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(tempfile::tempdir().expect("a temporary directory"))
     }
 
@@ -34,7 +34,7 @@ impl Desk {
         self.0.path().join(name)
     }
 
-    fn profile(&self, name: &str, algorithm: &str) -> Profile {
+    pub fn profile(&self, name: &str, algorithm: &str) -> Profile {
         let key = self.path(&format!("{name}.key"));
         let arguments = ["keygen", "--algorithm", algorithm, "--name", name, "--out"];
         let made = sign(&arguments, &[&key]);
@@ -47,7 +47,7 @@ impl Desk {
     }
 
     /// A package, signed.
-    fn signed(&self, package: &[u8], profile: &Profile, more: &[&str]) -> Vec<u8> {
+    pub fn signed(&self, package: &[u8], profile: &Profile, more: &[&str]) -> Vec<u8> {
         let (before, after) = (self.path("package"), self.path("signed.zip"));
         std::fs::write(&before, package).expect("it is written");
         let arguments = [&["--profile", &profile.arn], more].concat();
@@ -76,7 +76,7 @@ fn sign(arguments: &[&str], paths: &[&Path]) -> Output {
 }
 
 /// The zip with another file in it.
-fn with_file(package: &[u8], name: &str) -> Vec<u8> {
+pub fn with_file(package: &[u8], name: &str) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new_append(std::io::Cursor::new(package.to_vec()));
     let archive = archive.as_mut().expect("a zip");
     let options = zip::write::SimpleFileOptions::default();
@@ -96,7 +96,7 @@ pub async fn configure(host: &Lamina, profiles: &[&str], policy: &str) -> String
     arn.as_str().expect("an ARN").to_owned()
 }
 
-async fn update(host: &Lamina, name: &str, package: &[u8]) -> Answer {
+pub async fn update(host: &Lamina, name: &str, package: &[u8]) -> Answer {
     host.settled(name).await;
     let code = json!({"ZipFile": STANDARD.encode(package)});
     host.lambda("PUT", &format!("{FUNCTIONS}/{name}/code"), &code)
@@ -107,7 +107,7 @@ pub fn of_function(name: &str) -> String {
     format!("/2020-06-30/functions/{name}/code-signing-config")
 }
 
-fn refusal(subject: &str) -> (String, String) {
+pub fn refusal(subject: &str) -> (String, String) {
     let text = format!(
         "Lambda cannot deploy the function. The function or layer might be signed using a \
          signature that the client is not configured to accept. Check the provided signature for \

@@ -39,7 +39,7 @@ enum Command {
 
 #[derive(Args, Clone, Debug)]
 struct SignPackage {
-    /// The zip, or the component.
+    /// The zip of a function or a layer, or a component.
     package: PathBuf,
     /// The private key.
     #[arg(long, value_name = "FILE")]

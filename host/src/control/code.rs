@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -11,13 +12,15 @@ use tokio::sync::Semaphore;
 use super::configuration::Configuration;
 use super::{Error, package, rules};
 use crate::invoke::snapshot::LoadError;
-use crate::sandbox::{self, Program, Sandbox, compile};
+use crate::sandbox::{self, Architecture, Program, Sandbox, compile};
 use crate::store::blob::{Blobs, Digest, InsertError, Trees};
 
+mod artifact;
 mod collect;
 mod layer;
 mod overlay;
 
+pub use collect::Used;
 pub use layer::{Attachment, LayerPackage, LayerUse};
 
 /// Compilations that run at once. Each takes a core and some hundred MiB for its whole time.
@@ -26,9 +29,6 @@ const COMPILATIONS_MAX: usize = 2;
 /// Packages that are unpacked at once. The disk is not faster with more, and whoever has many shall
 /// not keep it from everyone else.
 const UNPACKINGS_MAX: usize = 2;
-
-/// How the names of compiled components end.
-const ARTIFACT: &str = "cwasm";
 
 /// A deployment package and the component in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +64,7 @@ struct Shelves {
     compilations: Semaphore,
     unpackings: Arc<Semaphore>,
     arrivals: collect::Arrivals,
+    told_of_foreign: AtomicBool,
 }
 
 impl Library {
@@ -78,7 +79,7 @@ impl Library {
     ) -> std::io::Result<Self> {
         let artifacts = data_dir.join("artifacts");
         std::fs::create_dir_all(&artifacts)?;
-        tidy(&artifacts)?;
+        artifact::tidy(&artifacts)?;
         Ok(Self(Arc::new(Shelves {
             packages: Blobs::open(&data_dir.join("packages"))?,
             trees: Trees::open(&data_dir.join("trees"))?,
@@ -88,6 +89,7 @@ impl Library {
             compilations: Semaphore::new(COMPILATIONS_MAX),
             unpackings: Arc::new(Semaphore::new(UNPACKINGS_MAX)),
             arrivals: collect::Arrivals::default(),
+            told_of_foreign: AtomicBool::new(false),
         })))
     }
 
@@ -108,8 +110,8 @@ impl Library {
         self.make_tree(&arrival, unpack).await?;
         let (shelves, handler) = (Arc::clone(&self.0), wanted(configuration));
         let code = blocking(move || shelves.keep(digest, &bytes, handler.as_deref())).await?;
-        self.0.compile(&code).await?;
-        Ok(arrival.of(code))
+        self.compiled(arrival, code, configuration.architecture)
+            .await
     }
 
     /// Makes the tree of something that comes in, if it is not here.
@@ -146,13 +148,30 @@ impl Library {
         &self,
         code: &CodeRef,
         configuration: &Configuration,
-    ) -> Result<CodeRef, Error> {
+    ) -> Result<Arrival, Error> {
+        let arrival = self.0.arrivals.expect(code.package);
         let (shelves, handler) = (Arc::clone(&self.0), wanted(configuration));
         let (package, size_bytes) = (code.package, code.size_bytes);
         let choose = move || shelves.choose(package, size_bytes, handler.as_deref());
         let code = blocking(choose).await?;
-        self.0.compile(&code).await?;
-        Ok(code)
+        self.compiled(arrival, code, configuration.architecture)
+            .await
+    }
+
+    /// Compiles what came in.
+    async fn compiled(
+        &self,
+        package: collect::Expected,
+        code: CodeRef,
+        architecture: Architecture,
+    ) -> Result<Arrival, Error> {
+        let component = code.component.as_ref();
+        let component = component.map(|it| self.0.arrivals.expect(it.digest));
+        self.0.compile(&code, architecture).await?;
+        Ok(Arrival {
+            code,
+            _guards: (package, component),
+        })
     }
 
     /// Compiles a component again where this engine has not: after an upgrade, nothing that was
@@ -160,8 +179,8 @@ impl Library {
     ///
     /// # Errors
     /// Where it cannot be compiled any more.
-    pub async fn refresh(&self, code: &CodeRef) -> Result<(), Error> {
-        self.0.compile(code).await.map(drop)
+    pub async fn refresh(&self, code: &CodeRef, architecture: Architecture) -> Result<(), Error> {
+        self.0.compile(code, architecture).await
     }
 
     /// The package as it was uploaded.
@@ -180,11 +199,14 @@ impl Library {
     pub(super) async fn load(
         &self,
         code: &CodeRef,
+        architecture: Architecture,
         layers: &[Digest],
     ) -> Result<Program, LoadError> {
         let shelves = &self.0;
-        let artifact = shelves.compile(code).await.map_err(unloadable)?;
-        let artifact = artifact.ok_or(LoadError::NoComponent)?;
+        let artifact = shelves.runnable(code, architecture).await;
+        let artifact = artifact
+            .map_err(unloadable)?
+            .ok_or(LoadError::NoComponent)?;
         let source = sandbox::Source {
             task_dir: shelves.tree(&code.package).map_err(unloadable)?,
             opt_dir: self.opt_dir(layers.to_vec()).await.map_err(unloadable)?,
@@ -193,12 +215,13 @@ impl Library {
     }
 }
 
-/// A package that was taken in and that no record names yet. While this lives, it is not collected.
+/// A package that was taken in and that no record names yet. While this lives, neither it nor what was
+/// compiled of it is collected.
 #[derive(Debug)]
 pub struct Arrival {
     /// What came in.
     pub code: CodeRef,
-    _guard: collect::Expected,
+    _guards: (collect::Expected, Option<collect::Expected>),
 }
 
 impl Shelves {
@@ -231,50 +254,10 @@ impl Shelves {
         })
     }
 
-    /// The compiled component of this code, if it has one.
-    async fn compile(&self, code: &CodeRef) -> Result<Option<PathBuf>, Error> {
-        let Some(component) = &code.component else {
-            return Ok(None);
-        };
-        let artifact = self.artifact(component);
-        if tokio::fs::try_exists(&artifact).await.map_err(io)? {
-            return Ok(Some(artifact));
-        }
-        let _turn = self
-            .compilations
-            .acquire()
-            .await
-            .expect("the semaphore is never closed");
-        let component = self.tree(&code.package)?.join(&component.path);
-        match compile::compile(&self.compiler, &component, &artifact).await {
-            Ok(_) => Ok(Some(artifact)),
-            Err(error) if error.is_callers_fault() => Err(Error::Invalid(error.to_string())),
-            Err(error) => Err(Error::Internal(error.to_string())),
-        }
-    }
-
     fn tree(&self, package: &Digest) -> Result<PathBuf, Error> {
         let missing = || Error::Internal(format!("package {package} is not in the data directory"));
         self.trees.tree(package).ok_or_else(missing)
     }
-
-    /// A compiled component is good for one engine only, so the engine is part of its name.
-    fn artifact(&self, component: &ComponentRef) -> PathBuf {
-        let engine = self.sandbox.compatibility();
-        let name = format!("{}-{engine}.{ARTIFACT}", component.digest);
-        self.artifacts.join(name)
-    }
-}
-
-/// Deletes what a killed process had not compiled to the end.
-fn tidy(artifacts: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(artifacts)? {
-        let path = entry?.path();
-        if path.extension().is_none_or(|it| it != ARTIFACT) {
-            std::fs::remove_file(path)?;
-        }
-    }
-    Ok(())
 }
 
 /// The handler that names the component; None where the runtime is not one of components.

@@ -11,6 +11,7 @@ use super::revision::RevisionId;
 use super::vault::{Sealed, Vault};
 use crate::clock::{Clock, Timestamp};
 use crate::names::{FunctionName, Qualifier};
+use crate::sandbox::Architecture;
 use crate::store::blob::Digest;
 use crate::telemetry::log::{Format, Level, Levels};
 use crate::units::Mib;
@@ -203,15 +204,6 @@ pub struct ImageConfig {
     pub command: Option<Vec<String>>,
     /// `WorkingDirectory`
     pub working_directory: Option<String>,
-}
-
-/// The instruction set a function is compiled for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub enum Architecture {
-    /// `x86_64`
-    X86_64,
-    /// `arm64`
-    Arm64,
 }
 
 /// Which invocations are traced.

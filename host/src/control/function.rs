@@ -83,6 +83,8 @@ impl Control {
         let signed = self
             .verify_package(code_signing.as_deref(), &package, name.as_str())
             .await?;
+        self.verify_layers(code_signing.as_deref(), &attached.layers)
+            .await?;
         let library = &self.0.library;
         let arrival = library.check_in(package, &configuration).await?;
         self.require_room_for_layers(&arrival.code, &attached.layers)

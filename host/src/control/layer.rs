@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::code::{Attachment, CodeRef, LayerPackage, LayerUse};
+use super::code_signing::Signed;
 use super::origin::Origin;
 use super::record::{decode, encode};
 use super::{Control, Error};
@@ -46,6 +47,9 @@ pub struct LayerVersionRecord {
     pub about: About,
     /// The package.
     pub package: LayerPackage,
+    /// Who signed the package, as far as this host could tell when it was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
     /// When it was published.
     pub created: Timestamp,
     /// Who else may use it. None where no one was ever named, or no one is any more.
@@ -78,12 +82,13 @@ impl Control {
         package: Origin,
     ) -> Result<LayerVersionRecord, Error> {
         let package = self.package_from(package).await?;
-        let arrival = self.0.library.check_in_layer(package).await?;
+        let arrival = self.0.library.check_in_layer(package.clone()).await?;
         let mut record = LayerVersionRecord {
             layer: layer.clone(),
             version: 0,
             about,
             package: arrival.package.clone(),
+            signed: self.signer_of(&package).await?,
             created: self.0.clock.now(),
             policy: None,
         };
@@ -155,12 +160,19 @@ impl Control {
                 continue;
             };
             let record = self.load_layer_version(&arn.layer, arn.version).await?;
-            let Some((LayerVersionRecord { package, .. }, _)) = record else {
+            let Some((record, _)) = record else {
                 continue;
             };
+            let LayerVersionRecord {
+                package, signed, ..
+            } = record;
             if let Some(hold) = self.0.library.hold(package.digest) {
                 held.push(hold);
-                found.push(LayerUse { arn, package });
+                found.push(LayerUse {
+                    arn,
+                    package,
+                    signed,
+                });
             }
         }
         let layers = attach::check(arns, self.home(), &found)?;

@@ -134,6 +134,15 @@ impl Package {
         Self::read(bytes)
     }
 
+    /// Whether there is a file of this path in it.
+    pub fn has(&self, path: &str) -> bool {
+        let Contents::Zip(entries) = &self.contents else {
+            return false;
+        };
+        let is = |entry: &Entry| !entry.directory && entry.path == Path::new(path);
+        entries.iter().any(is)
+    }
+
     /// Unpacks into an empty directory.
     ///
     /// # Errors

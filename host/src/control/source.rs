@@ -11,13 +11,14 @@ use super::configuration::VersionRecord;
 use super::vault::{Sealed, Vault};
 use super::{Control, rules};
 use crate::invoke::snapshot::{LoadError, ProgramSource};
-use crate::sandbox::Program;
+use crate::sandbox::{Architecture, Program};
 use crate::store::blob::Digest;
 
 struct Source {
     library: Library,
     vault: Arc<Vault>,
     code: CodeRef,
+    architecture: Architecture,
     /// The packages of its layers, in order.
     layers: Vec<Digest>,
     environment: Option<Sealed>,
@@ -32,6 +33,7 @@ impl Control {
             library: self.0.library.clone(),
             vault: Arc::clone(&self.0.vault),
             code: version.code.clone(),
+            architecture: version.configuration.architecture,
             layers: LayerUse::packages(&version.configuration.layers),
             environment: version.configuration.environment.clone(),
             missing_runtime: (!rules::is_component_runtime(runtime)).then(|| runtime.clone()),
@@ -44,7 +46,12 @@ impl ProgramSource for Source {
     async fn load(&self) -> Result<Program, LoadError> {
         match &self.missing_runtime {
             Some(runtime) => Err(LoadError::Runtime(rules::not_available(runtime))),
-            None => self.library.load(&self.code, &self.layers).await,
+            None => {
+                let library = &self.library;
+                library
+                    .load(&self.code, self.architecture, &self.layers)
+                    .await
+            }
         }
     }
 

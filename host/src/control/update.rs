@@ -5,12 +5,13 @@ use bytes::Bytes;
 
 use super::code::Arrival;
 use super::code_signing::Signed;
-use super::configuration::{Architecture, FunctionRecord, LastUpdate, Patch, State, VersionRecord};
+use super::configuration::{FunctionRecord, LastUpdate, Patch, State, VersionRecord};
 use super::function::{self, Found};
 use super::origin::Origin;
 use super::revision::RevisionId;
 use super::{Control, Error, version};
 use crate::names::FunctionName;
+use crate::sandbox::Architecture;
 use crate::store::blob::Digest;
 use crate::store::{Expect, Write};
 
@@ -69,13 +70,15 @@ impl Control {
         for _ in 0..ATTEMPTS_MAX {
             // Fetching it took its time: what is asked of it is asked by the function as it is now.
             let (function, _) = self.existing(name).await?;
-            let (arrival, signed) = self.check_in(&function, package.clone()).await?;
+            let architecture = update.architecture;
+            let architecture = architecture.unwrap_or(function.latest.configuration.architecture);
+            let (arrival, signed) = self
+                .check_in(&function, architecture, package.clone())
+                .await?;
             let apply = |latest: &mut VersionRecord| {
                 latest.code = arrival.code.clone();
                 latest.signed.clone_from(&signed);
-                if let Some(architecture) = update.architecture {
-                    latest.configuration.architecture = architecture;
-                }
+                latest.configuration.architecture = architecture;
             };
             if update.dry_run {
                 let mut version = function.latest.clone();
@@ -95,14 +98,17 @@ impl Control {
     async fn check_in(
         &self,
         function: &FunctionRecord,
+        architecture: Architecture,
         package: Bytes,
     ) -> Result<(Arrival, Option<Signed>), Error> {
         let arn = self.home().function_arn(&function.name);
-        let signed = self
-            .verify_package(function.code_signing.as_deref(), &package, &arn)
+        let code_signing = function.code_signing.as_deref();
+        let signed = self.verify_package(code_signing, &package, &arn).await?;
+        let mut configuration = function.latest.configuration.clone();
+        self.verify_layers(code_signing, &configuration.layers)
             .await?;
-        let configuration = &function.latest.configuration;
-        let arrival = self.0.library.check_in(package, configuration).await?;
+        configuration.architecture = architecture;
+        let arrival = self.0.library.check_in(package, &configuration).await?;
         self.require_room_for_layers(&arrival.code, &configuration.layers)
             .await?;
         Ok((arrival, signed))
@@ -135,12 +141,15 @@ impl Control {
             let patched = patched.patched(patch.clone(), &self.0.vault);
             self.check(&patched)?;
             let code = function.latest.code;
-            let code = if patch.handler.is_some() || patch.runtime.is_some() {
-                self.0.library.choose(&code, &patched).await?
+            let (code, _held) = if patch.handler.is_some() || patch.runtime.is_some() {
+                let chosen = self.0.library.choose(&code, &patched).await?;
+                (chosen.code.clone(), Some(chosen))
             } else {
-                code
+                (code, None)
             };
             if let Some(attached) = &attached {
+                self.verify_layers(function.code_signing.as_deref(), &attached.layers)
+                    .await?;
                 self.require_room_for_layers(&code, &attached.layers)
                     .await?;
             }

@@ -1,8 +1,6 @@
 //! The data directory kept in order: what is missing is compiled, what nobody uses is deleted.
 
-use std::collections::HashSet;
-
-use super::code::LayerUse;
+use super::code::{LayerUse, Used};
 use super::configuration::{FunctionRecord, VersionRecord};
 use super::record::decode;
 use super::{Control, Error, function, version};
@@ -15,10 +13,13 @@ impl Control {
     /// function answers with the same when it is invoked.
     pub async fn recompile(&self) -> Result<(), Error> {
         let mut codes = Vec::new();
-        self.each_version(|name, version| codes.push((name.to_owned(), version.code)))
-            .await?;
-        for (name, code) in codes {
-            if let Err(error) = self.0.library.refresh(&code).await {
+        self.each_version(|name, version| {
+            let architecture = version.configuration.architecture;
+            codes.push((name.to_owned(), version.code, architecture));
+        })
+        .await?;
+        for (name, code, architecture) in codes {
+            if let Err(error) = self.0.library.refresh(&code, architecture).await {
                 tracing::error!(%name, %error, "a function's code does not compile any more");
             }
         }
@@ -32,17 +33,14 @@ impl Control {
     pub async fn collect_garbage(&self) -> Result<usize, Error> {
         let failed = |error: std::io::Error| Error::Internal(error.to_string());
         let collection = self.0.library.begin_collection().map_err(failed)?;
-        let mut used = HashSet::new();
+        let mut used = Used::default();
         self.each_version(|_, version| {
-            used.insert(version.code.package);
-            used.extend(version.code.component.map(|component| component.digest));
-            used.extend(LayerUse::kept(&version.configuration.layers));
+            used.code(&version.code, version.configuration.architecture);
+            used.packages(LayerUse::kept(&version.configuration.layers));
         })
         .await?;
-        self.each_layer_version(|version| {
-            used.insert(version.package.digest);
-        })
-        .await?;
+        self.each_layer_version(|version| used.packages([version.package.digest]))
+            .await?;
         let finish = tokio::task::spawn_blocking(move || collection.finish(&used));
         let ended = |_| Error::Internal("the collection of unused packages ended early".into());
         finish.await.map_err(ended)?.map_err(failed)

@@ -14,7 +14,7 @@ use tokio::process::Command;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::{Interface, engine, guest};
+use super::{Interface, Target, engine, guest};
 
 /// How long compiling may take. The largest interpreters take ten seconds of one core.
 const TIME_MAX: Duration = Duration::from_secs(60);
@@ -39,8 +39,8 @@ mod tests;
 /// Who compiles.
 #[derive(Clone, Debug)]
 pub enum Compiler {
-    /// A child process, made by running this program with `compile-component IN OUT`, as the
-    /// `lamina` program understands it.
+    /// A child process, made by running this program with `compile-component IN OUT`, and the
+    /// architecture where it is not for this machine, as the `lamina` program understands it.
     Child {
         /// The program, such as the `lamina` binary.
         program: PathBuf,
@@ -73,34 +73,35 @@ impl Error {
     }
 }
 
-/// Compiles `component` into `artifact`, which appears whole or not at all.
+/// Compiles `component` into `artifact`, which appears whole or not at all. Only code for this machine is
+/// checked for what its component needs and whether it is a function.
 ///
 /// # Errors
 /// Where the component is not a function, or compiling fails.
 pub async fn compile(
     compiler: &Compiler,
+    target: Target,
     component: &Path,
     artifact: &Path,
-) -> Result<Interface, Error> {
+) -> Result<(), Error> {
     let unfinished = Unfinished::beside(artifact);
-    let (unfinished, interface) = match compiler {
+    let unfinished = match compiler {
         Compiler::Child { program } => {
-            let interface = in_child(program, component, &unfinished.0).await?;
-            (unfinished, interface)
+            in_child(program, target, component, &unfinished.0).await?;
+            unfinished
         }
         Compiler::InProcess => {
             let component = component.to_owned();
             let work = tokio::task::spawn_blocking(move || {
-                let interface = compile_here(&component, &unfinished.0)?;
-                Ok((unfinished, interface))
+                compile_here(target, &component, &unfinished.0)?;
+                Ok(unfinished)
             });
             work.await
                 .map_err(|_| Error::Host("it ended early".into()))??
         }
     };
     let finished = tokio::fs::rename(&unfinished.0, artifact).await;
-    finished.map_err(|error| Error::Host(error.to_string()))?;
-    Ok(interface)
+    finished.map_err(|error| Error::Host(error.to_string()))
 }
 
 /// Whether a file of this name is an artifact that is being made, or was when a process was killed.
@@ -126,12 +127,20 @@ impl Drop for Unfinished {
     }
 }
 
-async fn in_child(program: &Path, component: &Path, artifact: &Path) -> Result<Interface, Error> {
+async fn in_child(
+    program: &Path,
+    target: Target,
+    component: &Path,
+    artifact: &Path,
+) -> Result<(), Error> {
     let mut command = Command::new(program);
     command
         .arg("compile-component")
         .arg(component)
         .arg(artifact);
+    if let Target::Any(architecture) = target {
+        command.arg(architecture.name());
+    }
     command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
     match tokio::time::timeout(TIME_MAX, command.output()).await {
         Ok(Ok(output)) => told(output.status, &output.stdout, &output.stderr),
@@ -141,7 +150,7 @@ async fn in_child(program: &Path, component: &Path, artifact: &Path) -> Result<I
 }
 
 /// What the child says; or, where it ended before it could say anything, whose fault that is.
-fn told(status: ExitStatus, said: &[u8], last_words: &[u8]) -> Result<Interface, Error> {
+fn told(status: ExitStatus, said: &[u8], last_words: &[u8]) -> Result<(), Error> {
     if let Ok(result) = serde_json::from_slice(said) {
         return result;
     }
@@ -161,8 +170,8 @@ fn told(status: ExitStatus, said: &[u8], last_words: &[u8]) -> Result<Interface,
 /// What the child process runs: limits itself, compiles, and reports on stdout. Returns the
 /// process's exit status.
 #[expect(clippy::print_stdout, reason = "the parent reads it")]
-pub fn worker_main(component: &Path, artifact: &Path) -> u8 {
-    let result = limit_this_process().and_then(|()| compile_here(component, artifact));
+pub fn worker_main(component: &Path, artifact: &Path, target: Target) -> u8 {
+    let result = limit_this_process().and_then(|()| compile_here(target, component, artifact));
     println!(
         "{}",
         serde_json::to_string(&result).expect("the result has only string keys")
@@ -187,28 +196,34 @@ fn limit_this_process() -> Result<(), Error> {
     Ok(())
 }
 
-fn compile_here(component: &Path, artifact: &Path) -> Result<Interface, Error> {
+fn compile_here(target: Target, component: &Path, artifact: &Path) -> Result<(), Error> {
     let host = |error: &dyn std::fmt::Display| Error::Host(error.to_string());
-    let engine = engine::compiling().map_err(|error| host(&error))?;
+    let engine = engine::compiling(target).map_err(|error| host(&error))?;
     let bytes = std::fs::read(component).map_err(|error| host(&error))?;
     let code = engine.precompile_component(&bytes).map_err(|error| {
         Error::Component(format!("The component is not valid WebAssembly: {error:#}"))
     })?;
-    let compiled = load(&engine, &code).map_err(|error| {
+    if target == Target::Here {
+        require_runnable(&engine, &code)?;
+    }
+    put(artifact, &code).map_err(|error| host(&error))
+}
+
+/// Refuses what could not be opened as an environment.
+fn require_runnable(engine: &Engine, code: &[u8]) -> Result<(), Error> {
+    let compiled = load(engine, code).map_err(|error| {
         Error::Component(format!(
             "The component needs more than an environment of this host has: {error:#}"
         ))
     })?;
-    let interface =
-        Interface::of(&compiled).map_err(|error| Error::Component(error.to_string()))?;
-    let linker = guest::linker(&engine).map_err(|error| host(&error))?;
-    linker.instantiate_pre(&compiled).map_err(|error| {
+    Interface::of(&compiled).map_err(|error| Error::Component(error.to_string()))?;
+    let linker = guest::linker(engine).map_err(|error| Error::Host(error.to_string()))?;
+    let linked = linker.instantiate_pre(&compiled).map_err(|error| {
         Error::Component(format!(
             "The component imports what this host does not have: {error:#}"
         ))
-    })?;
-    put(artifact, &code).map_err(|error| host(&error))?;
-    Ok(interface)
+    });
+    linked.map(drop)
 }
 
 #[expect(

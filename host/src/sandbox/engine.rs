@@ -12,7 +12,7 @@ use wasmtime::{
 
 use super::guest::{self, Guest};
 use super::turnover::{self, Turnover};
-use super::{Config, Error, deadline};
+use super::{Architecture, Config, Error, Target, deadline};
 use crate::clock::Clock;
 
 /// Interpreters recurse deeply: with the default of 512 KiB, CPython and QuickJS trap.
@@ -39,9 +39,17 @@ pub(super) struct Shared {
     pub(super) engine: Engine,
     pub(super) linker: Linker<Guest>,
     pub(super) turnover: Turnover,
-    pub(super) compatibility: String,
+    pub(super) compatibility: Compatibility,
     pub(super) config: Config,
     pub(super) clock: Clock,
+}
+
+/// Names what compiled code depends on, for each target.
+#[derive(Debug)]
+pub(super) struct Compatibility {
+    here: String,
+    x86_64: String,
+    arm64: String,
 }
 
 impl Shared {
@@ -55,7 +63,7 @@ impl Shared {
         deadline::tick(&engine).map_err(|error| Error::Engine(error.to_string()))?;
         let linker = guest::linker(&engine).map_err(failed)?;
         let turnover = Turnover::new(&engine).map_err(failed)?;
-        let compatibility = compatibility(&engine);
+        let compatibility = Compatibility::of(&engine).map_err(failed)?;
         Ok(Self {
             engine,
             linker,
@@ -67,15 +75,38 @@ impl Shared {
     }
 }
 
-/// An engine that only compiles. It has no slots, and refuses to load what would not go into one.
-pub(super) fn compiling() -> wasmtime::Result<Engine> {
+impl Compatibility {
+    fn of(engine: &Engine) -> wasmtime::Result<Self> {
+        let any = |architecture| compiling(Target::Any(architecture)).map(|it| named(&it));
+        Ok(Self {
+            here: named(engine),
+            x86_64: any(Architecture::X86_64)?,
+            arm64: any(Architecture::Arm64)?,
+        })
+    }
+
+    pub(super) fn with(&self, target: Target) -> &str {
+        match target {
+            Target::Here => &self.here,
+            Target::Any(Architecture::X86_64) => &self.x86_64,
+            Target::Any(Architecture::Arm64) => &self.arm64,
+        }
+    }
+}
+
+/// An engine that only compiles. It has no slots, and refuses to load what would not go into one. That of
+/// another machine refuses to load anything.
+pub(super) fn compiling(target: Target) -> wasmtime::Result<Engine> {
     let mut config = code_settings();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(slots(1, 0)));
+    if let Target::Any(architecture) = target {
+        // This also turns off whatever not every processor can do.
+        config.target(architecture.triple())?;
+    }
     Engine::new(&config)
 }
 
-/// Names what compiled code depends on.
-pub(super) fn compatibility(engine: &Engine) -> String {
+fn named(engine: &Engine) -> String {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
     format!("{:016x}", hasher.finish())

@@ -6,15 +6,18 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
+use http::Version;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
 use super::pulse::{Pulse, Watched};
+use super::untaken::Untaken;
 use crate::api::Reply;
 
 /// Answers on a connection until it ends; once `stop` is given, only what is under way.
@@ -30,15 +33,21 @@ pub(super) async fn serve<S, F>(
     // Small replies must not wait for an acknowledgement; it can only fail on a dead socket.
     let _ = stream.set_nodelay(true);
     let pulse = Arc::new(Pulse::new(config));
+    let untaken = Arc::new(Untaken::new(config));
     let stream = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
     let service = service_fn({
-        let pulse = Arc::clone(&pulse);
-        move |request| {
+        let (pulse, untaken) = (Arc::clone(&pulse), Arc::clone(&untaken));
+        move |request: http::Request<Incoming>| {
+            // An answer in HTTP/1 is written, or it stalls the connection, which the pulse feels.
+            let untaken = (request.version() == Version::HTTP_2).then(|| Arc::clone(&untaken));
             let (begun, answering) = (pulse.begin(), answer(request));
             async move {
                 let reply = answering.await;
                 drop(begun);
-                Ok::<_, Infallible>(reply)
+                Ok::<_, Infallible>(match untaken {
+                    Some(untaken) => untaken.hold(reply).await,
+                    None => reply,
+                })
             }
         }
     });
@@ -58,7 +67,7 @@ pub(super) async fn serve<S, F>(
                 is_ending = true;
                 serving.as_mut().graceful_shutdown();
             }
-            () = tokio::time::sleep_until(pulse.wake()) => match pulse.is_over() {
+            () = tokio::time::sleep_until(wake(&pulse, &untaken)) => match is_over(&pulse, &untaken) {
                 false => {}
                 true if is_ending => {
                     tracing::debug!("a connection was cut off");
@@ -72,6 +81,16 @@ pub(super) async fn serve<S, F>(
             },
         }
     }
+}
+
+fn wake(pulse: &Pulse, untaken: &Untaken) -> Instant {
+    let awake = pulse.wake();
+    untaken.until().map_or(awake, |until| until.min(awake))
+}
+
+fn is_over(pulse: &Pulse, untaken: &Untaken) -> bool {
+    let late = untaken.until().is_some_and(|until| until <= Instant::now());
+    late || pulse.is_over()
 }
 
 fn builder(config: &Config) -> auto::Builder<TokioExecutor> {

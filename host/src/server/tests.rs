@@ -133,6 +133,34 @@ async fn who_takes_an_answer_slowly_makes_room() {
 }
 
 #[tokio::test]
+async fn who_opens_no_window_makes_room() {
+    let running = running(Duration::from_secs(60)).await;
+    // SETTINGS with a window of no bytes for every stream.
+    let mut bad = open(
+        &running,
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0",
+    )
+    .await;
+    let asking = async {
+        for stream in (1_u32..).step_by(2) {
+            let head = [
+                b"\0\0\x03\x01\x05",
+                &stream.to_be_bytes()[..],
+                b"\x82\x86\x84",
+            ];
+            if bad.write_all(&head.concat()).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(150)).await;
+        }
+    };
+    tokio::select! {
+        () = require_answer(&running) => {}
+        () = asking => require_answer(&running).await,
+    }
+}
+
+#[tokio::test]
 async fn a_silent_http2_client_is_asked_and_cut_off() {
     let running = running(Duration::from_millis(50)).await;
     let slow = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\

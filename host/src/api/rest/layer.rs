@@ -130,11 +130,13 @@ impl Front {
     ) -> wire::GetLayerVersionResponse {
         let home = self.control.home();
         let host = host_of(&call.parts).unwrap_or("localhost");
-        let package = &record.package;
+        let (package, signed) = (&record.package, record.signed.as_ref());
         let content = wire::LayerVersionContentOutput {
             location: Some(self.downloads.link(host, &package.digest)),
             code_sha256: Some(package.digest.base64()),
             code_size: i64::try_from(package.size_bytes).ok(),
+            signing_profile_version_arn: signed.map(|it| it.profile_version_arn.clone()),
+            signing_job_arn: signed.map(|it| it.job_arn.clone()),
             ..Default::default()
         };
         let layer_arn = home.layer_arn(&record.layer);

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Arrival, CodeRef, Digest, Library};
-use crate::sandbox::compile;
+use super::{CodeRef, Digest, Library, Shelves};
+use crate::sandbox::{Architecture, compile};
 
-/// Packages on their way in, and those that came in since a collection began.
+/// Packages and components on their way in, and those that came in since a collection began.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Arrivals(Arc<Mutex<State>>);
 
@@ -52,6 +52,38 @@ pub struct Collection {
     candidates: Vec<Digest>,
 }
 
+/// What records name, and a collection leaves alone.
+#[derive(Debug, Default)]
+pub struct Used {
+    digests: HashSet<Digest>,
+    /// Components that are compiled for machines of an architecture.
+    compiled: HashSet<(Digest, Architecture)>,
+}
+
+impl Used {
+    /// Code of a version of this architecture.
+    pub fn code(&mut self, code: &CodeRef, architecture: Architecture) {
+        self.packages([code.package]);
+        if let Some(component) = &code.component {
+            self.digests.insert(component.digest);
+            self.compiled.insert((component.digest, architecture));
+        }
+    }
+
+    /// Packages, and trees that are made of several.
+    pub fn packages(&mut self, packages: impl IntoIterator<Item = Digest>) {
+        self.digests.extend(packages);
+    }
+
+    /// Whether a version needs a component that is compiled for this machine, or for an architecture.
+    fn needs(&self, component: Digest, architecture: Option<Architecture>) -> bool {
+        match architecture {
+            None => self.digests.contains(&component),
+            Some(architecture) => self.compiled.contains(&(component, architecture)),
+        }
+    }
+}
+
 impl Arrivals {
     pub(super) fn expect(&self, digest: Digest) -> Expected {
         let mut state = self.lock();
@@ -73,10 +105,6 @@ impl Arrivals {
 }
 
 impl Expected {
-    pub(super) fn of(self, code: CodeRef) -> Arrival {
-        Arrival { code, _guard: self }
-    }
-
     pub(super) fn digest(&self) -> Digest {
         self.digest
     }
@@ -127,13 +155,13 @@ impl Collection {
     ///
     /// # Errors
     /// Where a file cannot be deleted; the rest is left for the next collection.
-    pub fn finish(self, used: &HashSet<Digest>) -> io::Result<usize> {
+    pub fn finish(self, used: &Used) -> io::Result<usize> {
         let shelves = &self.library.0;
         let mut deleted = 0;
         for digest in self
             .candidates
             .into_iter()
-            .filter(|digest| !used.contains(digest))
+            .filter(|digest| !used.digests.contains(digest))
         {
             // Held over the deletion, so that the same package cannot come in again meanwhile.
             let state = shelves.arrivals.lock();
@@ -143,23 +171,31 @@ impl Collection {
                 deleted += 1;
             }
         }
-        // A compiled component that is deleted too early is compiled again when it is needed.
-        for artifact in std::fs::read_dir(&shelves.artifacts)? {
+        shelves.delete_artifacts(used)?;
+        Ok(deleted)
+    }
+}
+
+impl Shelves {
+    /// Deletes compiled components that no version needs, and those for machines of another kind where
+    /// no version asks for such machines any more.
+    fn delete_artifacts(&self, used: &Used) -> io::Result<()> {
+        for artifact in std::fs::read_dir(&self.artifacts)? {
             let artifact = artifact?;
             if compile::is_unfinished(&artifact.file_name()) {
                 continue;
             }
-            let path = artifact.path();
-            let name = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .unwrap_or_default();
-            let component = name.split('-').next().and_then(|hex| hex.parse().ok());
-            if component.is_none_or(|digest| !used.contains(&digest)) {
-                std::fs::remove_file(path)?;
+            let origin = artifact.file_name().to_str().and_then(|it| self.origin(it));
+            // Held over the deletion: what comes in meanwhile counts on what was compiled before.
+            let state = self.arrivals.lock();
+            let needed = origin.is_some_and(|(component, architecture)| {
+                used.needs(component, architecture) || state.touched.contains(&component)
+            });
+            if !needed {
+                std::fs::remove_file(artifact.path())?;
             }
         }
-        Ok(deleted)
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::collect::Expected;
 use super::{CodeRef, Library, Shelves, blocking, io, overlay, refused};
+use crate::control::code_signing::Signed;
 use crate::control::{Error, package};
 use crate::names::LayerVersionArn;
 use crate::store::blob::Digest;
@@ -35,6 +36,9 @@ pub struct LayerUse {
     pub arn: LayerVersionArn,
     /// What that was.
     pub package: LayerPackage,
+    /// See [`LayerVersionRecord::signed`](crate::control::layer::LayerVersionRecord::signed).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
 }
 
 /// The package of a layer that was taken in and that no record names yet. While this lives, it is not

@@ -1,16 +1,17 @@
-//! Whether a package may be deployed: AWS's four checks, in AWS's order: integrity, expiry,
-//! mismatch, revocation. The first always blocks, what becomes of the others the policy says.
+//! Whether a package may be deployed, of a function or of a layer that it has: AWS's four checks, in
+//! AWS's order: integrity, expiry, mismatch, revocation. The first always blocks, what becomes of the
+//! others the policy says.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::profile::{self, Profiles};
-use super::signature::{BYTES_MAX, Malformed, PATH, Signature};
+use super::profile::{self, Profile, Profiles};
+use super::signature::{BYTES_MAX, Claim, Malformed, PATH, Signature};
 use super::{CodeSigningConfig, Policy};
 use crate::clock::Timestamp;
-use crate::control::code::{blocking, refused};
+use crate::control::code::{LayerUse, blocking, refused};
 use crate::control::package::{self, Package};
 use crate::control::{Control, Error};
 use crate::names::Home;
@@ -18,7 +19,7 @@ use crate::names::Home;
 /// How far ahead of this host's a signer's clock may be.
 const AHEAD_MAX: Duration = Duration::from_secs(300);
 
-/// Who signed the code of a version, as its configuration shows it.
+/// Who signed a package, as whatever has it shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Signed {
     /// The ARN of the profile's version.
@@ -74,26 +75,10 @@ pub(super) fn judge(
     home: &Home,
     now: Timestamp,
 ) -> Result<Verdict, package::Error> {
-    let inside = Package::read(bytes)?.inside(PATH, BYTES_MAX)?;
-    let Some(found) = inside.apart else {
-        return Ok(Verdict::Untrusted(Distrust::Unsigned));
+    let (claim, profile) = match examine(&Package::read(bytes)?, profiles)? {
+        Ok(intact) => intact,
+        Err(verdict) => return Ok(verdict),
     };
-    let Signature { claim, value } = match Signature::read(&found) {
-        Ok(signature) => signature,
-        Err(malformed) => return Ok(Verdict::Broken(malformed.into())),
-    };
-    // Nobody can say whose signature this is; it counts as none.
-    let Some(profile) = profiles.get(&claim.profile) else {
-        return Ok(Verdict::Untrusted(Distrust::Unknown(claim.profile)));
-    };
-    // The profile says how its key signs. What the signature says is only compared.
-    if claim.algorithm != profile.algorithm {
-        return Ok(Verdict::Broken(Damage::Algorithm));
-    }
-    let message = claim.message(&inside.manifest.digest());
-    if !profile.key.verifies(&message, &value) {
-        return Ok(Verdict::Broken(Damage::Altered));
-    }
     let expired = profile.expires_at(&claim).is_some_and(|end| now >= end);
     let distrust = if expired {
         Distrust::Expired
@@ -104,12 +89,47 @@ pub(super) fn judge(
     } else if profile.has_revoked(&claim) {
         Distrust::Revoked
     } else {
-        return Ok(Verdict::Trusted(Signed {
-            job_arn: profile::job_arn(home, &claim.job),
-            profile_version_arn: claim.profile,
-        }));
+        return Ok(Verdict::Trusted(Signed::by(claim, home)));
     };
     Ok(Verdict::Untrusted(distrust))
+}
+
+/// The signature that a package carries and whose it is, where it is one of this package; or what
+/// there is to say of it.
+fn examine<'a>(
+    package: &Package,
+    profiles: &'a Profiles,
+) -> Result<Result<(Claim, &'a Profile), Verdict>, package::Error> {
+    let inside = package.inside(PATH, BYTES_MAX)?;
+    let Some(found) = inside.apart else {
+        return Ok(Err(Verdict::Untrusted(Distrust::Unsigned)));
+    };
+    let Signature { claim, value } = match Signature::read(&found) {
+        Ok(signature) => signature,
+        Err(malformed) => return Ok(Err(Verdict::Broken(malformed.into()))),
+    };
+    // Nobody can say whose signature this is; it counts as none.
+    let Some(profile) = profiles.get(&claim.profile) else {
+        return Ok(Err(Verdict::Untrusted(Distrust::Unknown(claim.profile))));
+    };
+    // The profile says how its key signs. What the signature says is only compared.
+    if claim.algorithm != profile.algorithm {
+        return Ok(Err(Verdict::Broken(Damage::Algorithm)));
+    }
+    let message = claim.message(&inside.manifest.digest());
+    if !profile.key.verifies(&message, &value) {
+        return Ok(Err(Verdict::Broken(Damage::Altered)));
+    }
+    Ok(Ok((claim, profile)))
+}
+
+impl Signed {
+    fn by(claim: Claim, home: &Home) -> Self {
+        Self {
+            job_arn: profile::job_arn(home, &claim.job),
+            profile_version_arn: claim.profile,
+        }
+    }
 }
 
 /// What becomes of a package, by what the checks found and the policy.
@@ -155,15 +175,68 @@ impl Control {
         let Some(arn) = config_arn else {
             return Ok(None);
         };
-        let CodeSigningConfig {
-            allowed_profiles,
-            policy,
-            ..
-        } = self.require_code_signing_config(arn).await?;
+        let config = self.require_code_signing_config(arn).await?;
+        self.verify(&config, package, subject).await
+    }
+
+    /// Checks every layer that a function shall have, as [`verify_package`](Self::verify_package) checks
+    /// its own code. Who signed them is in their records.
+    ///
+    /// # Errors
+    /// As there, for the first layer that is no good.
+    pub(in crate::control) async fn verify_layers(
+        &self,
+        config_arn: Option<&str>,
+        layers: &[LayerUse],
+    ) -> Result<(), Error> {
+        let Some(arn) = config_arn.filter(|_| !layers.is_empty()) else {
+            return Ok(());
+        };
+        let config = self.require_code_signing_config(arn).await?;
+        for layer in layers {
+            let (digest, subject) = (layer.package.digest, layer.arn.to_string());
+            let package = self.library().package(digest).await?;
+            let lost = || Error::Internal(format!("the package of {subject} is gone"));
+            self.verify(&config, &package.ok_or_else(lost)?, &subject)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Who signed a package, where the signature is intact and one of a profile of this host's. Whether
+    /// anyone trusts it is another question.
+    ///
+    /// # Errors
+    /// Where it is no package.
+    pub(in crate::control) async fn signer_of(
+        &self,
+        package: &Bytes,
+    ) -> Result<Option<Signed>, Error> {
+        let (control, bytes) = (self.clone(), package.clone());
+        blocking(move || {
+            let package = Package::read(bytes).map_err(refused)?;
+            if !package.has(PATH) {
+                return Ok(None);
+            }
+            let found = examine(&package, &control.0.config.signing_profiles).map_err(refused)?;
+            Ok(found
+                .ok()
+                .map(|(claim, _)| Signed::by(claim, control.home())))
+        })
+        .await
+    }
+
+    async fn verify(
+        &self,
+        config: &CodeSigningConfig,
+        package: &Bytes,
+        subject: &str,
+    ) -> Result<Option<Signed>, Error> {
+        let (allowed, policy) = (config.allowed_profiles.clone(), config.policy);
         let (control, bytes, now) = (self.clone(), package.clone(), self.0.clock.now());
         let verdict = blocking(move || {
             let (profiles, home) = (&control.0.config.signing_profiles, control.home());
-            judge(bytes, profiles, &allowed_profiles, home, now).map_err(refused)
+            judge(bytes, profiles, &allowed, home, now).map_err(refused)
         })
         .await?;
         admit(verdict, policy, subject)

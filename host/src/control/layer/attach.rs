@@ -103,6 +103,7 @@ mod tests {
                 size_bytes: 1,
                 unzipped_bytes,
             },
+            signed: None,
         }
     }
 

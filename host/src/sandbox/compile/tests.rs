@@ -25,7 +25,7 @@ fn refusal(component: &[u8]) -> String {
     let dir = tempfile::tempdir().unwrap();
     let (from, to) = (dir.path().join("in"), dir.path().join("out"));
     std::fs::write(&from, component).unwrap();
-    let refused = compile_here(&from, &to).unwrap_err();
+    let refused = compile_here(Target::Here, &from, &to).unwrap_err();
     assert!(refused.is_callers_fault(), "{refused}");
     assert!(!to.exists());
     refused.to_string()
@@ -115,9 +115,11 @@ async fn nothing_is_left_of_what_was_not_finished() {
     let compiler = Compiler::Child {
         program: PathBuf::from("/bin/sh"),
     };
-    let failed = compile(&compiler, &from, &artifact).await.unwrap_err();
+    let failed = compile(&compiler, Target::Here, &from, &artifact)
+        .await
+        .unwrap_err();
     assert!(matches!(failed, Error::Host(_)), "{failed}");
-    let failed = compile(&Compiler::InProcess, &from, &artifact).await;
+    let failed = compile(&Compiler::InProcess, Target::Here, &from, &artifact).await;
     assert!(failed.is_err());
     let unfinished = Unfinished::beside(&artifact);
     assert!(is_unfinished(unfinished.0.file_name().unwrap()));

@@ -1,8 +1,9 @@
 //! From the members of a request to what `control` knows: patches and the like.
 
 use crate::api::rest::wire::{self, ErrorShape, Fault};
-use crate::control::configuration::{Architecture, FileSystem, LoggingPatch, Patch, Tracing, Vpc};
+use crate::control::configuration::{FileSystem, LoggingPatch, Patch, Tracing, Vpc};
 use crate::names::FunctionName;
+use crate::sandbox::Architecture;
 use crate::units::Mib;
 
 /// Names the first member that was given and that this host cannot honour.

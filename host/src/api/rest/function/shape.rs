@@ -3,7 +3,7 @@
 use crate::api::rest::wire;
 use crate::control::behaviour::runtime_version_arn;
 use crate::control::configuration::{
-    Architecture, Configuration, LastUpdate, Logging, State, Tracing, VersionRecord, Vpc,
+    Configuration, LastUpdate, Logging, State, Tracing, VersionRecord, Vpc,
 };
 use crate::control::vault::Vault;
 use crate::names::{FunctionName, Home, Qualifier};
@@ -92,10 +92,6 @@ fn logging(logging: &Logging, group: String) -> wire::LoggingConfig {
 }
 
 fn chosen_members(chosen: &Configuration) -> wire::FunctionConfiguration {
-    let architecture = match chosen.architecture {
-        Architecture::X86_64 => "x86_64",
-        Architecture::Arm64 => "arm64",
-    };
     let tracing = match chosen.tracing {
         Tracing::PassThrough => "PassThrough",
         Tracing::Active => "Active",
@@ -114,7 +110,7 @@ fn chosen_members(chosen: &Configuration) -> wire::FunctionConfiguration {
         timeout: i32::try_from(chosen.timeout_seconds).ok(),
         memory_size: i32::try_from(chosen.memory.get()).ok(),
         ephemeral_storage: storage.map(|size| wire::EphemeralStorage { size }),
-        architectures: Some(vec![architecture.into()]),
+        architectures: Some(vec![chosen.architecture.name().into()]),
         tracing_config: Some(wire::TracingConfigResponse {
             mode: Some(tracing.into()),
         }),
@@ -136,7 +132,8 @@ fn optional_members(chosen: &Configuration) -> wire::FunctionConfiguration {
     let layers = chosen.layers.iter().map(|it| wire::Layer {
         arn: Some(it.arn.to_string()),
         code_size: i64::try_from(it.package.size_bytes).ok(),
-        ..Default::default()
+        signing_profile_version_arn: it.signed.as_ref().map(|it| it.profile_version_arn.clone()),
+        signing_job_arn: it.signed.as_ref().map(|it| it.job_arn.clone()),
     });
     wire::FunctionConfiguration {
         dead_letter_config: chosen

@@ -1,4 +1,3 @@
-use std::collections::HashSet;
 use std::fs;
 use std::io::{Cursor, Write};
 use std::os::unix::fs::MetadataExt;
@@ -9,6 +8,7 @@ use zip::write::SimpleFileOptions;
 
 use super::*;
 use crate::clock::Clock;
+use crate::control::code::Used;
 use crate::sandbox::compile::Compiler;
 use crate::sandbox::{self, Egress, Sandbox};
 
@@ -39,6 +39,7 @@ async fn layer(library: &Library, name: &str, files: &[(&str, &str)]) -> LayerUs
     LayerUse {
         arn: LayerVersionArn::parse(&arn).unwrap(),
         package: arrival.package,
+        signed: None,
     }
 }
 
@@ -48,8 +49,9 @@ async fn mounted(library: &Library, layers: &[LayerUse]) -> PathBuf {
 }
 
 fn collected(library: &Library, used: &[Digest]) -> usize {
-    let used: HashSet<Digest> = used.iter().copied().collect();
-    library.begin_collection().unwrap().finish(&used).unwrap()
+    let mut named = Used::default();
+    named.packages(used.iter().copied());
+    library.begin_collection().unwrap().finish(&named).unwrap()
 }
 
 #[test]
