@@ -132,7 +132,9 @@ async fn the_aws_cli_drives_the_host() {
     ]);
     let lines = logs["events"].as_array().expect("events");
     assert!(
-        lines.iter().any(|event| event["message"] == "greeting CLI"),
+        lines
+            .iter()
+            .any(|event| event["message"] == "greeting CLI\n"),
         "{logs}"
     );
     let streams = aws(&[

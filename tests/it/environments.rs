@@ -218,5 +218,27 @@ async fn a_log_begins_with_the_runtime() {
         version.starts_with("INIT_START Runtime Version: lamina:"),
         "{first}"
     );
-    assert_eq!(end.trim_end(), format!("Runtime Version ARN: {arn}"));
+    assert_eq!(end, format!("Runtime Version ARN: {arn}\n"));
+    let lines = log["events"].as_array().expect("a list").iter();
+    let is_whole = |it: &serde_json::Value| it["message"].as_str()?.strip_suffix('\n').map(drop);
+    assert!(lines.map(is_whole).all(|it| it.is_some()), "{log}");
+}
+
+#[tokio::test]
+async fn a_function_is_told_its_language_unless_it_brings_its_own() {
+    let host = Lamina::start();
+    for (runtime, told) in [
+        ("wasip2", Some("AWS_Lambda_wasip2")),
+        ("provided.al2023", None),
+    ] {
+        let name = runtime.replace('.', "-");
+        let more = json!({"Runtime": runtime});
+        host.create(&name, &guest("hostile"), more).await;
+        let env = host.invoke(&name, &json!({"do": "env"})).await.json();
+        assert_eq!(
+            env.get("AWS_EXECUTION_ENV").and_then(|it| it.as_str()),
+            told,
+            "{runtime}"
+        );
+    }
 }

@@ -253,8 +253,13 @@ async fn every_choice_is_kept_and_shown() {
         "FunctionArn": function_arn("f"), "State": "Disabled", "StateTransitionReason": "User action",
         "LastProcessingResult": "No records processed",
     });
+    let expected = merged(expected, &stream);
+    assert_eq!(known(made), expected, "there is nothing to wait for");
     let shown = known(settled(&host, &path).await);
-    assert_eq!(shown, merged(expected, &stream));
+    assert_eq!(shown, expected);
+    let begun = host.lambda("PUT", &path, &json!({"Enabled": true})).await;
+    assert_eq!(begun.json()["State"], "Enabling");
+    settled(&host, &path).await;
 
     let registry = json!({
         "SchemaRegistryURI": "https://registry.example", "EventRecordFormat": "JSON",

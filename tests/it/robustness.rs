@@ -15,9 +15,16 @@ async fn payloads_that_cannot_be_are_refused() {
         (
             b"{not json".to_vec(),
             400,
-            "Could not parse request body into json",
+            "Could not parse request body into json: Could not parse payload into json: Unexpected \
+             character ('n' (code 110)): was expecting double-quote to start field name\n at \
+             [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: 1, \
+             column: 2]",
         ),
-        (vec![b'"', 0xff, b'"'], 400, "invalid UTF-8"),
+        (
+            vec![b'"', 0xff, b'"'],
+            400,
+            "json: Invalid UTF-8 start byte 0xff\n at [Source: ",
+        ),
         (
             vec![b' '; 6_291_457],
             413,

@@ -68,9 +68,81 @@ async fn a_failure_is_a_bad_gateway_and_an_unknown_url_forbidden() {
         (unknown.status.as_u16(), unknown.error().0.as_str()),
         (403, "AccessDeniedException")
     );
+    assert_eq!(unknown.text(), r#"{"Message":null}"#);
     host.lambda("DELETE", "/2015-03-31/functions/f", &Value::Null)
         .await;
     assert_eq!(get(&host, &domain, "/", &[]).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_url_that_went_with_its_alias_is_forbidden() {
+    let host = Lamina::start();
+    host.create("f", &guest("echo"), json!({})).await;
+    let alias = json!({"Name": "a", "FunctionVersion": "$LATEST"});
+    let aliases = "/2015-03-31/functions/f/aliases";
+    assert_eq!(host.lambda("POST", aliases, &alias).await.status, 201);
+    let path = "/2021-10-31/functions/f/url?Qualifier=a";
+    let made = host
+        .lambda("POST", path, &json!({"AuthType": "NONE"}))
+        .await;
+    let url = made.json()["FunctionUrl"]
+        .as_str()
+        .expect("a URL")
+        .to_owned();
+    let domain = url.trim_start_matches("http://").trim_end_matches('/');
+    assert_eq!(get(&host, domain, "/", &[]).await.status, 200);
+
+    let gone = host
+        .lambda("DELETE", &format!("{aliases}/a"), &Value::Null)
+        .await;
+    assert_eq!(gone.status, 204);
+    assert_eq!(host.lambda("GET", path, &Value::Null).await.status, 404);
+    let refused = get(&host, domain, "/", &[]).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.error().0.as_str()),
+        (403, "AccessDeniedException")
+    );
+    assert!(
+        refused
+            .error()
+            .1
+            .starts_with("Forbidden. For troubleshooting"),
+        "{}",
+        refused.text()
+    );
+}
+
+#[tokio::test]
+async fn an_invoke_mode_is_told_to_those_who_change_a_url_once_it_was_chosen() {
+    let host = Lamina::start();
+    host.create("f", &guest("echo"), json!({})).await;
+    let path = "/2021-10-31/functions/f/url";
+    let mode = async |method: &str, body: Value| {
+        let shown = host.lambda(method, path, &body).await.json();
+        shown.get("InvokeMode").cloned()
+    };
+    assert_eq!(mode("POST", json!({"AuthType": "NONE"})).await, None);
+    assert_eq!(mode("GET", Value::Null).await, Some(json!("BUFFERED")));
+    assert_eq!(mode("PUT", json!({"AuthType": "NONE"})).await, None);
+    let chosen = json!({"InvokeMode": "BUFFERED"});
+    assert_eq!(mode("PUT", chosen).await, Some(json!("BUFFERED")));
+    assert_eq!(mode("PUT", json!({})).await, Some(json!("BUFFERED")));
+}
+
+#[tokio::test]
+async fn a_function_without_concurrency_is_throttled_by_its_own_limit() {
+    let host = Lamina::start();
+    host.create("f", &guest("echo"), json!({})).await;
+    let domain = url_of(&host, "f", json!({})).await;
+    let path = "/2017-10-31/functions/f/concurrency";
+    let none = json!({"ReservedConcurrentExecutions": 0});
+    assert_eq!(host.lambda("PUT", path, &none).await.status, 200);
+    let refused = get(&host, &domain, "/", &[]).await;
+    assert_eq!(refused.status, 429);
+    assert_eq!(
+        refused.json()["Reason"],
+        "ReservedFunctionConcurrentInvocationLimitExceeded"
+    );
 }
 
 #[tokio::test]

@@ -315,12 +315,137 @@ async fn provisioned_environments_are_ready_before_they_are_needed() {
     ready().await;
     let latest = "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=%24LATEST";
     assert_eq!(host.lambda("PUT", latest, &asked).await.status, 400);
+    let kind = json!({"do": "variable", "name": "AWS_LAMBDA_INITIALIZATION_TYPE"});
+    let made_for = async || host.invoke("f:1", &kind).await.json();
+    assert_eq!(made_for().await, "provisioned-concurrency");
     assert_eq!(host.lambda("DELETE", path, &Value::Null).await.status, 204);
+    assert_eq!(made_for().await, "on-demand", "they went with their reason");
     let gone = host.lambda("GET", path, &Value::Null).await;
     assert_eq!(
         gone.error().0,
         "ProvisionedConcurrencyConfigNotFoundException"
     );
+}
+
+#[tokio::test]
+async fn what_is_provisioned_of_a_reserve_is_for_that_version_alone() {
+    let host = Lamina::start();
+    let more = json!({"Publish": true});
+    host.create("f", &guest("hostile"), more).await;
+    let of =
+        |number: u32| format!("/2019-09-30/functions/f/provisioned-concurrency?Qualifier={number}");
+    let asked = |number: u32| json!({"ProvisionedConcurrentExecutions": number});
+    let reserve = "/2017-10-31/functions/f/concurrency";
+    let reserved = json!({"ReservedConcurrentExecutions": 2});
+    assert_eq!(host.lambda("PUT", reserve, &reserved).await.status, 200);
+    let echo = json!({"do": "echo"});
+    assert_eq!(host.invoke("f", &echo).await.status, 200);
+    assert_eq!(host.lambda("PUT", &of(1), &asked(2)).await.status, 202);
+
+    let refused = host.invoke("f", &echo).await;
+    assert_eq!(refused.status, 429);
+    assert_eq!(
+        refused.json()["Reason"],
+        "ReservedFunctionConcurrentInvocationLimitExceeded"
+    );
+    assert_eq!(host.invoke("f:1", &echo).await.status, 200);
+
+    let change = json!({"Timeout": 9});
+    let path = format!("{FUNCTIONS}/f/configuration");
+    assert_eq!(host.lambda("PUT", &path, &change).await.status, 200);
+    host.settled("f").await;
+    publish(&host, "f").await;
+    for (version, number) in [(2, 1), (1, 3)] {
+        let refused = host.lambda("PUT", &of(version), &asked(number)).await;
+        let text = "Requested Provisioned Concurrency should not be greater than the \
+                    reservedConcurrentExecution for function";
+        assert_eq!(refused.error().1, text, "{number} of {version}");
+    }
+    assert_eq!(host.lambda("PUT", &of(1), &asked(1)).await.status, 202);
+    assert_eq!(host.invoke("f", &echo).await.status, 200, "one is free");
+}
+
+#[tokio::test]
+async fn what_is_provisioned_is_used_before_all_else() {
+    let host = Lamina::start();
+    host.create("f", &guest("hostile"), json!({"Publish": true}))
+        .await;
+    let path = "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=1";
+    let asked = json!({"ProvisionedConcurrentExecutions": 1});
+    assert_eq!(host.lambda("PUT", path, &asked).await.status, 202);
+    while host.lambda("GET", path, &Value::Null).await.json()["Status"] != "READY" {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    // Two at once, of which one is not provisioned, and whichever it is, comes back last.
+    for (first, second) in [(300, 600), (600, 300)] {
+        let sleep = |ms: u32| json!({"do": "sleep", "ms": ms});
+        let (first, second) = (sleep(first), sleep(second));
+        tokio::join!(host.invoke("f:1", &first), host.invoke("f:1", &second));
+        let kind = json!({"do": "variable", "name": "AWS_LAMBDA_INITIALIZATION_TYPE"});
+        let told = host.invoke("f:1", &kind).await.json();
+        assert_eq!(told, "provisioned-concurrency");
+    }
+}
+
+#[tokio::test]
+async fn that_environments_are_made_ready_is_seen() {
+    let host = Lamina::configured("settle_millis = 2_000");
+    let more = json!({"Publish": true});
+    host.create("f", &guest("hostile"), more).await;
+    let path = "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=1";
+    let asked = json!({"ProvisionedConcurrentExecutions": 1});
+    assert_eq!(host.lambda("PUT", path, &asked).await.status, 202);
+    let shown = host.lambda("GET", path, &Value::Null).await.json();
+    assert_eq!(shown["Status"], "IN_PROGRESS");
+    assert_eq!(shown["AllocatedProvisionedConcurrentExecutions"], 0);
+    assert_eq!(shown["AvailableProvisionedConcurrentExecutions"], 0);
+}
+
+#[tokio::test]
+async fn what_is_provisioned_moves_with_its_alias() {
+    let host = Lamina::configured("settle_millis = 1_000");
+    let more = json!({"Publish": true});
+    host.create("f", &guest("hostile"), more).await;
+    let change = json!({"Timeout": 9});
+    let path = format!("{FUNCTIONS}/f/configuration");
+    assert_eq!(host.lambda("PUT", &path, &change).await.status, 200);
+    host.settled("f").await;
+    publish(&host, "f").await;
+    let alias = json!({"Name": "a", "FunctionVersion": "1"});
+    let aliases = format!("{FUNCTIONS}/f/aliases");
+    assert_eq!(host.lambda("POST", &aliases, &alias).await.status, 201);
+
+    let path = "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=a";
+    let asked = json!({"ProvisionedConcurrentExecutions": 1});
+    assert_eq!(host.lambda("PUT", path, &asked).await.status, 202);
+    let shown = async || host.lambda("GET", path, &Value::Null).await.json();
+    let ready = async || {
+        for _ in 0..1_000 {
+            if shown().await["Status"] == "READY" {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("it does not become ready");
+    };
+    ready().await;
+    let moved = json!({"FunctionVersion": "2"});
+    let to = format!("{aliases}/a");
+    assert_eq!(host.lambda("PUT", &to, &moved).await.status, 200);
+    let moving = shown().await;
+    assert_eq!(
+        (
+            &moving["Status"],
+            &moving["AllocatedProvisionedConcurrentExecutions"]
+        ),
+        (&json!("IN_PROGRESS"), &json!(1))
+    );
+    ready().await;
+    let kind = json!({"do": "variable", "name": "AWS_LAMBDA_INITIALIZATION_TYPE"});
+    for (version, made_for) in [("1", "on-demand"), ("2", "provisioned-concurrency")] {
+        let told = host.invoke(&format!("f:{version}"), &kind).await.json();
+        assert_eq!(told, made_for, "version {version}");
+    }
 }
 
 #[tokio::test]

@@ -37,7 +37,11 @@ impl Front {
     {
         let snapshot = self.invoker.snapshot();
         let Some(route) = snapshot.url(id) else {
-            return nowhere();
+            return if snapshot.was_url(id) {
+                forbidden()
+            } else {
+                nowhere()
+            };
         };
         let cors = route.cors.as_deref();
         if let Some(cors) = cors
@@ -165,7 +169,12 @@ fn absolute(parts: &Parts, host: &str) -> http::Uri {
 fn failed(error: &invoke::Error) -> Reply {
     match error {
         invoke::Error::Resolve(_) => nowhere(),
-        invoke::Error::Admit(_) | invoke::Error::Lease(invoke::lease::Error::Full) => json(
+        invoke::Error::Admit(invoke::admit::Error::Reserved) => json(
+            StatusCode::TOO_MANY_REQUESTS,
+            r#"{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","Message":"Rate Exceeded."}"#,
+        ),
+        invoke::Error::Admit(invoke::admit::Error::Account)
+        | invoke::Error::Lease(invoke::lease::Error::Full) => json(
             StatusCode::TOO_MANY_REQUESTS,
             r#"{"Reason":"ConcurrentInvocationLimitExceeded","Message":"Rate Exceeded."}"#,
         ),

@@ -178,8 +178,13 @@ impl Control {
                     let arn = self.alias_arn(function, name);
                     return Err(Error::NotFound(format!("Alias not found: {arn}")));
                 };
+                let before = record.version;
                 let record = self.patched_alias(record, &patch).await?;
-                Ok((vec![put(&record, Expect::Revision(read_at))], record))
+                let mut batch = vec![put(&record, Expect::Revision(read_at))];
+                if record.version != before {
+                    batch.extend(self.provision_moves(function, name).await?);
+                }
+                Ok((batch, record))
             })
             .await?;
         self.publish(function).await?;

@@ -8,7 +8,7 @@ use super::record::{Page, decode, encode};
 use super::{Control, Error};
 use crate::clock::Timestamp;
 use crate::invoke::snapshot::Provision;
-use crate::names::{FunctionName, Qualifier};
+use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::store::{Expect, Key, Write};
 
 /// The kind of the records of provisioned concurrency. Their ids are `function/qualifier`.
@@ -27,6 +27,12 @@ pub struct ProvisionedRecord {
     pub requested: u32,
     /// When this was asked for.
     pub modified: Timestamp,
+    /// When its alias was led to another version, if that was later.
+    #[serde(default)]
+    pub moved: Option<Timestamp>,
+    /// Environments that were ready then.
+    #[serde(default)]
+    pub ready_before: u32,
 }
 
 /// Provisioned concurrency, and how far it has come.
@@ -36,6 +42,8 @@ pub struct Provisioned {
     pub record: ProvisionedRecord,
     /// What has come of it.
     pub progress: Provision,
+    /// Whether it is shown as under way, whatever has come of it.
+    pub is_settling: bool,
 }
 
 impl Control {
@@ -97,6 +105,17 @@ impl Control {
         Ok(records.iter().map(|record| record.requested).sum())
     }
 
+    /// What is provisioned for the other versions and aliases of a function.
+    async fn provisioned_besides(
+        &self,
+        name: &FunctionName,
+        qualifier: &Qualifier,
+    ) -> Result<u32, Error> {
+        let own = self.load_provisioned(name, qualifier).await?;
+        let own = own.map_or(0, |record| record.requested);
+        Ok(self.provisioned_total(name).await?.saturating_sub(own))
+    }
+
     /// Asks for environments of a version that are ready before they are needed.
     ///
     /// # Errors
@@ -115,13 +134,16 @@ impl Control {
             ));
         }
         let record = ProvisionedRecord {
+            ready_before: self.progress_of(name, &qualifier).ready(),
             qualifier,
             requested,
             modified: self.0.clock.now(),
+            moved: None,
         };
         self.write_below(name, || async {
             let function = self.provisionable(name, &record.qualifier).await?;
-            self.require_room(&function, requested)?;
+            let others = self.provisioned_besides(name, &record.qualifier).await?;
+            self.require_room(&function, requested, others)?;
             self.require_not_twice(name, &record.qualifier).await?;
             let put = Write::Put {
                 key: key(name, &record.qualifier),
@@ -133,6 +155,27 @@ impl Control {
         .await?;
         self.publish(name).await?;
         Ok(record)
+    }
+
+    /// What begins what is provisioned for an alias anew, where it is led to another version.
+    pub(super) async fn provision_moves(
+        &self,
+        name: &FunctionName,
+        alias: &AliasName,
+    ) -> Result<Option<Write>, Error> {
+        let qualifier = Qualifier::Alias(alias.clone());
+        let key = key(name, &qualifier);
+        let Some(found) = self.0.records.get(&key).await? else {
+            return Ok(None);
+        };
+        let mut record: ProvisionedRecord = decode(&found)?;
+        record.ready_before = self.progress_of(name, &qualifier).ready();
+        record.moved = Some(self.0.clock.now());
+        Ok(Some(Write::Put {
+            key,
+            value: encode(&record),
+            expect: Expect::Revision(found.revision),
+        }))
     }
 
     /// The function, if it has this version or alias.
@@ -150,10 +193,16 @@ impl Control {
         self.existing_at(name, Some(qualifier)).await
     }
 
-    fn require_room(&self, function: &FunctionRecord, requested: u32) -> Result<(), Error> {
+    /// Whether this much can be provisioned for one version where `others` is, for the function's others.
+    fn require_room(
+        &self,
+        function: &FunctionRecord,
+        requested: u32,
+        others: u32,
+    ) -> Result<(), Error> {
         if function
             .reserved
-            .is_some_and(|reserved| reserved < requested)
+            .is_some_and(|reserved| reserved < requested.saturating_add(others))
         {
             return Err(Error::Invalid(
                 "Requested Provisioned Concurrency should not be greater than the \
@@ -267,14 +316,27 @@ impl Control {
         self.publish(name).await
     }
 
+    /// Clients written for AWS expect to see that it takes a while, so it is shown like that for a
+    /// set time, however soon the environments are there.
     fn with_progress(&self, name: &FunctionName, record: ProvisionedRecord) -> Provisioned {
-        let snapshot = self.0.snapshot.borrow();
-        let function = snapshot.function(name);
-        let progress = function.map(|function| function.provision_of(&record.qualifier));
+        let mut progress = self.progress_of(name, &record.qualifier);
+        let begun = record.moved.unwrap_or(record.modified);
+        let is_settling = self.0.clock.now() < begun.after(self.0.config.settle);
+        if is_settling {
+            progress.available = record.ready_before;
+        }
         Provisioned {
             record,
-            progress: progress.unwrap_or_default(),
+            progress,
+            is_settling,
         }
+    }
+
+    fn progress_of(&self, name: &FunctionName, qualifier: &Qualifier) -> Provision {
+        let snapshot = self.0.snapshot.borrow();
+        let function = snapshot.function(name);
+        let progress = function.map(|function| function.provision_of(qualifier));
+        progress.unwrap_or_default()
     }
 
     async fn load_provisioned(

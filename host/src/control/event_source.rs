@@ -55,14 +55,20 @@ impl Control {
             source,
             settings,
             enabled: create.enabled,
-            state: State::Creating,
+            // AWS shows at once that nothing is going to happen.
+            state: match create.enabled {
+                true => State::Creating,
+                false => State::Disabled,
+            },
             modified: now,
             tags: create.tags,
         };
         let mut batch = record.claiming();
         batch.push(put(&record, Expect::Absent));
         self.commit_claims(&record, batch).await?;
-        self.settle_mapping_later(record.id.clone());
+        if record.state.is_settling() {
+            self.settle_mapping_later(record.id.clone());
+        }
         Ok(record)
     }
 

@@ -257,6 +257,7 @@ impl Control {
             tmp: configuration.ephemeral,
             logging: configuration.logging.format(),
             handler: configuration.handler.clone(),
+            runtime: configuration.runtime.clone(),
             tenant_isolation: configuration.tenant_isolation,
         };
         let timeout = Duration::from_secs(configuration.timeout_seconds.into());

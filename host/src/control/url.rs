@@ -29,8 +29,9 @@ pub struct UrlRecord {
     pub auth: Auth,
     /// The cross-origin rules, where there are any.
     pub cors: Option<CorsRecord>,
-    /// Whether responses are streamed.
-    pub invoke_mode: InvokeMode,
+    /// Whether responses are streamed, if anyone has said so. AWS tells those who make or change a
+    /// URL what was said, and those who read it what is.
+    pub invoke_mode: Option<InvokeMode>,
     /// When it was made.
     pub created: Timestamp,
     /// When it was last changed.
@@ -138,7 +139,7 @@ impl Control {
             alias,
             auth,
             cors: patch.cors,
-            invoke_mode: InvokeMode::Buffered,
+            invoke_mode: patch.invoke_mode,
             created: now,
             modified: now,
         };
@@ -207,6 +208,7 @@ impl Control {
                 let (mut record, read_at) = self.existing_url(function, alias).await?;
                 record.auth = patch.auth.unwrap_or(record.auth);
                 record.cors = patch.cors.clone().or(record.cors);
+                record.invoke_mode = patch.invoke_mode.or(record.invoke_mode);
                 record.modified = self.0.clock.now();
                 Ok((vec![put(&record, Expect::Revision(read_at))], record))
             })

@@ -52,11 +52,17 @@ impl Drop for Permit {
 
 impl Pipeline {
     /// A function with reserved concurrency draws on its own reserve, every other on what is left of
-    /// the account's.
+    /// the account's. What of a reserve is provisioned for a version, no other version can have.
     pub(super) fn admit(&self, resolved: Resolved) -> Result<Admitted, Error> {
         let function = &resolved.function;
         let (gate, limit, refusal) = match function.reserved {
-            Some(reserved) => (&function.gate, reserved, Error::Reserved),
+            Some(reserved) => {
+                if let Some(permit) = resolved.version.provisioning.enter() {
+                    return Ok(Admitted { resolved, permit });
+                }
+                let left = reserved.saturating_sub(function.provisioned_total());
+                (&function.gate, left, Error::Reserved)
+            }
             None => {
                 let left = self
                     .config

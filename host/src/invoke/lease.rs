@@ -79,7 +79,7 @@ impl Pipeline {
         let resolved = &admitted.resolved;
         let version = &resolved.version;
         let tenant_id = resolved.tenant_id();
-        if let Some(tenant) = version.pool.take(tenant_id) {
+        if let Some(tenant) = warm(version, tenant_id) {
             return Ok(Leased {
                 admitted,
                 seat: Seat::Ready(tenant),
@@ -201,6 +201,16 @@ impl Pipeline {
         let id = hex(&self.clock.random::<16>());
         format!("{today}/{name}[{}]{id}", version.label)
     }
+}
+
+/// An environment that is there and waits. What is provisioned comes first, as in AWS.
+fn warm(version: &Version, tenant_id: Option<&str>) -> Option<Tenant> {
+    let provisioned = if version.provisioning.is_requested() {
+        version.pool.take_provisioned(tenant_id)
+    } else {
+        None
+    };
+    provisioned.or_else(|| version.pool.take(tenant_id))
 }
 
 impl Seat {

@@ -28,6 +28,12 @@ impl Tenant {
     fn is_kept(&self) -> bool {
         self.provisioned.as_ref().is_some_and(Counted::is_wanted)
     }
+
+    /// Whether it was provisioned and is no longer asked for. It knows itself as provisioned for all its
+    /// life, so nobody else can have it.
+    fn is_left_over(&self) -> bool {
+        self.provisioned.as_ref().is_some_and(|it| !it.is_wanted())
+    }
 }
 
 /// The idle environments of one version.
@@ -41,25 +47,38 @@ pub struct Pool {
 impl Pool {
     /// The environment that this tenant used last.
     pub(super) fn take(&self, tenant_id: Option<&str>) -> Option<Tenant> {
-        self.take_where(tenant_id, Environment::is_alive)
+        self.take_where(tenant_id, |tenant| tenant.environment.is_alive())
+    }
+
+    /// The same of those that are provisioned.
+    pub(super) fn take_provisioned(&self, tenant_id: Option<&str>) -> Option<Tenant> {
+        self.take_where(tenant_id, |tenant| {
+            tenant.provisioned.is_some() && tenant.environment.is_alive()
+        })
     }
 
     /// The environment of this tenant whose guest ended last. Its `/tmp` waits for the next one.
     pub(super) fn take_ended(&self, tenant_id: Option<&str>) -> Option<Tenant> {
-        self.take_where(tenant_id, |environment| !environment.is_alive())
+        self.take_where(tenant_id, |tenant| !tenant.environment.is_alive())
     }
 
     fn take_where(
         &self,
         tenant_id: Option<&str>,
-        is_wanted: impl Fn(&Environment) -> bool,
+        is_wanted: impl Fn(&Tenant) -> bool,
     ) -> Option<Tenant> {
-        let mut idle = self.lock();
         let fits = |(_, tenant): &(_, Tenant)| {
-            tenant.tenant_id.as_deref() == tenant_id && is_wanted(&tenant.environment)
+            tenant.tenant_id.as_deref() == tenant_id && is_wanted(tenant)
         };
-        let at = idle.iter().rposition(fits)?;
-        Some(idle.remove(at).1)
+        loop {
+            let mut idle = self.lock();
+            let at = idle.iter().rposition(fits)?;
+            let (_, tenant) = idle.remove(at);
+            drop(idle);
+            if !tenant.is_left_over() {
+                return Some(tenant);
+            }
+        }
     }
 
     /// Keeps an environment for the next invocation.

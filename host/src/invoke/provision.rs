@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::Invoker;
+use super::admit::{Gate, Permit};
 use super::lease::{Initialization, Seat};
 use super::snapshot::Version;
 use crate::names::RequestId;
@@ -26,6 +27,13 @@ pub struct Provision {
     pub failure: Option<String>,
 }
 
+impl Provision {
+    /// Environments that are there and asked for.
+    pub fn ready(&self) -> u32 {
+        self.available.min(self.requested)
+    }
+}
+
 /// The provisioned environments of one version.
 #[derive(Debug, Default)]
 pub struct Provisioning {
@@ -34,6 +42,8 @@ pub struct Provisioning {
     // A std mutex: a text is put in or cloned, and nothing awaits inside.
     failure: Mutex<Option<String>>,
     is_busy: AtomicBool,
+    /// Invocations that run on what is provisioned.
+    gate: Arc<Gate>,
     /// Tells the provisioner that an environment was lost.
     lost: Arc<Notify>,
 }
@@ -58,6 +68,16 @@ impl Provisioning {
         if self.requested.swap(environments, Ordering::AcqRel) != environments {
             self.fail(None);
         }
+    }
+
+    /// Whether there shall be any.
+    pub(super) fn is_requested(&self) -> bool {
+        self.requested.load(Ordering::Acquire) > 0
+    }
+
+    /// Takes a place among the invocations that provisioned concurrency is for, if one is free.
+    pub(super) fn enter(&self) -> Option<Permit> {
+        self.gate.enter(self.requested.load(Ordering::Acquire))
     }
 
     fn fail(&self, failure: Option<String>) {

@@ -21,12 +21,17 @@ use crate::sandbox::{FunctionFacts, Program};
 use crate::telemetry::log::Format;
 use crate::units::Mib;
 
+/// Function URLs that are gone and still told apart from those that never were.
+const FORMER_URLS_MAX: usize = 1_000;
+
 /// All functions of the host.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     functions: imbl::HashMap<FunctionName, Arc<Function>>,
     urls: imbl::HashMap<Arc<str>, UrlRoute>,
     url_ids: imbl::HashMap<FunctionName, BTreeSet<Arc<str>>>,
+    /// Ids of function URLs that are gone, the newest last.
+    former_urls: imbl::Vector<Arc<str>>,
     policies: imbl::HashMap<FunctionName, Arc<Attached>>,
     /// Those of them that deny something.
     denying: imbl::HashSet<FunctionName>,
@@ -136,6 +141,8 @@ pub struct Settings {
     pub logging: Format,
     /// `Handler`, for `_HANDLER`.
     pub handler: String,
+    /// `Runtime`, for `AWS_EXECUTION_ENV`.
+    pub runtime: String,
     /// Whether tenants never share an environment.
     pub tenant_isolation: bool,
 }
@@ -288,14 +295,29 @@ impl Snapshot {
         self.urls.insert(id, route);
     }
 
+    /// Whether there was a function URL of this id not long ago. AWS refuses those who still call one in
+    /// other words than those who call what never was.
+    pub fn was_url(&self, id: &str) -> bool {
+        self.former_urls.iter().any(|former| former.as_ref() == id)
+    }
+
     /// Makes `routes` the only function URLs of a function.
     pub fn replace_urls(&mut self, name: &FunctionName, routes: Vec<(Arc<str>, UrlRoute)>) {
-        for id in self.url_ids.remove(name).into_iter().flatten() {
-            self.urls.remove(&id);
+        let before = self.url_ids.remove(name).unwrap_or_default();
+        for id in &before {
+            self.urls.remove(id);
         }
         routes
             .into_iter()
             .for_each(|(id, route)| self.insert_url(id, route));
+        for id in before {
+            if !self.urls.contains_key(&id) {
+                self.former_urls.push_back(id);
+            }
+        }
+        while self.former_urls.len() > FORMER_URLS_MAX {
+            self.former_urls.pop_front();
+        }
     }
 
     pub(super) fn resolve(
@@ -333,6 +355,11 @@ impl Function {
         let version = self.provisioned_version(qualifier);
         let progress = version.map(|version| version.provisioning.progress());
         progress.unwrap_or_default()
+    }
+
+    /// Environments that shall be ready beforehand, of all versions together.
+    pub(super) fn provisioned_total(&self) -> u32 {
+        self.provisions.values().sum()
     }
 
     /// Tells each version how many environments shall be ready.

@@ -11,7 +11,6 @@ pub(super) fn of(version: &Version, region: &str, log_stream: &str) -> Vec<(Stri
     let own = [
         ("_HANDLER", version.settings.handler.as_str()),
         ("AWS_DEFAULT_REGION", region),
-        ("AWS_EXECUTION_ENV", "AWS_Lambda_wasip2"),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &memory),
         ("AWS_LAMBDA_FUNCTION_NAME", &facts.name),
         ("AWS_LAMBDA_FUNCTION_VERSION", &facts.version),
@@ -28,14 +27,22 @@ pub(super) fn of(version: &Version, region: &str, log_stream: &str) -> Vec<(Stri
         ("PATH", "/usr/local/bin:/usr/bin/:/bin:/opt/bin"),
         ("TZ", ":UTC"),
     ];
+    // As in AWS, a text log is nothing that a function would have to be told of.
     let logging = match version.settings.logging {
-        Format::Text => vec![("AWS_LAMBDA_LOG_FORMAT", "Text")],
+        Format::Text => Vec::new(),
         Format::Json(levels) => vec![
             ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
             ("AWS_LAMBDA_LOG_LEVEL", levels.application.name()),
         ],
     };
     let all = own.into_iter().chain(logging);
-    all.map(|(name, value)| (name.to_owned(), value.to_owned()))
+    let all = all.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    all.chain(execution_environment(&version.settings.runtime))
         .collect()
+}
+
+/// What names the language to a function; those that bring their own, AWS tells nothing.
+fn execution_environment(runtime: &str) -> Option<(String, String)> {
+    let value = format!("AWS_Lambda_{runtime}");
+    (!runtime.starts_with("provided")).then(|| ("AWS_EXECUTION_ENV".to_owned(), value))
 }

@@ -225,10 +225,11 @@ fn no_group() -> Fault {
     )
 }
 
+/// An event as AWS shows it: what Lambda writes to a log ends with its line.
 fn shown(event: &Event, filtered: bool) -> Value {
     let mut shown = json!({
         "timestamp": event.at.millis(),
-        "message": event.message,
+        "message": format!("{}\n", event.message),
         "ingestionTime": event.at.millis(),
     });
     if filtered {

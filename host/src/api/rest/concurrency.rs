@@ -5,7 +5,6 @@ use super::wire::{self, ErrorShape, Fault};
 use super::{Call, no_content, target};
 use crate::api::{Front, Reply};
 use crate::control::concurrency::Provisioned;
-use crate::invoke::snapshot::Provision;
 use crate::names::{FunctionName, Qualifier};
 use crate::units::{TOTAL_CODE_BYTES_MAX, UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
 
@@ -66,7 +65,7 @@ impl Front {
         let (name, qualifier) =
             self.provisioned_target(&request.function_name, &request.qualifier)?;
         let found = self.control.provisioned(&name, &qualifier).await?;
-        let (status, reason) = status(&found.progress);
+        let (status, reason) = status(&found);
         let available = integer(found.progress.available);
         Ok(call.render(wire::GetProvisionedConcurrencyConfigResponse {
             requested_provisioned_concurrent_executions: Some(integer(found.record.requested)),
@@ -114,7 +113,7 @@ impl Front {
         name: &FunctionName,
         found: &Provisioned,
     ) -> wire::ProvisionedConcurrencyConfigListItem {
-        let (status, reason) = status(&found.progress);
+        let (status, reason) = status(found);
         let available = integer(found.progress.available);
         let arn = self
             .control
@@ -164,8 +163,10 @@ impl Front {
     }
 }
 
-fn status(progress: &Provision) -> (&'static str, Option<String>) {
+fn status(found: &Provisioned) -> (&'static str, Option<String>) {
+    let progress = &found.progress;
     match &progress.failure {
+        _ if found.is_settling => ("IN_PROGRESS", None),
         _ if progress.available >= progress.requested => ("READY", None),
         Some(_) => ("FAILED", Some("FUNCTION_ERROR_INIT_FAILURE".into())),
         None => ("IN_PROGRESS", None),

@@ -50,7 +50,9 @@ impl Front {
             cors: shown.cors,
             creation_time: shown.created,
             last_modified_time: shown.modified,
-            invoke_mode: Some(mode_text(record.invoke_mode)),
+            invoke_mode: Some(mode_text(
+                record.invoke_mode.unwrap_or(InvokeMode::Buffered),
+            )),
         }))
     }
 
@@ -71,7 +73,7 @@ impl Front {
             cors: shown.cors,
             creation_time: shown.created,
             last_modified_time: shown.modified,
-            invoke_mode: mode,
+            invoke_mode: record.invoke_mode.map(mode_text),
         }))
     }
 
@@ -99,7 +101,9 @@ impl Front {
                 cors: shown.cors,
                 creation_time: shown.created,
                 last_modified_time: shown.modified,
-                invoke_mode: Some(mode_text(record.invoke_mode)),
+                invoke_mode: Some(mode_text(
+                    record.invoke_mode.unwrap_or(InvokeMode::Buffered),
+                )),
             }
         });
         Ok(call.render(wire::ListFunctionUrlConfigsResponse {

@@ -12,6 +12,8 @@ use crate::api::{Front, Reply, at_length, json};
 use crate::invoke::{Finished, Invoke, Mode};
 use crate::sandbox::{self, Event};
 
+mod unreadable;
+
 /// A client context is at most this long in base64, as in AWS.
 const CLIENT_CONTEXT_CHARS_MAX: usize = 3_583;
 
@@ -116,12 +118,14 @@ fn document(body: Bytes) -> Result<Bytes, Fault> {
             .map(|it| it.to_string()),
         Err(error) => Some(format!("invalid UTF-8 after byte {}", error.valid_up_to())),
     };
-    problem.map_or(Ok(body), |problem| {
-        let text = format!(
-            "Could not parse request body into json: Could not parse payload into json: {problem}"
-        );
-        Err(Fault::new(ErrorShape::InvalidRequestContentException, text))
-    })
+    let Some(problem) = problem else {
+        return Ok(body);
+    };
+    let problem = unreadable::reason(&body).unwrap_or(problem);
+    let text = format!(
+        "Could not parse request body into json: Could not parse payload into json: {problem}"
+    );
+    Err(Fault::new(ErrorShape::InvalidRequestContentException, text))
 }
 
 fn client_context(headers: &HeaderMap) -> Result<Option<String>, Fault> {

@@ -65,7 +65,7 @@ fn what_is_not_text_is_base64() {
 
 #[test]
 fn a_result_becomes_a_response() {
-    let cases: [(&str, u16, &str, &str); 6] = [
+    let cases: [(&str, u16, &str, &str); 7] = [
         (
             r#"{"statusCode":201,"body":"made","headers":{"content-type":"text/plain"}}"#,
             201,
@@ -86,6 +86,12 @@ fn a_result_becomes_a_response() {
         ),
         (r#""text""#, 200, "text", "application/json"),
         ("[1,2]", 200, "[1,2]", "application/json"),
+        (
+            "{ \"b\" : [1.50, true],\n\t\"a b\": \" \\\\\\\" : \" }",
+            200,
+            "{\"b\":[1.50,true],\"a b\":\" \\\\\\\" : \"}",
+            "application/json",
+        ),
         (
             r#"{"statusCode":"x"}"#,
             502,

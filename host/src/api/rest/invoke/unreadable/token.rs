@@ -1,0 +1,240 @@
+//! The smallest parts of a document: texts, words, numbers and the space between, and what is said
+//! where one of them is wrong.
+
+use super::{Reader, Stop};
+
+/// What a value may be.
+const VALUES: &str = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')";
+/// The longest part of an unknown word that is quoted.
+const WORD_CHARS_MAX: usize = 256;
+
+impl Reader<'_> {
+    /// The next byte that is no space.
+    pub(super) fn after_space(&mut self) -> Result<Option<u8>, Stop> {
+        while let Some(byte) = self.next() {
+            match byte {
+                b' ' | b'\t' => {}
+                b'\n' => self.begin_line(),
+                b'\r' => {
+                    self.at += usize::from(self.bytes.get(self.at) == Some(&b'\n'));
+                    self.begin_line();
+                }
+                0..b' ' => {
+                    let text = format!(
+                        r"Illegal character ({}): only regular white space (\r, \n, \t) is allowed between tokens",
+                        described(byte.into())
+                    );
+                    return Err(self.wrong(&text, 1));
+                }
+                b'/' => {
+                    let text = "maybe a (non-standard) comment? (not recognized as one since \
+                                Feature 'ALLOW_COMMENTS' not enabled for parser)";
+                    return Err(self.unexpected(byte, text));
+                }
+                _ => return Ok(Some(byte)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn begin_line(&mut self) {
+        self.line += 1;
+        self.line_began = self.at;
+    }
+
+    /// Reads a text whose first quote is read.
+    pub(super) fn text(&mut self, token: &str, place: &str) -> Result<(), Stop> {
+        loop {
+            let ended = |it: &Self| it.ended(&format!(" in {token}"));
+            let byte = self.next().ok_or_else(|| ended(self))?;
+            match byte {
+                b'"' => return Ok(()),
+                b'\\' => self.escape()?,
+                0..b' ' => {
+                    let text = format!(
+                        "Illegal unquoted character ({}): has to be escaped using backslash to be \
+                         included in {place}",
+                        described(byte.into())
+                    );
+                    return Err(self.wrong(&text, 1));
+                }
+                0x80.. => drop(self.letter(byte)?),
+                _ => {}
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), Stop> {
+        let ended = |it: &Self| it.ended(" in character escape sequence");
+        match self.next().ok_or_else(|| ended(self))? {
+            b'b' | b't' | b'n' | b'f' | b'r' | b'"' | b'/' | b'\\' => Ok(()),
+            b'u' => {
+                for _ in 0..4 {
+                    let digit = self.next().ok_or_else(|| ended(self))?;
+                    if !digit.is_ascii_hexdigit() {
+                        let text = "expected a hex-digit for character escape sequence";
+                        return Err(self.unexpected(digit, text));
+                    }
+                }
+                Ok(())
+            }
+            byte => {
+                let letter = self.letter(byte)?;
+                let text = format!("Unrecognized character escape {}", described(letter));
+                Err(self.wrong(&text, 1))
+            }
+        }
+    }
+
+    /// Reads a word of which the first letter is read.
+    pub(super) fn word(&mut self, word: &str) -> Result<(), Stop> {
+        for (at, letter) in word.bytes().enumerate().skip(1) {
+            if self.bytes.get(self.at) != Some(&letter) {
+                return Err(self.unknown_word(&word[..at]));
+            }
+            self.at += 1;
+        }
+        let Some(next) = self.bytes.get(self.at).copied() else {
+            return Ok(());
+        };
+        let began = self.at;
+        if next < b'0' || next == b']' || next == b'}' {
+            return Ok(());
+        }
+        self.at += 1;
+        let is_part = is_part_of_name(self.letter(next)?);
+        self.at = began;
+        if is_part {
+            return Err(self.unknown_word(word));
+        }
+        Ok(())
+    }
+
+    /// Reads the rest of a word that is none, to quote it.
+    fn unknown_word(&mut self, known: &str) -> Stop {
+        let mut word = known.to_owned();
+        while let Some(byte) = self.next() {
+            match self.letter(byte) {
+                Err(stop) => return stop,
+                Ok(letter) if !is_part_of_name(letter) => break,
+                Ok(letter) => word.push(char::from_u32(letter).unwrap_or_default()),
+            }
+            if word.chars().count() >= WORD_CHARS_MAX {
+                word.push_str("...");
+                break;
+            }
+        }
+        self.wrong(
+            &format!("Unrecognized token '{word}': was expecting {VALUES}"),
+            0,
+        )
+    }
+
+    /// Reads a number of which the first byte is read.
+    pub(super) fn number(&mut self, first: u8) -> Result<(), Stop> {
+        let mut digit = first;
+        if first == b'-' {
+            digit = self.next().ok_or(Stop::Unknown)?;
+            if !digit.is_ascii_digit() {
+                let why = "expected digit (0-9) to follow minus sign, for valid numeric value";
+                return Err(self.no_digit(digit, why));
+            }
+        }
+        if digit == b'0' && self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
+            return Err(self.wrong("Invalid numeric value: Leading zeroes not allowed", 0));
+        }
+        self.digits();
+        if self.bytes.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.some_digits("Decimal point not followed by a digit")?;
+        }
+        if let Some(b'e' | b'E') = self.bytes.get(self.at) {
+            self.at += 1;
+            self.at += usize::from(matches!(self.bytes.get(self.at), Some(b'+' | b'-')));
+            self.some_digits("Exponent indicator not followed by a digit")?;
+        }
+        match self.bytes.get(self.at).copied() {
+            Some(byte) if self.open.is_empty() && !byte.is_ascii_whitespace() => {
+                self.at += 1;
+                Err(self.unexpected(byte, "Expected space separating root-level values"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn some_digits(&mut self, why: &str) -> Result<(), Stop> {
+        match self.next().ok_or(Stop::Unknown)? {
+            b'0'..=b'9' => {
+                self.digits();
+                Ok(())
+            }
+            byte => Err(self.no_digit(byte, why)),
+        }
+    }
+
+    fn digits(&mut self) {
+        let rest = self.bytes[self.at..].iter();
+        self.at += rest.take_while(|byte| byte.is_ascii_digit()).count();
+    }
+
+    fn no_digit(&self, byte: u8, why: &str) -> Stop {
+        let letter = described(byte.into());
+        self.wrong(
+            &format!("Unexpected character ({letter}) in numeric value: {why}"),
+            1,
+        )
+    }
+
+    /// The letter that begins with this byte.
+    fn letter(&mut self, first: u8) -> Result<u32, Stop> {
+        let (more, bits) = match first {
+            0..0x80 => return Ok(first.into()),
+            0xC0..0xE0 => (1, first & 0x1F),
+            0xE0..0xF0 => (2, first & 0x0F),
+            0xF0..0xF8 => (3, first & 0x07),
+            _ => return Err(self.wrong(&format!("Invalid UTF-8 start byte 0x{first:x}"), 0)),
+        };
+        let mut letter = u32::from(bits);
+        for _ in 0..more {
+            let byte = self.next().ok_or(Stop::Unknown)?;
+            if byte & 0xC0 != 0x80 {
+                return Err(self.wrong(&format!("Invalid UTF-8 middle byte 0x{byte:x}"), 0));
+            }
+            letter = letter << 6 | u32::from(byte & 0x3F);
+        }
+        Ok(letter)
+    }
+
+    /// What is said of a byte with which no value begins.
+    pub(super) fn no_value(&mut self, first: u8) -> Stop {
+        if first == b',' {
+            return self.unexpected(first, "expected a value");
+        }
+        if char::from(first).is_alphabetic() || b"_$\xA2\xA3\xA4\xA5".contains(&first) {
+            return self.unknown_word(&char::from(first).to_string());
+        }
+        self.unexpected(first, &format!("expected a valid value {VALUES}"))
+    }
+
+    pub(super) fn unexpected(&self, byte: u8, why: &str) -> Stop {
+        let letter = described(byte.into());
+        self.wrong(&format!("Unexpected character ({letter}): {why}"), 1)
+    }
+}
+
+/// Whether a letter can be part of a name in Java.
+fn is_part_of_name(letter: u32) -> bool {
+    match letter {
+        0..=8 | 0x0E..=0x1B | 0x7F..=0x9F | 0xA2..=0xA5 | 0xAD => true,
+        _ => char::from_u32(letter)
+            .is_some_and(|it| it == '_' || it == '$' || it.is_alphabetic() || it.is_numeric()),
+    }
+}
+
+fn described(letter: u32) -> String {
+    match char::from_u32(letter) {
+        Some(it) if it.is_control() => format!("(CTRL-CHAR, code {letter})"),
+        Some(it) if letter > 255 => format!("'{it}' (code {letter} / 0x{letter:x})"),
+        it => format!("'{}' (code {letter})", it.unwrap_or_default()),
+    }
+}
