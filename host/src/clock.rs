@@ -1,6 +1,7 @@
 //! Time and randomness, handed to whoever needs them. Nothing else in this crate reads a clock or
 //! a random source, so tests can replace both.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -118,8 +119,59 @@ impl Source for System {
     }
 
     fn fill(&self, bytes: &mut [u8]) {
+        if bytes.len() > POOLED_BYTES_MAX {
+            return self.draw(bytes);
+        }
+        POOL.with_borrow_mut(|pool| {
+            if pool.left < bytes.len() {
+                self.draw(&mut pool.bytes);
+                pool.left = pool.bytes.len();
+            }
+            let (given, left) = (pool.left, pool.left - bytes.len());
+            bytes.copy_from_slice(&pool.bytes[left..given]);
+            // Nothing is given twice, and nothing stays that was given.
+            pool.bytes[left..given].fill(0);
+            pool.left = left;
+        });
+    }
+}
+
+impl System {
+    fn draw(&self, bytes: &mut [u8]) {
         self.0
             .fill(bytes)
             .expect("the operating system's random source is available");
+    }
+}
+
+/// Ids are drawn many at a time, since each draw asks the processor; keys are longer, and drawn alone.
+const POOLED_BYTES_MAX: usize = 16;
+
+struct Pool {
+    bytes: [u8; 512],
+    /// How many of them, from the first on, were not given yet.
+    left: usize,
+}
+
+thread_local! {
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; 512], left: 0 }) };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn nothing_random_is_given_twice() {
+        let clock = Clock::system();
+        let ids: HashSet<[u8; 16]> = (0..10_000).map(|_| clock.random()).collect();
+        assert_eq!(ids.len(), 10_000);
+        let keys: HashSet<[u8; 32]> = (0..100).map(|_| clock.random()).collect();
+        assert_eq!(keys.len(), 100);
+        // Across the end of what is drawn at once, in pieces that do not divide it.
+        let odd: HashSet<[u8; 9]> = (0..10_000).map(|_| clock.random()).collect();
+        assert_eq!(odd.len(), 10_000);
     }
 }
