@@ -98,7 +98,8 @@ async fn http(limit: f64) -> anyhow::Result<()> {
 /// Resident memory: of an idle host with one function, and of each idle environment.
 async fn memory() -> anyhow::Result<()> {
     const ENVIRONMENTS: u64 = 200;
-    let host = Lamina::start("")?;
+    // Shown as under way no longer than it is.
+    let host = Lamina::start("settle_millis = 1")?;
     host.create("hello", &servers::hello()?).await?;
     host.invoke("hello", &json!({})).await?;
     println!(
