@@ -3,6 +3,7 @@
 
 mod architectures;
 mod authorization;
+mod bounds;
 mod cli;
 mod cli_dev;
 mod cli_manners;

@@ -168,3 +168,24 @@ fn text(value: &Value) -> String {
         .take(2_000)
         .collect()
 }
+
+/// The largest request that AWS takes is a package in base64 and what goes with it.
+#[tokio::test]
+async fn a_request_is_as_large_as_it_may_be() {
+    const BYTES_MAX: usize = 70_167_211;
+    let host = Lamina::start();
+    let sized = |bytes: usize| {
+        let mut body = br#"{"Timeout": 0}"#.to_vec();
+        body.resize(bytes, b' ');
+        body
+    };
+    let largest = host.send("POST", FUNCTIONS, &[], sized(BYTES_MAX)).await;
+    assert_eq!(largest.status, 400, "{}", largest.text());
+    assert!(largest.text().contains("timeout"), "{}", largest.text());
+    let larger = host
+        .send("POST", FUNCTIONS, &[], sized(BYTES_MAX + 1))
+        .await;
+    assert_eq!(larger.status, 413, "{}", larger.text());
+    let expected = "Request must be smaller than 70167211 bytes for the CreateFunction operation";
+    assert!(larger.text().contains(expected), "{}", larger.text());
+}

@@ -87,7 +87,7 @@ pub async fn compile(
     let unfinished = Unfinished::beside(artifact);
     let unfinished = match compiler {
         Compiler::Child { program } => {
-            in_child(program, target, component, &unfinished.0).await?;
+            in_child(program, target, component, &unfinished.0, TIME_MAX).await?;
             unfinished
         }
         Compiler::InProcess => {
@@ -132,6 +132,7 @@ async fn in_child(
     target: Target,
     component: &Path,
     artifact: &Path,
+    time: Duration,
 ) -> Result<(), Error> {
     let mut command = Command::new(program);
     command
@@ -142,7 +143,7 @@ async fn in_child(
         command.arg(architecture.name());
     }
     command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
-    match tokio::time::timeout(TIME_MAX, command.output()).await {
+    match tokio::time::timeout(time, command.output()).await {
         Ok(Ok(output)) => told(output.status, &output.stdout, &output.stderr),
         Ok(Err(error)) => Err(Error::Host(format!("{}: {error}", program.display()))),
         Err(_) => Err(Error::TooMuch),

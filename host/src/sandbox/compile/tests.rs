@@ -107,6 +107,24 @@ fn a_child_that_says_nothing_is_judged_by_its_end() {
 }
 
 #[tokio::test]
+async fn who_compiles_too_long_is_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("endless");
+    std::fs::write(&program, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(&program, mode).unwrap();
+    let (from, to) = (dir.path().join("in"), dir.path().join("out"));
+    let time = Duration::from_millis(50);
+    let failed = in_child(&program, Target::Here, &from, &to, time).await;
+    let failed = failed.unwrap_err();
+    assert!(matches!(failed, Error::TooMuch), "{failed}");
+    assert!(
+        failed.to_string().contains("within 60 s and 4 GiB"),
+        "{failed}"
+    );
+}
+
+#[tokio::test]
 async fn nothing_is_left_of_what_was_not_finished() {
     let dir = tempfile::tempdir().unwrap();
     let (from, artifact) = (dir.path().join("in"), dir.path().join("out"));

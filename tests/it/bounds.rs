@@ -1,0 +1,67 @@
+//! Bounds that take their time to reach, or are set on other processes.
+
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::harness::{Lamina, guest, program};
+
+/// Whatever its time-out is.
+#[tokio::test]
+async fn an_init_has_ten_seconds() {
+    let host = Lamina::start();
+    for (name, init) in [("within", "sleep:9000"), ("beyond", "sleep:12000")] {
+        let more = json!({"Timeout": 1, "Environment": {"Variables": {"INIT": init}}});
+        host.create(name, &guest("hostile"), more).await;
+    }
+    let event = json!({"do": "echo"});
+    let (within, beyond) =
+        tokio::join!(host.invoke("within", &event), host.invoke("beyond", &event));
+    assert_eq!(
+        within.header("x-amz-function-error"),
+        "",
+        "{}",
+        within.text()
+    );
+    let beyond = beyond.json();
+    assert_eq!(beyond["errorType"], "Sandbox.Timedout", "{beyond}");
+    let text = beyond["errorMessage"].as_str().unwrap_or_default();
+    assert!(
+        text.ends_with("Task timed out after 10.00 seconds"),
+        "{text}"
+    );
+}
+
+#[test]
+fn whoever_compiles_is_limited() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    // Its child waits here for the component, limited already.
+    let component = dir.path().join("component");
+    let made = Command::new("mkfifo").arg(&component).status();
+    assert!(made.expect("mkfifo runs").success());
+    let mut child = Command::new(program())
+        .arg("compile-component")
+        .arg(&component)
+        .arg(dir.path().join("artifact"))
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let path = format!("/proc/{}/limits", child.id());
+    let limits = || {
+        let text = std::fs::read_to_string(&path).expect("it runs");
+        let limit = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            let words = line.expect("it is listed").split_whitespace();
+            words.take(2).collect::<Vec<_>>().join(" ")
+        };
+        ["Max cpu time", "Max address space", "Max core file size"].map(limit)
+    };
+    // In this order they are set.
+    while limits()[2] != "0 0" {
+        std::thread::yield_now();
+    }
+    let found = limits();
+    child.kill().expect("it is killed");
+    child.wait().expect("it ends");
+    assert_eq!(found, ["120 120", "4294967296 4294967296", "0 0"]);
+}
