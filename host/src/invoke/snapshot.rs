@@ -20,9 +20,9 @@ use crate::policy::Attached;
 use crate::sandbox::{FunctionFacts, Program};
 use crate::telemetry::log::Format;
 use crate::units::Mib;
+pub use urls::{Cors, UrlRoute};
 
-/// Function URLs that are gone and still told apart from those that never were.
-const FORMER_URLS_MAX: usize = 1_000;
+mod urls;
 
 /// All functions of the host.
 #[derive(Clone, Debug, Default)]
@@ -68,34 +68,6 @@ pub struct Alias {
     pub version: Option<u64>,
     /// A second version, and the share of invocations it gets, from 0 to 1.
     pub additional: Option<(u64, f64)>,
-}
-
-/// Where a function URL leads.
-#[derive(Clone, Debug)]
-pub struct UrlRoute {
-    /// The function and alias.
-    pub target: Target,
-    /// Whether callers must sign their requests.
-    pub signed: bool,
-    /// The cross-origin rules, where there are any.
-    pub cors: Option<Arc<Cors>>,
-}
-
-/// Cross-origin rules of a function URL.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Cors {
-    /// `AllowOrigins`.
-    pub allow_origins: Vec<String>,
-    /// `AllowMethods`.
-    pub allow_methods: Vec<String>,
-    /// `AllowHeaders`.
-    pub allow_headers: Vec<String>,
-    /// `ExposeHeaders`.
-    pub expose_headers: Vec<String>,
-    /// `AllowCredentials`.
-    pub allow_credentials: bool,
-    /// `MaxAge`, in seconds.
-    pub max_age_seconds: u32,
 }
 
 /// Whether a version can be invoked.
@@ -278,46 +250,6 @@ impl Snapshot {
             let wanted = versions.filter(|it| it.provisioning.progress().requested > 0);
             wanted.cloned()
         })
-    }
-
-    /// Where the function URL of this id leads.
-    pub fn url(&self, id: &str) -> Option<&UrlRoute> {
-        self.urls.get(id)
-    }
-
-    /// Puts a function URL in the place of what had its id.
-    pub fn insert_url(&mut self, id: Arc<str>, route: UrlRoute) {
-        let name = route.target.name.clone();
-        self.url_ids
-            .entry(name)
-            .or_default()
-            .insert(Arc::clone(&id));
-        self.urls.insert(id, route);
-    }
-
-    /// Whether there was a function URL of this id not long ago. AWS refuses those who still call one in
-    /// other words than those who call what never was.
-    pub fn was_url(&self, id: &str) -> bool {
-        self.former_urls.iter().any(|former| former.as_ref() == id)
-    }
-
-    /// Makes `routes` the only function URLs of a function.
-    pub fn replace_urls(&mut self, name: &FunctionName, routes: Vec<(Arc<str>, UrlRoute)>) {
-        let before = self.url_ids.remove(name).unwrap_or_default();
-        for id in &before {
-            self.urls.remove(id);
-        }
-        routes
-            .into_iter()
-            .for_each(|(id, route)| self.insert_url(id, route));
-        for id in before {
-            if !self.urls.contains_key(&id) {
-                self.former_urls.push_back(id);
-            }
-        }
-        while self.former_urls.len() > FORMER_URLS_MAX {
-            self.former_urls.pop_front();
-        }
     }
 
     pub(super) fn resolve(
