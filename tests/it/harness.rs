@@ -104,6 +104,15 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The host name of a function URL that was made just now.
+    pub fn url_domain(&self) -> String {
+        assert_eq!(self.status, 201, "{}", self.text());
+        let made = self.json();
+        let url = made["FunctionUrl"].as_str().expect("a URL");
+        let url = url.trim_start_matches("http://");
+        url.trim_end_matches('/').to_owned()
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }

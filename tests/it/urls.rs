@@ -11,14 +11,7 @@ pub async fn url_of(host: &Lamina, name: &str, more: Value) -> String {
     }
     let path = format!("/2021-10-31/functions/{name}/url");
     let made = host.lambda("POST", &path, &request).await;
-    assert_eq!(made.status, 201, "{}", made.text());
-    let url = made.json()["FunctionUrl"]
-        .as_str()
-        .expect("a URL")
-        .to_owned();
-    url.trim_start_matches("http://")
-        .trim_end_matches('/')
-        .to_owned()
+    made.url_domain()
 }
 
 pub async fn get(host: &Lamina, domain: &str, path: &str, headers: &[(&str, &str)]) -> Answer {

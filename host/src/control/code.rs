@@ -291,3 +291,18 @@ pub(super) async fn blocking<T: Send + 'static>(
     let ended = |_| Error::Internal("a worker that read the package ended early".into());
     tokio::task::spawn_blocking(work).await.map_err(ended)?
 }
+
+#[cfg(test)]
+impl Library {
+    fn for_test(dir: &Path) -> Self {
+        let scratch_dir = dir.join("scratch");
+        std::fs::create_dir_all(&scratch_dir).unwrap();
+        let config = sandbox::Config {
+            environments_max: 1,
+            scratch_dir,
+            egress: sandbox::Egress::default(),
+        };
+        let sandbox = Sandbox::new(config, crate::clock::Clock::system()).unwrap();
+        Self::open(dir, sandbox, compile::Compiler::InProcess).unwrap()
+    }
+}

@@ -295,18 +295,20 @@ fn said_response(said: &Map<String, Value>) -> Option<Response<Bytes>> {
     Some(response)
 }
 
+/// Fields that speak of the connection.
+pub(crate) const CONNECTION_FIELDS: [&str; 8] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// Fields that speak of the connection are the host's own; one that HTTP does not allow is left out.
 fn insert(headers: &mut HeaderMap, name: &str, value: &Value) {
-    const CONNECTION_FIELDS: [&str; 8] = [
-        "connection",
-        "content-length",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ];
     let text = value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned);

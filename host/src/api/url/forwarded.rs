@@ -8,6 +8,7 @@ use crate::api::facts::Peer;
 use crate::api::{Own, host_of};
 use crate::clock::Clock;
 use crate::names::hex;
+use crate::sandbox::http_event::CONNECTION_FIELDS;
 
 const TRACE: &str = "x-amzn-trace-id";
 
@@ -66,21 +67,10 @@ pub(super) fn headers(parts: &Parts, trace_id: &str) -> HeaderMap {
 /// Makes an answer the host's own where it must be: the connection is none of the function's business,
 /// and neither are the ids.
 pub(super) fn seal(headers: &mut HeaderMap, trace_id: &str) {
-    const OWN: [&str; 10] = [
-        "connection",
-        "content-length",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "x-amzn-requestid",
-        TRACE,
-    ];
-    for name in OWN {
+    for name in CONNECTION_FIELDS {
         headers.remove(name);
     }
+    headers.remove("x-amzn-requestid");
     set(headers, TRACE, trace_id);
 }
 

@@ -23,62 +23,45 @@ pub(super) fn source(request: &wire::CreateEventSourceMappingRequest) -> SourceC
     }
 }
 
+/// The two requests have these members alike, and no type in common.
+macro_rules! settings {
+    ($request:ident) => {
+        Settings {
+            batch_size: natural($request.batch_size),
+            batching_window_seconds: natural($request.maximum_batching_window_in_seconds),
+            parallelization_factor: natural($request.parallelization_factor),
+            record_age_max_seconds: $request.maximum_record_age_in_seconds.map(limit),
+            retry_attempts_max: $request.maximum_retry_attempts.map(limit),
+            bisect_on_error: $request.bisect_batch_on_function_error,
+            tumbling_window_seconds: natural($request.tumbling_window_in_seconds),
+            report_item_failures: $request.function_response_types.map(|it| !it.is_empty()),
+            destinations: $request.destination_config.map(destination::chosen),
+            filters: $request.filter_criteria.map(patterns),
+            kms_key: $request.kms_key_arn,
+            metrics: $request.metrics_config.map(metrics),
+            logging: $request.logging_config.map(logging),
+            scaling: $request.scaling_config.map(scaling),
+            pollers: $request.provisioned_poller_config.map(pollers),
+            access: $request.source_access_configurations.map(access),
+            managed_kafka: $request
+                .amazon_managed_kafka_event_source_config
+                .map(managed_kafka),
+            self_managed_kafka: $request
+                .self_managed_kafka_event_source_config
+                .map(self_managed_kafka),
+            document_db: $request.document_db_event_source_config.map(document_db),
+        }
+    };
+}
+
 /// How a new mapping is to read it.
 pub(super) fn chosen(request: wire::CreateEventSourceMappingRequest) -> Settings {
-    Settings {
-        batch_size: natural(request.batch_size),
-        batching_window_seconds: natural(request.maximum_batching_window_in_seconds),
-        parallelization_factor: natural(request.parallelization_factor),
-        record_age_max_seconds: request.maximum_record_age_in_seconds.map(limit),
-        retry_attempts_max: request.maximum_retry_attempts.map(limit),
-        bisect_on_error: request.bisect_batch_on_function_error,
-        tumbling_window_seconds: natural(request.tumbling_window_in_seconds),
-        report_item_failures: request.function_response_types.map(|it| !it.is_empty()),
-        destinations: request.destination_config.map(destination::chosen),
-        filters: request.filter_criteria.map(patterns),
-        kms_key: request.kms_key_arn,
-        metrics: request.metrics_config.map(metrics),
-        logging: request.logging_config.map(logging),
-        scaling: request.scaling_config.map(scaling),
-        pollers: request.provisioned_poller_config.map(pollers),
-        access: request.source_access_configurations.map(access),
-        managed_kafka: request
-            .amazon_managed_kafka_event_source_config
-            .map(managed_kafka),
-        self_managed_kafka: request
-            .self_managed_kafka_event_source_config
-            .map(self_managed_kafka),
-        document_db: request.document_db_event_source_config.map(document_db),
-    }
+    settings!(request)
 }
 
 /// What is to be changed of a mapping.
 pub(super) fn changed(request: wire::UpdateEventSourceMappingRequest) -> Settings {
-    Settings {
-        batch_size: natural(request.batch_size),
-        batching_window_seconds: natural(request.maximum_batching_window_in_seconds),
-        parallelization_factor: natural(request.parallelization_factor),
-        record_age_max_seconds: request.maximum_record_age_in_seconds.map(limit),
-        retry_attempts_max: request.maximum_retry_attempts.map(limit),
-        bisect_on_error: request.bisect_batch_on_function_error,
-        tumbling_window_seconds: natural(request.tumbling_window_in_seconds),
-        report_item_failures: request.function_response_types.map(|it| !it.is_empty()),
-        destinations: request.destination_config.map(destination::chosen),
-        filters: request.filter_criteria.map(patterns),
-        kms_key: request.kms_key_arn,
-        metrics: request.metrics_config.map(metrics),
-        logging: request.logging_config.map(logging),
-        scaling: request.scaling_config.map(scaling),
-        pollers: request.provisioned_poller_config.map(pollers),
-        access: request.source_access_configurations.map(access),
-        managed_kafka: request
-            .amazon_managed_kafka_event_source_config
-            .map(managed_kafka),
-        self_managed_kafka: request
-            .self_managed_kafka_event_source_config
-            .map(self_managed_kafka),
-        document_db: request.document_db_event_source_config.map(document_db),
-    }
+    settings!(request)
 }
 
 fn moment(seconds: EpochSeconds) -> Moment {

@@ -9,10 +9,8 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::*;
-use crate::clock::Clock;
 use crate::control::code::{Arrival, Library, Used};
 use crate::control::configuration::Configuration;
-use crate::sandbox::{self, Egress, Sandbox, compile::Compiler};
 
 /// A component that exports `wasi:cli/run`, of one function that answers ok.
 fn component() -> Vec<u8> {
@@ -46,18 +44,6 @@ fn package() -> Bytes {
     zip.start_file("bootstrap.wasm", options).unwrap();
     zip.write_all(&component()).unwrap();
     zip.finish().unwrap().into_inner().into()
-}
-
-fn library(dir: &Path) -> Library {
-    let scratch_dir = dir.join("scratch");
-    fs::create_dir_all(&scratch_dir).unwrap();
-    let config = sandbox::Config {
-        environments_max: 1,
-        scratch_dir,
-        egress: Egress::default(),
-    };
-    let sandbox = Sandbox::new(config, Clock::system()).unwrap();
-    Library::open(dir, sandbox, Compiler::InProcess).unwrap()
 }
 
 async fn checked_in(library: &Library, architecture: Architecture) -> Arrival {
@@ -111,7 +97,7 @@ fn collect(library: &Library, used: &[(&CodeRef, Architecture)]) {
 #[tokio::test]
 async fn code_is_compiled_for_what_runs_it_and_for_what_was_asked() {
     let dir = tempfile::tempdir().unwrap();
-    let library = library(dir.path());
+    let library = Library::for_test(dir.path());
     let here = BTreeSet::from([number(own())]);
     let both = BTreeSet::from([62, 183]);
     checked_in(&library, own()).await;
@@ -143,7 +129,7 @@ async fn code_is_compiled_for_what_runs_it_and_for_what_was_asked() {
 #[tokio::test]
 async fn code_for_other_machines_is_kept_while_it_is_asked_for() {
     let dir = tempfile::tempdir().unwrap();
-    let library = library(dir.path());
+    let library = Library::for_test(dir.path());
     let both = BTreeSet::from([62, 183]);
     let arrival = checked_in(&library, foreign()).await;
     let code = arrival.code.clone();
@@ -162,7 +148,7 @@ async fn code_for_other_machines_is_kept_while_it_is_asked_for() {
 #[tokio::test]
 async fn what_another_machine_compiled_for_this_one_runs() {
     let dir = tempfile::tempdir().unwrap();
-    let library = library(dir.path());
+    let library = Library::for_test(dir.path());
     let code = checked_in(&library, own()).await.code;
     let component = code.component.clone().unwrap();
     let target = Target::from_elsewhere().unwrap();

@@ -7,22 +7,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::*;
-use crate::clock::Clock;
 use crate::control::code::Used;
-use crate::sandbox::compile::Compiler;
-use crate::sandbox::{self, Egress, Sandbox};
-
-fn library(dir: &Path) -> Library {
-    let scratch_dir = dir.join("scratch");
-    fs::create_dir_all(&scratch_dir).unwrap();
-    let config = sandbox::Config {
-        environments_max: 1,
-        scratch_dir,
-        egress: Egress::default(),
-    };
-    let sandbox = Sandbox::new(config, Clock::system()).unwrap();
-    Library::open(dir, sandbox, Compiler::InProcess).unwrap()
-}
 
 fn zip_of(files: &[(&str, &str)]) -> Bytes {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
@@ -67,7 +52,7 @@ fn a_merged_tree_is_named_by_its_layers_in_order() {
 #[tokio::test]
 async fn layers_become_one_tree_that_is_made_once() {
     let dir = tempfile::tempdir().unwrap();
-    let library = library(dir.path());
+    let library = Library::for_test(dir.path());
     let a = layer(&library, "a", &[("x", "from a"), ("a/only", "12345")]).await;
     let b = layer(&library, "b", &[("x", "from b"), ("b/only", "1")]).await;
     assert_eq!(a.package.unzipped_bytes, 11);
@@ -97,7 +82,7 @@ async fn layers_become_one_tree_that_is_made_once() {
 #[tokio::test]
 async fn what_a_function_keeps_outlives_its_layers() {
     let dir = tempfile::tempdir().unwrap();
-    let library = library(dir.path());
+    let library = Library::for_test(dir.path());
     let layers = vec![
         layer(&library, "a", &[("x", "from a")]).await,
         layer(&library, "b", &[("y", "from b")]).await,
