@@ -17,6 +17,12 @@ fn client(program: &str, host: &Lamina) -> Command {
         program.display()
     );
     let mut command = Command::new(program);
+    aim(&mut command, host);
+    command
+}
+
+/// Leads clients of AWS to a host.
+fn aim(command: &mut Command, host: &Lamina) {
     command
         .env("AWS_ACCESS_KEY_ID", "x")
         .env("AWS_SECRET_ACCESS_KEY", "x");
@@ -27,7 +33,6 @@ fn client(program: &str, host: &Lamina) -> Command {
         .env("AWS_ENDPOINT_URL", host.endpoint())
         .env("ENDPOINT", host.endpoint());
     command.env("AWS_EC2_METADATA_DISABLED", "true");
-    command
 }
 
 fn ran(command: &mut Command) -> Output {
@@ -188,6 +193,17 @@ async fn boto3_drives_the_host() {
     ran(client("venv/bin/python", &host)
         .arg(script)
         .arg(package(dir.path())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chalice_deploys() {
+    let host = Lamina::with("runtimes = \"accept\"", "");
+    let [chalice, aws] = ["chalice", "aws"].map(|it| root().join(".tools/venv/bin").join(it));
+    assert!(chalice.exists(), "chalice is missing: run tests/run");
+    let mut command = Command::new("bash");
+    aim(&mut command, &host);
+    command.arg(root().join("tests/clients/chalice.sh"));
+    ran(command.env("CHALICE", chalice).env("AWS", aws));
 }
 
 #[tokio::test(flavor = "multi_thread")]
