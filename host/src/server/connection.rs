@@ -33,7 +33,7 @@ pub(super) async fn serve<S, F>(
     // Small replies must not wait for an acknowledgement; it can only fail on a dead socket.
     let _ = stream.set_nodelay(true);
     let pulse = Arc::new(Pulse::new(config));
-    let untaken = Arc::new(Untaken::new(config));
+    let untaken = Arc::new(Untaken::new(config, Arc::clone(&pulse)));
     let stream = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
     let service = service_fn({
         let (pulse, untaken) = (Arc::clone(&pulse), Arc::clone(&untaken));
@@ -54,6 +54,8 @@ pub(super) async fn serve<S, F>(
     let builder = builder(config);
     let mut serving = pin!(builder.serve_connection(stream, service));
     let mut is_ending = false;
+    // Who is told to go has time for it, whatever it has not taken.
+    let due = |is_ending: bool| if is_ending { None } else { untaken.due() };
     loop {
         tokio::select! {
             ended = serving.as_mut() => {
@@ -67,7 +69,7 @@ pub(super) async fn serve<S, F>(
                 is_ending = true;
                 serving.as_mut().graceful_shutdown();
             }
-            () = tokio::time::sleep_until(wake(&pulse, &untaken)) => match is_over(&pulse, &untaken) {
+            () = tokio::time::sleep_until(wake(&pulse, due(is_ending))) => match is_over(&pulse, due(is_ending)) {
                 false => {}
                 true if is_ending => {
                     tracing::debug!("a connection was cut off");
@@ -83,14 +85,13 @@ pub(super) async fn serve<S, F>(
     }
 }
 
-fn wake(pulse: &Pulse, untaken: &Untaken) -> Instant {
+fn wake(pulse: &Pulse, due: Option<Instant>) -> Instant {
     let awake = pulse.wake();
-    untaken.until().map_or(awake, |until| until.min(awake))
+    due.map_or(awake, |due| due.min(awake))
 }
 
-fn is_over(pulse: &Pulse, untaken: &Untaken) -> bool {
-    let late = untaken.until().is_some_and(|until| until <= Instant::now());
-    late || pulse.is_over()
+fn is_over(pulse: &Pulse, due: Option<Instant>) -> bool {
+    pulse.is_over() || due.is_some_and(|due| due <= Instant::now())
 }
 
 fn builder(config: &Config) -> auto::Builder<TokioExecutor> {

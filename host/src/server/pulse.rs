@@ -27,6 +27,8 @@ struct State {
     requests: usize,
     /// Whether something waits for the client to take it.
     is_stalled: bool,
+    /// All bytes that were written.
+    written: u64,
     /// When the connection is over, unless it is answered on without anything waiting. Every byte
     /// that is written moves it by the time that a byte may take.
     until: Instant,
@@ -45,6 +47,7 @@ impl Pulse {
             state: Mutex::new(State {
                 requests: 0,
                 is_stalled: false,
+                written: 0,
                 until: Instant::now() + config.head_time,
             }),
         }
@@ -77,8 +80,14 @@ impl Pulse {
         self.lock().until = Instant::now() + time;
     }
 
+    /// How many bytes were written to the connection so far.
+    pub(super) fn written(&self) -> u64 {
+        self.lock().written
+    }
+
     fn wrote(&self, bytes: usize) {
         let mut state = self.lock();
+        state.written += bytes as u64;
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let time = Duration::from_secs(bytes.into()) / self.bytes_per_second_min;
         state.until = (state.until + time).min(Instant::now() + self.idle_time);

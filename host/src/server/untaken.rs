@@ -1,7 +1,7 @@
 //! Answers that a client of HTTP/2 has asked for and not taken. It may ask for many at once and open
 //! no window for any, and the connection is as alive as ever: only what is held here tells.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Full};
 use tokio::time::Instant;
 
 use super::Config;
+use super::pulse::Pulse;
 use crate::api::Reply;
 
 /// The answers of one connection that are on their way.
@@ -17,35 +18,39 @@ use crate::api::Reply;
 pub(super) struct Untaken {
     idle_time: Duration,
     bytes_per_second_min: u32,
+    pulse: Arc<Pulse>,
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    /// By when each must be taken, and a number, since two may have the same time.
-    due: BTreeSet<(Instant, u64)>,
+    held: BTreeMap<u64, Due>,
     numbered: u64,
-    /// When the last one is due.
-    last: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    /// By when the answer must be taken, if it is the only one.
+    at: Instant,
+    /// What had been written to the connection when it came. What is written since to take others
+    /// puts it off.
+    written_before: u64,
 }
 
 /// The bytes of an answer, until the last of them was written.
 struct Held {
     bytes: Bytes,
-    due: (Instant, u64),
+    number: u64,
     of: Arc<Untaken>,
 }
 
 impl Untaken {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, pulse: Arc<Pulse>) -> Self {
         Self {
             idle_time: config.idle_time,
             bytes_per_second_min: config.bytes_per_second_min.max(1),
-            state: Mutex::new(State {
-                due: BTreeSet::new(),
-                numbered: 0,
-                last: Instant::now(),
-            }),
+            pulse,
+            state: Mutex::default(),
         }
     }
 
@@ -59,7 +64,7 @@ impl Untaken {
             return Reply::from_parts(head, Full::new(bytes));
         }
         let held = Held {
-            due: self.due(bytes.len()),
+            number: self.count(bytes.len() as u64),
             bytes,
             of: Arc::clone(self),
         };
@@ -67,20 +72,27 @@ impl Untaken {
     }
 
     /// When the connection is over unless something is taken before.
-    pub(super) fn until(&self) -> Option<Instant> {
-        self.lock().due.first().map(|(due, _)| *due)
+    pub(super) fn due(&self) -> Option<Instant> {
+        let written = self.pulse.written();
+        let due = |due: &Due| due.at + self.time(written - due.written_before);
+        self.lock().held.values().map(due).min()
     }
 
-    /// One after another, each at the least speed that is allowed.
-    fn due(&self, bytes: usize) -> (Instant, u64) {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let time = Duration::from_secs(bytes.into()) / self.bytes_per_second_min;
+    fn count(&self, bytes: u64) -> u64 {
+        let due = Due {
+            at: Instant::now() + self.idle_time + self.time(bytes),
+            written_before: self.pulse.written(),
+        };
         let mut state = self.lock();
-        state.last = state.last.max(Instant::now() + self.idle_time) + time;
         state.numbered += 1;
-        let due = (state.last, state.numbered);
-        state.due.insert(due);
-        due
+        let number = state.numbered;
+        state.held.insert(number, due);
+        number
+    }
+
+    /// What so many bytes may take.
+    fn time(&self, bytes: u64) -> Duration {
+        Duration::from_secs(bytes) / self.bytes_per_second_min
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -96,10 +108,6 @@ impl AsRef<[u8]> for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut state = self.of.lock();
-        state.due.remove(&self.due);
-        if state.due.is_empty() {
-            state.last = Instant::now();
-        }
+        self.of.lock().held.remove(&self.number);
     }
 }
