@@ -373,9 +373,7 @@ async fn what_is_provisioned_is_used_before_all_else() {
     let path = "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=1";
     let asked = json!({"ProvisionedConcurrentExecutions": 1});
     assert_eq!(host.lambda("PUT", path, &asked).await.status, 202);
-    while host.lambda("GET", path, &Value::Null).await.json()["Status"] != "READY" {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    is_ready(&host, path).await;
     // Two at once, of which one is not provisioned, and whichever it is, comes back last.
     for (first, second) in [(300, 600), (600, 300)] {
         let sleep = |ms: u32| json!({"do": "sleep", "ms": ms});
@@ -401,9 +399,69 @@ async fn that_environments_are_made_ready_is_seen() {
     assert_eq!(shown["AvailableProvisionedConcurrentExecutions"], 0);
 }
 
+/// Waits until what is provisioned is there.
+async fn is_ready(host: &Lamina, path: &str) {
+    for _ in 0..1_000 {
+        if host.lambda("GET", path, &Value::Null).await.json()["Status"] == "READY" {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("it does not become ready");
+}
+
+/// Where calls run on what was provisioned for the version before.
+#[tokio::test]
+async fn a_reserve_is_kept_while_what_is_provisioned_moves() {
+    let host = Lamina::start();
+    host.create(
+        "f",
+        &guest("hostile"),
+        json!({"Publish": true, "Timeout": 20}),
+    )
+    .await;
+    let change = json!({"Timeout": 19});
+    let path = format!("{FUNCTIONS}/f/configuration");
+    assert_eq!(host.lambda("PUT", &path, &change).await.status, 200);
+    host.settled("f").await;
+    publish(&host, "f").await;
+    let reserve = json!({"ReservedConcurrentExecutions": 2});
+    let path = "/2017-10-31/functions/f/concurrency";
+    assert_eq!(host.lambda("PUT", path, &reserve).await.status, 200);
+    let aliases = format!("{FUNCTIONS}/f/aliases");
+    let alias = json!({"Name": "a", "FunctionVersion": "1"});
+    assert_eq!(host.lambda("POST", &aliases, &alias).await.status, 201);
+    let path = "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=a";
+    let asked = json!({"ProvisionedConcurrentExecutions": 1});
+    assert_eq!(host.lambda("PUT", path, &asked).await.status, 202);
+    is_ready(&host, path).await;
+
+    let (sleep, echo) = (json!({"do": "sleep", "ms": 6_000}), json!({"do": "echo"}));
+    let begun = std::time::Duration::from_millis(500);
+    let story = async {
+        tokio::time::sleep(begun).await;
+        let to_latest = json!({"FunctionVersion": "$LATEST"});
+        let alias = format!("{aliases}/a");
+        let refused = host.lambda("PUT", &alias, &to_latest).await;
+        assert_eq!(refused.error().0, "InvalidParameterValueException");
+        let moved = json!({"FunctionVersion": "2"});
+        assert_eq!(host.lambda("PUT", &alias, &moved).await.status, 200);
+        is_ready(&host, path).await;
+        let second = host.invoke("f:a", &sleep);
+        let third = async {
+            tokio::time::sleep(begun).await;
+            host.invoke("f:a", &echo).await
+        };
+        tokio::join!(second, third)
+    };
+    let (first, (second, third)) = tokio::join!(host.invoke("f:a", &sleep), story);
+    assert_eq!((first.status.as_u16(), second.status.as_u16()), (200, 200));
+    assert_eq!(third.status, 429, "{}", third.text());
+}
+
 #[tokio::test]
 async fn what_is_provisioned_moves_with_its_alias() {
-    let host = Lamina::configured("settle_millis = 1_000");
+    let host = Lamina::configured("settle_millis = 3_000");
     let more = json!({"Publish": true});
     host.create("f", &guest("hostile"), more).await;
     let change = json!({"Timeout": 9});
@@ -419,16 +477,7 @@ async fn what_is_provisioned_moves_with_its_alias() {
     let asked = json!({"ProvisionedConcurrentExecutions": 1});
     assert_eq!(host.lambda("PUT", path, &asked).await.status, 202);
     let shown = async || host.lambda("GET", path, &Value::Null).await.json();
-    let ready = async || {
-        for _ in 0..1_000 {
-            if shown().await["Status"] == "READY" {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-        panic!("it does not become ready");
-    };
-    ready().await;
+    is_ready(&host, path).await;
     let moved = json!({"FunctionVersion": "2"});
     let to = format!("{aliases}/a");
     assert_eq!(host.lambda("PUT", &to, &moved).await.status, 200);
@@ -440,7 +489,7 @@ async fn what_is_provisioned_moves_with_its_alias() {
         ),
         (&json!("IN_PROGRESS"), &json!(1))
     );
-    ready().await;
+    is_ready(&host, path).await;
     let kind = json!({"do": "variable", "name": "AWS_LAMBDA_INITIALIZATION_TYPE"});
     for (version, made_for) in [("1", "on-demand"), ("2", "provisioned-concurrency")] {
         let told = host.invoke(&format!("f:{version}"), &kind).await.json();

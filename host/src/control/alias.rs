@@ -182,7 +182,7 @@ impl Control {
                 let record = self.patched_alias(record, &patch).await?;
                 let mut batch = vec![put(&record, Expect::Revision(read_at))];
                 if record.version != before {
-                    batch.extend(self.provision_moves(function, name).await?);
+                    batch.extend(self.provision_moves(function, name, record.version).await?);
                 }
                 Ok((batch, record))
             })

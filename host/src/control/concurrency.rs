@@ -127,11 +127,7 @@ impl Control {
         requested: u32,
     ) -> Result<ProvisionedRecord, Error> {
         if qualifier == Qualifier::Latest {
-            return Err(Error::Invalid(
-                "Provisioned Concurrency Configs cannot be applied to unpublished function \
-                 versions."
-                    .into(),
-            ));
+            return Err(unpublished());
         }
         let record = ProvisionedRecord {
             ready_before: self.progress_of(name, &qualifier).ready(),
@@ -162,12 +158,16 @@ impl Control {
         &self,
         name: &FunctionName,
         alias: &AliasName,
+        version: Option<u64>,
     ) -> Result<Option<Write>, Error> {
         let qualifier = Qualifier::Alias(alias.clone());
         let key = key(name, &qualifier);
         let Some(found) = self.0.records.get(&key).await? else {
             return Ok(None);
         };
+        if version.is_none() {
+            return Err(unpublished());
+        }
         let mut record: ProvisionedRecord = decode(&found)?;
         record.ready_before = self.progress_of(name, &qualifier).ready();
         record.moved = Some(self.0.clock.now());
@@ -185,12 +185,22 @@ impl Control {
         qualifier: &Qualifier,
     ) -> Result<FunctionRecord, Error> {
         // An alias that is not there is told of before its function.
-        if let Qualifier::Alias(alias) = qualifier
-            && self.load_alias(name, alias).await?.is_none()
-        {
-            return Err(self.no_alias(name, alias));
+        if let Qualifier::Alias(alias) = qualifier {
+            match self.load_alias(name, alias).await? {
+                None => return Err(self.no_alias(name, alias)),
+                Some((record, _)) if record.version.is_none() => return Err(unpublished()),
+                Some(_) => {}
+            }
         }
-        self.existing_at(name, Some(qualifier)).await
+        let function = self.existing_at(name, Some(qualifier)).await?;
+        if function.latest.configuration.tenant_isolation {
+            return Err(Error::Invalid(
+                "Provisioned concurrency is not supported for functions with tenant isolation \
+                 enabled."
+                    .into(),
+            ));
+        }
+        Ok(function)
     }
 
     /// Whether this much can be provisioned for one version where `others` is, for the function's others.
@@ -364,6 +374,12 @@ fn require_published(qualifier: &Qualifier) -> Result<(), Error> {
         )),
         Qualifier::Version(_) | Qualifier::Alias(_) => Ok(()),
     }
+}
+
+fn unpublished() -> Error {
+    let text =
+        "Provisioned Concurrency Configs cannot be applied to unpublished function versions.";
+    Error::Invalid(text.into())
 }
 
 fn key(name: &FunctionName, qualifier: &Qualifier) -> Key {

@@ -223,6 +223,9 @@ impl Control {
             reserved: record.reserved,
             provisions: provisions.collect(),
             gate: old.map(|old| Arc::clone(&old.gate)).unwrap_or_default(),
+            on_demand: old
+                .map(|old| Arc::clone(&old.on_demand))
+                .unwrap_or_default(),
         };
         function.request_provisions();
         function

@@ -31,6 +31,8 @@ pub struct Permit(Arc<Gate>);
 pub struct Admitted {
     pub(super) resolved: Resolved,
     pub(super) permit: Permit,
+    /// In a function with a reserve, a place of what is provisioned or of what is not.
+    pub(super) share: Option<Permit>,
 }
 
 impl Gate {
@@ -55,23 +57,28 @@ impl Pipeline {
     /// the account's. What of a reserve is provisioned for a version, no other version can have.
     pub(super) fn admit(&self, resolved: Resolved) -> Result<Admitted, Error> {
         let function = &resolved.function;
-        let (gate, limit, refusal) = match function.reserved {
-            Some(reserved) => {
-                if let Some(permit) = resolved.version.provisioning.enter() {
-                    return Ok(Admitted { resolved, permit });
-                }
-                let left = reserved.saturating_sub(function.provisioned_total());
-                (&function.gate, left, Error::Reserved)
-            }
-            None => {
-                let left = self
-                    .config
-                    .concurrency
-                    .saturating_sub(resolved.reserved_total);
-                (&self.account, left, Error::Account)
-            }
+        let Some(reserved) = function.reserved else {
+            let all = self.config.concurrency;
+            let left = all.saturating_sub(resolved.reserved_total);
+            let permit = self.account.enter(left).ok_or(Error::Account)?;
+            return Ok(Admitted {
+                resolved,
+                permit,
+                share: None,
+            });
         };
-        let permit = gate.enter(limit).ok_or(refusal)?;
-        Ok(Admitted { resolved, permit })
+        // First: what is provisioned may move between versions while calls run on it.
+        let permit = function.gate.enter(reserved).ok_or(Error::Reserved)?;
+        let on_demand = || {
+            let left = reserved.saturating_sub(function.provisioned_total());
+            function.on_demand.enter(left)
+        };
+        let share = resolved.version.provisioning.enter().or_else(on_demand);
+        let share = Some(share.ok_or(Error::Reserved)?);
+        Ok(Admitted {
+            resolved,
+            permit,
+            share,
+        })
     }
 }

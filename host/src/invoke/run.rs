@@ -19,7 +19,7 @@ impl Pipeline {
             init,
         } = leased;
         // The permit is held to the end of this function: the invocation counts until it is logged.
-        let _permit = admitted.permit;
+        let _permits = (admitted.permit, admitted.share);
         let mut resolved = admitted.resolved;
         let event = std::mem::take(&mut resolved.invoke.event);
         let log = seat.log();

@@ -59,6 +59,8 @@ pub struct Function {
     pub provisions: BTreeMap<Qualifier, u32>,
     /// Its invocations that run now. Goes on when the function is changed.
     pub gate: Arc<Gate>,
+    /// Those of them that run on nothing provisioned, where it has a reserve.
+    pub on_demand: Arc<Gate>,
 }
 
 /// Where an alias leads.
@@ -291,7 +293,10 @@ impl Function {
 
     /// Environments that shall be ready beforehand, of all versions together.
     pub(super) fn provisioned_total(&self) -> u32 {
-        self.provisions.values().sum()
+        let led =
+            |(qualifier, _): &(&Qualifier, &u32)| self.provisioned_number(qualifier).is_some();
+        let provisions = self.provisions.iter().filter(led);
+        provisions.map(|(_, environments)| environments).sum()
     }
 
     /// Tells each version how many environments shall be ready.
