@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Lamina, guest};
 
-async fn logs(host: &Lamina, operation: &str, request: &Value) -> Answer {
+pub async fn logs(host: &Lamina, operation: &str, request: &Value) -> Answer {
     let target = format!("Logs_20140328.{operation}");
     let headers = [
         ("x-amz-target", target.as_str()),

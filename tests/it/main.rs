@@ -9,6 +9,7 @@ mod cli_dev;
 mod cli_manners;
 mod clients;
 mod code_signing_configs;
+mod concurrency;
 mod constraints;
 mod coverage;
 mod crash;

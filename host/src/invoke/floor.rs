@@ -49,7 +49,10 @@ impl Floor {
     pub(super) fn reclaim(&self, age: Duration) {
         let now = self.clock.instant();
         for pool in self.live() {
-            drop(pool.evict_older(now, age));
+            // One by one: how many of what is provisioned are too many, each that goes changes.
+            while let Some(tenant) = pool.evict_older(now, age) {
+                drop(tenant);
+            }
         }
     }
 

@@ -100,14 +100,13 @@ impl Pool {
         Some(idle.remove(at).1)
     }
 
-    /// Gives up the environments that have been idle for `age` or longer and may go.
-    pub(super) fn evict_older(&self, now: Instant, age: Duration) -> Vec<Tenant> {
-        let old = |(since, tenant): &mut (Instant, Tenant)| {
-            now.saturating_duration_since(*since) >= age && !tenant.is_kept()
-        };
+    /// Gives up an environment that has been idle for `age` or longer and may go.
+    pub(super) fn evict_older(&self, now: Instant, age: Duration) -> Option<Tenant> {
         let mut idle = self.lock();
-        let evicted = idle.extract_if(.., old).map(|(_, tenant)| tenant);
-        evicted.collect()
+        let at = idle.iter().position(|(since, tenant)| {
+            now.saturating_duration_since(*since) >= age && !tenant.is_kept()
+        })?;
+        Some(idle.remove(at).1)
     }
 
     /// Whether this is the first time anyone asks: the floor keeps each pool once.

@@ -57,7 +57,7 @@ pub struct Function {
     pub reserved: Option<u32>,
     /// Environments that shall be ready beforehand, by version or alias.
     pub provisions: BTreeMap<Qualifier, u32>,
-    /// Its invocations that run now. Goes on when the function is changed.
+    /// Its invocations that run now, where it has a reserve. Goes on when the function is changed.
     pub gate: Arc<Gate>,
     /// Those of them that run on nothing provisioned, where it has a reserve.
     pub on_demand: Arc<Gate>,
