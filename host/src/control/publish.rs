@@ -222,10 +222,9 @@ impl Control {
             tags: Arc::new(record.tags.clone()),
             reserved: record.reserved,
             provisions: provisions.collect(),
-            gate: old.map(|old| Arc::clone(&old.gate)).unwrap_or_default(),
-            on_demand: old
-                .map(|old| Arc::clone(&old.on_demand))
-                .unwrap_or_default(),
+            gates: old
+                .and_then(|old| old.gates.clone())
+                .or_else(|| record.reserved.map(|_| Arc::default())),
         };
         function.request_provisions();
         function

@@ -22,6 +22,14 @@ pub enum Error {
 #[derive(Debug, Default)]
 pub struct Gate(AtomicU32);
 
+/// What counts the invocations of a function that has a reserve.
+#[derive(Debug, Default)]
+pub struct Gates {
+    all: Arc<Gate>,
+    /// Those that run on nothing provisioned.
+    on_demand: Arc<Gate>,
+}
+
 /// One place behind a [`Gate`].
 #[derive(Debug)]
 pub struct Permit(Arc<Gate>);
@@ -57,7 +65,7 @@ impl Pipeline {
     /// the account's. What of a reserve is provisioned for a version, no other version can have.
     pub(super) fn admit(&self, resolved: Resolved) -> Result<Admitted, Error> {
         let function = &resolved.function;
-        let Some(reserved) = function.reserved else {
+        let (Some(reserved), Some(gates)) = (function.reserved, &function.gates) else {
             let all = self.config.concurrency;
             let left = all.saturating_sub(resolved.reserved_total);
             let permit = self.account.enter(left).ok_or(Error::Account)?;
@@ -68,10 +76,10 @@ impl Pipeline {
             });
         };
         // First: what is provisioned may move between versions while calls run on it.
-        let permit = function.gate.enter(reserved).ok_or(Error::Reserved)?;
+        let permit = gates.all.enter(reserved).ok_or(Error::Reserved)?;
         let on_demand = || {
             let left = reserved.saturating_sub(function.provisioned_total());
-            function.on_demand.enter(left)
+            gates.on_demand.enter(left)
         };
         let share = resolved.version.provisioning.enter().or_else(on_demand);
         let share = Some(share.ok_or(Error::Reserved)?);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
-use super::admit::Gate;
+use super::admit::Gates;
 use super::pool::Pool;
 pub use super::provision::{Provision, Provisioning};
 use super::request::Target;
@@ -57,10 +57,8 @@ pub struct Function {
     pub reserved: Option<u32>,
     /// Environments that shall be ready beforehand, by version or alias.
     pub provisions: BTreeMap<Qualifier, u32>,
-    /// Its invocations that run now, where it has a reserve. Goes on when the function is changed.
-    pub gate: Arc<Gate>,
-    /// Those of them that run on nothing provisioned, where it has a reserve.
-    pub on_demand: Arc<Gate>,
+    /// Where its invocations are counted, once it has had a reserve. Goes on when the function is changed.
+    pub gates: Option<Arc<Gates>>,
 }
 
 /// Where an alias leads.
