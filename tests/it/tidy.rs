@@ -196,3 +196,22 @@ fn promised_numbers_name_their_tests() {
         }
     }
 }
+
+/// The README's first command says `cargo run` and no more.
+#[test]
+fn cargo_runs_the_program() {
+    let output = std::process::Command::new("cargo")
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let list = |value: &serde_json::Value| value.as_array().expect("a list").clone();
+    let members = list(&found["workspace_default_members"]);
+    let packages = list(&found["packages"]);
+    let run = packages.iter().filter(|it| members.contains(&it["id"]));
+    let targets = run.flat_map(|package| list(&package["targets"]));
+    let programs = targets.filter(|target| list(&target["kind"]).contains(&"bin".into()));
+    let names: Vec<_> = programs.map(|target| target["name"].clone()).collect();
+    assert_eq!(names, ["lamina"]);
+}
