@@ -12,12 +12,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
 use super::pulse::{Pulse, Watched};
-use super::untaken::Untaken;
+use super::untaken;
 use crate::api::Reply;
 
 /// Answers on a connection until it ends; once `stop` is given, only what is under way.
@@ -33,19 +32,18 @@ pub(super) async fn serve<S, F>(
     // Small replies must not wait for an acknowledgement; it can only fail on a dead socket.
     let _ = stream.set_nodelay(true);
     let pulse = Arc::new(Pulse::new(config));
-    let untaken = Arc::new(Untaken::new(config, Arc::clone(&pulse)));
     let stream = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
     let service = service_fn({
-        let (pulse, untaken) = (Arc::clone(&pulse), Arc::clone(&untaken));
+        let pulse = Arc::clone(&pulse);
         move |request: http::Request<Incoming>| {
             // An answer in HTTP/1 is written, or it stalls the connection, which the pulse feels.
-            let untaken = (request.version() == Version::HTTP_2).then(|| Arc::clone(&untaken));
+            let held = (request.version() == Version::HTTP_2).then(|| Arc::clone(&pulse));
             let (begun, answering) = (pulse.begin(), answer(request));
             async move {
                 let reply = answering.await;
                 drop(begun);
-                Ok::<_, Infallible>(match untaken {
-                    Some(untaken) => untaken.hold(reply).await,
+                Ok::<_, Infallible>(match held {
+                    Some(pulse) => untaken::hold(pulse, reply).await,
                     None => reply,
                 })
             }
@@ -54,8 +52,6 @@ pub(super) async fn serve<S, F>(
     let builder = builder(config);
     let mut serving = pin!(builder.serve_connection(stream, service));
     let mut is_ending = false;
-    // Who is told to go has time for it, whatever it has not taken.
-    let due = |is_ending: bool| if is_ending { None } else { untaken.due() };
     loop {
         tokio::select! {
             ended = serving.as_mut() => {
@@ -67,9 +63,11 @@ pub(super) async fn serve<S, F>(
             }
             () = stop.cancelled(), if !is_ending => {
                 is_ending = true;
+                // Who is told to go has time for it, whatever it has not taken.
+                pulse.forgive();
                 serving.as_mut().graceful_shutdown();
             }
-            () = tokio::time::sleep_until(wake(&pulse, due(is_ending))) => match is_over(&pulse, due(is_ending)) {
+            () = tokio::time::sleep_until(pulse.wake()) => match pulse.is_over() {
                 false => {}
                 true if is_ending => {
                     tracing::debug!("a connection was cut off");
@@ -83,15 +81,6 @@ pub(super) async fn serve<S, F>(
             },
         }
     }
-}
-
-fn wake(pulse: &Pulse, due: Option<Instant>) -> Instant {
-    let awake = pulse.wake();
-    due.map_or(awake, |due| due.min(awake))
-}
-
-fn is_over(pulse: &Pulse, due: Option<Instant>) -> bool {
-    pulse.is_over() || due.is_some_and(|due| due <= Instant::now())
 }
 
 fn builder(config: &Config) -> auto::Builder<TokioExecutor> {

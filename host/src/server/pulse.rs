@@ -1,6 +1,8 @@
 //! Whether a connection still does something: it is answered on, or its client takes what is written
-//! to it, and not too slowly. A ping or a byte now and then is not enough.
+//! to it, and not too slowly. A ping or a byte now and then is not enough. What a client of HTTP/2 has
+//! asked for and opens no window for is not written at all: `untaken` tells of it.
 
+use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,9 +31,22 @@ struct State {
     is_stalled: bool,
     /// All bytes that were written.
     written: u64,
+    /// Answers that are not taken yet, each by its number.
+    untaken: BTreeMap<u64, Due>,
+    /// How many there have been.
+    numbered: u64,
     /// When the connection is over, unless it is answered on without anything waiting. Every byte
     /// that is written moves it by the time that a byte may take.
     until: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    /// By when an answer must be taken, if it is the only one.
+    at: Instant,
+    /// What had been written to the connection when it came. What is written since to take others
+    /// puts it off.
+    written_before: u64,
 }
 
 /// A request whose answer is being made, as long as this is kept.
@@ -48,6 +63,8 @@ impl Pulse {
                 requests: 0,
                 is_stalled: false,
                 written: 0,
+                untaken: BTreeMap::new(),
+                numbered: 0,
                 until: Instant::now() + config.head_time,
             }),
         }
@@ -61,36 +78,63 @@ impl Pulse {
 
     /// When it is worth asking whether the connection is over.
     pub(super) fn wake(&self) -> Instant {
-        let state = self.lock();
-        if state.is_bound() {
-            state.until
-        } else {
-            Instant::now() + self.idle_time
-        }
+        let end = self.end(&self.lock());
+        // An answer may have longer than what comes after it.
+        let latest = Instant::now() + self.idle_time;
+        end.map_or(latest, |end| end.min(latest))
     }
 
     /// Whether the connection is over.
     pub(super) fn is_over(&self) -> bool {
-        let state = self.lock();
-        state.is_bound() && state.until <= Instant::now()
+        let end = self.end(&self.lock());
+        end.is_some_and(|end| end <= Instant::now())
     }
 
     /// Puts off the end.
     pub(super) fn allow(&self, time: Duration) {
         self.lock().until = Instant::now() + time;
+        self.forgive();
     }
 
-    /// How many bytes were written to the connection so far.
-    pub(super) fn written(&self) -> u64 {
-        self.lock().written
+    /// Asks for none of the answers any more that were not taken.
+    pub(super) fn forgive(&self) {
+        self.lock().untaken.clear();
+    }
+
+    /// Counts an answer of this length as not taken, and gives it a number.
+    pub(super) fn hold(&self, bytes: usize) -> u64 {
+        let mut state = self.lock();
+        let due = Due {
+            at: Instant::now() + self.idle_time + self.time(bytes as u64),
+            written_before: state.written,
+        };
+        state.numbered += 1;
+        let number = state.numbered;
+        state.untaken.insert(number, due);
+        number
+    }
+
+    /// The answer of this number is taken.
+    pub(super) fn taken(&self, number: u64) {
+        self.lock().untaken.remove(&number);
+    }
+
+    /// When the connection is over, if it is bound to an end.
+    fn end(&self, state: &State) -> Option<Instant> {
+        let due = |due: &Due| due.at + self.time(state.written - due.written_before);
+        let dues = state.untaken.values().map(due);
+        dues.chain(state.is_bound().then_some(state.until)).min()
+    }
+
+    /// What so many bytes may take.
+    fn time(&self, bytes: u64) -> Duration {
+        Duration::from_secs(bytes) / self.bytes_per_second_min
     }
 
     fn wrote(&self, bytes: usize) {
         let mut state = self.lock();
         state.written += bytes as u64;
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let time = Duration::from_secs(bytes.into()) / self.bytes_per_second_min;
-        state.until = (state.until + time).min(Instant::now() + self.idle_time);
+        state.until = (state.until + self.time(bytes as u64)).min(Instant::now() + self.idle_time);
     }
 
     fn stall(&self) {
