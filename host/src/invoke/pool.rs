@@ -95,17 +95,18 @@ impl Pool {
 
     /// Gives up the environment that has been idle longest, of those that may go.
     pub(super) fn evict_oldest(&self) -> Option<Tenant> {
-        let mut idle = self.lock();
-        let at = idle.iter().position(|(_, tenant)| !tenant.is_kept())?;
-        Some(idle.remove(at).1)
+        self.evict(|_| true)
     }
 
-    /// Gives up an environment that has been idle for `age` or longer and may go.
+    /// The same of those that have been idle for `age` or longer.
     pub(super) fn evict_older(&self, now: Instant, age: Duration) -> Option<Tenant> {
+        self.evict(|since| now.saturating_duration_since(since) >= age)
+    }
+
+    fn evict(&self, is_due: impl Fn(Instant) -> bool) -> Option<Tenant> {
+        let may_go = |(since, tenant): &(Instant, Tenant)| is_due(*since) && !tenant.is_kept();
         let mut idle = self.lock();
-        let at = idle.iter().position(|(since, tenant)| {
-            now.saturating_duration_since(*since) >= age && !tenant.is_kept()
-        })?;
+        let at = idle.iter().position(may_go)?;
         Some(idle.remove(at).1)
     }
 
