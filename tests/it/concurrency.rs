@@ -119,11 +119,7 @@ async fn what_is_provisioned_of_a_reserve_is_for_that_version_alone() {
     );
     assert_eq!(host.invoke("f:1", &echo).await.status, 200);
 
-    let change = json!({"Timeout": 9});
-    let path = format!("{FUNCTIONS}/f/configuration");
-    assert_eq!(host.lambda("PUT", &path, &change).await.status, 200);
-    host.settled("f").await;
-    publish(&host, "f").await;
+    publish_another(&host).await;
     for (version, number) in [(2, 1), (1, 3)] {
         let refused = host.lambda("PUT", &of(version), &asked(number)).await;
         let text = "Requested Provisioned Concurrency should not be greater than the \
@@ -168,6 +164,15 @@ async fn that_environments_are_made_ready_is_seen() {
     assert_eq!(shown["AvailableProvisionedConcurrentExecutions"], 0);
 }
 
+/// Changes `f` and publishes it.
+async fn publish_another(host: &Lamina) {
+    let change = json!({"Timeout": 19});
+    let path = format!("{FUNCTIONS}/f/configuration");
+    assert_eq!(host.lambda("PUT", &path, &change).await.status, 200);
+    host.settled("f").await;
+    publish(host, "f").await;
+}
+
 /// Waits until what is provisioned is there.
 async fn is_ready(host: &Lamina, path: &str) {
     for _ in 0..1_000 {
@@ -189,11 +194,7 @@ async fn a_reserve_is_kept_while_what_is_provisioned_moves() {
         json!({"Publish": true, "Timeout": 20}),
     )
     .await;
-    let change = json!({"Timeout": 19});
-    let path = format!("{FUNCTIONS}/f/configuration");
-    assert_eq!(host.lambda("PUT", &path, &change).await.status, 200);
-    host.settled("f").await;
-    publish(&host, "f").await;
+    publish_another(&host).await;
     let reserve = json!({"ReservedConcurrentExecutions": 2});
     let path = "/2017-10-31/functions/f/concurrency";
     assert_eq!(host.lambda("PUT", path, &reserve).await.status, 200);
@@ -233,11 +234,7 @@ async fn what_is_provisioned_moves_with_its_alias() {
     let host = Lamina::configured("settle_millis = 3_000");
     let more = json!({"Publish": true});
     host.create("f", &guest("hostile"), more).await;
-    let change = json!({"Timeout": 9});
-    let path = format!("{FUNCTIONS}/f/configuration");
-    assert_eq!(host.lambda("PUT", &path, &change).await.status, 200);
-    host.settled("f").await;
-    publish(&host, "f").await;
+    publish_another(&host).await;
     let alias = json!({"Name": "a", "FunctionVersion": "1"});
     let aliases = format!("{FUNCTIONS}/f/aliases");
     assert_eq!(host.lambda("POST", &aliases, &alias).await.status, 201);
