@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
@@ -49,6 +49,9 @@ const URL_BODIES_BYTES_MAX: usize = 64 << 20;
 /// To read more than this takes a while.
 const LARGE_BYTES: usize = 1 << 20;
 
+/// The header with the id of a request.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+
 /// What every API answers with.
 pub type Reply = Response<Full<Bytes>>;
 
@@ -82,26 +85,29 @@ impl Front {
     {
         let request_id = RequestId::random(&self.clock);
         let (parts, body) = request.into_parts();
-        let refusal = self
-            .access
-            .is_none()
-            .then(|| web::refusal(&parts))
-            .flatten();
-        let mut reply = match (Door::of(&parts), refusal) {
-            (Door::Url(id), _) => self.serve_url(id, request_id, &parts, body).await,
-            (Door::Health, _) => Response::new(Full::from("ok\n")),
-            (Door::Download(digest), None) => Box::pin(self.serve_download(digest, &parts)).await,
-            (Door::Download(_), Some(text)) => download::refused(&text),
-            (Door::Logs(_), Some(text)) => logs::refused(text),
-            (Door::Logs(target), None) => {
-                Box::pin(self.serve_logs(target, request_id, &parts, body)).await
-            }
-            (Door::Rest, Some(text)) => rest::refused(text, &request_id),
-            (Door::Rest, None) => self.serve_rest(request_id, parts, body).await,
+        let refusal = |parts: &Parts| match self.access {
+            None => web::refusal(parts),
+            Some(_) => None,
+        };
+        let mut reply = match Door::of(&parts) {
+            Door::Url(id) => self.serve_url(id, request_id, &parts, body).await,
+            Door::Health => Response::new(Full::from("ok\n")),
+            Door::Download(digest) => match refusal(&parts) {
+                None => Box::pin(self.serve_download(digest, &parts)).await,
+                Some(text) => download::refused(&text),
+            },
+            Door::Logs(target) => match refusal(&parts) {
+                None => Box::pin(self.serve_logs(target, request_id, &parts, body)).await,
+                Some(text) => logs::refused(text),
+            },
+            Door::Rest => match refusal(&parts) {
+                None => self.serve_rest(request_id, parts, body).await,
+                Some(text) => rest::refused(text, &request_id),
+            },
         };
         // Whatever a function says of it.
         let id = HeaderValue::from_str(request_id.as_str()).expect("an id is ASCII");
-        reply.headers_mut().insert("x-amzn-requestid", id);
+        reply.headers_mut().insert(REQUEST_ID, id);
         reply
     }
 }

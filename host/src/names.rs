@@ -247,11 +247,12 @@ fn hex_digit(nibble: u8) -> u8 {
 
 /// Lower-case hexadecimal, as digests and stream names are written.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 0x0f])
-        .map(|nibble| char::from(hex_digit(nibble)))
-        .collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    let digit = |nibble| char::from(hex_digit(nibble));
+    for byte in bytes {
+        text.extend([digit(byte >> 4), digit(byte & 0x0f)]);
+    }
+    text
 }
 
 impl fmt::Display for RequestId {

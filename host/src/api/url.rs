@@ -122,7 +122,7 @@ impl Front {
             },
             Err(error) => failed(&error),
         };
-        forwarded::seal(reply.headers_mut(), &trace_id);
+        forwarded::seal(reply.headers_mut(), trace_id);
         reply
     }
 

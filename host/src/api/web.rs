@@ -1,12 +1,16 @@
 //! What web pages may do: call function URLs. A host without keys believes whoever reaches it to be a
 //! program of this machine's user, and a page in that user's browser reaches it too.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use http::header;
+use http::header::{self, HeaderName};
 use http::request::Parts;
 
 use super::facts::Peer;
+
+/// Whose page a browser sends a request for.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The address of the host's end of a connection, in the extensions of its requests.
 #[derive(Clone, Copy, Debug)]
@@ -15,16 +19,15 @@ pub struct Own(pub SocketAddr);
 /// Why a host without keys does not take a request, if it does not: it comes from a web page, or goes
 /// to a name that someone else has given this machine.
 pub(super) fn refusal(parts: &Parts) -> Option<String> {
-    let text = |name: &str| {
+    let text = |name: HeaderName| {
         let value = parts.headers.get(name)?;
-        Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+        Some(String::from_utf8_lossy(value.as_bytes()))
     };
-    let sites = ["same-origin", "none"];
-    let sign = if let Some(origin) = text("origin") {
+    let sign = if let Some(origin) = text(header::ORIGIN) {
         Some(format!("Origin: {origin}"))
     } else {
-        text("sec-fetch-site")
-            .filter(|site| !sites.contains(&site.as_str()))
+        text(FETCH_SITE)
+            .filter(|site| !matches!(&**site, "same-origin" | "none"))
             .map(|site| format!("Sec-Fetch-Site: {site}"))
     };
     if let Some(sign) = sign {
@@ -42,12 +45,12 @@ pub(super) fn refusal(parts: &Parts) -> Option<String> {
 
 /// What the request calls this host. The URI of a request that did not come over a connection is
 /// whatever its maker likes.
-fn names(parts: &Parts) -> impl Iterator<Item = String> {
+fn names(parts: &Parts) -> impl Iterator<Item = Cow<'_, str>> {
     let named = parts.headers.get_all(header::HOST).iter();
-    let named = named.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let named = named.map(|value| String::from_utf8_lossy(value.as_bytes()));
     let came = parts.extensions.get::<Peer>().is_some();
     let authority = parts.uri.authority().filter(|_| came);
-    named.chain(authority.map(ToString::to_string))
+    named.chain(authority.map(|it| it.as_str().into()))
 }
 
 fn is_own(name: &str, parts: &Parts) -> bool {
@@ -57,8 +60,9 @@ fn is_own(name: &str, parts: &Parts) -> bool {
         let own = own.is_some_and(|Own(own)| own.ip().to_canonical() == address.to_canonical());
         return own || address.to_canonical().is_loopback();
     }
-    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-    host == "localhost" || host.ends_with(".localhost")
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let last = host.rsplit('.').next();
+    last.is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
 }
 
 fn without_port(name: &str) -> &str {

@@ -5,7 +5,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, COOKIE, HeaderName, HeaderValue, SET_COOKIE};
+use http::header::{self, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use serde_json::{Map, Value, json};
 
@@ -296,15 +296,15 @@ fn said_response(said: &Map<String, Value>) -> Option<Response<Bytes>> {
 }
 
 /// Fields that speak of the connection.
-pub(crate) const CONNECTION_FIELDS: [&str; 8] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
+pub(crate) static CONNECTION_FIELDS: [HeaderName; 8] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
 ];
 
 /// Fields that speak of the connection are the host's own; one that HTTP does not allow is left out.
@@ -315,7 +315,7 @@ fn insert(headers: &mut HeaderMap, name: &str, value: &Value) {
     let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(&text)) else {
         return;
     };
-    if !CONNECTION_FIELDS.contains(&name.as_str()) {
+    if !CONNECTION_FIELDS.contains(&name) {
         headers.insert(name, value);
     }
 }

@@ -1,16 +1,20 @@
 //! What the way here adds to a request to a function URL: who sent it, to which port, and the id by
 //! which it can be followed.
 
+use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::api::facts::Peer;
-use crate::api::{Own, host_of};
+use crate::api::{Own, REQUEST_ID, host_of};
 use crate::clock::Clock;
 use crate::names::hex;
 use crate::sandbox::http_event::CONNECTION_FIELDS;
 
-const TRACE: &str = "x-amzn-trace-id";
+const TRACE: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Where a request without an address comes from: this process.
 const NOWHERE: &str = "127.0.0.1";
@@ -41,36 +45,32 @@ pub(super) fn source_ip(parts: &Parts) -> String {
 /// what the function must be able to rely on is in the request's context.
 pub(super) fn headers(parts: &Parts, trace_id: &str) -> HeaderMap {
     let mut headers = parts.headers.clone();
-    let passed = headers.get_all("x-forwarded-for").iter();
+    let passed = headers.get_all(FORWARDED_FOR).iter();
     let passed = passed.filter_map(|value| value.to_str().ok());
-    let way: Vec<String> = passed
-        .map(str::to_owned)
-        .chain([source_ip(parts)])
-        .collect();
-    set(&mut headers, "x-forwarded-for", &way.join(", "));
-    for (name, own) in [
-        ("x-forwarded-port", port(parts)),
-        ("x-forwarded-proto", "http".into()),
-    ] {
-        if !headers.contains_key(name) {
-            set(&mut headers, name, &own);
-        }
+    let mut way = passed.fold(String::new(), |way, hop| way + hop + ", ");
+    way += &source_ip(parts);
+    set(&mut headers, FORWARDED_FOR, way);
+    if !headers.contains_key(FORWARDED_PORT) {
+        set(&mut headers, FORWARDED_PORT, port(parts));
+    }
+    if !headers.contains_key(FORWARDED_PROTO) {
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
     }
     // HTTP/2 has no such header, and the event has it.
     if let Some(host) = host_of(parts).filter(|_| !headers.contains_key(header::HOST)) {
-        set(&mut headers, "host", host);
+        set(&mut headers, header::HOST, host.to_owned());
     }
-    set(&mut headers, TRACE, trace_id);
+    set(&mut headers, TRACE, trace_id.to_owned());
     headers
 }
 
 /// Makes an answer the host's own where it must be: the connection is none of the function's business,
 /// and neither are the ids.
-pub(super) fn seal(headers: &mut HeaderMap, trace_id: &str) {
-    for name in CONNECTION_FIELDS {
+pub(super) fn seal(headers: &mut HeaderMap, trace_id: String) {
+    for name in &CONNECTION_FIELDS {
         headers.remove(name);
     }
-    headers.remove("x-amzn-requestid");
+    headers.remove(REQUEST_ID);
     set(headers, TRACE, trace_id);
 }
 
@@ -82,8 +82,8 @@ fn port(parts: &Parts) -> String {
     )
 }
 
-fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
+fn set(headers: &mut HeaderMap, name: HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
         headers.insert(name, value);
     }
 }
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn a_trace_is_begun_once() {
         let clock = Clock::system();
-        let begun = trace_id(&parts(&[(TRACE, "Root=1-a-b;Sampled=1")]), &clock);
+        let begun = trace_id(&parts(&[(TRACE.as_str(), "Root=1-a-b;Sampled=1")]), &clock);
         assert_eq!(begun, "Root=1-a-b;Sampled=1");
         let made = trace_id(&parts(&[]), &clock);
         let lengths: Vec<usize> = made.split('-').map(str::len).collect();
@@ -152,14 +152,14 @@ mod tests {
     fn a_function_does_not_speak_for_the_host() {
         let given = [
             ("x-amzn-requestid", "spoofed"),
-            (TRACE, "spoofed"),
+            ("x-amzn-trace-id", "spoofed"),
             ("connection", "close"),
             ("upgrade", "h2c"),
             ("trailer", "x"),
             ("x-own", "kept"),
         ];
         let mut found = parts(&given).headers;
-        seal(&mut found, "Root=1");
+        seal(&mut found, "Root=1".to_owned());
         assert_eq!(found.len(), 2);
         assert_eq!(
             (&found[TRACE], &found["x-own"]),
