@@ -48,6 +48,11 @@ impl Timestamp {
             .and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok())
             .unwrap_or(jiff::Timestamp::MAX)
     }
+
+    /// The day it is then in UTC.
+    pub fn utc_date(self) -> jiff::civil::Date {
+        jiff::tz::Offset::UTC.to_datetime(self.utc()).date()
+    }
 }
 
 /// Where time and randomness come from.

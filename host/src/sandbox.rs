@@ -121,7 +121,16 @@ pub struct Setup {
     /// Size of the `/tmp`.
     pub tmp: Mib,
     /// Environment variables, Lambda's own included.
-    pub variables: Vec<(String, String)>,
+    pub variables: Variables,
+}
+
+/// A guest's environment variables.
+#[derive(Clone, Debug)]
+pub struct Variables {
+    /// What all environments of a version have.
+    pub shared: Arc<[(String, String)]>,
+    /// What one has besides, or in the place of shared ones of these names.
+    pub own: Vec<(String, String)>,
 }
 
 /// What arrives at a function.

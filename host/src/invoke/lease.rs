@@ -175,31 +175,27 @@ impl Pipeline {
         log_stream: &str,
         initialization: Initialization,
     ) -> Result<Setup, LoadError> {
-        let mut variables = variables::of(version, &self.config.region, log_stream);
-        let kind = initialization.name().to_owned();
-        variables.push(("AWS_LAMBDA_INITIALIZATION_TYPE".into(), kind));
-        // An author may choose those that are not reserved; where one is, `control` has refused it.
-        let chosen = version.variables()?;
-        variables.retain(|(own, _)| chosen.iter().all(|(name, _)| name != own));
-        variables.extend(chosen);
+        let region = &self.config.region;
         Ok(Setup {
             memory: version.settings.memory,
             tmp: version.settings.tmp,
-            variables,
+            variables: variables::of(version, region, log_stream, initialization)?,
         })
     }
 
     /// `YYYY/MM/DD/[version]` and 32 hexadecimal digits, as in AWS; in a group that was chosen, which
     /// functions may share, with the function's name.
     fn log_stream_name(&self, version: &Version) -> String {
-        let today = self.clock.now().utc().strftime("%Y/%m/%d");
+        let today = self.clock.now().utc_date();
+        let (year, month, day) = (today.year(), today.month(), today.day());
         let facts = &version.facts;
         let name = match facts.log_group.strip_prefix("/aws/lambda/") {
             Some(name) if name == facts.name => "",
             _ => &facts.name,
         };
         let id = hex(&self.clock.random::<16>());
-        format!("{today}/{name}[{}]{id}", version.label)
+        let label = &version.label;
+        format!("{year:04}/{month:02}/{day:02}/{name}[{label}]{id}")
     }
 }
 

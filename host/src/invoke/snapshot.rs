@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -98,6 +98,8 @@ pub struct Version {
     pub provisioning: Arc<Provisioning>,
     /// Its idle environments.
     pub(super) pool: Arc<Pool>,
+    /// Those of Lambda's own environment variables that all its environments have.
+    pub(super) variables: OnceLock<Arc<[(String, String)]>>,
     source: Box<dyn ProgramSource>,
     program: OnceCell<Program>,
 }
@@ -162,6 +164,7 @@ impl Version {
             settings,
             provisioning: Arc::default(),
             pool: Arc::default(),
+            variables: OnceLock::new(),
             source,
             program: OnceCell::new(),
         }
@@ -176,7 +179,7 @@ impl Version {
     }
 
     /// The author's environment variables.
-    pub(super) fn variables(&self) -> Result<Vec<(String, String)>, LoadError> {
+    pub(super) fn chosen_variables(&self) -> Result<Vec<(String, String)>, LoadError> {
         self.source.variables()
     }
 }

@@ -1,11 +1,38 @@
 //! The environment variables that Lambda promises every function. `_X_AMZN_TRACE_ID` is not among them:
 //! it changes with every invocation, and a guest reads its environment once. The context has it.
 
-use super::snapshot::Version;
+use std::sync::Arc;
+
+use super::lease::Initialization;
+use super::snapshot::{LoadError, Version};
+use crate::sandbox::Variables;
 use crate::telemetry::log::Format;
 
-/// Lambda's own variables, in an environment with this log stream.
-pub(super) fn of(version: &Version, region: &str, log_stream: &str) -> Vec<(String, String)> {
+/// All variables of an environment. An author may choose those that are not reserved, which the two here are;
+/// where one is, `control` has refused it.
+pub(super) fn of(
+    version: &Version,
+    region: &str,
+    log_stream: &str,
+    initialization: Initialization,
+) -> Result<Variables, LoadError> {
+    let shared = version.variables.get_or_init(|| shared(version, region));
+    let mut own = vec![
+        ("AWS_LAMBDA_LOG_STREAM_NAME".into(), log_stream.into()),
+        (
+            "AWS_LAMBDA_INITIALIZATION_TYPE".into(),
+            initialization.name().into(),
+        ),
+    ];
+    own.extend(version.chosen_variables()?);
+    Ok(Variables {
+        shared: Arc::clone(shared),
+        own,
+    })
+}
+
+/// Lambda's own variables that are the same in all environments of a version.
+fn shared(version: &Version, region: &str) -> Arc<[(String, String)]> {
     let facts = &version.facts;
     let memory = facts.memory.get().to_string();
     let own = [
@@ -15,7 +42,6 @@ pub(super) fn of(version: &Version, region: &str, log_stream: &str) -> Vec<(Stri
         ("AWS_LAMBDA_FUNCTION_NAME", &facts.name),
         ("AWS_LAMBDA_FUNCTION_VERSION", &facts.version),
         ("AWS_LAMBDA_LOG_GROUP_NAME", &facts.log_group),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream),
         ("AWS_REGION", region),
         ("LAMBDA_RUNTIME_DIR", "/var/runtime"),
         ("LAMBDA_TASK_ROOT", "/var/task"),

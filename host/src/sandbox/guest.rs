@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
+use wasmtime_wasi::p2::bindings::cli::environment;
 use wasmtime_wasi::p2::bindings::filesystem;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
@@ -16,7 +17,7 @@ use super::bindings;
 use super::filesystem::{Counted, CountedFilesystem, Files, Quota};
 use super::limits::{Limits, Usage};
 use super::stdio::{Captured, Input, Output};
-use super::{Config, Setup};
+use super::{Config, Setup, Variables};
 use crate::telemetry::log::EnvironmentLog;
 
 /// Handles that one environment may hold: files, sockets, streams, requests.
@@ -34,6 +35,7 @@ pub(super) struct Guest {
     hooks: Hooks,
     /// What it uses of its `/tmp`.
     quota: Arc<Quota>,
+    setup: Arc<Setup>,
     pub(super) limits: Limits,
     pub(super) mailbox: Mailbox,
 }
@@ -49,7 +51,7 @@ pub(super) enum Streams {
 impl Guest {
     pub(super) fn new(
         config: &Config,
-        setup: &Setup,
+        setup: &Arc<Setup>,
         log: &Arc<EnvironmentLog>,
         streams: Streams,
         files: &Files,
@@ -57,8 +59,7 @@ impl Guest {
         mailbox: Mailbox,
     ) -> Self {
         let mut wasi = WasiCtxBuilder::new();
-        wasi.envs(&setup.variables)
-            .max_random_size(RANDOM_BYTES_MAX);
+        wasi.max_random_size(RANDOM_BYTES_MAX);
         wasi.stderr(Output(Arc::clone(log)));
         match streams {
             Streams::Log => wasi.stdout(Output(Arc::clone(log))),
@@ -78,6 +79,7 @@ impl Guest {
             http,
             hooks: Hooks,
             quota: Arc::clone(files.quota()),
+            setup: Arc::clone(setup),
             limits,
             mailbox,
         }
@@ -95,6 +97,28 @@ impl Guest {
             },
             quota: &self.quota,
         }
+    }
+}
+
+/// A guest's environment variables, put together when it asks for them, which few do.
+impl environment::Host for Guest {
+    fn get_environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
+        let Variables { shared, own } = &self.setup.variables;
+        let is_shared = |(name, _): &&(String, String)| own.iter().all(|(other, _)| name != other);
+        Ok(shared
+            .iter()
+            .filter(is_shared)
+            .chain(own)
+            .cloned()
+            .collect())
+    }
+
+    fn get_arguments(&mut self) -> wasmtime::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn initial_cwd(&mut self) -> wasmtime::Result<Option<String>> {
+        Ok(None)
     }
 }
 
@@ -142,8 +166,9 @@ impl WasiHttpHooks for Hooks {
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    // In the place of the file system that counts nothing.
+    // In the place of the file system that counts nothing, and of variables that are copied beforehand.
     linker.allow_shadowing(true);
+    environment::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
     filesystem::types::add_to_linker::<_, CountedFilesystem>(
         &mut linker,
         Guest::counted_filesystem,
