@@ -2,7 +2,7 @@
 //! wasmtime, and none of its types appear in a signature here. It knows nothing of a function's
 //! versions, queues or callers: those are `invoke`'s and `control`'s.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ mod filesystem;
 mod guest;
 pub(crate) mod http_event;
 mod limits;
+mod memory_image;
 mod program;
 mod stdio;
 mod target;
@@ -31,6 +32,7 @@ mod turnover;
 pub use egress::Egress;
 pub use environment::Environment;
 pub use filesystem::clear;
+pub use memory_image::MemoryImage;
 pub use program::{Program, Source};
 pub use target::{Architecture, Target};
 
@@ -45,14 +47,23 @@ pub struct Config {
     pub egress: Egress,
 }
 
-/// The engine; cheap to clone.
+/// The engines; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Sandbox(Arc<engine::Shared>);
+pub struct Sandbox(Arc<engine::Engines>);
 
-/// Why the engine or a program could not be had.
+/// A component that [`compile::compile`] compiled.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Artifact {
+    /// The file.
+    pub path: PathBuf,
+    /// How its data comes into memories.
+    pub image: MemoryImage,
+}
+
+/// Why the engines or a program could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The engine could not be started.
+    /// An engine could not be started.
     #[error("the WebAssembly engine could not be started: {0}")]
     Engine(String),
     /// A compiled component could not be loaded.
@@ -74,27 +85,28 @@ pub enum Error {
 }
 
 impl Sandbox {
-    /// Starts an engine.
+    /// Starts the engines.
     ///
     /// # Errors
     /// Where the machine does not allow it.
     pub fn new(config: Config, clock: Clock) -> Result<Self, Error> {
-        engine::Shared::start(config, clock).map(|shared| Self(Arc::new(shared)))
+        engine::Engines::start(config, clock).map(|engines| Self(Arc::new(engines)))
     }
 
-    /// Names what components that are compiled for a target are good for: the engine's version and
-    /// settings, and the machines.
-    pub fn compatibility(&self, target: Target) -> &str {
-        self.0.compatibility.with(target)
+    /// Names what components that are compiled for a target, and with such an image, are good for: the
+    /// engine's version and settings, and the machines.
+    pub fn compatibility(&self, target: Target, image: MemoryImage) -> &str {
+        self.0.compatibility(target, image)
     }
 
-    /// Loads a component that [`compile::compile`] made for this engine; or for any machine of this
-    /// one's architecture, by the same engine there.
+    /// Loads a component that was compiled for these engines; or for any machine of this one's
+    /// architecture, for the same engines there.
     ///
     /// # Errors
     /// Where the file is not one, or a directory is not there.
-    pub fn load(&self, artifact: &Path, source: Source) -> Result<Program, Error> {
-        Program::load(Arc::clone(&self.0), artifact, source)
+    pub fn load(&self, artifact: &Artifact, source: Source) -> Result<Program, Error> {
+        let shared = Arc::clone(self.0.that(artifact.image));
+        Program::load(shared, &artifact.path, source)
     }
 }
 

@@ -242,3 +242,15 @@ async fn a_function_is_told_its_language_unless_it_brings_its_own() {
         );
     }
 }
+
+/// The data of this guest is mapped into its memories, since it is much; that of most others is copied.
+#[tokio::test]
+async fn what_a_guest_writes_to_its_data_goes_with_it() {
+    let host = Lamina::start();
+    host.create("f", &guest("hostile"), json!({})).await;
+    let data = json!({"do": "data"});
+    let sum = async || host.invoke("f", &data).await.json();
+    assert_eq!((sum().await, sum().await), (json!(6144), json!(2 * 6144)));
+    host.invoke("f", &json!({"do": "trap"})).await;
+    assert_eq!((sum().await, sum().await), (json!(6144), json!(2 * 6144)));
+}

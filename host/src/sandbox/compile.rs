@@ -14,7 +14,7 @@ use tokio::process::Command;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::{Interface, Target, engine, guest};
+use super::{Artifact, Interface, MemoryImage, Target, engine, guest};
 
 /// How long compiling may take. The largest interpreters take ten seconds of one core.
 const TIME_MAX: Duration = Duration::from_secs(60);
@@ -73,8 +73,9 @@ impl Error {
     }
 }
 
-/// Compiles `component` into `artifact`, which appears whole or not at all. Only code for this machine is
-/// checked for what its component needs and whether it is a function.
+/// Compiles `component` into a file in `directory`, which gets the name that `name` has for its memory image, and
+/// appears whole or not at all. Only code for this machine is checked for what its component needs and whether
+/// it is a function.
 ///
 /// # Errors
 /// Where the component is not a function, or compiling fails.
@@ -82,26 +83,29 @@ pub async fn compile(
     compiler: &Compiler,
     target: Target,
     component: &Path,
-    artifact: &Path,
-) -> Result<(), Error> {
-    let unfinished = Unfinished::beside(artifact);
-    let unfinished = match compiler {
+    directory: &Path,
+    name: impl FnOnce(MemoryImage) -> String,
+) -> Result<Artifact, Error> {
+    let unfinished = Unfinished::in_directory(directory);
+    let (unfinished, image) = match compiler {
         Compiler::Child { program } => {
-            in_child(program, target, component, &unfinished.0, TIME_MAX).await?;
-            unfinished
+            let made = in_child(program, target, component, &unfinished.0, TIME_MAX).await?;
+            (unfinished, made)
         }
         Compiler::InProcess => {
             let component = component.to_owned();
             let work = tokio::task::spawn_blocking(move || {
-                compile_here(target, &component, &unfinished.0)?;
-                Ok(unfinished)
+                let made = compile_here(target, &component, &unfinished.0)?;
+                Ok((unfinished, made))
             });
             work.await
                 .map_err(|_| Error::Host("it ended early".into()))??
         }
     };
-    let finished = tokio::fs::rename(&unfinished.0, artifact).await;
-    finished.map_err(|error| Error::Host(error.to_string()))
+    let path = directory.join(name(image));
+    let finished = tokio::fs::rename(&unfinished.0, &path).await;
+    finished.map_err(|error| Error::Host(error.to_string()))?;
+    Ok(Artifact { path, image })
 }
 
 /// Whether a file of this name is an artifact that is being made, or was when a process was killed.
@@ -113,10 +117,10 @@ pub fn is_unfinished(name: &OsStr) -> bool {
 struct Unfinished(PathBuf);
 
 impl Unfinished {
-    fn beside(artifact: &Path) -> Self {
+    fn in_directory(directory: &Path) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{UNFINISHED}{}-{number}", std::process::id());
-        Self(artifact.with_file_name(name))
+        Self(directory.join(name))
     }
 }
 
@@ -133,7 +137,7 @@ async fn in_child(
     component: &Path,
     artifact: &Path,
     time: Duration,
-) -> Result<(), Error> {
+) -> Result<MemoryImage, Error> {
     let mut command = Command::new(program);
     command
         .arg("compile-component")
@@ -151,7 +155,7 @@ async fn in_child(
 }
 
 /// What the child says; or, where it ended before it could say anything, whose fault that is.
-fn told(status: ExitStatus, said: &[u8], last_words: &[u8]) -> Result<(), Error> {
+fn told(status: ExitStatus, said: &[u8], last_words: &[u8]) -> Result<MemoryImage, Error> {
     if let Ok(result) = serde_json::from_slice(said) {
         return result;
     }
@@ -197,17 +201,21 @@ fn limit_this_process() -> Result<(), Error> {
     Ok(())
 }
 
-fn compile_here(target: Target, component: &Path, artifact: &Path) -> Result<(), Error> {
+fn compile_here(target: Target, component: &Path, artifact: &Path) -> Result<MemoryImage, Error> {
     let host = |error: &dyn std::fmt::Display| Error::Host(error.to_string());
-    let engine = engine::compiling(target).map_err(|error| host(&error))?;
-    let bytes = std::fs::read(component).map_err(|error| host(&error))?;
-    let code = engine.precompile_component(&bytes).map_err(|error| {
+    let invalid = |error: &dyn std::fmt::Display| {
         Error::Component(format!("The component is not valid WebAssembly: {error:#}"))
-    })?;
+    };
+    let bytes = std::fs::read(component).map_err(|error| host(&error))?;
+    let image = MemoryImage::of(&bytes).map_err(|error| invalid(&error))?;
+    let engine = engine::compiling(target, image).map_err(|error| host(&error))?;
+    let code = engine.precompile_component(&bytes);
+    let code = code.map_err(|error| invalid(&error))?;
     if target == Target::Here {
         require_runnable(&engine, &code)?;
     }
-    put(artifact, &code).map_err(|error| host(&error))
+    put(artifact, &code).map_err(|error| host(&error))?;
+    Ok(image)
 }
 
 /// Refuses what could not be opened as an environment.

@@ -66,18 +66,20 @@ impl Deadline {
     }
 }
 
-/// Ticks for as long as the engine lives. A plain thread: were it a task, a guest that holds every
+/// Ticks for as long as one of the engines lives. A plain thread: were it a task, a guest that holds every
 /// worker would stop the very clock that is to interrupt it.
 #[expect(
     clippy::disallowed_methods,
     reason = "the clock's thread does nothing but sleep"
 )]
-pub(super) fn tick(engine: &Engine) -> std::io::Result<()> {
-    let engine: EngineWeak = engine.weak();
+pub(super) fn tick(engines: [&Engine; 2]) -> std::io::Result<()> {
+    let engines: [EngineWeak; 2] = engines.map(Engine::weak);
     let run = move || {
-        while let Some(engine) = engine.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
+        loop {
+            let alive = engines.iter().filter_map(EngineWeak::upgrade);
+            if alive.map(|engine| engine.increment_epoch()).count() == 0 {
+                return;
+            }
             std::thread::sleep(TICK);
         }
     };

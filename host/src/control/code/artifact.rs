@@ -1,12 +1,12 @@
 //! Compiled components on the disk: each for this machine, which runs it, and those of functions that ask for
 //! another architecture for such machines too, which find them where they get this data directory.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::{CodeRef, ComponentRef, Shelves, io};
 use crate::control::Error;
-use crate::sandbox::{Architecture, Target, compile};
+use crate::sandbox::{Architecture, Artifact, MemoryImage, Target, compile};
 use crate::store::blob::Digest;
 
 #[cfg(test)]
@@ -39,20 +39,19 @@ impl Shelves {
         &self,
         code: &CodeRef,
         architecture: Architecture,
-    ) -> Result<Option<PathBuf>, Error> {
+    ) -> Result<Option<Artifact>, Error> {
         let Some(component) = &code.component else {
             return Ok(None);
         };
         if Target::elsewhere(architecture).is_some() {
             self.tell_of_foreign(architecture);
         }
-        if let Some(target) = Target::from_elsewhere() {
-            let (own, given) = (
-                self.artifact(component, Target::Here),
-                self.artifact(component, target),
-            );
-            if !exists(&own).await? && exists(&given).await? {
-                return Ok(Some(given));
+        for target in [Some(Target::Here), Target::from_elsewhere()]
+            .into_iter()
+            .flatten()
+        {
+            if let Some(artifact) = self.find(component, target).await? {
+                return Ok(Some(artifact));
             }
         }
         self.made(code, component, Target::Here).await.map(Some)
@@ -75,9 +74,8 @@ impl Shelves {
         code: &CodeRef,
         component: &ComponentRef,
         target: Target,
-    ) -> Result<PathBuf, Error> {
-        let artifact = self.artifact(component, target);
-        if exists(&artifact).await? {
+    ) -> Result<Artifact, Error> {
+        if let Some(artifact) = self.find(component, target).await? {
             return Ok(artifact);
         }
         let _turn = self
@@ -85,26 +83,49 @@ impl Shelves {
             .acquire()
             .await
             .expect("the semaphore is never closed");
-        let component = self.tree(&code.package)?.join(&component.path);
-        match compile::compile(&self.compiler, target, &component, &artifact).await {
-            Ok(()) => Ok(artifact),
-            Err(error) if error.is_callers_fault() => Err(Error::Invalid(error.to_string())),
-            Err(error) => Err(Error::Internal(error.to_string())),
+        let path = self.tree(&code.package)?.join(&component.path);
+        let name = |image| self.name(component, target, image);
+        let made = compile::compile(&self.compiler, target, &path, &self.artifacts, name);
+        made.await.map_err(|error| {
+            let text = error.to_string();
+            if error.is_callers_fault() {
+                Error::Invalid(text)
+            } else {
+                Error::Internal(text)
+            }
+        })
+    }
+
+    /// The component compiled for a target, if it has been.
+    async fn find(
+        &self,
+        component: &ComponentRef,
+        target: Target,
+    ) -> Result<Option<Artifact>, Error> {
+        for image in MemoryImage::ALL {
+            let name = self.name(component, target, image);
+            let path = self.artifacts.join(name);
+            if tokio::fs::try_exists(&path).await.map_err(io)? {
+                return Ok(Some(Artifact { path, image }));
+            }
         }
+        Ok(None)
     }
 
     /// A compiled component is good for one engine only, so the engine is part of its name.
-    fn artifact(&self, component: &ComponentRef, target: Target) -> PathBuf {
-        let engine = self.sandbox.compatibility(target);
-        let name = format!("{}-{engine}.{EXTENSION}", component.digest);
-        self.artifacts.join(name)
+    fn name(&self, component: &ComponentRef, target: Target, image: MemoryImage) -> String {
+        let engine = self.sandbox.compatibility(target, image);
+        format!("{}-{engine}.{EXTENSION}", component.digest)
     }
 
     /// What a compiled component of this name was made from, and the architecture where it is for machines
     /// of another kind.
     pub(super) fn origin(&self, name: &str) -> Option<(Digest, Option<Architecture>)> {
         let (digest, engine) = Path::new(name).file_stem()?.to_str()?.split_once('-')?;
-        let is = |target| engine == self.sandbox.compatibility(target);
+        let is = |target| {
+            let mut images = MemoryImage::ALL.into_iter();
+            images.any(|image| engine == self.sandbox.compatibility(target, image))
+        };
         let mut architectures = Architecture::ALL.into_iter();
         let architecture = architectures.find(|&architecture| is(Target::Any(architecture)));
         // They can have one name, on a machine that can do no more than all others.
@@ -122,8 +143,4 @@ pub(super) fn tidy(artifacts: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-async fn exists(artifact: &Path) -> Result<bool, Error> {
-    tokio::fs::try_exists(artifact).await.map_err(io)
 }

@@ -63,9 +63,13 @@ fn what_no_environment_has_room_for_is_refused_by_name() {
         assert!(text.contains(expected), "{text}");
         assert!(text.starts_with("The component needs more than"), "{text}");
     }
-    // One of each is fine; what is wrong with this one is that it exports nothing.
-    let text = refusal(&many(1, &memory));
-    assert!(!text.contains("needs more"), "{text}");
+    // What is wrong with these is only that they export nothing.
+    let memories = [5, 5, 2, 0, 1, 0, 1];
+    let tables = [4, 7, 2, 0x70, 0, 1, 0x70, 0, 1];
+    for few in [many(1, &memory), many(1, &memories), many(1, &tables)] {
+        let text = refusal(&few);
+        assert!(text.contains("exports nothing"), "{text}");
+    }
 }
 
 #[test]
@@ -127,19 +131,18 @@ async fn who_compiles_too_long_is_stopped() {
 #[tokio::test]
 async fn nothing_is_left_of_what_was_not_finished() {
     let dir = tempfile::tempdir().unwrap();
-    let (from, artifact) = (dir.path().join("in"), dir.path().join("out"));
+    let from = dir.path().join("in");
     std::fs::write(&from, HELLO).unwrap();
     // A shell has no script of the name that the child is run with.
-    let compiler = Compiler::Child {
-        program: PathBuf::from("/bin/sh"),
-    };
-    let failed = compile(&compiler, Target::Here, &from, &artifact)
-        .await
-        .unwrap_err();
-    assert!(matches!(failed, Error::Host(_)), "{failed}");
-    let failed = compile(&Compiler::InProcess, Target::Here, &from, &artifact).await;
-    assert!(failed.is_err());
-    let unfinished = Unfinished::beside(&artifact);
+    let program = PathBuf::from("/bin/sh");
+    let mut failures = Vec::new();
+    for compiler in [Compiler::Child { program }, Compiler::InProcess] {
+        let name = |_| unreachable!("nothing is finished");
+        let failed = compile(&compiler, Target::Here, &from, dir.path(), name).await;
+        failures.push(failed.unwrap_err().is_callers_fault());
+    }
+    assert_eq!(failures, [false, true]);
+    let unfinished = Unfinished::in_directory(dir.path());
     assert!(is_unfinished(unfinished.0.file_name().unwrap()));
     std::fs::write(&unfinished.0, "half").unwrap();
     drop(unfinished);

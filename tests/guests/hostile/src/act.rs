@@ -21,6 +21,9 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Calls since the guest was made.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
+/// So much data that a host does better not to copy it into every new memory.
+static DATA: [AtomicU64; 6144] = [const { AtomicU64::new(1) }; 6144];
+
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum Act {
@@ -55,6 +58,7 @@ pub enum Act {
     Read { path: String },
     Remove { path: String },
     Count,
+    Data,
     List { path: String },
     Stdin,
     Env,
@@ -106,6 +110,11 @@ pub fn perform(act: Act, event: &str, context: &Context) -> Result<String, Failu
         Act::Sleep { ms } => Ok(json!(sleep(ms))),
         Act::Remove { path } => fs::remove_file(path).map(|()| Value::Null),
         Act::Count => Ok(json!(COUNT.fetch_add(1, Ordering::Relaxed) + 1)),
+        Act::Data => Ok(json!(
+            DATA.iter()
+                .map(|it| it.fetch_add(1, Ordering::Relaxed))
+                .sum::<u64>()
+        )),
         Act::Read { path } => fs::read_to_string(path).map(Value::from),
         Act::List { path } => list(&path),
         Act::Stdin => io::read_to_string(io::stdin()).map(Value::from),

@@ -86,6 +86,10 @@ fn machines(library: &Library) -> BTreeSet<u16> {
     entries.map(|it| machine_of(&it.path())).collect()
 }
 
+async fn found(library: &Library, component: &ComponentRef, target: Target) -> Option<Artifact> {
+    library.0.find(component, target).await.unwrap()
+}
+
 fn collect(library: &Library, used: &[(&CodeRef, Architecture)]) {
     let mut named = Used::default();
     for (code, architecture) in used {
@@ -105,17 +109,13 @@ async fn code_is_compiled_for_what_runs_it_and_for_what_was_asked() {
     let code = checked_in(&library, foreign()).await.code;
     assert_eq!(machines(&library), both);
     let component = code.component.clone().unwrap();
-    let elsewhere = library.0.artifact(&component, Target::Any(foreign()));
+    let elsewhere = found(&library, &component, Target::Any(foreign())).await;
+    let elsewhere = elsewhere.unwrap().path;
     assert_eq!(machine_of(&elsewhere), number(foreign()));
 
     // What is for this machine is what is run.
-    let runnable = library.0.runnable(&code, foreign()).await.unwrap().unwrap();
-    assert_eq!(
-        runnable,
-        library.0.artifact(&component, Target::Here),
-        "{}",
-        runnable.display()
-    );
+    let runnable = library.0.runnable(&code, foreign()).await.unwrap();
+    assert_eq!(runnable, found(&library, &component, Target::Here).await);
     library.load(&code, foreign(), &[]).await.unwrap();
 
     // What is lost is made again.
@@ -152,18 +152,38 @@ async fn what_another_machine_compiled_for_this_one_runs() {
     let code = checked_in(&library, own()).await.code;
     let component = code.component.clone().unwrap();
     let target = Target::from_elsewhere().unwrap();
-    let (here, given) = (
-        library.0.artifact(&component, Target::Here),
-        library.0.artifact(&component, target),
+    let here = found(&library, &component, Target::Here).await.unwrap();
+    fs::remove_file(&here.path).unwrap();
+    let given = library.0.made(&code, &component, target).await.unwrap();
+    assert_eq!(
+        found(&library, &component, target).await.as_ref(),
+        Some(&given)
     );
-    fs::remove_file(&here).unwrap();
-    library.0.made(&code, &component, target).await.unwrap();
     let runnable = library.0.runnable(&code, own()).await.unwrap();
     assert_eq!(runnable, Some(given));
     library.load(&code, own(), &[]).await.unwrap();
-    assert!(!here.exists());
+    assert!(!here.path.exists());
     // The code that uses all of this machine's processor comes with the next start.
     library.refresh(&code, own()).await.unwrap();
     let runnable = library.0.runnable(&code, own()).await.unwrap();
     assert_eq!(runnable, Some(here));
+}
+
+#[tokio::test]
+async fn what_is_compiled_for_one_engine_the_other_does_not_load() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = Library::for_test(dir.path());
+    let code = checked_in(&library, own()).await.code;
+    let component = code.component.clone().unwrap();
+    let copied = found(&library, &component, Target::Here).await.unwrap();
+    assert_eq!(copied.image, MemoryImage::Copied);
+    let name = library
+        .0
+        .name(&component, Target::Here, MemoryImage::Mapped);
+    let mapped = library.0.artifacts.join(name);
+    assert_ne!(copied.path, mapped);
+    fs::rename(&copied.path, &mapped).unwrap();
+    let refused = library.load(&code, own(), &[]).await.unwrap_err();
+    let cause = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(cause.contains("could not be loaded"), "{cause}");
 }
