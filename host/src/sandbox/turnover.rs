@@ -4,44 +4,57 @@
 
 use wasmtime::{Engine, Instance, Module, Store};
 
-/// Memories that are given back together. On as many cores, as many batches may wait.
-pub(super) const BATCH: usize = 16;
-/// A guest from this size on does not wait. Smaller ones hold at most this much for each place of a batch.
-const LARGE_BYTES: u64 = 4 << 20;
+use super::engine::TABLES_PER_COMPONENT_MAX;
 
-/// A module of one memory with one page, which is never touched: `(module (memory 1))`.
-const ONE_MEMORY: &[u8] = b"\0asm\x01\0\0\0\x05\x03\x01\0\x01";
+/// Regions that are given back together. Each memory of a guest is one, and each of its tables, even an empty
+/// one. On as many cores, as many batches may wait, of each engine.
+pub(super) const BATCH: usize = 64;
+/// A guest from this size on does not wait. Smaller ones hold at most this much for each region of a batch.
+const LARGE_BYTES: u64 = 2 << 20;
+
+/// Tables of the module that fills a batch.
+const TABLES: usize = 32;
+const _: () = assert!(TABLES <= TABLES_PER_COMPONENT_MAX as usize && BATCH.is_multiple_of(TABLES));
+
+/// A module of empty tables: `(module (table 0 funcref) ...)`.
+fn tables() -> Vec<u8> {
+    let count = u8::try_from(TABLES).expect("there are few");
+    let section = [4, 1 + 3 * count, count];
+    [
+        b"\0asm\x01\0\0\0",
+        section.as_slice(),
+        &[0x70, 0, 0].repeat(TABLES),
+    ]
+    .concat()
+}
 
 /// Fills batches.
 pub(super) struct Turnover {
     engine: Engine,
     /// None where memories are not kept for others, and nothing waits.
-    one_memory: Option<Module>,
+    tables: Option<Module>,
 }
 
 impl Turnover {
     pub(super) fn new(engine: &Engine) -> wasmtime::Result<Self> {
         let is_pooled = engine.pooling_allocator_metrics().is_some();
-        let one_memory = is_pooled.then(|| Module::new(engine, ONE_MEMORY));
+        let tables = is_pooled.then(|| Module::new(engine, tables()));
         Ok(Self {
             engine: engine.clone(),
-            one_memory: one_memory.transpose()?,
+            tables: tables.transpose()?,
         })
     }
 
     /// To be called where a guest's store was dropped, on the same thread, with what its memories were.
     pub(super) fn ended(&self, memory_bytes: u64) {
-        let Some(one_memory) = self
-            .one_memory
-            .as_ref()
-            .filter(|_| memory_bytes >= LARGE_BYTES)
-        else {
+        let is_large = memory_bytes >= LARGE_BYTES;
+        let Some(tables) = self.tables.as_ref().filter(|_| is_large) else {
             return;
         };
-        for _ in 0..BATCH {
+        for _ in 0..BATCH / TABLES {
             let mut store = Store::new(&self.engine, ());
             // Where there is no slot left, the engine gives back what waits, and nothing is to be done.
-            if Instance::new(&mut store, one_memory, &[]).is_err() {
+            if Instance::new(&mut store, tables, &[]).is_err() {
                 return;
             }
         }
