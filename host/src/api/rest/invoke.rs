@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::wire::{self, ErrorShape, Fault};
 use super::{Call, error, no_content, target};
@@ -13,6 +13,13 @@ use crate::invoke::{Finished, Invoke, Mode};
 use crate::sandbox::{self, Event};
 
 mod unreadable;
+
+const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
+const LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
+const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("x-amz-client-context");
+const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+const TENANT_ID: HeaderName = HeaderName::from_static("x-amz-tenant-id");
+const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
 
 /// A client context is at most this long in base64, as in AWS.
 const CLIENT_CONTEXT_CHARS_MAX: usize = 3_583;
@@ -33,13 +40,13 @@ impl Front {
     fn invocation(&self, call: &Call) -> Result<Invoke, Fault> {
         let headers = &call.parts.headers;
         let qualifier = call.query("Qualifier");
-        let mode = match text(headers, "x-amz-invocation-type") {
+        let mode = match text(headers, INVOCATION_TYPE) {
             None | Some("RequestResponse") => Mode::RequestResponse,
             Some("DryRun") => Mode::DryRun,
             Some("Event") => return Err(no_events_yet()),
             Some(_) => return Err(self.violation(call)),
         };
-        let log_tail = match text(headers, "x-amz-log-type") {
+        let log_tail = match text(headers, LOG_TYPE) {
             None | Some("None") => false,
             Some("Tail") => true,
             Some(_) => return Err(self.violation(call)),
@@ -53,8 +60,8 @@ impl Front {
         invoke.mode = mode;
         invoke.log_tail = log_tail;
         invoke.client_context = client_context(headers)?;
-        invoke.trace_id = text(headers, "x-amzn-trace-id").map(str::to_owned);
-        invoke.tenant_id = text(headers, "x-amz-tenant-id").map(str::to_owned);
+        invoke.trace_id = text(headers, TRACE_ID).map(str::to_owned);
+        invoke.tenant_id = text(headers, TENANT_ID).map(str::to_owned);
         Ok(invoke)
     }
 
@@ -90,10 +97,7 @@ fn answer(finished: Finished, wants_tail: bool) -> Reply {
     let mut reply = json(StatusCode::OK, body);
     let headers = reply.headers_mut();
     let version = HeaderValue::from_str(&finished.executed_version);
-    headers.insert(
-        "x-amz-executed-version",
-        version.expect("a version is ASCII"),
-    );
+    headers.insert(EXECUTED_VERSION, version.expect("a version is ASCII"));
     if failed {
         headers.insert(
             "x-amz-function-error",
@@ -129,7 +133,7 @@ fn document(body: Bytes) -> Result<Bytes, Fault> {
 }
 
 fn client_context(headers: &HeaderMap) -> Result<Option<String>, Fault> {
-    let Some(encoded) = headers.get("x-amz-client-context") else {
+    let Some(encoded) = headers.get(CLIENT_CONTEXT) else {
         return Ok(None);
     };
     let invalid = |problem: &str| {
@@ -149,6 +153,6 @@ fn client_context(headers: &HeaderMap) -> Result<Option<String>, Fault> {
         .map_err(|_| invalid("it is not JSON"))
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("?"))
 }

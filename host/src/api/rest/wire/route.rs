@@ -7,6 +7,9 @@ use percent_encoding::percent_decode_str;
 
 include!(concat!(env!("OUT_DIR"), "/operations.rs"));
 
+/// A path of so many segments is none of any operation.
+const SEGMENTS_MAX: usize = 16;
+
 /// One operation's place among the paths.
 struct Row {
     operation: Operation,
@@ -59,9 +62,10 @@ impl Route {
 pub fn route(method: &Method, path: &str, query: Option<&str>) -> Result<Route, RouteError> {
     let path = path.strip_prefix('/').unwrap_or(path);
     let path = path.strip_suffix('/').unwrap_or(path);
+    let given: Vec<&str> = path.split('/').take(SEGMENTS_MAX).collect();
     let mut allowed = Vec::new();
     for row in ROUTES {
-        if !row.fits(path) {
+        if !row.fits(&given) {
             continue;
         }
         let asks = row
@@ -70,7 +74,7 @@ pub fn route(method: &Method, path: &str, query: Option<&str>) -> Result<Route, 
         if row.method == *method && asks {
             return Ok(Route {
                 operation: row.operation,
-                labels: row.labels(path),
+                labels: row.labels(&given),
             });
         }
         if row.method != *method && !allowed.contains(&row.method) {
@@ -101,21 +105,16 @@ fn decoded(text: &str) -> Cow<'_, str> {
 }
 
 impl Row {
-    fn fits(&self, path: &str) -> bool {
-        let mut given = path.split('/');
-        let fits = self
-            .segments
-            .iter()
-            .all(|segment| match (segment, given.next()) {
-                (Segment::Word(word), Some(given)) => *word == given,
-                (Segment::Label(_), Some(given)) => !given.is_empty(),
-                (_, None) => false,
-            });
-        fits && given.next().is_none()
+    fn fits(&self, given: &[&str]) -> bool {
+        let fits = |(segment, given): (&Segment, &&str)| match segment {
+            Segment::Word(word) => word == given,
+            Segment::Label(_) => !given.is_empty(),
+        };
+        self.segments.len() == given.len() && self.segments.iter().zip(given).all(fits)
     }
 
-    fn labels(&self, path: &str) -> Vec<(&'static str, String)> {
-        let pairs = self.segments.iter().zip(path.split('/'));
+    fn labels(&self, given: &[&str]) -> Vec<(&'static str, String)> {
+        let pairs = self.segments.iter().zip(given);
         let labels = pairs.filter_map(|(segment, given)| match segment {
             Segment::Word(_) => None,
             Segment::Label(name) => Some((*name, decoded(given).into_owned())),
