@@ -105,7 +105,7 @@ impl Sandbox {
     /// # Errors
     /// Where the file is not one, or a directory is not there.
     pub fn load(&self, artifact: &Artifact, source: Source) -> Result<Program, Error> {
-        let shared = Arc::clone(self.0.that(artifact.image));
+        let shared = Arc::clone(self.0.shared.get(artifact.image));
         Program::load(shared, &artifact.path, source)
     }
 }

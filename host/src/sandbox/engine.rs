@@ -12,6 +12,7 @@ use wasmtime::{
 };
 
 use super::guest::{self, Guest};
+use super::memory_image::Each;
 use super::turnover::{self, Turnover};
 use super::{Architecture, Config, Error, MemoryImage, Target, deadline};
 use crate::clock::Clock;
@@ -35,12 +36,13 @@ pub(super) const TABLE_ELEMENTS_MAX: usize = 100_000;
 /// guests are the far end of their stack, and the rest is given back anyway.
 const TABLE_KEEP_BYTES: usize = 128 << 10;
 
-/// The engines of a host, for each kind of memory image.
+/// The engines of a host, and the names of what they depend on, for each target.
 #[derive(Debug)]
 pub(super) struct Engines {
-    copying: Arc<Shared>,
-    mapping: Arc<Shared>,
-    compatibility: Compatibility,
+    pub(super) shared: Each<Arc<Shared>>,
+    here: Each<String>,
+    x86_64: Each<String>,
+    arm64: Each<String>,
 }
 
 /// What every program of an engine shares.
@@ -52,21 +54,6 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
 }
 
-/// Names what compiled code depends on, for each target.
-#[derive(Debug)]
-struct Compatibility {
-    here: Names,
-    x86_64: Names,
-    arm64: Names,
-}
-
-/// For each kind of memory image.
-#[derive(Debug)]
-struct Names {
-    copied: String,
-    mapped: String,
-}
-
 impl Engines {
     pub(super) fn start(config: Config, clock: Clock) -> Result<Self, Error> {
         let failed = |error: wasmtime::Error| Error::Engine(format!("{error:#}"));
@@ -74,66 +61,36 @@ impl Engines {
             path: config.scratch_dir.clone(),
             source,
         })?;
-        let [copying, mapping] = pooled(config.environments_max).map_err(failed)?;
-        deadline::tick([&copying, &mapping]).map_err(|error| Error::Engine(error.to_string()))?;
-        let shared = |engine| Shared::new(engine, &config, &clock).map(Arc::new);
+        let engines = pooled(config.environments_max).map_err(failed)?;
+        deadline::tick(engines.both()).map_err(|error| Error::Engine(error.to_string()))?;
+        let shared = |image| Shared::new(engines.get(image), &config, &clock).map(Arc::new);
+        let names = |target| Each::make(|image| compiling(target, image).map(|it| named(&it)));
         Ok(Self {
-            copying: shared(copying).map_err(failed)?,
-            mapping: shared(mapping).map_err(failed)?,
-            compatibility: Compatibility::find().map_err(failed)?,
+            shared: Each::make(shared).map_err(failed)?,
+            here: names(Target::Here).map_err(failed)?,
+            x86_64: names(Target::Any(Architecture::X86_64)).map_err(failed)?,
+            arm64: names(Target::Any(Architecture::Arm64)).map_err(failed)?,
         })
     }
 
-    /// What runs components with such images.
-    pub(super) fn that(&self, image: MemoryImage) -> &Arc<Shared> {
-        match image {
-            MemoryImage::Copied => &self.copying,
-            MemoryImage::Mapped => &self.mapping,
-        }
-    }
-
     pub(super) fn compatibility(&self, target: Target, image: MemoryImage) -> &str {
-        let compatibility = &self.compatibility;
         let names = match target {
-            Target::Here => &compatibility.here,
-            Target::Any(Architecture::X86_64) => &compatibility.x86_64,
-            Target::Any(Architecture::Arm64) => &compatibility.arm64,
+            Target::Here => &self.here,
+            Target::Any(Architecture::X86_64) => &self.x86_64,
+            Target::Any(Architecture::Arm64) => &self.arm64,
         };
-        match image {
-            MemoryImage::Copied => &names.copied,
-            MemoryImage::Mapped => &names.mapped,
-        }
+        names.get(image)
     }
 }
 
 impl Shared {
-    fn new(engine: Engine, config: &Config, clock: &Clock) -> wasmtime::Result<Self> {
+    fn new(engine: &Engine, config: &Config, clock: &Clock) -> wasmtime::Result<Self> {
         Ok(Self {
-            linker: guest::linker(&engine)?,
-            turnover: Turnover::new(&engine)?,
-            engine,
+            engine: engine.clone(),
+            linker: guest::linker(engine)?,
+            turnover: Turnover::new(engine)?,
             config: config.clone(),
             clock: clock.clone(),
-        })
-    }
-}
-
-impl Compatibility {
-    fn find() -> wasmtime::Result<Self> {
-        Ok(Self {
-            here: Names::with(Target::Here)?,
-            x86_64: Names::with(Target::Any(Architecture::X86_64))?,
-            arm64: Names::with(Target::Any(Architecture::Arm64))?,
-        })
-    }
-}
-
-impl Names {
-    fn with(target: Target) -> wasmtime::Result<Self> {
-        let with = |image| compiling(target, image).map(|it| named(&it));
-        Ok(Self {
-            copied: with(MemoryImage::Copied)?,
-            mapped: with(MemoryImage::Mapped)?,
         })
     }
 }
@@ -176,8 +133,9 @@ fn code_settings(image: MemoryImage) -> EngineConfig {
 }
 
 /// Engines whose instances live in slots made beforehand; or, where the machine does not have
-/// the address space for them, such that allocate each anew, ten times slower.
-fn pooled(environments: u32) -> wasmtime::Result<[Engine; 2]> {
+/// the address space for them, such that allocate each anew, ten times slower. Either may have all the
+/// environments of the host, so each has places for them all.
+fn pooled(environments: u32) -> wasmtime::Result<Each<Engine>> {
     let warn = |error: wasmtime::Error, consequence: &str| {
         tracing::warn!(
             environments,
@@ -186,26 +144,21 @@ fn pooled(environments: u32) -> wasmtime::Result<[Engine; 2]> {
              (ulimit -v) or lower limits.environments"
         );
     };
-    match both(|image| pool(image, environments, MEMORIES_PER_COMPONENT_MAX)) {
+    match Each::make(|image| pool(image, environments, MEMORIES_PER_COMPONENT_MAX)) {
         Ok(engines) => return Ok(engines),
         Err(error) => warn(
             error,
             "functions with more than one memory may find no room, and their callers get status 429",
         ),
     }
-    match both(|image| pool(image, environments, 1)) {
+    match Each::make(|image| pool(image, environments, 1)) {
         Ok(engines) => return Ok(engines),
         Err(error) => warn(
             error,
             "environments are not pooled but allocated anew, which is much slower",
         ),
     }
-    both(|image| Engine::new(&code_settings(image)))
-}
-
-/// Either may have all the environments of the host, so each has places for them all.
-fn both(engine: impl Fn(MemoryImage) -> wasmtime::Result<Engine>) -> wasmtime::Result<[Engine; 2]> {
-    Ok([engine(MemoryImage::Copied)?, engine(MemoryImage::Mapped)?])
+    Each::make(|image| Engine::new(&code_settings(image)))
 }
 
 fn pool(

@@ -17,6 +17,33 @@ pub enum MemoryImage {
     Mapped,
 }
 
+/// What there is of each kind.
+#[derive(Debug)]
+pub(super) struct Each<T> {
+    copied: T,
+    mapped: T,
+}
+
+impl<T> Each<T> {
+    pub(super) fn make<E>(of: impl Fn(MemoryImage) -> Result<T, E>) -> Result<Self, E> {
+        Ok(Self {
+            copied: of(MemoryImage::Copied)?,
+            mapped: of(MemoryImage::Mapped)?,
+        })
+    }
+
+    pub(super) fn get(&self, image: MemoryImage) -> &T {
+        match image {
+            MemoryImage::Copied => &self.copied,
+            MemoryImage::Mapped => &self.mapped,
+        }
+    }
+
+    pub(super) fn both(&self) -> [&T; 2] {
+        MemoryImage::ALL.map(|image| self.get(image))
+    }
+}
+
 impl MemoryImage {
     /// All there are.
     pub const ALL: [Self; 2] = [Self::Copied, Self::Mapped];
