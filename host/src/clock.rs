@@ -6,7 +6,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
 /// A moment of wall-clock time, in milliseconds since the Unix epoch.
@@ -72,7 +71,7 @@ pub struct Clock(Arc<dyn Source>);
 impl Clock {
     /// The machine's own clock and random source.
     pub fn system() -> Self {
-        Self(Arc::new(System(SystemRandom::new())))
+        Self(Arc::new(System))
     }
 
     /// A clock of a test's own.
@@ -105,7 +104,7 @@ impl fmt::Debug for Clock {
     }
 }
 
-struct System(SystemRandom);
+struct System;
 
 #[expect(
     clippy::disallowed_methods,
@@ -125,11 +124,11 @@ impl Source for System {
 
     fn fill(&self, bytes: &mut [u8]) {
         if bytes.len() > POOLED_BYTES_MAX {
-            return self.draw(bytes);
+            return draw(bytes);
         }
         POOL.with_borrow_mut(|pool| {
             if pool.left < bytes.len() {
-                self.draw(&mut pool.bytes);
+                draw(&mut pool.bytes);
                 pool.left = pool.bytes.len();
             }
             let (given, left) = (pool.left, pool.left - bytes.len());
@@ -141,15 +140,12 @@ impl Source for System {
     }
 }
 
-impl System {
-    fn draw(&self, bytes: &mut [u8]) {
-        self.0
-            .fill(bytes)
-            .expect("the operating system's random source is available");
-    }
+/// From the operating system, and not from aws-lc-rs, whose own source of entropy takes 25 ms to begin.
+fn draw(bytes: &mut [u8]) {
+    getrandom::fill(bytes).expect("the operating system's random source is available");
 }
 
-/// Ids are drawn many at a time, since each draw asks the processor; keys are longer, and drawn alone.
+/// Ids are drawn many at a time, since each draw is a system call; keys are longer, and drawn alone.
 const POOLED_BYTES_MAX: usize = 16;
 
 struct Pool {
