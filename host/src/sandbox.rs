@@ -2,6 +2,7 @@
 //! wasmtime, and none of its types appear in a signature here. It knows nothing of a function's
 //! versions, queues or callers: those are `invoke`'s and `control`'s.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -123,6 +124,17 @@ pub enum Interface {
     Http,
     /// `wasi:cli/run` alone: event on stdin, result on stdout.
     Command,
+}
+
+impl fmt::Display for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Handler => "lambda:function/handler",
+            Self::StreamingHandler => "lambda:function/streaming-handler",
+            Self::Http => "wasi:http/incoming-handler",
+            Self::CustomRuntime | Self::Command => "wasi:cli/run",
+        })
+    }
 }
 
 /// What an environment is opened with.

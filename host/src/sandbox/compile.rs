@@ -14,6 +14,7 @@ use tokio::process::Command;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::program::Entry;
 use super::{Artifact, Interface, MemoryImage, Target, engine, guest};
 
 /// How long compiling may take. The largest interpreters take ten seconds of one core.
@@ -220,19 +221,31 @@ fn compile_here(target: Target, component: &Path, artifact: &Path) -> Result<Mem
 
 /// Refuses what could not be opened as an environment.
 fn require_runnable(engine: &Engine, code: &[u8]) -> Result<(), Error> {
+    let refused = |problem: String| Error::Component(format!("The component {problem}"));
     let compiled = load(engine, code).map_err(|error| {
-        Error::Component(format!(
-            "The component needs more than an environment of this host has: {error:#}"
+        refused(format!(
+            "needs more than an environment of this host has: {error:#}"
         ))
     })?;
-    Interface::of(&compiled).map_err(|error| Error::Component(error.to_string()))?;
+    let interface =
+        Interface::of(&compiled).map_err(|error| Error::Component(error.to_string()))?;
+    let strange = guest::strange_imports(&compiled);
+    if !strange.is_empty() {
+        let names = strange.join(", ");
+        return Err(refused(format!(
+            "imports what this host does not have: {names}"
+        )));
+    }
     let linker = guest::linker(engine).map_err(|error| Error::Host(error.to_string()))?;
-    let linked = linker.instantiate_pre(&compiled).map_err(|error| {
-        Error::Component(format!(
-            "The component imports what this host does not have: {error:#}"
+    let linked = linker
+        .instantiate_pre(&compiled)
+        .map_err(|error| refused(format!("imports what this host does not have: {error:#}")))?;
+    let entry = Entry::new(interface, linked).map_err(|error| {
+        refused(format!(
+            "exports {interface}, but not as that is: {error:#}"
         ))
     });
-    linked.map(drop)
+    entry.map(drop)
 }
 
 #[expect(

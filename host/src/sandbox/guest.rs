@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wasmtime::Engine;
-use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::p2::bindings::cli::environment;
 use wasmtime_wasi::p2::bindings::filesystem;
@@ -184,4 +184,24 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
         |guest| guest,
     )?;
     Ok(linker)
+}
+
+/// The packages of what this host offers.
+const PACKAGES: [&str; 8] = [
+    "lambda:function/",
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:filesystem/",
+    "wasi:http/",
+    "wasi:io/",
+    "wasi:random/",
+    "wasi:sockets/",
+];
+
+/// What a component imports of packages that this host has nothing of.
+pub(super) fn strange_imports(component: &Component) -> Vec<String> {
+    let shape = component.component_type();
+    let names = shape.imports(component.engine()).map(|(name, _)| name);
+    let strange = names.filter(|name| !PACKAGES.iter().any(|known| name.starts_with(known)));
+    strange.map(str::to_owned).collect()
 }

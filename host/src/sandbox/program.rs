@@ -87,7 +87,9 @@ fn deserialize(shared: &engine::Shared, artifact: &Path) -> wasmtime::Result<Com
 }
 
 impl Entry {
-    fn new(interface: Interface, pre: InstancePre<Guest>) -> wasmtime::Result<Self> {
+    /// # Errors
+    /// Where the component does not export all that the interface has.
+    pub(super) fn new(interface: Interface, pre: InstancePre<Guest>) -> wasmtime::Result<Self> {
         Ok(match interface {
             Interface::Handler => Self::Handler(adapter::handler::Pre::new(pre)?),
             Interface::StreamingHandler => Self::Streaming(adapter::streaming::Pre::new(pre)?),

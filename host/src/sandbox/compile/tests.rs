@@ -73,6 +73,25 @@ fn what_no_environment_has_room_for_is_refused_by_name() {
 }
 
 #[test]
+fn what_is_not_as_its_name_says_is_refused() {
+    let run = |instance: u8| {
+        let export = [
+            b"\x0b\x18\x01\0\x12wasi:cli/run@0.2.0\x05".as_slice(),
+            &[instance, 0],
+        ];
+        [b"\x05\x03\x01\x01\0".to_vec(), export.concat()].concat()
+    };
+    let text = refusal(&[HELLO, &run(0)].concat());
+    assert!(text.contains("exports wasi:cli/run, but not as"), "{text}");
+    assert!(text.contains("run"), "{text}");
+
+    let imports = b"\x0a\x25\x02\0\x0eacme:a/b@1.0.0\x05\0\0\x0eacme:c/d@1.0.0\x05\0";
+    let text = refusal(&[HELLO, b"\x07\x03\x01\x42\0", imports, &run(2)].concat());
+    let expected = "imports what this host does not have: acme:a/b@1.0.0, acme:c/d@1.0.0";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
 fn what_is_no_component_is_refused() {
     let text = refusal(b"\0asm\x0d\0\x01\0\xff");
     assert!(text.starts_with("The component is not valid"), "{text}");
