@@ -1,6 +1,8 @@
 //! Guests that misbehave. Each ends in Lambda's own error for it, the next invocation works, and the
 //! host is as it was.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Lamina, example, guest, log_of, zipped};
@@ -140,6 +142,28 @@ async fn the_hosts_memory_is_back_where_it_was() {
         )
         .await;
     }
+    let grown = host.resident_kib().saturating_sub(before);
+    assert!(grown < 40 << 10, "{grown} KiB more than before");
+}
+
+#[tokio::test]
+async fn a_guest_that_recursed_gives_its_stack_back() {
+    let host = Arc::new(host().await);
+    let at_once = async |event: Value| {
+        let call = |host: Arc<Lamina>, event| async move { host.invoke("f", &event).await };
+        let calls = (0..24).map(|_| tokio::spawn(call(Arc::clone(&host), event.clone())));
+        for call in calls.collect::<Vec<_>>() {
+            let answer = call.await.expect("it ends").text();
+            assert_eq!(
+                answer.contains("call stack"),
+                event["do"] == "recurse",
+                "{answer}"
+            );
+        }
+    };
+    at_once(json!({"do": "sleep", "ms": 300})).await;
+    let before = host.resident_kib();
+    at_once(json!({"do": "recurse"})).await;
     let grown = host.resident_kib().saturating_sub(before);
     assert!(grown < 40 << 10, "{grown} KiB more than before");
 }

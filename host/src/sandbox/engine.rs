@@ -18,7 +18,7 @@ use super::{Architecture, Config, Error, MemoryImage, Target, deadline};
 use crate::clock::Clock;
 
 /// Interpreters recurse deeply: with the default of 512 KiB, CPython and QuickJS trap.
-const WASM_STACK_BYTES: usize = 8 << 20;
+pub(super) const WASM_STACK_BYTES: usize = 8 << 20;
 /// The stack a guest and the host functions it calls run on; virtual until touched.
 const ASYNC_STACK_BYTES: usize = 10 << 20;
 
@@ -44,6 +44,9 @@ pub(super) struct Engines {
     x86_64: Each<String>,
     arm64: Each<String>,
 }
+
+/// What of its stack a freed slot keeps, cleared by hand; most guests use less.
+const STACK_KEEP_BYTES: usize = 32 << 10;
 
 /// What every program of an engine shares.
 pub(super) struct Shared {
@@ -124,6 +127,8 @@ fn code_settings(image: MemoryImage) -> EngineConfig {
         .memory_init_cow(image == MemoryImage::Mapped)
         .max_wasm_stack(WASM_STACK_BYTES)
         .async_stack_size(ASYNC_STACK_BYTES)
+        // Less for secrecy than to give back what a guest that recursed has left.
+        .async_stack_zeroing(true)
         .wasm_component_model(true)
         .wasm_memory64(false)
         .wasm_relaxed_simd(false)
@@ -196,6 +201,7 @@ fn slots(environments: u32, memories: u32) -> PoolingAllocationConfig {
         .table_elements(TABLE_ELEMENTS_MAX)
         .decommit_batch_size(turnover::BATCH)
         .table_keep_resident(TABLE_KEEP_BYTES)
+        .async_stack_keep_resident(STACK_KEEP_BYTES)
         .max_unused_warm_slots(environments);
     slots
 }

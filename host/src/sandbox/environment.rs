@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use wasmtime::Store;
+use wasmtime::{Store, Trap};
 
 use super::adapter::{command, custom_runtime, handler, http, streaming};
 use super::deadline::{Deadline, TimeUp};
@@ -144,7 +144,7 @@ impl Environment {
         }
         let judged = judge(opened, id, time, &usage, &log);
         let instance = judged.map_err(|failure| {
-            shared.turnover.ended(usage.memory_bytes());
+            shared.turnover.ended(usage.left_bytes());
             Unopened::Failed(failure)
         })?;
         Ok(Self {
@@ -197,7 +197,7 @@ impl Environment {
 
     fn end(&self, instance: Instance) {
         drop(instance);
-        self.shared.turnover.ended(self.usage.memory_bytes());
+        self.shared.turnover.ended(self.usage.left_bytes());
     }
 
     /// Whether it can be called again.
@@ -323,6 +323,9 @@ fn judge<T>(
     answer.unwrap_or_else(|error| {
         if let Some(text) = failure::backtrace(&error) {
             log.failure(&text);
+        }
+        if error.downcast_ref() == Some(&Trap::StackOverflow) {
+            usage.went_deep();
         }
         Err(Failure::of_end(&error, id, time, usage.was_refused()))
     })

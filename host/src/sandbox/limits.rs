@@ -8,7 +8,7 @@ use wasmtime::ResourceLimiter;
 
 use super::engine::{
     CORE_INSTANCES_PER_COMPONENT_MAX, MEMORIES_PER_COMPONENT_MAX, TABLE_ELEMENTS_MAX,
-    TABLES_PER_COMPONENT_MAX,
+    TABLES_PER_COMPONENT_MAX, WASM_STACK_BYTES,
 };
 use crate::units::Mib;
 
@@ -17,6 +17,7 @@ use crate::units::Mib;
 pub(super) struct Usage {
     memory_bytes: AtomicU64,
     refused: AtomicBool,
+    deep: AtomicBool,
 }
 
 /// What an environment may hold.
@@ -42,6 +43,21 @@ impl Usage {
     /// no reason for how this call ends.
     pub(super) fn begin_call(&self) {
         self.refused.store(false, Ordering::Relaxed);
+    }
+
+    /// The guest has used all of its stack.
+    pub(super) fn went_deep(&self) {
+        self.deep.store(true, Ordering::Relaxed);
+    }
+
+    /// What it may leave behind: its memories, and its stack where it has used it all.
+    pub(super) fn left_bytes(&self) -> u64 {
+        let stack = if self.deep.load(Ordering::Relaxed) {
+            WASM_STACK_BYTES as u64
+        } else {
+            0
+        };
+        self.memory_bytes() + stack
     }
 
     /// Whether the guest has asked for more memory than it may have.

@@ -45,9 +45,9 @@ impl Turnover {
         })
     }
 
-    /// To be called where a guest's store was dropped, on the same thread, with what its memories were.
-    pub(super) fn ended(&self, memory_bytes: u64) {
-        let is_large = memory_bytes >= LARGE_BYTES;
+    /// To be called where a guest's store was dropped, on the same thread, with what the guest may have left.
+    pub(super) fn ended(&self, left_bytes: u64) {
+        let is_large = left_bytes >= LARGE_BYTES;
         let Some(tables) = self.tables.as_ref().filter(|_| is_large) else {
             return;
         };

@@ -38,7 +38,7 @@ impl Instance {
         run(&command, &mut store).await?;
         drop(store);
         let shared = &self.room.loaded.shared;
-        shared.turnover.ended(self.room.usage.memory_bytes());
+        shared.turnover.ended(self.room.usage.left_bytes());
         Ok(Ok(stdout.take()))
     }
 }
