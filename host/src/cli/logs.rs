@@ -124,13 +124,16 @@ fn is_unlogged(error: &anyhow::Error) -> bool {
 pub(super) fn print(event: &Value, format: Format) {
     match format {
         Format::Json => output::line(&event.to_string()),
-        Format::Text => output::line(&printable(event["message"].as_str().unwrap_or_default())),
+        Format::Text => {
+            let message = event["message"].as_str().unwrap_or_default();
+            output::line(&printable(message.trim_end_matches('\n')));
+        }
     }
 }
 
-/// Without what would move a terminal's cursor or change its colours.
+/// Without what would move a terminal's cursor elsewhere or change its colours.
 fn printable(text: &str) -> String {
     text.chars()
-        .filter(|letter| !letter.is_control() || *letter == '\t')
+        .filter(|letter| !letter.is_control() || matches!(letter, '\t' | '\n'))
         .collect()
 }

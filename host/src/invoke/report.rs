@@ -30,7 +30,7 @@ pub(super) fn init_start(
     }
 }
 
-/// An environment is there, or did not come up. In text, REPORT has it.
+/// An environment is there, or did not come up. In text, REPORT has how long it took, and only a failure is told.
 pub(super) fn init_end(
     log: &EnvironmentLog,
     initialization: Initialization,
@@ -38,7 +38,9 @@ pub(super) fn init_end(
     failure: Option<&Failure>,
 ) {
     match log.format() {
-        Format::Text => {}
+        Format::Text => failure.into_iter().for_each(|failure| {
+            text::init_failed(log, initialization, duration, failure);
+        }),
         Format::Json(_) => json::init_end(log, initialization, duration, failure),
     }
 }

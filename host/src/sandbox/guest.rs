@@ -18,7 +18,7 @@ use super::filesystem::{Counted, CountedFilesystem, Files, Quota};
 use super::limits::{Limits, Usage};
 use super::stdio::{Captured, Input, Output};
 use super::{Config, Setup, Variables};
-use crate::telemetry::log::EnvironmentLog;
+use crate::telemetry::log::{EnvironmentLog, Stream};
 
 /// Handles that one environment may hold: files, sockets, streams, requests.
 const RESOURCES_MAX: usize = 10_000;
@@ -60,9 +60,9 @@ impl Guest {
     ) -> Self {
         let mut wasi = WasiCtxBuilder::new();
         wasi.max_random_size(RANDOM_BYTES_MAX);
-        wasi.stderr(Output(Arc::clone(log)));
+        wasi.stderr(Output(Arc::clone(log), Stream::Error));
         match streams {
-            Streams::Log => wasi.stdout(Output(Arc::clone(log))),
+            Streams::Log => wasi.stdout(Output(Arc::clone(log), Stream::Out)),
             Streams::Event { stdin, stdout } => wasi.stdin(stdin).stdout(stdout),
         };
         config.egress.apply(&mut wasi);

@@ -11,14 +11,15 @@ use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError};
 
-use crate::telemetry::log::EnvironmentLog;
+use crate::telemetry::log::{EnvironmentLog, Stream};
 use crate::units::PAYLOAD_BYTES_MAX;
 
 /// What one write may carry.
 const WRITE_BYTES_MAX: usize = 64 << 10;
 
 /// Standard output or error that leads to the log.
-pub(super) struct Output(pub(super) Arc<EnvironmentLog>);
+#[derive(Clone)]
+pub(super) struct Output(pub(super) Arc<EnvironmentLog>, pub(super) Stream);
 
 /// Standard input that holds an event.
 pub(super) struct Input(pub(super) Bytes);
@@ -47,9 +48,9 @@ trait Destination: Clone + Send + Sync + 'static {
     fn accept(&self, bytes: &[u8]);
 }
 
-impl Destination for Arc<EnvironmentLog> {
+impl Destination for Output {
     fn accept(&self, bytes: &[u8]) {
-        self.output(bytes);
+        self.0.output(self.1, bytes);
     }
 }
 
@@ -109,11 +110,11 @@ impl IsTerminal for Output {
 
 impl StdoutStream for Output {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(Writer(Arc::clone(&self.0)))
+        Box::new(Writer(self.clone()))
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(Writer(Arc::clone(&self.0)))
+        Box::new(Writer(self.clone()))
     }
 }
 

@@ -15,7 +15,7 @@ mod query;
 mod tests;
 mod writer;
 
-pub use environment::EnvironmentLog;
+pub use environment::{EnvironmentLog, Stream};
 pub use format::{Format, Level, Levels};
 pub use query::{Filter, Page, Pattern};
 

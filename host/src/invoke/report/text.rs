@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::{RUNTIME_VERSION, billed, memory_used};
+use crate::invoke::lease::Initialization;
 use crate::invoke::request::{Outcome, Usage};
 use crate::invoke::resolve::Resolved;
 use crate::names::RequestId;
@@ -14,6 +15,29 @@ pub(super) fn init_start(runtime_version_arn: &str) -> String {
     format!(
         "INIT_START Runtime Version: {RUNTIME_VERSION}\tRuntime Version ARN: {runtime_version_arn}"
     )
+}
+
+/// Why an environment did not come up, and AWS's line for that.
+pub(super) fn init_failed(
+    log: &EnvironmentLog,
+    initialization: Initialization,
+    duration: Duration,
+    failure: &Failure,
+) {
+    let (error_type, message) = (&failure.error_type, &failure.message);
+    match failure.cause {
+        Cause::Handler => log.failure(&format!("{error_type}: {message}")),
+        Cause::Environment | Cause::Timeout => log.failure(message),
+    }
+    let status = match failure.cause {
+        Cause::Timeout => "timeout".to_owned(),
+        Cause::Handler | Cause::Environment => format!("error\tError Type: {error_type}"),
+    };
+    log.line(&format!(
+        "INIT_REPORT Init Duration: {:.2} ms\tPhase: {}\tStatus: {status}",
+        millis(duration),
+        initialization.phase()
+    ));
 }
 
 pub(super) fn start(resolved: &Resolved) -> String {

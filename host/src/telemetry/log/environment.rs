@@ -29,6 +29,15 @@ const OBJECT_OVERHEAD_BYTES: usize = 128;
 const FLOOD_BYTES_PER_SECOND: u64 = 1 << 20;
 const FLOOD_BURST_BYTES: u64 = 4 << 20;
 
+/// A guest's standard streams that lead to its log. Each has lines of its own.
+#[derive(Clone, Copy, Debug)]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Error,
+}
+
 /// The log of one execution environment.
 pub struct EnvironmentLog {
     logs: Logs,
@@ -41,7 +50,8 @@ pub struct EnvironmentLog {
 
 #[derive(Default)]
 struct State {
-    partial: Vec<u8>,
+    /// Lines that have no end yet, of standard output and of standard error.
+    partial: [Vec<u8>; 2],
     batch: Vec<(Timestamp, String)>,
     batch_bytes: usize,
     batch_since: u64,
@@ -128,22 +138,23 @@ impl EnvironmentLog {
         }
     }
 
-    /// Takes what a guest writes to its standard output or error.
-    pub fn output(&self, bytes: &[u8]) {
+    /// Takes what a guest writes to a stream.
+    pub fn output(&self, stream: Stream, bytes: &[u8]) {
         let now = self.logs.0.clock.now();
         let mut state = self.lock();
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let (line, after) = rest.split_at(end);
             rest = &after[1..];
-            self.guest_line(&mut state, line, now);
+            self.guest_line(&mut state, stream, line, now);
         }
-        while state.partial.len() + rest.len() >= LINE_BYTES_MAX {
-            let (line, after) = rest.split_at(LINE_BYTES_MAX - state.partial.len());
+        let kept = |state: &State| state.partial[stream as usize].len();
+        while kept(&state) + rest.len() >= LINE_BYTES_MAX {
+            let (line, after) = rest.split_at(LINE_BYTES_MAX - kept(&state));
             rest = after;
-            self.guest_line(&mut state, line, now);
+            self.guest_line(&mut state, stream, line, now);
         }
-        state.partial.extend_from_slice(rest);
+        state.partial[stream as usize].extend_from_slice(rest);
     }
 
     /// The last bytes of this invocation's log, where they were asked for.
@@ -167,32 +178,28 @@ impl EnvironmentLog {
     }
 
     fn flush_partial(&self, state: &mut State) {
-        if !state.partial.is_empty() {
-            let now = self.logs.0.clock.now();
-            self.guest_line(state, b"", now);
+        for stream in [Stream::Out, Stream::Error] {
+            if !state.partial[stream as usize].is_empty() {
+                let now = self.logs.0.clock.now();
+                self.guest_line(state, stream, b"", now);
+            }
         }
         self.say_dropped(state);
     }
 
     /// A whole line of a guest: what was kept of it, and its end.
-    fn guest_line(&self, state: &mut State, end: &[u8], now: Timestamp) {
+    fn guest_line(&self, state: &mut State, stream: Stream, end: &[u8], now: Timestamp) {
         let overhead = match self.format {
             Format::Text => 1,
             Format::Json(_) => OBJECT_OVERHEAD_BYTES,
         };
-        let bytes = state.partial.len() + end.len() + overhead;
-        if !state.may_write(bytes, now) {
-            state.partial.clear();
+        let mut line = std::mem::take(&mut state.partial[stream as usize]);
+        if !state.may_write(line.len() + end.len() + overhead, now) {
             return;
         }
-        let line = if state.partial.is_empty() {
-            String::from_utf8_lossy(end).into_owned()
-        } else {
-            state.partial.extend_from_slice(end);
-            let line = String::from_utf8_lossy(&state.partial).into_owned();
-            state.partial.clear();
-            line
-        };
+        line.extend_from_slice(end);
+        let line = String::from_utf8(line)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         self.say_dropped(state);
         let line = match self.format {
             Format::Text => Some(line),

@@ -30,15 +30,17 @@ fn all() -> Filter {
 fn output_is_split_into_lines() {
     let logs = in_memory(1 << 20);
     let log = logs.environment("g", "s", Format::Text);
-    log.output(b"one\ntw");
-    log.output(b"o\n\nthree");
+    log.output(Stream::Out, b"one\ntw");
+    log.output(Stream::Out, b"o\n\nthree");
+    log.output(Stream::Error, b"apart\nbes");
+    log.output(Stream::Error, b"ide\n");
     log.line("END");
-    log.output(&[0xff, b'\n']);
+    log.output(Stream::Out, &[0xff, b'\n']);
     log.end();
-    assert_eq!(
-        messages(&logs, &all()),
-        ["one", "two", "", "three", "END", "\u{fffd}"]
-    );
+    let lines = [
+        "one", "two", "", "apart", "beside", "three", "END", "\u{fffd}",
+    ];
+    assert_eq!(messages(&logs, &all()), lines);
 }
 
 #[test]
@@ -62,7 +64,7 @@ fn a_flood_is_dropped_and_counted() {
     let logs = in_memory(64 << 20);
     let log = logs.environment("g", "s", Format::Text);
     let line = [b'x'; 1_023].as_slice();
-    (0..6_000).for_each(|_| log.output(&[line, b"\n"].concat()));
+    (0..6_000).for_each(|_| log.output(Stream::Out, &[line, b"\n"].concat()));
     log.line("END");
     log.end();
     let kept = messages(&logs, &all());
@@ -78,7 +80,7 @@ fn a_flood_is_dropped_and_counted() {
 fn a_line_without_end_is_cut() {
     let logs = in_memory(64 << 20);
     let log = logs.environment("g", "s", Format::Text);
-    (0..10).for_each(|_| log.output(&[b'y'; 100_000]));
+    (0..10).for_each(|_| log.output(Stream::Out, &[b'y'; 100_000]));
     log.end();
     let lengths: Vec<usize> = messages(&logs, &all()).iter().map(String::len).collect();
     assert_eq!(lengths.iter().sum::<usize>(), 1_000_000);
@@ -201,14 +203,17 @@ fn a_log_in_json_has_one_object_a_line() {
     use serde_json::json;
     let logs = in_memory(1 << 20);
     let log = in_json(&logs, Level::Info, Level::Info);
-    log.output(b"before any\n");
+    log.output(Stream::Out, b"before any\n");
     log.event(Level::Debug, "platform.initReport", &json!({}));
     log.begin(false, "one", Some("t"));
     log.event(Level::Info, "platform.start", &json!({"requestId": "one"}));
-    log.output(b"plain\n{\"level\":\"debug\"}\n{\"level\":\"warn\",\"n\":1}\nno end");
+    log.output(
+        Stream::Out,
+        b"plain\n{\"level\":\"debug\"}\n{\"level\":\"warn\",\"n\":1}\nno end",
+    );
     log.failure("why");
     log.end();
-    log.output(b"after\n");
+    log.output(Stream::Out, b"after\n");
     log.end();
     let expected = [
         json!({"level": "INFO", "message": "before any", "at": "timestamp"}),
@@ -230,7 +235,10 @@ fn levels_leave_out_what_matters_less() {
     use serde_json::json;
     let logs = in_memory(1 << 20);
     let log = in_json(&logs, Level::Error, Level::Warn);
-    log.output(b"plain\n{\"level\":\"WARN\"}\n{\"level\":\"ERROR\"}\n");
+    log.output(
+        Stream::Out,
+        b"plain\n{\"level\":\"WARN\"}\n{\"level\":\"ERROR\"}\n",
+    );
     log.event(Level::Info, "platform.start", &json!({}));
     log.event(Level::Warn, "platform.report", &json!({}));
     log.failure("why");
@@ -265,7 +273,7 @@ fn the_first_tail_in_json_begins_with_the_start() {
 fn a_flood_in_json_is_told_in_json() {
     let logs = in_memory(64 << 20);
     let log = in_json(&logs, Level::Info, Level::Info);
-    (0..100_000).for_each(|_| log.output(b"\n"));
+    (0..100_000).for_each(|_| log.output(Stream::Out, b"\n"));
     log.end();
     let (told, kept): (Vec<_>, Vec<_>) = objects(&logs)
         .into_iter()
