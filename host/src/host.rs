@@ -32,6 +32,9 @@ use crate::telemetry::log::{self, Logs};
 /// How often packages that no function uses are looked for.
 const COLLECTION_PERIOD: Duration = Duration::from_secs(3_600);
 
+/// How long what was refused may stay, so that many refusals are one collection.
+const REFUSALS_PERIOD: Duration = Duration::from_secs(10);
+
 /// What goes wrong with a host or a call, by whose fault it is.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -304,7 +307,13 @@ async fn housekeeping(control: Control) {
             Ok(packages) => tracing::info!(packages, "deleted packages that no function uses"),
             Err(error) => tracing::warn!(%error, "unused packages could not be deleted"),
         }
-        tokio::time::sleep(COLLECTION_PERIOD).await;
+        // After the period; or, where something was refused, soon.
+        if tokio::time::timeout(COLLECTION_PERIOD, control.left_over())
+            .await
+            .is_ok()
+        {
+            tokio::time::sleep(REFUSALS_PERIOD).await;
+        }
     }
 }
 

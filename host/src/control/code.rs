@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::configuration::Configuration;
 use super::{Error, package, rules};
@@ -64,6 +64,7 @@ struct Shelves {
     compilations: Semaphore,
     unpackings: Arc<Semaphore>,
     arrivals: collect::Arrivals,
+    leftovers: Notify,
     told_of_foreign: AtomicBool,
 }
 
@@ -89,6 +90,7 @@ impl Library {
             compilations: Semaphore::new(COMPILATIONS_MAX),
             unpackings: Arc::new(Semaphore::new(UNPACKINGS_MAX)),
             arrivals: collect::Arrivals::default(),
+            leftovers: Notify::new(),
             told_of_foreign: AtomicBool::new(false),
         })))
     }
@@ -102,6 +104,19 @@ impl Library {
         bytes: Bytes,
         configuration: &Configuration,
     ) -> Result<Arrival, Error> {
+        let taken = self.take_in(bytes, configuration).await;
+        if taken.is_err() {
+            self.0.leftovers.notify_one();
+        }
+        taken
+    }
+
+    /// Waits for a package that was refused and may have left its files.
+    pub(super) async fn left_over(&self) {
+        self.0.leftovers.notified().await;
+    }
+
+    async fn take_in(&self, bytes: Bytes, configuration: &Configuration) -> Result<Arrival, Error> {
         let digest = Digest::of(&bytes);
         let arrival = self.0.arrivals.expect(digest);
         let package = bytes.clone();

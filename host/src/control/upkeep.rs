@@ -46,6 +46,11 @@ impl Control {
         finish.await.map_err(ended)?.map_err(failed)
     }
 
+    /// Waits until there may be something to delete.
+    pub async fn left_over(&self) {
+        self.0.library.left_over().await;
+    }
+
     /// Visits every version of functions, published or not, with the name of its function.
     async fn each_version(&self, mut visit: impl FnMut(&str, VersionRecord)) -> Result<(), Error> {
         self.each(function::KIND, |record| {

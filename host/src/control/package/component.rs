@@ -115,11 +115,16 @@ impl Seen {
                  components: build with `cargo build --release --target wasm32-wasip2` and upload \
                  the .wasm file."
             ),
-            (None, None) => format!(
-                "The package has no component: neither {handler:?}, \"{handler}.wasm\" nor \
-                 \"bootstrap.wasm\" is a WebAssembly component, and there is no other .wasm file \
-                 at its root."
-            ),
+            (None, None) => {
+                let named = format!("{handler}.wasm");
+                let mut names = vec![handler, named.as_str(), "bootstrap.wasm"];
+                names.dedup();
+                format!(
+                    "The package has no component: there is none named {}, and no other .wasm file at its \
+                     root is one.",
+                    names.join(" or ")
+                )
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{Cursor, Write};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -38,19 +39,23 @@ fn component() -> Vec<u8> {
     sections.concat()
 }
 
-fn package() -> Bytes {
+fn package(component: &[u8]) -> Bytes {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default();
     zip.start_file("bootstrap.wasm", options).unwrap();
-    zip.write_all(&component()).unwrap();
+    zip.write_all(component).unwrap();
     zip.finish().unwrap().into_inner().into()
 }
 
+fn configuration() -> Configuration {
+    Configuration::new("role".into(), "bootstrap".into(), "provided.al2023".into())
+}
+
 async fn checked_in(library: &Library, architecture: Architecture) -> Arrival {
-    let (handler, runtime) = ("bootstrap".into(), "provided.al2023".into());
-    let mut configuration = Configuration::new("role".into(), handler, runtime);
+    let mut configuration = configuration();
     configuration.architecture = architecture;
-    let arrival = library.check_in(package(), &configuration).await;
+    let package = package(&component());
+    let arrival = library.check_in(package, &configuration).await;
     arrival.unwrap()
 }
 
@@ -186,4 +191,18 @@ async fn what_is_compiled_for_one_engine_the_other_does_not_load() {
     let refused = library.load(&code, own(), &[]).await.unwrap_err();
     let cause = std::error::Error::source(&refused).unwrap().to_string();
     assert!(cause.contains("could not be loaded"), "{cause}");
+}
+
+#[tokio::test]
+async fn what_was_refused_is_there_for_a_collection_soon() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = Library::for_test(dir.path());
+    checked_in(&library, own()).await;
+    assert!(library.left_over().now_or_never().is_none());
+    let junk = package(b"not a component");
+    library.check_in(junk, &configuration()).await.unwrap_err();
+    assert!(library.left_over().now_or_never().is_some());
+    assert_eq!(library.0.trees.list().unwrap().len(), 2);
+    collect(&library, &[]);
+    assert!(library.0.trees.list().unwrap().is_empty());
 }
