@@ -77,7 +77,10 @@ pub enum Error {
     #[error("record {}/{} was changed by someone else", .0.kind, .0.id)]
     Conflict(Key),
     /// The data directory was written by a newer release.
-    #[error("the data directory has schema version {found}; this release knows up to {known}")]
+    #[error(
+        "the data directory has schema version {found}; this release knows up to {known}. Start the release \
+         that wrote it, or name another directory"
+    )]
     Newer {
         /// The version found.
         found: u32,

@@ -68,7 +68,9 @@ impl Start {
 pub(super) async fn open(config: &Config) -> anyhow::Result<Host> {
     descriptors::raise(config.limits.environments);
     let program = this_program().context("this program's own path is not known")?;
-    Ok(Host::open_with(config.clone(), Compiler::Child { program }).await?)
+    let opened = Host::open_with(config.clone(), Compiler::Child { program }).await;
+    let dir = config.data_dir.display();
+    opened.with_context(|| format!("the host with its data in {dir} could not be opened"))
 }
 
 /// Where this very program is. Another one may come to have the path that it was started by, as after
