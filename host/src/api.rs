@@ -51,6 +51,8 @@ const LARGE_BYTES: usize = 1 << 20;
 
 /// The header with the id of a request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+/// The header with the trace that a request is part of.
+const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 
 /// What every API answers with.
 pub type Reply = Response<Full<Bytes>>;
@@ -85,25 +87,20 @@ impl Front {
     {
         let request_id = RequestId::random(&self.clock);
         let (parts, body) = request.into_parts();
-        let refusal = |parts: &Parts| match self.access {
-            None => web::refusal(parts),
-            Some(_) => None,
-        };
-        let mut reply = match Door::of(&parts) {
-            Door::Url(id) => self.serve_url(id, request_id, &parts, body).await,
-            Door::Health => Response::new(Full::from("ok\n")),
-            Door::Download(digest) => match refusal(&parts) {
-                None => Box::pin(self.serve_download(digest, &parts)).await,
-                Some(text) => download::refused(&text),
-            },
-            Door::Logs(target) => match refusal(&parts) {
-                None => Box::pin(self.serve_logs(target, request_id, &parts, body)).await,
-                Some(text) => logs::refused(text),
-            },
-            Door::Rest => match refusal(&parts) {
-                None => self.serve_rest(request_id, parts, body).await,
-                Some(text) => rest::refused(text, &request_id),
-            },
+        let door = Door::of(&parts);
+        let is_open = self.access.is_some() || matches!(door, Door::Url(_) | Door::Health);
+        let refusal = if is_open { None } else { web::refusal(&parts) };
+        let mut reply = match (door, refusal) {
+            (Door::Url(id), _) => self.serve_url(id, request_id, &parts, body).await,
+            (Door::Health, _) => Response::new(Full::from("ok\n")),
+            (Door::Download(digest), None) => Box::pin(self.serve_download(digest, &parts)).await,
+            (Door::Download(_), Some(text)) => download::refused(&text),
+            (Door::Logs(_), Some(text)) => logs::refused(text),
+            (Door::Logs(target), None) => {
+                Box::pin(self.serve_logs(target, request_id, &parts, body)).await
+            }
+            (Door::Rest, Some(text)) => rest::refused(text, &request_id),
+            (Door::Rest, None) => self.serve_rest(request_id, parts, body).await,
         };
         // Whatever a function says of it.
         let id = HeaderValue::from_str(request_id.as_str()).expect("an id is ASCII");

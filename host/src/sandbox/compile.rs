@@ -222,6 +222,7 @@ fn compile_here(target: Target, component: &Path, artifact: &Path) -> Result<Mem
 /// Refuses what could not be opened as an environment.
 fn require_runnable(engine: &Engine, code: &[u8]) -> Result<(), Error> {
     let refused = |problem: String| Error::Component(format!("The component {problem}"));
+    let missing = |what: String| refused(format!("imports what this host does not have: {what}"));
     let compiled = load(engine, code).map_err(|error| {
         refused(format!(
             "needs more than an environment of this host has: {error:#}"
@@ -231,15 +232,12 @@ fn require_runnable(engine: &Engine, code: &[u8]) -> Result<(), Error> {
         Interface::of(&compiled).map_err(|error| Error::Component(error.to_string()))?;
     let strange = guest::strange_imports(&compiled);
     if !strange.is_empty() {
-        let names = strange.join(", ");
-        return Err(refused(format!(
-            "imports what this host does not have: {names}"
-        )));
+        return Err(missing(strange.join(", ")));
     }
     let linker = guest::linker(engine).map_err(|error| Error::Host(error.to_string()))?;
     let linked = linker
         .instantiate_pre(&compiled)
-        .map_err(|error| refused(format!("imports what this host does not have: {error:#}")))?;
+        .map_err(|error| missing(format!("{error:#}")))?;
     let entry = Entry::new(interface, linked).map_err(|error| {
         refused(format!(
             "exports {interface}, but not as that is: {error:#}"

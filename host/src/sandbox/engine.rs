@@ -70,7 +70,7 @@ impl Engines {
         let names = |target| Each::make(|image| compiling(target, image).map(|it| named(&it)));
         Ok(Self {
             shared: Each::make(shared).map_err(failed)?,
-            here: names(Target::Here).map_err(failed)?,
+            here: Each::make(|image| Ok::<_, Error>(named(engines.get(image))))?,
             x86_64: names(Target::Any(Architecture::X86_64)).map_err(failed)?,
             arm64: names(Target::Any(Architecture::Arm64)).map_err(failed)?,
         })

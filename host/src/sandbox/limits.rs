@@ -37,6 +37,7 @@ impl Usage {
     pub(super) fn reset(&self) {
         self.memory_bytes.store(0, Ordering::Relaxed);
         self.refused.store(false, Ordering::Relaxed);
+        self.deep.store(false, Ordering::Relaxed);
     }
 
     /// Begins another call of the same instance: its memory stays, and what it was refused before is

@@ -6,8 +6,8 @@ use wasmtime::{Engine, Instance, Module, Store};
 
 use super::engine::TABLES_PER_COMPONENT_MAX;
 
-/// Regions that are given back together. Each memory of a guest is one, and each of its tables, even an empty
-/// one. On as many cores, as many batches may wait, of each engine.
+/// Regions that are given back together. Each memory of a guest is one, its stack, and each of its tables,
+/// even an empty one. On as many cores, as many batches may wait, of each engine.
 pub(super) const BATCH: usize = 64;
 /// A guest from this size on does not wait. Smaller ones hold at most this much for each region of a batch.
 const LARGE_BYTES: u64 = 2 << 20;

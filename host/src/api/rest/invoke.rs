@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::wire::{self, ErrorShape, Fault};
 use super::{Call, error, no_content, target};
-use crate::api::{Front, Reply, at_length, json};
+use crate::api::{Front, Reply, TRACE_ID, at_length, json};
 use crate::invoke::{Finished, Invoke, Mode};
 use crate::sandbox::{self, Event};
 
@@ -17,7 +17,6 @@ mod unreadable;
 const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
 const LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
 const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("x-amz-client-context");
-const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 const TENANT_ID: HeaderName = HeaderName::from_static("x-amz-tenant-id");
 const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
 

@@ -6,12 +6,11 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::api::facts::Peer;
-use crate::api::{Own, REQUEST_ID, host_of};
+use crate::api::{Own, REQUEST_ID, TRACE_ID, host_of};
 use crate::clock::Clock;
 use crate::names::hex;
 use crate::sandbox::http_event::CONNECTION_FIELDS;
 
-const TRACE: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -21,7 +20,7 @@ const NOWHERE: &str = "127.0.0.1";
 
 /// The trace that the client has begun, or a new one.
 pub(super) fn trace_id(parts: &Parts, clock: &Clock) -> String {
-    let begun = parts.headers.get(TRACE);
+    let begun = parts.headers.get(TRACE_ID);
     let begun = begun.and_then(|trace| trace.to_str().ok());
     begun.filter(|trace| !trace.is_empty()).map_or_else(
         || {
@@ -60,7 +59,7 @@ pub(super) fn headers(parts: &Parts, trace_id: &str) -> HeaderMap {
     if let Some(host) = host_of(parts).filter(|_| !headers.contains_key(header::HOST)) {
         set(&mut headers, header::HOST, host.to_owned());
     }
-    set(&mut headers, TRACE, trace_id.to_owned());
+    set(&mut headers, TRACE_ID, trace_id.to_owned());
     headers
 }
 
@@ -71,7 +70,7 @@ pub(super) fn seal(headers: &mut HeaderMap, trace_id: String) {
         headers.remove(name);
     }
     headers.remove(REQUEST_ID);
-    set(headers, TRACE, trace_id);
+    set(headers, TRACE_ID, trace_id);
 }
 
 fn port(parts: &Parts) -> String {
@@ -137,7 +136,10 @@ mod tests {
     #[test]
     fn a_trace_is_begun_once() {
         let clock = Clock::system();
-        let begun = trace_id(&parts(&[(TRACE.as_str(), "Root=1-a-b;Sampled=1")]), &clock);
+        let begun = trace_id(
+            &parts(&[(TRACE_ID.as_str(), "Root=1-a-b;Sampled=1")]),
+            &clock,
+        );
         assert_eq!(begun, "Root=1-a-b;Sampled=1");
         let made = trace_id(&parts(&[]), &clock);
         let lengths: Vec<usize> = made.split('-').map(str::len).collect();
@@ -162,7 +164,7 @@ mod tests {
         seal(&mut found, "Root=1".to_owned());
         assert_eq!(found.len(), 2);
         assert_eq!(
-            (&found[TRACE], &found["x-own"]),
+            (&found[TRACE_ID], &found["x-own"]),
             (&"Root=1".parse().unwrap(), &"kept".parse().unwrap())
         );
     }

@@ -29,14 +29,11 @@ pub(super) fn init_failed(
         Cause::Handler => log.failure(&format!("{error_type}: {message}")),
         Cause::Environment | Cause::Timeout => log.failure(message),
     }
-    let status = match failure.cause {
-        Cause::Timeout => "timeout".to_owned(),
-        Cause::Handler | Cause::Environment => format!("error\tError Type: {error_type}"),
-    };
     log.line(&format!(
-        "INIT_REPORT Init Duration: {:.2} ms\tPhase: {}\tStatus: {status}",
+        "INIT_REPORT Init Duration: {:.2} ms\tPhase: {}\t{}",
         millis(duration),
-        initialization.phase()
+        initialization.phase(),
+        status(failure)
     ));
 }
 
@@ -77,25 +74,22 @@ pub(super) fn end(log: &EnvironmentLog, resolved: &Resolved, outcome: &Outcome, 
     if let Some(init) = usage.init {
         let _ = write!(line, "Init Duration: {:.2} ms\t", millis(init));
     }
-    match outcome {
-        Ok(_) => {}
-        Err(Failure {
-            cause: Cause::Timeout,
-            ..
-        }) => line.push_str("Status: timeout"),
-        Err(Failure {
-            cause: Cause::Environment,
-            error_type,
-            ..
-        }) => {
-            let _ = write!(line, "Status: error\tError Type: {error_type}");
-        }
-        Err(Failure {
-            cause: Cause::Handler,
-            ..
-        }) => {}
+    // What a handler says is its own affair.
+    if let Err(failure) = outcome
+        && failure.cause != Cause::Handler
+    {
+        line.push_str(&status(failure));
     }
     log.line(&line);
+}
+
+fn status(failure: &Failure) -> String {
+    match failure.cause {
+        Cause::Timeout => "Status: timeout".to_owned(),
+        Cause::Handler | Cause::Environment => {
+            format!("Status: error\tError Type: {}", failure.error_type)
+        }
+    }
 }
 
 fn millis(duration: Duration) -> f64 {

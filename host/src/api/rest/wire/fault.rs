@@ -6,6 +6,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Map, Value};
 
+use crate::api::REQUEST_ID;
 use crate::names::RequestId;
 
 include!(concat!(env!("OUT_DIR"), "/faults.rs"));
@@ -105,7 +106,7 @@ impl Fault {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         let id = HeaderValue::from_str(request_id.as_str()).expect("an id is ASCII");
-        headers.insert("x-amzn-requestid", id);
+        headers.insert(REQUEST_ID, id);
         response
     }
 }
