@@ -1,8 +1,9 @@
-//! Time and randomness, handed to whoever needs them. Nothing else in this crate reads a clock or
-//! a random source, so tests can replace both.
+//! Time and randomness for every other module. Nothing else in this crate reads a clock, waits or draws
+//! random bytes, so that tests turn time by hand and repeat a run from its seed.
 
 use std::cell::RefCell;
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -90,6 +91,16 @@ impl Clock {
         self.0.instant()
     }
 
+    /// Waits. Under tokio's paused time, which tests use, it takes no real time.
+    pub async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    /// Runs `work` for `limit` at most; `None` once that has passed, and `work` is dropped.
+    pub async fn timeout<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout(limit, work).await.ok()
+    }
+
     /// `N` unpredictable bytes.
     pub fn random<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
@@ -101,6 +112,47 @@ impl Clock {
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Clock")
+    }
+}
+
+/// Time of a paused tokio runtime, and random bytes from a seed: the same seed gives the same run.
+#[cfg(test)]
+#[derive(Debug)]
+pub struct Simulated {
+    started: tokio::time::Instant,
+    random: std::sync::Mutex<u64>,
+}
+
+#[cfg(test)]
+impl Simulated {
+    /// A clock that starts at the Unix epoch of 2026 and draws from `seed`.
+    pub fn clock(seed: u64) -> Clock {
+        Clock::new(Self {
+            started: tokio::time::Instant::now(),
+            random: std::sync::Mutex::new(seed),
+        })
+    }
+}
+
+#[cfg(test)]
+impl Source for Simulated {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_767_225_600_000).after(self.started.elapsed())
+    }
+
+    fn instant(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        let mut state = self.random.lock().expect("no test panics while it draws");
+        for byte in bytes {
+            // xorshift64*: enough to spread a seed over a history.
+            *state ^= *state >> 12;
+            *state ^= *state << 25;
+            *state ^= *state >> 27;
+            *byte = state.wrapping_mul(0x2545_F491_4F6C_DD1D).to_be_bytes()[0];
+        }
     }
 }
 
@@ -163,6 +215,20 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn simulated_time_moves_with_tokio_and_the_seed_repeats_the_run() {
+        let clock = Simulated::clock(7);
+        let (began, at) = (clock.now(), clock.instant());
+        clock.sleep(Duration::from_secs(3_600)).await;
+        assert_eq!(clock.now(), began.after(Duration::from_secs(3_600)));
+        assert_eq!(clock.instant() - at, Duration::from_secs(3_600));
+        let never = clock.timeout(Duration::from_secs(60), std::future::pending::<()>());
+        assert_eq!(never.await, None);
+        let drawn: [u8; 32] = clock.random();
+        assert_eq!(drawn, Simulated::clock(7).random::<32>());
+        assert_ne!(drawn, Simulated::clock(8).random::<32>());
+    }
 
     #[test]
     fn nothing_random_is_given_twice() {
