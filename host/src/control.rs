@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::Runtimes;
+use crate::invoke::live::{Live, Loader};
 use crate::invoke::snapshot::Snapshot;
 use crate::names::Home;
 use crate::store::object::Objects;
@@ -16,6 +17,7 @@ pub mod alias;
 pub mod behaviour;
 pub mod code;
 pub mod code_signing;
+mod commit;
 pub mod concurrency;
 pub mod configuration;
 pub mod destination;
@@ -24,14 +26,16 @@ pub mod event_source;
 mod family;
 pub mod function;
 pub mod layer;
+mod ledger;
+mod lifecycle;
 pub mod origin;
 pub mod package;
 pub mod permission;
-mod publish;
+mod publication;
+mod publisher;
 pub mod record;
 mod revision;
 pub mod rules;
-mod settle;
 mod source;
 pub mod tags;
 pub mod update;
@@ -41,6 +45,8 @@ pub mod vault;
 pub mod version;
 
 use code::Library;
+use lifecycle::Jobs;
+use publisher::Publisher;
 use vault::Vault;
 
 /// Why a change or a read was refused. The text is AWS's own where AWS has one.
@@ -118,6 +124,8 @@ pub struct Config {
     pub runtimes: Runtimes,
     /// Invocations at once in the account.
     pub concurrency: u32,
+    /// Environments that may live at once on this host.
+    pub environments: u32,
     /// Whose signatures can be checked.
     pub signing_profiles: code_signing::profile::Profiles,
 }
@@ -133,15 +141,21 @@ struct Plane {
     library: Library,
     objects: Objects,
     vault: Arc<Vault>,
-    snapshot: watch::Sender<Arc<Snapshot>>,
-    /// One permit: publications follow one another.
-    turns: Semaphore,
+    publisher: Arc<Publisher>,
+    live: Live,
+    jobs: Jobs,
     clock: Clock,
 }
 
+impl Drop for Plane {
+    fn drop(&mut self) {
+        self.publisher.close();
+    }
+}
+
 impl Control {
-    /// Reads every function of the store, publishes them, and goes on with changes that a stop of
-    /// the process had cut short.
+    /// Reads every function of the store, publishes them, and resumes the jobs that a stop of the process
+    /// had cut short.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -151,28 +165,41 @@ impl Control {
         library: Library,
         objects: Objects,
         vault: Vault,
+        loader: Option<Arc<dyn Loader>>,
         clock: Clock,
     ) -> Result<Self, Error> {
-        let (snapshot, _) = watch::channel(Arc::default());
-        let turns = Semaphore::new(1);
+        let (snapshot, snapshots) = watch::channel(Arc::<Snapshot>::default());
+        let vault = Arc::new(vault);
+        let loader = loader.unwrap_or_else(|| source::loader(&library, &vault));
+        let live = Live::new(
+            snapshots,
+            loader,
+            config.concurrency,
+            config.environments,
+            clock.clone(),
+        );
         let control = Self(Arc::new(Plane {
             config,
             records,
             library,
             objects,
-            vault: Arc::new(vault),
-            snapshot,
-            turns,
+            vault,
+            publisher: Publisher::new(snapshot),
+            live,
+            jobs: Jobs::default(),
             clock,
         }));
         control.publish_all().await?;
         control.resume_event_source_mappings().await?;
+        let plane = &control.0;
+        let (publisher, clock) = (Arc::clone(&plane.publisher), plane.clock.clone());
+        tokio::spawn(publisher::run(publisher, Arc::downgrade(plane), clock));
         Ok(control)
     }
 
-    /// The functions, for the data plane to follow.
-    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
-        self.0.snapshot.subscribe()
+    /// Live state of the functions, for the data plane.
+    pub fn live(&self) -> &Live {
+        &self.0.live
     }
 
     /// The account and region of every ARN.

@@ -62,7 +62,7 @@ pub struct Host {
     invoker: Invoker,
     clock: Clock,
     _reclaim: AbortOnDropHandle<()>,
-    _provision: AbortOnDropHandle<()>,
+    _follow: AbortOnDropHandle<()>,
     _housekeeping: AbortOnDropHandle<()>,
 }
 
@@ -132,31 +132,43 @@ impl Host {
             settle: config.limits.settle(),
             runtimes: config.runtimes,
             concurrency: config.limits.concurrency,
+            environments: config.limits.environments,
         };
         let objects = objects(&config).map_err(host)?;
         let vault = Vault::open(dir, &clock).map_err(host)?;
-        let control = Control::open(settings, records, library, objects, vault, clock.clone())
-            .await
-            .map_err(host)?;
+        let control = Control::open(
+            settings,
+            records,
+            library,
+            objects,
+            vault,
+            None,
+            clock.clone(),
+        )
+        .await
+        .map_err(host)?;
         Ok(Self::assemble(&config, control, logs, clock))
     }
 
     fn assemble(config: &Config, control: Control, logs: Logs, clock: Clock) -> Self {
         let pipeline = invoke::Config {
-            concurrency: config.limits.concurrency,
-            environments: config.limits.environments,
             idle_timeout: config.limits.idle_timeout(),
             region: config.region.to_string(),
             runtime_version_arn: control::behaviour::runtime_version_arn(control.home()),
         };
-        let invoker = Invoker::new(pipeline, control.snapshots(), logs.clone(), clock.clone());
+        let invoker = Invoker::new(
+            pipeline,
+            control.live().clone(),
+            logs.clone(),
+            clock.clone(),
+        );
         let reclaim = tokio::spawn({
             let invoker = invoker.clone();
             async move { invoker.reclaim().await }
         });
-        let provision = tokio::spawn({
+        let follow = tokio::spawn({
             let invoker = invoker.clone();
-            async move { invoker.provision().await }
+            async move { invoker.follow().await }
         });
         let housekeeping = tokio::spawn(housekeeping(control.clone()));
         let front = Front::new(
@@ -171,7 +183,7 @@ impl Host {
             invoker,
             clock,
             _reclaim: AbortOnDropHandle::new(reclaim),
-            _provision: AbortOnDropHandle::new(provision),
+            _follow: AbortOnDropHandle::new(follow),
             _housekeeping: AbortOnDropHandle::new(housekeeping),
         }
     }

@@ -6,17 +6,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use crate::clock::Clock;
 use crate::telemetry::log::Logs;
 
 pub mod admit;
 mod detach;
-pub mod floor;
 pub mod lease;
-pub mod pool;
-mod provision;
+pub mod live;
+mod pool;
+pub mod provision;
 mod report;
 pub mod request;
 pub mod resolve;
@@ -26,8 +24,7 @@ mod variables;
 
 pub use request::{Finished, Invoke, Mode, Target};
 
-use admit::Gate;
-use floor::Floor;
+use live::Live;
 use snapshot::Snapshot;
 
 /// Why there was nothing to run, or no room to run it. What the function itself did wrong is not
@@ -48,10 +45,6 @@ pub enum Error {
 /// What the pipeline is built with.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Invocations that may run at once in the account.
-    pub concurrency: u32,
-    /// Environments that may live at once, busy or idle.
-    pub environments: u32,
     /// How long an idle environment is kept. Zero gives each invocation a new one.
     pub idle_timeout: Duration,
     /// The region functions see in `AWS_REGION`.
@@ -67,28 +60,17 @@ pub struct Invoker(Arc<Pipeline>);
 #[derive(Debug)]
 struct Pipeline {
     config: Config,
-    snapshot: watch::Receiver<Arc<Snapshot>>,
-    account: Arc<Gate>,
-    floor: Floor,
+    live: Live,
     logs: Logs,
     clock: Clock,
 }
 
 impl Invoker {
-    /// A pipeline over the functions of `snapshot`.
-    pub fn new(
-        config: Config,
-        snapshot: watch::Receiver<Arc<Snapshot>>,
-        logs: Logs,
-        clock: Clock,
-    ) -> Self {
-        let account = Arc::default();
-        let floor = Floor::new(config.environments, clock.clone());
+    /// A pipeline over the functions of `live`.
+    pub fn new(config: Config, live: Live, logs: Logs, clock: Clock) -> Self {
         Self(Arc::new(Pipeline {
             config,
-            snapshot,
-            account,
-            floor,
+            live,
             logs,
             clock,
         }))
@@ -114,8 +96,9 @@ impl Invoker {
     /// # Errors
     /// Where there is no such function.
     pub async fn takes_http(&self, target: &Target) -> Result<bool, Error> {
-        let (_, version) = self.0.snapshot.borrow().resolve(target, &self.0.clock)?;
-        let program = version.program().await.map_err(lease::Error::from)?;
+        let (_, version) = self.snapshot().resolve(target, &self.0.clock)?;
+        let deployment = self.0.live.deployment(&version);
+        let program = deployment.program().await.map_err(lease::Error::from)?;
         Ok(program.interface() == crate::sandbox::Interface::Http)
     }
 
@@ -123,14 +106,14 @@ impl Invoker {
     pub async fn reclaim(&self) {
         let period = (self.0.config.idle_timeout / 4).max(Duration::from_secs(1));
         loop {
-            tokio::time::sleep(period).await;
-            self.0.floor.reclaim(self.0.config.idle_timeout);
+            self.0.clock.sleep(period).await;
+            self.0.live.reclaim(self.0.config.idle_timeout);
         }
     }
 
     /// The functions as they are now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.0.snapshot.borrow())
+        self.0.live.snapshot()
     }
 }
 

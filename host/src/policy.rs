@@ -31,7 +31,7 @@ use principal::{Match, Named};
 pub const BYTES_MAX: usize = 20_480;
 
 /// A policy: what is allowed and what is denied, to whom, on what, and when.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     statements: Vec<Statement>,
 }
@@ -55,7 +55,7 @@ enum Kind {
     Resource,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Statement {
     effect: Effect,
     principals: Principals,
@@ -70,7 +70,7 @@ enum Effect {
     Deny,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Principals {
     /// The caller the policy is attached to.
     Holder,
@@ -81,7 +81,7 @@ enum Principals {
 }
 
 /// `Action` or `Resource`, or with `Not` before it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Set {
     These(Vec<Pattern>),
     AllBut(Vec<Pattern>),

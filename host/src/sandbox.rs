@@ -203,7 +203,7 @@ pub struct Context {
 }
 
 /// What a guest may know of the function it runs as.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FunctionFacts {
     /// The function's name.
     pub name: String,

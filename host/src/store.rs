@@ -95,7 +95,58 @@ pub enum Error {
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// Records of a kind that are read together with others.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Range {
+    /// The collection.
+    pub kind: &'static str,
+    /// The ids.
+    pub ids: Ids,
+}
+
+/// Ids of a [`Range`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Ids {
+    /// This one.
+    One(String),
+    /// All that start with this.
+    Below(String),
+}
+
+impl Range {
+    /// The record of this id.
+    pub fn one(kind: &'static str, id: &str) -> Self {
+        let ids = Ids::One(id.to_owned());
+        Self { kind, ids }
+    }
+
+    /// Records whose ids start with `prefix`.
+    pub fn below(kind: &'static str, prefix: &str) -> Self {
+        let ids = Ids::Below(prefix.to_owned());
+        Self { kind, ids }
+    }
+
+    /// The least id, and whether an id is in the range.
+    fn bounds(&self) -> (&str, impl Fn(&str) -> bool) {
+        let (Ids::One(text) | Ids::Below(text)) = &self.ids;
+        let is_one = matches!(self.ids, Ids::One(_));
+        let holds = move |id: &str| {
+            if is_one {
+                id == text
+            } else {
+                id.starts_with(text)
+            }
+        };
+        (text, holds)
+    }
+}
+
 impl Write {
+    /// The record that is written.
+    pub fn key(&self) -> &Key {
+        self.condition().0
+    }
+
     /// The record this is about, and what must hold of it.
     fn condition(&self) -> (&Key, Expect) {
         match self {
@@ -132,6 +183,9 @@ pub trait Records: Send + Sync + std::fmt::Debug {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Record>, Error>;
+
+    /// All records of these ranges as of one moment, in the order of the ranges and of their ids.
+    async fn read(&self, ranges: Vec<Range>) -> Result<Vec<Record>, Error>;
 
     /// Applies all writes or none, and returns when they are durable.
     async fn commit(&self, batch: Vec<Write>) -> Result<Revision, Error>;

@@ -295,3 +295,57 @@ async fn what_is_provisioned_less_of_is_not_made_anew() {
     let streams = streams["logStreams"].as_array().map(Vec::len);
     assert_eq!(streams, Some(1));
 }
+
+#[tokio::test]
+async fn sums_over_functions_are_kept_by_concurrent_requests() {
+    let host = std::sync::Arc::new(Lamina::start());
+    let more = json!({"Publish": true});
+    for name in ["f", "g"] {
+        host.create(name, &guest("hostile"), more.clone()).await;
+    }
+    let both = async |path: fn(&str) -> String, body: Value| {
+        let ask = |name: &'static str| {
+            let (host, path, body) = (host.clone(), path(name), body.clone());
+            tokio::spawn(async move { host.lambda("PUT", &path, &body).await.status.as_u16() })
+        };
+        let (f, g) = (ask("f"), ask("g"));
+        let mut both = [f.await.expect("it ends"), g.await.expect("it ends")];
+        both.sort_unstable();
+        both
+    };
+    let reserve = |name: &str| format!("/2017-10-31/functions/{name}/concurrency");
+    for _ in 0..10 {
+        let asked = json!({"ReservedConcurrentExecutions": 900});
+        assert_eq!(both(reserve, asked).await, [200, 400]);
+        for name in ["f", "g"] {
+            let gone = host.lambda("DELETE", &reserve(name), &Value::Null).await;
+            assert_eq!(gone.status, 204);
+        }
+    }
+    let provision =
+        |name: &str| format!("/2019-09-30/functions/{name}/provisioned-concurrency?Qualifier=1");
+    let asked = json!({"ProvisionedConcurrentExecutions": 500});
+    assert_eq!(both(provision, asked).await, [202, 400]);
+}
+
+#[tokio::test]
+async fn lowered_provisioned_concurrency_converges() {
+    let host = Lamina::start();
+    let more = json!({"Publish": true});
+    host.create("f", &guest("hostile"), more).await;
+    let path = "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=1";
+    for environments in [3, 2, 1] {
+        let asked = json!({"ProvisionedConcurrentExecutions": environments});
+        assert_eq!(host.lambda("PUT", path, &asked).await.status, 202);
+        is_ready(&host, path).await;
+        let shown = host.lambda("GET", path, &Value::Null).await.json();
+        assert_eq!(
+            shown["AvailableProvisionedConcurrentExecutions"],
+            environments
+        );
+        assert_eq!(
+            shown["AllocatedProvisionedConcurrentExecutions"],
+            environments
+        );
+    }
+}

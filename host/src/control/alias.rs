@@ -100,7 +100,6 @@ impl Control {
                 Ok((vec![put(&record, Expect::Absent)], record))
             })
             .await?;
-        self.publish(function).await?;
         Ok(record)
     }
 
@@ -187,7 +186,6 @@ impl Control {
                 Ok((batch, record))
             })
             .await?;
-        self.publish(function).await?;
         Ok(record)
     }
 
@@ -224,20 +222,23 @@ impl Control {
         name: &AliasName,
     ) -> Result<(), Error> {
         let qualifier = Qualifier::Alias(name.clone());
-        self.change(function, |_, batch| {
-            batch.push(concurrency::deletion(function, &qualifier));
-            batch.push(event_invoke::deletion(function, &qualifier));
-            batch.push(permission::deletion(function, &qualifier));
-            batch.push(url::deletion(function, name));
-            batch.push(Write::Delete {
+        self.write_below(function, || async {
+            let (record, _) = self.existing(function).await?;
+            let deletion = Write::Delete {
                 key: key(function, name),
                 expect: Expect::Any,
-            });
-            Ok(())
+            };
+            let mut batch = vec![
+                concurrency::deletion(function, &qualifier),
+                event_invoke::deletion(function, &qualifier),
+                permission::deletion(function, &qualifier),
+                url::deletion(function, name),
+                deletion,
+            ];
+            batch.extend(self.ledger_release_of(&record, &qualifier).await?);
+            Ok((batch, ()))
         })
-        .await?;
-        self.publish_policies(function).await?;
-        self.publish(function).await
+        .await
     }
 
     pub(super) async fn all_aliases(

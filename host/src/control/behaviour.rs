@@ -56,7 +56,7 @@ impl Control {
         let (mut record, read_at) = found.ok_or_else(missing)?;
         record.runtime_updates = updates;
         let put = version::put(name, &record, Expect::Revision(read_at));
-        self.0.records.commit(vec![put]).await?;
+        self.commit(vec![put]).await?;
         Ok(())
     }
 

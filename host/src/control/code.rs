@@ -11,7 +11,8 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::configuration::Configuration;
 use super::{Error, package, rules};
-use crate::invoke::snapshot::LoadError;
+use crate::invoke::live::LoadError;
+use crate::invoke::snapshot;
 use crate::sandbox::{self, Architecture, Program, Sandbox, compile};
 use crate::store::blob::{Blobs, Digest, InsertError, Trees};
 
@@ -39,6 +40,20 @@ pub struct CodeRef {
     pub size_bytes: u64,
     /// The component to run. None where the runtime is one that this host does not have.
     pub component: Option<ComponentRef>,
+}
+
+impl CodeRef {
+    /// The code of a published version. The size of its package is not among it.
+    pub(super) fn of(code: &snapshot::Code) -> Self {
+        Self {
+            package: code.package,
+            size_bytes: 0,
+            component: code.component.as_ref().map(|it| ComponentRef {
+                path: it.path.as_ref().to_owned(),
+                digest: it.digest,
+            }),
+        }
+    }
 }
 
 /// A component in a package.

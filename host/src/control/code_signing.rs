@@ -29,9 +29,6 @@ const KIND: &str = "code-signing-config";
 const ID_DIGITS: usize = 17;
 /// How many tags a resource may have.
 const TAGS_MAX: usize = 50;
-/// How often a change is tried again that another one got ahead of.
-const ATTEMPTS_MAX: usize = 4;
-
 /// The stored record of a code signing configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CodeSigningConfig {
@@ -103,7 +100,7 @@ impl Control {
         };
         let anchor = attach::anchor(&config.id, Expect::Absent);
         let batch = vec![put(&config, Expect::Absent), anchor];
-        self.0.records.commit(batch).await?;
+        self.commit(batch).await?;
         Ok(config)
     }
 
@@ -196,14 +193,13 @@ impl Control {
     /// # Errors
     /// Where there is none, or a function has it.
     pub async fn delete_code_signing_config(&self, arn: &str) -> Result<(), Error> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.update(|| async {
             let config = self.code_signing_config(arn).await?;
             let anchor = attach::anchor_key(&config.id);
-            // The anchor is read before the uses: who attaches a function now writes it again, and
-            // the batch below fails.
-            let Some(found) = self.0.records.get(&anchor).await? else {
-                continue;
-            };
+            // The anchor is read before the uses: attaching a function writes it, and the batch below
+            // then fails.
+            let found = self.0.records.get(&anchor).await?;
+            let at = found.map_or(Expect::Absent, |found| Expect::Revision(found.revision));
             let users = self.functions_of_code_signing_config(arn, None, 1).await?;
             if !users.items.is_empty() {
                 return Err(Error::Conflict(format!(
@@ -212,16 +208,10 @@ impl Control {
                 )));
             }
             let delete = |key, expect| Write::Delete { key, expect };
-            let batch = vec![
-                delete(key(&config.id), Expect::Present),
-                delete(anchor, Expect::Revision(found.revision)),
-            ];
-            match self.0.records.commit(batch).await.map_err(Error::from) {
-                Err(Error::Conflict(_)) => {}
-                committed => return committed.map(drop),
-            }
-        }
-        Err(crowded())
+            let batch = vec![delete(key(&config.id), Expect::Present), delete(anchor, at)];
+            Ok((batch, ()))
+        })
+        .await
     }
 
     /// The ARN of a code signing configuration.
@@ -236,16 +226,13 @@ impl Control {
         arn: &str,
         change: impl Fn(&mut CodeSigningConfig) -> Result<(), Error>,
     ) -> Result<CodeSigningConfig, Error> {
-        for _ in 0..ATTEMPTS_MAX {
+        let change = &change;
+        self.update(|| async move {
             let (mut config, read_at) = self.existing_code_signing_config(arn).await?;
             change(&mut config)?;
-            let batch = vec![put(&config, Expect::Revision(read_at))];
-            match self.0.records.commit(batch).await.map_err(Error::from) {
-                Err(Error::Conflict(_)) => {}
-                committed => return committed.map(|_| config),
-            }
-        }
-        Err(crowded())
+            Ok((vec![put(&config, Expect::Revision(read_at))], config))
+        })
+        .await
     }
 
     async fn existing_code_signing_config(
@@ -286,13 +273,6 @@ fn not_attachable(arn: &str) -> Error {
         "The code signing configuration cannot be found. Check that the provided configuration is \
          not deleted: {arn}."
     ))
-}
-
-fn crowded() -> Error {
-    Error::Conflict(
-        "The code signing configuration was changed by other requests at the same time. Try again."
-            .into(),
-    )
 }
 
 fn require_few(tags: &BTreeMap<String, String>) -> Result<(), Error> {

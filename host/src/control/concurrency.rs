@@ -4,19 +4,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::configuration::FunctionRecord;
+use super::ledger::Shares;
 use super::record::{Page, decode, encode};
-use super::{Control, Error};
+use super::{Control, Error, function};
 use crate::clock::Timestamp;
-use crate::invoke::snapshot::Provision;
+use crate::invoke::provision::Provision;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::store::{Expect, Key, Write};
 
 /// The kind of the records of provisioned concurrency. Their ids are `function/qualifier`.
 pub(super) const KIND: &str = "provisioned";
-
-/// What must be left for functions without a reserve, as in AWS. A smaller account needs only what
-/// it has.
-const UNRESERVED_MIN: u32 = 100;
 
 /// The stored record of provisioned concurrency.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -52,55 +49,61 @@ impl Control {
     /// # Errors
     /// Where there is no such function, or too little would be left for the others.
     pub async fn reserve(&self, name: &FunctionName, reserved: u32) -> Result<(), Error> {
-        let Some((function, _)) = self.load(name).await? else {
-            return Err(self.not_found_at(name, Some(&Qualifier::Latest)));
-        };
-        let left = self.unreserved() + function.reserved.unwrap_or_default();
-        let min = self.unreserved_min();
-        if left.saturating_sub(reserved) < min {
-            return Err(Error::InvalidUntyped(format!(
-                "Specified ReservedConcurrentExecutions for function decreases account's \
-                 UnreservedConcurrentExecution below its minimum value of [{min}]."
-            )));
-        }
-        let provisioned = self.provisioned_total(name).await?;
-        if provisioned > reserved {
-            return Err(Error::InvalidUntyped(format!(
-                " ReservedConcurrentExecutions  {reserved} should not be lower than function's \
-                 total provisioned concurrency [{provisioned}]."
-            )));
-        }
-        self.set_reserved(name, Some(reserved)).await
+        self.update(|| async {
+            let missing = || self.not_found_at(name, Some(&Qualifier::Latest));
+            let (mut function, read_at) = self.load(name).await?.ok_or_else(missing)?;
+            let before = self.shares(&function).await?;
+            let after = Shares {
+                reserved: Some(reserved),
+                ..before
+            };
+            let ledger = self.ledger_write(before, after, "ReservedConcurrentExecutions");
+            let ledger = ledger.await?;
+            if before.provisioned > reserved {
+                return Err(Error::InvalidUntyped(format!(
+                    " ReservedConcurrentExecutions  {reserved} should not be lower than function's \
+                     total provisioned concurrency [{}].",
+                    before.provisioned
+                )));
+            }
+            function.reserved = Some(reserved);
+            let mut batch = vec![function::put(&function, Expect::Revision(read_at))];
+            batch.extend(ledger);
+            Ok((batch, ()))
+        })
+        .await
     }
 
-    /// Gives back what was set aside for a function.
+    /// Gives back the concurrency that was set aside for a function.
     ///
     /// # Errors
-    /// Where there is no such function.
+    /// Where there is no such function, or its provisioned concurrency would leave too little for others.
     pub async fn unreserve(&self, name: &FunctionName) -> Result<(), Error> {
-        self.set_reserved(name, None).await
-    }
-
-    async fn set_reserved(&self, name: &FunctionName, reserved: Option<u32>) -> Result<(), Error> {
-        self.change(name, |function, _| {
-            function.reserved = reserved;
-            Ok(())
+        self.update(|| async {
+            let (mut function, read_at) = self.existing(name).await?;
+            let before = self.shares(&function).await?;
+            let after = Shares {
+                reserved: None,
+                ..before
+            };
+            let ledger = self
+                .ledger_write(before, after, "ConcurrentExecutions")
+                .await?;
+            function.reserved = None;
+            let mut batch = vec![function::put(&function, Expect::Revision(read_at))];
+            batch.extend(ledger);
+            Ok((batch, ()))
         })
-        .await?;
-        self.publish(name).await
+        .await
     }
 
     /// What functions without a reserve share.
     pub fn unreserved(&self) -> u32 {
-        let reserved = self.0.snapshot.borrow().reserved_total();
+        let reserved = self.0.publisher.snapshot().reserved_total();
         self.0.config.concurrency.saturating_sub(reserved)
     }
 
-    fn unreserved_min(&self) -> u32 {
-        UNRESERVED_MIN.min(self.0.config.concurrency)
-    }
-
-    async fn provisioned_total(&self, name: &FunctionName) -> Result<u32, Error> {
+    pub(super) async fn provisioned_total(&self, name: &FunctionName) -> Result<u32, Error> {
         let records: Vec<ProvisionedRecord> = self.children(KIND, &format!("{name}/")).await?;
         Ok(records.iter().map(|record| record.requested).sum())
     }
@@ -111,9 +114,18 @@ impl Control {
         name: &FunctionName,
         qualifier: &Qualifier,
     ) -> Result<u32, Error> {
-        let own = self.load_provisioned(name, qualifier).await?;
-        let own = own.map_or(0, |record| record.requested);
+        let own = self.provisioned_for(name, qualifier).await?;
         Ok(self.provisioned_total(name).await?.saturating_sub(own))
+    }
+
+    /// Environments that are provisioned under this qualifier.
+    pub(super) async fn provisioned_for(
+        &self,
+        name: &FunctionName,
+        qualifier: &Qualifier,
+    ) -> Result<u32, Error> {
+        let found = self.load_provisioned(name, qualifier).await?;
+        Ok(found.map_or(0, |record| record.requested))
     }
 
     /// Asks for environments of a version that are ready before they are needed.
@@ -130,7 +142,7 @@ impl Control {
             return Err(unpublished());
         }
         let record = ProvisionedRecord {
-            ready_before: self.progress_of(name, &qualifier).ready(),
+            ready_before: self.progress_of(name, &qualifier).available,
             qualifier,
             requested,
             modified: self.0.clock.now(),
@@ -141,15 +153,22 @@ impl Control {
             let others = self.provisioned_besides(name, &record.qualifier).await?;
             self.require_room(&function, requested, others)?;
             self.require_not_twice(name, &record.qualifier).await?;
+            let before = self.shares(&function).await?;
+            let after = Shares {
+                provisioned: others.saturating_add(requested),
+                ..before
+            };
+            let ledger = self
+                .ledger_write(before, after, "ConcurrentExecutions")
+                .await?;
             let put = Write::Put {
                 key: key(name, &record.qualifier),
                 value: encode(&record),
                 expect: Expect::Any,
             };
-            Ok((vec![put], ()))
+            Ok(([put].into_iter().chain(ledger).collect(), ()))
         })
         .await?;
-        self.publish(name).await?;
         Ok(record)
     }
 
@@ -169,7 +188,7 @@ impl Control {
             return Err(unpublished());
         }
         let mut record: ProvisionedRecord = decode(&found)?;
-        record.ready_before = self.progress_of(name, &qualifier).ready();
+        record.ready_before = self.progress_of(name, &qualifier).available;
         record.moved = Some(self.0.clock.now());
         Ok(Some(Write::Put {
             key,
@@ -220,17 +239,11 @@ impl Control {
                     .into(),
             ));
         }
-        let (limit, min) = (self.0.config.concurrency, self.unreserved_min());
+        let limit = self.0.config.concurrency;
         if requested > limit {
             return Err(Error::InvalidUntyped(format!(
                 "Specified ConcurrentExecutions for function is greater than account's unreserved \
                  concurrency [{limit}]."
-            )));
-        }
-        if function.reserved.is_none() && self.unreserved().saturating_sub(requested) < min {
-            return Err(Error::InvalidUntyped(format!(
-                "Specified ConcurrentExecutions for function decreases account's \
-                 UnreservedConcurrentExecution below its minimum value of [{min}]."
             )));
         }
         Ok(())
@@ -318,12 +331,13 @@ impl Control {
         qualifier: &Qualifier,
     ) -> Result<(), Error> {
         require_published(qualifier)?;
-        self.provisionable(name, qualifier).await?;
-        self.0
-            .records
-            .commit(vec![deletion(name, qualifier)])
-            .await?;
-        self.publish(name).await
+        self.write_below(name, || async {
+            let function = self.provisionable(name, qualifier).await?;
+            let ledger = self.ledger_release_of(&function, qualifier).await?;
+            let deletion = deletion(name, qualifier);
+            Ok(([deletion].into_iter().chain(ledger).collect(), ()))
+        })
+        .await
     }
 
     /// Clients written for AWS expect to see that it takes a while, so it is shown like that for a
@@ -343,10 +357,7 @@ impl Control {
     }
 
     fn progress_of(&self, name: &FunctionName, qualifier: &Qualifier) -> Provision {
-        let snapshot = self.0.snapshot.borrow();
-        let function = snapshot.function(name);
-        let progress = function.map(|function| function.provision_of(qualifier));
-        progress.unwrap_or_default()
+        self.0.live.provision_of(name, qualifier)
     }
 
     async fn load_provisioned(
@@ -380,6 +391,14 @@ fn unpublished() -> Error {
     let text =
         "Provisioned Concurrency Configs cannot be applied to unpublished function versions.";
     Error::Invalid(text.into())
+}
+
+/// AWS's words where a share of the account's concurrency would be too large; `member` is the request's.
+pub(super) fn too_little_left(member: &str, min: u32) -> Error {
+    Error::InvalidUntyped(format!(
+        "Specified {member} for function decreases account's UnreservedConcurrentExecution below its \
+         minimum value of [{min}]."
+    ))
 }
 
 fn key(name: &FunctionName, qualifier: &Qualifier) -> Key {

@@ -27,6 +27,9 @@ pub struct FunctionRecord {
     pub name: FunctionName,
     /// The unpublished version.
     pub latest: VersionRecord,
+    /// The unpublished version as invocations get it, where an update of it is in progress or failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving: Option<Box<VersionRecord>>,
     /// Tags of the function.
     pub tags: BTreeMap<String, String>,
     /// The number of the newest version ever published: numbers are not used again.
@@ -79,6 +82,9 @@ pub struct VersionRecord {
     pub state: State,
     /// How its last change went. None until the first state is Active.
     pub last_update: Option<LastUpdate>,
+    /// Reason of a failed state or update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<StateReason>,
     /// Names this state of the record.
     pub revision: RevisionId,
     /// When it was last changed.
@@ -107,6 +113,10 @@ pub enum State {
     Pending,
     /// It can.
     Active,
+    /// It was not invoked for so long that it must be made ready again.
+    Inactive,
+    /// Its creation failed.
+    Failed,
 }
 
 /// How the last change of a version went.
@@ -116,6 +126,17 @@ pub enum LastUpdate {
     InProgress,
     /// It is done.
     Successful,
+    /// It failed; invocations get the version before.
+    Failed,
+}
+
+/// Reason of a failed state or update, as AWS has it: a code and a text.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct StateReason {
+    /// `StateReasonCode` or `LastUpdateStatusReasonCode`.
+    pub code: String,
+    /// `StateReason` or `LastUpdateStatusReason`.
+    pub text: String,
 }
 
 /// What an author chooses of a function, besides its code.
@@ -225,6 +246,7 @@ impl FunctionRecord {
         Self {
             name,
             latest,
+            serving: None,
             tags,
             last_version: 0,
             published: None,
@@ -247,6 +269,7 @@ impl VersionRecord {
             deployment: RevisionId::new(clock),
             state: State::Pending,
             last_update: None,
+            reason: None,
             revision: RevisionId::new(clock),
             modified: clock.now(),
             runtime_updates: RuntimeUpdates::default(),

@@ -109,7 +109,7 @@ impl Control {
             key: key(&record.function, &record.qualifier),
             expect: Expect::Revision(read_at),
         };
-        self.0.records.commit(vec![deletion]).await?;
+        self.commit(vec![deletion]).await?;
         Ok(())
     }
 

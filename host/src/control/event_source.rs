@@ -66,9 +66,6 @@ impl Control {
         let mut batch = record.claiming();
         batch.push(put(&record, Expect::Absent));
         self.commit_claims(&record, batch).await?;
-        if record.state.is_settling() {
-            self.settle_mapping_later(record.id.clone());
-        }
         Ok(record)
     }
 
@@ -144,7 +141,6 @@ impl Control {
         batch.extend(record.claiming());
         batch.push(put(&record, Expect::Revision(read_at)));
         self.commit_claims(&record, batch).await?;
-        self.settle_mapping_later(record.id.clone());
         Ok(record)
     }
 
@@ -160,11 +156,10 @@ impl Control {
         record.state = State::Deleting;
         record.modified = self.0.clock.now();
         let write = put(&record, Expect::Revision(read_at));
-        match self.0.records.commit(vec![write]).await {
+        match self.commit(vec![write]).await {
             Err(store::Error::Conflict(_)) => return Err(in_use("delete")),
             committed => committed?,
         };
-        self.settle_mapping_later(record.id.clone());
         Ok(record)
     }
 
@@ -198,6 +193,15 @@ fn put(record: &MappingRecord, expect: Expect) -> Write {
         value: encode(record),
         expect,
     }
+}
+
+/// The mappings that a batch writes.
+pub(super) fn mappings_of(batch: &[Write]) -> Vec<String> {
+    let puts = batch
+        .iter()
+        .filter(|write| matches!(write, Write::Put { .. }));
+    let keys = puts.map(Write::key).filter(|key| key.kind == KIND);
+    keys.map(|key| key.id.clone()).collect()
 }
 
 fn key(id: &str) -> Key {

@@ -1,20 +1,110 @@
-//! A function and what is below it: its versions, aliases, URLs and settings. They are written
-//! together, so that nothing is written for a function, a version or an alias that is deleted meanwhile
-//! and the next of its name does not find what it never asked for.
+//! A function and the records below it: versions, aliases, URLs, policies, settings. They are read in one
+//! consistent read, and written so that none outlives the function, version or alias that it belongs to.
 
-use super::{Control, Error, function};
+use super::alias::AliasRecord;
+use super::concurrency::ProvisionedRecord;
+use super::configuration::{FunctionRecord, VersionRecord};
+use super::ledger::Shares;
+use super::permission::PolicyRecord;
+use super::record::decode;
+use super::url::UrlRecord;
+use super::{Control, Error, alias, concurrency, event_invoke, function, permission, url, version};
 use crate::names::FunctionName;
-use crate::store::{self, Expect, Write};
+use crate::store::{Expect, Range, Record, Write};
 
-/// How often it is tried again what another change of the same function got ahead of. At each try one
-/// of those who try is done.
-pub(super) const ATTEMPTS_MAX: usize = 32;
+/// Kinds of records that belong to one function: their ids are its name, a slash and the rest. Deletion,
+/// publication and the list of functions that a batch touches all read this list.
+pub(super) const KINDS_BELOW: [&str; 6] = [
+    permission::KIND,
+    url::KIND,
+    version::KIND,
+    alias::KIND,
+    concurrency::KIND,
+    event_invoke::KIND,
+];
+
+/// A function with its children, as of one moment.
+#[derive(Debug)]
+pub(super) struct Family {
+    pub(super) record: FunctionRecord,
+    pub(super) versions: Vec<VersionRecord>,
+    pub(super) aliases: Vec<AliasRecord>,
+    pub(super) provisions: Vec<ProvisionedRecord>,
+    pub(super) urls: Vec<UrlRecord>,
+    pub(super) policies: Vec<PolicyRecord>,
+}
+
+impl Family {
+    pub(super) fn new(record: FunctionRecord) -> Self {
+        Self {
+            record,
+            versions: Vec::new(),
+            aliases: Vec::new(),
+            provisions: Vec::new(),
+            urls: Vec::new(),
+            policies: Vec::new(),
+        }
+    }
+
+    /// Concurrency that no other function can have.
+    pub(super) fn shares(&self) -> Shares {
+        let provisions = self.provisions.iter();
+        Shares {
+            reserved: self.record.reserved,
+            provisioned: provisions.map(|it| it.requested).sum(),
+        }
+    }
+
+    /// Adds a record below the function.
+    ///
+    /// # Errors
+    /// Where the record is damaged.
+    pub(super) fn add(&mut self, record: &Record) -> Result<(), Error> {
+        match record.key.kind {
+            version::KIND => self.versions.push(decode(record)?),
+            alias::KIND => self.aliases.push(decode(record)?),
+            concurrency::KIND => self.provisions.push(decode(record)?),
+            url::KIND => self.urls.push(decode(record)?),
+            permission::KIND => self.policies.push(decode(record)?),
+            // Settings of asynchronous invocation are read by the queue, not by the data plane.
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The functions that a batch writes to, or below.
+pub(super) fn functions_of(batch: &[Write]) -> Vec<FunctionName> {
+    let keys = batch.iter().map(Write::key);
+    let names = keys.filter(|key| key.kind == function::KIND || KINDS_BELOW.contains(&key.kind));
+    let names = names.filter_map(|key| key.id.split('/').next());
+    let mut names: Vec<_> = names
+        .filter_map(|it| FunctionName::parse(it).ok())
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
 
 impl Control {
-    /// Writes records below a function. What `prepare` finds to be there still is when its writes are
-    /// done: they are done together with one that leaves the function's record as it is, and every
-    /// deletion of the function or of anything below it that has children writes that record too.
-    /// Where another change got ahead, all is prepared again.
+    /// A function with its children, if there is one.
+    pub(super) async fn family(&self, name: &FunctionName) -> Result<Option<Family>, Error> {
+        let mut ranges = vec![Range::one(function::KIND, name.as_str())];
+        let below = format!("{name}/");
+        ranges.extend(KINDS_BELOW.map(|kind| Range::below(kind, &below)));
+        let found = self.0.records.read(ranges).await?;
+        let mut found = found.iter();
+        let Some(first) = found.next().filter(|it| it.key.kind == function::KIND) else {
+            return Ok(None);
+        };
+        let mut family = Family::new(decode(first)?);
+        found.try_for_each(|record| family.add(record))?;
+        Ok(Some(family))
+    }
+
+    /// Writes records below a function. The function's record is written with them, unchanged: every
+    /// deletion of the function, or of anything below it that has children, writes that record too, so that
+    /// one of two concurrent changes fails and is prepared again.
     ///
     /// # Errors
     /// As `prepare`, which has to refuse where there is no function; and where other changes keep
@@ -27,20 +117,17 @@ impl Control {
     where
         F: Future<Output = Result<(Vec<Write>, T), Error>>,
     {
-        for _ in 0..ATTEMPTS_MAX {
+        self.update(|| async {
             let parent = self.load(name).await?;
-            let (writes, prepared) = prepare().await?;
-            let Some((function, read_at)) = parent else {
-                // It was made just now, between the two lines before.
-                continue;
+            let (mut batch, prepared) = prepare().await?;
+            // `prepare` refuses where there is no function, unless it was made between the two lines.
+            let parent = match &parent {
+                Some((function, read_at)) => function::put(function, Expect::Revision(*read_at)),
+                None => return Err(self.in_progress(name)),
             };
-            let mut batch = vec![function::put(&function, Expect::Revision(read_at))];
-            batch.extend(writes);
-            match self.0.records.commit(batch).await {
-                Err(store::Error::Conflict(key)) if key.kind == function::KIND => {}
-                committed => return Ok(committed.map(|_| prepared)?),
-            }
-        }
-        Err(self.in_progress(name))
+            batch.push(parent);
+            Ok((batch, prepared))
+        })
+        .await
     }
 }

@@ -6,24 +6,12 @@ use std::collections::BTreeMap;
 use super::configuration::{Configuration, FunctionRecord, Patch, VersionRecord};
 use super::origin::Origin;
 use super::record::{Page, decode, encode};
-use super::{
-    Control, Error, alias, code_signing, concurrency, event_invoke, family, rules, version,
-};
+use super::{Control, Error, code_signing, family, rules, version};
 use crate::names::{FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
 
 /// The kind of the records of this resource.
 pub(super) const KIND: &str = "function";
-
-/// Resources that go with their function. Their ids begin with its name and a slash.
-const KINDS_BELOW: [&str; 6] = [
-    super::permission::KIND,
-    super::url::KIND,
-    version::KIND,
-    alias::KIND,
-    concurrency::KIND,
-    event_invoke::KIND,
-];
 
 /// A new function.
 #[derive(Debug)]
@@ -100,12 +88,13 @@ impl Control {
             batch.push(version::put(&name, &version, Expect::Absent));
         }
         batch.push(put(&function, Expect::Absent));
-        let committed = self.0.records.commit(batch).await;
+        // The arrival is held until the commit is done, whether or not the caller stays.
+        let code = (arrival, attached);
+        let committed = self.commit_holding(batch, code).await;
         committed.map_err(|error| match self.of_attaching(error) {
             Error::Conflict(_) => already_exists(&name),
             error => error,
         })?;
-        self.published_and_settling(&name).await?;
         Ok(Found { function, version })
     }
 
@@ -128,6 +117,8 @@ impl Control {
     ) -> Result<Found, Error> {
         let missing = || self.not_found_at(name, qualifier);
         let (function, _) = self.load(name).await?.ok_or_else(missing)?;
+        // A client that reads `Active` here may invoke at once.
+        self.0.publisher.caught_up(name, &self.0.clock).await;
         let number = match qualifier {
             None | Some(Qualifier::Latest) => None,
             Some(Qualifier::Version(number)) => Some(*number),
@@ -175,25 +166,21 @@ impl Control {
     /// # Errors
     /// Where there is no such function.
     pub async fn delete_function(&self, name: &FunctionName) -> Result<(), Error> {
-        for _ in 0..family::ATTEMPTS_MAX {
+        self.update(|| async {
             let (function, read_at) = self.existing(name).await?;
             let mut batch = code_signing::uses(name, function.code_signing.as_deref(), None);
-            for kind in KINDS_BELOW {
+            batch.extend(self.ledger_release(&function).await?);
+            for kind in family::KINDS_BELOW {
                 batch.extend(self.deletions(kind, &format!("{name}/")).await?);
             }
-            // What goes with it was read from this state of the record, and whoever adds to it writes
-            // the record.
+            // The children were read at this state of the record: every batch that adds one writes it.
             batch.push(Write::Delete {
                 key: key(name),
                 expect: Expect::Revision(read_at),
             });
-            match self.0.records.commit(batch).await.map_err(Error::from) {
-                Err(Error::Conflict(_)) => {}
-                Err(error) => return Err(error),
-                Ok(_) => return self.publish(name).await,
-            }
-        }
-        Err(self.in_progress(name))
+            Ok((batch, ()))
+        })
+        .await
     }
 
     /// Checks a configuration as a whole.

@@ -1,6 +1,8 @@
 //! Layers: published in versions, read, listed, deleted, and attached to functions. A version never
 //! changes, and its number is not used again.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::code::{Attachment, CodeRef, LayerPackage, LayerUse};
@@ -24,9 +26,6 @@ const LAYERS: &str = "layer";
 /// The kind of the records of versions of layers. Their ids are `layer/place`, where the places of newer
 /// versions come first: so AWS lists them.
 const VERSIONS: &str = "layer-version";
-
-/// How often a change is tried again that another one got ahead of. Each time another has succeeded.
-const ATTEMPTS_MAX: usize = 32;
 
 /// The stored record of a layer. It outlives the versions, for the sake of their numbers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -83,7 +82,7 @@ impl Control {
     ) -> Result<LayerVersionRecord, Error> {
         let package = self.package_from(package).await?;
         let arrival = self.0.library.check_in_layer(package.clone()).await?;
-        let mut record = LayerVersionRecord {
+        let record = LayerVersionRecord {
             layer: layer.clone(),
             version: 0,
             about,
@@ -92,8 +91,10 @@ impl Control {
             created: self.0.clock.now(),
             policy: None,
         };
-        for _ in 0..ATTEMPTS_MAX {
+        let record = &record;
+        self.update_holding(&Arc::new(arrival), || async move {
             let (last, expect) = self.last_version(layer).await?;
+            let mut record = record.clone();
             record.version = last + 1;
             let counter = LayerRecord {
                 name: layer.clone(),
@@ -104,17 +105,10 @@ impl Control {
                 id: layer.as_str().to_owned(),
             };
             let value = encode(&counter);
-            let batch = vec![
-                Write::Put { key, value, expect },
-                put(&record, Expect::Absent),
-            ];
-            match self.0.records.commit(batch).await.map_err(Error::from) {
-                Err(Error::Conflict(_)) => {}
-                Err(error) => return Err(error),
-                Ok(_) => return Ok(record),
-            }
-        }
-        Err(changed_meanwhile())
+            let counter = Write::Put { key, value, expect };
+            Ok((vec![counter, put(&record, Expect::Absent)], record))
+        })
+        .await
     }
 
     /// A version of a layer.
@@ -143,7 +137,7 @@ impl Control {
             key: key(layer, version),
             expect: Expect::Any,
         };
-        self.0.records.commit(vec![deletion]).await?;
+        self.commit(vec![deletion]).await?;
         Ok(())
     }
 
@@ -256,8 +250,4 @@ fn key(layer: &LayerName, version: u64) -> Key {
 /// Where a version is listed: newer ones come first.
 fn place(version: u64) -> String {
     format!("{:020}", u64::MAX - version)
-}
-
-fn changed_meanwhile() -> Error {
-    Error::Conflict("The layer was changed by many requests at the same time. Try again.".into())
 }

@@ -9,10 +9,9 @@ use super::revision::RevisionId;
 use super::{Control, Error, function};
 use crate::invoke::Target;
 use crate::names::{FunctionName, Qualifier};
-use crate::store::{self, Expect, Key, Revision, Write};
+use crate::store::{Expect, Key, Revision, Write};
 
 mod document;
-mod published;
 mod statement;
 
 pub use statement::Grant;
@@ -22,9 +21,6 @@ use document::{checked, empty, not_a_policy, statements};
 /// The kind of the records of this resource. Their ids are `function/qualifier`, the qualifier empty
 /// for the function as a whole.
 pub(super) const KIND: &str = "policy";
-
-/// How often a change is tried again that another one got ahead of.
-const ATTEMPTS_MAX: usize = 16;
 
 /// The stored record of a policy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -160,7 +156,8 @@ impl Control {
         revision: Option<&str>,
         change: impl Fn(Option<&PolicyRecord>) -> Result<(Option<Value>, T), Error>,
     ) -> Result<(T, Option<PolicyRecord>), Error> {
-        for _ in 0..ATTEMPTS_MAX {
+        let change = &change;
+        self.update(|| async move {
             let own = self.load(&target.name).await?;
             let without = self.target_revision(target).await?;
             let own = own.ok_or_else(|| self.not_found(&target.name))?;
@@ -180,20 +177,13 @@ impl Control {
                 document,
                 revision: RevisionId::new(&self.0.clock),
             });
-            // The function is written as it was: what is deleted meanwhile would leave its policy to
-            // the next of its name.
+            // The function is written unchanged: a concurrent deletion would leave the policy to the next
+            // function of this name.
             let function = function::put(&own.0, Expect::Revision(own.1));
             let batch = vec![function, write(target, record.as_ref(), read_at)];
-            match self.0.records.commit(batch).await {
-                Err(store::Error::Conflict(_)) => {}
-                Err(error) => return Err(error.into()),
-                Ok(_) => {
-                    self.publish_policies(&target.name).await?;
-                    return Ok((changed, record));
-                }
-            }
-        }
-        Err(store::Error::Conflict(key(target)).into())
+            Ok((batch, (changed, record)))
+        })
+        .await
     }
 
     /// The revision of the function, version or alias itself.

@@ -83,7 +83,7 @@ impl Control {
                     check(&function.tags)
                 })
                 .await?;
-                self.publish(name).await
+                Ok(())
             }
             Tagged::CodeSigningConfig(arn) => self.tag_code_signing_config(arn, change).await,
             Tagged::EventSourceMapping(arn) => self.tag_event_source_mapping(arn, change).await,

@@ -15,8 +15,9 @@ use crate::sandbox::Architecture;
 use crate::store::blob::Digest;
 use crate::store::{Expect, Write};
 
-/// How often a change is tried again that another one got ahead of.
-pub(super) const ATTEMPTS_MAX: usize = 4;
+/// Rounds of checks of one update. The checks take long (a package is compiled), and each round is due to
+/// another change of code or of code signing in the meantime.
+const ROUNDS_MAX: usize = 4;
 
 /// New code for a function.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ impl Control {
         function.latest.revision.expect(revision)?;
         self.require_settled(&function)?;
         let package = self.package_from(update.package).await?;
-        for _ in 0..ATTEMPTS_MAX {
+        for _ in 0..ROUNDS_MAX {
             // Fetching it took its time: what is asked of it is asked by the function as it is now.
             let (function, _) = self.existing(name).await?;
             let architecture = update.architecture;
@@ -134,7 +135,7 @@ impl Control {
             None => None,
         };
         patch.layers = attached.as_ref().map(|it| it.layers.clone());
-        for _ in 0..ATTEMPTS_MAX {
+        for _ in 0..ROUNDS_MAX {
             let (function, _) = self.existing(name).await?;
             let checked = Checked::of(&function);
             let patched = function.latest.configuration;
@@ -183,7 +184,11 @@ impl Control {
                 if Checked::of(function) != *checked {
                     return Ok(None);
                 }
+                let serving = || Box::new(function.latest.clone());
+                let serving = function.serving.take().unwrap_or_else(serving);
+                function.serving = Some(serving);
                 apply(&mut function.latest);
+                function.latest.reason = None;
                 function.latest.last_update = Some(LastUpdate::InProgress);
                 function.latest.deployment = RevisionId::new(clock);
                 function.latest.revision = RevisionId::new(clock);
@@ -199,7 +204,6 @@ impl Control {
         let Some(version) = version else {
             return Ok(None);
         };
-        self.published_and_settling(name).await?;
         match function.published.as_ref() {
             // Nothing has changed since the last version: that one is told again.
             Some(published) if publish && version.number.is_none() => {
@@ -217,18 +221,14 @@ impl Control {
         name: &FunctionName,
         apply: impl Fn(&mut FunctionRecord, &mut Vec<Write>) -> Result<T, Error>,
     ) -> Result<(FunctionRecord, T), Error> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.update(|| async {
             let (mut function, read_at) = self.existing(name).await?;
             let mut batch = Vec::new();
             let applied = apply(&mut function, &mut batch)?;
             batch.push(function::put(&function, Expect::Revision(read_at)));
-            match self.0.records.commit(batch).await.map_err(Error::from) {
-                Err(Error::Conflict(_)) => {}
-                Err(error) => return Err(error),
-                Ok(_) => return Ok((function, applied)),
-            }
-        }
-        Err(self.in_progress(name))
+            Ok((batch, (function, applied)))
+        })
+        .await
     }
 
     pub(super) fn require_settled(&self, record: &FunctionRecord) -> Result<(), Error> {
@@ -238,8 +238,8 @@ impl Control {
                  following state: Pending"
                     .into(),
             )),
-            (State::Active, Some(LastUpdate::InProgress)) => Err(self.in_progress(&record.name)),
-            (State::Active, _) => Ok(()),
+            (_, Some(LastUpdate::InProgress)) => Err(self.in_progress(&record.name)),
+            (State::Active | State::Inactive | State::Failed, _) => Ok(()),
         }
     }
 

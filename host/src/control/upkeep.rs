@@ -55,6 +55,9 @@ impl Control {
     async fn each_version(&self, mut visit: impl FnMut(&str, VersionRecord)) -> Result<(), Error> {
         self.each(function::KIND, |record| {
             let function: FunctionRecord = decode(record)?;
+            if let Some(serving) = function.serving {
+                visit(&record.key.id, *serving);
+            }
             visit(&record.key.id, function.latest);
             Ok(())
         })

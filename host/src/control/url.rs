@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::invoke::Target;
 use crate::invoke::snapshot::{Cors, UrlRoute};
 use crate::names::{AliasName, FunctionName, Qualifier};
-use crate::store::{Expect, Key, Record, Revision, Write};
+use crate::store::{Expect, Key, Revision, Write};
 
 /// The kind of the records of this resource. Their ids are `function/alias`, the alias empty where
 /// the URL leads to the unpublished version.
@@ -90,8 +90,8 @@ impl UrlRecord {
         format!("{}.lambda-url.{region}.localhost", self.id)
     }
 
-    /// What the data plane needs to know of it.
-    fn route(&self) -> (Arc<str>, UrlRoute) {
+    /// Its route in the data plane.
+    pub(super) fn route(&self) -> (Arc<str>, UrlRoute) {
         let qualifier = self.alias.clone().map(Qualifier::Alias);
         let route = UrlRoute {
             target: Target {
@@ -160,7 +160,6 @@ impl Control {
             Ok((vec![put(&record, Expect::Absent)], ()))
         })
         .await?;
-        self.publish(function).await?;
         Ok(record)
     }
 
@@ -213,7 +212,6 @@ impl Control {
                 Ok((vec![put(&record, Expect::Revision(read_at))], record))
             })
             .await?;
-        self.publish(function).await?;
         Ok(record)
     }
 
@@ -228,30 +226,9 @@ impl Control {
     ) -> Result<(), Error> {
         let (record, read_at) = self.existing_url(function, alias).await?;
         let expect = Expect::Revision(read_at);
-        self.0
-            .records
-            .commit(vec![Write::Delete {
-                key: key(&record),
-                expect,
-            }])
-            .await?;
-        self.publish(function).await
-    }
-
-    pub(super) async fn url_routes(
-        &self,
-        function: &FunctionName,
-    ) -> Result<Vec<(Arc<str>, UrlRoute)>, Error> {
-        Ok(self
-            .url_records(function)
-            .await?
-            .iter()
-            .map(UrlRecord::route)
-            .collect())
-    }
-
-    async fn url_records(&self, function: &FunctionName) -> Result<Vec<UrlRecord>, Error> {
-        self.children(KIND, &format!("{function}/")).await
+        let key = key(&record);
+        self.commit(vec![Write::Delete { key, expect }]).await?;
+        Ok(())
     }
 
     async fn existing_url(
@@ -299,11 +276,6 @@ impl Control {
             .map(|byte| char::from(symbols[usize::from(byte % 32)]))
             .collect()
     }
-}
-
-/// A function URL from its record, for the data plane.
-pub(super) fn route(record: &Record) -> Result<(Arc<str>, UrlRoute), Error> {
-    Ok(decode::<UrlRecord>(record)?.route())
 }
 
 fn no_function() -> Error {

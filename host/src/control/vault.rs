@@ -86,6 +86,18 @@ fn make(data_dir: &Path, clock: &Clock) -> io::Result<Vec<u8>> {
     Ok(key.to_vec())
 }
 
+impl Sealed {
+    /// The variables as they are stored, and as [`of_text`](Self::of_text) takes them.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// Variables that were sealed before.
+    pub fn of_text(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
 impl fmt::Debug for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sealed")

@@ -4,7 +4,7 @@ use super::configuration::{FunctionRecord, Published, State, VersionRecord};
 use super::function::Found;
 use super::record::{Page, decode, encode};
 use super::revision::RevisionId;
-use super::{Control, Error, concurrency, event_invoke, family, function, permission};
+use super::{Control, Error, concurrency, event_invoke, function, permission};
 use crate::clock::Clock;
 use crate::names::{FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
@@ -54,10 +54,6 @@ impl Control {
                 Ok(version)
             })
             .await?;
-        match version.state {
-            State::Pending => self.published_and_settling(name).await?,
-            State::Active => self.publish(name).await?,
-        }
         Ok(Found { function, version })
     }
 
@@ -129,31 +125,27 @@ impl Control {
     /// # Errors
     /// Where there is no such function, or an alias leads to the version.
     pub async fn delete_version(&self, name: &FunctionName, number: u64) -> Result<(), Error> {
-        for _ in 0..family::ATTEMPTS_MAX {
+        let qualifier = Qualifier::Version(number);
+        self.update(|| async {
             let (mut function, read_at) = self.existing(name).await?;
             self.require_unused(name, number).await?;
             if self.load_version(name, number).await?.is_none() {
-                return Ok(());
+                return Ok((Vec::new(), ()));
             }
+            let released = self.ledger_release_of(&function, &qualifier).await?;
             let gone = function.published.as_ref();
             if gone.is_some_and(|published| published.number == number) {
                 function.published = None;
             }
             function.settling_versions.remove(&number);
-            // That no alias leads to it was read at this state of the record, and whoever makes one
-            // writes the record.
+            // That no alias leads to it was read at this state of the record: every batch that makes an
+            // alias writes it.
             let mut batch = vec![function::put(&function, Expect::Revision(read_at))];
             batch.extend(deletions(name, number));
-            match self.0.records.commit(batch).await.map_err(Error::from) {
-                Err(Error::Conflict(_)) => {}
-                Err(error) => return Err(error),
-                Ok(_) => {
-                    self.publish_policies(name).await?;
-                    return self.publish(name).await;
-                }
-            }
-        }
-        Err(self.in_progress(name))
+            batch.extend(released);
+            Ok((batch, ()))
+        })
+        .await
     }
 
     /// Refuses a version that an alias leads to.

@@ -1,13 +1,15 @@
-//! Concurrency: how many invocations may run at once, in the account and in one function. A permit
-//! is proof of admission and gives its place back when dropped.
+//! Concurrency: how many invocations may run at once, in the account and in one function. A permit is
+//! proof of admission and is given back when dropped.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Pipeline;
+use super::live::Deployment;
+use super::provision::{ProvisionedPermit, Provisioning};
 use super::resolve::Resolved;
 
-/// Which limit was reached.
+/// The limit that was reached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Error {
     /// The function's own.
@@ -18,75 +20,183 @@ pub enum Error {
     Account,
 }
 
-/// Counts what runs behind it. The limit is asked anew each time, so that it may change.
-#[derive(Debug, Default)]
-pub struct Gate(AtomicU32);
-
-/// What counts the invocations of a function that has a reserve.
-#[derive(Debug, Default)]
-pub struct Gates {
-    all: Arc<Gate>,
-    /// Those that run on nothing provisioned.
-    on_demand: Arc<Gate>,
+/// Counts the invocations of the account.
+#[derive(Debug)]
+pub(super) struct Account {
+    /// All in flight in the upper half; in the lower half those that draw on what no function has set
+    /// aside. One number, so that both limits are kept by one exchange.
+    in_flight: AtomicU64,
+    concurrency: u32,
 }
 
-/// One place behind a [`Gate`].
+const ONE_OF_ALL: u64 = 1 << 32;
+const SHARED_MASK: u64 = ONE_OF_ALL - 1;
+
+/// Counts the invocations of one function, whether or not it has a reserve, so that a reserve that comes
+/// or goes finds the calls in flight counted.
 #[derive(Debug)]
-pub struct Permit(Arc<Gate>);
+pub(super) struct Gate {
+    account: Arc<Account>,
+    // A std mutex: a few additions, and nothing awaits inside.
+    state: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// The newest snapshot that set `reserved`: an invocation resolved in an older one changes nothing.
+    revision: u64,
+    reserved: Option<u32>,
+    in_flight: u32,
+    /// Those of them that run on nothing provisioned.
+    on_demand: u32,
+}
+
+/// The concurrency settings of a function, as a snapshot has them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shares {
+    pub(super) revision: u64,
+    pub(super) reserved: Option<u32>,
+    pub(super) provisioned: u32,
+    /// The account's concurrency that is set aside for single functions.
+    pub(super) set_aside: u32,
+}
+
+/// Proof that an invocation may run.
+#[derive(Debug)]
+pub struct Permit {
+    gate: Arc<Gate>,
+    /// Its part in provisioned concurrency. `None` counts it as on demand.
+    provisioned: Option<ProvisionedPermit>,
+}
 
 /// An invocation that may run.
 #[derive(Debug)]
 pub struct Admitted {
     pub(super) resolved: Resolved,
+    pub(super) deployment: Arc<Deployment>,
     pub(super) permit: Permit,
-    /// In a function with a reserve, a place of what is provisioned or of what is not.
-    pub(super) share: Option<Permit>,
+}
+
+impl Account {
+    pub(super) fn new(concurrency: u32) -> Self {
+        Self {
+            in_flight: AtomicU64::new(0),
+            concurrency,
+        }
+    }
+
+    /// Counts one invocation, if there is room; one that is `shared` within what is not set aside.
+    fn enter(&self, shared: bool, set_aside: u32) -> bool {
+        let left = self.concurrency.saturating_sub(set_aside);
+        let more = |counts: u64| {
+            let fits = counts / ONE_OF_ALL < u64::from(self.concurrency)
+                && (!shared || counts & SHARED_MASK < u64::from(left));
+            fits.then(|| counts + ONE_OF_ALL + u64::from(shared))
+        };
+        self.in_flight
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
+            .is_ok()
+    }
+
+    fn leave(&self, shared: bool) {
+        let gone = ONE_OF_ALL + u64::from(shared);
+        self.in_flight.fetch_sub(gone, Ordering::AcqRel);
+    }
+
+    #[cfg(test)]
+    pub(super) fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::Acquire) / ONE_OF_ALL
+    }
 }
 
 impl Gate {
-    /// Takes a place, if fewer than `limit` are taken.
-    pub fn enter(self: &Arc<Self>, limit: u32) -> Option<Permit> {
-        let free = |in_use: u32| (in_use < limit).then_some(in_use + 1);
-        self.0
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, free)
-            .ok()?;
-        Some(Permit(Arc::clone(self)))
+    pub(super) fn new(account: Arc<Account>) -> Self {
+        Self {
+            account,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Admits one invocation.
+    ///
+    /// # Errors
+    /// Where the function's or the account's limit is reached.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        shares: Shares,
+        provisioning: &Arc<Provisioning>,
+    ) -> Result<Permit, Error> {
+        let mut counts = self.lock();
+        counts.follow(shares, &self.account);
+        let provisioned = provisioning.enter();
+        let on_demand = provisioned.is_none();
+        if let Some(reserved) = counts.reserved {
+            let left = reserved.saturating_sub(shares.provisioned);
+            if counts.in_flight >= reserved || (on_demand && counts.on_demand >= left) {
+                return Err(Error::Reserved);
+            }
+        }
+        let shared = on_demand && counts.reserved.is_none();
+        if !self.account.enter(shared, shares.set_aside) {
+            return Err(Error::Account);
+        }
+        counts.in_flight += 1;
+        counts.on_demand += u32::from(on_demand);
+        drop(counts);
+        Ok(Permit {
+            gate: Arc::clone(self),
+            provisioned,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    /// Takes over a newer reserve. Calls in flight move between it and what the account shares.
+    fn follow(&mut self, shares: Shares, account: &Account) {
+        if shares.revision <= self.revision {
+            return;
+        }
+        let on_demand = u64::from(self.on_demand);
+        match (self.reserved, shares.reserved) {
+            (None, Some(_)) => drop(account.in_flight.fetch_sub(on_demand, Ordering::AcqRel)),
+            (Some(_), None) => drop(account.in_flight.fetch_add(on_demand, Ordering::AcqRel)),
+            _ => {}
+        }
+        self.revision = shares.revision;
+        self.reserved = shares.reserved;
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
+        let on_demand = self.provisioned.is_none();
+        let mut counts = self.gate.lock();
+        counts.in_flight -= 1;
+        counts.on_demand -= u32::from(on_demand);
+        let shared = on_demand && counts.reserved.is_none();
+        self.gate.account.leave(shared);
     }
 }
 
 impl Pipeline {
-    /// A function with reserved concurrency draws on its own reserve, every other on what is left of
-    /// the account's. What of a reserve is provisioned for a version, no other version can have.
+    /// A function with a reserve draws on that alone, every other on what is not set aside. Concurrency
+    /// that is provisioned for a version is for its invocations only.
     pub(super) fn admit(&self, resolved: Resolved) -> Result<Admitted, Error> {
-        let function = &resolved.function;
-        let (Some(reserved), Some(gates)) = (function.reserved, &function.gates) else {
-            let all = self.config.concurrency;
-            let left = all.saturating_sub(resolved.reserved_total);
-            let permit = self.account.enter(left).ok_or(Error::Account)?;
-            return Ok(Admitted {
-                resolved,
-                permit,
-                share: None,
-            });
-        };
-        // First: what is provisioned may move between versions while calls run on it.
-        let permit = gates.all.enter(reserved).ok_or(Error::Reserved)?;
-        let on_demand = || {
-            let left = reserved.saturating_sub(function.provisioned_total());
-            gates.on_demand.enter(left)
-        };
-        let share = resolved.version.provisioning.enter().or_else(on_demand);
-        let share = Some(share.ok_or(Error::Reserved)?);
+        let deployment = self.live.deployment(&resolved.version);
+        let permit = deployment
+            .gate
+            .enter(resolved.shares, &deployment.provisioning)?;
         Ok(Admitted {
             resolved,
+            deployment,
             permit,
-            share,
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

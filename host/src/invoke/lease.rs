@@ -1,23 +1,24 @@
-//! From a permit to an environment: a warm one of the same version, or a new one.
+//! From a permit to an environment: a warm one of the same deployment, or a new one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Pipeline;
 use super::admit::Admitted;
-use super::floor::Place;
-use super::pool::Tenant;
-use super::snapshot::{LoadError, Version};
+use super::live::slot::Slot;
+use super::live::{Deployment, LoadError};
+use super::pool::WarmEnvironment;
+use super::snapshot::Version;
 use super::{report, variables};
 use crate::names::{RequestId, hex};
 use crate::sandbox::{self, Environment, Failure, Setup, Unopened};
 use crate::telemetry::log::EnvironmentLog;
 use crate::units::INIT_TIMEOUT;
 
-/// Why there is no environment.
+/// Error of an environment that could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Every place is taken by an environment that is busy, or the machine has no more room.
+    /// Every slot is taken by an environment that is busy or provisioned, or the machine has no more room.
     #[error("this host has no room for another environment")]
     Full,
     /// The version's code could not be loaded.
@@ -32,32 +33,32 @@ pub enum Error {
 #[derive(Debug)]
 pub(super) struct Leased {
     pub(super) admitted: Admitted,
-    pub(super) seat: Seat,
-    /// How long the environment took to start, where it was started for this invocation.
+    pub(super) opened: Opened,
+    /// Time that the environment took to start, where it was started for this invocation.
     pub(super) init: Option<Duration>,
 }
 
 #[derive(Debug)]
-pub(super) enum Seat {
-    Ready(Tenant),
-    /// The environment did not come up. Its log tells why; the invocation ends with this failure.
-    InitFailed {
+pub(super) enum Opened {
+    Ready(WarmEnvironment),
+    /// The environment did not come up. The invocation ends with this failure.
+    Failed {
         failure: Failure,
         log: Arc<EnvironmentLog>,
     },
 }
 
-/// What an environment is opened for.
+/// Reason for which an environment is opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Initialization {
     OnDemand,
     Provisioned,
-    /// On demand, and not for the first time: its guest ended.
+    /// On demand, after the guest before it ended.
     Again,
 }
 
 impl Initialization {
-    /// As AWS calls it.
+    /// AWS's name of it.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::OnDemand | Self::Again => "on-demand",
@@ -76,89 +77,89 @@ impl Initialization {
 
 impl Pipeline {
     pub(super) async fn lease(&self, admitted: Admitted) -> Result<Leased, Error> {
-        let resolved = &admitted.resolved;
-        let version = &resolved.version;
+        let (resolved, deployment) = (&admitted.resolved, &admitted.deployment);
         let tenant_id = resolved.tenant_id();
-        if let Some(tenant) = warm(version, tenant_id) {
+        if let Some(environment) = warm(deployment, tenant_id) {
             return Ok(Leased {
                 admitted,
-                seat: Seat::Ready(tenant),
+                opened: Opened::Ready(environment),
                 init: None,
             });
         }
         let started = self.clock.instant();
         let id = &resolved.invoke.request_id;
-        let mut seat = match version.pool.take_ended(tenant_id) {
-            // Elsewhere: what is seldom needed would make every invocation larger.
-            Some(ended) => Box::pin(self.reopen(version, ended, id)).await?,
-            None => Box::pin(self.open(version, id, Initialization::OnDemand)).await?,
+        let mut opened = match deployment.pool.take_ended(tenant_id) {
+            // Boxed: a state that is seldom needed would make the future of every invocation larger.
+            Some(ended) => Box::pin(self.reopen(deployment, ended, id)).await?,
+            None => Box::pin(self.open(deployment, id, Initialization::OnDemand)).await?,
         };
-        if let Seat::Ready(tenant) = &mut seat {
-            tenant.tenant_id = tenant_id.map(str::to_owned);
+        if let Opened::Ready(environment) = &mut opened {
+            environment.tenant_id = tenant_id.map(str::to_owned);
         }
         let init = Some(self.clock.instant().saturating_duration_since(started));
         Ok(Leased {
             admitted,
-            seat,
+            opened,
             init,
         })
     }
 
-    /// Opens a new environment of a version, and runs its `init`.
+    /// Opens a new environment of a deployment, and runs its `init`.
     pub(super) async fn open(
         &self,
-        version: &Version,
+        deployment: &Deployment,
         id: &RequestId,
         initialization: Initialization,
-    ) -> Result<Seat, Error> {
-        let program = version.program().await?;
-        let place = self.floor.place(&version.pool).ok_or(Error::Full)?;
-        let log_stream: Arc<str> = self.log_stream_name(version).into();
-        let (log, setup) = self.begin(version, &log_stream, initialization)?;
+    ) -> Result<Opened, Error> {
+        let program = deployment.program().await?;
+        let slot = self.live.slot().ok_or(Error::Full)?;
+        let log_stream: Arc<str> = self.log_stream_name(&deployment.version).into();
+        let (log, setup) = self.begin(deployment, &log_stream, initialization)?;
         let started = self.clock.instant();
         let opened = Environment::open(program, setup, Arc::clone(&log), id, INIT_TIMEOUT).await;
-        let opened = functions_own(opened)?;
-        self.told(&log, initialization, started, &opened);
-        Ok(Seat::of(opened, log, log_stream, place))
+        let opened = failure_of_function(opened)?;
+        self.report_init(&log, initialization, started, &opened);
+        Ok(Opened::of(opened, log, log_stream, slot))
     }
 
-    /// Opens an environment again whose guest ended, in its place and with its `/tmp`.
+    /// Opens an environment again whose guest ended, in its slot and with its `/tmp`.
     async fn reopen(
         &self,
-        version: &Version,
-        ended: Tenant,
+        deployment: &Deployment,
+        ended: WarmEnvironment,
         id: &RequestId,
-    ) -> Result<Seat, Error> {
-        let program = version.program().await?;
-        let Tenant {
+    ) -> Result<Opened, Error> {
+        let program = deployment.program().await?;
+        let WarmEnvironment {
             environment,
             log_stream,
-            place,
+            slot,
             ..
         } = ended;
-        let (log, setup) = self.begin(version, &log_stream, Initialization::Again)?;
+        let (log, setup) = self.begin(deployment, &log_stream, Initialization::Again)?;
         let started = self.clock.instant();
         let opening = environment.reopen(program, setup, Arc::clone(&log), id, INIT_TIMEOUT);
-        let opened = functions_own(opening.await)?;
-        self.told(&log, Initialization::Again, started, &opened);
-        Ok(Seat::of(opened, log, log_stream, place))
+        let opened = failure_of_function(opening.await)?;
+        self.report_init(&log, Initialization::Again, started, &opened);
+        Ok(Opened::of(opened, log, log_stream, slot))
     }
 
-    /// The log of an environment with its first line, and what the environment is made with.
+    /// The log of an environment with its first line, and the settings it is made with.
     fn begin(
         &self,
-        version: &Version,
+        deployment: &Deployment,
         log_stream: &str,
         initialization: Initialization,
     ) -> Result<(Arc<EnvironmentLog>, Setup), LoadError> {
+        let version = &deployment.version;
         let (group, format) = (&version.facts.log_group, version.settings.logging);
         let log = self.logs.environment(group, log_stream, format);
         let arn = &self.config.runtime_version_arn;
         report::init_start(&log, version, log_stream, initialization, arn);
-        Ok((log, self.setup(version, log_stream, initialization)?))
+        Ok((log, self.setup(deployment, log_stream, initialization)?))
     }
 
-    fn told(
+    fn report_init(
         &self,
         log: &EnvironmentLog,
         initialization: Initialization,
@@ -171,15 +172,15 @@ impl Pipeline {
 
     fn setup(
         &self,
-        version: &Version,
+        deployment: &Deployment,
         log_stream: &str,
         initialization: Initialization,
     ) -> Result<Setup, LoadError> {
-        let region = &self.config.region;
+        let (region, settings) = (&self.config.region, &deployment.version.settings);
         Ok(Setup {
-            memory: version.settings.memory,
-            tmp: version.settings.tmp,
-            variables: variables::of(version, region, log_stream, initialization)?,
+            memory: settings.memory,
+            tmp: settings.tmp,
+            variables: variables::of(deployment, region, log_stream, initialization)?,
         })
     }
 
@@ -199,40 +200,40 @@ impl Pipeline {
     }
 }
 
-/// An environment that is there and waits. What is provisioned comes first, as in AWS.
-fn warm(version: &Version, tenant_id: Option<&str>) -> Option<Tenant> {
-    let provisioned = if version.provisioning.is_requested() {
-        version.pool.take_provisioned(tenant_id)
+/// An idle environment. Provisioned ones come first, as in AWS.
+fn warm(deployment: &Deployment, tenant_id: Option<&str>) -> Option<WarmEnvironment> {
+    let pool = &deployment.pool;
+    let provisioned = if deployment.provisioning.is_requested() {
+        pool.take_provisioned(tenant_id)
     } else {
         None
     };
-    provisioned.or_else(|| version.pool.take(tenant_id))
+    provisioned.or_else(|| pool.take(tenant_id))
 }
 
-impl Seat {
+impl Opened {
     fn of(
         opened: Result<Environment, Failure>,
         log: Arc<EnvironmentLog>,
         log_stream: Arc<str>,
-        place: Place,
+        slot: Slot,
     ) -> Self {
         match opened {
-            Ok(environment) => Self::Ready(Tenant {
+            Ok(environment) => Self::Ready(WarmEnvironment {
                 environment,
                 log,
                 log_stream,
-                place,
+                slot,
                 tenant_id: None,
                 provisioned: None,
             }),
-            Err(failure) => Self::InitFailed { failure, log },
+            Err(failure) => Self::Failed { failure, log },
         }
     }
 }
 
-/// Parts what the function did wrong from what the host cannot do: only the former is told to the
-/// caller as a failure of the function.
-fn functions_own(
+/// Separates failures of the function, which its caller sees, from failures of the host.
+fn failure_of_function(
     opened: Result<Environment, Unopened>,
 ) -> Result<Result<Environment, Failure>, Error> {
     match opened {

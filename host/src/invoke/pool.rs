@@ -1,122 +1,150 @@
-//! The idle environments of one version, last used first, so that the warmest is taken and the
-//! rest grow old and are reclaimed.
+//! Idle environments of one deployment, last used first, so that the warmest is taken and the rest grow
+//! old and are evicted.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::floor::Place;
+use super::live::slot::Slot;
 use super::provision::Counted;
 use crate::sandbox::Environment;
 use crate::telemetry::log::EnvironmentLog;
 
-/// An environment with all that lives and dies with it.
+/// A warm environment with its log stream, its slot in the host and its provisioned count.
 #[derive(Debug)]
-pub(super) struct Tenant {
+pub(super) struct WarmEnvironment {
     pub(super) environment: Environment,
     pub(super) log: Arc<EnvironmentLog>,
     pub(super) log_stream: Arc<str>,
-    /// Its place on the [`Floor`](super::floor::Floor), given back when it goes.
-    pub(super) place: Place,
+    /// Free again when the environment goes.
+    pub(super) slot: Slot,
     /// The tenant it belongs to, where tenants do not share environments.
     pub(super) tenant_id: Option<String>,
-    /// Its part in provisioned concurrency. Such an environment is not given up for being idle.
+    /// Its part in provisioned concurrency. Such an environment is not evicted for being idle.
     pub(super) provisioned: Option<Counted>,
 }
 
-impl Tenant {
-    fn is_kept(&self) -> bool {
-        self.provisioned.as_ref().is_some_and(Counted::is_wanted)
+impl WarmEnvironment {
+    fn is_provisioned(&self) -> bool {
+        self.provisioned.is_some()
     }
 
-    /// Whether it was provisioned and is no longer asked for. It knows itself as provisioned for all its
-    /// life, so nobody else can have it.
-    fn is_left_over(&self) -> bool {
-        self.provisioned.as_ref().is_some_and(|it| !it.is_wanted())
+    /// Gives up its part in provisioned concurrency, if that has one environment too many. A guest reads
+    /// in its variables that it is provisioned, for all its life, so it cannot serve on demand instead.
+    fn is_surplus(&mut self) -> bool {
+        self.provisioned.as_mut().is_some_and(Counted::give_up)
     }
 }
 
-/// The idle environments of one version.
+/// The idle environments of one deployment.
 #[derive(Debug, Default)]
-pub struct Pool {
+pub(super) struct Pool {
     // A std mutex: the sections are a push or a pop, and nothing awaits inside.
-    idle: Mutex<Vec<(Instant, Tenant)>>,
-    remembered: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    idle: Vec<(Instant, WarmEnvironment)>,
+    /// Whether the deployment has gone: environments that return are dropped.
+    is_closed: bool,
 }
 
 impl Pool {
     /// The environment that this tenant used last.
-    pub(super) fn take(&self, tenant_id: Option<&str>) -> Option<Tenant> {
-        self.take_where(tenant_id, |tenant| tenant.environment.is_alive())
+    pub(super) fn take(&self, tenant_id: Option<&str>) -> Option<WarmEnvironment> {
+        self.take_where(tenant_id, |it| it.environment.is_alive())
     }
 
     /// The same of those that are provisioned.
-    pub(super) fn take_provisioned(&self, tenant_id: Option<&str>) -> Option<Tenant> {
-        self.take_where(tenant_id, |tenant| {
-            tenant.provisioned.is_some() && tenant.environment.is_alive()
+    pub(super) fn take_provisioned(&self, tenant_id: Option<&str>) -> Option<WarmEnvironment> {
+        self.take_where(tenant_id, |it| {
+            it.is_provisioned() && it.environment.is_alive()
         })
     }
 
-    /// The environment of this tenant whose guest ended last. Its `/tmp` waits for the next one.
-    pub(super) fn take_ended(&self, tenant_id: Option<&str>) -> Option<Tenant> {
-        self.take_where(tenant_id, |tenant| !tenant.environment.is_alive())
+    /// The environment of this tenant whose guest ended last. Its `/tmp` waits for the next guest.
+    pub(super) fn take_ended(&self, tenant_id: Option<&str>) -> Option<WarmEnvironment> {
+        self.take_where(tenant_id, |it| !it.environment.is_alive())
     }
 
     fn take_where(
         &self,
         tenant_id: Option<&str>,
-        is_wanted: impl Fn(&Tenant) -> bool,
-    ) -> Option<Tenant> {
-        let fits = |(_, tenant): &(_, Tenant)| {
-            tenant.tenant_id.as_deref() == tenant_id && is_wanted(tenant)
-        };
+        is_wanted: impl Fn(&WarmEnvironment) -> bool,
+    ) -> Option<WarmEnvironment> {
+        let fits =
+            |(_, it): &(_, WarmEnvironment)| it.tenant_id.as_deref() == tenant_id && is_wanted(it);
         loop {
-            let mut idle = self.lock();
-            let at = idle.iter().rposition(fits)?;
-            let (_, tenant) = idle.remove(at);
-            drop(idle);
-            if !tenant.is_left_over() {
-                return Some(tenant);
+            let mut state = self.lock();
+            let at = state.idle.iter().rposition(fits)?;
+            let (_, mut environment) = state.idle.remove(at);
+            drop(state);
+            if !environment.is_surplus() {
+                return Some(environment);
             }
         }
     }
 
-    /// Keeps an environment for the next invocation.
-    pub(super) fn give_back(&self, tenant: Tenant, now: Instant) {
-        self.lock().push((now, tenant));
+    /// Keeps an environment for the next invocation, unless it is of no use any more.
+    pub(super) fn give_back(&self, mut environment: WarmEnvironment, now: Instant) {
+        if environment.is_surplus() {
+            return;
+        }
+        let mut state = self.lock();
+        if state.is_closed {
+            // Dropped outside the lock: to free a memory takes a while.
+            drop(state);
+            drop(environment);
+        } else {
+            state.idle.push((now, environment));
+        }
     }
 
-    /// When the environment that has been idle longest, of those that may go, was last used.
+    /// Ends the pool, and hands out what is idle for the caller to drop.
+    pub(super) fn close(&self) -> Vec<WarmEnvironment> {
+        let mut state = self.lock();
+        state.is_closed = true;
+        let idle = std::mem::take(&mut state.idle);
+        idle.into_iter()
+            .map(|(_, environment)| environment)
+            .collect()
+    }
+
+    /// When the environment that has been idle longest, of those that may be evicted, was last used.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        let idle = self.lock();
-        let mut may_go = idle.iter().filter(|(_, tenant)| !tenant.is_kept());
+        let state = self.lock();
+        let mut may_go = state.idle.iter().filter(|(_, it)| !it.is_provisioned());
         may_go.next().map(|(since, _)| *since)
     }
 
-    /// Gives up the environment that has been idle longest, of those that may go.
-    pub(super) fn evict_oldest(&self) -> Option<Tenant> {
-        self.evict(|_| true)
+    /// Takes out the environment that has been idle longest, of those that may be evicted.
+    pub(super) fn evict_oldest(&self) -> Option<WarmEnvironment> {
+        self.evict(|_, it| !it.is_provisioned())
     }
 
     /// The same of those that have been idle for `age` or longer.
-    pub(super) fn evict_older(&self, now: Instant, age: Duration) -> Option<Tenant> {
-        self.evict(|since| now.saturating_duration_since(since) >= age)
+    pub(super) fn evict_older(&self, now: Instant, age: Duration) -> Option<WarmEnvironment> {
+        let is_old = |since: Instant| now.saturating_duration_since(since) >= age;
+        self.evict(|since, it| is_old(since) && !it.is_provisioned())
     }
 
-    fn evict(&self, is_due: impl Fn(Instant) -> bool) -> Option<Tenant> {
-        let may_go = |(since, tenant): &(Instant, Tenant)| is_due(*since) && !tenant.is_kept();
-        let mut idle = self.lock();
-        let at = idle.iter().position(may_go)?;
+    /// Takes out a provisioned environment that is one too many.
+    pub(super) fn evict_surplus(&self) -> Option<WarmEnvironment> {
+        self.evict(|_, it| it.is_surplus())
+    }
+
+    fn evict(
+        &self,
+        may_go: impl Fn(Instant, &mut WarmEnvironment) -> bool,
+    ) -> Option<WarmEnvironment> {
+        let mut state = self.lock();
+        let idle = &mut state.idle;
+        let at = idle.iter_mut().position(|(since, it)| may_go(*since, it))?;
         Some(idle.remove(at).1)
     }
 
-    /// Whether this is the first time anyone asks: the floor keeps each pool once.
-    pub(super) fn remember(&self) -> bool {
-        !self.remembered.swap(true, Ordering::AcqRel)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Instant, Tenant)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         // A panic while the lock was held cannot leave a push or a pop half done.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

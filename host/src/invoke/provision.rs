@@ -1,171 +1,248 @@
-//! Provisioned concurrency: environments that are opened before they are needed and are not given up
-//! for being idle. How many there shall be, `control` publishes.
+//! Provisioned concurrency: environments that are opened before they are needed and are not evicted for
+//! being idle. The number of them follows the snapshot.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::Invoker;
-use super::admit::{Gate, Permit};
-use super::lease::{Initialization, Seat};
-use super::snapshot::Version;
+use super::lease::{self, Initialization, Opened};
+use super::live::{Deployment, Live};
+use super::snapshot::Snapshot;
+use super::{Invoker, Pipeline};
 use crate::names::RequestId;
 
-/// How long a version whose environments do not come up is left alone.
+/// Pause before a version whose environments do not come up is tried again.
 const RETRY_PERIOD: Duration = Duration::from_secs(30);
 
-/// How far provisioned concurrency has come.
+/// Progress of provisioned concurrency.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Provision {
     /// Environments asked for.
     pub requested: u32,
-    /// Environments that are there, idle or busy.
+    /// Environments that are up, idle or busy; at most those asked for.
     pub available: u32,
-    /// Why there are not more, where that is known.
-    pub failure: Option<String>,
+    /// The reason why there are not more, where it is known.
+    pub failure: Option<Failure>,
 }
 
-impl Provision {
-    /// Environments that are there and asked for.
-    pub fn ready(&self) -> u32 {
-        self.available.min(self.requested)
-    }
+/// Reason why a provisioned environment did not come up.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Failure {
+    /// The function failed in its `init`.
+    Function(String),
+    /// The host could not open one.
+    Host(String),
 }
 
-/// The provisioned environments of one version.
-#[derive(Debug, Default)]
-pub struct Provisioning {
+/// The provisioned environments of one deployment.
+#[derive(Debug)]
+pub(super) struct Provisioning {
     requested: AtomicU32,
     available: AtomicU32,
+    /// Invocations that are admitted as provisioned.
+    in_use: AtomicU32,
     // A std mutex: a text is put in or cloned, and nothing awaits inside.
-    failure: Mutex<Option<String>>,
-    is_busy: AtomicBool,
-    /// Invocations that run on what is provisioned.
-    gate: Arc<Gate>,
-    /// Tells the provisioner that an environment was lost.
+    failure: Mutex<Option<Failure>>,
+    is_filling: AtomicBool,
+    /// Wakes the provisioner.
     lost: Arc<Notify>,
 }
 
-/// A provisioned environment; counted as long as this lives.
+/// The count of a provisioned environment, for as long as this lives.
 #[derive(Debug)]
-pub(super) struct Counted(Arc<Provisioning>);
+pub(super) struct Counted {
+    of: Arc<Provisioning>,
+    is_given_up: bool,
+}
+
+/// The count of an invocation that is admitted as provisioned.
+#[derive(Debug)]
+pub(super) struct ProvisionedPermit(Arc<Provisioning>);
 
 impl Provisioning {
-    /// As it is now.
-    pub fn progress(&self) -> Provision {
+    pub(super) fn new(lost: Arc<Notify>) -> Self {
+        Self {
+            requested: AtomicU32::new(0),
+            available: AtomicU32::new(0),
+            in_use: AtomicU32::new(0),
+            failure: Mutex::default(),
+            is_filling: AtomicBool::new(false),
+            lost,
+        }
+    }
+
+    pub(super) fn progress(&self) -> Provision {
+        let requested = self.requested.load(Ordering::Acquire);
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         Provision {
-            requested: self.requested.load(Ordering::Acquire),
-            available: self.available.load(Ordering::Acquire),
+            requested,
+            // Surplus environments that are still busy are nobody's.
+            available: self.available.load(Ordering::Acquire).min(requested),
             failure: failure.clone(),
         }
     }
 
-    /// Sets how many environments there shall be.
-    pub fn request(&self, environments: u32) {
+    pub(super) fn is_requested(&self) -> bool {
+        self.requested.load(Ordering::Acquire) > 0
+    }
+
+    /// Admits an invocation as provisioned, if fewer are than there are environments asked for.
+    pub(super) fn enter(self: &Arc<Self>) -> Option<ProvisionedPermit> {
+        let requested = self.requested.load(Ordering::Acquire);
+        increment_below(&self.in_use, requested).then(|| ProvisionedPermit(Arc::clone(self)))
+    }
+
+    pub(super) fn request(&self, environments: u32) {
         if self.requested.swap(environments, Ordering::AcqRel) != environments {
             self.fail(None);
         }
     }
 
-    /// Whether there shall be any.
-    pub(super) fn is_requested(&self) -> bool {
-        self.requested.load(Ordering::Acquire) > 0
-    }
-
-    /// Takes a place among the invocations that provisioned concurrency is for, if one is free.
-    pub(super) fn enter(&self) -> Option<Permit> {
-        self.gate.enter(self.requested.load(Ordering::Acquire))
-    }
-
-    fn fail(&self, failure: Option<String>) {
+    fn fail(&self, failure: Option<Failure>) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
     }
 
-    /// Counts one more, if there are too few.
+    /// Whether environments are missing and nothing is known that keeps them from coming up.
+    fn is_short(&self) -> bool {
+        let progress = self.progress();
+        progress.available < progress.requested && progress.failure.is_none()
+    }
+
+    /// Counts one more environment, if there are too few.
     fn count(self: &Arc<Self>) -> Option<Counted> {
         let requested = self.requested.load(Ordering::Acquire);
-        let one_more = |available: u32| (available < requested).then_some(available + 1);
-        let available = &self.available;
-        let counted = available.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
-        counted.ok().map(|_| Counted(Arc::clone(self)))
+        increment_below(&self.available, requested).then(|| Counted {
+            of: Arc::clone(self),
+            is_given_up: false,
+        })
     }
 }
 
+/// Adds one to a count that is below `limit`.
+fn increment_below(count: &AtomicU32, limit: u32) -> bool {
+    let more = |count: u32| (count < limit).then_some(count + 1);
+    count
+        .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
+        .is_ok()
+}
+
 impl Counted {
-    /// Whether it is one of those asked for, and not one too many.
-    pub(super) fn is_wanted(&self) -> bool {
-        let available = self.0.available.load(Ordering::Acquire);
-        available <= self.0.requested.load(Ordering::Acquire)
+    /// Uncounts the environment if there is one too many. One exchange decides: of several environments
+    /// that return at once, only so many go as are too many.
+    pub(super) fn give_up(&mut self) -> bool {
+        let requested = self.of.requested.load(Ordering::Acquire);
+        let fewer = |available: u32| (available > requested).then(|| available - 1);
+        let gone = self
+            .of
+            .available
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer);
+        self.is_given_up = self.is_given_up || gone.is_ok();
+        gone.is_ok()
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.available.fetch_sub(1, Ordering::AcqRel);
-        self.0.lost.notify_one();
+        if !self.is_given_up {
+            self.of.available.fetch_sub(1, Ordering::AcqRel);
+        }
+        self.of.lost.notify_one();
+    }
+}
+
+impl Drop for ProvisionedPermit {
+    fn drop(&mut self) {
+        self.0.in_use.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Live {
+    /// Sets the provisioned environments of every deployment to what `snapshot` says, and evicts idle ones
+    /// that are too many. Answers the deployments that shall have some.
+    fn request_provisions(&self, snapshot: &Snapshot) -> Vec<Arc<Deployment>> {
+        let mut wanted: BTreeMap<Arc<str>, (Arc<Deployment>, u32)> = BTreeMap::new();
+        for function in snapshot.provisioned() {
+            for (number, environments) in function.provision_requests() {
+                let deployment = self.deployment(&function.versions[&number]);
+                let key = Arc::clone(&deployment.version.deployment);
+                wanted.insert(key, (deployment, environments));
+            }
+        }
+        for deployment in self.all() {
+            let request = wanted.get(&deployment.version.deployment);
+            let environments = request.map_or(0, |(_, environments)| *environments);
+            deployment.provisioning.request(environments);
+            while let Some(surplus) = deployment.pool.evict_surplus() {
+                drop(surplus);
+            }
+        }
+        wanted.into_values().map(|(it, _)| it).collect()
     }
 }
 
 impl Invoker {
-    /// Opens what is asked for, for ever. One task of the host's.
-    pub async fn provision(&self) {
-        let mut snapshots = self.0.snapshot.clone();
+    /// Keeps live state in step with the snapshots, and opens the environments that are provisioned, for
+    /// ever. One task of the host's.
+    pub async fn follow(&self) {
+        let live = &self.0.live;
+        let mut snapshots = live.snapshots();
         loop {
             let snapshot = Arc::clone(&snapshots.borrow_and_update());
-            let mut lost = Vec::new();
-            for version in snapshot.provisioned() {
-                lost.push(Arc::clone(&version.provisioning.lost));
-                let progress = version.provisioning.progress();
-                let is_short =
-                    progress.available < progress.requested && progress.failure.is_none();
-                if is_short && !version.provisioning.is_busy.swap(true, Ordering::AcqRel) {
-                    tokio::spawn(self.clone().fill(version));
+            live.follow(&snapshot);
+            let wanted = live.request_provisions(&snapshot);
+            for deployment in &wanted {
+                let provisioning = &deployment.provisioning;
+                if provisioning.is_short() && !provisioning.is_filling.swap(true, Ordering::AcqRel)
+                {
+                    let (pipeline, deployment) = (Arc::clone(&self.0), Arc::clone(deployment));
+                    tokio::spawn(async move { pipeline.fill(&deployment).await });
                 }
             }
-            let mut any_lost: futures_util::stream::FuturesUnordered<_> =
-                lost.iter().map(|lost| lost.notified()).collect();
             tokio::select! {
                 changed = snapshots.changed() => if changed.is_err() { return },
-                Some(()) = futures_util::StreamExt::next(&mut any_lost) => {}
-                () = tokio::time::sleep(RETRY_PERIOD) => {
-                    for version in snapshot.provisioned() {
-                        version.provisioning.fail(None);
-                    }
+                () = live.lost().notified() => {}
+                () = self.0.clock.sleep(RETRY_PERIOD) => {
+                    wanted.iter().for_each(|it| it.provisioning.fail(None));
                 }
             }
         }
     }
+}
 
-    /// Opens environments of one version until there are enough.
-    async fn fill(self, version: Arc<Version>) {
-        let provisioning = &version.provisioning;
+impl Pipeline {
+    /// Opens environments of one deployment until there are enough.
+    async fn fill(&self, deployment: &Deployment) {
+        let provisioning = &deployment.provisioning;
         while let Some(counted) = provisioning.count() {
-            if let Err(failure) = self.fill_one(&version, counted).await {
-                tracing::warn!(function = version.facts.name, failure, "not provisioned");
+            if let Err(failure) = self.fill_one(deployment, counted).await {
+                let function = &deployment.version.facts.name;
+                tracing::warn!(
+                    function,
+                    ?failure,
+                    "a provisioned environment did not come up"
+                );
                 provisioning.fail(Some(failure));
                 break;
             }
         }
-        provisioning.is_busy.store(false, Ordering::Release);
+        provisioning.is_filling.store(false, Ordering::Release);
         provisioning.lost.notify_one();
     }
 
-    async fn fill_one(&self, version: &Arc<Version>, counted: Counted) -> Result<(), String> {
-        let pipeline = &self.0;
-        let id = RequestId::random(&pipeline.clock);
-        let opened = pipeline
-            .open(version, &id, Initialization::Provisioned)
-            .await;
-        match opened.map_err(|error| error.to_string())? {
-            Seat::Ready(mut tenant) => {
-                tenant.provisioned = Some(counted);
-                version.pool.give_back(tenant, pipeline.clock.instant());
+    async fn fill_one(&self, deployment: &Deployment, counted: Counted) -> Result<(), Failure> {
+        let id = RequestId::random(&self.clock);
+        let opened = self.open(deployment, &id, Initialization::Provisioned);
+        let host = |error: lease::Error| Failure::Host(error.to_string());
+        match opened.await.map_err(host)? {
+            Opened::Ready(mut environment) => {
+                environment.provisioned = Some(counted);
+                deployment.pool.give_back(environment, self.clock.instant());
                 Ok(())
             }
-            Seat::InitFailed { failure, .. } => Err(failure.message),
+            Opened::Failed { failure, .. } => Err(Failure::Function(failure.message)),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Pipeline;
+use super::admit::Shares;
 use super::request::{Invoke, Target};
 use super::snapshot::{Function, Readiness, Version};
 
@@ -35,8 +36,7 @@ pub struct Resolved {
     pub(super) function: Arc<Function>,
     pub(super) version: Arc<Version>,
     pub(super) invoked_arn: Arc<str>,
-    /// What other functions have set aside of the account's concurrency.
-    pub(super) reserved_total: u32,
+    pub(super) shares: Shares,
 }
 
 impl Resolved {
@@ -48,12 +48,14 @@ impl Resolved {
 
 impl Pipeline {
     pub(super) fn resolve(&self, invoke: Invoke) -> Result<Resolved, Error> {
-        let (found, reserved_total) = {
-            let snapshot = self.snapshot.borrow();
-            let found = snapshot.resolve(&invoke.target, &self.clock)?;
-            (found, snapshot.reserved_total())
+        let snapshot = self.live.snapshot();
+        let (function, version) = snapshot.resolve(&invoke.target, &self.clock)?;
+        let shares = Shares {
+            revision: snapshot.revision(),
+            reserved: function.reserved,
+            provisioned: function.provisioned_total(),
+            set_aside: snapshot.set_aside_total(),
         };
-        let (function, version) = found;
         match (version.settings.tenant_isolation, &invoke.tenant_id) {
             (true, None) => return Err(Error::TenantMissing),
             (false, Some(_)) => return Err(Error::TenantUnexpected),
@@ -68,7 +70,7 @@ impl Pipeline {
             function,
             version,
             invoked_arn,
-            reserved_total,
+            shares,
         })
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::Pipeline;
-use super::lease::{Leased, Seat};
-use super::pool::Tenant;
+use super::lease::{Leased, Opened};
+use super::pool::WarmEnvironment;
 use super::report;
 use super::request::{Finished, Outcome, Usage};
 use super::resolve::Resolved;
@@ -15,26 +15,28 @@ impl Pipeline {
     pub(super) async fn run(&self, leased: Leased) -> Finished {
         let Leased {
             admitted,
-            seat,
+            opened,
             init,
         } = leased;
-        // The permit is held to the end of this function: the invocation counts until it is logged.
-        let _permits = (admitted.permit, admitted.share);
+        let deployment = admitted.deployment;
+        // Held to the end of this function: the invocation counts until it is logged.
+        let _permit = admitted.permit;
         let mut resolved = admitted.resolved;
         let event = std::mem::take(&mut resolved.invoke.event);
-        let log = seat.log();
+        let log = opened.log();
         log.begin(
             resolved.invoke.log_tail,
             resolved.invoke.request_id.as_str(),
             resolved.tenant_id(),
         );
         report::start(&log, &resolved);
-        let (outcome, usage, tenant) = match seat {
-            Seat::Ready(tenant) => {
-                let (outcome, usage, tenant) = self.call(tenant, event, &resolved, init).await;
-                (outcome, usage, Some(tenant))
+        let (outcome, usage, environment) = match opened {
+            Opened::Ready(environment) => {
+                let (outcome, usage, environment) =
+                    self.call(environment, event, &resolved, init).await;
+                (outcome, usage, Some(environment))
             }
-            Seat::InitFailed { failure, .. } => (
+            Opened::Failed { failure, .. } => (
                 Err(failure),
                 Usage {
                     init,
@@ -46,13 +48,10 @@ impl Pipeline {
         report::end(&log, &resolved, &outcome, &usage);
         log.end();
         let log_tail = resolved.invoke.log_tail.then(|| log.tail());
-        // Only now: whoever gets the environment next begins the log anew.
+        // Only now: the next invocation in this environment begins the log anew.
         let keeps = !self.config.idle_timeout.is_zero();
-        if let Some(tenant) = tenant.filter(|_| keeps) {
-            resolved
-                .version
-                .pool
-                .give_back(tenant, self.clock.instant());
+        if let Some(environment) = environment.filter(|_| keeps) {
+            deployment.pool.give_back(environment, self.clock.instant());
         }
         Finished {
             executed_version: Arc::clone(&resolved.version.label),
@@ -65,31 +64,31 @@ impl Pipeline {
     /// Runs the guest. Its environment comes back; where the guest ended, only to be opened again.
     async fn call(
         &self,
-        mut tenant: Tenant,
+        mut environment: WarmEnvironment,
         event: Event,
         resolved: &Resolved,
         init: Option<std::time::Duration>,
-    ) -> (Outcome, Usage, Tenant) {
+    ) -> (Outcome, Usage, WarmEnvironment) {
         let version = &resolved.version;
-        let context = self.context(resolved, &tenant.log_stream);
+        let context = self.context(resolved, &environment.log_stream);
         let started = self.clock.instant();
-        let outcome = tenant
+        let outcome = environment
             .environment
             .invoke(event, &context, version.timeout)
             .await;
         let usage = Usage {
             duration: self.clock.instant().saturating_duration_since(started),
             init,
-            memory_bytes_max: tenant.environment.memory_bytes_max(),
+            memory_bytes_max: environment.environment.memory_bytes_max(),
         };
         if let Err(failure) = &outcome {
-            report::failure(&tenant.log, resolved, failure);
+            report::failure(&environment.log, resolved, failure);
         }
-        if !tenant.environment.is_alive() {
+        if !environment.environment.is_alive() {
             // A new one is provisioned in its stead.
-            tenant.provisioned = None;
+            environment.provisioned = None;
         }
-        (outcome, usage, tenant)
+        (outcome, usage, environment)
     }
 
     fn context(&self, resolved: &Resolved, log_stream: &Arc<str>) -> Context {
@@ -107,11 +106,11 @@ impl Pipeline {
     }
 }
 
-impl Seat {
+impl Opened {
     fn log(&self) -> Arc<EnvironmentLog> {
         match self {
-            Self::Ready(tenant) => Arc::clone(&tenant.log),
-            Self::InitFailed { log, .. } => Arc::clone(log),
+            Self::Ready(environment) => Arc::clone(&environment.log),
+            Self::Failed { log, .. } => Arc::clone(log),
         }
     }
 }

@@ -1,64 +1,67 @@
-//! Every function as the data plane sees it: immutable, published whole by `control`, read without
-//! waiting. A new snapshot shares with the old one all that did not change.
+//! Every function as the data plane sees it: plain data that the publisher makes from the store alone.
+//! Immutable, read without waiting; a new snapshot shares with the old one all that did not change.
+//! Live things (pools, permits, loaded programs) hang on [`Live`](super::live::Live), keyed by deployment.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use tokio::sync::OnceCell;
-
-use super::admit::Gates;
-use super::pool::Pool;
-pub use super::provision::{Provision, Provisioning};
 use super::request::Target;
 use super::resolve::Error;
 use crate::clock::Clock;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::policy::Attached;
-use crate::sandbox::{FunctionFacts, Program};
+use crate::sandbox::{Architecture, FunctionFacts};
+use crate::store::blob::Digest;
 use crate::telemetry::log::Format;
 use crate::units::Mib;
 pub use urls::{Cors, UrlRoute};
 
+#[cfg(test)]
+mod tests;
 mod urls;
 
 /// All functions of the host.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
+    /// Counts publications, so that of two snapshots the newer is known.
+    revision: u64,
     functions: imbl::HashMap<FunctionName, Arc<Function>>,
-    urls: imbl::HashMap<Arc<str>, UrlRoute>,
-    url_ids: imbl::HashMap<FunctionName, BTreeSet<Arc<str>>>,
-    /// Ids of function URLs that are gone, the newest last.
+    /// Function URLs by id: the function that each belongs to.
+    urls: imbl::HashMap<Arc<str>, FunctionName>,
+    /// Ids of deleted function URLs, the newest last.
     former_urls: imbl::Vector<Arc<str>>,
-    policies: imbl::HashMap<FunctionName, Arc<Attached>>,
-    /// Those of them that deny something.
+    /// Functions whose policies deny something.
     denying: imbl::HashSet<FunctionName>,
-    reserved_total: u32,
     /// Functions with provisioned concurrency.
     provisioned: imbl::HashSet<FunctionName>,
+    /// Concurrency that no function without a reserve can have: reserves, and provisioned concurrency
+    /// outside reserves.
+    set_aside: u32,
+    reserved: u32,
 }
 
-/// One function: its code under every qualifier.
-#[derive(Clone, Debug)]
+/// One function: its code under every qualifier, and who may reach it.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Function {
     /// Its ARN without qualifier.
     pub arn: Arc<str>,
-    /// The unpublished version.
+    /// The unpublished version, as invocations get it: until an update has settled, the one before.
     pub latest: Arc<Version>,
     /// The published versions.
     pub versions: BTreeMap<u64, Arc<Version>>,
     /// The aliases.
     pub aliases: BTreeMap<AliasName, Alias>,
-    /// Its tags, for policies that depend on them.
+    /// Its tags, for policies with conditions on them.
     pub tags: Arc<BTreeMap<String, String>>,
-    /// Invocations that may run at once, where some are reserved for it.
+    /// Its reserved concurrency.
     pub reserved: Option<u32>,
-    /// Environments that shall be ready beforehand, by version or alias.
+    /// Provisioned concurrency, by version or alias.
     pub provisions: BTreeMap<Qualifier, u32>,
-    /// Where its invocations are counted, once it has had a reserve. Goes on when the function is changed.
-    pub gates: Option<Arc<Gates>>,
+    /// Its resource policies, where it has any.
+    pub policies: Option<Arc<Attached>>,
+    /// Its function URLs, by id.
+    pub urls: BTreeMap<Arc<str>, UrlRoute>,
 }
 
 /// Where an alias leads.
@@ -77,41 +80,63 @@ pub enum Readiness {
     Active,
     /// It is being created.
     Pending,
+    /// Its creation failed.
+    Failed,
+    /// It was not invoked for so long that it must be made ready again.
+    Inactive,
 }
 
-/// One immutable version of a function, and the environments that run it.
-#[derive(Debug)]
+/// One immutable version of a function.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Version {
-    /// What its guests may know of it.
+    /// Facts that its guests may know.
     pub facts: Arc<FunctionFacts>,
     /// A number or `$LATEST`.
     pub label: Arc<str>,
-    /// Names its configuration and code. Another version may have the same.
+    /// Names its configuration, code and label. Environments are reused as long as it stays the same.
     pub deployment: Arc<str>,
     /// Whether it can be invoked.
     pub readiness: Readiness,
-    /// How long one invocation may take.
+    /// Time limit of one invocation.
     pub timeout: Duration,
-    /// What its environments are made with.
+    /// Settings of its environments.
     pub settings: Settings,
-    /// Its environments that are opened before they are needed.
-    pub provisioning: Arc<Provisioning>,
-    /// Its idle environments.
-    pub(super) pool: Arc<Pool>,
-    /// Those of Lambda's own environment variables that all its environments have.
-    pub(super) variables: OnceLock<Arc<[(String, String)]>>,
-    source: Box<dyn ProgramSource>,
-    program: OnceCell<Program>,
+    /// Its code, by digests.
+    pub code: Code,
 }
 
-/// What the environments of a version are made with.
-#[derive(Clone, Debug)]
+/// The code of a version, named by digests; a [`Loader`](super::live::Loader) makes a program of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Code {
+    /// The deployment package.
+    pub package: Digest,
+    /// The component in it. None where the host does not have the runtime.
+    pub component: Option<ComponentRef>,
+    /// The instruction set that was asked for.
+    pub architecture: Architecture,
+    /// The packages of its layers, in the order they are merged.
+    pub layers: Vec<Digest>,
+    /// The author's environment variables, sealed.
+    pub environment: Option<Arc<str>>,
+}
+
+/// A component in a package.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ComponentRef {
+    /// Its path in the package.
+    pub path: Arc<str>,
+    /// The digest of its bytes.
+    pub digest: Digest,
+}
+
+/// Settings of a version's environments.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Bound on the memories of an environment.
+    /// Bound on all linear memories of an environment together.
     pub memory: Mib,
     /// Size of the `/tmp` of an environment.
     pub tmp: Mib,
-    /// How their logs are written.
+    /// Format of their logs.
     pub logging: Format,
     /// `Handler`, for `_HANDLER`.
     pub handler: String,
@@ -121,138 +146,84 @@ pub struct Settings {
     pub tenant_isolation: bool,
 }
 
-/// Why a version's code could not be made ready.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// Its runtime is not one of this host's; the text says which are.
-    #[error("{0}")]
-    Runtime(String),
-    /// There is no component in its package.
-    #[error("the function's package has no component")]
-    NoComponent,
-    /// The host failed.
-    #[error("the function's code could not be loaded: {0}")]
-    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// Makes a version's code ready when it is first needed.
-#[async_trait]
-pub trait ProgramSource: fmt::Debug + Send + Sync {
-    /// Loads the program.
-    async fn load(&self) -> Result<Program, LoadError>;
-
-    /// The author's environment variables.
-    fn variables(&self) -> Result<Vec<(String, String)>, LoadError>;
-}
-
-impl Version {
-    /// A version without environments; its code is loaded with the first one.
-    pub fn new(
-        facts: FunctionFacts,
-        deployment: Arc<str>,
-        readiness: Readiness,
-        timeout: Duration,
-        settings: Settings,
-        source: Box<dyn ProgramSource>,
-    ) -> Self {
-        Self {
-            label: facts.version.as_str().into(),
-            facts: Arc::new(facts),
-            deployment,
-            readiness,
-            timeout,
-            settings,
-            provisioning: Arc::default(),
-            pool: Arc::default(),
-            variables: OnceLock::new(),
-            source,
-            program: OnceCell::new(),
-        }
-    }
-
-    /// The version's program, loaded now if it was not before.
-    ///
-    /// # Errors
-    /// Where it cannot be loaded; the next call tries again.
-    pub async fn program(&self) -> Result<&Program, LoadError> {
-        self.program.get_or_try_init(|| self.source.load()).await
-    }
-
-    /// The author's environment variables.
-    pub(super) fn chosen_variables(&self) -> Result<Vec<(String, String)>, LoadError> {
-        self.source.variables()
-    }
-}
-
 impl Snapshot {
     /// The function of this name.
     pub fn function(&self, name: &FunctionName) -> Option<&Arc<Function>> {
         self.functions.get(name)
     }
 
-    /// Puts a function in the place of what had its name.
-    pub fn insert(&mut self, name: FunctionName, function: Function) {
-        self.reserved_total += function.reserved.unwrap_or_default();
-        if function.provisions.is_empty() {
-            self.provisioned.remove(&name);
-        } else {
-            self.provisioned.insert(name.clone());
-        }
-        let old = self.functions.insert(name, Arc::new(function));
-        self.forget(old.as_deref());
+    /// Counts publications.
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
-    /// Takes a function out.
-    pub fn remove(&mut self, name: &FunctionName) {
+    /// Marks this snapshot as a newer one than that which it was cloned from.
+    pub fn advance(&mut self) {
+        self.revision += 1;
+    }
+
+    /// Puts a function in the place of the one of this name, or takes that out.
+    pub fn replace(&mut self, name: &FunctionName, function: Option<Function>) {
         let old = self.functions.remove(name);
+        self.set_aside -= old.as_ref().map_or(0, |it| it.set_aside());
+        self.reserved -= old.as_ref().and_then(|it| it.reserved).unwrap_or_default();
+        self.denying.remove(name);
         self.provisioned.remove(name);
-        self.forget(old.as_deref());
-        self.set_policies(name, Attached::default());
+        self.replace_urls(name, old.as_deref(), function.as_ref());
+        let Some(mut function) = function else { return };
+        if let Some(old) = old {
+            function.share_with(&old);
+        }
+        self.set_aside += function.set_aside();
+        self.reserved += function.reserved.unwrap_or_default();
+        if function
+            .policies
+            .as_ref()
+            .is_some_and(|it| it.has_denials())
+        {
+            self.denying.insert(name.clone());
+        }
+        if !function.provisions.is_empty() {
+            self.provisioned.insert(name.clone());
+        }
+        self.functions.insert(name.clone(), Arc::new(function));
     }
 
     /// The policies of a function, where it has any.
     pub fn policies(&self, name: &FunctionName) -> Option<&Attached> {
-        self.policies.get(name).map(Arc::as_ref)
+        self.functions.get(name)?.policies.as_deref()
     }
 
-    /// Whether any policy of any function denies anything. Where none does, there is nothing to ask
-    /// them about the owner of the account.
+    /// Whether any policy of any function denies anything. Where none does, the owner of the account
+    /// may do everything.
     pub fn has_denials(&self) -> bool {
         !self.denying.is_empty()
     }
 
-    /// Makes these the only policies of a function.
-    pub fn set_policies(&mut self, name: &FunctionName, policies: Attached) {
-        self.denying.remove(name);
-        self.policies.remove(name);
-        if policies.has_denials() {
-            self.denying.insert(name.clone());
-        }
-        if !policies.is_empty() {
-            self.policies.insert(name.clone(), Arc::new(policies));
-        }
-    }
-
-    fn forget(&mut self, old: Option<&Function>) {
-        self.reserved_total -= old.and_then(|old| old.reserved).unwrap_or_default();
-    }
-
-    /// Invocations at once that are set aside for some function or other.
+    /// Sum of all reserved concurrency.
     pub fn reserved_total(&self) -> u32 {
-        self.reserved_total
+        self.reserved
     }
 
-    /// The versions that have provisioned concurrency.
-    pub(super) fn provisioned(&self) -> impl Iterator<Item = Arc<Version>> {
-        let functions = self
-            .provisioned
-            .iter()
-            .filter_map(|name| self.functions.get(name));
-        functions.flat_map(|function| {
-            let versions = function.versions.values();
-            let wanted = versions.filter(|it| it.provisioning.progress().requested > 0);
-            wanted.cloned()
-        })
+    /// Concurrency that functions without a reserve cannot have on demand.
+    pub(super) fn set_aside_total(&self) -> u32 {
+        self.set_aside
+    }
+
+    /// Whether this version of the function is in force.
+    pub(super) fn has(&self, version: &Version) -> bool {
+        let Ok(name) = FunctionName::parse(&version.facts.name) else {
+            return false;
+        };
+        let same = |it: &Arc<Version>| it.deployment == version.deployment;
+        self.function(&name)
+            .is_some_and(|function| same(&function.latest) || function.versions.values().any(same))
+    }
+
+    /// Functions with provisioned concurrency.
+    pub(super) fn provisioned(&self) -> impl Iterator<Item = &Arc<Function>> {
+        let names = self.provisioned.iter();
+        names.filter_map(|name| self.functions.get(name))
     }
 
     pub(super) fn resolve(
@@ -285,45 +256,51 @@ impl Snapshot {
 }
 
 impl Function {
-    /// How far the provisioned concurrency of a version or alias has come.
-    pub fn provision_of(&self, qualifier: &Qualifier) -> Provision {
-        let version = self.provisioned_version(qualifier);
-        let progress = version.map(|version| version.provisioning.progress());
-        progress.unwrap_or_default()
+    /// Keeps versions that did not change where they are in memory.
+    fn share_with(&mut self, old: &Self) {
+        let share = |new: &mut Arc<Version>, old: Option<&Arc<Version>>| {
+            if let Some(old) = old.filter(|old| **old == *new) {
+                *new = Arc::clone(old);
+            }
+        };
+        share(&mut self.latest, Some(&old.latest));
+        for (number, version) in &mut self.versions {
+            share(version, old.versions.get(number));
+        }
     }
 
-    /// Environments that shall be ready beforehand, of all versions together.
+    /// Provisioned environments of all its versions together.
     pub(super) fn provisioned_total(&self) -> u32 {
-        let led =
-            |(qualifier, _): &(&Qualifier, &u32)| self.provisioned_number(qualifier).is_some();
-        let provisions = self.provisions.iter().filter(led);
-        provisions.map(|(_, environments)| environments).sum()
+        self.provision_requests().values().sum()
     }
 
-    /// Tells each version how many environments shall be ready.
-    pub fn request_provisions(&self) {
+    /// Provisioned environments by the number of their version.
+    pub(super) fn provision_requests(&self) -> BTreeMap<u64, u32> {
         let mut requests: BTreeMap<u64, u32> = BTreeMap::new();
         for (qualifier, environments) in &self.provisions {
-            if let Some(number) = self.provisioned_number(qualifier) {
+            if let Some(version) = self.provisioned_version(qualifier)
+                && let Ok(number) = version.label.parse()
+            {
                 *requests.entry(number).or_default() += environments;
             }
         }
-        for (number, version) in &self.versions {
-            let requested = requests.get(number).copied();
-            version.provisioning.request(requested.unwrap_or_default());
-        }
+        requests
     }
 
-    fn provisioned_number(&self, qualifier: &Qualifier) -> Option<u64> {
-        match qualifier {
+    /// The version that provisioned concurrency under this qualifier is for.
+    pub(super) fn provisioned_version(&self, qualifier: &Qualifier) -> Option<&Arc<Version>> {
+        let number = match qualifier {
             Qualifier::Latest => None,
             Qualifier::Version(number) => Some(*number),
             Qualifier::Alias(name) => self.aliases.get(name)?.version,
-        }
+        };
+        self.versions.get(&number?)
     }
 
-    fn provisioned_version(&self, qualifier: &Qualifier) -> Option<&Arc<Version>> {
-        self.versions.get(&self.provisioned_number(qualifier)?)
+    /// Its part of the account's concurrency that no other function can have. A reserve includes what is
+    /// provisioned.
+    fn set_aside(&self) -> u32 {
+        self.reserved.unwrap_or_else(|| self.provisioned_total())
     }
 }
 

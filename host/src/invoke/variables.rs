@@ -4,19 +4,20 @@
 use std::sync::Arc;
 
 use super::lease::Initialization;
-use super::snapshot::{LoadError, Version};
+use super::live::{Deployment, LoadError};
+use super::snapshot::Version;
 use crate::sandbox::Variables;
 use crate::telemetry::log::Format;
 
-/// All variables of an environment. An author may choose those that are not reserved, which the two here are;
-/// where one is, `control` has refused it.
+/// All variables of an environment. The two set here are reserved: `control` refuses them from authors.
 pub(super) fn of(
-    version: &Version,
+    deployment: &Deployment,
     region: &str,
     log_stream: &str,
     initialization: Initialization,
 ) -> Result<Variables, LoadError> {
-    let shared = version.variables.get_or_init(|| shared(version, region));
+    let of_all = || shared(&deployment.version, region);
+    let shared = deployment.variables.get_or_init(of_all);
     let mut own = vec![
         ("AWS_LAMBDA_LOG_STREAM_NAME".into(), log_stream.into()),
         (
@@ -24,7 +25,7 @@ pub(super) fn of(
             initialization.name().into(),
         ),
     ];
-    own.extend(version.chosen_variables()?);
+    own.extend(deployment.chosen_variables()?);
     Ok(Variables {
         shared: Arc::clone(shared),
         own,

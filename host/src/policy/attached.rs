@@ -7,7 +7,7 @@ use super::Policy;
 use crate::names::Qualifier;
 
 /// The policies of one function.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attached(BTreeMap<Option<Qualifier>, Arc<Policy>>);
 
 impl Attached {

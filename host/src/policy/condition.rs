@@ -6,14 +6,14 @@ use super::compare::Wanted;
 use super::operator::{Operator, Quantifier, Test};
 
 /// A condition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Condition {
     /// In lower case.
     key: Box<str>,
     rule: Rule,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Rule {
     Known(Operator, Wanted),
     /// Whatever the operator of this name would ask.

@@ -20,7 +20,7 @@ enum Part {
 }
 
 /// A pattern with the request's own words in the place of its variables.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Expanded(Vec<Glyph>);
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Error, Key, Record, Records, Revision, Write};
+use super::{Error, Key, Range, Record, Records, Revision, Write};
 
 /// Records in memory.
 #[derive(Debug, Default)]
@@ -47,6 +47,23 @@ impl Records for Memory {
             .take_while(|record| record.key.kind == kind && record.key.id.starts_with(prefix))
             .filter(|record| after.is_none_or(|after| record.key.id.as_str() > after));
         Ok(found.take(limit).cloned().collect())
+    }
+
+    async fn read(&self, ranges: Vec<Range>) -> Result<Vec<Record>, Error> {
+        let state = self.lock();
+        let mut found = Vec::new();
+        for range in ranges {
+            let (from, holds) = range.bounds();
+            let kind = range.kind;
+            let from = Key {
+                kind,
+                id: from.to_owned(),
+            };
+            let records = state.records.range(from..).map(|(_, record)| record);
+            let inside = |record: &&Record| record.key.kind == kind && holds(&record.key.id);
+            found.extend(records.take_while(inside).cloned());
+        }
+        Ok(found)
     }
 
     async fn commit(&self, batch: Vec<Write>) -> Result<Revision, Error> {

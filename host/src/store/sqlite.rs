@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use rustix::fs::{FlockOperation, flock};
 
-use super::{Error, Key, Record, Records, Revision, Write};
+use super::{Error, Key, Range, Record, Records, Revision, Write};
 
 mod schema;
 mod writer;
@@ -58,7 +58,7 @@ impl Sqlite {
         })
     }
 
-    async fn read<T: Send + 'static>(
+    async fn query<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
@@ -101,7 +101,7 @@ impl Readers {
 impl Records for Sqlite {
     async fn get(&self, key: &Key) -> Result<Option<Record>, Error> {
         let key = key.clone();
-        self.read(move |connection| {
+        self.query(move |connection| {
             let mut query = connection.prepare_cached(
                 "SELECT id, revision, value FROM records WHERE kind = ? AND id = ?",
             )?;
@@ -120,7 +120,7 @@ impl Records for Sqlite {
         limit: usize,
     ) -> Result<Vec<Record>, Error> {
         let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
-        self.read(move |connection| {
+        self.query(move |connection| {
             // A range of the primary key: it costs what it returns, however many records there are.
             let mut query = connection.prepare_cached(
                 "SELECT id, revision, value FROM records
@@ -135,6 +135,31 @@ impl Records for Sqlite {
                     .map_or(true, |record| record.key.id.starts_with(&prefix))
             };
             rows.take_while(inside).collect()
+        })
+        .await
+    }
+
+    async fn read(&self, ranges: Vec<Range>) -> Result<Vec<Record>, Error> {
+        self.query(move |connection| {
+            // One transaction: what other writers commit meanwhile is not seen.
+            let transaction = connection.unchecked_transaction()?;
+            let mut query = transaction.prepare_cached(
+                "SELECT id, revision, value FROM records WHERE kind = ? AND id >= ? ORDER BY id",
+            )?;
+            let mut found = Vec::new();
+            for range in ranges {
+                let (from, holds) = range.bounds();
+                let rows =
+                    query.query_map(params![range.kind, from], |row| record(range.kind, row))?;
+                for row in rows {
+                    let record = row?;
+                    if !holds(&record.key.id) {
+                        break;
+                    }
+                    found.push(record);
+                }
+            }
+            Ok(found)
         })
         .await
     }

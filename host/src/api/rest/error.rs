@@ -3,7 +3,8 @@
 use super::wire::{ErrorShape, Fault};
 use crate::api::body;
 use crate::control;
-use crate::invoke::snapshot::{self, Readiness};
+use crate::invoke::live::LoadError;
+use crate::invoke::snapshot::Readiness;
 use crate::invoke::{self, admit, lease, resolve};
 use crate::names::{Home, Qualifier};
 
@@ -81,6 +82,8 @@ fn of_resolve(error: &resolve::Error, home: &Home) -> Fault {
             let state = match state {
                 Readiness::Active => "Active",
                 Readiness::Pending => "Pending",
+                Readiness::Inactive => "Inactive",
+                Readiness::Failed => "Failed",
             };
             let text = format!(
                 "The operation cannot be performed at this time. The function is currently in \
@@ -112,7 +115,7 @@ fn of_admit(error: admit::Error) -> Fault {
 fn of_lease(error: &lease::Error) -> Fault {
     match error {
         lease::Error::Full => of_admit(admit::Error::Account),
-        lease::Error::Load(snapshot::LoadError::Runtime(text)) => {
+        lease::Error::Load(LoadError::Runtime(text)) => {
             Fault::new(ErrorShape::InvalidRuntimeException, text.as_str())
         }
         lease::Error::Load(cause) => {

@@ -13,9 +13,6 @@ use crate::store::{self, Expect, Key, Write};
 /// attaches a function, and so cannot be deleted behind their backs.
 pub(super) const USES: &str = "code-signing-use";
 
-/// How often a change is tried again that another one got ahead of.
-const ATTEMPTS_MAX: usize = 4;
-
 impl Control {
     /// The ARN of the configuration of this function, if it has one.
     ///
@@ -38,27 +35,21 @@ impl Control {
         function: &FunctionName,
         config_arn: Option<&str>,
     ) -> Result<(), Error> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.update(|| async {
             if let Some(arn) = config_arn {
                 self.require_code_signing_config(arn).await?;
             }
             let (mut record, read_at) = self.existing(function).await?;
             let before = record.code_signing.take();
             if before.as_deref() == config_arn {
-                return Ok(());
+                return Ok((Vec::new(), ()));
             }
             record.code_signing = config_arn.map(str::to_owned);
             let mut batch = uses(function, before.as_deref(), config_arn);
             batch.push(function::put(&record, Expect::Revision(read_at)));
-            let committed = self.0.records.commit(batch).await;
-            match committed.map_err(|error| self.of_attaching(error)) {
-                Err(Error::Conflict(_)) => {}
-                committed => return committed.map(drop),
-            }
-        }
-        Err(Error::Conflict(
-            "The function was changed by other requests at the same time. Try again.".into(),
-        ))
+            Ok((batch, ()))
+        })
+        .await
     }
 
     /// The functions that have a configuration, in the order of their names, after `marker`, at most

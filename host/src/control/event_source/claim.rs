@@ -61,7 +61,7 @@ impl Control {
         record: &MappingRecord,
         batch: Vec<Write>,
     ) -> Result<(), Error> {
-        match self.0.records.commit(batch).await {
+        match self.commit(batch).await {
             Err(store::Error::Conflict(key)) if key.kind == KIND => {
                 let Some(held) = self.0.records.get(&key).await? else {
                     return Err(store::Error::Conflict(key).into());

@@ -1,14 +1,14 @@
-//! The end of a mapping's change. AWS takes a while to carry one out, and clients wait for it; so it
-//! stays visible for a set time, through a restart of the host too.
+//! Completes changes of event source mappings, as a job of `lifecycle`.
 
 use super::mapping::{MappingRecord, State};
 use super::{KIND, SCAN, key, put};
+use crate::control::lifecycle::Subject;
 use crate::control::record::Page;
 use crate::control::{Control, Error};
 use crate::store::{Expect, Write};
 
 impl Control {
-    /// Goes on with changes that a stop of the process had cut short.
+    /// Resumes the jobs that a stop of the process had cut short.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -17,7 +17,7 @@ impl Control {
         loop {
             let page: Page<MappingRecord> = self.page(KIND, "", marker.as_deref(), SCAN).await?;
             let settling = page.items.into_iter().filter(|it| it.state.is_settling());
-            settling.for_each(|record| self.settle_mapping_later(record.id));
+            settling.for_each(|record| self.start_job(Subject::Mapping(record.id)));
             if page.next.is_none() {
                 return Ok(());
             }
@@ -25,18 +25,8 @@ impl Control {
         }
     }
 
-    pub(super) fn settle_mapping_later(&self, id: String) {
-        let control = self.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(control.0.config.settle).await;
-            if let Err(error) = control.settle_mapping(&id).await {
-                tracing::error!(%id, %error, "a change could not be completed; restart to retry");
-            }
-        });
-    }
-
-    /// Completes the change of a mapping that is under way, if one is. Safe to repeat.
-    async fn settle_mapping(&self, id: &str) -> Result<(), Error> {
+    /// Completes the change of a mapping that is in progress, if one is. Safe to repeat.
+    pub(in crate::control) async fn complete_mapping(&self, id: &str) -> Result<(), Error> {
         loop {
             let Some((mut record, read_at)) = self.load_mapping(id).await? else {
                 return Ok(());
@@ -60,10 +50,9 @@ impl Control {
                 record.modified = self.0.clock.now();
                 vec![put(&record, expect)]
             };
-            match self.0.records.commit(batch).await.map_err(Error::from) {
-                // Its tags were changed meanwhile.
-                Err(Error::Conflict(_)) => {}
-                committed => return committed.map(drop),
+            // Its tags may have been changed meanwhile.
+            if self.is_committed(batch).await? {
+                return Ok(());
             }
         }
     }

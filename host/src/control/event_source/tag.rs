@@ -7,9 +7,6 @@ use super::{put, rules};
 use crate::control::{Control, Error};
 use crate::store::Expect;
 
-/// How often a change is tried again that another one got ahead of.
-const ATTEMPTS_MAX: usize = 4;
-
 impl Control {
     /// The mapping with this ARN.
     ///
@@ -34,23 +31,13 @@ impl Control {
         change: impl Fn(&mut BTreeMap<String, String>),
     ) -> Result<(), Error> {
         let id = self.event_source_mapping_by_arn(arn).await?.id;
-        let mut refused = Ok(());
-        for _ in 0..ATTEMPTS_MAX {
-            let (mut record, read_at) = self.existing_mapping(&id).await?;
+        let (id, change) = (&id, &change);
+        self.update(|| async move {
+            let (mut record, read_at) = self.existing_mapping(id).await?;
             change(&mut record.tags);
             rules::tags(&record.tags)?;
-            let write = put(&record, Expect::Revision(read_at));
-            match self
-                .0
-                .records
-                .commit(vec![write])
-                .await
-                .map_err(Error::from)
-            {
-                Err(Error::Conflict(text)) => refused = Err(Error::Conflict(text)),
-                committed => return committed.map(drop),
-            }
-        }
-        refused
+            Ok((vec![put(&record, Expect::Revision(read_at))], ()))
+        })
+        .await
     }
 }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{ATTEMPTS_MAX, LayerVersionRecord, changed_meanwhile, put};
+use super::{LayerVersionRecord, put};
 use crate::control::revision::RevisionId;
 use crate::control::{Control, Error};
 use crate::names::{AccountId, LayerName, LayerVersionArn};
@@ -161,7 +161,8 @@ impl Control {
         apply: impl Fn(Option<LayerPolicy>) -> Result<Vec<LayerStatement>, Error>,
     ) -> Result<Option<LayerPolicy>, Error> {
         super::require_number(version)?;
-        for _ in 0..ATTEMPTS_MAX {
+        let apply = &apply;
+        self.update(|| async move {
             let found = self.load_layer_version(layer, version).await?;
             let (mut record, read_at) =
                 found.ok_or_else(|| self.no_layer_version(layer, version))?;
@@ -173,14 +174,10 @@ impl Control {
             };
             self.require_short(&record, &policy)?;
             record.policy = (!policy.statements.is_empty()).then_some(policy);
-            let batch = vec![put(&record, Expect::Revision(read_at))];
-            match self.0.records.commit(batch).await.map_err(Error::from) {
-                Err(Error::Conflict(_)) => {}
-                Err(error) => return Err(error),
-                Ok(_) => return Ok(record.policy),
-            }
-        }
-        Err(changed_meanwhile())
+            let policy = record.policy.clone();
+            Ok((vec![put(&record, Expect::Revision(read_at))], policy))
+        })
+        .await
     }
 
     fn require_short(&self, of: &LayerVersionRecord, policy: &LayerPolicy) -> Result<(), Error> {

@@ -41,7 +41,7 @@ pub(super) fn configuration(
         runtime_version_arn: Some(runtime_version_arn(home)),
         ..Default::default()
     });
-    progress(&mut shape, version.state, version.last_update);
+    progress(&mut shape, version);
     shape
 }
 
@@ -162,28 +162,37 @@ fn vpc(vpc: &Vpc) -> wire::VpcConfigResponse {
     }
 }
 
-fn progress(shape: &mut wire::FunctionConfiguration, state: State, update: Option<LastUpdate>) {
-    let reason = Some(CREATING_REASON.to_owned());
-    let code = Some("Creating".to_owned());
-    match (state, update) {
+fn progress(shape: &mut wire::FunctionConfiguration, version: &VersionRecord) {
+    let creating = Some(("Creating".to_owned(), CREATING_REASON.to_owned()));
+    let failed = version.reason.clone().map(|it| (it.code, it.text));
+    match (version.state, version.last_update) {
         (State::Pending, _) => {
             shape.state = Some("Pending".into());
-            shape.state_reason = reason;
-            shape.state_reason_code = code;
+            (shape.state_reason_code, shape.state_reason) = creating.unzip();
+        }
+        (State::Failed, _) => {
+            shape.state = Some("Failed".into());
+            shape.last_update_status = Some("Failed".into());
+            (shape.state_reason_code, shape.state_reason) = failed.unzip();
+        }
+        (State::Inactive, _) => {
+            shape.state = Some("Inactive".into());
+            shape.last_update_status = Some("Successful".into());
+            shape.state_reason_code = Some("Idle".into());
+            shape.state_reason = Some("The function was not invoked for a long time.".into());
         }
         (State::Active, update) => {
             shape.state = Some("Active".into());
-            let in_progress = update == Some(LastUpdate::InProgress);
-            let status = if in_progress {
-                "InProgress"
-            } else {
-                "Successful"
+            let (status, reason) = match update {
+                Some(LastUpdate::InProgress) => ("InProgress", creating),
+                Some(LastUpdate::Failed) => ("Failed", failed),
+                Some(LastUpdate::Successful) | None => ("Successful", None),
             };
             shape.last_update_status = Some(status.into());
-            if in_progress {
-                shape.last_update_status_reason = reason;
-                shape.last_update_status_reason_code = code;
-            }
+            (
+                shape.last_update_status_reason_code,
+                shape.last_update_status_reason,
+            ) = reason.unzip();
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::sandbox::{self, Egress, Sandbox};
 use crate::store::blob::Digest;
 use crate::store::object::{self, Objects};
 use crate::store::sqlite::Sqlite;
-use crate::store::{self, Key, Record, Records, Revision, Write};
+use crate::store::{self, Key, Range, Record, Records, Revision, Write};
 
 /// Records of a disk that is full for some commits.
 #[derive(Debug)]
@@ -44,6 +44,10 @@ impl Records for Fickle {
         limit: usize,
     ) -> Result<Vec<Record>, store::Error> {
         self.records.list(kind, prefix, after, limit).await
+    }
+
+    async fn read(&self, ranges: Vec<Range>) -> Result<Vec<Record>, store::Error> {
+        self.records.read(ranges).await
     }
 
     async fn commit(&self, batch: Vec<Write>) -> Result<Revision, store::Error> {
@@ -79,6 +83,7 @@ async fn control(dir: &Path, records: Arc<Fickle>) -> Control {
         settle: Duration::ZERO,
         runtimes: Runtimes::Accept,
         concurrency: 1,
+        environments: 1,
     };
     let objects = Objects::new(object::Config {
         endpoint: None,
@@ -90,9 +95,17 @@ async fn control(dir: &Path, records: Arc<Fickle>) -> Control {
         time_max: Duration::from_secs(1),
     });
     let vault = Vault::open(dir, &clock).unwrap();
-    Control::open(config, records, library, objects.unwrap(), vault, clock)
-        .await
-        .unwrap()
+    Control::open(
+        config,
+        records,
+        library,
+        objects.unwrap(),
+        vault,
+        None,
+        clock,
+    )
+    .await
+    .unwrap()
 }
 
 /// A function that was being made when the process ended.

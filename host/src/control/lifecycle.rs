@@ -1,0 +1,190 @@
+//! States and their transitions. A change is recorded as Pending or InProgress; a job then does the work
+//! that it waits for and records the outcome. Jobs are found in the store, so a restart resumes them. AWS
+//! takes a moment, and its clients rely on seeing it: a set time is the least that such a state stays visible.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use super::configuration::{FunctionRecord, LastUpdate, State, StateReason, VersionRecord};
+use super::revision::RevisionId;
+use super::{Control, Error, Plane, function, version};
+use crate::clock::Clock;
+use crate::names::FunctionName;
+use crate::store::{self, Expect, Write};
+
+/// Pause after a job that failed for the host's sake; doubled each time, up to the last.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_LAST: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;
+
+/// The resource that a job completes a change of.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Subject {
+    Function(FunctionName),
+    /// An event source mapping, by its id.
+    Mapping(String),
+}
+
+/// Jobs that run: one for each subject.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    // A std mutex: entries come and go, and nothing awaits inside. The value says that the subject
+    // changed again while its job ran.
+    running: Mutex<BTreeMap<Subject, bool>>,
+}
+
+impl Jobs {
+    /// Whether the caller shall run the job. Where one runs, it is told to look once more.
+    fn begin(&self, subject: &Subject) -> bool {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        match running.get_mut(subject) {
+            Some(again) => {
+                *again = true;
+                false
+            }
+            None => running.insert(subject.clone(), false).is_none(),
+        }
+    }
+
+    /// Whether the job may end. It may not where its subject changed again.
+    fn end(&self, subject: &Subject) -> bool {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        match running.get_mut(subject) {
+            Some(again) if *again => {
+                *again = false;
+                false
+            }
+            _ => {
+                running.remove(subject);
+                true
+            }
+        }
+    }
+}
+
+impl FunctionRecord {
+    /// Whether a change of it, or the publication of a version, is in progress.
+    pub(super) fn is_settling(&self) -> bool {
+        self.latest.is_settling() || !self.settling_versions.is_empty()
+    }
+}
+
+impl VersionRecord {
+    /// Records the outcome of its change.
+    fn settle(&mut self, outcome: Result<(), StateReason>, clock: &Clock) {
+        match (outcome, self.state) {
+            (Ok(()), _) => {
+                self.state = State::Active;
+                self.last_update = Some(LastUpdate::Successful);
+                self.reason = None;
+            }
+            (Err(reason), State::Pending) => {
+                self.state = State::Failed;
+                self.last_update = Some(LastUpdate::Failed);
+                self.reason = Some(reason);
+            }
+            (Err(reason), State::Active | State::Inactive | State::Failed) => {
+                self.last_update = Some(LastUpdate::Failed);
+                self.reason = Some(reason);
+            }
+        }
+        self.revision = RevisionId::new(clock);
+    }
+}
+
+impl Control {
+    /// Starts the job that completes a change, if none runs for its subject.
+    pub(super) fn start_job(&self, subject: Subject) {
+        if self.0.jobs.begin(&subject) {
+            let (plane, clock) = (Arc::downgrade(&self.0), self.0.clock.clone());
+            tokio::spawn(run(plane, clock, subject, self.0.config.settle));
+        }
+    }
+
+    async fn complete(&self, subject: &Subject) -> Result<(), Error> {
+        match subject {
+            Subject::Function(name) => self.complete_function(name).await,
+            Subject::Mapping(id) => self.complete_mapping(id).await,
+        }
+    }
+
+    /// Completes the change of a function that is in progress, if one is. Safe to repeat.
+    async fn complete_function(&self, name: &FunctionName) -> Result<(), Error> {
+        loop {
+            let Some((mut record, read_at)) = self.load(name).await? else {
+                return Ok(());
+            };
+            if !record.is_settling() {
+                return Ok(());
+            }
+            let mut batch = Vec::new();
+            for number in std::mem::take(&mut record.settling_versions) {
+                if let Some((mut version, read_at)) = self.load_version(name, number).await? {
+                    let outcome = self.prepare(&version).await?;
+                    version.settle(outcome, &self.0.clock);
+                    batch.push(version::put(name, &version, Expect::Revision(read_at)));
+                }
+            }
+            if record.latest.is_settling() {
+                let outcome = self.prepare(&record.latest).await?;
+                // A failed update leaves invocations with the version before.
+                if outcome.is_ok() {
+                    record.serving = None;
+                }
+                record.latest.settle(outcome, &self.0.clock);
+            }
+            batch.push(function::put(&record, Expect::Revision(read_at)));
+            if self.is_committed(batch).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Does the work that a version waits for: its component is compiled for this host's engine. The inner
+    /// error is the version's own, the outer one the host's, after which the job is repeated.
+    async fn prepare(&self, version: &VersionRecord) -> Result<Result<(), StateReason>, Error> {
+        let architecture = version.configuration.architecture;
+        match self.0.library.refresh(&version.code, architecture).await {
+            Ok(()) => Ok(Ok(())),
+            Err(Error::Invalid(text)) => Ok(Err(StateReason {
+                code: "InvalidRuntime".into(),
+                text,
+            })),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Commits a job's outcome; false where another change got ahead.
+    pub(super) async fn is_committed(&self, batch: Vec<Write>) -> Result<bool, Error> {
+        match self.commit(batch).await {
+            Ok(_) => Ok(true),
+            Err(store::Error::Conflict(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+async fn run(plane: Weak<Plane>, clock: Clock, subject: Subject, visible: Duration) {
+    clock.sleep(visible).await;
+    let mut pause = RETRY_FIRST;
+    loop {
+        let Some(control) = plane.upgrade().map(Control) else {
+            return;
+        };
+        let completed = control.complete(&subject).await;
+        if completed.is_ok() && control.0.jobs.end(&subject) {
+            return;
+        }
+        drop(control);
+        let Err(error) = completed else {
+            clock.sleep(visible).await;
+            continue;
+        };
+        tracing::error!(?subject, %error, ?pause, "a change could not be completed; it is repeated");
+        clock.sleep(pause).await;
+        pause = RETRY_LAST.min(pause * 2);
+    }
+}

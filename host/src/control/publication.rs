@@ -1,0 +1,103 @@
+//! From a function's records to the function that the data plane sees. Pure: the same records give the same
+//! function, whoever changed them and whatever was published before.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Error;
+use super::code::LayerUse;
+use super::configuration::{State, VersionRecord};
+use super::family::Family;
+use super::permission::PolicyRecord;
+use crate::invoke::snapshot::{Code, ComponentRef, Function, Readiness, Settings, Version};
+use crate::names::{FunctionName, Home};
+use crate::policy::{Attached, Policy};
+use crate::sandbox::FunctionFacts;
+
+/// The function as the data plane sees it.
+///
+/// # Errors
+/// Where a policy in the store is damaged.
+pub(super) fn function(home: &Home, family: Family) -> Result<Function, Error> {
+    let record = family.record;
+    let name = &record.name;
+    // Until an update has settled, invocations get the version before.
+    let latest = record.serving.as_deref().unwrap_or(&record.latest);
+    let versions = family.versions.iter();
+    let versions = versions.filter_map(|it| Some((it.number?, Arc::new(version(name, it)))));
+    Ok(Function {
+        arn: home.function_arn(name).into(),
+        latest: Arc::new(version(name, latest)),
+        versions: versions.collect(),
+        aliases: family
+            .aliases
+            .iter()
+            .map(|alias| (alias.name.clone(), alias.route()))
+            .collect(),
+        provisions: family
+            .provisions
+            .into_iter()
+            .map(|it| (it.qualifier, it.requested))
+            .collect(),
+        policies: attached(family.policies)?.map(Arc::new),
+        urls: family.urls.iter().map(|url| url.route()).collect(),
+        tags: Arc::new(record.tags),
+        reserved: record.reserved,
+    })
+}
+
+fn version(name: &FunctionName, version: &VersionRecord) -> Version {
+    let configuration = &version.configuration;
+    let label = version.qualifier().to_string();
+    Version {
+        // A published version has the deployment of the code it was made from, and environments of its own.
+        deployment: format!("{}/{label}", version.deployment.as_str()).into(),
+        label: label.as_str().into(),
+        facts: Arc::new(FunctionFacts {
+            name: name.as_str().to_owned(),
+            version: label,
+            memory: configuration.memory,
+            log_group: configuration.log_group(name),
+        }),
+        readiness: match version.state {
+            State::Pending => Readiness::Pending,
+            State::Active => Readiness::Active,
+            State::Inactive => Readiness::Inactive,
+            State::Failed => Readiness::Failed,
+        },
+        timeout: Duration::from_secs(configuration.timeout_seconds.into()),
+        settings: Settings {
+            memory: configuration.memory,
+            tmp: configuration.ephemeral,
+            logging: configuration.logging.format(),
+            handler: configuration.handler.clone(),
+            runtime: configuration.runtime.clone(),
+            tenant_isolation: configuration.tenant_isolation,
+        },
+        code: Code {
+            package: version.code.package,
+            component: version.code.component.as_ref().map(|it| ComponentRef {
+                path: it.path.as_str().into(),
+                digest: it.digest,
+            }),
+            architecture: configuration.architecture,
+            layers: LayerUse::packages(&configuration.layers),
+            environment: configuration
+                .environment
+                .as_ref()
+                .map(|it| it.text().into()),
+        },
+    }
+}
+
+fn attached(records: Vec<PolicyRecord>) -> Result<Option<Attached>, Error> {
+    let mut attached = Attached::default();
+    for record in records {
+        let policy = Policy::resource(&record.document).map_err(|error| {
+            let name = &record.function;
+            Error::Internal(format!("the policy of {name} is damaged: {error}"))
+        })?;
+        attached.insert(record.qualifier, policy);
+    }
+    Ok((!attached.is_empty()).then_some(attached))
+}

@@ -1,0 +1,202 @@
+//! Live state of deployments: warm environments, permits, loaded programs, provisioned concurrency.
+//! Entries are made when a deployment first runs, and dropped when no snapshot has it any more.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use dashmap::DashMap;
+use tokio::sync::{Notify, OnceCell, watch};
+
+use super::admit::{Account, Gate};
+use super::pool::Pool;
+use super::provision::{Provision, Provisioning};
+use super::snapshot::{Code, Snapshot, Version};
+use crate::clock::Clock;
+use crate::names::{FunctionName, Qualifier};
+use crate::sandbox::Program;
+use slot::Slots;
+
+pub(super) mod slot;
+
+/// Error of a version's code that could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Its runtime is not one of this host's; the text says which are.
+    #[error("{0}")]
+    Runtime(String),
+    /// There is no component in its package.
+    #[error("the function's package has no component")]
+    NoComponent,
+    /// The host failed.
+    #[error("the function's code could not be loaded: {0}")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Loads the code of versions.
+#[async_trait]
+pub trait Loader: fmt::Debug + Send + Sync {
+    /// Loads the program of a version; its runtime is named for the error text.
+    async fn load(&self, code: &Code, runtime: &str) -> Result<Program, LoadError>;
+
+    /// The author's environment variables, opened.
+    fn variables(&self, code: &Code) -> Result<Vec<(String, String)>, LoadError>;
+}
+
+/// Live state of all deployments; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Live(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    // No guard of either map is held across an await.
+    deployments: DashMap<Arc<str>, Arc<Deployment>>,
+    gates: DashMap<FunctionName, Arc<Gate>>,
+    account: Arc<Account>,
+    slots: Slots,
+    loader: Arc<dyn Loader>,
+    /// Wakes the provisioner: an environment was lost, or a fill has ended.
+    lost: Arc<Notify>,
+    clock: Clock,
+}
+
+/// Live state of one deployment.
+#[derive(Debug)]
+pub(super) struct Deployment {
+    pub(super) version: Arc<Version>,
+    /// Its idle environments.
+    pub(super) pool: Pool,
+    /// Its provisioned concurrency.
+    pub(super) provisioning: Arc<Provisioning>,
+    /// Counts the invocations of its function.
+    pub(super) gate: Arc<Gate>,
+    /// Lambda's own environment variables that all its environments share.
+    pub(super) variables: OnceLock<Arc<[(String, String)]>>,
+    program: OnceCell<Program>,
+    loader: Arc<dyn Loader>,
+}
+
+impl Live {
+    /// Live state over `snapshot`, with at most `environments` environments and `concurrency` invocations
+    /// at once.
+    pub fn new(
+        snapshot: watch::Receiver<Arc<Snapshot>>,
+        loader: Arc<dyn Loader>,
+        concurrency: u32,
+        environments: u32,
+        clock: Clock,
+    ) -> Self {
+        Self(Arc::new(State {
+            snapshot,
+            deployments: DashMap::new(),
+            gates: DashMap::new(),
+            account: Arc::new(Account::new(concurrency)),
+            slots: Slots::new(environments),
+            loader,
+            lost: Arc::default(),
+            clock,
+        }))
+    }
+
+    /// The functions as they are now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.0.snapshot.borrow())
+    }
+
+    pub(super) fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.0.snapshot.clone()
+    }
+
+    pub(super) fn lost(&self) -> &Notify {
+        &self.0.lost
+    }
+
+    /// The live state of a version's deployment, made where there is none.
+    pub(super) fn deployment(&self, version: &Arc<Version>) -> Arc<Deployment> {
+        if let Some(found) = self.0.deployments.get(&version.deployment) {
+            return Arc::clone(&found);
+        }
+        let key = Arc::clone(&version.deployment);
+        let made = self.0.deployments.entry(key);
+        let made = Arc::clone(&made.or_insert_with(|| Arc::new(self.open(version))));
+        // The version may have gone since the caller resolved it, and `follow` with it: nothing else
+        // would drop the entry.
+        if !self.snapshot().has(version) {
+            self.retire(&made);
+        }
+        made
+    }
+
+    fn open(&self, version: &Arc<Version>) -> Deployment {
+        let name = FunctionName::parse(&version.facts.name).expect("a version has a valid name");
+        let gate = self.0.gates.entry(name);
+        let gate = gate.or_insert_with(|| Arc::new(Gate::new(Arc::clone(&self.0.account))));
+        Deployment {
+            version: Arc::clone(version),
+            pool: Pool::default(),
+            provisioning: Arc::new(Provisioning::new(Arc::clone(&self.0.lost))),
+            gate: Arc::clone(&gate),
+            variables: OnceLock::new(),
+            program: OnceCell::new(),
+            loader: Arc::clone(&self.0.loader),
+        }
+    }
+
+    /// Drops the state of deployments that `snapshot` does not have; busy environments go when they return.
+    pub(super) fn follow(&self, snapshot: &Snapshot) {
+        for deployment in self.all() {
+            if !snapshot.has(&deployment.version) {
+                self.retire(&deployment);
+            }
+        }
+        let is_used = |name: &FunctionName, gate: &Arc<Gate>| {
+            Arc::strong_count(gate) > 1 || snapshot.function(name).is_some()
+        };
+        self.0.gates.retain(|name, gate| is_used(name, gate));
+    }
+
+    fn retire(&self, deployment: &Arc<Deployment>) {
+        let key = &deployment.version.deployment;
+        let same = |_: &Arc<str>, it: &Arc<Deployment>| Arc::ptr_eq(it, deployment);
+        self.0.deployments.remove_if(key, same);
+        drop(deployment.pool.close());
+    }
+
+    /// All deployments that have live state. Environments are dropped outside the map's guards.
+    pub(super) fn all(&self) -> Vec<Arc<Deployment>> {
+        self.0
+            .deployments
+            .iter()
+            .map(|it| Arc::clone(&it))
+            .collect()
+    }
+
+    /// Progress of the provisioned concurrency of a version or alias.
+    pub fn provision_of(&self, name: &FunctionName, qualifier: &Qualifier) -> Provision {
+        let snapshot = self.snapshot();
+        let version = snapshot
+            .function(name)
+            .and_then(|function| function.provisioned_version(qualifier));
+        let live = version.and_then(|it| self.0.deployments.get(&it.deployment));
+        live.map(|it| it.provisioning.progress())
+            .unwrap_or_default()
+    }
+}
+
+impl Deployment {
+    /// Its program, loaded now if it was not before.
+    ///
+    /// # Errors
+    /// Where it cannot be loaded; the next call tries again.
+    pub(super) async fn program(&self) -> Result<&Program, LoadError> {
+        let Version { code, settings, .. } = &*self.version;
+        let load = || self.loader.load(code, &settings.runtime);
+        self.program.get_or_try_init(load).await
+    }
+
+    /// The author's environment variables.
+    pub(super) fn chosen_variables(&self) -> Result<Vec<(String, String)>, LoadError> {
+        self.loader.variables(&self.version.code)
+    }
+}
