@@ -1,25 +1,29 @@
-//! The operations of CloudWatch Logs that read function logs: enough for `aws logs tail`,
-//! `filter-log-events`, `get-log-events`, `describe-log-groups` and `describe-log-streams`.
+//! CloudWatch Logs: signature, request, authorization and answer of the operations on function logs.
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::access::{Caller, Demand};
 use super::body::{self, Body};
 use super::facts::{Asked, RequestFacts};
 use super::{Front, Reply, json};
-use crate::names::{Home, RequestId};
-use crate::telemetry::log::Logs;
+use crate::names::RequestId;
 
+mod constraint;
+mod describe;
+mod events;
+mod operation;
 mod pattern;
-mod read;
+mod target;
+#[cfg(test)]
+mod tests;
 
-/// A request of this API is a small document.
+use operation::{Backend, Demanded, Permitted};
+
+/// Bound on a request. The longest ones are filters with a hundred stream names.
 const REQUEST_BYTES_MAX: usize = 64 << 10;
-/// What requests and answers are.
+/// Content type of requests and answers.
 const JSON: &str = "application/x-amz-json-1.1";
 
 /// An error of this API.
@@ -39,6 +43,15 @@ impl Fault {
         }
     }
 
+    fn invalid(message: impl Into<String>) -> Self {
+        Self::new("InvalidParameterException", message)
+    }
+
+    fn no_group() -> Self {
+        let message = "The specified log group does not exist.";
+        Self::new("ResourceNotFoundException", message)
+    }
+
     fn into_reply(self) -> Reply {
         let document = serde_json::json!({"__type": self.name, "message": self.message});
         let mut reply = json(self.status, document.to_string());
@@ -48,7 +61,7 @@ impl Fault {
     }
 }
 
-/// The answer to whoever must not read anything.
+/// A refusal before anything of the request is read.
 pub(super) fn refused(text: String) -> Reply {
     let fault = Fault {
         status: StatusCode::FORBIDDEN,
@@ -74,7 +87,7 @@ impl Front {
         let mut reply = answered.unwrap_or_else(Fault::into_reply);
         let json = HeaderValue::from_static(JSON);
         reply.headers_mut().insert(header::CONTENT_TYPE, json);
-        tracing::debug!(%request_id, target, "logs were read");
+        tracing::debug!(%request_id, target, "log operation answered");
         reply
     }
 
@@ -92,16 +105,17 @@ impl Front {
         let signed = signed.transpose().map_err(refused)?;
         let body = self.bodies.read(body, REQUEST_BYTES_MAX).await;
         let Body { bytes: body, room } = body.map_err(of_body)?;
+        let caller = signed.map(|signed| signed.check(&body)).transpose();
+        let caller = caller.map_err(refused)?;
         let operation = target.strip_prefix("Logs_20140328.").unwrap_or(target);
-        if let Some(signed) = signed {
-            let caller = signed.check(&body).map_err(refused)?;
-            self.require_reader(&caller, operation, parts, &body)?;
-        }
-        let (logs, home) = (self.logs.clone(), self.control.home().clone());
-        let operation = operation.to_owned();
-        // What is not in memory is read from disk.
-        let read = move || answer(&logs, &home, &operation, &body);
-        let document = tokio::task::spawn_blocking(read)
+        let demanded = Demanded::parse(operation, &body, self.control.home())?;
+        let permitted = self.authorize_logs(demanded, caller.as_deref(), parts)?;
+        let backend = Backend {
+            logs: self.logs.clone(),
+            home: self.control.home().clone(),
+        };
+        // Events that are not in memory are read from disk.
+        let document = tokio::task::spawn_blocking(move || permitted.answer(&backend))
             .await
             .map_err(|_| Fault {
                 status: StatusCode::INTERNAL_SERVER_ERROR,
@@ -112,27 +126,17 @@ impl Front {
         Ok(json(StatusCode::OK, document.to_string()))
     }
 
-    /// Log groups have no policies here: the caller's own decides.
-    fn require_reader(
+    /// Authorization of one request. Log groups have no policies of their own: the caller's decides.
+    fn authorize_logs(
         &self,
-        caller: &Caller,
-        operation: &str,
+        demanded: Demanded,
+        caller: Option<&Caller>,
         parts: &Parts,
-        body: &Bytes,
-    ) -> Result<(), Fault> {
+    ) -> Result<Permitted, Fault> {
         let home = self.control.home();
-        if caller.owns(&home.account) {
-            return Ok(());
-        }
-        let Place { group, stream } = Place::of(body)?;
-        let demand = Demand {
-            action: format!("logs:{operation}"),
-            resource: format!(
-                "arn:aws:logs:{}:{}:log-group:{group}:log-stream:{stream}",
-                home.region, home.account
-            ),
-            function: None,
-            own_policy: None,
+        // A host without keys has no callers; anyone may do anything.
+        let Some(caller) = caller.filter(|it| !it.owns(&home.account)) else {
+            return demanded.permitted_by(|_, _| Ok(()));
         };
         let facts = RequestFacts {
             principal: &caller.principal,
@@ -141,48 +145,25 @@ impl Front {
             account: &home.account,
             region: &home.region,
             resource_tags: None,
-            asked: &AskedOfLogs,
+            asked: &NoKeys,
         };
-        self.permit(caller, &demand, &facts)
-            .map_err(|denied| Fault::new("AccessDeniedException", denied.text))
-    }
-}
-
-fn answer(logs: &Logs, home: &Home, operation: &str, body: &[u8]) -> Result<Value, Fault> {
-    match operation {
-        "FilterLogEvents" => read::filter_log_events(logs, &parse(body)?),
-        "GetLogEvents" => read::get_log_events(logs, &parse(body)?),
-        "DescribeLogStreams" => read::describe_log_streams(logs, &parse(body)?, home),
-        "DescribeLogGroups" => Ok(read::describe_log_groups(logs, &parse(body)?, home)),
-        _ => {
-            let text = format!("This host does not offer {operation} yet.");
-            Err(Fault::new("UnknownOperationException", text))
-        }
-    }
-}
-
-/// What a request of this API is about, as far as it says.
-struct Place {
-    group: String,
-    stream: String,
-}
-
-impl Place {
-    fn of(body: &Bytes) -> Result<Self, Fault> {
-        let request: serde_json::Value = parse(body)?;
-        let text = |name: &str| request[name].as_str();
-        let group = text("logGroupName").or_else(|| text("logGroupIdentifier"));
-        Ok(Self {
-            group: group.map(read::bare_group).unwrap_or_default().to_owned(),
-            stream: text("logStreamName").unwrap_or_default().to_owned(),
+        demanded.permitted_by(|action, resource| {
+            let demand = Demand {
+                action: action.to_owned(),
+                resource: resource.to_owned(),
+                function: None,
+                own_policy: None,
+            };
+            self.permit(caller, &demand, &facts)
+                .map_err(|denied| Fault::new("AccessDeniedException", denied.text))
         })
     }
 }
 
-/// It asks for nothing that policies could depend on.
-struct AskedOfLogs;
+/// Condition keys of the service: CloudWatch Logs has none for these operations.
+struct NoKeys;
 
-impl Asked for AskedOfLogs {
+impl Asked for NoKeys {
     fn values(&self, _key: &str) -> Option<Vec<String>> {
         None
     }
@@ -195,9 +176,4 @@ fn of_body(error: body::Error) -> Fault {
             Fault::new("SerializationException", error.to_string())
         }
     }
-}
-
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
-    serde_json::from_slice(body)
-        .map_err(|error| Fault::new("SerializationException", error.to_string()))
 }

@@ -119,3 +119,34 @@ async fn logs_are_read_by_those_who_may() {
     );
     assert_eq!(bob.logs("FilterLogEvents", &filter("f")).await.status, 400);
 }
+
+#[tokio::test]
+async fn grant_on_one_stream_opens_that_stream_only() {
+    const STREAM: &str = "2026/01/01/[$LATEST]abc";
+    let group = "arn:aws:logs:us-east-1:000000000000:log-group:";
+    let stream = format!("{group}/aws/lambda/f:log-stream:{STREAM}");
+    let host = host(&json!([allow("logs:*", &stream)]));
+    let People { owner, alice, .. } = people(&host);
+    owner.create("f", &json!({})).await;
+    assert_eq!(owner.invoke("f").await.status, 200);
+    let request = json!({"logGroupName": "/aws/lambda/f", "logStreamName": STREAM});
+    for (operation, resource) in [
+        ("DescribeLogGroups", ":log-stream:"),
+        ("DescribeLogStreams", "/aws/lambda/f:log-stream:"),
+        ("FilterLogEvents", "/aws/lambda/f:log-stream:"),
+    ] {
+        let refused = alice.logs(operation, &request).await.json();
+        let text = format!(
+            "User: arn:aws:iam::000000000000:user/alice is not authorized to perform: \
+             logs:{operation} on resource: {group}{resource} because no identity-based policy \
+             allows the logs:{operation} action"
+        );
+        assert_eq!(
+            refused,
+            json!({"__type": "AccessDeniedException", "message": text})
+        );
+    }
+    assert_eq!(alice.logs("GetLogEvents", &request).await.status, 200);
+    let other = json!({"logGroupName": "/aws/lambda/f", "logStreamName": "other"});
+    assert_eq!(alice.logs("GetLogEvents", &other).await.status, 400);
+}

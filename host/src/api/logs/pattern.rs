@@ -1,4 +1,4 @@
-//! Filter patterns: words that must be there, `?words` of which one must be, `-words` that must not.
+//! Filter patterns of words: `word` is required, one of `?these` is required, `-word` is excluded.
 
 use super::Fault;
 use crate::telemetry::log::Pattern;
@@ -6,8 +6,7 @@ use crate::telemetry::log::Pattern;
 pub(super) fn parse(text: &str) -> Result<Pattern, Fault> {
     let text = text.trim();
     if text.starts_with('{') || text.starts_with('[') || text.starts_with('%') {
-        return Err(Fault::new(
-            "InvalidParameterException",
+        return Err(Fault::invalid(
             "This host knows filter patterns of words only: word, \"a phrase\", ?one ?of, -without.",
         ));
     }
@@ -28,12 +27,9 @@ pub(super) fn parse(text: &str) -> Result<Pattern, Fault> {
 
 fn word(text: &str) -> Result<(&str, &str), Fault> {
     if let Some(quoted) = text.strip_prefix('"') {
-        return quoted.split_once('"').ok_or_else(|| {
-            Fault::new(
-                "InvalidParameterException",
-                "The filter pattern has an open quote.",
-            )
-        });
+        return quoted
+            .split_once('"')
+            .ok_or_else(|| Fault::invalid("The filter pattern has an open quote."));
     }
     let end = text.find(char::is_whitespace).unwrap_or(text.len());
     Ok(text.split_at(end))
@@ -44,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_is_read_word_by_word() {
+    fn pattern_of_words_is_parsed() {
         let pattern = parse(r#"ERROR "two words" ?a ?"b c" -skip"#).unwrap();
         assert_eq!(pattern.all, ["ERROR", "two words"]);
         assert_eq!(pattern.any, ["a", "b c"]);
@@ -53,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_refused() {
+    fn pattern_of_another_kind_is_refused() {
         for text in ["{ $.level = \"x\" }", "[ip, user]", "\"open", "%re%"] {
             assert!(parse(text).is_err(), "{text}");
         }

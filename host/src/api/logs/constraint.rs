@@ -1,0 +1,78 @@
+//! Constraints on members of requests, and the message in which CloudWatch Logs lists the broken ones.
+
+use super::Fault;
+
+/// AWS's bound on the names of groups and streams.
+const NAME_CHARS_MAX: usize = 512;
+
+/// Constraints that a request breaks.
+#[derive(Debug, Default)]
+pub(super) struct Constraints(Vec<String>);
+
+impl Constraints {
+    pub(super) fn group_name(&mut self, member: &str, name: &str) {
+        let fits = |letter: char| letter.is_ascii_alphanumeric() || ".-_/#".contains(letter);
+        self.name(member, name, fits, r"[\.\-_/#A-Za-z0-9]+");
+    }
+
+    pub(super) fn stream_name(&mut self, member: &str, name: Option<&str>) {
+        let fits = |letter: char| letter != ':' && letter != '*';
+        match name {
+            Some(name) => self.name(member, name, fits, "[^:*]*"),
+            None => self.broken(member, None, "not be null"),
+        }
+    }
+
+    fn name(&mut self, member: &str, name: &str, fits: fn(char) -> bool, pattern: &str) {
+        let constraint = if name.is_empty() {
+            "have length greater than or equal to 1".to_owned()
+        } else if name.chars().count() > NAME_CHARS_MAX {
+            format!("have length less than or equal to {NAME_CHARS_MAX}")
+        } else if !name.chars().all(fits) {
+            format!("satisfy regular expression pattern: {pattern}")
+        } else {
+            return;
+        };
+        self.broken(member, Some(name), &constraint);
+    }
+
+    /// A number within bounds; `None` stands for the default.
+    pub(super) fn range(&mut self, member: &str, value: Option<i64>, min: i64, max: i64) {
+        let Some(value) = value else { return };
+        let constraint = if value < min {
+            format!("have value greater than or equal to {min}")
+        } else if value > max {
+            format!("have value less than or equal to {max}")
+        } else {
+            return;
+        };
+        self.broken(member, Some(&value.to_string()), &constraint);
+    }
+
+    pub(super) fn one_of(&mut self, member: &str, value: Option<&str>, values: &[&str]) {
+        if let Some(value) = value.filter(|it| !values.contains(it)) {
+            let constraint = format!("satisfy enum value set: [{}]", values.join(", "));
+            self.broken(member, Some(value), &constraint);
+        }
+    }
+
+    fn broken(&mut self, member: &str, value: Option<&str>, constraint: &str) {
+        let value = value.map_or_else(|| "null".to_owned(), |value| format!("'{value}'"));
+        self.0.push(format!(
+            "Value {value} at '{member}' failed to satisfy constraint: Member must {constraint}"
+        ));
+    }
+
+    /// Refuses the request if it breaks any constraint.
+    pub(super) fn met(self) -> Result<(), Fault> {
+        let count = self.0.len();
+        let noun = if count == 1 { "error" } else { "errors" };
+        match count {
+            0 => Ok(()),
+            _ => Err(Fault::invalid(format!(
+                "{count} validation {noun} detected: {}",
+                self.0.join("; ")
+            ))),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Operations of CloudWatch Logs. Each parses its request into one target and into options that name no other
+//! resource; the target is judged, and is all that the operation then reads.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::target::Target;
+use super::{Fault, describe, events};
+use crate::names::Home;
+use crate::telemetry::log::Logs;
+
+/// What operations work on.
+#[derive(Debug)]
+pub(super) struct Backend {
+    pub(super) logs: Logs,
+    pub(super) home: Home,
+}
+
+/// One operation, holding the options of its request.
+pub(super) trait Operation: Sized + Send + 'static {
+    const NAME: &'static str;
+    /// The members of its request. Members that it does not list change nothing.
+    type Request: DeserializeOwned;
+    type Target: Target;
+
+    fn parse(request: Self::Request, home: &Home) -> Result<(Self::Target, Self), Fault>;
+
+    /// Answers from the target alone. May wait for the disk.
+    fn answer(self, target: &Self::Target, backend: &Backend) -> Result<Value, Fault>;
+}
+
+type Answer = Box<dyn FnOnce(&Backend) -> Result<Value, Fault> + Send>;
+
+/// A parsed request that nobody has permitted yet.
+pub(super) struct Demanded {
+    action: String,
+    resource: String,
+    answer: Answer,
+}
+
+/// A request whose caller may act on its target.
+pub(super) struct Permitted(Answer);
+
+impl Demanded {
+    /// Parses the request of the operation of this name.
+    pub(super) fn parse(operation: &str, body: &[u8], home: &Home) -> Result<Self, Fault> {
+        match operation {
+            events::FilterLogEvents::NAME => Self::of::<events::FilterLogEvents>(body, home),
+            events::GetLogEvents::NAME => Self::of::<events::GetLogEvents>(body, home),
+            describe::DescribeLogGroups::NAME => {
+                Self::of::<describe::DescribeLogGroups>(body, home)
+            }
+            describe::DescribeLogStreams::NAME => {
+                Self::of::<describe::DescribeLogStreams>(body, home)
+            }
+            _ => {
+                let text = format!("This host does not offer {operation} yet.");
+                Err(Fault::new("UnknownOperationException", text))
+            }
+        }
+    }
+
+    fn of<O: Operation>(body: &[u8], home: &Home) -> Result<Self, Fault> {
+        let request = serde_json::from_slice(body)
+            .map_err(|error| Fault::new("SerializationException", error.to_string()))?;
+        let (target, operation) = O::parse(request, home)?;
+        Ok(Self {
+            action: format!("logs:{}", O::NAME),
+            resource: target.arn(home),
+            answer: Box::new(move |backend| operation.answer(&target, backend)),
+        })
+    }
+
+    /// Asks whether the caller may take this action on this resource.
+    pub(super) fn permitted_by(
+        self,
+        judge: impl FnOnce(&str, &str) -> Result<(), Fault>,
+    ) -> Result<Permitted, Fault> {
+        judge(&self.action, &self.resource).map(|()| Permitted(self.answer))
+    }
+}
+
+impl Permitted {
+    /// Answers the request. May wait for the disk.
+    pub(super) fn answer(self, backend: &Backend) -> Result<Value, Fault> {
+        (self.0)(backend)
+    }
+}
+
+impl fmt::Debug for Demanded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Demanded")
+            .field("action", &self.action)
+            .field("resource", &self.resource)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Permitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Permitted")
+    }
+}

@@ -1,0 +1,108 @@
+//! Resources of CloudWatch Logs, as operations name them and as policies see them.
+
+use super::Fault;
+use super::constraint::Constraints;
+use crate::names::Home;
+
+/// The resource that one operation acts on.
+pub(super) trait Target: Send + 'static {
+    /// The ARN that policies are asked about.
+    fn arn(&self, home: &Home) -> String;
+}
+
+/// All log groups of the account.
+#[derive(Debug)]
+pub(super) struct AllGroups;
+
+/// One log group, by its name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Group(String);
+
+/// One stream of a log group.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) group: Group,
+    pub(super) name: String,
+}
+
+// AWS judges every operation by the ARN of a stream. The parts that an operation has no target for stay empty:
+// "not authorized to perform: logs:DescribeLogGroups on resource: arn:aws:logs:…:log-group::log-stream:".
+fn stream_arn(home: &Home, group: &str, stream: &str) -> String {
+    format!("{}:log-stream:{stream}", group_arn(home, group))
+}
+
+/// The ARN of a log group, as DescribeLogGroups shows it.
+pub(super) fn group_arn(home: &Home, group: &str) -> String {
+    let Home { region, account } = home;
+    format!("arn:aws:logs:{region}:{account}:log-group:{group}")
+}
+
+impl Target for AllGroups {
+    fn arn(&self, home: &Home) -> String {
+        stream_arn(home, "", "")
+    }
+}
+
+impl Target for Group {
+    fn arn(&self, home: &Home) -> String {
+        stream_arn(home, &self.0, "")
+    }
+}
+
+impl Target for Stream {
+    fn arn(&self, home: &Home) -> String {
+        stream_arn(home, &self.group.0, &self.name)
+    }
+}
+
+impl Group {
+    /// The group of operations that take a name or an identifier, which is a name or an ARN.
+    pub(super) fn parse(
+        name: Option<String>,
+        identifier: Option<String>,
+        home: &Home,
+    ) -> Result<Self, Fault> {
+        match (name, identifier) {
+            (Some(_), Some(_)) => Err(Fault::invalid(
+                "logGroupName and logGroupIdentifier are alternatives: one of them is expected.",
+            )),
+            (None, None) => Err(Fault::invalid(
+                "logGroupName or logGroupIdentifier is required.",
+            )),
+            (Some(name), None) => Self::named("logGroupName", name),
+            (None, Some(identifier)) => Self::identified(identifier, home),
+        }
+    }
+
+    /// The group that a member of a request names.
+    pub(super) fn named(member: &'static str, name: String) -> Result<Self, Fault> {
+        let mut constraints = Constraints::default();
+        constraints.group_name(member, &name);
+        constraints.met().map(|()| Self(name))
+    }
+
+    /// The group that a name or an ARN identifies.
+    pub(super) fn identified(identifier: String, home: &Home) -> Result<Self, Fault> {
+        if !identifier.starts_with("arn:") {
+            return Self::named("logGroupIdentifier", identifier);
+        }
+        // Groups of other regions and accounts, linked ones included, do not exist here.
+        let own = group_arn(home, "");
+        let name = identifier.strip_prefix(&own).ok_or_else(Fault::no_group)?;
+        Self::named("logGroupIdentifier", name.to_owned())
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Stream {
+    pub(super) fn parse(group: Group, name: Option<String>) -> Result<Self, Fault> {
+        let mut constraints = Constraints::default();
+        constraints.stream_name("logStreamName", name.as_deref());
+        constraints.met()?;
+        let name = name.unwrap_or_default();
+        Ok(Self { group, name })
+    }
+}

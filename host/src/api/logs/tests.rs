@@ -1,0 +1,216 @@
+//! Authorization of every operation against every way to name a group or a stream: the judged resource is the one
+//! that is read.
+
+use serde_json::{Value, json};
+
+use super::operation::{Backend, Demanded};
+use crate::clock::Clock;
+use crate::names::{AccountId, Home, Region};
+use crate::telemetry::log::{Config, Format, Logs};
+
+const ARN: &str = "arn:aws:logs:us-east-1:000000000000:log-group:";
+
+struct Case {
+    operation: &'static str,
+    request: Value,
+    resource: &'static str,
+    /// Members that name the target.
+    own: &'static [&'static str],
+    /// Parts of the answer.
+    readable: &'static [&'static str],
+    /// Names and messages outside the target.
+    hidden: &'static [&'static str],
+}
+
+fn cases() -> [Case; 4] {
+    [
+        Case {
+            operation: "DescribeLogGroups",
+            request: json!({}),
+            resource: ":log-stream:",
+            own: &[],
+            readable: &["mine", "other"],
+            hidden: &["stream-", "mine/", "other/"],
+        },
+        Case {
+            operation: "DescribeLogStreams",
+            request: json!({"logGroupName": "mine"}),
+            resource: "mine:log-stream:",
+            own: &["logGroupName"],
+            readable: &["mine", "stream-1", "stream-2"],
+            hidden: &["other", "mine/"],
+        },
+        Case {
+            operation: "FilterLogEvents",
+            request: json!({"logGroupName": "mine"}),
+            resource: "mine:log-stream:",
+            own: &["logGroupName"],
+            readable: &["stream-1", "stream-2", "mine/1", "mine/2"],
+            hidden: &["other"],
+        },
+        Case {
+            operation: "GetLogEvents",
+            request: json!({"logGroupName": "mine", "logStreamName": "stream-1"}),
+            resource: "mine:log-stream:stream-1",
+            own: &["logGroupName", "logStreamName"],
+            readable: &["mine/1"],
+            hidden: &["other", "stream-2", "mine/2"],
+        },
+    ]
+}
+
+/// Members of CloudWatch Logs that name a resource in some request, and one that no request has.
+fn members() -> Vec<(&'static str, Value)> {
+    let other = format!("{ARN}other");
+    let stream = format!("{ARN}other:log-stream:stream-2");
+    let texts = ["other", "mine", "*", &other, &stream].map(Value::from);
+    let lists = [json!(["other"]), json!(["stream-2"]), json!([other])];
+    let named = |names: &[&'static str], values: &[Value]| {
+        let pairs = names
+            .iter()
+            .flat_map(|name| values.iter().map(|value| (*name, value.clone())));
+        pairs.collect::<Vec<_>>()
+    };
+    let text = [
+        "logGroupName",
+        "logGroupIdentifier",
+        "logStreamName",
+        "logStreamNamePrefix",
+        "logGroupNamePrefix",
+        "logGroupNamePattern",
+        "resourceArn",
+        "LogGroupName",
+        "unknown",
+    ];
+    let list = [
+        "logStreamNames",
+        "logGroupNames",
+        "logGroupIdentifiers",
+        "accountIdentifiers",
+    ];
+    [named(&text, &texts), named(&list, &lists)].concat()
+}
+
+fn home() -> Home {
+    Home {
+        region: Region::parse("us-east-1").unwrap(),
+        account: AccountId::parse("000000000000").unwrap(),
+    }
+}
+
+fn backend() -> Backend {
+    let config = Config {
+        dir: None,
+        group_bytes_max: 1 << 20,
+    };
+    let logs = Logs::open(config, Clock::system()).unwrap();
+    for group in ["mine", "other"] {
+        for stream in ["1", "2"] {
+            let log = logs.environment(group, &format!("stream-{stream}"), Format::Text);
+            log.line(&format!("{group}/{stream}"));
+        }
+    }
+    Backend { logs, home: home() }
+}
+
+/// The resource that a request is judged by, and what it reads once it is permitted.
+fn judged(operation: &str, request: &Value, backend: &Backend) -> Option<(String, String)> {
+    let body = request.to_string();
+    let demanded = Demanded::parse(operation, body.as_bytes(), &backend.home).ok()?;
+    let mut resource = String::new();
+    let permitted = demanded.permitted_by(|action, asked| {
+        assert_eq!(action, format!("logs:{operation}"));
+        asked.clone_into(&mut resource);
+        Ok(())
+    });
+    let answer = permitted.unwrap().answer(backend).map(|it| it.to_string());
+    Some((resource, answer.unwrap_or_default()))
+}
+
+#[test]
+fn each_operation_is_judged_by_its_own_target() {
+    let backend = backend();
+    for case in cases() {
+        let (resource, answer) = judged(case.operation, &case.request, &backend).unwrap();
+        assert_eq!(
+            resource,
+            format!("{ARN}{}", case.resource),
+            "{}",
+            case.operation
+        );
+        for name in case.readable {
+            assert!(answer.contains(name), "{}: {answer}", case.operation);
+        }
+    }
+}
+
+#[test]
+fn unused_members_change_neither_the_judged_nor_the_read_resource() {
+    let backend = backend();
+    for case in cases() {
+        let unused = members()
+            .into_iter()
+            .filter(|(name, _)| !case.own.contains(name));
+        for (name, value) in unused {
+            let mut request = case.request.clone();
+            request[name] = value;
+            // A refusal reads nothing.
+            let Some((resource, answer)) = judged(case.operation, &request, &backend) else {
+                continue;
+            };
+            let operation = case.operation;
+            assert_eq!(
+                resource,
+                format!("{ARN}{}", case.resource),
+                "{operation} {request}"
+            );
+            for name in case.hidden {
+                assert!(!answer.contains(name), "{operation} {request}: {answer}");
+            }
+        }
+    }
+}
+
+#[test]
+fn group_is_judged_alike_by_name_and_by_arn() {
+    let backend = backend();
+    for operation in ["FilterLogEvents", "DescribeLogStreams", "GetLogEvents"] {
+        let by = |member: &str, value: &str| {
+            let mut request = json!({"logStreamName": "stream-1"});
+            request[member] = value.into();
+            judged(operation, &request, &backend)
+        };
+        let named = by("logGroupName", "mine");
+        assert!(named.is_some());
+        assert_eq!(named, by("logGroupIdentifier", "mine"));
+        assert_eq!(named, by("logGroupIdentifier", &format!("{ARN}mine")));
+        for foreign in [
+            "arn:aws:logs:eu-west-1:000000000000:log-group:mine",
+            "arn:aws:logs:us-east-1:111111111111:log-group:mine",
+            "arn:aws:logs:us-east-1:000000000000:log-group:mine:*",
+            "arn:aws:logs:us-east-1:000000000000:log-group:other:log-group:mine",
+            "x:log-group:mine",
+        ] {
+            assert_eq!(by("logGroupIdentifier", foreign), None, "{foreign}");
+        }
+    }
+}
+
+#[test]
+fn request_that_breaks_constraints_is_refused_with_all_of_them() {
+    let request = json!({"logGroupName": "mine", "limit": 51, "orderBy": "Age"}).to_string();
+    let refused = Demanded::parse("DescribeLogStreams", request.as_bytes(), &home()).unwrap_err();
+    assert_eq!(
+        refused.message,
+        "2 validation errors detected: Value 'Age' at 'orderBy' failed to satisfy constraint: \
+         Member must satisfy enum value set: [LogStreamName, LastEventTime]; Value '51' at 'limit' \
+         failed to satisfy constraint: Member must have value less than or equal to 50"
+    );
+    let request = json!({"logGroupName": "mine"}).to_string();
+    let refused = Demanded::parse("GetLogEvents", request.as_bytes(), &home()).unwrap_err();
+    assert_eq!(
+        refused.message,
+        "1 validation error detected: Value null at 'logStreamName' failed to satisfy constraint: \
+         Member must not be null"
+    );
+}
