@@ -170,7 +170,7 @@ impl Host {
             let invoker = invoker.clone();
             async move { invoker.follow().await }
         });
-        let housekeeping = tokio::spawn(housekeeping(control.clone()));
+        let housekeeping = tokio::spawn(housekeeping(control.clone(), clock.clone()));
         let front = Front::new(
             control,
             invoker.clone(),
@@ -309,7 +309,7 @@ fn objects(config: &Config) -> Result<Objects, Misconfigured> {
 }
 
 /// Keeps the data directory in order: what is missing is made, what is unused deleted.
-async fn housekeeping(control: Control) {
+async fn housekeeping(control: Control, clock: Clock) {
     if let Err(error) = control.recompile().await {
         tracing::warn!(%error, "components could not be compiled for this engine");
     }
@@ -319,12 +319,10 @@ async fn housekeeping(control: Control) {
             Ok(packages) => tracing::info!(packages, "deleted packages that no function uses"),
             Err(error) => tracing::warn!(%error, "unused packages could not be deleted"),
         }
-        // After the period; or, where something was refused, soon.
-        if tokio::time::timeout(COLLECTION_PERIOD, control.left_over())
-            .await
-            .is_ok()
-        {
-            tokio::time::sleep(REFUSALS_PERIOD).await;
+        // After the period; soon, if an upload was refused.
+        let refused = clock.timeout(COLLECTION_PERIOD, control.left_over());
+        if refused.await.is_some() {
+            clock.sleep(REFUSALS_PERIOD).await;
         }
     }
 }

@@ -130,5 +130,5 @@ fn limit(limit: Option<i64>, mut constraints: Constraints) -> Result<usize, Faul
     constraints.range("limit", limit, 1, PAGE_MAX.into());
     constraints.met()?;
     let limit = limit.and_then(|it| usize::try_from(it).ok());
-    Ok(limit.unwrap_or(PAGE_MAX.into()))
+    Ok(limit.unwrap_or_else(|| PAGE_MAX.into()))
 }
