@@ -13,6 +13,8 @@ mod faults;
 mod model;
 #[path = "build/operations.rs"]
 mod operations;
+#[path = "build/resources.rs"]
+mod resources;
 #[path = "build/structs.rs"]
 mod structs;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::model::{Model, Operation, snake};
+use crate::resources;
 
 pub(crate) fn generate(model: &Model) -> String {
     let mut code = String::new();
@@ -47,20 +48,29 @@ pub(crate) fn generate(model: &Model) -> String {
     code
 }
 
-/// The choice of the method that answers an operation: the one of its name. A request is as large as the
-/// largest of them and is moved with each, so all lie elsewhere but the one that must be fast.
+/// The choice of the method that answers an operation: the one of its name, with the resource that the
+/// model says it has. A request is as large as the largest of them and is moved with each, so all lie
+/// elsewhere but the one that must be fast.
 pub(crate) fn dispatch(model: &Model, unbuilt: &BTreeSet<String>) -> String {
-    let mut code = String::from("match call.route.operation() {\n");
-    let built = model.operations.iter().map(|operation| &operation.name);
-    for name in built.filter(|name| !unbuilt.contains(*name)) {
-        let answer = format!("self.{}(call)", snake(name));
+    let mut code = String::from("match call.operation() {\n");
+    let built = model.operations.iter();
+    for operation in built.filter(|it| !unbuilt.contains(&it.name)) {
+        let name = &operation.name;
+        let resource = resources::of(model, operation);
+        let answer = format!(
+            "self.{}(&self.permitted::<resource::{resource}>(call).await?).await",
+            snake(name)
+        );
         let answer = match name.as_str() {
             "Invoke" => answer,
-            _ => format!("Box::pin({answer})"),
+            _ => format!("Box::pin(async {{ {answer} }}).await"),
         };
-        let _ = writeln!(code, "    Operation::{name} => {answer}.await,");
+        let _ = writeln!(code, "    Operation::{name} => {answer},");
     }
-    code.push_str("    operation => Err(unbuilt(operation)),\n}\n");
+    code.push_str(
+        "    operation => {\n        Box::pin(self.permitted::<resource::Account>(call)).await?;\n",
+    );
+    code.push_str("        Err(unbuilt(operation))\n    }\n}\n");
     code
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use crate::model::{Model, snake};
+use crate::model::{Member, Model, snake};
+use crate::resources;
 
 pub(crate) fn generate(model: &Model, unbuilt: &BTreeSet<String>) -> String {
     let mut code = String::new();
@@ -23,10 +24,15 @@ pub(crate) fn generate(model: &Model, unbuilt: &BTreeSet<String>) -> String {
     let structures = inputs
         .union(&outputs)
         .filter(|name| model.kind(name) == "structure");
+    let requests: BTreeSet<&str> = built().map(|it| it.input.as_str()).collect();
     for name in structures.copied().collect::<Vec<_>>() {
-        structure(model, name, &mut code);
+        let mut members = model.members(name);
+        if requests.contains(name) {
+            members.retain(|member| !resources::is_name(member));
+        }
+        structure(model, name, &members, &mut code);
         if inputs.contains(name) {
-            read(model, name, &mut code);
+            read(name, &members, &mut code);
         }
         if outputs.contains(name) {
             write(model, name, &mut code);
@@ -64,12 +70,12 @@ fn output_of<'a>(
     );
 }
 
-fn structure(model: &Model, name: &str, code: &mut String) {
+fn structure(model: &Model, name: &str, members: &[Member<'_>], code: &mut String) {
     let _ = writeln!(
         code,
         "/// `{name}`\n#[derive(Clone, Debug, Default)]\npub struct {name} {{"
     );
-    for member in model.members(name) {
+    for member in members {
         let kind = rust_type(model, member.shape);
         let kind = if member.required {
             kind
@@ -86,22 +92,15 @@ fn structure(model: &Model, name: &str, code: &mut String) {
     code.push_str("}\n\n");
 }
 
-fn read(model: &Model, name: &str, code: &mut String) {
-    if model.members(name).is_empty() {
-        let _ = writeln!(
-            code,
-            "impl FromJson for {name} {{\n    fn from_json(_: Value) -> Self {{\n        Self {{}}\n    }}\n}}\n"
-        );
-        return;
-    }
+fn read(name: &str, members: &[Member<'_>], code: &mut String) {
     let _ = writeln!(code, "impl FromJson for {name} {{");
-    if model.members(name).is_empty() {
+    if members.is_empty() {
         code.push_str("    fn from_json(_: Value) -> Self {\n        Self {}\n    }\n}\n\n");
         return;
     }
     code.push_str("    fn from_json(value: Value) -> Self {\n");
     code.push_str("        let mut members = members(value);\n        Self {\n");
-    for member in model.members(name) {
+    for member in members {
         let _ = writeln!(
             code,
             "            {}: take(&mut members, {:?}),",

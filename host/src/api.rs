@@ -1,6 +1,8 @@
 //! The host's front: which of its APIs a request is for, within which limits. What the APIs do is
 //! in the modules below.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
@@ -14,6 +16,7 @@ use crate::names::RequestId;
 use crate::telemetry::log::Logs;
 
 pub mod access;
+mod authority;
 mod body;
 pub mod download;
 mod facts;
@@ -91,7 +94,7 @@ impl Front {
         let is_open = self.access.is_some() || matches!(door, Door::Url(_) | Door::Health);
         let refusal = if is_open { None } else { web::refusal(&parts) };
         let mut reply = match (door, refusal) {
-            (Door::Url(id), _) => self.serve_url(id, request_id, &parts, body).await,
+            (Door::Url(id), _) => self.serve_url(&id, request_id, &parts, body).await,
             (Door::Health, _) => Response::new(Full::from("ok\n")),
             (Door::Download(digest), None) => Box::pin(self.serve_download(digest, &parts)).await,
             (Door::Download(_), Some(text)) => download::refused(&text),
@@ -111,7 +114,7 @@ impl Front {
 
 /// Which API a request is for.
 enum Door<'a> {
-    Url(&'a str),
+    Url(Cow<'a, str>),
     Health,
     Download(&'a str),
     Logs(&'a str),
@@ -120,7 +123,7 @@ enum Door<'a> {
 
 impl<'a> Door<'a> {
     fn of(parts: &'a Parts) -> Self {
-        if let Some(id) = host_of(parts).and_then(url::id_of) {
+        if let Some(id) = names(parts).find_map(authority::url_id) {
             return Self::Url(id);
         }
         if let Some(target) = parts
@@ -137,6 +140,13 @@ impl<'a> Door<'a> {
                 .map_or(Self::Rest, Self::Download),
         }
     }
+}
+
+/// Every host that a request names, with its port. A request should name one only.
+fn names(parts: &Parts) -> impl Iterator<Item = &str> {
+    let named = parts.headers.get_all(header::HOST).iter();
+    let named = named.filter_map(|host| host.to_str().ok());
+    named.chain(parts.uri.authority().map(http::uri::Authority::as_str))
 }
 
 /// The host a request names, with its port.

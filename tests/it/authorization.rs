@@ -8,6 +8,7 @@ use crate::signed::Signed;
 mod conditions;
 mod doors;
 mod layers;
+mod resources;
 
 const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
 const F: &str = "/2015-03-31/functions/f";

@@ -28,6 +28,8 @@ pub struct Access {
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) principal: Principal,
+    /// The key that it signs with. None who does not sign.
+    pub(super) access_key_id: Option<String>,
     /// None allows everything.
     policy: Option<Policy>,
 }
@@ -77,6 +79,7 @@ impl Access {
             callers: config.keys.iter().map(caller).collect(),
             anonymous: Arc::new(Caller {
                 principal: Principal::Anonymous,
+                access_key_id: None,
                 policy: None,
             }),
         })
@@ -108,11 +111,6 @@ impl Caller {
     /// Whether only a denial in the policy of a function can keep it from anything.
     pub(super) fn owns(&self, account: &AccountId) -> bool {
         self.policy.is_none() && self.principal.account() == Some(account)
-    }
-
-    /// Whether it may do only what its policy allows.
-    pub(super) fn is_restricted(&self) -> bool {
-        self.policy.is_some()
     }
 }
 
@@ -174,6 +172,7 @@ fn caller(key: &Key, home: &AccountId) -> Caller {
     }
     Caller {
         principal,
+        access_key_id: Some(key.access_key_id.clone()),
         policy: key.policy.clone(),
     }
 }

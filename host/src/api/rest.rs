@@ -1,21 +1,18 @@
 //! The AWS Lambda API: one dispatch over the closed set of operations. Each resource has a file that
 //! parses its requests, asks `control`, and shapes the answers.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, StatusCode};
 
-use super::access::Caller;
 use super::body::{Body, Room};
 use super::{Front, Reply, at_length};
 use crate::names::RequestId;
 use crate::units::{EVENT_BYTES_MAX, REQUEST_BYTES_MAX};
 
 mod alias;
-mod authorize;
 mod behaviour;
+mod call;
 mod code_signing;
 mod concurrency;
 mod destination;
@@ -30,44 +27,11 @@ mod origin;
 mod permission;
 pub mod sigv4;
 mod tags;
-mod target;
 mod version;
 pub mod wire;
 
-use wire::{ErrorShape, Fault, Operation, Route, RouteError};
-
-/// A request whose operation is known and whose caller is accepted.
-struct Call {
-    /// Who makes it. None where the host has no keys and anyone may do anything.
-    caller: Option<Arc<Caller>>,
-    route: Route,
-    parts: Parts,
-    body: Bytes,
-    request_id: RequestId,
-}
-
-impl Call {
-    fn render(&self, output: impl wire::Output) -> Reply {
-        wire::render(self.route.operation(), output)
-    }
-
-    /// The values that the query gives a name.
-    fn query_all(&self, name: &str) -> Vec<String> {
-        wire::query_values(self.parts.uri.query(), name)
-    }
-
-    /// The first of them. Whoever decides by a member of the query takes it from here, so that all
-    /// decide by the same one.
-    fn query(&self, name: &str) -> Option<String> {
-        self.query_all(name).into_iter().next()
-    }
-
-    fn parse<T: wire::Input>(&self) -> Result<T, Fault> {
-        let query = self.parts.uri.query();
-        let parse = || wire::parse(&self.route, query, &self.parts.headers, &self.body);
-        Ok(at_length(&self.parts, self.body.len(), parse)?)
-    }
-}
+use call::{Call, resource};
+use wire::{ErrorShape, Fault, Operation, RouteError};
 
 impl Front {
     pub(super) async fn serve_rest<B>(&self, request_id: RequestId, parts: Parts, body: B) -> Reply
@@ -78,7 +42,7 @@ impl Front {
         let answered = match self.accept(request_id, parts, body).await {
             Ok((call, room)) => {
                 // How many events there are at once is bounded where they are run.
-                let room = Some(room).filter(|_| call.route.operation() != Operation::Invoke);
+                let room = Some(room).filter(|_| call.operation() != Operation::Invoke);
                 let answered = self.dispatch(call).await;
                 drop(room);
                 answered
@@ -88,8 +52,7 @@ impl Front {
         answered.unwrap_or_else(|fault| fault.into_response(&request_id))
     }
 
-    /// Refuses, in this order: what is no operation, who is not known, what is too large, who may not
-    /// call it.
+    /// Refuses, in this order: paths of no operation, unknown callers, bodies that are too large.
     async fn accept<B>(
         &self,
         request_id: RequestId,
@@ -115,18 +78,12 @@ impl Front {
         let Body { bytes: body, room } = body.map_err(|it| error::of_body(&it, name))?;
         let check = || signed.map(|signed| signed.check(&body)).transpose();
         let caller = at_length(&parts, body.len(), check);
-        let call = Call {
-            caller: caller.map_err(unsigned)?,
-            route,
-            parts,
-            body,
-            request_id,
-        };
-        self.authorize(&call).await?;
-        Ok((call, room))
+        let caller = caller.map_err(unsigned)?;
+        Ok((Call::new(caller, route, parts, body, request_id), room))
     }
 
-    /// Every operation that is built is answered by the method of its name.
+    /// Every operation that is built is answered by the method of its name, which gets the proof that its
+    /// caller may use the resource that it names.
     async fn dispatch(&self, call: Call) -> Result<Reply, Fault> {
         let call = &call;
         include!(concat!(env!("OUT_DIR"), "/dispatch.rs"))
@@ -158,7 +115,8 @@ pub(super) fn refused(text: String, request_id: &RequestId) -> Reply {
     Fault::new(ErrorShape::AccessDeniedException, text).into_response(request_id)
 }
 
-fn unsigned(error: sigv4::Error) -> Fault {
+/// The refusal of a signature.
+pub(super) fn unsigned(error: sigv4::Error) -> Fault {
     Fault::new(error.shape(), error.to_string())
 }
 

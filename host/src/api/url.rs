@@ -6,8 +6,9 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
 
+use super::access::Caller;
 use super::body::{self, Body};
-use super::{Front, Reply, at_length, host_of, json};
+use super::{Front, Reply, at_length, host_of, json, rest};
 use crate::invoke::snapshot::Cors;
 use crate::invoke::{self, Invoke, Target};
 use crate::names::RequestId;
@@ -17,10 +18,13 @@ use crate::units::PAYLOAD_BYTES_MAX;
 mod forwarded;
 mod permit;
 
-/// The id of the function URL that a host name is, if it is one.
-pub(super) fn id_of(host: &str) -> Option<&str> {
-    let (id, rest) = host.split_once('.')?;
-    rest.starts_with("lambda-url.").then_some(id)
+use permit::Refusal;
+
+/// The URL that a request came to, and its caller where it signed.
+#[derive(Clone, Copy)]
+struct From<'a> {
+    id: &'a str,
+    caller: Option<&'a Caller>,
 }
 
 impl Front {
@@ -51,18 +55,24 @@ impl Front {
             allow(cors, &parts.headers, reply.headers_mut());
             return reply;
         }
-        let Some(claim) = self.claim(route, parts) else {
-            return forbidden();
+        let claim = match self.claim(route, parts) {
+            Ok(claim) => claim,
+            Err(refusal) => return refused(refusal, &request_id),
         };
         let body = match self.url_bodies.read(body, PAYLOAD_BYTES_MAX).await {
             Ok(body) => body,
             Err(error) => return unread(error),
         };
-        if !self.may_call(claim, route, parts, &body.bytes) {
-            return forbidden();
-        }
+        let caller = match self.caller(claim, route, parts, &body.bytes) {
+            Ok(caller) => caller,
+            Err(refusal) => return refused(refusal, &request_id),
+        };
+        let from = From {
+            id,
+            caller: caller.as_deref(),
+        };
         let mut reply = self
-            .call_url(&route.target, id, request_id, parts, body)
+            .call_url(&route.target, from, request_id, parts, body)
             .await;
         if let Some(cors) = cors {
             allow(cors, &parts.headers, reply.headers_mut());
@@ -84,8 +94,11 @@ impl Front {
         let (parts, body) = request.into_parts();
         match self.url_bodies.read(body, PAYLOAD_BYTES_MAX).await {
             Ok(body) => {
-                self.call_url(target, target.name.as_str(), request_id, &parts, body)
-                    .await
+                let from = From {
+                    id: target.name.as_str(),
+                    caller: None,
+                };
+                self.call_url(target, from, request_id, &parts, body).await
             }
             Err(error) => unread(error),
         }
@@ -94,7 +107,7 @@ impl Front {
     async fn call_url(
         &self,
         target: &Target,
-        id: &str,
+        from: From<'_>,
         request_id: RequestId,
         parts: &Parts,
         body: Body,
@@ -105,7 +118,10 @@ impl Front {
         *request.method_mut() = parts.method.clone();
         *request.headers_mut() = forwarded::headers(parts, &trace_id);
         *request.uri_mut() = parts.uri.clone();
-        let event = match self.url_event(target, id, request_id, parts, request).await {
+        let event = match self
+            .url_event(target, from, request_id, parts, request)
+            .await
+        {
             Ok(event) => event,
             Err(error) => return failed(&error),
         };
@@ -129,7 +145,7 @@ impl Front {
     async fn url_event(
         &self,
         target: &Target,
-        id: &str,
+        from: From<'_>,
         request_id: RequestId,
         parts: &Parts,
         mut request: Request<Bytes>,
@@ -140,8 +156,10 @@ impl Front {
             return Ok(Event::Http(Box::new(request)));
         }
         let now = self.clock.now();
+        let iam = from.caller.and_then(permit::identity);
         let facts = http_event::Facts {
-            api_id: id,
+            api_id: from.id,
+            iam: iam.as_ref(),
             domain_name: host.split(':').next().unwrap_or_default(),
             request_id: request_id.as_str(),
             source_ip: &forwarded::source_ip(parts),
@@ -212,6 +230,13 @@ fn unread(error: body::Error) -> Reply {
             reply.headers_mut().insert(header::RETRY_AFTER, soon);
             reply
         }
+    }
+}
+
+fn refused(refusal: Refusal, request_id: &RequestId) -> Reply {
+    match refusal {
+        Refusal::Forbidden => forbidden(),
+        Refusal::Signature(error) => rest::unsigned(error).into_response(request_id),
     }
 }
 

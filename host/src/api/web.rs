@@ -2,11 +2,12 @@
 //! program of this machine's user, and a page in that user's browser reaches it too.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use http::header::{self, HeaderName};
 use http::request::Parts;
 
+use super::authority::{self, Host};
 use super::facts::Peer;
 
 /// Whose page a browser sends a request for.
@@ -54,28 +55,24 @@ fn names(parts: &Parts) -> impl Iterator<Item = Cow<'_, str>> {
 }
 
 fn is_own(name: &str, parts: &Parts) -> bool {
-    let host = without_port(name);
-    if let Ok(address) = host.parse::<IpAddr>() {
-        let own = parts.extensions.get::<Own>();
-        let own = own.is_some_and(|Own(own)| own.ip().to_canonical() == address.to_canonical());
-        return own || address.to_canonical().is_loopback();
+    match authority::host(name) {
+        Some(Host::Address(address)) => {
+            let own = parts.extensions.get::<Own>();
+            let own = own.is_some_and(|Own(own)| own.ip().to_canonical() == address.to_canonical());
+            own || address.to_canonical().is_loopback()
+        }
+        Some(Host::Name(name)) => {
+            let last = name.rsplit('.').next();
+            last.is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
+        }
+        None => false,
     }
-    let host = host.strip_suffix('.').unwrap_or(host);
-    let last = host.rsplit('.').next();
-    last.is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
-}
-
-fn without_port(name: &str) -> &str {
-    if let Some(rest) = name.strip_prefix('[') {
-        return rest.split(']').next().unwrap_or_default();
-    }
-    let is_port = |port: &&str| port.bytes().all(|byte| byte.is_ascii_digit());
-    let parted = name.rsplit_once(':').filter(|(_, port)| is_port(port));
-    parted.map_or(name, |(host, _)| host)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn parts(headers: &[(&str, &str)]) -> Parts {
@@ -121,6 +118,11 @@ mod tests {
             ("notlocalhost", false),
             ("localhost.evil.example", false),
             ("[::2]", false),
+            ("[::1].evil.example", false),
+            ("[::1]:1.evil.example", false),
+            ("evil.example#.localhost", false),
+            ("evil.example/.localhost", false),
+            ("evil.example@localhost", false),
             ("x", false),
             ("", false),
         ] {

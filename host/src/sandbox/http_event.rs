@@ -23,10 +23,40 @@ pub(crate) struct Facts<'a> {
     pub(crate) request_id: &'a str,
     /// The caller's address.
     pub(crate) source_ip: &'a str,
+    /// The caller, if it signed.
+    pub(crate) iam: Option<&'a Iam>,
     /// When the request came, in milliseconds since the Unix epoch.
     pub(crate) time_epoch: u64,
     /// The same as `24/Nov/2026:13:37:00 +0000`.
     pub(crate) time: &'a str,
+}
+
+/// The caller of a function URL that signed.
+#[derive(Clone, Debug)]
+pub(crate) struct Iam {
+    /// The id of its access key.
+    pub(crate) access_key: String,
+    /// Its account.
+    pub(crate) account_id: String,
+    /// IAM's own id of it.
+    pub(crate) id: String,
+    /// Its ARN.
+    pub(crate) user_arn: String,
+}
+
+impl Iam {
+    /// The authorizer in the context of an event.
+    fn authorizer(&self) -> Value {
+        json!({"iam": {
+            "accessKey": self.access_key,
+            "accountId": self.account_id,
+            "callerId": self.id,
+            "cognitoIdentity": null,
+            "principalOrgId": null,
+            "userArn": self.user_arn,
+            "userId": self.id,
+        }})
+    }
 }
 
 /// The event that a function URL makes of a request.
@@ -47,8 +77,9 @@ pub(crate) fn event_of(request: &Request<Bytes>, facts: &Facts<'_>) -> Bytes {
     if !query.is_empty() {
         event.insert("queryStringParameters".into(), parameters(query).into());
     }
-    let context = json!({
-        "accountId": "anonymous",
+    let account = facts.iam.map_or("anonymous", |iam| &iam.account_id);
+    let mut context = json!({
+        "accountId": account,
         "apiId": facts.api_id,
         "domainName": facts.domain_name,
         "domainPrefix": facts.api_id,
@@ -65,6 +96,9 @@ pub(crate) fn event_of(request: &Request<Bytes>, facts: &Facts<'_>) -> Bytes {
         "time": facts.time,
         "timeEpoch": facts.time_epoch,
     });
+    if let Some(iam) = facts.iam {
+        context["authorizer"] = iam.authorizer();
+    }
     event.insert("requestContext".into(), context);
     let (body, is_base64) = encode(request.body(), request.headers());
     if !request.body().is_empty() {

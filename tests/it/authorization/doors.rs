@@ -69,7 +69,12 @@ async fn a_signed_url_needs_the_callers_policy_or_the_functions() {
         host: &host,
         key: "stranger",
     };
-    assert_eq!(told(&stranger.url(&domain).await), forbidden());
+    let refused = stranger.url(&domain).await;
+    let text = "The security token included in the request is invalid.";
+    assert_eq!(
+        (refused.status.as_u16(), refused.error().1),
+        (403, text.to_owned())
+    );
     assert_eq!(owner.url(&domain).await.status, 200);
     assert_eq!(alice.url(&domain).await.status, 200);
     assert_eq!(told(&bob.url(&domain).await), forbidden());
@@ -121,6 +126,7 @@ async fn logs_are_read_by_those_who_may() {
 }
 
 #[tokio::test]
+
 async fn grant_on_one_stream_opens_that_stream_only() {
     const STREAM: &str = "2026/01/01/[$LATEST]abc";
     let group = "arn:aws:logs:us-east-1:000000000000:log-group:";
@@ -149,4 +155,80 @@ async fn grant_on_one_stream_opens_that_stream_only() {
     assert_eq!(alice.logs("GetLogEvents", &request).await.status, 200);
     let other = json!({"logGroupName": "/aws/lambda/f", "logStreamName": "other"});
     assert_eq!(alice.logs("GetLogEvents", &other).await.status, 400);
+}
+
+#[tokio::test]
+async fn name_below_the_url_domain_never_leads_to_another_api() {
+    let host = host(&json!([allow("lambda:*", "*")]));
+    let People { owner, .. } = people(&host);
+    let domain = url_of(owner, "f", "AWS_IAM").await;
+    let port = host.address.port();
+    for (name, expected) in [
+        (domain.to_uppercase(), 200),
+        (format!("a.{domain}"), 403),
+        (format!("A.{}", domain.to_uppercase()), 403),
+        (format!("nobody.LAMBDA-URL.us-east-1.localhost:{port}"), 403),
+        (format!("lambda-url.us-east-1.localhost:{port}"), 403),
+    ] {
+        let named = [("host", name.as_str())];
+        let path = "/2015-03-31/functions";
+        let answer = owner.send("lambda", "GET", path, &named, "").await;
+        assert_eq!(answer.status, expected, "{name}: {}", answer.text());
+        assert!(!answer.text().contains("\"Functions\""), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn event_of_a_signed_url_has_its_caller() {
+    let may = json!([allow("lambda:*", "*")]);
+    let host = host(&may);
+    let People { owner, alice, bob } = people(&host);
+    let domain = url_of(owner, "f", "AWS_IAM").await;
+    for (sid, action) in [
+        ("a", "lambda:InvokeFunctionUrl"),
+        ("b", "lambda:InvokeFunction"),
+    ] {
+        let statement = json!({"StatementId": sid, "Principal": "111111111111", "Action": action});
+        grant(owner, &policy_path(""), statement).await;
+    }
+    for (who, account, arn) in [
+        (
+            alice,
+            "000000000000",
+            "arn:aws:iam::000000000000:user/alice",
+        ),
+        (bob, "111111111111", "arn:aws:iam::111111111111:user/bob"),
+        (owner, "000000000000", "arn:aws:iam::000000000000:root"),
+    ] {
+        let context = who.url(&domain).await.json()["requestContext"].clone();
+        let iam = &context["authorizer"]["iam"];
+        assert_eq!(context["accountId"], account, "{context}");
+        assert_eq!(iam["accountId"], account);
+        assert_eq!(iam["accessKey"], who.key);
+        assert_eq!(iam["userArn"], arn);
+        assert!(iam["userId"].is_string() && iam["userId"] == iam["callerId"]);
+    }
+}
+
+#[tokio::test]
+async fn bad_signature_of_a_url_is_named() {
+    let host = host(&json!([allow("lambda:*", "*")]));
+    let People { owner, .. } = people(&host);
+    let domain = url_of(owner, "f", "AWS_IAM").await;
+    let claim = "AWS4-HMAC-SHA256 Credential=owner/20200101/us-east-1/lambda/aws4_request, \
+                 SignedHeaders=host;x-amz-date, Signature=0";
+    let headers = [
+        ("host", domain.as_str()),
+        ("x-amz-date", "20200101T000000Z"),
+        ("authorization", claim),
+    ];
+    let old = host.send("GET", "/", &headers, "").await;
+    assert_eq!(old.status, 403);
+    assert!(
+        old.error().1.starts_with("Signature expired:"),
+        "{}",
+        old.text()
+    );
+    let unsigned = host.send("GET", "/", &[("host", &domain)], "").await;
+    assert_eq!(told(&unsigned), forbidden());
 }

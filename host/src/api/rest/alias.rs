@@ -1,16 +1,18 @@
 //! Aliases on the wire.
 
+use super::call::Permitted;
+use super::call::resource::Whole;
 use super::function::page_size;
+use super::no_content;
 use super::wire::{self, ErrorShape, Fault};
-use super::{Call, no_content, target};
 use crate::api::{Front, Reply};
 use crate::control::alias::{AliasPatch, AliasRecord};
 use crate::names::{AliasName, Qualifier};
 
 impl Front {
-    pub(super) async fn create_alias(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn create_alias(&self, call: &Permitted<'_, Whole>) -> Result<Reply, Fault> {
         let request: wire::CreateAliasRequest = call.parse()?;
-        let function = target::unqualified(&request.function_name, self.control.home())?;
+        let Whole(function) = call.resource();
         let patch = AliasPatch {
             version: Some(version(&request.function_version)?),
             description: request.description,
@@ -18,21 +20,21 @@ impl Front {
             revision: None,
         };
         let name = alias_name(&request.name)?;
-        let made = self.control.create_alias(&function, name, patch).await?;
+        let made = self.control.create_alias(function, name, patch).await?;
         Ok(call.render(self.shaped_alias(made)))
     }
 
-    pub(super) async fn get_alias(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn get_alias(&self, call: &Permitted<'_, Whole>) -> Result<Reply, Fault> {
         let request: wire::GetAliasRequest = call.parse()?;
-        let function = target::unqualified(&request.function_name, self.control.home())?;
+        let Whole(function) = call.resource();
         let name = alias_name(&request.name)?;
-        let found = self.control.alias(&function, &name).await?;
+        let found = self.control.alias(function, &name).await?;
         Ok(call.render(self.shaped_alias(found)))
     }
 
-    pub(super) async fn update_alias(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn update_alias(&self, call: &Permitted<'_, Whole>) -> Result<Reply, Fault> {
         let request: wire::UpdateAliasRequest = call.parse()?;
-        let function = target::unqualified(&request.function_name, self.control.home())?;
+        let Whole(function) = call.resource();
         let patch = AliasPatch {
             version: request
                 .function_version
@@ -44,21 +46,21 @@ impl Front {
             revision: request.revision_id,
         };
         let name = alias_name(&request.name)?;
-        let changed = self.control.update_alias(&function, &name, patch).await?;
+        let changed = self.control.update_alias(function, &name, patch).await?;
         Ok(call.render(self.shaped_alias(changed)))
     }
 
-    pub(super) async fn delete_alias(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn delete_alias(&self, call: &Permitted<'_, Whole>) -> Result<Reply, Fault> {
         let request: wire::DeleteAliasRequest = call.parse()?;
-        let function = target::unqualified(&request.function_name, self.control.home())?;
+        let Whole(function) = call.resource();
         let name = alias_name(&request.name)?;
-        self.control.delete_alias(&function, &name).await?;
+        self.control.delete_alias(function, &name).await?;
         Ok(no_content())
     }
 
-    pub(super) async fn list_aliases(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn list_aliases(&self, call: &Permitted<'_, Whole>) -> Result<Reply, Fault> {
         let request: wire::ListAliasesRequest = call.parse()?;
-        let function = target::unqualified(&request.function_name, self.control.home())?;
+        let Whole(function) = call.resource();
         let version = request
             .function_version
             .as_deref()
@@ -67,7 +69,7 @@ impl Front {
         let (marker, limit) = (request.marker.as_deref(), page_size(request.max_items));
         let page = self
             .control
-            .aliases(&function, version.as_ref(), marker, limit)
+            .aliases(function, version.as_ref(), marker, limit)
             .await?;
         let aliases = page.items.into_iter().map(|alias| self.shaped_alias(alias));
         Ok(call.render(wire::ListAliasesResponse {

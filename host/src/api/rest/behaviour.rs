@@ -1,45 +1,55 @@
 //! How a function behaves, apart from its configuration, on the wire: recursion and runtime management.
 
+use super::call::Permitted;
+use super::call::resource::{Qualified, Whole};
 use super::wire::{self, Fault};
-use super::{Call, target};
 use crate::api::{Front, Reply};
 use crate::control::behaviour::runtime_version_arn;
 use crate::control::configuration::{Recursion, RuntimeUpdates};
 use crate::names::Qualifier;
 
 impl Front {
-    pub(super) async fn get_function_recursion_config(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::GetFunctionRecursionConfigRequest = call.parse()?;
-        let name = target::unqualified(&request.function_name, self.control.home())?;
-        let recursion = self.control.function(&name).await?.recursion;
+    pub(super) async fn get_function_recursion_config(
+        &self,
+        call: &Permitted<'_, Whole>,
+    ) -> Result<Reply, Fault> {
+        call.parse::<wire::GetFunctionRecursionConfigRequest>()?;
+        let Whole(name) = call.resource();
+        let recursion = self.control.function(name).await?.recursion;
         Ok(call.render(wire::GetFunctionRecursionConfigResponse {
             recursive_loop: Some(shown(recursion)),
         }))
     }
 
-    pub(super) async fn put_function_recursion_config(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn put_function_recursion_config(
+        &self,
+        call: &Permitted<'_, Whole>,
+    ) -> Result<Reply, Fault> {
         let request: wire::PutFunctionRecursionConfigRequest = call.parse()?;
-        let name = target::unqualified(&request.function_name, self.control.home())?;
+        let Whole(name) = call.resource();
         let recursion = match request.recursive_loop.as_str() {
             "Allow" => Recursion::Allow,
             _ => Recursion::Terminate,
         };
-        self.control.set_recursion(&name, recursion).await?;
+        self.control.set_recursion(name, recursion).await?;
         Ok(call.render(wire::PutFunctionRecursionConfigResponse {
             recursive_loop: Some(shown(recursion)),
         }))
     }
 
-    pub(super) async fn get_runtime_management_config(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::GetRuntimeManagementConfigRequest = call.parse()?;
+    pub(super) async fn get_runtime_management_config(
+        &self,
+        call: &Permitted<'_, Qualified>,
+    ) -> Result<Reply, Fault> {
+        call.parse::<wire::GetRuntimeManagementConfigRequest>()?;
         let home = self.control.home();
-        let target = target::of(&request.function_name, request.qualifier.as_deref(), home)?;
+        let Qualified(target) = call.resource();
         let found = self
             .control
             .function_at(&target.name, target.qualifier.as_ref())
             .await?;
         let version = &found.version;
-        let qualifier = target.qualifier.unwrap_or(Qualifier::Latest);
+        let qualifier = target.qualifier.as_ref().unwrap_or(&Qualifier::Latest);
         let (update_on, arn) = match &version.runtime_updates {
             RuntimeUpdates::Auto => ("Auto", None),
             RuntimeUpdates::FunctionUpdate => ("FunctionUpdate", None),
@@ -47,15 +57,18 @@ impl Front {
         };
         Ok(call.render(wire::GetRuntimeManagementConfigResponse {
             update_runtime_on: Some(update_on.into()),
-            function_arn: Some(home.qualified_arn(&target.name, &qualifier)),
+            function_arn: Some(home.qualified_arn(&target.name, qualifier)),
             runtime_version_arn: arn,
         }))
     }
 
-    pub(super) async fn put_runtime_management_config(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn put_runtime_management_config(
+        &self,
+        call: &Permitted<'_, Qualified>,
+    ) -> Result<Reply, Fault> {
         let request: wire::PutRuntimeManagementConfigRequest = call.parse()?;
         let home = self.control.home();
-        let target = target::of(&request.function_name, request.qualifier.as_deref(), home)?;
+        let Qualified(target) = call.resource();
         let updates = match request.update_runtime_on.as_str() {
             "Manual" => RuntimeUpdates::Manual(
                 request
@@ -66,13 +79,13 @@ impl Front {
             "FunctionUpdate" => RuntimeUpdates::FunctionUpdate,
             _ => RuntimeUpdates::Auto,
         };
-        let qualifier = target.qualifier.unwrap_or(Qualifier::Latest);
+        let qualifier = target.qualifier.as_ref().unwrap_or(&Qualifier::Latest);
         self.control
-            .set_runtime_updates(&target.name, &qualifier, updates)
+            .set_runtime_updates(&target.name, qualifier, updates)
             .await?;
         Ok(call.render(wire::PutRuntimeManagementConfigResponse {
             update_runtime_on: request.update_runtime_on,
-            function_arn: home.qualified_arn(&target.name, &qualifier),
+            function_arn: home.qualified_arn(&target.name, qualifier),
             runtime_version_arn: request.runtime_version_arn,
         }))
     }

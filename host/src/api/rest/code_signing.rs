@@ -1,7 +1,9 @@
 //! Code signing configurations on the wire, and which of them functions have.
 
+use super::call::Permitted;
+use super::call::resource::{Account, SigningConfig, Whole};
 use super::wire::{self, Fault};
-use super::{Call, function, no_content, target};
+use super::{function, no_content};
 use crate::api::{Front, Reply};
 use crate::control::Error;
 use crate::control::code_signing::{CodeSigningConfig, Create, Patch, Policy};
@@ -11,7 +13,10 @@ use crate::control::code_signing::{CodeSigningConfig, Create, Patch, Policy};
 const CONFIGS_MAX: usize = 1_000;
 
 impl Front {
-    pub(super) async fn create_code_signing_config(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn create_code_signing_config(
+        &self,
+        call: &Permitted<'_, Account>,
+    ) -> Result<Reply, Fault> {
         let request: wire::CreateCodeSigningConfigRequest = call.parse()?;
         let create = Create {
             description: request.description,
@@ -25,18 +30,24 @@ impl Front {
         }))
     }
 
-    pub(super) async fn get_code_signing_config(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::GetCodeSigningConfigRequest = call.parse()?;
-        let arn = &request.code_signing_config_arn;
+    pub(super) async fn get_code_signing_config(
+        &self,
+        call: &Permitted<'_, SigningConfig>,
+    ) -> Result<Reply, Fault> {
+        call.parse::<wire::GetCodeSigningConfigRequest>()?;
+        let SigningConfig(arn) = call.resource();
         let config = self.control.code_signing_config(arn).await;
         Ok(call.render(wire::GetCodeSigningConfigResponse {
             code_signing_config: self.shown_code_signing(config.map_err(fault)?),
         }))
     }
 
-    pub(super) async fn update_code_signing_config(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn update_code_signing_config(
+        &self,
+        call: &Permitted<'_, SigningConfig>,
+    ) -> Result<Reply, Fault> {
         let request: wire::UpdateCodeSigningConfigRequest = call.parse()?;
-        let arn = &request.code_signing_config_arn;
+        let SigningConfig(arn) = call.resource();
         let publishers = request.allowed_publishers;
         let patch = Patch {
             description: request.description,
@@ -49,15 +60,21 @@ impl Front {
         }))
     }
 
-    pub(super) async fn delete_code_signing_config(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::DeleteCodeSigningConfigRequest = call.parse()?;
-        let arn = &request.code_signing_config_arn;
+    pub(super) async fn delete_code_signing_config(
+        &self,
+        call: &Permitted<'_, SigningConfig>,
+    ) -> Result<Reply, Fault> {
+        call.parse::<wire::DeleteCodeSigningConfigRequest>()?;
+        let SigningConfig(arn) = call.resource();
         let deleted = self.control.delete_code_signing_config(arn).await;
         deleted.map_err(fault)?;
         Ok(no_content())
     }
 
-    pub(super) async fn list_code_signing_configs(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn list_code_signing_configs(
+        &self,
+        call: &Permitted<'_, Account>,
+    ) -> Result<Reply, Fault> {
         let request: wire::ListCodeSigningConfigsRequest = call.parse()?;
         let asked = request.max_items.and_then(|it| usize::try_from(it).ok());
         let limit = asked.map_or(CONFIGS_MAX, |it| it.clamp(1, CONFIGS_MAX));
@@ -72,17 +89,13 @@ impl Front {
 
     pub(super) async fn list_functions_by_code_signing_config(
         &self,
-        call: &Call,
+        call: &Permitted<'_, SigningConfig>,
     ) -> Result<Reply, Fault> {
         let request: wire::ListFunctionsByCodeSigningConfigRequest = call.parse()?;
         let limit = function::page_size(request.max_items);
         let page = self
             .control
-            .functions_of_code_signing_config(
-                &request.code_signing_config_arn,
-                request.marker.as_deref(),
-                limit,
-            )
+            .functions_of_code_signing_config(&call.resource().0, request.marker.as_deref(), limit)
             .await
             .map_err(fault)?;
         let home = self.control.home();
@@ -95,13 +108,13 @@ impl Front {
 
     pub(super) async fn put_function_code_signing_config(
         &self,
-        call: &Call,
+        call: &Permitted<'_, Whole>,
     ) -> Result<Reply, Fault> {
         let request: wire::PutFunctionCodeSigningConfigRequest = call.parse()?;
         let arn = request.code_signing_config_arn;
-        let name = target::unqualified(&request.function_name, self.control.home())?;
+        let Whole(name) = call.resource();
         self.control
-            .set_function_code_signing(&name, Some(&arn))
+            .set_function_code_signing(name, Some(&arn))
             .await?;
         Ok(call.render(wire::PutFunctionCodeSigningConfigResponse {
             code_signing_config_arn: arn,
@@ -111,11 +124,11 @@ impl Front {
 
     pub(super) async fn get_function_code_signing_config(
         &self,
-        call: &Call,
+        call: &Permitted<'_, Whole>,
     ) -> Result<Reply, Fault> {
-        let request: wire::GetFunctionCodeSigningConfigRequest = call.parse()?;
-        let name = target::unqualified(&request.function_name, self.control.home())?;
-        let found = self.control.function_code_signing(&name).await?;
+        call.parse::<wire::GetFunctionCodeSigningConfigRequest>()?;
+        let Whole(name) = call.resource();
+        let found = self.control.function_code_signing(name).await?;
         Ok(match found {
             Some(arn) => call.render(wire::GetFunctionCodeSigningConfigResponse {
                 code_signing_config_arn: arn,
@@ -128,11 +141,11 @@ impl Front {
 
     pub(super) async fn delete_function_code_signing_config(
         &self,
-        call: &Call,
+        call: &Permitted<'_, Whole>,
     ) -> Result<Reply, Fault> {
-        let request: wire::DeleteFunctionCodeSigningConfigRequest = call.parse()?;
-        let name = target::unqualified(&request.function_name, self.control.home())?;
-        self.control.set_function_code_signing(&name, None).await?;
+        call.parse::<wire::DeleteFunctionCodeSigningConfigRequest>()?;
+        let Whole(name) = call.resource();
+        self.control.set_function_code_signing(name, None).await?;
         Ok(no_content())
     }
 

@@ -1,51 +1,61 @@
 //! Reserved and provisioned concurrency on the wire, and the account's settings.
 
+use super::call::Permitted;
+use super::call::resource::{Account, Qualified, Whole};
 use super::function::page_size;
+use super::no_content;
 use super::wire::{self, ErrorShape, Fault};
-use super::{Call, no_content, target};
 use crate::api::{Front, Reply};
 use crate::control::concurrency::Provisioned;
 use crate::names::{FunctionName, Qualifier};
 use crate::units::{TOTAL_CODE_BYTES_MAX, UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
 
 impl Front {
-    pub(super) async fn put_function_concurrency(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn put_function_concurrency(
+        &self,
+        call: &Permitted<'_, Whole>,
+    ) -> Result<Reply, Fault> {
         let request: wire::PutFunctionConcurrencyRequest = call.parse()?;
-        let name = target::whole(&request.function_name, self.control.home())?;
+        let Whole(name) = call.resource();
         let reserved = request.reserved_concurrent_executions;
-        self.control.reserve(&name, reserved.unsigned_abs()).await?;
+        self.control.reserve(name, reserved.unsigned_abs()).await?;
         Ok(call.render(wire::Concurrency {
             reserved_concurrent_executions: Some(reserved),
         }))
     }
 
-    pub(super) async fn get_function_concurrency(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::GetFunctionConcurrencyRequest = call.parse()?;
-        let name = target::unqualified(&request.function_name, self.control.home())?;
-        let reserved = self.control.function(&name).await?.reserved;
+    pub(super) async fn get_function_concurrency(
+        &self,
+        call: &Permitted<'_, Whole>,
+    ) -> Result<Reply, Fault> {
+        call.parse::<wire::GetFunctionConcurrencyRequest>()?;
+        let Whole(name) = call.resource();
+        let reserved = self.control.function(name).await?.reserved;
         Ok(call.render(wire::GetFunctionConcurrencyResponse {
             reserved_concurrent_executions: reserved.map(integer),
         }))
     }
 
-    pub(super) async fn delete_function_concurrency(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::DeleteFunctionConcurrencyRequest = call.parse()?;
-        let name = target::unqualified(&request.function_name, self.control.home())?;
-        self.control.unreserve(&name).await?;
+    pub(super) async fn delete_function_concurrency(
+        &self,
+        call: &Permitted<'_, Whole>,
+    ) -> Result<Reply, Fault> {
+        call.parse::<wire::DeleteFunctionConcurrencyRequest>()?;
+        let Whole(name) = call.resource();
+        self.control.unreserve(name).await?;
         Ok(no_content())
     }
 
     pub(super) async fn put_provisioned_concurrency_config(
         &self,
-        call: &Call,
+        call: &Permitted<'_, Qualified>,
     ) -> Result<Reply, Fault> {
         let request: wire::PutProvisionedConcurrencyConfigRequest = call.parse()?;
-        let (name, qualifier) =
-            self.provisioned_target(&request.function_name, &request.qualifier)?;
+        let (name, qualifier) = provisioned(call)?;
         let requested = request.provisioned_concurrent_executions;
         let record = self
             .control
-            .provision(&name, qualifier, requested.unsigned_abs())
+            .provision(name, qualifier.clone(), requested.unsigned_abs())
             .await?;
         Ok(call.render(wire::PutProvisionedConcurrencyConfigResponse {
             requested_provisioned_concurrent_executions: Some(requested),
@@ -59,12 +69,11 @@ impl Front {
 
     pub(super) async fn get_provisioned_concurrency_config(
         &self,
-        call: &Call,
+        call: &Permitted<'_, Qualified>,
     ) -> Result<Reply, Fault> {
-        let request: wire::GetProvisionedConcurrencyConfigRequest = call.parse()?;
-        let (name, qualifier) =
-            self.provisioned_target(&request.function_name, &request.qualifier)?;
-        let found = self.control.provisioned(&name, &qualifier).await?;
+        call.parse::<wire::GetProvisionedConcurrencyConfigRequest>()?;
+        let (name, qualifier) = provisioned(call)?;
+        let found = self.control.provisioned(name, qualifier).await?;
         let (status, reason) = status(&found);
         let available = integer(found.progress.available);
         Ok(call.render(wire::GetProvisionedConcurrencyConfigResponse {
@@ -79,16 +88,16 @@ impl Front {
 
     pub(super) async fn list_provisioned_concurrency_configs(
         &self,
-        call: &Call,
+        call: &Permitted<'_, Whole>,
     ) -> Result<Reply, Fault> {
         let request: wire::ListProvisionedConcurrencyConfigsRequest = call.parse()?;
-        let name = target::unqualified(&request.function_name, self.control.home())?;
+        let Whole(name) = call.resource();
         let (marker, limit) = (request.marker.as_deref(), page_size(request.max_items));
-        let page = self.control.all_provisioned(&name, marker, limit).await?;
+        let page = self.control.all_provisioned(name, marker, limit).await?;
         let items = page
             .items
             .iter()
-            .map(|found| self.listed_provisioned(&name, found));
+            .map(|found| self.listed_provisioned(name, found));
         Ok(
             call.render(wire::ListProvisionedConcurrencyConfigsResponse {
                 provisioned_concurrency_configs: Some(items.collect()),
@@ -99,12 +108,11 @@ impl Front {
 
     pub(super) async fn delete_provisioned_concurrency_config(
         &self,
-        call: &Call,
+        call: &Permitted<'_, Qualified>,
     ) -> Result<Reply, Fault> {
-        let request: wire::DeleteProvisionedConcurrencyConfigRequest = call.parse()?;
-        let (name, qualifier) =
-            self.provisioned_target(&request.function_name, &request.qualifier)?;
-        self.control.unprovision(&name, &qualifier).await?;
+        call.parse::<wire::DeleteProvisionedConcurrencyConfigRequest>()?;
+        let (name, qualifier) = provisioned(call)?;
+        self.control.unprovision(name, qualifier).await?;
         Ok(no_content())
     }
 
@@ -130,20 +138,10 @@ impl Front {
         }
     }
 
-    fn provisioned_target(
+    pub(super) async fn get_account_settings(
         &self,
-        name: &str,
-        qualifier: &str,
-    ) -> Result<(FunctionName, Qualifier), Fault> {
-        let target = target::of(name, Some(qualifier), self.control.home())?;
-        let missing = || {
-            let text = "The function resource provided must be an alias or a published version.";
-            Fault::new(ErrorShape::InvalidParameterValueException, text)
-        };
-        Ok((target.name, target.qualifier.ok_or_else(missing)?))
-    }
-
-    pub(super) async fn get_account_settings(&self, call: &Call) -> Result<Reply, Fault> {
+        call: &Permitted<'_, Account>,
+    ) -> Result<Reply, Fault> {
         let _: wire::GetAccountSettingsRequest = call.parse()?;
         let usage = self.control.usage().await?;
         let bytes = |bytes: u64| i64::try_from(bytes).ok();
@@ -161,6 +159,19 @@ impl Front {
             }),
         }))
     }
+}
+
+/// The version or alias that is meant. Functions as a whole have no provisioned concurrency.
+fn provisioned<'a>(
+    call: &'a Permitted<'_, Qualified>,
+) -> Result<(&'a FunctionName, &'a Qualifier), Fault> {
+    let Qualified(target) = call.resource();
+    let missing = || {
+        let text = "The function resource provided must be an alias or a published version.";
+        Fault::new(ErrorShape::InvalidParameterValueException, text)
+    };
+    let qualifier = target.qualifier.as_ref().ok_or_else(missing)?;
+    Ok((&target.name, qualifier))
 }
 
 fn status(found: &Provisioned) -> (&'static str, Option<String>) {

@@ -1,83 +1,86 @@
 //! Event invoke configurations on the wire: Put, Update, Get, Delete and List of
 //! FunctionEventInvokeConfig.
 
+use super::call::Permitted;
+use super::call::resource::{Qualified, Whole};
 use super::wire::{self, Fault};
-use super::{Call, destination, function, no_content, target};
+use super::{destination, function, no_content};
 use crate::api::{Front, Reply};
 use crate::control::event_invoke::{Choice, EventInvokeRecord};
-use crate::invoke::Target;
 
 impl Front {
     pub(super) async fn put_function_event_invoke_config(
         &self,
-        call: &Call,
+        call: &Permitted<'_, Qualified>,
     ) -> Result<Reply, Fault> {
         let request: wire::PutFunctionEventInvokeConfigRequest = call.parse()?;
-        let target = self.event_target(&request.function_name, request.qualifier.as_deref())?;
+        let Qualified(target) = call.resource();
         let choice = Choice {
             retry_attempts_max: natural(request.maximum_retry_attempts),
             event_age_max_seconds: natural(request.maximum_event_age_in_seconds),
             destinations: request.destination_config.map(destination::chosen),
         };
-        let record = self.control.put_event_invoke(target, choice).await?;
+        let record = self
+            .control
+            .put_event_invoke(target.clone(), choice)
+            .await?;
         Ok(call.render(self.shown_event_invoke(&record)))
     }
 
     pub(super) async fn update_function_event_invoke_config(
         &self,
-        call: &Call,
+        call: &Permitted<'_, Qualified>,
     ) -> Result<Reply, Fault> {
         let request: wire::UpdateFunctionEventInvokeConfigRequest = call.parse()?;
-        let target = self.event_target(&request.function_name, request.qualifier.as_deref())?;
+        let Qualified(target) = call.resource();
         let choice = Choice {
             retry_attempts_max: natural(request.maximum_retry_attempts),
             event_age_max_seconds: natural(request.maximum_event_age_in_seconds),
             destinations: request.destination_config.map(destination::chosen),
         };
-        let record = self.control.update_event_invoke(target, choice).await?;
+        let record = self
+            .control
+            .update_event_invoke(target.clone(), choice)
+            .await?;
         Ok(call.render(self.shown_event_invoke(&record)))
     }
 
     pub(super) async fn get_function_event_invoke_config(
         &self,
-        call: &Call,
+        call: &Permitted<'_, Qualified>,
     ) -> Result<Reply, Fault> {
-        let request: wire::GetFunctionEventInvokeConfigRequest = call.parse()?;
-        let target = self.event_target(&request.function_name, request.qualifier.as_deref())?;
-        let record = self.control.event_invoke(&target).await?;
+        call.parse::<wire::GetFunctionEventInvokeConfigRequest>()?;
+        let Qualified(target) = call.resource();
+        let record = self.control.event_invoke(target).await?;
         Ok(call.render(self.shown_event_invoke(&record)))
     }
 
     pub(super) async fn delete_function_event_invoke_config(
         &self,
-        call: &Call,
+        call: &Permitted<'_, Qualified>,
     ) -> Result<Reply, Fault> {
-        let request: wire::DeleteFunctionEventInvokeConfigRequest = call.parse()?;
-        let target = self.event_target(&request.function_name, request.qualifier.as_deref())?;
-        self.control.delete_event_invoke(&target).await?;
+        call.parse::<wire::DeleteFunctionEventInvokeConfigRequest>()?;
+        let Qualified(target) = call.resource();
+        self.control.delete_event_invoke(target).await?;
         Ok(no_content())
     }
 
     pub(super) async fn list_function_event_invoke_configs(
         &self,
-        call: &Call,
+        call: &Permitted<'_, Whole>,
     ) -> Result<Reply, Fault> {
         let request: wire::ListFunctionEventInvokeConfigsRequest = call.parse()?;
-        let name = target::unqualified(&request.function_name, self.control.home())?;
+        let Whole(name) = call.resource();
         let limit = function::page_size(request.max_items);
         let page = self
             .control
-            .event_invokes(&name, request.marker.as_deref(), limit)
+            .event_invokes(name, request.marker.as_deref(), limit)
             .await?;
         let listed = page.items.iter().map(|it| self.shown_event_invoke(it));
         Ok(call.render(wire::ListFunctionEventInvokeConfigsResponse {
             function_event_invoke_configs: Some(listed.collect()),
             next_marker: page.next,
         }))
-    }
-
-    fn event_target(&self, name: &str, qualifier: Option<&str>) -> Result<Target, Fault> {
-        target::of(name, qualifier, self.control.home())
     }
 
     fn shown_event_invoke(&self, record: &EventInvokeRecord) -> wire::FunctionEventInvokeConfig {

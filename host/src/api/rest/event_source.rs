@@ -1,13 +1,13 @@
 //! Event source mappings on the wire: CreateEventSourceMapping, GetEventSourceMapping,
 //! ListEventSourceMappings, UpdateEventSourceMapping, DeleteEventSourceMapping.
 
+use super::call::Permitted;
+use super::call::resource::{ListedMappings, Mapping, NewMapping};
 use super::wire::{self, Fault};
-use super::{Call, target};
 use crate::api::{Front, Reply};
 use crate::control::event_source::mapping::{
     CreateMapping, MappingFilter, MappingRecord, UpdateMapping,
 };
-use crate::invoke::Target;
 
 mod request;
 mod shape;
@@ -16,10 +16,13 @@ mod shape;
 const PAGE_MAX: usize = 100;
 
 impl Front {
-    pub(super) async fn create_event_source_mapping(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn create_event_source_mapping(
+        &self,
+        call: &Permitted<'_, NewMapping>,
+    ) -> Result<Reply, Fault> {
         let request: wire::CreateEventSourceMappingRequest = call.parse()?;
         let create = CreateMapping {
-            target: self.mapping_target(&request.function_name)?,
+            target: call.resource().0.clone(),
             enabled: request.enabled.unwrap_or(true),
             source: request::source(&request),
             tags: request.tags.clone().into_iter().flatten().collect(),
@@ -29,17 +32,23 @@ impl Front {
         Ok(call.render(self.shown_mapping(&record)))
     }
 
-    pub(super) async fn get_event_source_mapping(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::GetEventSourceMappingRequest = call.parse()?;
-        let record = self.control.event_source_mapping(&request.uuid).await?;
+    pub(super) async fn get_event_source_mapping(
+        &self,
+        call: &Permitted<'_, Mapping>,
+    ) -> Result<Reply, Fault> {
+        call.parse::<wire::GetEventSourceMappingRequest>()?;
+        let Mapping { id, .. } = call.resource();
+        let record = self.control.event_source_mapping(id).await?;
         Ok(call.render(self.shown_mapping(&record)))
     }
 
-    pub(super) async fn list_event_source_mappings(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn list_event_source_mappings(
+        &self,
+        call: &Permitted<'_, ListedMappings>,
+    ) -> Result<Reply, Fault> {
         let request: wire::ListEventSourceMappingsRequest = call.parse()?;
-        let target = request.function_name.as_deref();
         let filter = MappingFilter {
-            target: target.map(|name| self.mapping_target(name)).transpose()?,
+            target: call.resource().0.clone(),
             source_arn: request.event_source_arn,
         };
         let asked = request.max_items.and_then(|it| usize::try_from(it).ok());
@@ -55,33 +64,29 @@ impl Front {
         }))
     }
 
-    pub(super) async fn update_event_source_mapping(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn update_event_source_mapping(
+        &self,
+        call: &Permitted<'_, Mapping>,
+    ) -> Result<Reply, Fault> {
         let request: wire::UpdateEventSourceMappingRequest = call.parse()?;
-        let id = request.uuid.clone();
-        let target = request.function_name.as_deref();
+        let Mapping { id, next } = call.resource();
         let update = UpdateMapping {
-            target: target.map(|name| self.mapping_target(name)).transpose()?,
+            target: next.clone(),
             enabled: request.enabled,
             settings: request::changed(request),
         };
-        let record = self
-            .control
-            .update_event_source_mapping(&id, update)
-            .await?;
+        let record = self.control.update_event_source_mapping(id, update).await?;
         Ok(call.render(self.shown_mapping(&record)))
     }
 
-    pub(super) async fn delete_event_source_mapping(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::DeleteEventSourceMappingRequest = call.parse()?;
-        let record = self
-            .control
-            .delete_event_source_mapping(&request.uuid)
-            .await?;
+    pub(super) async fn delete_event_source_mapping(
+        &self,
+        call: &Permitted<'_, Mapping>,
+    ) -> Result<Reply, Fault> {
+        call.parse::<wire::DeleteEventSourceMappingRequest>()?;
+        let Mapping { id, .. } = call.resource();
+        let record = self.control.delete_event_source_mapping(id).await?;
         Ok(call.render(self.shown_mapping(&record)))
-    }
-
-    fn mapping_target(&self, name: &str) -> Result<Target, Fault> {
-        target::of(name, None, self.control.home())
     }
 
     fn shown_mapping(&self, record: &MappingRecord) -> wire::EventSourceMappingConfiguration {

@@ -1,9 +1,11 @@
 //! Functions on the wire: CreateFunction, GetFunction, GetFunctionConfiguration, ListFunctions,
 //! UpdateFunctionCode, UpdateFunctionConfiguration, DeleteFunction.
 
+use super::call::Permitted;
+use super::call::resource::{Account, Deleted, NewFunction, Qualified, Whole};
 use super::wire::{self, ErrorShape, Fault};
-use super::{Call, no_content, origin, target};
-use crate::api::{Front, Reply, host_of};
+use super::{no_content, origin};
+use crate::api::{Front, Reply};
 use crate::control::configuration::VersionRecord;
 use crate::control::function::{Create, Found};
 use crate::control::update::UpdateCode;
@@ -16,14 +18,17 @@ pub(super) mod shape;
 const PAGE_DEFAULT: usize = 50;
 
 impl Front {
-    pub(super) async fn create_function(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn create_function(
+        &self,
+        call: &Permitted<'_, NewFunction>,
+    ) -> Result<Reply, Fault> {
         let mut request: wire::CreateFunctionRequest = call.parse()?;
         request::require_supported_create(&request)?;
         request::require_creatable(&request)?;
-        let name = target::unqualified(&request.function_name, self.control.home())?;
+        let NewFunction(name) = call.resource();
         let choices = request::choices(&mut request)?;
         let create = Create {
-            name,
+            name: name.clone(),
             choices,
             layers: request.layers.unwrap_or_default(),
             role: request.role,
@@ -38,22 +43,21 @@ impl Front {
         Ok(call.render(self.shaped(&function.name, &version, None)))
     }
 
-    pub(super) async fn get_function(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::GetFunctionRequest = call.parse()?;
-        let (found, qualifier) = self
-            .named(&request.function_name, request.qualifier.as_deref())
-            .await?;
+    pub(super) async fn get_function(
+        &self,
+        call: &Permitted<'_, Qualified>,
+    ) -> Result<Reply, Fault> {
+        call.parse::<wire::GetFunctionRequest>()?;
+        let (found, qualifier) = self.named(call).await?;
         let Found { function, version } = found;
-        let host = host_of(&call.parts).unwrap_or("localhost");
+        let host = call.host().unwrap_or("localhost");
         let tags = (version.number.is_none() && !function.tags.is_empty()).then_some(function.tags);
         // Tags are shown to those who may list them.
-        let withheld = tags
-            .as_ref()
-            .and_then(|_| self.denied(call, "lambda:ListTags"));
+        let withheld = tags.as_ref().and_then(|_| self.withheld_tags(call));
         let tags = tags.filter(|_| withheld.is_none());
         let reserved = function.reserved.and_then(|it| i32::try_from(it).ok());
         Ok(call.render(wire::GetFunctionResponse {
-            configuration: Some(self.shaped(&function.name, &version, qualifier.as_ref())),
+            configuration: Some(self.shaped(&function.name, &version, qualifier)),
             code: Some(wire::FunctionCodeLocation {
                 repository_type: Some("S3".into()),
                 location: Some(self.downloads.link(host, &version.code.package)),
@@ -70,16 +74,20 @@ impl Front {
         }))
     }
 
-    pub(super) async fn get_function_configuration(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::GetFunctionConfigurationRequest = call.parse()?;
-        let (found, qualifier) = self
-            .named(&request.function_name, request.qualifier.as_deref())
-            .await?;
+    pub(super) async fn get_function_configuration(
+        &self,
+        call: &Permitted<'_, Qualified>,
+    ) -> Result<Reply, Fault> {
+        call.parse::<wire::GetFunctionConfigurationRequest>()?;
+        let (found, qualifier) = self.named(call).await?;
         let name = &found.function.name;
-        Ok(call.render(self.shaped(name, &found.version, qualifier.as_ref())))
+        Ok(call.render(self.shaped(name, &found.version, qualifier)))
     }
 
-    pub(super) async fn list_functions(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn list_functions(
+        &self,
+        call: &Permitted<'_, Account>,
+    ) -> Result<Reply, Fault> {
         let request: wire::ListFunctionsRequest = call.parse()?;
         // Functions replicated from another region: there are none.
         if request.master_region.is_some_and(|region| region != "ALL") {
@@ -115,10 +123,13 @@ impl Front {
         }))
     }
 
-    pub(super) async fn update_function_code(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn update_function_code(
+        &self,
+        call: &Permitted<'_, Whole>,
+    ) -> Result<Reply, Fault> {
         let mut request: wire::UpdateFunctionCodeRequest = call.parse()?;
-        let name = target::unqualified(&request.function_name, self.control.home())?;
-        self.control.function(&name).await?;
+        let Whole(name) = call.resource();
+        self.control.function(name).await?;
         request::require_supported_update(&request)?;
         let publish = request.publish.unwrap_or_default();
         let update = UpdateCode {
@@ -128,62 +139,59 @@ impl Front {
             dry_run: request.dry_run.unwrap_or_default(),
             publish,
         };
-        let found = self.control.update_function_code(&name, update).await?;
+        let found = self.control.update_function_code(name, update).await?;
         let qualifier = publish.then(|| found.version.qualifier());
-        Ok(call.render(self.shaped(&name, &found.version, qualifier.as_ref())))
+        Ok(call.render(self.shaped(name, &found.version, qualifier.as_ref())))
     }
 
-    pub(super) async fn update_function_configuration(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn update_function_configuration(
+        &self,
+        call: &Permitted<'_, Whole>,
+    ) -> Result<Reply, Fault> {
         let mut request: wire::UpdateFunctionConfigurationRequest = call.parse()?;
-        let name = target::unqualified(&request.function_name, self.control.home())?;
+        let Whole(name) = call.resource();
         let revision = request.revision_id.clone();
         let layers = request.layers.take();
         let patch = request::patch(request)?;
         let changed = self
             .control
-            .update_function_configuration(&name, patch, layers.as_deref(), revision.as_deref())
+            .update_function_configuration(name, patch, layers.as_deref(), revision.as_deref())
             .await?;
-        Ok(call.render(self.shaped(&name, &changed.version, None)))
+        Ok(call.render(self.shaped(name, &changed.version, None)))
     }
 
-    pub(super) async fn delete_function(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::DeleteFunctionRequest = call.parse()?;
-        let home = self.control.home();
-        let qualifier = request.qualifier.as_deref().filter(|it| !it.is_empty());
-        if qualifier.is_some_and(|it| Qualifier::parse(it).is_err()) {
-            // No version can have this name. As with a number that none has, nothing is deleted.
-            let name = target::unqualified(&request.function_name, home)?;
-            self.control.function(&name).await?;
-            return Ok(no_content());
-        }
-        let target = target::of(&request.function_name, qualifier, home)?;
+    pub(super) async fn delete_function(
+        &self,
+        call: &Permitted<'_, Deleted>,
+    ) -> Result<Reply, Fault> {
+        call.parse::<wire::DeleteFunctionRequest>()?;
         let invalid = |text: &str| Fault::new(ErrorShape::InvalidParameterValueException, text);
-        match target.qualifier {
-            None => self.control.delete_function(&target.name).await?,
-            Some(Qualifier::Version(number)) => {
-                self.control.delete_version(&target.name, number).await?;
+        match call.resource() {
+            Deleted::Whole(name) => self.control.delete_function(name).await?,
+            Deleted::Version(name, Qualifier::Version(number)) => {
+                self.control.delete_version(name, *number).await?;
             }
-            Some(Qualifier::Latest) => {
+            Deleted::Version(_, Qualifier::Latest) => {
                 return Err(invalid(
                     "$LATEST version cannot be deleted without deleting the function.",
                 ));
             }
-            Some(Qualifier::Alias(_)) => {
+            Deleted::Version(_, Qualifier::Alias(_)) => {
                 return Err(invalid("Deletion of aliases is not currently supported."));
             }
+            Deleted::Nothing(name, _) => drop(self.control.function(name).await?),
         }
         Ok(no_content())
     }
 
-    /// What a name and a qualifier lead to, and the qualifier if one was given.
-    async fn named(
+    /// The function and version that a call names, and the qualifier if one was given.
+    async fn named<'a>(
         &self,
-        name: &str,
-        qualifier: Option<&str>,
-    ) -> Result<(Found, Option<Qualifier>), Fault> {
-        let target = target::of(name, qualifier, self.control.home())?;
-        let qualifier = target.qualifier;
-        let found = self.control.function_at(&target.name, qualifier.as_ref());
+        call: &'a Permitted<'_, Qualified>,
+    ) -> Result<(Found, Option<&'a Qualifier>), Fault> {
+        let Qualified(target) = call.resource();
+        let qualifier = target.qualifier.as_ref();
+        let found = self.control.function_at(&target.name, qualifier);
         Ok((found.await?, qualifier))
     }
 

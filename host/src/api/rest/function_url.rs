@@ -1,7 +1,9 @@
 //! Function URL configurations on the wire.
 
+use super::call::resource::{Qualified, Whole};
+use super::call::{Call, Permitted};
 use super::wire::{self, ErrorShape, Fault};
-use super::{Call, function, no_content, target};
+use super::{function, no_content};
 use crate::api::{Front, Reply};
 use crate::clock::Timestamp;
 use crate::control::url::{Auth, CorsRecord, InvokeMode, UrlPatch, UrlRecord};
@@ -18,14 +20,17 @@ struct Shown {
 }
 
 impl Front {
-    pub(super) async fn create_function_url_config(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn create_function_url_config(
+        &self,
+        call: &Permitted<'_, Qualified>,
+    ) -> Result<Reply, Fault> {
         let request: wire::CreateFunctionUrlConfigRequest = call.parse()?;
-        let (name, alias) = self.url_target(&request.function_name, request.qualifier)?;
+        let (name, alias) = url_target(call.resource())?;
         let mode = request.invoke_mode;
         let patch = patch(None, request.cors, mode.as_deref());
         let record = self
             .control
-            .create_url(&name, alias, auth(&request.auth_type), patch)
+            .create_url(name, alias.cloned(), auth(&request.auth_type), patch)
             .await?;
         let shown = self.shown(&record, call);
         Ok(call.render(wire::CreateFunctionUrlConfigResponse {
@@ -38,10 +43,13 @@ impl Front {
         }))
     }
 
-    pub(super) async fn get_function_url_config(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::GetFunctionUrlConfigRequest = call.parse()?;
-        let (name, alias) = self.url_target(&request.function_name, request.qualifier)?;
-        let record = self.control.url(&name, alias.as_ref()).await?;
+    pub(super) async fn get_function_url_config(
+        &self,
+        call: &Permitted<'_, Qualified>,
+    ) -> Result<Reply, Fault> {
+        call.parse::<wire::GetFunctionUrlConfigRequest>()?;
+        let (name, alias) = url_target(call.resource())?;
+        let record = self.control.url(name, alias).await?;
         let shown = self.shown(&record, call);
         Ok(call.render(wire::GetFunctionUrlConfigResponse {
             function_url: shown.function_url,
@@ -56,15 +64,15 @@ impl Front {
         }))
     }
 
-    pub(super) async fn update_function_url_config(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn update_function_url_config(
+        &self,
+        call: &Permitted<'_, Qualified>,
+    ) -> Result<Reply, Fault> {
         let request: wire::UpdateFunctionUrlConfigRequest = call.parse()?;
-        let (name, alias) = self.url_target(&request.function_name, request.qualifier)?;
+        let (name, alias) = url_target(call.resource())?;
         let mode = request.invoke_mode;
         let patch = patch(request.auth_type.as_deref(), request.cors, mode.as_deref());
-        let record = self
-            .control
-            .update_url(&name, alias.as_ref(), patch)
-            .await?;
+        let record = self.control.update_url(name, alias, patch).await?;
         let shown = self.shown(&record, call);
         Ok(call.render(wire::UpdateFunctionUrlConfigResponse {
             function_url: shown.function_url,
@@ -77,20 +85,26 @@ impl Front {
         }))
     }
 
-    pub(super) async fn delete_function_url_config(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::DeleteFunctionUrlConfigRequest = call.parse()?;
-        let (name, alias) = self.url_target(&request.function_name, request.qualifier)?;
-        self.control.delete_url(&name, alias.as_ref()).await?;
+    pub(super) async fn delete_function_url_config(
+        &self,
+        call: &Permitted<'_, Qualified>,
+    ) -> Result<Reply, Fault> {
+        call.parse::<wire::DeleteFunctionUrlConfigRequest>()?;
+        let (name, alias) = url_target(call.resource())?;
+        self.control.delete_url(name, alias).await?;
         Ok(no_content())
     }
 
-    pub(super) async fn list_function_url_configs(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn list_function_url_configs(
+        &self,
+        call: &Permitted<'_, Whole>,
+    ) -> Result<Reply, Fault> {
         let request: wire::ListFunctionUrlConfigsRequest = call.parse()?;
-        let name = target::unqualified(&request.function_name, self.control.home())?;
+        let Whole(name) = call.resource();
         let limit = function::page_size(request.max_items);
         let page = self
             .control
-            .urls(&name, request.marker.as_deref(), limit)
+            .urls(name, request.marker.as_deref(), limit)
             .await?;
         let listed = page.items.iter().map(|record| {
             let shown = self.shown(record, call);
@@ -112,30 +126,9 @@ impl Front {
         }))
     }
 
-    /// A function URL leads to an alias or to the unpublished version, which has no qualifier here.
-    fn url_target(
-        &self,
-        name: &str,
-        qualifier: Option<String>,
-    ) -> Result<(FunctionName, Option<AliasName>), Fault> {
-        let target = target::of(name, qualifier.as_deref(), self.control.home())?;
-        match target.qualifier {
-            None => Ok((target.name, None)),
-            Some(Qualifier::Alias(alias)) => Ok((target.name, Some(alias))),
-            Some(qualifier) => Err(Fault::new(
-                ErrorShape::ValidationException,
-                format!(
-                    "1 validation error detected: Value '{qualifier}' at 'qualifier' failed to \
-                     satisfy constraint: Member must satisfy regular expression pattern: \
-                     ((?!^\\d+$)^[0-9a-zA-Z-_]+$)"
-                ),
-            )),
-        }
-    }
-
     fn shown(&self, record: &UrlRecord, call: &Call) -> Shown {
         let home = self.control.home();
-        let host = crate::api::host_of(&call.parts).unwrap_or_default();
+        let host = call.host().unwrap_or_default();
         let port = host.rsplit_once(':').map(|(_, port)| port);
         let port = port.filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
@@ -154,6 +147,22 @@ impl Front {
             created: timestamp(record.created),
             modified: timestamp(record.modified),
         }
+    }
+}
+
+/// A function URL leads to an alias or to the unpublished version, which has no qualifier here.
+fn url_target(Qualified(target): &Qualified) -> Result<(&FunctionName, Option<&AliasName>), Fault> {
+    match &target.qualifier {
+        None => Ok((&target.name, None)),
+        Some(Qualifier::Alias(alias)) => Ok((&target.name, Some(alias))),
+        Some(qualifier) => Err(Fault::new(
+            ErrorShape::ValidationException,
+            format!(
+                "1 validation error detected: Value '{qualifier}' at 'qualifier' failed to \
+                 satisfy constraint: Member must satisfy regular expression pattern: \
+                 ((?!^\\d+$)^[0-9a-zA-Z-_]+$)"
+            ),
+        )),
     }
 }
 

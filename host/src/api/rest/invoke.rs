@@ -6,9 +6,11 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::wire::{self, ErrorShape, Fault};
-use super::{Call, error, no_content, target};
-use crate::api::{Front, Reply, TRACE_ID, at_length, json};
+use super::call::resource::Invoked;
+use super::call::{Call, Permitted};
+use super::wire::{ErrorShape, Fault};
+use super::{error, no_content};
+use crate::api::{Front, Reply, TRACE_ID, json};
 use crate::invoke::{Finished, Invoke, Mode};
 use crate::sandbox::{self, Event};
 
@@ -24,8 +26,8 @@ const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-ver
 const CLIENT_CONTEXT_CHARS_MAX: usize = 3_583;
 
 impl Front {
-    pub(super) async fn invoke(&self, call: &Call) -> Result<Reply, Fault> {
-        let invoke = self.invocation(call)?;
+    pub(super) async fn invoke(&self, call: &Permitted<'_, Invoked>) -> Result<Reply, Fault> {
+        let invoke = invocation(call)?;
         let (mode, wants_tail) = (invoke.mode, invoke.log_tail);
         let home = self.control.home();
         let finished = self.invoker.invoke(invoke).await;
@@ -35,49 +37,41 @@ impl Front {
             Mode::RequestResponse => Ok(answer(finished, wants_tail)),
         }
     }
+}
 
-    fn invocation(&self, call: &Call) -> Result<Invoke, Fault> {
-        let headers = &call.parts.headers;
-        let qualifier = call.query("Qualifier");
-        let mode = match text(headers, INVOCATION_TYPE) {
-            None | Some("RequestResponse") => Mode::RequestResponse,
-            Some("DryRun") => Mode::DryRun,
-            Some("Event") => return Err(no_events_yet()),
-            Some(_) => return Err(self.violation(call)),
-        };
-        let log_tail = match text(headers, LOG_TYPE) {
-            None | Some("None") => false,
-            Some("Tail") => true,
-            Some(_) => return Err(self.violation(call)),
-        };
-        let name = call.route.label("FunctionName");
-        let target = target::to_invoke(name, qualifier.as_deref(), self.control.home())
-            .map_err(|fault| self.violation_or(call, fault))?;
-        let read = || document(call.body.clone());
-        let event = Event::Json(at_length(&call.parts, call.body.len(), read)?);
-        let mut invoke = Invoke::new(call.request_id, target, event);
-        invoke.mode = mode;
-        invoke.log_tail = log_tail;
-        invoke.client_context = client_context(headers)?;
-        invoke.trace_id = text(headers, TRACE_ID).map(str::to_owned);
-        invoke.tenant_id = text(headers, TENANT_ID).map(str::to_owned);
-        Ok(invoke)
-    }
+fn invocation(call: &Permitted<'_, Invoked>) -> Result<Invoke, Fault> {
+    let headers = call.headers();
+    let mode = match text(headers, INVOCATION_TYPE) {
+        None | Some("RequestResponse") => Mode::RequestResponse,
+        Some("DryRun") => Mode::DryRun,
+        Some("Event") => return Err(no_events_yet()),
+        Some(_) => return Err(violation(call)),
+    };
+    let log_tail = match text(headers, LOG_TYPE) {
+        None | Some("None") => false,
+        Some("Tail") => true,
+        Some(_) => return Err(violation(call)),
+    };
+    let event = Event::Json(call.at_length(|| document(call.body().clone()))?);
+    let Invoked(target) = call.resource();
+    let mut invoke = Invoke::new(call.request_id(), target.clone(), event);
+    invoke.mode = mode;
+    invoke.log_tail = log_tail;
+    invoke.client_context = client_context(headers)?;
+    invoke.trace_id = text(headers, TRACE_ID).map(str::to_owned);
+    invoke.tenant_id = text(headers, TENANT_ID).map(str::to_owned);
+    Ok(invoke)
+}
 
-    /// What the model has to say of a request that is known to break one of its rules.
-    fn violation(&self, call: &Call) -> Fault {
-        let unmodelled = Fault::new(
+/// The constraint of the model that a request is known to break.
+fn violation(call: &Call) -> Fault {
+    let unmodelled = || {
+        Fault::new(
             ErrorShape::InvalidParameterValueException,
             "A header of the request has a value that Invoke does not know.",
-        );
-        self.violation_or(call, unmodelled)
-    }
-
-    fn violation_or(&self, call: &Call, fault: Fault) -> Fault {
-        call.parse::<wire::InvocationRequest>()
-            .err()
-            .unwrap_or(fault)
-    }
+        )
+    };
+    call.violation().unwrap_or_else(unmodelled)
 }
 
 fn no_events_yet() -> Fault {

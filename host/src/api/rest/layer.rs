@@ -1,18 +1,23 @@
 //! Layers on the wire: PublishLayerVersion, GetLayerVersion, GetLayerVersionByArn, ListLayers,
 //! ListLayerVersions, DeleteLayerVersion. Their permissions are in `permission`.
 
+use super::call::resource::{Account, Layer, LayerVersion, LayerVersionByArn, ListedLayer};
+use super::call::{Call, Permitted};
 use super::wire::{self, ErrorShape, Fault};
-use super::{Call, function, no_content, origin};
-use crate::api::{Front, Reply, host_of};
+use super::{function, no_content, origin};
+use crate::api::{Front, Reply};
 use crate::control::layer::{About, Filter, LayerVersionRecord};
-use crate::names::{Home, LayerName, LayerRef, LayerVersionArn};
+use crate::names::Home;
 
 mod permission;
 
 impl Front {
-    pub(super) async fn publish_layer_version(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn publish_layer_version(
+        &self,
+        call: &Permitted<'_, Layer>,
+    ) -> Result<Reply, Fault> {
         let mut request: wire::PublishLayerVersionRequest = call.parse()?;
-        let layer = self.layer_name(&request.layer_name, None, "lambda:PublishLayerVersion")?;
+        let Layer(layer) = call.resource();
         let package = origin::of(&mut request.content)?;
         let about = About {
             description: request.description.unwrap_or_default(),
@@ -22,7 +27,7 @@ impl Front {
         };
         let published = self
             .control
-            .publish_layer_version(&layer, about, package)
+            .publish_layer_version(layer, about, package)
             .await?;
         let shown = self.shown_layer(published, call);
         Ok(call.render(wire::PublishLayerVersionResponse {
@@ -38,25 +43,27 @@ impl Front {
         }))
     }
 
-    pub(super) async fn get_layer_version(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::GetLayerVersionRequest = call.parse()?;
-        let number = number(request.version_number);
-        let action = "lambda:GetLayerVersion";
-        let layer = self.layer_name(&request.layer_name, Some(number), action)?;
-        let found = self.control.layer_version(&layer, number).await?;
+    pub(super) async fn get_layer_version(
+        &self,
+        call: &Permitted<'_, LayerVersion>,
+    ) -> Result<Reply, Fault> {
+        call.parse::<wire::GetLayerVersionRequest>()?;
+        let LayerVersion { layer, number } = call.resource();
+        let found = self.control.layer_version(layer, *number).await?;
         Ok(call.render(self.shown_layer(found, call)))
     }
 
-    pub(super) async fn get_layer_version_by_arn(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::GetLayerVersionByArnRequest = call.parse()?;
-        let arn = LayerVersionArn::parse(&request.arn).map_err(|_| no_such_layer())?;
-        let action = "lambda:GetLayerVersion";
-        require_home(&arn.home, self.control.home(), &request.arn, action)?;
-        let found = self.control.layer_version(&arn.layer, arn.version).await?;
+    pub(super) async fn get_layer_version_by_arn(
+        &self,
+        call: &Permitted<'_, LayerVersionByArn>,
+    ) -> Result<Reply, Fault> {
+        call.parse::<wire::GetLayerVersionByArnRequest>()?;
+        let LayerVersionByArn(LayerVersion { layer, number }) = call.resource();
+        let found = self.control.layer_version(layer, *number).await?;
         Ok(call.render(self.shown_layer(found, call)))
     }
 
-    pub(super) async fn list_layers(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn list_layers(&self, call: &Permitted<'_, Account>) -> Result<Reply, Fault> {
         let request: wire::ListLayersRequest = call.parse()?;
         let filter = Filter {
             runtime: request.compatible_runtime,
@@ -77,9 +84,12 @@ impl Front {
         }))
     }
 
-    pub(super) async fn list_layer_versions(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn list_layer_versions(
+        &self,
+        call: &Permitted<'_, ListedLayer>,
+    ) -> Result<Reply, Fault> {
         let request: wire::ListLayerVersionsRequest = call.parse()?;
-        let layer = self.layer_name(&request.layer_name, None, "lambda:ListLayerVersions")?;
+        let ListedLayer(layer) = call.resource();
         let filter = Filter {
             runtime: request.compatible_runtime,
             architecture: request.compatible_architecture,
@@ -88,7 +98,7 @@ impl Front {
         let marker = request.marker.as_deref();
         let page = self
             .control
-            .layer_versions(&layer, &filter, marker, limit)
+            .layer_versions(layer, &filter, marker, limit)
             .await?;
         let home = self.control.home();
         let versions = page.items.into_iter().map(|version| listed(version, home));
@@ -98,29 +108,14 @@ impl Front {
         }))
     }
 
-    pub(super) async fn delete_layer_version(&self, call: &Call) -> Result<Reply, Fault> {
-        let request: wire::DeleteLayerVersionRequest = call.parse()?;
-        let number = number(request.version_number);
-        let action = "lambda:DeleteLayerVersion";
-        let layer = self.layer_name(&request.layer_name, Some(number), action)?;
-        self.control.delete_layer_version(&layer, number).await?;
-        Ok(no_content())
-    }
-
-    /// The layer that a caller named, if this host is the one that owns it.
-    fn layer_name(
+    pub(super) async fn delete_layer_version(
         &self,
-        text: &str,
-        version: Option<u64>,
-        action: &str,
-    ) -> Result<LayerName, Fault> {
-        let named = LayerRef::parse(text).map_err(|error| invalid(error.to_string()))?;
-        if let Some(home) = &named.home {
-            let version = version.map(|version| format!(":{version}"));
-            let resource = format!("{text}{}", version.unwrap_or_default());
-            require_home(home, self.control.home(), &resource, action)?;
-        }
-        Ok(named.name)
+        call: &Permitted<'_, LayerVersion>,
+    ) -> Result<Reply, Fault> {
+        call.parse::<wire::DeleteLayerVersionRequest>()?;
+        let LayerVersion { layer, number } = call.resource();
+        self.control.delete_layer_version(layer, *number).await?;
+        Ok(no_content())
     }
 
     fn shown_layer(
@@ -129,7 +124,7 @@ impl Front {
         call: &Call,
     ) -> wire::GetLayerVersionResponse {
         let home = self.control.home();
-        let host = host_of(&call.parts).unwrap_or("localhost");
+        let host = call.host().unwrap_or("localhost");
         let (package, signed) = (&record.package, record.signed.as_ref());
         let content = wire::LayerVersionContentOutput {
             location: Some(self.downloads.link(host, &package.digest)),
@@ -168,34 +163,6 @@ fn listed(record: LayerVersionRecord, home: &Home) -> wire::LayerVersionsListIte
         compatible_runtimes: record.about.runtimes,
         license_info: record.about.license,
     }
-}
-
-/// A version's number as it was given. None is less than one, and all that are less are alike.
-fn number(given: i64) -> u64 {
-    u64::try_from(given).unwrap_or_default()
-}
-
-/// Layers of other accounts and regions are not here.
-fn require_home(of: &Home, home: &Home, resource: &str, action: &str) -> Result<(), Fault> {
-    if of.account != home.account {
-        return Err(Fault::new(
-            ErrorShape::AccessDeniedException,
-            format!(
-                "User: arn:aws:iam::{}:root is not authorized to perform: {action} on resource: \
-                 {resource} because no resource-based policy allows the {action} action",
-                home.account
-            ),
-        ));
-    }
-    if of.region != home.region {
-        return Err(no_such_layer());
-    }
-    Ok(())
-}
-
-fn no_such_layer() -> Fault {
-    let text = "The resource you requested does not exist.";
-    Fault::new(ErrorShape::ResourceNotFoundException, text)
 }
 
 fn invalid(text: impl Into<String>) -> Fault {

@@ -16,6 +16,7 @@ mod tests;
 
 pub use check::{RUNTIMES, Rejection, open_runtimes};
 pub use fault::{ErrorShape, Fault};
+pub(super) use json::text_member;
 pub use json::{Entries, EpochSeconds};
 pub(super) use route::query_values;
 pub use route::{Operation, Route, RouteError, route};
@@ -53,9 +54,40 @@ pub fn parse<T: Input>(
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<T, Rejection> {
+    Ok(T::from_json(checked(route, query, headers, body)?))
+}
+
+/// Checks a request without making anything of it.
+///
+/// # Errors
+/// As [`parse`].
+pub fn verify(
+    route: &Route,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<(), Rejection> {
+    checked(route, query, headers, body).map(drop)
+}
+
+/// Whether the requests of an operation have this member in their body.
+pub(super) fn has_member(operation: Operation, name: &str) -> bool {
+    let Shape::Structure(members) = operation.input() else {
+        return false;
+    };
+    let is_it = |it: &check::Member| it.name == name && matches!(it.location, Location::Body);
+    members.iter().any(is_it)
+}
+
+fn checked(
+    route: &Route,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<Value, Rejection> {
     let request = bind(route, query, headers, body)?;
     check::check(route.operation().input(), &request)?;
-    Ok(T::from_json(request))
+    Ok(request)
 }
 
 /// Writes the response of an operation that succeeded.

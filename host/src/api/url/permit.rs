@@ -1,43 +1,74 @@
 //! Whether a caller may call a function URL, and run the function behind it.
 
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
 use bytes::Bytes;
 use http::request::Parts;
 
 use crate::api::access::{Caller, Demand, Signed};
 use crate::api::facts::{Asked, RequestFacts};
+use crate::api::rest::sigv4;
 use crate::api::{Front, at_length};
 use crate::invoke::snapshot::UrlRoute;
+use crate::names::hex;
+use crate::policy::Principal;
+use crate::sandbox::http_event::Iam;
 
-/// Who says to be calling, with a signature that is still to be checked where one is needed.
+/// Bytes of a digest that make the id of a user.
+const USER_ID_BYTES: usize = 8;
+
+/// The signature of a request, still to be checked against its body. None where the URL needs none.
 pub(super) struct Claim<'a>(Option<Signed<'a>>);
+
+/// Why a request is not let in.
+pub(super) enum Refusal {
+    /// It has no signature, or its caller may not call this URL.
+    Forbidden,
+    /// Its signature is not good.
+    Signature(sigv4::Error),
+}
+
+impl From<sigv4::Error> for Refusal {
+    fn from(error: sigv4::Error) -> Self {
+        match error {
+            sigv4::Error::Missing => Self::Forbidden,
+            error => Self::Signature(error),
+        }
+    }
+}
 
 impl Front {
     /// What can be known before there is a body, so that nobody's body is read who may not call.
-    pub(super) fn claim(&self, route: &UrlRoute, parts: &Parts) -> Option<Claim<'_>> {
+    pub(super) fn claim(&self, route: &UrlRoute, parts: &Parts) -> Result<Claim<'_>, Refusal> {
         let Some(access) = &self.access else {
-            return Some(Claim(None));
+            return Ok(Claim(None));
         };
         if route.signed {
-            let signed = access.parse(parts, "lambda").ok()?;
-            return Some(Claim(Some(signed)));
+            return Ok(Claim(Some(access.parse(parts, "lambda")?)));
         }
-        let anyone = access.anonymous();
-        self.lets_in(&anyone, route, parts).then_some(Claim(None))
+        match self.lets_in(&access.anonymous(), route, parts) {
+            true => Ok(Claim(None)),
+            false => Err(Refusal::Forbidden),
+        }
     }
 
-    /// Whether the claim is good.
-    pub(super) fn may_call(
+    /// The caller, where one must sign, if its signature is good and it may call this URL.
+    pub(super) fn caller(
         &self,
         Claim(signed): Claim<'_>,
         route: &UrlRoute,
         parts: &Parts,
         body: &Bytes,
-    ) -> bool {
-        signed.is_none_or(|signed| {
-            let check = || signed.check(body);
-            let caller = at_length(parts, body.len(), check);
-            caller.is_ok_and(|caller| self.lets_in(&caller, route, parts))
-        })
+    ) -> Result<Option<Arc<Caller>>, Refusal> {
+        let Some(signed) = signed else {
+            return Ok(None);
+        };
+        let caller = at_length(parts, body.len(), || signed.check(body))?;
+        match self.lets_in(&caller, route, parts) {
+            true => Ok(Some(caller)),
+            false => Err(Refusal::Forbidden),
+        }
     }
 
     /// Where there are keys, the function's policy must let everyone in whom the URL lets in without
@@ -74,7 +105,36 @@ impl Front {
     }
 }
 
-/// What a request to a function URL asks for.
+/// The caller as the event of a function names it.
+pub(super) fn identity(caller: &Caller) -> Option<Iam> {
+    let (principal, key) = (&caller.principal, caller.access_key_id.as_ref()?);
+    let (account, arn) = (principal.account()?, principal.arn()?);
+    Some(Iam {
+        access_key: key.clone(),
+        account_id: account.to_string(),
+        id: unique_id(principal),
+        user_arn: arn.to_owned(),
+    })
+}
+
+/// IAM's own id of a principal: the account of a root user; of others an id that stays the same.
+fn unique_id(principal: &Principal) -> String {
+    match principal {
+        Principal::User {
+            name: Some(_), arn, ..
+        } => {
+            let digest = digest::digest(&digest::SHA256, arn.as_bytes());
+            let digest = hex(&digest.as_ref()[..USER_ID_BYTES]);
+            format!("AIDA{}", digest.to_ascii_uppercase())
+        }
+        principal => principal
+            .account()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+    }
+}
+
+/// The request of a function URL, for conditions of policies.
 struct AskedOfUrl {
     signed: bool,
 }

@@ -1,22 +1,6 @@
-//! Names of function URLs, and who may read their answers.
+//! Answers of function URLs that pages may read.
 
 use super::*;
-
-#[test]
-fn a_function_url_is_known_by_its_host() {
-    assert_eq!(
-        id_of("abc.lambda-url.us-east-1.localhost:3001"),
-        Some("abc")
-    );
-    for host in [
-        "localhost:3001",
-        "127.0.0.1",
-        "lambda-url.x",
-        "a.b.lambda-url.x",
-    ] {
-        assert_eq!(id_of(host), None, "{host}");
-    }
-}
 
 #[test]
 fn only_allowed_origins_are_told_so() {

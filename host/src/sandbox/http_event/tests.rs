@@ -6,6 +6,7 @@ fn facts() -> Facts<'static> {
         domain_name: "abc.lambda-url.us-east-1.localhost",
         request_id: "id-1",
         source_ip: "127.0.0.1",
+        iam: None,
         time_epoch: 1,
         time: "24/Nov/2026:13:37:00 +0000",
     }

@@ -2,7 +2,6 @@
 
 use crate::api::rest::wire::{self, ErrorShape, Fault};
 use crate::control::configuration::{FileSystem, LoggingPatch, Patch, Tracing, Vpc};
-use crate::names::FunctionName;
 use crate::sandbox::Architecture;
 use crate::units::Mib;
 
@@ -63,14 +62,6 @@ pub(super) fn require_supported_update(
 
 /// Rules of CreateFunction that AWS's model does not have.
 pub(super) fn require_creatable(request: &wire::CreateFunctionRequest) -> Result<(), Fault> {
-    let name = &request.function_name;
-    if !name.contains(':') && name.len() > FunctionName::CHARS_MAX {
-        return Err(invalid(&format!(
-            "1 validation error detected: Value '{name}' at 'functionName' failed to satisfy \
-             constraint: Member must have length less than or equal to {}",
-            FunctionName::CHARS_MAX
-        )));
-    }
     require_runtime(request.runtime.as_deref())
 }
 

@@ -1,9 +1,11 @@
 //! Permissions of layer versions on the wire: AddLayerVersionPermission, GetLayerVersionPolicy,
 //! RemoveLayerVersionPermission.
 
-use super::{invalid, number};
+use super::invalid;
+use crate::api::rest::call::Permitted;
+use crate::api::rest::call::resource::LayerVersion;
+use crate::api::rest::no_content;
 use crate::api::rest::wire::{self, Fault};
-use crate::api::rest::{Call, no_content};
 use crate::api::{Front, Reply};
 use crate::control::layer::{LayerStatement, Principal};
 use crate::names::AccountId;
@@ -11,25 +13,23 @@ use crate::names::AccountId;
 impl Front {
     pub(in crate::api::rest) async fn add_layer_version_permission(
         &self,
-        call: &Call,
+        call: &Permitted<'_, LayerVersion>,
     ) -> Result<Reply, Fault> {
         let request: wire::AddLayerVersionPermissionRequest = call.parse()?;
-        let number = number(request.version_number);
-        let action = "lambda:AddLayerVersionPermission";
-        let layer = self.layer_name(&request.layer_name, Some(number), action)?;
+        let LayerVersion { layer, number } = call.resource();
         let statement = LayerStatement {
             id: request.statement_id,
             principal: principal(&request.principal)?,
             organization: request.organization_id,
         };
         let document = {
-            let arn = self.control.home().layer_version_arn(&layer, number);
+            let arn = self.control.home().layer_version_arn(layer, *number);
             statement.document(&arn).to_string()
         };
         let revision = request.revision_id.as_deref();
         let changed = self
             .control
-            .add_layer_permission(&layer, number, statement, revision)
+            .add_layer_permission(layer, *number, statement, revision)
             .await?;
         Ok(call.render(wire::AddLayerVersionPermissionResponse {
             statement: Some(document),
@@ -39,14 +39,12 @@ impl Front {
 
     pub(in crate::api::rest) async fn get_layer_version_policy(
         &self,
-        call: &Call,
+        call: &Permitted<'_, LayerVersion>,
     ) -> Result<Reply, Fault> {
-        let request: wire::GetLayerVersionPolicyRequest = call.parse()?;
-        let number = number(request.version_number);
-        let action = "lambda:GetLayerVersionPolicy";
-        let layer = self.layer_name(&request.layer_name, Some(number), action)?;
-        let policy = self.control.layer_policy(&layer, number).await?;
-        let arn = self.control.home().layer_version_arn(&layer, number);
+        call.parse::<wire::GetLayerVersionPolicyRequest>()?;
+        let LayerVersion { layer, number } = call.resource();
+        let policy = self.control.layer_policy(layer, *number).await?;
+        let arn = self.control.home().layer_version_arn(layer, *number);
         Ok(call.render(wire::GetLayerVersionPolicyResponse {
             policy: Some(policy.document(&arn)),
             revision_id: Some(policy.revision.as_str().to_owned()),
@@ -55,15 +53,13 @@ impl Front {
 
     pub(in crate::api::rest) async fn remove_layer_version_permission(
         &self,
-        call: &Call,
+        call: &Permitted<'_, LayerVersion>,
     ) -> Result<Reply, Fault> {
         let request: wire::RemoveLayerVersionPermissionRequest = call.parse()?;
-        let number = number(request.version_number);
-        let action = "lambda:RemoveLayerVersionPermission";
-        let layer = self.layer_name(&request.layer_name, Some(number), action)?;
+        let LayerVersion { layer, number } = call.resource();
         let revision = request.revision_id.as_deref();
         self.control
-            .remove_layer_permission(&layer, number, &request.statement_id, revision)
+            .remove_layer_permission(layer, *number, &request.statement_id, revision)
             .await?;
         Ok(no_content())
     }

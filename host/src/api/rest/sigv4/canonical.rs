@@ -1,5 +1,7 @@
 //! The canonical form of a request, which both sides sign.
 
+use std::borrow::Cow;
+
 use http::HeaderMap;
 use http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -17,12 +19,9 @@ const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 
 /// The canonical request up to the digest of the body.
 pub(super) fn head(parts: &Parts, claim: &Claim) -> Result<String, Error> {
-    let path = match parts.uri.path() {
-        "" => "/",
-        path => path,
-    };
-    // The path as it is sent is encoded once more: so it is for every service but S3.
-    let path = utf8_percent_encode(path, RESERVED_IN_PATH);
+    // Every service but S3 normalizes the path and encodes it once more than it was sent.
+    let path = normalized(parts.uri.path());
+    let path = utf8_percent_encode(&path, RESERVED_IN_PATH);
     let query = query(parts.uri.query().unwrap_or_default(), claim.is_presigned);
     let mut head = format!("{}\n{path}\n{query}\n", parts.method);
     for name in &claim.signed_headers {
@@ -37,10 +36,37 @@ pub(super) fn head(parts: &Parts, claim: &Claim) -> Result<String, Error> {
     Ok(head)
 }
 
+/// The path without empty segments and dot segments (RFC 3986, 5.2.4).
+fn normalized(path: &str) -> Cow<'_, str> {
+    let is_plain = |segment: &str| !matches!(segment, "" | "." | "..");
+    let inner = path.strip_prefix('/').unwrap_or(path);
+    let inner = inner.strip_suffix('/').unwrap_or(inner);
+    if path.starts_with('/') && inner.split('/').all(is_plain) {
+        return path.into();
+    }
+    let mut kept = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(kept.pop()),
+            segment => kept.push(segment),
+        }
+    }
+    let is_folder = ["/", "/.", "/.."].iter().any(|end| path.ends_with(end));
+    let end = if is_folder && !kept.is_empty() {
+        "/"
+    } else {
+        ""
+    };
+    format!("/{}{end}", kept.join("/")).into()
+}
+
 /// Decoded, encoded in one way, and sorted; without the signature itself.
 fn query(query: &str, is_presigned: bool) -> String {
     let encode = |text: &str| {
-        let decoded: Vec<u8> = percent_decode_str(text).collect();
+        // A plus is a space, as where the query is read: `+` and `%2B` must not share a signature.
+        let text = text.replace('+', " ");
+        let decoded: Vec<u8> = percent_decode_str(&text).collect();
         percent_encoding::percent_encode(&decoded, RESERVED).to_string()
     };
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
@@ -67,4 +93,40 @@ fn header(headers: &HeaderMap, name: &str) -> Result<String, Error> {
         joined.push(text.split_ascii_whitespace().collect::<Vec<_>>().join(" "));
     }
     Ok(joined.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_is_signed_without_dot_segments_and_empty_ones() {
+        for (path, expected) in [
+            ("", "/"),
+            ("/", "/"),
+            ("//", "/"),
+            ("/a/b", "/a/b"),
+            ("/a/b/", "/a/b/"),
+            ("/prod//users", "/prod/users"),
+            ("//users", "/users"),
+            ("/a///b/", "/a/b/"),
+            ("/a/./b", "/a/b"),
+            ("/a/../b", "/b"),
+            ("/../../b", "/b"),
+            ("/a/..", "/"),
+            ("/a/b/.", "/a/b/"),
+            ("/.hidden/..x/x.", "/.hidden/..x/x."),
+            ("/a/%2e%2e/b", "/a/%2e%2e/b"),
+        ] {
+            assert_eq!(normalized(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn plus_is_signed_as_the_space_that_it_is_read_as() {
+        assert_eq!(query("a=x+y", false), "a=x%20y");
+        assert_eq!(query("a=x%20y", false), "a=x%20y");
+        assert_eq!(query("a=x%2By", false), "a=x%2By");
+        assert_eq!(query("a+b=", false), "a%20b=");
+    }
 }

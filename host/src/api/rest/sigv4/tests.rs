@@ -289,3 +289,36 @@ fn malformed_claims_are_refused_by_name() {
         assert!(with(value).contains(expected), "{value}: {}", with(value));
     }
 }
+
+#[test]
+fn paths_and_queries_are_signed_as_aws_signs_them() {
+    for uri in [
+        "/prod//users",
+        "//users",
+        "/a///b/",
+        "/a/./b",
+        "/a/../b",
+        "/a/b/.",
+        "/.hidden/..x/x.",
+        "/a?x=1+2",
+        "/a?x=1%2B2",
+        "/a?x+y=1&z",
+    ] {
+        let request = Request::get(format!("http://localhost:3001{uri}"));
+        let request = request.header("host", "localhost:3001");
+        let signed = Oracle::default().sign(request.body(Bytes::new()).unwrap());
+        assert!(verify(signed).is_ok(), "{uri}");
+    }
+}
+
+#[test]
+fn signature_over_a_plus_is_none_over_its_code() {
+    let request = Request::get("http://localhost:3001/a?x=1+2").header("host", "localhost:3001");
+    let signed = Oracle::default().sign(request.body(Bytes::new()).unwrap());
+    let (mut parts, body) = signed.into_parts();
+    parts.uri = "http://localhost:3001/a?x=1%2B2".parse().unwrap();
+    assert_eq!(
+        verify(Request::from_parts(parts, body)),
+        Err(Error::Mismatch)
+    );
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::check::Rejection;
@@ -53,6 +54,46 @@ pub(super) fn document(body: &Bytes) -> Result<Map<String, Value>, Rejection> {
         Ok(Value::Null) => Ok(Map::new()),
         Ok(_) => Err(Rejection::NotAnObject),
         Err(error) => Err(Rejection::NotJson(error.to_string())),
+    }
+}
+
+/// A text member of a body, read without building the rest of the document. As in the document, the last
+/// of several with the same name counts.
+pub(in super::super) fn text_member(body: &[u8], name: &str) -> Option<String> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let found = TextMember(name).deserialize(&mut reader).ok()?;
+    reader.end().ok().and(found)
+}
+
+/// The member with this name, if it is a text.
+struct TextMember<'a>(&'a str);
+
+impl<'de> DeserializeSeed<'de> for TextMember<'_> {
+    type Value = Option<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for TextMember<'_> {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<Self::Value, M::Error> {
+        let mut found = None;
+        while let Some(name) = members.next_key::<String>()? {
+            if name == self.0 {
+                let value = members.next_value::<Value>()?;
+                found = value.as_str().map(str::to_owned);
+            } else {
+                members.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
     }
 }
 

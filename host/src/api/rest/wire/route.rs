@@ -94,10 +94,9 @@ pub(in super::super) fn query_values(query: Option<&str>, name: &str) -> Vec<Str
         .split('&')
         .filter(|pair| !pair.is_empty());
     let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let found = pairs.filter(|(given, _)| decoded(given) == name);
-    found
-        .map(|(_, value)| decoded(&value.replace('+', " ")).into_owned())
-        .collect()
+    let text = |text: &str| decoded(&text.replace('+', " ")).into_owned();
+    let found = pairs.filter(|(given, _)| text(given) == name);
+    found.map(|(_, value)| text(value)).collect()
 }
 
 fn decoded(text: &str) -> Cow<'_, str> {
@@ -108,7 +107,8 @@ impl Row {
     fn fits(&self, given: &[&str]) -> bool {
         let fits = |(segment, given): (&Segment, &&str)| match segment {
             Segment::Word(word) => word == given,
-            Segment::Label(_) => !given.is_empty(),
+            // Signatures are made over the path without dot segments: with them it has no meaning here.
+            Segment::Label(_) => !matches!(*given, "" | "." | ".."),
         };
         self.segments.len() == given.len() && self.segments.iter().zip(given).all(fits)
     }

@@ -1,0 +1,134 @@
+//! A request of the Lambda API, and the proof that its caller may make it. The proof alone says which
+//! resource an operation acts on: the path, the query and the names in the body are private here.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::request::Parts;
+
+use super::wire::{self, Fault, Operation, Route};
+use crate::api::access::Caller;
+use crate::api::{Reply, at_length, host_of};
+use crate::names::RequestId;
+
+mod asked;
+mod authorize;
+pub(super) mod resource;
+mod target;
+#[cfg(test)]
+mod tests;
+
+/// A request whose operation is known and whose caller is accepted.
+pub(super) struct Call {
+    /// None where the host has no keys and anyone may do anything.
+    caller: Option<Arc<Caller>>,
+    route: Route,
+    parts: Parts,
+    body: Bytes,
+    request_id: RequestId,
+}
+
+/// A call that its caller may make, with the resource that policies were asked about. Authorization
+/// alone makes it.
+pub(super) struct Permitted<'a, R> {
+    call: &'a Call,
+    resource: R,
+}
+
+impl<R> Permitted<'_, R> {
+    /// The resource that the operation acts on.
+    pub(super) fn resource(&self) -> &R {
+        &self.resource
+    }
+}
+
+impl<R> Deref for Permitted<'_, R> {
+    type Target = Call;
+
+    fn deref(&self) -> &Call {
+        self.call
+    }
+}
+
+impl Call {
+    pub(super) fn new(
+        caller: Option<Arc<Caller>>,
+        route: Route,
+        parts: Parts,
+        body: Bytes,
+        request_id: RequestId,
+    ) -> Self {
+        Self {
+            caller,
+            route,
+            parts,
+            body,
+            request_id,
+        }
+    }
+
+    pub(super) fn operation(&self) -> Operation {
+        self.route.operation()
+    }
+
+    pub(super) fn request_id(&self) -> RequestId {
+        self.request_id
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// The host that the client called, with its port.
+    pub(super) fn host(&self) -> Option<&str> {
+        host_of(&self.parts)
+    }
+
+    pub(super) fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// Does work that takes as long as the body is large.
+    pub(super) fn at_length<T>(&self, work: impl FnOnce() -> T) -> T {
+        at_length(&self.parts, self.body.len(), work)
+    }
+
+    pub(super) fn parse<T: wire::Input>(&self) -> Result<T, Fault> {
+        let query = self.parts.uri.query();
+        let parse = || wire::parse(&self.route, query, &self.parts.headers, &self.body);
+        Ok(self.at_length(parse)?)
+    }
+
+    /// The constraints of the model that the request breaks.
+    pub(super) fn violation(&self) -> Option<Fault> {
+        let query = self.parts.uri.query();
+        let check = || wire::verify(&self.route, query, &self.parts.headers, &self.body);
+        self.at_length(check).err().map(Fault::from)
+    }
+
+    pub(super) fn render(&self, output: impl wire::Output) -> Reply {
+        wire::render(self.operation(), output)
+    }
+
+    /// The values that the query gives a name.
+    fn query_all(&self, name: &str) -> Vec<String> {
+        wire::query_values(self.parts.uri.query(), name)
+    }
+
+    /// The first of them: the model's checks take the first one too.
+    fn query(&self, name: &str) -> Option<String> {
+        self.query_all(name).into_iter().next()
+    }
+
+    /// A label of the path, if the operation has it.
+    fn label(&self, name: &str) -> &str {
+        self.route.label(name)
+    }
+
+    /// A text member of the body, read without building the document.
+    fn member(&self, name: &str) -> Option<String> {
+        self.at_length(|| wire::text_member(&self.body, name))
+    }
+}

@@ -1,0 +1,129 @@
+//! The values of a request that conditions of policies ask for, read from its body before it is checked:
+//! the model's checks refuse afterwards what is malformed.
+
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use super::Call;
+use super::authorize::invokes;
+use crate::api::facts;
+use crate::api::rest::wire::{Operation, has_member};
+use crate::names::LayerVersionArn;
+
+/// A request, its body read when it is first asked for.
+pub(super) struct Asked<'a> {
+    call: &'a Call,
+    body: OnceLock<Value>,
+}
+
+/// A request, with the functions of the event source mapping that it is about.
+pub(super) struct Given<'a> {
+    pub(super) asked: &'a Asked<'a>,
+    /// None where they cannot be known.
+    pub(super) function_arns: Option<Vec<String>>,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn new(call: &'a Call) -> Self {
+        Self {
+            call,
+            body: OnceLock::new(),
+        }
+    }
+
+    /// A text or the texts of a list, at this place in the body.
+    pub(super) fn texts(&self, path: &[&str]) -> Vec<String> {
+        let mut value = self.member(path[0]);
+        for name in &path[1..] {
+            value = &value[name];
+        }
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        match value {
+            Value::Array(items) => items.iter().filter_map(text).collect(),
+            value => text(value).into_iter().collect(),
+        }
+    }
+
+    /// The ARNs of layers as this host writes them: `:01` is version 1 too.
+    pub(super) fn layers(&self) -> Vec<String> {
+        let written =
+            |text: String| LayerVersionArn::parse(&text).map_or(text, |it| it.to_string());
+        self.texts(&["Layers"]).into_iter().map(written).collect()
+    }
+
+    /// The tags that the request brings.
+    pub(super) fn tags(&self) -> Vec<(String, Option<String>)> {
+        let tags = self.member("Tags").as_object().into_iter().flatten();
+        let pair = |(key, value): (&String, &Value)| {
+            let value = value.as_str().unwrap_or_default().to_owned();
+            (key.clone(), Some(value))
+        };
+        tags.map(pair).collect()
+    }
+
+    /// A member of the body. A member that the operation does not have says nothing.
+    fn member(&self, name: &str) -> &Value {
+        if !has_member(self.call.operation(), name) {
+            return &Value::Null;
+        }
+        let body = self.body.get_or_init(|| {
+            let read = || serde_json::from_slice(&self.call.body).unwrap_or_default();
+            self.call.at_length(read)
+        });
+        &body[name]
+    }
+
+    fn auth_type(&self) -> Option<Vec<String>> {
+        match self.call.operation() {
+            Operation::CreateFunctionUrlConfig => Some(self.texts(&["AuthType"])),
+            Operation::AddPermission => Some(self.texts(&["FunctionUrlAuthType"])),
+            // The record has the value if the request does not.
+            Operation::UpdateFunctionUrlConfig => {
+                let given = self.texts(&["AuthType"]);
+                (!given.is_empty()).then_some(given)
+            }
+            Operation::GetFunctionUrlConfig
+            | Operation::DeleteFunctionUrlConfig
+            | Operation::ListFunctionUrlConfigs => None,
+            _ => Some(Vec::new()),
+        }
+    }
+}
+
+impl facts::Asked for Given<'_> {
+    fn values(&self, key: &str) -> Option<Vec<String>> {
+        let asked = self.asked;
+        let operation = asked.call.operation();
+        Some(match key {
+            "lambda:functionarn" => return self.function_arns.clone(),
+            "lambda:functionurlauthtype" => return asked.auth_type(),
+            "lambda:invokedviafunctionurl" if invokes(operation) => vec!["false".to_owned()],
+            "lambda:principal" if operation == Operation::AddPermission => {
+                asked.texts(&["Principal"])
+            }
+            "lambda:layer" => asked.layers(),
+            "lambda:codesigningconfigarn" => asked.texts(&["CodeSigningConfigArn"]),
+            "lambda:subnetids" => asked.texts(&["VpcConfig", "SubnetIds"]),
+            "lambda:securitygroupids" => asked.texts(&["VpcConfig", "SecurityGroupIds"]),
+            // AWS alone knows the network of a subnet.
+            "lambda:vpcids" if !asked.member("VpcConfig").is_null() => return None,
+            "lambda:vpcids"
+            | "lambda:principal"
+            | "lambda:invokedviafunctionurl"
+            | "lambda:eventsourcetoken"
+            | "lambda:sourcefunctionarn" => Vec::new(),
+            _ => return None,
+        })
+    }
+
+    fn tags(&self) -> Vec<(String, Option<String>)> {
+        let call = self.asked.call;
+        let taken = match call.operation() {
+            Operation::UntagResource => call.query_all("tagKeys"),
+            _ => Vec::new(),
+        };
+        let taken = taken.into_iter().map(|key| (key, None));
+        self.asked.tags().into_iter().chain(taken).collect()
+    }
+}

@@ -1,0 +1,221 @@
+//! Authorization of a call: the resource of its operation is read, policies are asked about it, and the
+//! proof that carries it is made.
+
+use super::asked::{Asked, Given};
+use super::resource::{About, Mapped, Qualified, Request, Resource};
+use super::target::Whose;
+use super::{Call, Permitted};
+use crate::api::Front;
+use crate::api::access::{Caller, Demand, Denied};
+use crate::api::facts::RequestFacts;
+use crate::api::rest::wire::{ErrorShape, Fault, Operation};
+use crate::names::{Home, LayerVersionArn};
+use crate::policy::Policy;
+
+impl Front {
+    /// The proof that the caller may do what it asks for; a refusal where neither its policy nor the
+    /// function's allows it.
+    pub(in crate::api::rest) async fn permitted<'a, R: Resource>(
+        &self,
+        call: &'a Call,
+    ) -> Result<Permitted<'a, R>, Fault> {
+        let home = self.control.home();
+        let account = call.caller.as_deref().and_then(|it| it.principal.account());
+        let whose = Whose {
+            home,
+            account: account.unwrap_or(&home.account),
+        };
+        let resource = R::read(&Request { call, whose });
+        if let Some(judge) = self.judge(call) {
+            let about = match &resource {
+                Ok(resource) => resource.about(home),
+                Err(unnamed) => About::other(&unnamed.arn),
+            };
+            Box::pin(judge.decide(about)).await?;
+        }
+        match resource {
+            Ok(resource) => Ok(Permitted { call, resource }),
+            Err(unnamed) => Err(call.violation().unwrap_or(unnamed.fault)),
+        }
+    }
+
+    /// Why the caller may not list the tags of the function that it reads, if it may not. Versions and
+    /// aliases have no tags of their own.
+    pub(in crate::api::rest) fn withheld_tags(
+        &self,
+        call: &Permitted<'_, Qualified>,
+    ) -> Option<String> {
+        let judge = self.judge(call)?;
+        let function = About::whole(&call.resource().0.name, judge.home);
+        let demand = function.demand("lambda:ListTags");
+        let given = Given {
+            asked: &judge.asked,
+            function_arns: Some(Vec::new()),
+        };
+        judge.permit(&demand, &given).err().map(|it| it.text)
+    }
+
+    /// None where there is nothing to judge.
+    fn judge<'a>(&'a self, call: &'a Call) -> Option<Judge<'a>> {
+        let caller = call.caller.as_deref()?;
+        let home = self.control.home();
+        // The usual case, and the hot path's: nothing could keep the owner out.
+        if caller.owns(&home.account) && !self.invoker.snapshot().has_denials() {
+            return None;
+        }
+        Some(Judge {
+            front: self,
+            caller,
+            call,
+            asked: Asked::new(call),
+            home,
+        })
+    }
+}
+
+/// Authorization check of one call.
+struct Judge<'a> {
+    front: &'a Front,
+    caller: &'a Caller,
+    call: &'a Call,
+    asked: Asked<'a>,
+    home: &'a Home,
+}
+
+impl Judge<'_> {
+    async fn decide(&self, about: About) -> Result<(), Fault> {
+        let own = about.demand(&action(self.call.operation()));
+        for function_arns in self.function_arns(&about.mapped).await {
+            self.meet(own.clone(), function_arns).await?;
+        }
+        for implied in self.implied(&own) {
+            self.meet(implied, Some(Vec::new())).await?;
+        }
+        Ok(())
+    }
+
+    /// The values of `lambda:FunctionArn`, one set for each time that policies are asked: a mapping that
+    /// moves must be allowed for the function that it leaves and for the one that it goes to. None where
+    /// the value cannot be known.
+    async fn function_arns(&self, mapped: &Mapped) -> Vec<Option<Vec<String>>> {
+        match mapped {
+            Mapped::Nothing => vec![Some(Vec::new())],
+            Mapped::To(arn) => vec![Some(vec![arn.clone()])],
+            Mapped::Record { id, next } => {
+                let record = self.front.control.event_source_mapping(id).await.ok();
+                let now = record.map(|record| vec![record.function_arn(self.home)]);
+                let next = next.clone().map(|arn| Some(vec![arn]));
+                [now].into_iter().chain(next).collect()
+            }
+        }
+    }
+
+    /// What else must be allowed for what the request brings along: tags are given, layers are read,
+    /// signing configurations are used.
+    fn implied(&self, own: &Demand) -> Vec<Demand> {
+        let operation = self.call.operation();
+        let Home { region, account } = self.home;
+        let new = |kind: &str| format!("arn:aws:lambda:{region}:{account}:{kind}:*");
+        let demand = |action: &str, resource: String| Demand {
+            action: action.to_owned(),
+            resource,
+            function: None,
+            own_policy: None,
+        };
+        let tagged = match operation {
+            Operation::CreateFunction => Some(own.resource.clone()),
+            Operation::CreateEventSourceMapping => Some(new("event-source-mapping")),
+            Operation::CreateCodeSigningConfig => Some(new("code-signing-config")),
+            _ => None,
+        };
+        let mut demands = Vec::new();
+        if let Some(resource) = tagged.filter(|_| !self.asked.tags().is_empty()) {
+            demands.push(Demand {
+                function: own.function.clone(),
+                ..demand("lambda:TagResource", resource)
+            });
+        }
+        match operation {
+            Operation::CreateFunction | Operation::UpdateFunctionConfiguration => {
+                let layers = self.asked.layers().into_iter();
+                demands.extend(layers.map(|arn| demand("lambda:GetLayerVersion", arn)));
+            }
+            Operation::PutFunctionCodeSigningConfig => {
+                let configs = self.asked.texts(&["CodeSigningConfigArn"]).into_iter();
+                demands.extend(configs.map(|arn| demand(&own.action, arn)));
+            }
+            _ => {}
+        }
+        demands
+    }
+
+    async fn meet(
+        &self,
+        mut demand: Demand,
+        function_arns: Option<Vec<String>>,
+    ) -> Result<(), Fault> {
+        let layer = LayerVersionArn::parse(&demand.resource);
+        let layer = layer.ok().filter(|arn| arn.home == *self.home);
+        if let Some(arn) = &layer {
+            demand.own_policy = self.policy_of(arn).await;
+        }
+        let given = Given {
+            asked: &self.asked,
+            function_arns,
+        };
+        self.permit(&demand, &given).map_err(|denied| {
+            let operation = self.call.operation();
+            // AWS tells strangers no reason, except for functions that they invoke and for layers.
+            if denied.is_foreign && !invokes(operation) && layer.is_none() {
+                Fault::without_message(ErrorShape::AccessDeniedException)
+            } else {
+                Fault::new(ErrorShape::AccessDeniedException, denied.text)
+            }
+        })
+    }
+
+    /// The policy of a layer. Layers are used when functions are made, not when they run, so the snapshot
+    /// does not have their policies.
+    async fn policy_of(&self, layer: &LayerVersionArn) -> Option<Policy> {
+        let control = &self.front.control;
+        let policy = control.layer_policy(&layer.layer, layer.version).await;
+        let document = policy.ok()?.document(layer);
+        Policy::resource(&serde_json::from_str(&document).ok()?).ok()
+    }
+
+    fn permit(&self, demand: &Demand, given: &Given<'_>) -> Result<(), Denied> {
+        let snapshot = self.front.invoker.snapshot();
+        let resource_tags = demand.function.as_ref().map(|target| {
+            let function = snapshot.function(&target.name);
+            function.map(|it| it.tags.clone()).unwrap_or_default()
+        });
+        let facts = RequestFacts {
+            principal: &self.caller.principal,
+            parts: &self.call.parts,
+            now: self.front.clock.now(),
+            account: &self.home.account,
+            region: &self.home.region,
+            resource_tags,
+            asked: given,
+        };
+        self.front.permit(self.caller, demand, &facts)
+    }
+}
+
+/// IAM's name for an operation. Most have their own.
+pub(super) fn action(operation: Operation) -> String {
+    let name = match operation {
+        Operation::Invoke | Operation::InvokeWithResponseStream => "InvokeFunction",
+        Operation::GetLayerVersionByArn => "GetLayerVersion",
+        operation => operation.name(),
+    };
+    format!("lambda:{name}")
+}
+
+/// Whether an operation runs a function. Its body is the function's business.
+pub(super) fn invokes(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Invoke | Operation::InvokeAsync | Operation::InvokeWithResponseStream
+    )
+}
