@@ -9,13 +9,12 @@ use crate::clock::Clock;
 use crate::config::Runtimes;
 use crate::invoke::live::{Live, Loader};
 use crate::invoke::snapshot::Snapshot;
+use crate::library::Library;
 use crate::names::Home;
-use crate::store::object::Objects;
 use crate::store::{self, Records};
 
 pub mod alias;
 pub mod behaviour;
-pub mod code;
 pub mod code_signing;
 mod commit;
 pub mod concurrency;
@@ -28,14 +27,13 @@ pub mod function;
 pub mod layer;
 mod ledger;
 mod lifecycle;
-pub mod origin;
-pub mod package;
+mod origin;
 pub mod permission;
 mod publication;
 mod publisher;
 pub mod record;
 mod revision;
-pub mod rules;
+mod rules;
 mod source;
 pub mod tags;
 pub mod update;
@@ -44,7 +42,6 @@ pub mod url;
 pub mod vault;
 pub mod version;
 
-use code::Library;
 use lifecycle::Jobs;
 use publisher::Publisher;
 use vault::Vault;
@@ -139,7 +136,6 @@ struct Plane {
     config: Config,
     records: Arc<dyn Records>,
     library: Library,
-    objects: Objects,
     vault: Arc<Vault>,
     publisher: Arc<Publisher>,
     live: Live,
@@ -163,7 +159,6 @@ impl Control {
         config: Config,
         records: Arc<dyn Records>,
         library: Library,
-        objects: Objects,
         vault: Vault,
         loader: Option<Arc<dyn Loader>>,
         clock: Clock,
@@ -182,7 +177,6 @@ impl Control {
             config,
             records,
             library,
-            objects,
             vault,
             publisher: Publisher::new(snapshot),
             live,

@@ -17,12 +17,13 @@ use crate::api::Front;
 use crate::api::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::control::code::Library;
 use crate::control::code_signing::profile::Profiles;
 use crate::control::vault::Vault;
 use crate::control::{self, Control};
 use crate::invoke::{self, Invoke, Invoker, Target};
+use crate::library::Library;
 use crate::names::{FunctionRef, Home, RequestId};
+use crate::outbound;
 use crate::sandbox::{self, Event, Reply, Sandbox, compile::Compiler};
 use crate::server::Server;
 use crate::store::object::{self, Misconfigured, Objects};
@@ -120,7 +121,9 @@ impl Host {
             group_bytes_max: config.limits.log_bytes_per_function,
         };
         let logs = Logs::open(logs, clock.clone()).map_err(host)?;
-        let library = Library::open(dir, sandbox, compiler).map_err(host)?;
+        let outbound = outbound::Client::new(clock.clone());
+        let objects = objects(&config, outbound).map_err(host)?;
+        let library = Library::open(dir, sandbox, compiler, objects).map_err(host)?;
         let home = Home {
             account: config.account_id.clone(),
             region: config.region.clone(),
@@ -134,13 +137,11 @@ impl Host {
             concurrency: config.limits.concurrency,
             environments: config.limits.environments,
         };
-        let objects = objects(&config).map_err(host)?;
         let vault = Vault::open(dir, &clock).map_err(host)?;
         let control = Control::open(
             settings,
             records,
             library,
-            objects,
             vault,
             None,
             clock.clone(),
@@ -291,10 +292,10 @@ where
     }
 }
 
-/// Where packages that are in S3 are read from.
-fn objects(config: &Config) -> Result<Objects, Misconfigured> {
+/// The S3 server that packages are read from.
+fn objects(config: &Config, client: outbound::Client) -> Result<Objects, Misconfigured> {
     let s3 = &config.s3;
-    Objects::new(object::Config {
+    let config = object::Config {
         endpoint: s3.endpoint.clone(),
         region: s3
             .region
@@ -305,7 +306,8 @@ fn objects(config: &Config) -> Result<Objects, Misconfigured> {
         session_token: s3.session_token.clone(),
         path_style: s3.path_style,
         time_max: s3.timeout(),
-    })
+    };
+    Objects::new(config, client)
 }
 
 /// Keeps the data directory in order: what is missing is made, what is unused deleted.

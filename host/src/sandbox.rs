@@ -34,7 +34,7 @@ pub use egress::Egress;
 pub use environment::Environment;
 pub use filesystem::clear;
 pub use memory_image::MemoryImage;
-pub use program::{Program, Source};
+pub use program::{Program, Source, WeakProgram};
 pub use target::{Architecture, Target};
 
 /// What a sandbox is built with.

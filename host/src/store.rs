@@ -5,12 +5,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub mod blob;
+pub mod directory;
 #[cfg(test)]
 mod memory;
 pub mod object;
 pub mod sqlite;
 #[cfg(test)]
 mod tests;
+pub mod tree;
 
 /// Names a record: its kind, then its place within the kind. Both are plain text; ids order a listing.
 #[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]

@@ -11,8 +11,10 @@ pub const EVENT_BYTES_MAX: usize = 6_291_456;
 pub const PAYLOAD_BYTES_MAX: usize = 6_291_556;
 /// A whole API request: a 50 MiB zip in base64, with room for the rest of the document.
 pub const REQUEST_BYTES_MAX: usize = 70_167_211;
-/// A deployment package as it is uploaded.
+/// A deployment package inside a request.
 pub const ZIP_BYTES_MAX: usize = 52_428_800;
+/// A deployment package that is fetched from S3.
+pub const FETCHED_ZIP_BYTES_MAX: u64 = UNZIPPED_BYTES_MAX;
 /// A function and its layers, unpacked.
 pub const UNZIPPED_BYTES_MAX: u64 = 262_144_000;
 /// All packages of the account, as GetAccountSettings tells it.

@@ -189,6 +189,15 @@ impl Lamina {
         )
     }
 
+    /// A host that a shell with this umask starts.
+    pub fn masked(umask: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut shell = Command::new("sh");
+        let script = format!("umask {umask} && exec \"$0\" \"$@\"");
+        shell.arg("-c").arg(script).arg(program());
+        Self::launch_by(shell, dir, "[limits]\nsettle_millis = 20\n", &[])
+    }
+
     /// A host that a shell with these limits starts, as `ulimit` has them.
     pub fn limited(ulimit: &str, limits: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
@@ -355,13 +364,22 @@ impl Lamina {
 
     /// Resident memory of the host, in KiB.
     pub fn resident_kib(&self) -> u64 {
+        self.memory_kib("VmRSS:")
+    }
+
+    /// The most resident memory that the host ever had, in KiB.
+    pub fn peak_kib(&self) -> u64 {
+        self.memory_kib("VmHWM:")
+    }
+
+    fn memory_kib(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
         let status = status.expect("the host runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let number = line.and_then(|line| line.split_whitespace().next());
         number
             .and_then(|number| number.parse().ok())
-            .expect("VmRSS is a number")
+            .expect("it is a number")
     }
 }
 

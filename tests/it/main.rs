@@ -31,6 +31,7 @@ mod log_groups;
 mod logs;
 mod missing;
 mod moto;
+mod packages;
 mod permissions;
 mod races;
 mod robustness;

@@ -2,10 +2,13 @@
 //! refuses is told in its words.
 
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::harness::{Answer, Lamina, ROLE, example, guest, root, zipped};
 use crate::moto::Moto;
@@ -19,6 +22,43 @@ pub async fn try_create(host: &Lamina, name: &str, code: Value) -> Answer {
         "Role": ROLE, "Code": code,
     });
     host.lambda("POST", FUNCTIONS, &request).await
+}
+
+/// An S3 server that has one object under every key, and remembers what it was asked for.
+struct Recorder {
+    endpoint: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Recorder {
+    async fn start(object: Vec<u8>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let noted = asked.clone();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.expect("a request"));
+                }
+                let head = String::from_utf8(head).expect("text");
+                let line = head.lines().next().unwrap_or_default().to_owned();
+                noted.lock().expect("no test failed").push(line);
+                let length = object.len();
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+                );
+                let answer = [answer.as_bytes(), &object].concat();
+                stream.write_all(&answer).await.expect("the host reads");
+            }
+        });
+        Self { endpoint, asked }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().expect("no test failed").clone()
+    }
 }
 
 /// A host that reads from this server, with more settings of `[s3]`.
@@ -87,6 +127,20 @@ async fn functions_are_made_and_changed_from_s3() {
     let published = host.lambda("PUT", &code, &back).await.json();
     assert_eq!(published["Version"], "1");
     assert_eq!(published["CodeSha256"], made["CodeSha256"]);
+}
+
+#[tokio::test]
+async fn keys_are_signed_and_fetched_as_given() {
+    let server = Recorder::start(zipped(&guest("echo"))).await;
+    let keys = ["/a.zip", "a//b.zip", "//", "a/", "a/../b.zip", "./a.zip"];
+    let host = host_of(&server.endpoint, ANY_KEYS);
+    for (number, key) in keys.into_iter().enumerate() {
+        let code = json!({"S3Bucket": "code", "S3Key": key});
+        let made = try_create(&host, &format!("f{number}"), code).await;
+        assert_eq!(made.status, 201, "{key}: {}", made.text());
+    }
+    let asked: Vec<String> = keys.map(|key| format!("GET /code/{key} HTTP/1.1")).into();
+    assert_eq!(server.asked(), asked);
 }
 
 #[tokio::test]
@@ -173,12 +227,17 @@ async fn layers_are_published_from_s3() {
 async fn requests_are_signed_with_the_keys_that_are_configured() {
     let moto = Moto::start().await;
     moto.bucket("code").await;
-    let version = moto.put("/code/a%20b.zip", &zipped(&guest("echo"))).await;
+    let package = zipped(&guest("echo"));
+    let version = moto.put("/code/a%20b.zip", &package).await;
+    moto.put("/code//odd//key/", &package).await;
     let (id, secret) = moto.guarded().await;
     let code = json!({"S3Bucket": "code", "S3Key": "a b.zip", "S3ObjectVersion": version});
     let keys = |secret: &str| format!("access_key_id = \"{id}\"\nsecret_access_key = \"{secret}\"");
     let host = host_of(&moto.endpoint, &keys(&secret));
     let made = try_create(&host, "f", code.clone()).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let odd = json!({"S3Bucket": "code", "S3Key": "/odd//key/"});
+    let made = try_create(&host, "odd", odd).await;
     assert_eq!(made.status, 201, "{}", made.text());
 
     let host = host_of(&moto.endpoint, &keys("wrong"));

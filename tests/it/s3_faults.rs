@@ -93,7 +93,7 @@ const NOT_S3: &str = "Error occurred while GetObject. The S3 endpoint of this ho
                       as S3 does. See the host's log.";
 const UNREACHABLE: &str = "Error occurred while GetObject. The S3 endpoint of this host could not be \
                            reached. See the host's log.";
-const TOO_LARGE: &str = "Zipped size must be smaller than 52428800 bytes";
+const TOO_LARGE: &str = "Zipped size must be smaller than 262144000 bytes";
 const IS_LAMBDA: &str = "Error occurred while GetObject. The S3 endpoint of this host answers as AWS \
                          Lambda does; it may be the host's own address. Set endpoint under [s3] in \
                          lamina.toml, or AWS_ENDPOINT_URL_S3.";
@@ -145,8 +145,8 @@ async fn a_package_is_in_one_place() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_refused_before_it_is_read_and_while_it_is() {
-    let announced = Server::start(Then::Waits(ok(52_428_801))).await;
+async fn object_over_250_mib_is_refused_before_it_is_read() {
+    let announced = Server::start(Then::Waits(ok(262_144_001))).await;
     let host = host_of(&announced.endpoint, "");
     // Of the body there is nothing to wait for: it would be late, not too large.
     require_refused(&host, code(), TOO_LARGE).await;
@@ -161,12 +161,14 @@ async fn what_is_too_large_is_refused_before_it_is_read_and_while_it_is() {
 }
 
 #[tokio::test]
-async fn the_largest_package_is_read_to_its_end() {
-    let largest = Server::start(Then::GoesOn(ok(52_428_800), vec![0; 65_536])).await;
+async fn package_of_250_mib_from_s3_is_read_to_its_end() {
+    let largest = Server::start(Then::GoesOn(ok(262_144_000), vec![0; 65_536])).await;
     let host = host_of(&largest.endpoint, "");
     let unzipped =
         "Could not unzip uploaded file. Please check your file, then try to upload again.";
     require_refused(&host, code(), unzipped).await;
+    // It went to the disk, not to memory.
+    assert!(host.peak_kib() < 300_000, "{}", host.peak_kib());
     let empty = Server::start(Then::Waits(ok(0))).await;
     require_refused(&host_of(&empty.endpoint, ""), code(), unzipped).await;
 }

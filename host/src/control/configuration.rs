@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::code::{CodeRef, LayerUse};
 use super::code_signing::Signed;
+use super::layer::LayerUse;
 use super::revision::RevisionId;
 use super::vault::Sealed;
 use crate::clock::{Clock, Timestamp};
+use crate::library::{CodeRef, Wanted, runtime};
 use crate::names::{FunctionName, Qualifier};
 use crate::sandbox::Architecture;
 use crate::store::blob::Digest;
@@ -294,6 +295,18 @@ impl VersionRecord {
 }
 
 impl Configuration {
+    /// How a package is run under this configuration.
+    pub(super) fn wanted(&self) -> Wanted {
+        let is_component = matches!(
+            runtime::find(&self.runtime).map(|runtime| runtime.kind),
+            Some(runtime::Kind::Component)
+        );
+        Wanted {
+            handler: is_component.then(|| self.handler.clone()),
+            architecture: self.architecture,
+        }
+    }
+
     /// What AWS assumes of a function of which only the required members were given.
     pub fn new(role: String, handler: String, runtime: String) -> Self {
         Self {

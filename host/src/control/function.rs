@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::configuration::{Configuration, FunctionRecord, Patch, VersionRecord};
-use super::origin::Origin;
 use super::record::{Page, decode, encode};
 use super::{Control, Error, code_signing, family, rules, version};
+use crate::library::Origin;
 use crate::names::{FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
 
@@ -65,18 +65,16 @@ impl Control {
         if self.load(&name).await?.is_some() {
             return Err(already_exists(&name));
         }
-        let attached = self.resolve_layers(&create.layers).await?;
-        configuration.layers.clone_from(&attached.layers);
+        let (layers, attached) = self.resolve_layers(&create.layers).await?;
+        configuration.layers.clone_from(&layers);
         let package = self.package_from(create.package).await?;
         let signed = self
             .verify_package(code_signing.as_deref(), &package, name.as_str())
             .await?;
-        self.verify_layers(code_signing.as_deref(), &attached.layers)
-            .await?;
+        self.verify_layers(code_signing.as_deref(), &layers).await?;
         let library = &self.0.library;
-        let arrival = library.check_in(package, &configuration).await?;
-        self.require_room_for_layers(&arrival.code, &attached.layers)
-            .await?;
+        let arrival = library.check_in(&package, configuration.wanted()).await?;
+        self.require_room_for_layers(&arrival.code, &layers).await?;
         let mut latest = VersionRecord::new(configuration, arrival.code.clone(), &self.0.clock);
         latest.signed = signed;
         let mut function = FunctionRecord::new(name.clone(), latest, create.tags);

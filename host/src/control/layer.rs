@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::code::{Attachment, CodeRef, LayerPackage, LayerUse};
 use super::code_signing::Signed;
-use super::origin::Origin;
 use super::record::{decode, encode};
 use super::{Control, Error};
 use crate::clock::Timestamp;
+use crate::library::{Attachment, CodeRef, LayerPackage, Origin, kept_for_layers};
 use crate::names::{LayerName, LayerVersionArn};
+use crate::store::blob::Digest;
 use crate::store::{Expect, Key, Revision, Write};
 
 mod attach;
@@ -55,6 +55,30 @@ pub struct LayerVersionRecord {
     pub policy: Option<LayerPolicy>,
 }
 
+/// A layer as a version of a function keeps it: everything to go on with when the layer is deleted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayerUse {
+    /// The ARN that was asked for.
+    pub arn: LayerVersionArn,
+    /// The layer's package.
+    pub package: LayerPackage,
+    /// See [`LayerVersionRecord::signed`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
+}
+
+impl LayerUse {
+    /// Everything that must stay on the disk for a function with these layers.
+    pub fn kept(layers: &[Self]) -> Vec<Digest> {
+        kept_for_layers(&Self::packages(layers))
+    }
+
+    /// The packages of these layers, in order.
+    pub fn packages(layers: &[Self]) -> Vec<Digest> {
+        layers.iter().map(|layer| layer.package.digest).collect()
+    }
+}
+
 /// What an author says of a version of a layer. What was not said is not shown either.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct About {
@@ -80,19 +104,19 @@ impl Control {
         about: About,
         package: Origin,
     ) -> Result<LayerVersionRecord, Error> {
-        let package = self.package_from(package).await?;
-        let arrival = self.0.library.check_in_layer(package.clone()).await?;
+        let stored = self.package_from(package).await?;
+        let package = self.0.library.check_in_layer(&stored).await?;
         let record = LayerVersionRecord {
             layer: layer.clone(),
             version: 0,
             about,
-            package: arrival.package.clone(),
-            signed: self.signer_of(&package).await?,
+            package,
+            signed: self.signer_of(&stored).await?,
             created: self.0.clock.now(),
             policy: None,
         };
         let record = &record;
-        self.update_holding(&Arc::new(arrival), || async move {
+        self.update_holding(&Arc::new(stored), || async move {
             let (last, expect) = self.last_version(layer).await?;
             let mut record = record.clone();
             record.version = last + 1;
@@ -146,7 +170,10 @@ impl Control {
     ///
     /// # Errors
     /// Where a function may not have these layers.
-    pub(super) async fn resolve_layers(&self, arns: &[String]) -> Result<Attachment, Error> {
+    pub(super) async fn resolve_layers(
+        &self,
+        arns: &[String],
+    ) -> Result<(Vec<LayerUse>, Attachment), Error> {
         let (mut found, mut held) = (Vec::new(), Vec::new());
         for text in arns.iter().take(attach::LAYERS_MAX) {
             let arn = LayerVersionArn::parse(text);
@@ -160,8 +187,8 @@ impl Control {
             let LayerVersionRecord {
                 package, signed, ..
             } = record;
-            if let Some(hold) = self.0.library.hold(package.digest) {
-                held.push(hold);
+            if let Some(stored) = self.0.library.stored(package.digest).await? {
+                held.push(stored);
                 found.push(LayerUse {
                     arn,
                     package,
@@ -170,7 +197,7 @@ impl Control {
             }
         }
         let layers = attach::check(arns, self.home(), &found)?;
-        self.0.library.attach(layers, held).await
+        Ok((layers, self.0.library.attach(held).await?))
     }
 
     /// Refuses a package and layers that together are too large unpacked.
@@ -182,7 +209,7 @@ impl Control {
         if layers.is_empty() {
             return Ok(());
         }
-        let unzipped_bytes = self.0.library.unzipped_bytes(code).await?;
+        let unzipped_bytes = self.0.library.code_unzipped_bytes(code).await?;
         attach::require_room(unzipped_bytes, layers)
     }
 

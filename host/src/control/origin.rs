@@ -1,50 +1,80 @@
-//! Where deployment packages come from: the request itself, or an object in S3. Whoever asks for the
-//! bytes does so before anything is changed, and holds nothing that others wait for meanwhile.
+//! Packages of requests, taken in by the library, and the library's errors in the words of AWS. Fetching
+//! a package takes its time: callers do so before anything is changed, and hold nothing that others wait
+//! for meanwhile.
 
-use bytes::Bytes;
-
-use super::{Control, Error, package};
+use super::{Control, Error};
+use crate::invoke::live::LoadError;
+use crate::library::{self, Origin, Stored, package};
 use crate::store::object::{self, Location};
-use crate::units::ZIP_BYTES_MAX;
-
-/// Where a package is.
-#[derive(Clone, Debug)]
-pub enum Origin {
-    /// It came with the request.
-    Upload(Bytes),
-    /// It is in S3.
-    Object(Location),
-}
 
 impl Control {
-    /// The package, wherever it is.
+    /// The package on the disk, wherever it comes from. Nothing is known of its content yet.
     ///
     /// # Errors
-    /// Where it is in S3 and cannot be had from there. Nothing is known of the package itself yet.
-    pub async fn package_from(&self, origin: Origin) -> Result<Bytes, Error> {
-        let location = match origin {
-            Origin::Upload(bytes) => return Ok(bytes),
-            Origin::Object(location) => location,
+    /// Where it is too large, or is in S3 and cannot be had from there.
+    pub(super) async fn package_from(&self, origin: Origin) -> Result<Stored, Error> {
+        let location = match &origin {
+            Origin::Upload(_) => None,
+            Origin::Object(location) => Some(location.clone()),
         };
-        let read = self.0.objects.read(&location, ZIP_BYTES_MAX as u64).await;
-        read.map_err(|error| {
-            if !matches!(error, object::Error::Refused { .. }) {
-                let Location { bucket, key, .. } = &location;
-                tracing::warn!(%error, bucket, key, "a package could not be fetched");
+        let received = self.0.library.receive(origin).await;
+        received.map_err(|error| match (error, location) {
+            // Its size is the fault of the object, not of the request.
+            (library::Error::Package(error), Some(_)) => Error::Invalid(error.to_string()),
+            (library::Error::Fetch(error), Some(location)) => {
+                log_failure(&error, &location);
+                Error::Invalid(message(&error))
             }
-            Error::Invalid(told(&error))
+            (error, _) => error.into(),
         })
     }
 }
 
-/// What the caller is told: S3's own words as AWS passes them on. Where the server is and what it
-/// answered, is in the host's log only.
-fn told(error: &object::Error) -> String {
+fn log_failure(error: &object::Error, location: &Location) {
+    if !matches!(error, object::Error::Refused { .. }) {
+        let Location { bucket, key, .. } = location;
+        tracing::warn!(%error, bucket, key, "a package could not be fetched");
+    }
+}
+
+impl From<library::Error> for Error {
+    fn from(error: library::Error) -> Self {
+        match error {
+            library::Error::Package(error) => error.into(),
+            library::Error::Component(error) if error.is_callers_fault() => {
+                Self::Invalid(error.to_string())
+            }
+            error => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<package::Error> for Error {
+    fn from(error: package::Error) -> Self {
+        match error {
+            package::Error::Io(error) => library::Error::Io(error).into(),
+            error @ package::Error::ZippedTooLarge(_) => Self::PackageTooLarge(error.to_string()),
+            error => Self::Invalid(error.to_string()),
+        }
+    }
+}
+
+impl From<library::Error> for LoadError {
+    fn from(error: library::Error) -> Self {
+        match error {
+            library::Error::NoComponent => Self::NoComponent,
+            error => Self::Failed(Box::new(error)),
+        }
+    }
+}
+
+/// Message for the caller: S3's own words as AWS passes them on. The server's address and its answer are
+/// in the host's log only.
+fn message(error: &object::Error) -> String {
     let problem = match error {
-        object::Error::Refused { code, message } => {
+        object::Error::Refused { code, message, .. } => {
             format!("S3 Error Code: {code}. S3 Error Message: {message}")
         }
-        object::Error::TooLarge(_) => return package::Error::ZippedTooLarge.to_string(),
         object::Error::NotConfigured => {
             return "This host has no S3 server to read packages from. Set endpoint, \
                     access_key_id and secret_access_key under [s3] in lamina.toml, or start the \
@@ -52,17 +82,12 @@ fn told(error: &object::Error) -> String {
                     or use ZipFile."
                 .to_owned();
         }
-        object::Error::Key => {
-            "This host cannot ask for an S3Key that begins or ends with a slash, or has empty \
-             parts or the parts . and .. between slashes."
-                .to_owned()
-        }
         object::Error::IsLambda(_) => {
             "The S3 endpoint of this host answers as AWS Lambda does; it may be the host's own \
              address. Set endpoint under [s3] in lamina.toml, or AWS_ENDPOINT_URL_S3."
                 .to_owned()
         }
-        object::Error::NotS3(_) => {
+        object::Error::NotS3 { .. } => {
             "The S3 endpoint of this host does not answer as S3 does. See the host's log."
                 .to_owned()
         }
@@ -73,6 +98,8 @@ fn told(error: &object::Error) -> String {
             let seconds = after.as_secs();
             format!("The S3 endpoint of this host did not send it within {seconds} s.")
         }
+        // The library makes these errors of its own.
+        object::Error::TooLarge(_) | object::Error::Sink(_) => error.to_string(),
     };
     format!("Error occurred while GetObject. {problem}")
 }
@@ -82,10 +109,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s3s_words_are_passed_on_as_aws_does() {
+    fn refusal_of_s3_is_passed_on_in_its_words() {
         let refused = |code: &str, message: &str| object::Error::Refused {
             code: code.into(),
             message: message.into(),
+            may_pass: false,
         };
         let cases = [
             (
@@ -98,24 +126,23 @@ mod tests {
                 "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The \
                  specified key does not exist.",
             ),
-            (
-                object::Error::TooLarge(1),
-                "Zipped size must be smaller than 52428800 bytes",
-            ),
         ];
         for (error, expected) in cases {
-            assert_eq!(told(&error), expected);
+            assert_eq!(message(&error), expected);
         }
     }
 
     #[test]
-    fn what_only_the_log_may_say_is_not_told() {
+    fn answer_of_another_server_is_not_passed_on() {
         for error in [
-            object::Error::NotS3("secret".into()),
+            object::Error::NotS3 {
+                problem: "secret".into(),
+                may_pass: false,
+            },
             object::Error::IsLambda("secret".into()),
             object::Error::Unreachable("secret".into()),
         ] {
-            assert!(!told(&error).contains("secret"));
+            assert!(!message(&error).contains("secret"));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Error;
-use super::code::LayerUse;
+use super::layer::LayerUse;
 use super::configuration::{State, VersionRecord};
 use super::family::Family;
 use super::permission::PolicyRecord;

@@ -1,13 +1,11 @@
-//! Rules about a configuration that AWS's model does not state: which values go together. The
-//! model's own constraints are checked before anything reaches this module.
+//! Rules about a configuration that AWS's model does not state: values that go together. The model's own
+//! constraints are checked before anything reaches this module.
 
 use super::Error;
 use super::configuration::{Configuration, Vpc};
 use crate::config::Runtimes;
+use crate::library::runtime;
 use crate::units::ENVIRONMENT_BYTES_MAX;
-
-/// The runtimes whose functions bring their own program: here, a component.
-const COMPONENT_RUNTIMES: [&str; 4] = ["provided", "provided.al2", "provided.al2023", "wasip2"];
 
 /// Variables that only the host may set.
 const RESERVED_VARIABLES: [&str; 17] = [
@@ -30,63 +28,22 @@ const RESERVED_VARIABLES: [&str; 17] = [
     "LAMBDA_TASK_ROOT",
 ];
 
-/// Runtimes that AWS knows and takes no new functions for.
-const ENDED_RUNTIMES: [&str; 18] = [
-    "dotnet5.0",
-    "dotnetcore1.0",
-    "dotnetcore2.0",
-    "dotnetcore2.1",
-    "dotnetcore3.1",
-    "go1.x",
-    "java8",
-    "nodejs",
-    "nodejs10.x",
-    "nodejs12.x",
-    "nodejs14.x",
-    "nodejs4.3",
-    "nodejs4.3-edge",
-    "nodejs6.10",
-    "nodejs8.10",
-    "python2.7",
-    "python3.6",
-    "python3.7",
-];
-
 /// Checks a configuration as a whole, with its variables in the clear.
 pub(super) fn check(
     configuration: &Configuration,
     variables: Option<&[(String, String)]>,
     runtimes: Runtimes,
 ) -> Result<(), Error> {
-    runtime(&configuration.runtime, runtimes)?;
+    require_runtime(&configuration.runtime, runtimes)?;
     configuration.vpc.as_ref().map_or(Ok(()), vpc)?;
     variables.map_or(Ok(()), environment)
 }
 
-/// Whether AWS takes no new functions for a runtime.
-pub fn is_ended_runtime(name: &str) -> bool {
-    ENDED_RUNTIMES.contains(&name) || name.starts_with("ruby2")
-}
-
-/// Whether functions of this runtime bring their own program: here, a component.
-pub(super) fn is_component_runtime(name: &str) -> bool {
-    COMPONENT_RUNTIMES.contains(&name)
-}
-
-/// That this host does not have a runtime, and what it has.
-pub(super) fn not_available(name: &str) -> String {
-    format!(
-        "Runtime {name} is not available on this host. Functions here are WebAssembly components: \
-         choose one of {} and upload a component.",
-        COMPONENT_RUNTIMES.join(", ")
-    )
-}
-
-fn runtime(name: &str, runtimes: Runtimes) -> Result<(), Error> {
+fn require_runtime(name: &str, runtimes: Runtimes) -> Result<(), Error> {
     match runtimes {
-        _ if is_component_runtime(name) => Ok(()),
-        Runtimes::Refuse => Err(Error::Invalid(not_available(name))),
-        Runtimes::Accept if is_ended_runtime(name) => Err(Error::Invalid(format!(
+        _ if runtime::find(name).is_some() => Ok(()),
+        Runtimes::Refuse => Err(Error::Invalid(runtime::not_available(name))),
+        Runtimes::Accept if runtime::is_ended(name) => Err(Error::Invalid(format!(
             "The runtime parameter of {name} is no longer supported for creating or updating \
                  AWS Lambda functions. We recommend you use a supported runtime while creating or \
                  updating functions."
@@ -178,10 +135,10 @@ mod tests {
 
     #[test]
     fn a_runtime_this_host_cannot_run_is_refused_with_those_it_can() {
-        assert!(runtime("provided.al2023", Runtimes::Refuse).is_ok());
-        assert!(runtime("python3.13", Runtimes::Accept).is_ok());
-        assert!(runtime("python3.7", Runtimes::Accept).is_err());
-        let refused = runtime("python3.13", Runtimes::Refuse);
+        assert!(require_runtime("provided.al2023", Runtimes::Refuse).is_ok());
+        assert!(require_runtime("python3.13", Runtimes::Accept).is_ok());
+        assert!(require_runtime("python3.7", Runtimes::Accept).is_err());
+        let refused = require_runtime("python3.13", Runtimes::Refuse);
         let refused = refused.unwrap_err().to_string();
         assert!(
             refused.contains("python3.13") && refused.contains("wasip2"),

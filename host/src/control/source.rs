@@ -1,15 +1,14 @@
-//! Loads the code of versions for the data plane: components from the library, variables from the vault,
-//! where they stay sealed until an environment opens.
+//! Loader of versions for the data plane: components from the library, variables from the vault, where they
+//! stay sealed until an environment opens.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::code::{CodeRef, Library};
-use super::rules;
 use super::vault::{Sealed, Vault};
 use crate::invoke::live::{LoadError, Loader};
 use crate::invoke::snapshot::Code;
+use crate::library::{CodeRef, ComponentRef, Library, runtime};
 use crate::sandbox::Program;
 
 #[derive(Debug)]
@@ -28,12 +27,15 @@ pub(super) fn loader(library: &Library, vault: &Arc<Vault>) -> Arc<dyn Loader> {
 
 #[async_trait]
 impl Loader for Source {
-    async fn load(&self, code: &Code, runtime: &str) -> Result<Program, LoadError> {
-        if !rules::is_component_runtime(runtime) {
-            return Err(LoadError::Runtime(rules::not_available(runtime)));
+    async fn load(&self, code: &Code, name: &str) -> Result<Program, LoadError> {
+        if runtime::find(name).is_none() {
+            return Err(LoadError::Runtime(runtime::not_available(name)));
         }
-        let (code, architecture, layers) = (CodeRef::of(code), code.architecture, &code.layers);
-        self.library.load(&code, architecture, layers).await
+        let reference = code_ref(code);
+        let load = self
+            .library
+            .load(&reference, code.architecture, &code.layers);
+        Ok(load.await?)
     }
 
     fn variables(&self, code: &Code) -> Result<Vec<(String, String)>, LoadError> {
@@ -42,5 +44,17 @@ impl Loader for Source {
         Ok(opened
             .map_err(|error| LoadError::Failed(Box::new(error)))?
             .unwrap_or_default())
+    }
+}
+
+/// The code of a published version. The size of its package is not among it.
+fn code_ref(code: &Code) -> CodeRef {
+    CodeRef {
+        package: code.package,
+        size_bytes: 0,
+        component: code.component.as_ref().map(|it| ComponentRef {
+            path: it.path.as_ref().to_owned(),
+            digest: it.digest,
+        }),
     }
 }

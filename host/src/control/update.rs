@@ -1,15 +1,12 @@
 //! Changes of a function: new code, another configuration, settings of the function as a whole. Each is
 //! applied to the newest record and written only if that is still the newest.
 
-use bytes::Bytes;
-
-use super::code::Arrival;
 use super::code_signing::Signed;
 use super::configuration::{FunctionRecord, LastUpdate, Patch, State, VersionRecord};
 use super::function::{self, Found};
-use super::origin::Origin;
 use super::revision::RevisionId;
 use super::{Control, Error, version};
+use crate::library::{Arrival, Origin, Stored};
 use crate::names::FunctionName;
 use crate::sandbox::Architecture;
 use crate::store::blob::Digest;
@@ -73,9 +70,7 @@ impl Control {
             let (function, _) = self.existing(name).await?;
             let architecture = update.architecture;
             let architecture = architecture.unwrap_or(function.latest.configuration.architecture);
-            let (arrival, signed) = self
-                .check_in(&function, architecture, package.clone())
-                .await?;
+            let (arrival, signed) = self.check_in(&function, architecture, &package).await?;
             let apply = |latest: &mut VersionRecord| {
                 latest.code = arrival.code.clone();
                 latest.signed.clone_from(&signed);
@@ -100,16 +95,17 @@ impl Control {
         &self,
         function: &FunctionRecord,
         architecture: Architecture,
-        package: Bytes,
+        package: &Stored,
     ) -> Result<(Arrival, Option<Signed>), Error> {
         let arn = self.home().function_arn(&function.name);
         let code_signing = function.code_signing.as_deref();
-        let signed = self.verify_package(code_signing, &package, &arn).await?;
+        let signed = self.verify_package(code_signing, package, &arn).await?;
         let mut configuration = function.latest.configuration.clone();
         self.verify_layers(code_signing, &configuration.layers)
             .await?;
         configuration.architecture = architecture;
-        let arrival = self.0.library.check_in(package, &configuration).await?;
+        let library = &self.0.library;
+        let arrival = library.check_in(package, configuration.wanted()).await?;
         self.require_room_for_layers(&arrival.code, &configuration.layers)
             .await?;
         Ok((arrival, signed))
@@ -134,7 +130,7 @@ impl Control {
             Some(arns) => Some(self.resolve_layers(arns).await?),
             None => None,
         };
-        patch.layers = attached.as_ref().map(|it| it.layers.clone());
+        patch.layers = attached.as_ref().map(|(layers, _)| layers.clone());
         for _ in 0..ROUNDS_MAX {
             let (function, _) = self.existing(name).await?;
             let checked = Checked::of(&function);
@@ -143,16 +139,15 @@ impl Control {
             self.check(&patched)?;
             let code = function.latest.code;
             let (code, _held) = if patch.handler.is_some() || patch.runtime.is_some() {
-                let chosen = self.0.library.choose(&code, &patched).await?;
+                let chosen = self.0.library.choose(&code, patched.wanted()).await?;
                 (chosen.code.clone(), Some(chosen))
             } else {
                 (code, None)
             };
-            if let Some(attached) = &attached {
-                self.verify_layers(function.code_signing.as_deref(), &attached.layers)
+            if let Some((layers, _)) = &attached {
+                self.verify_layers(function.code_signing.as_deref(), layers)
                     .await?;
-                self.require_room_for_layers(&code, &attached.layers)
-                    .await?;
+                self.require_room_for_layers(&code, layers).await?;
             }
             let apply = |latest: &mut VersionRecord| {
                 latest.configuration = patched.clone();

@@ -1,9 +1,10 @@
-//! The data directory kept in order: what is missing is compiled, what nobody uses is deleted.
+//! Upkeep of the data directory: compiles what is missing, deletes what nothing uses.
 
-use super::code::{LayerUse, Used};
 use super::configuration::{FunctionRecord, VersionRecord};
+use super::layer::LayerUse;
 use super::record::decode;
 use super::{Control, Error, function, version};
+use crate::library::Used;
 
 impl Control {
     /// Compiles what this engine has not compiled yet, one after another.
@@ -31,8 +32,7 @@ impl Control {
     /// # Errors
     /// Where the store or the data directory cannot be read.
     pub async fn collect_garbage(&self) -> Result<usize, Error> {
-        let failed = |error: std::io::Error| Error::Internal(error.to_string());
-        let collection = self.0.library.begin_collection().map_err(failed)?;
+        let collection = self.0.library.begin_collection().await?;
         let mut used = Used::default();
         self.each_version(|_, version| {
             used.code(&version.code, version.configuration.architecture);
@@ -41,14 +41,12 @@ impl Control {
         .await?;
         self.each_layer_version(|version| used.packages([version.package.digest]))
             .await?;
-        let finish = tokio::task::spawn_blocking(move || collection.finish(&used));
-        let ended = |_| Error::Internal("the collection of unused packages ended early".into());
-        finish.await.map_err(ended)?.map_err(failed)
+        Ok(collection.finish(used).await?)
     }
 
-    /// Waits until there may be something to delete.
+    /// Waits until a package was refused, whose files can be deleted.
     pub async fn left_over(&self) {
-        self.0.library.left_over().await;
+        self.0.library.refused().await;
     }
 
     /// Visits every version of functions, published or not, with the name of its function.

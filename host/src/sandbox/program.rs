@@ -1,9 +1,10 @@
 //! A compiled component, linked to everything it imports: all that environments of one version
 //! share.
 
+use std::any::Any;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use wasmtime::component::{Component, InstancePre};
 
@@ -11,18 +12,25 @@ use super::filesystem::Mounts;
 use super::guest::Guest;
 use super::{Error, Interface, adapter, engine};
 
-/// Where a program's files are.
+/// The files of a program.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// Mounted read-only at `/var/task`.
     pub task_dir: PathBuf,
     /// Mounted read-only at `/opt`, where the function has layers.
     pub opt_dir: Option<PathBuf>,
+    /// Dropped with the program and its last environment, so that its owner knows how long the files are
+    /// in use.
+    pub guard: Arc<dyn Any + Send + Sync>,
 }
 
 /// A component that is ready to be instantiated; cheap to clone.
 #[derive(Clone)]
 pub struct Program(pub(super) Arc<Loaded>);
+
+/// A program that goes away with its last user.
+#[derive(Clone)]
+pub struct WeakProgram(Weak<Loaded>);
 
 pub(super) struct Loaded {
     pub(super) shared: Arc<engine::Shared>,
@@ -64,6 +72,11 @@ impl Program {
         })))
     }
 
+    /// The same program, without keeping it loaded.
+    pub fn downgrade(&self) -> WeakProgram {
+        WeakProgram(Arc::downgrade(&self.0))
+    }
+
     /// How the component takes its events.
     pub fn interface(&self) -> Interface {
         match &self.0.entry {
@@ -73,6 +86,18 @@ impl Program {
             Entry::Http(_) => Interface::Http,
             Entry::Command(_) => Interface::Command,
         }
+    }
+}
+
+impl WeakProgram {
+    /// The program, if anything uses it still.
+    pub fn upgrade(&self) -> Option<Program> {
+        self.0.upgrade().map(Program)
+    }
+
+    /// Whether anything uses the program still.
+    pub fn is_loaded(&self) -> bool {
+        self.0.strong_count() > 0
     }
 }
 
@@ -97,6 +122,14 @@ impl Entry {
             Interface::Http => Self::Http(adapter::http::Pre::new(pre)?),
             Interface::Command => Self::Command(adapter::command::Pre::new(pre)?),
         })
+    }
+}
+
+impl fmt::Debug for WeakProgram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakProgram")
+            .field("is_loaded", &self.is_loaded())
+            .finish()
     }
 }
 

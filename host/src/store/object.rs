@@ -1,67 +1,74 @@
-//! Objects of an S3 server, read whole and within bounds. It knows buckets, keys and bytes; what the
-//! bytes are for, it does not know.
+//! Objects of an S3 server, read part by part and within bounds. It knows buckets, keys and bytes, and
+//! nothing of what the bytes are for.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use object_store::aws::{AmazonS3, AmazonS3Builder};
-use object_store::path::Path;
-use object_store::{BackoffConfig, GetOptions, ObjectStore, RetryConfig};
+use http::{HeaderMap, Request, Response, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
 mod address;
 mod config;
 mod refusal;
-mod transport;
 
 pub use config::{Config, Misconfigured};
 
+use crate::outbound::retry::{self, Policy};
+use crate::outbound::sigv4::{self, Scope};
+use crate::outbound::{self, Client};
 use address::Address;
-use transport::Connector;
 
-/// Objects that are read at once: each may be as large as its reader allows, and is held whole.
+/// Objects that are read at once. Each takes a connection, a thread and a few parts in memory.
 const READS_MAX: usize = 4;
 /// How often a read is tried again that failed for a reason that may pass.
-const RETRIES_MAX: usize = 2;
-const RETRY_PAUSE: Duration = Duration::from_millis(200);
-const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
+const RETRIES: Policy = Policy {
+    retries_max: 2,
+    pause_min: Duration::from_millis(200),
+    pause_max: Duration::from_secs(2),
+};
 
 /// Names an object.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Location {
-    /// The bucket it is in.
+    /// Its bucket.
     pub bucket: String,
-    /// Its key.
+    /// Its key, as S3 has it: any text, slashes at its ends and empty parts included.
     pub key: String,
-    /// The version of it, if not the newest.
+    /// Its version, if not the newest.
     pub version: Option<String>,
 }
 
 /// Why an object was not read.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no server to read from.
     #[error("no S3 server is configured")]
     NotConfigured,
-    /// The key has a form that cannot be asked for.
-    #[error("a key with empty parts, or with the parts . or .., cannot be asked for")]
-    Key,
-    /// The server said no, in these words.
+    /// The server refused, in these words.
     #[error("{code}: {message}")]
     Refused {
         /// S3's name for the error.
         code: String,
         /// S3's text.
         message: String,
+        /// Whether another attempt may help.
+        may_pass: bool,
     },
     /// The object is larger than its reader allows.
     #[error("the object is larger than {0} bytes")]
     TooLarge(u64),
-    /// Something answered, and it was not S3.
-    #[error("the S3 server does not answer as S3 does: {0}")]
-    NotS3(String),
+    /// Something answered that is not S3.
+    #[error("the S3 server does not answer as S3 does: {problem}")]
+    NotS3 {
+        /// Its answer.
+        problem: String,
+        /// Whether another attempt may help.
+        may_pass: bool,
+    },
     /// Something answered as AWS Lambda does: perhaps this very host.
     #[error("the S3 server answers as AWS Lambda does: {0}")]
     IsLambda(String),
@@ -71,6 +78,19 @@ pub enum Error {
     /// It took longer than it may.
     #[error("the S3 server did not send the object within {} seconds", .0.as_secs())]
     TimedOut(Duration),
+    /// The object's bytes could not be kept.
+    #[error(transparent)]
+    Sink(io::Error),
+}
+
+/// Keeps an object's bytes. A sink that is dropped before it is finished forgets them.
+pub trait Sink {
+    /// What there is in the end.
+    type Done;
+    /// Takes the next part, in order.
+    fn write(&mut self, part: Bytes) -> impl Future<Output = io::Result<()>> + Send;
+    /// Takes notice that there are no more parts.
+    fn finish(self) -> impl Future<Output = io::Result<Self::Done>> + Send;
 }
 
 /// The objects of a server; cheap to clone.
@@ -81,7 +101,7 @@ pub struct Objects(Option<Arc<Server>>);
 struct Server {
     config: Config,
     address: Address,
-    connector: Connector,
+    client: Client,
     turns: Semaphore,
 }
 
@@ -90,158 +110,184 @@ impl Objects {
     ///
     /// # Errors
     /// Where the configuration contradicts itself.
-    pub fn new(config: Config) -> Result<Self, Misconfigured> {
+    pub fn new(config: Config, client: Client) -> Result<Self, Misconfigured> {
         config.check()?;
         if config.endpoint.is_none() && config.access_key_id.is_none() {
-            return Ok(Self(None));
+            return Ok(Self::none());
         }
         let address = Address::new(
             config.endpoint.as_deref(),
             &config.region,
             config.path_style,
         )?;
-        let connector = Connector::new(address.is_encrypted());
-        let turns = Semaphore::new(READS_MAX);
         Ok(Self(Some(Arc::new(Server {
             config,
             address,
-            connector,
-            turns,
+            client,
+            turns: Semaphore::new(READS_MAX),
         }))))
     }
 
-    /// The whole object, if it is no larger than `bytes_max`.
+    /// The objects of no server.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// Reads a whole object into a sink, which is made anew for each attempt, if it is no larger than
+    /// `bytes_max`.
     ///
     /// # Errors
     /// Where it is larger, is not there, may not be read, or does not come in time.
-    pub async fn read(&self, location: &Location, bytes_max: u64) -> Result<Bytes, Error> {
+    pub async fn read<S: Sink>(
+        &self,
+        location: &Location,
+        bytes_max: u64,
+        sink: impl Fn() -> S,
+    ) -> Result<S::Done, Error> {
         let server = self.0.as_ref().ok_or(Error::NotConfigured)?;
-        let time_max = server.config.time_max;
+        let (clock, time_max) = (server.client.clock(), server.config.time_max);
         let reading = async {
             let turn = server.turns.acquire().await;
             let _turn = turn.expect("the semaphore is never closed");
-            server.read(location, bytes_max).await
+            let attempt = || server.read(location, bytes_max, &sink);
+            retry::attempts(RETRIES, clock, Error::may_pass, attempt).await
         };
-        let read = tokio::time::timeout(time_max, reading).await;
+        let read = clock.timeout(time_max, reading).await;
         read.unwrap_or(Err(Error::TimedOut(time_max)))
     }
 }
 
 impl Server {
-    async fn read(&self, location: &Location, bytes_max: u64) -> Result<Bytes, Error> {
-        let key = Path::parse(&location.key).map_err(|_| Error::Key)?;
-        // It would ask for another object: slashes at the ends are left out.
-        if key.as_ref() != location.key {
-            return Err(Error::Key);
+    async fn read<S: Sink>(
+        &self,
+        location: &Location,
+        bytes_max: u64,
+        sink: impl Fn() -> S,
+    ) -> Result<S::Done, Error> {
+        let request = self.request(location)?;
+        let response = self.client.send(request).await?;
+        if !response.status().is_success() {
+            let (parts, body) = response.into_parts();
+            return Err(refusal::read(&parts, body).await);
         }
-        let options = GetOptions {
-            version: location.version.clone(),
-            ..GetOptions::default()
-        };
-        self.connector.prepare().await?;
-        let bucket = self.bucket(&location.bucket).map_err(failed)?;
-        let found = bucket.get_opts(&key, options).await.map_err(failed)?;
-        let size = found.meta.size;
+        let size = length(response.headers())?;
         if size > bytes_max {
             return Err(Error::TooLarge(bytes_max));
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
-        let mut parts = found.into_stream();
-        while let Some(part) = parts.next().await {
-            let part = part.map_err(failed)?;
-            // What was announced is not believed.
-            if (bytes.len() + part.len()) as u64 > bytes_max {
-                return Err(Error::TooLarge(bytes_max));
-            }
-            bytes.extend_from_slice(&part);
-        }
-        Ok(bytes.into())
+        keep(response, size, sink()).await
     }
 
-    fn bucket(&self, name: &str) -> object_store::Result<AmazonS3> {
-        let place = self.address.of(name);
-        let retry = RetryConfig {
-            backoff: BackoffConfig {
-                init_backoff: RETRY_PAUSE,
-                max_backoff: RETRY_PAUSE_MAX,
-                base: 2.0,
-            },
-            max_retries: RETRIES_MAX,
-            retry_timeout: self.config.time_max,
+    fn request(&self, location: &Location) -> Result<Request<Bytes>, Error> {
+        let unmade = |problem: String| Error::NotS3 {
+            problem,
+            may_pass: false,
         };
-        let mut builder = AmazonS3Builder::new()
-            .with_bucket_name(name)
-            .with_region(&self.config.region)
-            .with_endpoint(place.endpoint)
-            .with_virtual_hosted_style_request(place.is_virtual_hosted)
-            .with_allow_http(true)
-            .with_retry(retry)
-            .with_http_connector(self.connector.clone());
-        builder = match (&self.config.access_key_id, &self.config.secret_access_key) {
-            (Some(id), Some(secret)) => builder
-                .with_access_key_id(id)
-                .with_secret_access_key(secret),
-            _ => builder.with_skip_signature(true),
-        };
-        if let Some(token) = &self.config.session_token {
-            builder = builder.with_token(token);
+        let mut request = Request::new(Bytes::new());
+        let url = self.address.url(location);
+        *request.uri_mut() = url
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| unmade(error.to_string()))?;
+        if let Some(credentials) = self.config.credentials() {
+            let scope = Scope {
+                region: &self.config.region,
+                service: "s3",
+            };
+            let now = self.client.clock().now();
+            let signed = sigv4::sign(&mut request, &credentials, scope, now);
+            signed.map_err(|error| unmade(error.to_string()))?;
         }
-        builder.build()
+        Ok(request)
     }
 }
 
-/// What went wrong, as the transport told it; or else as the library did, of an answer that it could
-/// not use.
-fn failed(error: object_store::Error) -> Error {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(it) = cause {
-        if let Some(told) = it.downcast_ref::<Error>() {
-            return told.clone();
-        }
-        cause = it.source();
+/// The size that the server announces. Without one, nobody knows when the object is whole.
+fn length(headers: &HeaderMap) -> Result<u64, Error> {
+    let length = headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|it| it.to_str().ok()?.parse().ok());
+    length.ok_or_else(|| Error::NotS3 {
+        problem: "it does not say how long the object is".into(),
+        may_pass: false,
+    })
+}
+
+/// Moves an object of this size into a sink. hyper fails a body that is shorter or longer.
+async fn keep<S: Sink>(
+    response: Response<Incoming>,
+    size: u64,
+    mut sink: S,
+) -> Result<S::Done, Error> {
+    let mut body = response.into_body();
+    let mut kept: u64 = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| outbound::failed(&error))?;
+        let Ok(part) = frame.into_data() else {
+            continue;
+        };
+        kept += u64::try_from(part.len()).expect("a length fits in 64 bits");
+        sink.write(part).await.map_err(Error::Sink)?;
     }
-    Error::NotS3(error.to_string())
+    if kept != size {
+        return Err(Error::Unreachable("the object ended early".into()));
+    }
+    sink.finish().await.map_err(Error::Sink)
+}
+
+impl Error {
+    /// Whether another attempt may help.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Refused { may_pass, .. } | Self::NotS3 { may_pass, .. } => *may_pass,
+            _ => false,
+        }
+    }
+}
+
+impl From<outbound::Error> for Error {
+    fn from(error: outbound::Error) -> Self {
+        match error {
+            outbound::Error::NotHttp(problem) => Self::NotS3 {
+                problem,
+                may_pass: false,
+            },
+            error => Self::Unreachable(error.to_string()),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
 
-    fn config() -> Config {
-        Config {
-            region: "us-east-1".into(),
-            time_max: Duration::from_secs(1),
-            ..Config::default()
+    struct Nowhere;
+
+    impl Sink for Nowhere {
+        type Done = ();
+
+        async fn write(&mut self, _part: Bytes) -> io::Result<()> {
+            Ok(())
+        }
+
+        async fn finish(self) -> io::Result<()> {
+            Ok(())
         }
     }
 
     #[tokio::test]
-    async fn without_endpoint_and_keys_there_is_no_server() {
-        let objects = Objects::new(config()).unwrap();
+    async fn read_without_endpoint_and_keys_is_refused() {
+        let config = Config {
+            region: "us-east-1".into(),
+            time_max: Duration::from_secs(1),
+            ..Config::default()
+        };
+        let objects = Objects::new(config, Client::new(Clock::system())).unwrap();
         let location = Location {
             bucket: "bucket".into(),
             key: "key".into(),
             version: None,
         };
-        let read = objects.read(&location, 1).await;
+        let read = objects.read(&location, 1, || Nowhere).await;
         assert!(matches!(read, Err(Error::NotConfigured)), "{read:?}");
-    }
-
-    #[tokio::test]
-    async fn keys_that_would_be_changed_on_the_way_are_refused() {
-        let objects = Objects::new(Config {
-            endpoint: Some("http://127.0.0.1:9".into()),
-            ..config()
-        });
-        let objects = objects.unwrap();
-        for key in ["/a", "a/", "a//b", "a/../b", "./a", "..", "a\nb"] {
-            let location = Location {
-                bucket: "bucket".into(),
-                key: key.into(),
-                version: None,
-            };
-            let read = objects.read(&location, 1).await;
-            assert!(matches!(read, Err(Error::Key)), "{key:?}: {read:?}");
-        }
     }
 }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::wire::{self, ErrorShape, Fault};
-use crate::control::origin::Origin;
+use crate::library::Origin;
 use crate::store::object::Location;
 
 /// The members that say where a package is; three shapes of AWS's model have them.

@@ -10,7 +10,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::key::{self, SigningKey};
 use super::signature::{BYTES_MAX, Claim, Moment, PATH, Signature};
-use crate::control::package::{self, BARE_NAME, Package};
+use crate::library::package::{self, BARE_NAME, Package, Source};
 
 /// Why a package was not signed.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub struct Terms {
 /// # Errors
 /// Where it is not a package, or would be too large.
 pub fn sign(package: Bytes, key: &SigningKey, terms: Terms) -> Result<Bytes, Error> {
-    let inside = Package::read(package.clone())?.inside(PATH, BYTES_MAX)?;
+    let inside = Package::read(Source::Memory(package.clone()))?.inside(PATH, BYTES_MAX)?;
     let contents = inside.manifest.digest();
     let claim = Claim {
         algorithm: key.algorithm(),
@@ -60,7 +60,7 @@ pub fn sign(package: Bytes, key: &SigningKey, terms: Terms) -> Result<Bytes, Err
     let value = key.sign(&claim.message(&contents))?;
     let signature = Signature { claim, value }.to_json();
     let signed: Bytes = rewritten(&package, &signature)?.into();
-    let written = Package::read(signed.clone())?.inside(PATH, BYTES_MAX)?;
+    let written = Package::read(Source::Memory(signed.clone()))?.inside(PATH, BYTES_MAX)?;
     let whole = written.manifest.digest() == contents;
     match written.apart {
         Some(found) if whole && found == signature => Ok(signed),

@@ -29,12 +29,13 @@
 //! ```
 //!
 //! `contents` is the SHA-256, in lower-case hexadecimal, of what the package unpacks to: the line
-//! `lamina-contents-v1`, and then for each directory and file in the order of the bytes of their
+//! `lamina-contents-v1`, and then for each directory, file and symbolic link in the order of the bytes of their
 //! paths
 //!
 //! ```text
 //! dir <path>␀
 //! file <mode> <SHA-256 of its content> <path>␀
+//! link <SHA-256 of its target> <path>␀
 //! ```
 //!
 //! where ␀ is a zero byte, which no path has; a path is UTF-8, whatever the zip has it in, with no

@@ -18,7 +18,7 @@ use super::signature::{BYTES_MAX, Claim, Malformed, Moment, PATH, Signature};
 use super::verify::{Damage, Verdict, judge};
 use crate::clock::Timestamp;
 use crate::config::{SigningAlgorithm, SigningProfile};
-use crate::control::package::Package;
+use crate::library::package::{Package, Source};
 use crate::names::{AccountId, Home, Region};
 
 mod trust;
@@ -113,7 +113,14 @@ fn plain() -> Entries {
 
 fn judged(package: &Bytes, profiles: &[SigningProfile], now: Timestamp) -> Verdict {
     let profiles = Profiles::read(profiles, &home()).unwrap();
-    judge(package.clone(), &profiles, &[arn("ours")], &home(), now).unwrap()
+    judge(
+        Source::Memory(package.clone()),
+        &profiles,
+        &[arn("ours")],
+        &home(),
+        now,
+    )
+    .unwrap()
 }
 
 fn is_trusted(verdict: &Verdict) -> bool {
@@ -146,7 +153,7 @@ fn what_was_signed_is_trusted_with_either_algorithm() {
 /// The digest was made from the written form by another program.
 #[test]
 fn the_form_is_as_it_is_written_down() {
-    let package = Package::read(zip_of(&plain())).unwrap();
+    let package = Package::read(Source::Memory(zip_of(&plain()))).unwrap();
     let contents = package.inside(PATH, BYTES_MAX).unwrap().manifest.digest();
     let expected = "4432c5ab78dc232793bade5c33dd56675bb537190e8fe0cf4a0e6fd66d4edbc2";
     assert_eq!(contents.to_string(), expected);
@@ -384,19 +391,19 @@ fn what_cannot_be_read_is_no_signature() {
 }
 
 #[test]
-fn two_signatures_are_not_a_package() {
+fn package_with_two_signatures_is_refused() {
     let mut entries = plain();
-    for name in [PATH.to_owned(), format!("./{PATH}")] {
-        entries.push((name, 0o644, b"{}".to_vec()));
+    for (name, content) in [(PATH.to_owned(), b"{}"), (format!("./{PATH}"), b"[]")] {
+        entries.push((name, 0o644, content.to_vec()));
     }
     let judged = judge(
-        zip_of(&entries),
+        Source::Memory(zip_of(&entries)),
         &Profiles::default(),
         &[],
         &home(),
         NEW_YEAR,
     );
-    assert!(judged.unwrap_err().to_string().contains("same name"));
+    assert!(judged.unwrap_err().to_string().contains("listed twice"));
 }
 
 #[test]

@@ -4,16 +4,16 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::profile::{self, Profile, Profiles};
 use super::signature::{BYTES_MAX, Claim, Malformed, PATH, Signature};
 use super::{CodeSigningConfig, Policy};
 use crate::clock::Timestamp;
-use crate::control::code::{LayerUse, blocking, refused};
-use crate::control::package::{self, Package};
+use crate::control::layer::LayerUse;
 use crate::control::{Control, Error};
+use crate::library::package::{self, Package, Source};
+use crate::library::{Stored, blocking};
 use crate::names::Home;
 
 /// How far ahead of this host's a signer's clock may be.
@@ -69,13 +69,13 @@ pub(super) enum Damage {
 
 /// Checks a package. It takes as long as unpacking it.
 pub(super) fn judge(
-    bytes: Bytes,
+    source: Source,
     profiles: &Profiles,
     allowed: &[String],
     home: &Home,
     now: Timestamp,
 ) -> Result<Verdict, package::Error> {
-    let (claim, profile) = match examine(&Package::read(bytes)?, profiles)? {
+    let (claim, profile) = match examine(&Package::read(source)?, profiles)? {
         Ok(intact) => intact,
         Err(verdict) => return Ok(verdict),
     };
@@ -169,7 +169,7 @@ impl Control {
     pub async fn verify_package(
         &self,
         config_arn: Option<&str>,
-        package: &Bytes,
+        package: &Stored,
         subject: &str,
     ) -> Result<Option<Signed>, Error> {
         let Some(arn) = config_arn else {
@@ -195,7 +195,7 @@ impl Control {
         let config = self.require_code_signing_config(arn).await?;
         for layer in layers {
             let (digest, subject) = (layer.package.digest, layer.arn.to_string());
-            let package = self.library().package(digest).await?;
+            let package = self.library().stored(digest).await?;
             let lost = || Error::Internal(format!("the package of {subject} is gone"));
             self.verify(&config, &package.ok_or_else(lost)?, &subject)
                 .await?;
@@ -210,33 +210,34 @@ impl Control {
     /// Where it is no package.
     pub(in crate::control) async fn signer_of(
         &self,
-        package: &Bytes,
+        package: &Stored,
     ) -> Result<Option<Signed>, Error> {
-        let (control, bytes) = (self.clone(), package.clone());
+        let (control, source) = (self.clone(), package.source());
         blocking(move || {
-            let package = Package::read(bytes).map_err(refused)?;
+            let package = Package::read(source)?;
             if !package.has(PATH) {
                 return Ok(None);
             }
-            let found = examine(&package, &control.0.config.signing_profiles).map_err(refused)?;
+            let found = examine(&package, &control.0.config.signing_profiles)?;
             Ok(found
                 .ok()
                 .map(|(claim, _)| Signed::by(claim, control.home())))
         })
         .await
+        .map_err(Error::from)
     }
 
     async fn verify(
         &self,
         config: &CodeSigningConfig,
-        package: &Bytes,
+        package: &Stored,
         subject: &str,
     ) -> Result<Option<Signed>, Error> {
         let (allowed, policy) = (config.allowed_profiles.clone(), config.policy);
-        let (control, bytes, now) = (self.clone(), package.clone(), self.0.clock.now());
+        let (control, source, now) = (self.clone(), package.source(), self.0.clock.now());
         let verdict = blocking(move || {
             let (profiles, home) = (&control.0.config.signing_profiles, control.home());
-            judge(bytes, profiles, &allowed, home, now).map_err(refused)
+            Ok(judge(source, profiles, &allowed, home, now)?)
         })
         .await?;
         admit(verdict, policy, subject)

@@ -1,7 +1,7 @@
 //! The changes that may be asked of a configuration. Whether one is allowed is the rules' business.
 
 use super::{Configuration, FileSystem, ImageConfig, LogLevels, Logging, Tracing, Vpc};
-use crate::control::code::LayerUse;
+use crate::control::layer::LayerUse;
 use crate::control::vault::{Sealed, Vault};
 use crate::sandbox::Architecture;
 use crate::units::Mib;

@@ -1,7 +1,7 @@
 //! Which layers a function may have. Rules only: what there is has been looked up before.
 
+use super::LayerUse;
 use crate::control::Error;
-use crate::control::code::LayerUse;
 use crate::names::{Home, LayerVersionArn};
 use crate::units::UNZIPPED_BYTES_MAX;
 
@@ -82,7 +82,7 @@ fn bytes_of(layers: &[LayerUse]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::code::LayerPackage;
+    use crate::library::LayerPackage;
     use crate::names::{AccountId, Region};
     use crate::store::blob::Digest;
 

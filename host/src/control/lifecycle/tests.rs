@@ -11,15 +11,15 @@ use async_trait::async_trait;
 use super::*;
 use crate::config::{self, Runtimes};
 use crate::control;
-use crate::control::code::{CodeRef, Library};
 use crate::control::code_signing::profile::Profiles;
 use crate::control::configuration::Configuration;
 use crate::control::vault::Vault;
+use crate::library::{CodeRef, Library};
 use crate::names::Home;
 use crate::sandbox::compile::Compiler;
 use crate::sandbox::{self, Egress, Sandbox};
 use crate::store::blob::Digest;
-use crate::store::object::{self, Objects};
+use crate::store::object::Objects;
 use crate::store::sqlite::Sqlite;
 use crate::store::{self, Key, Range, Record, Records, Revision, Write};
 
@@ -71,7 +71,7 @@ async fn control(dir: &Path, records: Arc<Fickle>) -> Control {
         egress: Egress::default(),
     };
     let sandbox = Sandbox::new(sandbox, clock.clone()).unwrap();
-    let library = Library::open(dir, sandbox, Compiler::InProcess).unwrap();
+    let library = Library::open(dir, sandbox, Compiler::InProcess, Objects::none()).unwrap();
     let settings = config::Config::default();
     let home = Home {
         account: settings.account_id,
@@ -85,27 +85,10 @@ async fn control(dir: &Path, records: Arc<Fickle>) -> Control {
         concurrency: 1,
         environments: 1,
     };
-    let objects = Objects::new(object::Config {
-        endpoint: None,
-        region: "us-east-1".into(),
-        access_key_id: None,
-        secret_access_key: None,
-        session_token: None,
-        path_style: None,
-        time_max: Duration::from_secs(1),
-    });
     let vault = Vault::open(dir, &clock).unwrap();
-    Control::open(
-        config,
-        records,
-        library,
-        objects.unwrap(),
-        vault,
-        None,
-        clock,
-    )
-    .await
-    .unwrap()
+    Control::open(config, records, library, vault, None, clock)
+        .await
+        .unwrap()
 }
 
 /// A function that was being made when the process ended.

@@ -1,8 +1,18 @@
-//! Where an S3 server's buckets are: in the path or in the host name. It makes URLs and asks no one.
+//! URLs of an S3 server's objects: buckets are in the path or in the host name, keys as they are.
 
 use http::Uri;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::Misconfigured;
+use super::{Location, Misconfigured};
+
+/// Everything but RFC 3986's unreserved characters is encoded, as signatures ask for it.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+/// A key's slashes stay: S3 tells `a//b`, `/a` and `a/` apart.
+const RESERVED_IN_KEY: &AsciiSet = &RESERVED.remove(b'/');
 
 /// The address of a server.
 #[derive(Debug)]
@@ -12,15 +22,6 @@ pub(super) struct Address {
     /// The host, its port, and whatever path lies before the buckets; no slash at the end.
     rest: String,
     is_path_style: bool,
-}
-
-/// Where requests about one bucket go.
-#[derive(Debug, Eq, PartialEq)]
-pub(super) struct Place {
-    /// With the bucket in its host name, or without the bucket.
-    pub(super) endpoint: String,
-    /// Which of both.
-    pub(super) is_virtual_hosted: bool,
 }
 
 impl Address {
@@ -57,26 +58,29 @@ impl Address {
         })
     }
 
-    /// Whether it is spoken to with TLS.
-    pub(super) fn is_encrypted(&self) -> bool {
-        self.scheme == "https"
-    }
-
-    /// Where this bucket is. One whose name is no label of a host name is named in the path.
-    pub(super) fn of(&self, bucket: &str) -> Place {
+    /// The URL of an object. A bucket whose name is no label of a host name is named in the path.
+    pub(super) fn url(&self, object: &Location) -> String {
         let Self { scheme, rest, .. } = self;
+        let Location {
+            bucket,
+            key,
+            version,
+        } = object;
         let label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let is_virtual_hosted =
             !self.is_path_style && !bucket.starts_with('-') && bucket.bytes().all(label);
-        let endpoint = if is_virtual_hosted {
-            format!("{scheme}://{bucket}.{rest}")
+        let key = utf8_percent_encode(key, RESERVED_IN_KEY);
+        let mut url = if is_virtual_hosted {
+            format!("{scheme}://{bucket}.{rest}/{key}")
         } else {
-            format!("{scheme}://{rest}")
+            let bucket = utf8_percent_encode(bucket, RESERVED);
+            format!("{scheme}://{rest}/{bucket}/{key}")
         };
-        Place {
-            endpoint,
-            is_virtual_hosted,
+        if let Some(version) = version {
+            let version = utf8_percent_encode(version, RESERVED);
+            url.push_str(&format!("?versionId={version}"));
         }
+        url
     }
 }
 
@@ -84,44 +88,71 @@ impl Address {
 mod tests {
     use super::*;
 
+    fn url(address: (Option<&str>, Option<bool>), bucket: &str, key: &str) -> String {
+        let address = Address::new(address.0, "eu-west-1", address.1).unwrap();
+        address.url(&Location {
+            bucket: bucket.into(),
+            key: key.into(),
+            version: None,
+        })
+    }
+
     #[test]
-    fn buckets_are_in_the_path_or_in_the_host_name() {
+    fn bucket_is_in_the_path_or_in_the_host_name() {
         let own = Some("http://127.0.0.1:9000/");
+        let aws = "s3.eu-west-1.amazonaws.com";
+        let below = Some("https://s3.example.com/below/");
         let cases = [
+            ((None, None), "code", format!("https://code.{aws}/k")),
+            ((None, None), "my.code", format!("https://{aws}/my.code/k")),
+            ((None, None), "Code_1", format!("https://{aws}/Code_1/k")),
+            ((None, Some(true)), "code", format!("https://{aws}/code/k")),
+            ((own, None), "code", "http://127.0.0.1:9000/code/k".into()),
             (
-                None,
-                None,
+                (own, Some(false)),
                 "code",
-                "https://code.s3.eu-west-1.amazonaws.com",
+                "http://code.127.0.0.1:9000/k".into(),
             ),
-            (None, None, "my.code", "https://s3.eu-west-1.amazonaws.com"),
-            (None, None, "Code_1", "https://s3.eu-west-1.amazonaws.com"),
             (
-                None,
-                Some(true),
+                (below, None),
                 "code",
-                "https://s3.eu-west-1.amazonaws.com",
-            ),
-            (own, None, "code", "http://127.0.0.1:9000"),
-            (own, Some(false), "code", "http://code.127.0.0.1:9000"),
-            (
-                Some("https://s3.example.com/below/"),
-                None,
-                "code",
-                "https://s3.example.com/below",
+                "https://s3.example.com/below/code/k".into(),
             ),
         ];
-        for (endpoint, path_style, bucket, expected) in cases {
-            let place = Address::new(endpoint, "eu-west-1", path_style)
-                .unwrap()
-                .of(bucket);
-            assert_eq!(place.endpoint, expected);
-            assert_eq!(place.is_virtual_hosted, expected.contains("code."));
+        for (address, bucket, expected) in cases {
+            assert_eq!(url(address, bucket, "k"), expected);
         }
     }
 
     #[test]
-    fn what_is_no_url_of_a_server_is_refused() {
+    fn key_is_asked_for_as_given() {
+        let own = (Some("http://s3.test"), None);
+        for (key, expected) in [
+            ("/a", "/a"),
+            ("a/", "a/"),
+            ("a//b", "a//b"),
+            ("a/../b", "a/../b"),
+            (".", "."),
+            ("a b+ü?#%.zip", "a%20b%2B%C3%BC%3F%23%25.zip"),
+            ("a\nb", "a%0Ab"),
+        ] {
+            let made = url(own, "b", key);
+            assert_eq!(made, format!("http://s3.test/b/{expected}"));
+            // Nothing on the way changes it.
+            let parsed: Uri = made.parse().unwrap();
+            assert_eq!(parsed.path(), format!("/b/{expected}"));
+        }
+        let address = Address::new(own.0, "eu-west-1", None).unwrap();
+        let versioned = address.url(&Location {
+            bucket: "b".into(),
+            key: "k".into(),
+            version: Some("a/b=".into()),
+        });
+        assert_eq!(versioned, "http://s3.test/b/k?versionId=a%2Fb%3D");
+    }
+
+    #[test]
+    fn endpoint_that_is_no_url_is_refused() {
         for url in [
             "",
             "s3.example.com",

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::outbound::sigv4::Credentials;
+
 /// Which S3 server, and as whom. Without an endpoint it is AWS's own; without keys, requests are
 /// not signed; without either there is no server.
 #[derive(Clone, Default)]
@@ -37,7 +39,16 @@ pub enum Misconfigured {
 }
 
 impl Config {
-    /// Refuses what cannot work together.
+    /// The key to sign with, if there is one.
+    pub(super) fn credentials(&self) -> Option<Credentials> {
+        Some(Credentials {
+            access_key_id: self.access_key_id.clone()?,
+            secret_access_key: self.secret_access_key.clone()?,
+            session_token: self.session_token.clone(),
+        })
+    }
+
+    /// Refuses settings that cannot work together.
     pub(super) fn check(&self) -> Result<(), Misconfigured> {
         if self.access_key_id.is_some() != self.secret_access_key.is_some()
             || self.session_token.is_some() && self.access_key_id.is_none()
@@ -75,7 +86,13 @@ impl std::fmt::Debug for Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
+    use crate::outbound::Client;
     use crate::store::object::Objects;
+
+    fn objects(config: Config) -> Result<Objects, Misconfigured> {
+        Objects::new(config, Client::new(Clock::system()))
+    }
 
     fn config() -> Config {
         Config {
@@ -86,13 +103,13 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_that_cannot_work_is_refused() {
+    fn contradicting_configuration_is_refused() {
         let keyed = |id: &str, secret: &str| Config {
             access_key_id: Some(id.into()),
             secret_access_key: Some(secret.into()),
             ..config()
         };
-        assert!(Objects::new(keyed("id", "secret")).is_ok());
+        assert!(objects(keyed("id", "secret")).is_ok());
         let half = Config {
             secret_access_key: None,
             ..keyed("id", "")
@@ -123,7 +140,7 @@ mod tests {
             (endpoint, Misconfigured::Endpoint("localhost:9000".into())),
         ];
         for (config, expected) in cases {
-            assert_eq!(Objects::new(config).unwrap_err(), expected);
+            assert_eq!(objects(config).unwrap_err(), expected);
         }
     }
 
@@ -135,7 +152,7 @@ mod tests {
             session_token: Some("hidden".into()),
             ..config()
         };
-        let objects = Objects::new(config).unwrap();
+        let objects = objects(config).unwrap();
         assert!(!format!("{objects:?}").contains("hidden"));
     }
 }

@@ -1,8 +1,7 @@
-//! What an S3 server says when it says no: a small XML document. It is read here, before the library
-//! would read all of it, and kept word for word.
+//! Refusals of an S3 server: a small XML document, read within bounds and kept word for word.
 
-use http::HeaderMap;
 use http::response::Parts;
+use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde::Deserialize;
@@ -28,11 +27,31 @@ pub(super) async fn read(parts: &Parts, body: Incoming) -> Error {
     if let Some(name) = lambda_error(&parts.headers) {
         return Error::IsLambda(name);
     }
+    let may_pass = may_pass(parts.status);
     let document = match Limited::new(body, BYTES_MAX).collect().await {
         Ok(read) => read.to_bytes(),
-        Err(error) => return Error::NotS3(format!("{}, and {error}", parts.status)),
+        Err(error) => {
+            let problem = format!("{}, and {error}", parts.status);
+            return Error::NotS3 { problem, may_pass };
+        }
     };
-    parse(&document).unwrap_or_else(|| Error::NotS3(parts.status.to_string()))
+    match parse(&document) {
+        Some(Document { code, message }) => Error::Refused {
+            code,
+            message,
+            may_pass,
+        },
+        None => Error::NotS3 {
+            problem: parts.status.to_string(),
+            may_pass,
+        },
+    }
+}
+
+/// Whether another attempt may help.
+fn may_pass(status: StatusCode) -> bool {
+    let asks_to_wait = [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT];
+    status.is_server_error() || asks_to_wait.contains(&status)
 }
 
 fn lambda_error(headers: &HeaderMap) -> Option<String> {
@@ -40,10 +59,10 @@ fn lambda_error(headers: &HeaderMap) -> Option<String> {
     Some(String::from_utf8_lossy(name.as_bytes()).into_owned())
 }
 
-fn parse(document: &[u8]) -> Option<Error> {
+fn parse(document: &[u8]) -> Option<Document> {
     let text = String::from_utf8_lossy(document);
-    let Document { code, message } = quick_xml::de::from_str(&text).ok()?;
-    (!code.is_empty()).then_some(Error::Refused { code, message })
+    let document: Document = quick_xml::de::from_str(&text).ok()?;
+    (!document.code.is_empty()).then_some(document)
 }
 
 #[cfg(test)]
@@ -51,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn code_and_message_are_kept_word_for_word() {
+    fn refusal_is_kept_word_for_word() {
         let cases = [
             (
                 "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchKey</Code><Message>The \
@@ -69,13 +88,13 @@ mod tests {
             ),
         ];
         for (document, expected) in cases {
-            let error = parse(document.as_bytes()).expect(document);
-            assert_eq!(error.to_string(), expected);
+            let Document { code, message } = parse(document.as_bytes()).expect(document);
+            assert_eq!(format!("{code}: {message}"), expected);
         }
     }
 
     #[test]
-    fn what_is_not_s3s_is_not_taken_for_it() {
+    fn other_document_is_not_taken_for_a_refusal() {
         for document in [
             "",
             "no XML",

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Pattern, RUNTIMES, Shape};
 use crate::api::rest::wire::blob;
-use crate::control::rules;
+use crate::library::runtime;
 
 /// Of a value, what is quoted back.
 const QUOTED_CHARS_MAX: usize = 4_096;
@@ -37,7 +37,7 @@ impl Told {
 /// The runtimes that AWS tells of: those that take new functions.
 pub fn open_runtimes() -> Vec<&'static str> {
     let all = RUNTIMES.iter().copied();
-    all.filter(|name| !rules::is_ended_runtime(name)).collect()
+    all.filter(|name| !runtime::is_ended(name)).collect()
 }
 
 /// The constraints that a value of the right type breaks, in AWS's words.

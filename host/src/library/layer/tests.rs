@@ -1,13 +1,16 @@
+//! Layers merged, shared and collected.
+
 use std::fs;
 use std::io::{Cursor, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use bytes::Bytes;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::*;
-use crate::control::code::Used;
+use crate::library::Used;
 
 fn zip_of(files: &[(&str, &str)]) -> Bytes {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
@@ -18,29 +21,29 @@ fn zip_of(files: &[(&str, &str)]) -> Bytes {
     zip.finish().unwrap().into_inner().into()
 }
 
-async fn layer(library: &Library, name: &str, files: &[(&str, &str)]) -> LayerUse {
-    let arrival = library.check_in_layer(zip_of(files)).await.unwrap();
-    let arn = format!("arn:aws:lambda:us-east-1:123456789012:layer:{name}:1");
-    LayerUse {
-        arn: LayerVersionArn::parse(&arn).unwrap(),
-        package: arrival.package,
-        signed: None,
-    }
+async fn layer(library: &Library, files: &[(&str, &str)]) -> LayerPackage {
+    let stored = library.received(zip_of(files)).await;
+    library.check_in_layer(&stored).await.unwrap()
 }
 
-async fn mounted(library: &Library, layers: &[LayerUse]) -> PathBuf {
-    let packages = LayerUse::packages(layers);
-    library.opt_dir(packages).await.unwrap().unwrap()
+fn digests(layers: &[LayerPackage]) -> Vec<Digest> {
+    layers.iter().map(|layer| layer.digest).collect()
 }
 
-fn collected(library: &Library, used: &[Digest]) -> usize {
+async fn mounted(library: &Library, layers: &[LayerPackage]) -> PathBuf {
+    let (tree, _) = library.opt_dir(digests(layers)).await.unwrap().unwrap();
+    tree
+}
+
+async fn collected(library: &Library, used: &[Digest]) -> usize {
     let mut named = Used::default();
     named.packages(used.iter().copied());
-    library.begin_collection().unwrap().finish(&named).unwrap()
+    let collection = library.begin_collection().await.unwrap();
+    collection.finish(named).await.unwrap()
 }
 
 #[test]
-fn a_merged_tree_is_named_by_its_layers_in_order() {
+fn merged_tree_is_named_by_its_layers_in_order() {
     let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
     assert_eq!(merged(&[]), None);
     assert_eq!(merged(&[a]), Some(a));
@@ -53,12 +56,10 @@ fn a_merged_tree_is_named_by_its_layers_in_order() {
 async fn layers_become_one_tree_that_is_made_once() {
     let dir = tempfile::tempdir().unwrap();
     let library = Library::for_test(dir.path());
-    let a = layer(&library, "a", &[("x", "from a"), ("a/only", "12345")]).await;
-    let b = layer(&library, "b", &[("x", "from b"), ("b/only", "1")]).await;
-    assert_eq!(a.package.unzipped_bytes, 11);
+    let a = layer(&library, &[("x", "from a"), ("a/only", "12345")]).await;
+    let b = layer(&library, &[("x", "from b"), ("b/only", "1")]).await;
+    assert_eq!(a.unzipped_bytes, 11);
     let layers = vec![a.clone(), b.clone()];
-    let attached = library.attach(layers.clone(), Vec::new()).await.unwrap();
-    assert_eq!(attached.layers, layers);
     let tree = mounted(&library, &layers).await;
     let read = |path: &str| fs::read_to_string(tree.join(path)).unwrap();
     assert_eq!(
@@ -76,29 +77,30 @@ async fn layers_become_one_tree_that_is_made_once() {
     assert_eq!(inode(&mounted(&library, &layers).await), made);
     let other = mounted(&library, &[b, a]).await;
     assert_eq!(fs::read_to_string(other.join("x")).unwrap(), "from a");
-    assert_eq!(library.opt_dir(Vec::new()).await.unwrap(), None);
+    assert!(library.opt_dir(Vec::new()).await.unwrap().is_none());
 }
 
 #[tokio::test]
-async fn what_a_function_keeps_outlives_its_layers() {
+async fn attached_layers_outlive_their_records() {
     let dir = tempfile::tempdir().unwrap();
     let library = Library::for_test(dir.path());
     let layers = vec![
-        layer(&library, "a", &[("x", "from a")]).await,
-        layer(&library, "b", &[("y", "from b")]).await,
+        layer(&library, &[("x", "from a")]).await,
+        layer(&library, &[("y", "from b")]).await,
     ];
-    let unused = layer(&library, "c", &[("z", "from c")]).await;
+    let unused = layer(&library, &[("z", "from c")]).await;
     // Attached, and not yet in any record.
-    let attached = library.attach(layers.clone(), Vec::new()).await.unwrap();
-    let held: Vec<Hold> = LayerUse::packages(&layers)
-        .into_iter()
-        .filter_map(|package| library.hold(package))
-        .collect();
-    assert_eq!(collected(&library, &[]), 1, "the unused one");
-    assert!(library.hold(unused.package.digest).is_none());
-    drop((attached, held));
+    let mut held = Vec::new();
+    for digest in digests(&layers) {
+        held.push(library.stored(digest).await.unwrap().unwrap());
+    }
+    let attached = library.attach(held).await.unwrap();
+    assert_eq!(collected(&library, &[]).await, 1, "the unused one");
+    assert!(library.stored(unused.digest).await.unwrap().is_none());
+    drop(attached);
     // In a function's record, and in no layer's any more.
-    assert_eq!(collected(&library, &LayerUse::kept(&layers)), 0);
+    let kept = kept_for_layers(&digests(&layers));
+    assert_eq!(collected(&library, &kept).await, 0);
     let tree = mounted(&library, &layers).await;
     assert_eq!(fs::read_to_string(tree.join("x")).unwrap(), "from a");
     // A tree that is lost is made again.
@@ -106,6 +108,20 @@ async fn what_a_function_keeps_outlives_its_layers() {
     let tree = mounted(&library, &layers).await;
     assert_eq!(fs::read_to_string(tree.join("y")).unwrap(), "from b");
     // In no record at all.
-    assert_eq!(collected(&library, &[]), 3);
-    assert!(library.opt_dir(LayerUse::packages(&layers)).await.is_err());
+    assert_eq!(collected(&library, &[]).await, 3);
+    assert!(library.opt_dir(digests(&layers)).await.is_err());
+}
+
+#[tokio::test]
+async fn removal_of_a_large_tree_holds_nobody_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = Library::for_test(dir.path());
+    let gone = layer(&library, &[("x", "1")]).await;
+    library.0.holds.begin_collection();
+    let doom = library.0.holds.doom(gone.digest).unwrap();
+    // While one tree is on its way out, others come in.
+    let other = layer(&library, &[("y", "2")]).await;
+    assert!(library.stored(other.digest).await.unwrap().is_some());
+    drop(doom);
+    assert!(library.stored(gone.digest).await.unwrap().is_some());
 }

@@ -1,4 +1,4 @@
-//! Which file of an unpacked package is the function's component.
+//! Choice of the file of an unpacked package that is the function's component.
 
 use std::fs;
 use std::io::Read;
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 
-/// What follows `\0asm` in a component, and in a core module.
+/// Version field of a component, and of a core module; it follows `\0asm`.
 const COMPONENT_VERSION: [u8; 4] = [0x0d, 0x00, 0x01, 0x00];
 const MODULE_VERSION: [u8; 4] = [0x01, 0x00, 0x00, 0x00];
 
-/// What a file is, by its first bytes.
+/// Kind of a file, by its first bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
     Component,
@@ -24,44 +24,30 @@ pub(super) fn is_wasm(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\0asm")
 }
 
-/// The component in an unpacked package: the one the handler names, else `bootstrap`, else the
+/// Path in an unpacked package of its component: the one the handler names, else `bootstrap`, else the
 /// only one there is. A native executable beside it is passed over: `cargo lambda` insists on one.
+/// Symbolic links are followed inside the package, never out of it.
 ///
 /// # Errors
 /// Where there is none, or several and the handler names none of them.
 pub fn choose(tree: &Path, handler: &str) -> Result<PathBuf, Error> {
+    let tree = &fs::canonicalize(tree)?;
     let mut seen = Seen::default();
     for name in [handler, "bootstrap"] {
         for candidate in [name.to_owned(), format!("{name}.wasm")] {
             if let Some(path) = below(tree, &candidate)
-                && seen.look(&path)? == Kind::Component
+                && seen.look(tree, &path)? == Kind::Component
             {
                 return Ok(path);
             }
         }
     }
-    let mut components = Vec::new();
-    let mut names: Vec<PathBuf> = fs::read_dir(tree)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<_, Error>>()?;
-    names.sort();
-    for path in names {
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "wasm")
-            && seen.look(&path)? == Kind::Component
-        {
-            components.push(path);
-        }
-    }
+    let components = at_root(tree, &mut seen)?;
     match components.as_slice() {
         [only] => Ok(only.clone()),
         [] => Err(Error::NoComponent(seen.why_none(handler))),
         several => {
-            let names: Vec<_> = several
-                .iter()
-                .filter_map(|path| path.file_name()?.to_str())
-                .collect();
+            let names: Vec<_> = several.iter().filter_map(|path| path.to_str()).collect();
             Err(Error::NoComponent(format!(
                 "The package has several components ({}) and Handler {handler:?} names none of \
                  them. Set Handler to the name of the one to run.",
@@ -71,15 +57,38 @@ pub fn choose(tree: &Path, handler: &str) -> Result<PathBuf, Error> {
     }
 }
 
-/// A file below the tree. A handler of another form, such as `index.handler`, names none.
-fn below(tree: &Path, name: &str) -> Option<PathBuf> {
-    let inside =
-        !name.is_empty() && !name.starts_with('/') && !name.split('/').any(|it| it == "..");
-    let path = tree.join(name);
-    (inside && path.is_file()).then_some(path)
+/// The components at a package's root, each once.
+fn at_root(tree: &Path, seen: &mut Seen) -> Result<Vec<PathBuf>, Error> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(tree)? {
+        let name = entry?.file_name();
+        let is_named = Path::new(&name).extension().is_some_and(|it| it == "wasm");
+        names.extend(name.to_str().filter(|_| is_named).map(str::to_owned));
+    }
+    names.sort();
+    let mut components = Vec::new();
+    for path in names.iter().filter_map(|name| below(tree, name)) {
+        if !components.contains(&path) && seen.look(tree, &path)? == Kind::Component {
+            components.push(path);
+        }
+    }
+    Ok(components)
 }
 
-/// What was found instead of a component.
+/// Path in the tree of the file of this name, with its symbolic links followed as long as they stay in
+/// the tree. A handler of another form, such as `index.handler`, names none.
+fn below(tree: &Path, name: &str) -> Option<PathBuf> {
+    let is_inside =
+        !name.is_empty() && !name.starts_with('/') && !name.split('/').any(|it| it == "..");
+    if !is_inside {
+        return None;
+    }
+    let path = fs::canonicalize(tree.join(name)).ok()?;
+    let inside = path.strip_prefix(tree).ok()?;
+    path.is_file().then(|| inside.to_owned())
+}
+
+/// Files that were found instead of a component.
 #[derive(Default)]
 struct Seen {
     module: Option<String>,
@@ -87,9 +96,11 @@ struct Seen {
 }
 
 impl Seen {
-    fn look(&mut self, path: &Path) -> Result<Kind, Error> {
+    fn look(&mut self, tree: &Path, path: &Path) -> Result<Kind, Error> {
         let mut head = Vec::with_capacity(8);
-        fs::File::open(path)?.take(8).read_to_end(&mut head)?;
+        fs::File::open(tree.join(path))?
+            .take(8)
+            .read_to_end(&mut head)?;
         let kind = kind(&head);
         let name = || {
             path.file_name()

@@ -1,4 +1,4 @@
-//! What is compiled for which machines, and what becomes of it.
+//! Components compiled for this machine and for others, and how artifacts come and go.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,8 +10,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::*;
-use crate::control::code::{Arrival, Library, Used};
-use crate::control::configuration::Configuration;
+use crate::library::{Arrival, CodeRef, ComponentRef, Library, Origin, Used, Wanted};
 
 /// A component that exports `wasi:cli/run`, of one function that answers ok.
 fn component() -> Vec<u8> {
@@ -47,16 +46,22 @@ fn package(component: &[u8]) -> Bytes {
     zip.finish().unwrap().into_inner().into()
 }
 
-fn configuration() -> Configuration {
-    Configuration::new("role".into(), "bootstrap".into(), "provided.al2023".into())
+async fn try_check_in(
+    library: &Library,
+    package: Bytes,
+    architecture: Architecture,
+) -> Result<Arrival, Error> {
+    let stored = library.receive(Origin::Upload(package)).await?;
+    let wanted = Wanted {
+        handler: Some("bootstrap".into()),
+        architecture,
+    };
+    library.check_in(&stored, wanted).await
 }
 
 async fn checked_in(library: &Library, architecture: Architecture) -> Arrival {
-    let mut configuration = configuration();
-    configuration.architecture = architecture;
     let package = package(&component());
-    let arrival = library.check_in(package, &configuration).await;
-    arrival.unwrap()
+    try_check_in(library, package, architecture).await.unwrap()
 }
 
 fn own() -> Architecture {
@@ -87,24 +92,38 @@ fn number(architecture: Architecture) -> u16 {
 
 /// The machines that there is compiled code for.
 fn machines(library: &Library) -> BTreeSet<u16> {
-    let entries = fs::read_dir(&library.0.artifacts).unwrap().flatten();
+    let entries = fs::read_dir(&library.0.artifacts.dir).unwrap().flatten();
     entries.map(|it| machine_of(&it.path())).collect()
 }
 
 async fn found(library: &Library, component: &ComponentRef, target: Target) -> Option<Artifact> {
-    library.0.find(component, target).await.unwrap()
+    library
+        .0
+        .artifacts
+        .find(component.digest, target)
+        .await
+        .unwrap()
 }
 
-fn collect(library: &Library, used: &[(&CodeRef, Architecture)]) {
+async fn collect(library: &Library, used: &[(&CodeRef, Architecture)]) -> usize {
     let mut named = Used::default();
     for (code, architecture) in used {
         named.code(code, *architecture);
     }
-    library.begin_collection().unwrap().finish(&named).unwrap();
+    let collection = library.begin_collection().await.unwrap();
+    collection.finish(named).await.unwrap()
+}
+
+async fn runnable(library: &Library, code: &CodeRef, architecture: Architecture) -> Artifact {
+    let component = code.component.as_ref().unwrap();
+    let input = library.component_file(code, component);
+    let artifacts = &library.0.artifacts;
+    let found = artifacts.runnable(component.digest, architecture, input);
+    found.await.unwrap()
 }
 
 #[tokio::test]
-async fn code_is_compiled_for_what_runs_it_and_for_what_was_asked() {
+async fn code_is_compiled_for_this_machine_and_its_architecture() {
     let dir = tempfile::tempdir().unwrap();
     let library = Library::for_test(dir.path());
     let here = BTreeSet::from([number(own())]);
@@ -119,8 +138,8 @@ async fn code_is_compiled_for_what_runs_it_and_for_what_was_asked() {
     assert_eq!(machine_of(&elsewhere), number(foreign()));
 
     // What is for this machine is what is run.
-    let runnable = library.0.runnable(&code, foreign()).await.unwrap();
-    assert_eq!(runnable, found(&library, &component, Target::Here).await);
+    let runs = runnable(&library, &code, foreign()).await;
+    assert_eq!(Some(runs), found(&library, &component, Target::Here).await);
     library.load(&code, foreign(), &[]).await.unwrap();
 
     // What is lost is made again.
@@ -132,26 +151,26 @@ async fn code_is_compiled_for_what_runs_it_and_for_what_was_asked() {
 }
 
 #[tokio::test]
-async fn code_for_other_machines_is_kept_while_it_is_asked_for() {
+async fn code_for_other_machines_is_kept_while_a_version_asks_for_it() {
     let dir = tempfile::tempdir().unwrap();
     let library = Library::for_test(dir.path());
     let both = BTreeSet::from([62, 183]);
     let arrival = checked_in(&library, foreign()).await;
     let code = arrival.code.clone();
     // In no record yet.
-    collect(&library, &[]);
+    collect(&library, &[]).await;
     assert_eq!(machines(&library), both);
     drop(arrival);
-    collect(&library, &[(&code, foreign()), (&code, own())]);
+    collect(&library, &[(&code, foreign()), (&code, own())]).await;
     assert_eq!(machines(&library), both);
-    collect(&library, &[(&code, own())]);
+    collect(&library, &[(&code, own())]).await;
     assert_eq!(machines(&library), BTreeSet::from([number(own())]));
-    collect(&library, &[]);
+    collect(&library, &[]).await;
     assert_eq!(machines(&library), BTreeSet::new());
 }
 
 #[tokio::test]
-async fn what_another_machine_compiled_for_this_one_runs() {
+async fn artifact_of_another_machine_runs_here() {
     let dir = tempfile::tempdir().unwrap();
     let library = Library::for_test(dir.path());
     let code = checked_in(&library, own()).await.code;
@@ -159,50 +178,119 @@ async fn what_another_machine_compiled_for_this_one_runs() {
     let target = Target::from_elsewhere().unwrap();
     let here = found(&library, &component, Target::Here).await.unwrap();
     fs::remove_file(&here.path).unwrap();
-    let given = library.0.made(&code, &component, target).await.unwrap();
+    let input = library.component_file(&code, &component);
+    let artifacts = &library.0.artifacts;
+    let made = artifacts.made(component.digest, &input, target);
+    let given = made.await.unwrap();
     assert_eq!(
         found(&library, &component, target).await.as_ref(),
         Some(&given)
     );
-    let runnable = library.0.runnable(&code, own()).await.unwrap();
-    assert_eq!(runnable, Some(given));
+    assert_eq!(runnable(&library, &code, own()).await, given);
     library.load(&code, own(), &[]).await.unwrap();
     assert!(!here.path.exists());
     // The code that uses all of this machine's processor comes with the next start.
     library.refresh(&code, own()).await.unwrap();
-    let runnable = library.0.runnable(&code, own()).await.unwrap();
-    assert_eq!(runnable, Some(here));
+    assert_eq!(runnable(&library, &code, own()).await, here);
 }
 
 #[tokio::test]
-async fn what_is_compiled_for_one_engine_the_other_does_not_load() {
+async fn artifact_of_another_engine_is_not_loaded() {
     let dir = tempfile::tempdir().unwrap();
     let library = Library::for_test(dir.path());
     let code = checked_in(&library, own()).await.code;
     let component = code.component.clone().unwrap();
     let copied = found(&library, &component, Target::Here).await.unwrap();
     assert_eq!(copied.image, MemoryImage::Copied);
-    let name = library
-        .0
-        .name(&component, Target::Here, MemoryImage::Mapped);
-    let mapped = library.0.artifacts.join(name);
+    let artifacts = &library.0.artifacts;
+    let name = artifacts.name(component.digest, Target::Here, MemoryImage::Mapped);
+    let mapped = artifacts.dir.join(name);
     assert_ne!(copied.path, mapped);
     fs::rename(&copied.path, &mapped).unwrap();
     let refused = library.load(&code, own(), &[]).await.unwrap_err();
-    let cause = std::error::Error::source(&refused).unwrap().to_string();
-    assert!(cause.contains("could not be loaded"), "{cause}");
+    let text = refused.to_string();
+    assert!(text.contains("could not be loaded"), "{text}");
 }
 
 #[tokio::test]
-async fn what_was_refused_is_there_for_a_collection_soon() {
+async fn refused_package_is_collected_soon() {
     let dir = tempfile::tempdir().unwrap();
     let library = Library::for_test(dir.path());
     checked_in(&library, own()).await;
-    assert!(library.left_over().now_or_never().is_none());
+    assert!(library.refused().now_or_never().is_none());
     let junk = package(b"not a component");
-    library.check_in(junk, &configuration()).await.unwrap_err();
-    assert!(library.left_over().now_or_never().is_some());
+    try_check_in(&library, junk, own()).await.unwrap_err();
+    assert!(library.refused().now_or_never().is_some());
     assert_eq!(library.0.trees.list().unwrap().len(), 2);
-    collect(&library, &[]);
+    collect(&library, &[]).await;
     assert!(library.0.trees.list().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn loaded_program_keeps_its_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = Library::for_test(dir.path());
+    let code = checked_in(&library, own()).await.code;
+    let program = library.load(&code, own(), &[]).await.unwrap();
+    // In no record any more, as after an update or a deletion.
+    collect(&library, &[]).await;
+    assert!(library.0.trees.find(&code.package).is_some());
+    assert_eq!(machines(&library), BTreeSet::from([number(own())]));
+    drop(program);
+    assert_eq!(collect(&library, &[]).await, 1);
+    assert!(library.0.trees.find(&code.package).is_none());
+    assert!(machines(&library).is_empty());
+    let lost = library.load(&code, own(), &[]).await.unwrap_err();
+    assert!(matches!(lost, Error::Missing(_)), "{lost}");
+}
+
+#[tokio::test]
+async fn versions_with_the_same_code_share_one_program() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = Library::for_test(dir.path());
+    let code = checked_in(&library, own()).await.code;
+    let first = library.load(&code, own(), &[]).await.unwrap();
+    let weak = first.downgrade();
+    let second = library.load(&code, own(), &[]).await.unwrap();
+    drop(first);
+    assert!(weak.is_loaded(), "the second is the first");
+    drop(second);
+    assert!(!weak.is_loaded(), "the library does not keep it");
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[tokio::test]
+async fn artifact_that_others_could_have_written_is_not_loaded() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = Library::for_test(dir.path());
+    let code = checked_in(&library, own()).await.code;
+    let artifact = runnable(&library, &code, own()).await.path;
+    let directory = dir.path().join("artifacts");
+    for (path, mode, good) in [(&artifact, 0o622, 0o600), (&directory, 0o777, 0o700)] {
+        set_mode(path, mode);
+        let refused = library.load(&code, own(), &[]).await.unwrap_err();
+        assert!(matches!(refused, Error::Untrusted(_)), "{refused}");
+        set_mode(path, good);
+    }
+    library.load(&code, own(), &[]).await.unwrap();
+}
+
+#[tokio::test]
+async fn artifact_that_others_could_have_written_is_compiled_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = Library::for_test(dir.path());
+    let code = checked_in(&library, own()).await.code;
+    let artifact = runnable(&library, &code, own()).await.path;
+    let directory = dir.path().join("artifacts");
+    for (path, mode) in [(&artifact, 0o622), (&directory, 0o777)] {
+        drop(library.load(&code, own(), &[]).await.unwrap());
+        set_mode(path, mode);
+        let library = Library::for_test(dir.path());
+        assert!(!artifact.exists(), "{}", path.display());
+        library.load(&code, own(), &[]).await.unwrap();
+    }
 }

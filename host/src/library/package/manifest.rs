@@ -1,11 +1,11 @@
-//! What a package unpacks to, as a list: that is what a signature covers. It reads the same entries
-//! as unpacking does, under the same names, so that what was signed is what will run.
+//! List of everything that a package unpacks to, which is what a signature covers. It reads the same
+//! entries as unpacking does, under the same names, so that what was signed is what will run.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use super::{BARE_NAME, Contents, Entry, Error, Package, copy, open};
+use super::{BARE_NAME, Contents, Entry, Error, Kind, Package, copy, target};
 use crate::store::blob::{Digest, Hasher};
 use crate::units::UNZIPPED_BYTES_MAX;
 
@@ -16,7 +16,12 @@ pub struct Manifest(BTreeMap<String, Item>);
 #[derive(Debug, PartialEq)]
 enum Item {
     Directory,
-    File { executable: bool, content: Digest },
+    File {
+        executable: bool,
+        content: Digest,
+    },
+    /// A symbolic link, with the digest of its target.
+    Link(Digest),
 }
 
 /// A package's list of contents, and the one file that is kept apart from it.
@@ -49,6 +54,7 @@ impl Manifest {
                     let mode = if *executable { "755" } else { "644" };
                     put([&format!("file {mode} {content} "), path, "\0"]);
                 }
+                Item::Link(target) => put([&format!("link {target} "), path, "\0"]),
             }
         }
         text.finish()
@@ -57,7 +63,7 @@ impl Manifest {
     fn put(&mut self, entry: &Entry, item: Item, apart: &Path) {
         let above = entry.path.ancestors().skip(1);
         for directory in above.chain((item == Item::Directory).then_some(entry.path.as_path())) {
-            // What is above the file apart is there because of it, whether listed in the zip or not.
+            // A directory above the file apart is there because of it, whether listed in the zip or not.
             if !directory.as_os_str().is_empty() && !apart.starts_with(directory) {
                 self.0.insert(text(directory), Item::Directory);
             }
@@ -76,15 +82,11 @@ impl Package {
     /// Where an entry is damaged or larger than it said.
     pub fn inside(&self, apart: &str, bytes_max: usize) -> Result<Inside, Error> {
         let mut manifest = Manifest::default();
+        let mut reader = self.source.open()?;
         let entries = match &self.contents {
             Contents::Zip(entries) => entries,
             Contents::Bare => {
-                let content = Digest::of(&self.bytes);
-                let executable = false;
-                let item = Item::File {
-                    executable,
-                    content,
-                };
+                let item = file(&mut reader, false, UNZIPPED_BYTES_MAX)?.0;
                 manifest.0.insert(BARE_NAME.to_owned(), item);
                 return Ok(Inside {
                     manifest,
@@ -92,24 +94,25 @@ impl Package {
                 });
             }
         };
-        let mut archive = open(&self.bytes)?;
-        let mut room = UNZIPPED_BYTES_MAX;
+        let mut remaining = UNZIPPED_BYTES_MAX;
         let mut found = None;
         for entry in entries {
-            if entry.directory {
+            if entry.is_directory() {
                 manifest.put(entry, Item::Directory, Path::new(apart));
                 continue;
             }
-            let mut source = archive.by_index(entry.index).map_err(|_| Error::NotAZip)?;
+            let mut source = entry.content(&mut reader)?;
             if entry.path == Path::new(apart) {
                 found = Some(beginning(source, bytes_max)?);
                 continue;
             }
-            let mut content = Hasher::default();
-            room -= copy(&mut source, &mut content, room)?;
-            let item = Item::File {
-                executable: entry.executable,
-                content: content.finish(),
+            let item = match entry.kind {
+                Kind::File { executable } => {
+                    let (item, size_bytes) = file(&mut source, executable, remaining)?;
+                    remaining -= size_bytes;
+                    item
+                }
+                _ => Item::Link(Digest::of(&target(&mut source, &entry.path)?)),
             };
             manifest.put(entry, item, Path::new(apart));
         }
@@ -118,6 +121,17 @@ impl Package {
             apart: found,
         })
     }
+}
+
+/// A file of the list, and its size.
+fn file(source: &mut impl Read, executable: bool, max: u64) -> Result<(Item, u64), Error> {
+    let mut content = Hasher::default();
+    let size_bytes = copy(source, &mut content, max)?;
+    let item = Item::File {
+        executable,
+        content: content.finish(),
+    };
+    Ok((item, size_bytes))
 }
 
 fn beginning(source: impl Read, bytes_max: usize) -> Result<Vec<u8>, Error> {

@@ -1,10 +1,13 @@
 //! Directory trees laid over one another: the layers of a function become the one tree it sees at
 //! `/opt`. No byte is copied; the files of the new tree are those of the old ones under more names.
+//! Symbolic links are carried over as they are and never followed.
 
 use std::ffi::OsString;
 use std::fs::{self, FileType};
 use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::store::directory;
 
 /// Lays trees into an empty directory in order, each over those before it: directories are joined, and
 /// anything else gives way to what the later tree has in its place.
@@ -14,33 +17,25 @@ pub(super) fn overlay(trees: &[PathBuf], into: &Path) -> io::Result<()> {
 
 fn lay_over(from: &Path, into: &Path) -> io::Result<()> {
     for (name, is_dir) in entries(from)? {
-        let (source, place) = (from.join(&name), into.join(&name));
-        let there_is_dir = match found(&place)? {
+        let (source, target) = (from.join(&name), into.join(&name));
+        let has_dir = match found(&target)? {
             Some(there) if there.is_dir() && is_dir => true,
-            Some(there) => {
-                clear(&place, there)?;
+            Some(_) => {
+                directory::delete(&target)?;
                 false
             }
             None => false,
         };
         if is_dir {
-            if !there_is_dir {
-                fs::create_dir(&place)?;
+            if !has_dir {
+                fs::create_dir(&target)?;
             }
-            lay_over(&source, &place)?;
+            lay_over(&source, &target)?;
         } else {
-            link(&source, &place)?;
+            link(&source, &target)?;
         }
     }
     Ok(())
-}
-
-fn clear(place: &Path, there: FileType) -> io::Result<()> {
-    if there.is_dir() {
-        fs::remove_dir_all(place)
-    } else {
-        fs::remove_file(place)
-    }
 }
 
 /// The names in a directory, and which are directories. They are read before any of them is visited,
@@ -54,21 +49,25 @@ fn entries(dir: &Path) -> io::Result<Vec<(OsString, bool)>> {
     Ok(entries)
 }
 
-fn found(place: &Path) -> io::Result<Option<FileType>> {
-    match fs::symlink_metadata(place) {
+fn found(path: &Path) -> io::Result<Option<FileType>> {
+    match fs::symlink_metadata(path) {
         Ok(metadata) => Ok(Some(metadata.file_type())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Another name for a file. A file system may have none to give, or no more for this file; then a
-/// copy has to do.
-fn link(source: &Path, place: &Path) -> io::Result<()> {
-    match fs::hard_link(source, place) {
+/// Another name for a file or a symbolic link. A file system may have none to give, or no more for this
+/// file; then a copy has to do.
+fn link(source: &Path, target: &Path) -> io::Result<()> {
+    if found(source)?.is_some_and(|kind| kind.is_symlink()) {
+        // Some systems give a second name to what a link leads to.
+        return std::os::unix::fs::symlink(fs::read_link(source)?, target);
+    }
+    match fs::hard_link(source, target) {
         Err(error) => {
             tracing::debug!(%error, path = %source.display(), "a file could only be copied");
-            fs::copy(source, place).map(drop)
+            fs::copy(source, target).map(drop)
         }
         Ok(()) => Ok(()),
     }
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn later_trees_lie_on_top() {
+    fn later_tree_replaces_earlier_files() {
         type Files<'a> = &'a [(&'a str, &'a str)];
         let cases: [(&[Files<'_>], &[&str]); 6] = [
             (&[&[("a", "1")], &[("a", "2")]], &["a=2"]),
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_copied_and_everything_counted() {
+    fn files_are_linked_and_counted() {
         let dir = tempfile::tempdir().unwrap();
         let source = tree(&dir.path().join("1"), &[("a/b", "12345"), ("c", "678")]);
         let into = dir.path().join("into");
@@ -173,5 +172,26 @@ mod tests {
         let inode = |path: PathBuf| fs::metadata(path).unwrap().ino();
         assert_eq!(inode(source.join("a/b")), inode(into.join("a/b")));
         assert_eq!(bytes_of(&into).unwrap(), 8);
+    }
+
+    #[test]
+    fn symbolic_link_is_carried_over_unfollowed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (outside, into) = (dir.path().join("outside"), dir.path().join("into"));
+        tree(&outside, &[("secret", "x")]);
+        let one = tree(&dir.path().join("1"), &[("real", "1")]);
+        std::os::unix::fs::symlink(&outside, one.join("lib")).unwrap();
+        std::os::unix::fs::symlink("real", one.join("same")).unwrap();
+        // A later directory in the place of a link is the directory, not what the link leads to.
+        let two = tree(&dir.path().join("2"), &[("lib/new", "2")]);
+        fs::create_dir(&into).unwrap();
+        overlay(&[one.clone(), two], &into).unwrap();
+        assert_eq!(fs::read_link(into.join("same")).unwrap(), Path::new("real"));
+        assert_eq!(fs::read_to_string(into.join("lib/new")).unwrap(), "2");
+        assert!(!outside.join("new").exists());
+        assert_eq!(
+            bytes_of(&one).unwrap(),
+            1 + 4 + outside.as_os_str().len() as u64
+        );
     }
 }

@@ -1,0 +1,356 @@
+//! Deployment packages and layers on their way to programs: received, stored by digest, unpacked,
+//! compiled, loaded. Each step is kept on disk and shared by everything with the same bytes. It knows no
+//! function, no version and no record: `control` says what is in use, and why.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, Semaphore};
+
+use crate::sandbox::{self, Architecture, Program, Sandbox, compile};
+use crate::store::blob::{Blobs, Digest};
+use crate::store::object::{self, Objects};
+use crate::store::tree::{InsertError, Trees};
+
+mod artifact;
+mod collect;
+mod hold;
+mod intake;
+mod layer;
+mod overlay;
+pub mod package;
+mod programs;
+pub mod runtime;
+
+pub use collect::Used;
+pub use intake::{Origin, Stored};
+pub use layer::{Attachment, LayerPackage, kept_for_layers};
+
+use artifact::Artifacts;
+use hold::{Hold, Holds};
+use programs::Programs;
+
+/// Packages that are unpacked at once. The disk is not faster with more, and a caller with many packages
+/// must not keep it from the others.
+const UNPACKINGS_MAX: usize = 2;
+
+/// A deployment package and the component in it, as records name it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CodeRef {
+    /// The package as it was uploaded.
+    pub package: Digest,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// The component to run. None where the runtime is one that this host does not have.
+    pub component: Option<ComponentRef>,
+}
+
+/// A component in a package.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ComponentRef {
+    /// Path of its file in the package.
+    pub path: String,
+    /// The digest of its bytes.
+    pub digest: Digest,
+}
+
+/// How a package will be run.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Names the component in the package. None where the runtime is not one of components.
+    pub handler: Option<String>,
+    /// The architecture to compile for.
+    pub architecture: Architecture,
+}
+
+/// Why a package was not taken in or a program not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The package is not allowed.
+    #[error(transparent)]
+    Package(#[from] package::Error),
+    /// The component in it cannot be compiled.
+    #[error("{0}")]
+    Component(compile::Error),
+    /// The package has no component.
+    #[error("the function's package has no component")]
+    NoComponent,
+    /// The package could not be fetched from S3.
+    #[error("the package could not be fetched: {0}")]
+    Fetch(#[from] object::Error),
+    /// Content that a record names is not on the disk.
+    #[error("package {0} is not in the data directory")]
+    Missing(Digest),
+    /// A compiled component is not safe to run as native code.
+    #[error(
+        "the compiled component {0} is not loaded, since another user could have written it. Make \
+         it and its directory writable to the host's user only, or delete it: the host compiles it \
+         again when it starts"
+    )]
+    Untrusted(String),
+    /// The sandbox could not load the program.
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::Error),
+    /// The disk failed.
+    #[error("the data directory could not be read or written: {0}")]
+    Io(#[from] std::io::Error),
+    /// A worker thread panicked.
+    #[error("a worker that read the package ended early")]
+    Ended,
+}
+
+/// All packages of the host; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Library(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    packages: Blobs,
+    trees: Trees,
+    artifacts: Artifacts,
+    objects: Objects,
+    sandbox: Sandbox,
+    unpackings: Arc<Semaphore>,
+    holds: Holds,
+    programs: Programs,
+    /// Signals a package that was refused and has left its files.
+    refusals: Notify,
+    leftovers: collect::Leftovers,
+}
+
+/// A package that was taken in and that no record names yet. While this lives, neither it nor its
+/// component is collected.
+#[derive(Debug)]
+pub struct Arrival {
+    /// What came in.
+    pub code: CodeRef,
+    _holds: (Hold, Option<Hold>),
+}
+
+impl Library {
+    /// The library in a data directory.
+    ///
+    /// # Errors
+    /// Where the directory cannot be made or read.
+    pub fn open(
+        data_dir: &Path,
+        sandbox: Sandbox,
+        compiler: compile::Compiler,
+        objects: Objects,
+    ) -> std::io::Result<Self> {
+        let packages = Blobs::open(&data_dir.join("packages"))?;
+        let trees = Trees::open(&data_dir.join("trees"))?;
+        let leftovers = [packages.leftovers()?, trees.leftovers()?].concat();
+        let artifacts = Artifacts::open(data_dir.join("artifacts"), sandbox.clone(), compiler)?;
+        Ok(Self(Arc::new(Inner {
+            packages,
+            trees,
+            artifacts,
+            objects,
+            sandbox,
+            unpackings: Arc::new(Semaphore::new(UNPACKINGS_MAX)),
+            holds: Holds::default(),
+            programs: Programs::default(),
+            refusals: Notify::new(),
+            leftovers: collect::Leftovers::new(leftovers),
+        })))
+    }
+
+    /// Unpacks and compiles a package. When this returns, all of it is durable.
+    ///
+    /// # Errors
+    /// Where the package or its component cannot be run, with what is wrong and what to do.
+    pub async fn check_in(&self, package: &Stored, wanted: Wanted) -> Result<Arrival, Error> {
+        let arrival = self.unpack_and_compile(package, wanted).await;
+        if arrival.is_err() {
+            self.0.refusals.notify_one();
+        }
+        arrival
+    }
+
+    /// Waits for a package that was refused and has left its files.
+    pub async fn refused(&self) {
+        self.0.refusals.notified().await;
+    }
+
+    async fn unpack_and_compile(&self, package: &Stored, wanted: Wanted) -> Result<Arrival, Error> {
+        let source = package.source();
+        let read = blocking(move || Ok(package::Package::read(source)?)).await?;
+        let unpack = move |into: &Path| Ok(read.unpack(into)?);
+        self.make_tree(&package.hold, unpack).await?;
+        self.choose_and_compile(package.hold.clone(), package.size_bytes, wanted)
+            .await
+    }
+
+    /// Finds the component again in a package that is here, for another handler or runtime.
+    ///
+    /// # Errors
+    /// As [`check_in`](Self::check_in).
+    pub async fn choose(&self, code: &CodeRef, wanted: Wanted) -> Result<Arrival, Error> {
+        let hold = self.0.holds.hold(code.package).await;
+        self.choose_and_compile(hold, code.size_bytes, wanted).await
+    }
+
+    async fn choose_and_compile(
+        &self,
+        package: Hold,
+        size_bytes: u64,
+        wanted: Wanted,
+    ) -> Result<Arrival, Error> {
+        let (inner, digest) = (Arc::clone(&self.0), package.digest());
+        let component = match wanted.handler {
+            Some(handler) => Some(blocking(move || inner.component(&digest, &handler)).await?),
+            None => None,
+        };
+        let code = CodeRef {
+            package: digest,
+            size_bytes,
+            component,
+        };
+        let component = match &code.component {
+            Some(component) => Some(self.0.holds.hold(component.digest).await),
+            None => None,
+        };
+        self.refresh(&code, wanted.architecture).await?;
+        Ok(Arrival {
+            code,
+            _holds: (package, component),
+        })
+    }
+
+    /// Makes the tree of content that is held, if it is not here.
+    async fn make_tree(
+        &self,
+        of: &Hold,
+        fill: impl FnOnce(&Path) -> Result<(), Error> + Send + 'static,
+    ) -> Result<(), Error> {
+        let (digest, turn) = (of.digest(), of.turn().await);
+        let inner = Arc::clone(&self.0);
+        if blocking(move || Ok(inner.trees.find(&digest)))
+            .await?
+            .is_some()
+        {
+            return Ok(());
+        }
+        let permit = Arc::clone(&self.0.unpackings).acquire_owned().await;
+        let permit = permit.expect("the semaphore is never closed");
+        // They are the work's own: it goes on when its caller has gone away.
+        let (inner, held) = (Arc::clone(&self.0), (turn, permit, of.clone()));
+        blocking(move || {
+            let _held = held;
+            let inserted = inner.trees.insert(&digest, fill);
+            inserted.map_err(|error| match error {
+                InsertError::Fill(error) => error,
+                InsertError::Io(error) => Error::Io(error),
+            })
+        })
+        .await
+    }
+
+    /// Compiles a component where this engine has not: after an upgrade, nothing that was compiled before
+    /// can be loaded.
+    ///
+    /// # Errors
+    /// Where it cannot be compiled any more.
+    pub async fn refresh(&self, code: &CodeRef, architecture: Architecture) -> Result<(), Error> {
+        let Some(component) = &code.component else {
+            return Ok(());
+        };
+        let file = self.component_file(code, component);
+        let artifacts = &self.0.artifacts;
+        artifacts
+            .compile(component.digest, architecture, file)
+            .await
+    }
+
+    /// Loads this code, compiled anew if need be, with these packages of layers. Versions with the same
+    /// code and layers share one program; it holds its files while an environment of it lives.
+    ///
+    /// # Errors
+    /// Where it cannot be loaded.
+    pub async fn load(
+        &self,
+        code: &CodeRef,
+        architecture: Architecture,
+        layers: &[Digest],
+    ) -> Result<Program, Error> {
+        let component = code.component.as_ref().ok_or(Error::NoComponent)?;
+        let mut holds = vec![
+            self.0.holds.hold(code.package).await,
+            self.0.holds.hold(component.digest).await,
+        ];
+        let opt = self.opt_dir(layers.to_vec()).await?;
+        let (opt_dir, hold) = opt.unzip();
+        holds.extend(hold);
+        let file = self.component_file(code, component);
+        let artifacts = &self.0.artifacts;
+        let artifact = artifacts
+            .runnable(component.digest, architecture, file)
+            .await?;
+        let inner = Arc::clone(&self.0);
+        let package = code.package;
+        blocking(move || {
+            let source = sandbox::Source {
+                task_dir: inner.tree(&package)?,
+                opt_dir,
+                guard: Arc::new(holds),
+            };
+            inner.artifacts.require_trusted(&artifact.path)?;
+            let load = |source| inner.sandbox.load(&artifact, source);
+            Ok(inner.programs.shared(&artifact.path, source, load)?)
+        })
+        .await
+    }
+
+    fn component_file(&self, code: &CodeRef, component: &ComponentRef) -> artifact::Input {
+        artifact::Input {
+            tree: self.0.trees.path(&code.package),
+            path: component.path.clone(),
+            package: code.package,
+        }
+    }
+}
+
+impl Inner {
+    fn tree(&self, package: &Digest) -> Result<std::path::PathBuf, Error> {
+        self.trees.find(package).ok_or(Error::Missing(*package))
+    }
+
+    /// The component that a handler names in an unpacked package.
+    fn component(&self, package: &Digest, handler: &str) -> Result<ComponentRef, Error> {
+        let tree = self.tree(package)?;
+        let path = package::choose(&tree, handler)?;
+        let digest = Digest::read(std::fs::File::open(tree.join(&path))?)?;
+        let path = path.to_string_lossy().into_owned();
+        Ok(ComponentRef { path, digest })
+    }
+}
+
+/// Runs work that waits for the disk or takes long off the workers that serve requests.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.unwrap_or(Err(Error::Ended))
+}
+
+#[cfg(test)]
+impl Library {
+    fn for_test(dir: &Path) -> Self {
+        let scratch_dir = dir.join("scratch");
+        std::fs::create_dir_all(&scratch_dir).unwrap();
+        let config = sandbox::Config {
+            environments_max: 1,
+            scratch_dir,
+            egress: sandbox::Egress::default(),
+        };
+        let sandbox = Sandbox::new(config, crate::clock::Clock::system()).unwrap();
+        let objects = Objects::none();
+        Self::open(dir, sandbox, compile::Compiler::InProcess, objects).unwrap()
+    }
+
+    async fn received(&self, bytes: impl Into<bytes::Bytes>) -> Stored {
+        self.receive(Origin::Upload(bytes.into())).await.unwrap()
+    }
+}

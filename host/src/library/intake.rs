@@ -1,0 +1,218 @@
+//! Packages from where they are, the request or S3, to the disk: hashed and written part by part on a
+//! thread of their own, so that memory holds a few parts of a package and never all of it.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::hold::Hold;
+use super::package::{self, Source};
+use super::{Digest, Error, Library, blocking};
+use crate::store::blob::Staged;
+use crate::store::object::{self, Location, Sink};
+use crate::units::{FETCHED_ZIP_BYTES_MAX, ZIP_BYTES_MAX};
+
+/// Parts that wait for the disk. The network waits with them.
+const PARTS_MAX: usize = 8;
+
+/// Where a package comes from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// The request itself.
+    Upload(Bytes),
+    /// An object in S3.
+    Object(Location),
+}
+
+/// A package that is on the disk. While this lives, it is not collected.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub(super) size_bytes: u64,
+    pub(super) hold: Hold,
+    path: PathBuf,
+}
+
+impl Stored {
+    /// Its bytes.
+    pub fn source(&self) -> Source {
+        Source::File(self.path.clone())
+    }
+}
+
+impl Library {
+    /// Takes a package from its origin to the disk. Nothing is known of its content yet.
+    ///
+    /// # Errors
+    /// Where it is too large, or is in S3 and cannot be had from there.
+    pub async fn receive(&self, origin: Origin) -> Result<Stored, Error> {
+        let staged = match origin {
+            Origin::Upload(bytes) => self.stage(bytes).await?,
+            Origin::Object(location) => self.fetch(&location).await?,
+        };
+        let hold = self.0.holds.hold(staged.digest()).await;
+        let size_bytes = staged.size_bytes();
+        let path = blocking(move || Ok(staged.finish()?)).await?;
+        Ok(Stored {
+            size_bytes,
+            hold,
+            path,
+        })
+    }
+
+    /// A package that was received before, if it is still here.
+    ///
+    /// # Errors
+    /// Where the disk cannot be read.
+    pub async fn stored(&self, digest: Digest) -> Result<Option<Stored>, Error> {
+        let hold = self.0.holds.hold(digest).await;
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            let Some(path) = inner.packages.find(&digest) else {
+                return Ok(None);
+            };
+            Ok(Some(Stored {
+                size_bytes: std::fs::metadata(&path)?.len(),
+                hold,
+                path,
+            }))
+        })
+        .await
+    }
+
+    /// The bytes of a package that was received before.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub async fn package(&self, digest: Digest) -> Result<Option<Bytes>, Error> {
+        let Some(stored) = self.stored(digest).await? else {
+            return Ok(None);
+        };
+        blocking(move || Ok(Some(std::fs::read(&stored.path)?.into()))).await
+    }
+
+    async fn stage(&self, bytes: Bytes) -> Result<Staged, Error> {
+        if bytes.len() > ZIP_BYTES_MAX {
+            let max = ZIP_BYTES_MAX as u64;
+            return Err(package::Error::ZippedTooLarge(max).into());
+        }
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            let mut staged = inner.packages.stage()?;
+            staged.write_all(&bytes)?;
+            Ok(staged)
+        })
+        .await
+    }
+
+    async fn fetch(&self, location: &Location) -> Result<Staged, Error> {
+        let begin = || Writer::begin(self.clone());
+        let read = self.0.objects.read(location, FETCHED_ZIP_BYTES_MAX, begin);
+        read.await.map_err(|error| match error {
+            object::Error::TooLarge(max) => package::Error::ZippedTooLarge(max).into(),
+            object::Error::Sink(error) => Error::Io(error),
+            error => Error::Fetch(error),
+        })
+    }
+}
+
+/// A thread that writes the parts of one package. It gives up the file when this is dropped before it
+/// is finished.
+struct Writer {
+    parts: mpsc::Sender<Part>,
+    written: JoinHandle<io::Result<Option<Staged>>>,
+}
+
+enum Part {
+    Next(Bytes),
+    /// The last one was the last: without this, the package is not whole.
+    End,
+}
+
+impl Writer {
+    fn begin(library: Library) -> Self {
+        let (parts, mut received) = mpsc::channel(PARTS_MAX);
+        let written = tokio::task::spawn_blocking(move || {
+            let mut staged = library.0.packages.stage()?;
+            loop {
+                match received.blocking_recv() {
+                    Some(Part::Next(bytes)) => staged.write_all(&bytes)?,
+                    Some(Part::End) => return Ok(Some(staged)),
+                    None => return Ok(None),
+                }
+            }
+        });
+        Self { parts, written }
+    }
+
+    async fn send(&self, part: Part) -> io::Result<()> {
+        let ended = |_| io::Error::other("the package could not be written");
+        self.parts.send(part).await.map_err(ended)
+    }
+}
+
+impl Sink for Writer {
+    type Done = Staged;
+
+    async fn write(&mut self, part: Bytes) -> io::Result<()> {
+        self.send(Part::Next(part)).await
+    }
+
+    async fn finish(self) -> io::Result<Staged> {
+        // Should the thread have failed, its own error says why.
+        let _ = self.send(Part::End).await;
+        let written = self.written.await.map_err(io::Error::other)??;
+        written.ok_or_else(|| io::Error::other("the package ended early"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    async fn write(writer: &mut Writer, parts: &[&'static [u8]]) {
+        for part in parts {
+            writer.write(Bytes::from_static(part)).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn package_is_kept_when_its_last_part_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let library = Library::for_test(dir.path());
+        let mut writer = Writer::begin(library.clone());
+        write(&mut writer, &[b"ab", b"", b"c"]).await;
+        let staged = writer.finish().await.unwrap();
+        assert_eq!(
+            (staged.digest(), staged.size_bytes()),
+            (Digest::of(b"abc"), 3)
+        );
+        drop(staged);
+        // An attempt that broke off leaves nothing.
+        let mut writer = Writer::begin(library.clone());
+        write(&mut writer, &[b"half"]).await;
+        let Writer { parts, written } = writer;
+        drop(parts);
+        assert!(written.await.unwrap().unwrap().is_none());
+        let packages = fs::read_dir(dir.path().join("packages")).unwrap();
+        assert_eq!(packages.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn package_over_50_mib_in_a_request_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let library = Library::for_test(dir.path());
+        let upload = |bytes| library.receive(Origin::Upload(vec![0; bytes].into()));
+        assert!(upload(ZIP_BYTES_MAX).await.is_ok());
+        let refused = upload(ZIP_BYTES_MAX + 1).await.unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "Zipped size must be smaller than 52428800 bytes"
+        );
+    }
+}

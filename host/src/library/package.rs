@@ -1,0 +1,221 @@
+//! Reading a deployment package: a zip, or a bare component. Nothing in it is believed: names, sizes
+//! and kinds are checked before a byte is written, and bytes are counted while they are.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufReader, Cursor, Read, Seek, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use crate::units::UNZIPPED_BYTES_MAX;
+
+mod component;
+mod entry;
+mod manifest;
+#[cfg(test)]
+mod tests;
+
+pub use component::choose;
+use entry::{Entry, Kind};
+
+/// Name of a bare component in its tree.
+pub const BARE_NAME: &str = "bootstrap.wasm";
+/// Bytes that are copied at once.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// Why a package was refused. The texts are AWS's own where AWS has one.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is not a zip, or a damaged one.
+    #[error("Could not unzip uploaded file. Please check your file, then try to upload again.")]
+    NotAZip,
+    /// There is nothing in it.
+    #[error("Uploaded file must be a non-empty zip")]
+    Empty,
+    /// It is too large as it is.
+    #[error("Zipped size must be smaller than {0} bytes")]
+    ZippedTooLarge(u64),
+    /// It is too large unpacked.
+    #[error("Unzipped size must be smaller than {UNZIPPED_BYTES_MAX} bytes")]
+    UnzippedTooLarge,
+    /// It has too many entries.
+    #[error("The zip has {0} entries; {max} are allowed.", max = entry::ENTRIES_MAX)]
+    TooManyEntries(usize),
+    /// Its entries are in too many directories.
+    #[error("The {entries} entries of the zip are in more than {max} directories.")]
+    TooManyDirectories {
+        /// How many entries there are.
+        entries: usize,
+        /// The directories that so many may be in.
+        max: usize,
+    },
+    /// An entry has a name, kind or form that is not allowed.
+    #[error("The entry {name:?} of the zip is not allowed: {problem}.")]
+    Entry {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// There is no component in it, or not one that can run.
+    #[error("{0}")]
+    NoComponent(String),
+    /// The disk failed.
+    #[error("the package could not be unpacked: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// A package whose list of contents has been checked.
+#[derive(Debug)]
+pub struct Package {
+    source: Source,
+    contents: Contents,
+}
+
+/// The bytes of a package.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// In memory.
+    Memory(Bytes),
+    /// In a file, which does not change.
+    File(PathBuf),
+}
+
+#[derive(Debug)]
+enum Contents {
+    /// The bytes are a component.
+    Bare,
+    /// The bytes are a zip of these.
+    Zip(Vec<Entry>),
+}
+
+/// A reader of either source.
+trait Reader: Read + Seek {}
+impl<T: Read + Seek> Reader for T {}
+
+impl Source {
+    fn open(&self) -> io::Result<Box<dyn Reader>> {
+        Ok(match self {
+            Self::Memory(bytes) => Box::new(Cursor::new(bytes.clone())),
+            Self::File(path) => Box::new(BufReader::new(File::open(path)?)),
+        })
+    }
+
+    /// Whether it begins as WebAssembly does.
+    fn is_wasm(&self) -> io::Result<bool> {
+        let mut head = Vec::with_capacity(4);
+        self.open()?.take(4).read_to_end(&mut head)?;
+        Ok(component::is_wasm(&head))
+    }
+}
+
+impl Package {
+    /// Checks a package without unpacking it.
+    ///
+    /// # Errors
+    /// Where it is not a package, is too large, or has entries that are not allowed.
+    pub fn read(source: Source) -> Result<Self, Error> {
+        let contents = if source.is_wasm()? {
+            Contents::Bare
+        } else {
+            Contents::Zip(entry::list(source.open()?)?)
+        };
+        Ok(Self { source, contents })
+    }
+
+    /// Checks a layer, which is a zip in any case: to a layer, a component is a file like others.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and where it is no zip.
+    pub fn read_layer(source: Source) -> Result<Self, Error> {
+        if source.is_wasm()? {
+            return Err(Error::NotAZip);
+        }
+        Self::read(source)
+    }
+
+    /// Whether there is a file of this path in it.
+    pub fn has(&self, path: &str) -> bool {
+        let Contents::Zip(entries) = &self.contents else {
+            return false;
+        };
+        let is = |entry: &Entry| !entry.is_directory() && entry.path == Path::new(path);
+        entries.iter().any(is)
+    }
+
+    /// Unpacks into an empty directory.
+    ///
+    /// # Errors
+    /// Where an entry is damaged or larger than it said, or the disk fails.
+    pub fn unpack(&self, into: &Path) -> Result<(), Error> {
+        let mut reader = self.source.open()?;
+        let entries = match &self.contents {
+            Contents::Zip(entries) => entries,
+            Contents::Bare => {
+                let mut file = File::create_new(into.join(BARE_NAME))?;
+                return copy(&mut reader, &mut file, UNZIPPED_BYTES_MAX).map(drop);
+            }
+        };
+        let mut remaining = UNZIPPED_BYTES_MAX;
+        for entry in entries {
+            let path = into.join(&entry.path);
+            if entry.is_directory() {
+                fs::create_dir_all(&path)?;
+                continue;
+            }
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            let mut content = entry.content(&mut reader)?;
+            let Kind::File { executable } = entry.kind else {
+                let target = target(&mut content, &entry.path)?;
+                symlink(std::ffi::OsStr::from_bytes(&target), &path)?;
+                continue;
+            };
+            let mut file = File::create_new(&path)?;
+            remaining -= copy(&mut content, &mut file, remaining)?;
+            let mode = if executable { 0o755 } else { 0o644 };
+            file.set_permissions(Permissions::from_mode(mode))?;
+        }
+        Ok(())
+    }
+}
+
+/// Copies at most `max` bytes, whatever the entry's header promised.
+fn copy(source: &mut impl Read, file: &mut impl Write, max: u64) -> Result<u64, Error> {
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut copied = 0;
+    loop {
+        let read = source.read(&mut buffer).map_err(|_| Error::NotAZip)?;
+        if read == 0 {
+            return Ok(copied);
+        }
+        copied += u64::try_from(read).expect("a buffer's size fits in 64 bits");
+        if copied > max {
+            return Err(Error::UnzippedTooLarge);
+        }
+        file.write_all(&buffer[..read])?;
+    }
+}
+
+/// The target of a symbolic link, byte for byte.
+fn target(content: &mut impl Read, path: &Path) -> Result<Vec<u8>, Error> {
+    let refuse = |problem| Error::Entry {
+        name: path.display().to_string(),
+        problem,
+    };
+    let mut target = Vec::new();
+    let mut content = content.take(entry::TARGET_BYTES_MAX + 1);
+    content
+        .read_to_end(&mut target)
+        .map_err(|_| Error::NotAZip)?;
+    let is_allowed = !target.is_empty()
+        && target.len() as u64 <= entry::TARGET_BYTES_MAX
+        && !target.contains(&0);
+    if !is_allowed {
+        return Err(refuse("it is a symbolic link to what cannot be a path"));
+    }
+    Ok(target)
+}

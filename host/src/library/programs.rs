@@ -1,0 +1,51 @@
+//! Loaded programs: versions with the same compiled component and the same mounts share one.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::sandbox::{Error, Program, Source, WeakProgram};
+
+/// Programs that something uses, by what they are loaded from.
+#[derive(Debug, Default)]
+pub(super) struct Programs(Mutex<HashMap<Key, WeakProgram>>);
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Key {
+    artifact: PathBuf,
+    task_dir: PathBuf,
+    opt_dir: Option<PathBuf>,
+}
+
+impl Programs {
+    /// The program of this artifact and these mounts, loaded now if nothing has it loaded.
+    pub(super) fn shared(
+        &self,
+        artifact: &Path,
+        source: Source,
+        load: impl FnOnce(Source) -> Result<Program, Error>,
+    ) -> Result<Program, Error> {
+        let key = Key {
+            artifact: artifact.to_owned(),
+            task_dir: source.task_dir.clone(),
+            opt_dir: source.opt_dir.clone(),
+        };
+        if let Some(program) = self.find(&key) {
+            return Ok(program);
+        }
+        // Not locked while it loads: another call may load the same, and the first one is kept.
+        let loaded = load(source)?;
+        let mut programs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        programs.retain(|_, program| program.is_loaded());
+        if let Some(program) = programs.get(&key).and_then(WeakProgram::upgrade) {
+            return Ok(program);
+        }
+        programs.insert(key, loaded.downgrade());
+        Ok(loaded)
+    }
+
+    fn find(&self, key: &Key) -> Option<Program> {
+        let programs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        programs.get(key).and_then(WeakProgram::upgrade)
+    }
+}
