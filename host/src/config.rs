@@ -85,6 +85,8 @@ pub struct Limits {
     pub environments: u32,
     /// Seconds that an idle environment is kept; 0 gives each invocation a new one. Since 0.1.0.
     pub idle_seconds: u64,
+    /// Bytes of all packages of the account: of functions, their versions and layers. Since 0.1.0.
+    pub code_bytes: u64,
     /// Bytes of log that each function keeps. Since 0.1.0.
     pub log_bytes_per_function: usize,
     /// Milliseconds that a change of a function shows as in progress. Clients written for AWS
@@ -142,6 +144,7 @@ impl Default for Limits {
             concurrency: crate::units::ACCOUNT_CONCURRENCY_DEFAULT,
             environments: crate::units::ACCOUNT_CONCURRENCY_DEFAULT,
             idle_seconds: 600,
+            code_bytes: crate::units::CODE_BYTES_DEFAULT,
             log_bytes_per_function: 1 << 20,
             settle_millis: 500,
         }

@@ -16,6 +16,7 @@ use crate::store::{self, Records};
 pub mod alias;
 pub mod behaviour;
 pub mod code_signing;
+mod code_storage;
 mod commit;
 pub mod concurrency;
 pub mod configuration;
@@ -73,6 +74,9 @@ pub enum Error {
     /// The caller may not have this.
     #[error("{0}")]
     Denied(String),
+    /// The account's code storage is used up.
+    #[error("{0}")]
+    CodeStorageExceeded(String),
     /// The package is larger than packages may be.
     #[error("{0}")]
     PackageTooLarge(String),
@@ -123,6 +127,8 @@ pub struct Config {
     pub concurrency: u32,
     /// Environments that may live at once on this host.
     pub environments: u32,
+    /// Bytes of all packages of the account.
+    pub code_bytes_max: u64,
     /// Whose signatures can be checked.
     pub signing_profiles: code_signing::profile::Profiles,
 }
@@ -136,6 +142,7 @@ struct Plane {
     config: Config,
     records: Arc<dyn Records>,
     library: Library,
+    code_storage: code_storage::CodeStorage,
     vault: Arc<Vault>,
     publisher: Arc<Publisher>,
     live: Live,
@@ -177,6 +184,7 @@ impl Control {
             config,
             records,
             library,
+            code_storage: code_storage::CodeStorage::default(),
             vault,
             publisher: Publisher::new(snapshot),
             live,

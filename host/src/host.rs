@@ -136,18 +136,12 @@ impl Host {
             runtimes: config.runtimes,
             concurrency: config.limits.concurrency,
             environments: config.limits.environments,
+            code_bytes_max: config.limits.code_bytes,
         };
         let vault = Vault::open(dir, &clock).map_err(host)?;
-        let control = Control::open(
-            settings,
-            records,
-            library,
-            vault,
-            None,
-            clock.clone(),
-        )
-        .await
-        .map_err(host)?;
+        let control = Control::open(settings, records, library, vault, None, clock.clone())
+            .await
+            .map_err(host)?;
         Ok(Self::assemble(&config, control, logs, clock))
     }
 

@@ -179,7 +179,7 @@ impl Library {
         let read = blocking(move || Ok(package::Package::read(source)?)).await?;
         let unpack = move |into: &Path| Ok(read.unpack(into)?);
         self.make_tree(&package.hold, unpack).await?;
-        self.choose_and_compile(package.hold.clone(), package.size_bytes, wanted)
+        self.choose_and_compile(package.hold.clone(), package.size_bytes(), wanted)
             .await
     }
 

@@ -45,13 +45,6 @@ pub enum Error {
     NotHttp(String),
 }
 
-impl Error {
-    /// Whether another attempt may help.
-    pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Unreachable(_))
-    }
-}
-
 /// The client; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {

@@ -17,8 +17,8 @@ pub const ZIP_BYTES_MAX: usize = 52_428_800;
 pub const FETCHED_ZIP_BYTES_MAX: u64 = UNZIPPED_BYTES_MAX;
 /// A function and its layers, unpacked.
 pub const UNZIPPED_BYTES_MAX: u64 = 262_144_000;
-/// All packages of the account, as GetAccountSettings tells it.
-pub const TOTAL_CODE_BYTES_MAX: u64 = 80_530_636_800;
+/// All packages of the account, unless configured otherwise.
+pub const CODE_BYTES_DEFAULT: u64 = 80_530_636_800;
 /// Names and values of a function's environment variables, as compact JSON.
 pub const ENVIRONMENT_BYTES_MAX: usize = 4_096;
 /// What `LogType: Tail` returns of an invocation's log.

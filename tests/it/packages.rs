@@ -148,3 +148,36 @@ async fn artifact_that_others_could_have_written_is_not_run() {
     let echo = json!({"do": "echo"});
     assert_eq!(host.invoke("f", &echo).await.json(), echo);
 }
+
+#[tokio::test]
+async fn code_storage_limit_is_enforced_and_shown() {
+    let package = crate::harness::zipped(&guest("echo"));
+    let limit = package.len() * 5 / 2;
+    let host = Lamina::configured(&format!("code_bytes = {limit}"));
+    let path = "/2016-08-19/account-settings";
+    let settings = host.lambda("GET", path, &Value::Null).await.json();
+    assert_eq!(settings["AccountLimit"]["TotalCodeSize"], json!(limit));
+    host.create("f", &guest("echo"), json!({})).await;
+    let versions = "/2015-03-31/functions/f/versions";
+    let published = host.lambda("POST", versions, &json!({})).await;
+    assert_eq!(published.status, 201, "{}", published.text());
+    let refused = host.try_create("g", &package, json!({})).await;
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    let (name, text) = refused.error();
+    assert_eq!(name, "CodeStorageExceededException");
+    assert!(text.starts_with("Code storage limit exceeded."), "{text}");
+    let layer = publish(&host, "l", &package, json!({})).await;
+    assert_eq!(layer.error().0, "CodeStorageExceededException");
+    // New code takes the place of the old.
+    let zip = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &package);
+    let code = json!({"ZipFile": zip});
+    let path = "/2015-03-31/functions/f/code";
+    let updated = host.lambda("PUT", path, &code).await;
+    assert_eq!(updated.status, 200, "{}", updated.text());
+    // What is deleted is not in use any more.
+    let version = "/2015-03-31/functions/f?Qualifier=1";
+    let deleted = host.lambda("DELETE", version, &Value::Null).await;
+    assert_eq!(deleted.status, 204, "{}", deleted.text());
+    let made = host.try_create("g", &package, json!({})).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+}

@@ -68,6 +68,10 @@ impl Control {
         let (layers, attached) = self.resolve_layers(&create.layers).await?;
         configuration.layers.clone_from(&layers);
         let package = self.package_from(create.package).await?;
+        let copies = if create.publish { 2 } else { 1 };
+        let granted = self
+            .grant_code_bytes(copies * package.size_bytes(), 0)
+            .await?;
         let signed = self
             .verify_package(code_signing.as_deref(), &package, name.as_str())
             .await?;
@@ -86,9 +90,9 @@ impl Control {
             batch.push(version::put(&name, &version, Expect::Absent));
         }
         batch.push(put(&function, Expect::Absent));
-        // The arrival is held until the commit is done, whether or not the caller stays.
-        let code = (arrival, attached);
-        let committed = self.commit_holding(batch, code).await;
+        // The files are held until the commit is done, whether or not the caller stays.
+        let held = (arrival, attached, granted);
+        let committed = self.commit_holding(batch, held).await;
         committed.map_err(|error| match self.of_attaching(error) {
             Error::Conflict(_) => already_exists(&name),
             error => error,

@@ -105,6 +105,7 @@ impl Control {
         package: Origin,
     ) -> Result<LayerVersionRecord, Error> {
         let stored = self.package_from(package).await?;
+        let granted = self.grant_code_bytes(stored.size_bytes(), 0).await?;
         let package = self.0.library.check_in_layer(&stored).await?;
         let record = LayerVersionRecord {
             layer: layer.clone(),
@@ -116,7 +117,7 @@ impl Control {
             policy: None,
         };
         let record = &record;
-        self.update_holding(&Arc::new(stored), || async move {
+        self.update_holding(&Arc::new((stored, granted)), || async move {
             let (last, expect) = self.last_version(layer).await?;
             let mut record = record.clone();
             record.version = last + 1;

@@ -147,7 +147,8 @@ impl Control {
     /// error is the version's own, the outer one the host's, after which the job is repeated.
     async fn prepare(&self, version: &VersionRecord) -> Result<Result<(), StateReason>, Error> {
         let architecture = version.configuration.architecture;
-        match self.0.library.refresh(&version.code, architecture).await {
+        let compiled = self.0.library.refresh(&version.code, architecture).await;
+        match compiled.map_err(Error::from) {
             Ok(()) => Ok(Ok(())),
             Err(Error::Invalid(text)) => Ok(Err(StateReason {
                 code: "InvalidRuntime".into(),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Error;
-use super::layer::LayerUse;
 use super::configuration::{State, VersionRecord};
 use super::family::Family;
+use super::layer::LayerUse;
 use super::permission::PolicyRecord;
 use crate::invoke::snapshot::{Code, ComponentRef, Function, Readiness, Settings, Version};
 use crate::names::{FunctionName, Home};

@@ -1,6 +1,8 @@
 //! Changes of a function: new code, another configuration, settings of the function as a whole. Each is
 //! applied to the newest record and written only if that is still the newest.
 
+use std::sync::Arc;
+
 use super::code_signing::Signed;
 use super::configuration::{FunctionRecord, LastUpdate, Patch, State, VersionRecord};
 use super::function::{self, Found};
@@ -65,14 +67,20 @@ impl Control {
         function.latest.revision.expect(revision)?;
         self.require_settled(&function)?;
         let package = self.package_from(update.package).await?;
+        let copies = if update.publish { 2 } else { 1 };
+        let replaced = function.latest.code.size_bytes;
+        let granted = self.grant_code_bytes(copies * package.size_bytes(), replaced);
+        let granted = Arc::new(granted.await?);
         for _ in 0..ROUNDS_MAX {
             // Fetching it took its time: what is asked of it is asked by the function as it is now.
             let (function, _) = self.existing(name).await?;
             let architecture = update.architecture;
             let architecture = architecture.unwrap_or(function.latest.configuration.architecture);
             let (arrival, signed) = self.check_in(&function, architecture, &package).await?;
+            let code = arrival.code.clone();
+            let held = Arc::new((arrival, Arc::clone(&granted)));
             let apply = |latest: &mut VersionRecord| {
-                latest.code = arrival.code.clone();
+                latest.code = code.clone();
                 latest.signed.clone_from(&signed);
                 latest.configuration.architecture = architecture;
             };
@@ -82,7 +90,8 @@ impl Control {
                 return Ok(Found { function, version });
             }
             let checked = Checked::of(&function);
-            let changed = self.redeploy(name, &checked, revision, update.publish, apply);
+            let publish = update.publish;
+            let changed = self.redeploy(name, &checked, revision, publish, &held, apply);
             if let Some(found) = changed.await? {
                 return Ok(found);
             }
@@ -130,7 +139,9 @@ impl Control {
             Some(arns) => Some(self.resolve_layers(arns).await?),
             None => None,
         };
-        patch.layers = attached.as_ref().map(|(layers, _)| layers.clone());
+        let (layers, attached) = attached.unzip();
+        let attached = Arc::new(attached);
+        patch.layers = layers.clone();
         for _ in 0..ROUNDS_MAX {
             let (function, _) = self.existing(name).await?;
             let checked = Checked::of(&function);
@@ -138,13 +149,13 @@ impl Control {
             let patched = patched.patched(patch.clone(), &self.0.vault);
             self.check(&patched)?;
             let code = function.latest.code;
-            let (code, _held) = if patch.handler.is_some() || patch.runtime.is_some() {
+            let (code, chosen) = if patch.handler.is_some() || patch.runtime.is_some() {
                 let chosen = self.0.library.choose(&code, patched.wanted()).await?;
                 (chosen.code.clone(), Some(chosen))
             } else {
                 (code, None)
             };
-            if let Some((layers, _)) = &attached {
+            if let Some(layers) = &layers {
                 self.verify_layers(function.code_signing.as_deref(), layers)
                     .await?;
                 self.require_room_for_layers(&code, layers).await?;
@@ -153,7 +164,8 @@ impl Control {
                 latest.configuration = patched.clone();
                 latest.code = code.clone();
             };
-            let changed = self.redeploy(name, &checked, revision, false, apply);
+            let held = Arc::new((chosen, Arc::clone(&attached)));
+            let changed = self.redeploy(name, &checked, revision, false, &held, apply);
             if let Some(found) = changed.await? {
                 return Ok(found);
             }
@@ -169,11 +181,12 @@ impl Control {
         checked: &Checked,
         revision: Option<&str>,
         publish: bool,
+        held: &Arc<impl Send + Sync + 'static>,
         apply: impl Fn(&mut VersionRecord),
     ) -> Result<Option<Found>, Error> {
         let clock = &self.0.clock;
         let (function, version) = self
-            .change(name, |function, batch| {
+            .change_holding(name, held, |function, batch| {
                 function.latest.revision.expect(revision)?;
                 self.require_settled(function)?;
                 if Checked::of(function) != *checked {
@@ -216,7 +229,17 @@ impl Control {
         name: &FunctionName,
         apply: impl Fn(&mut FunctionRecord, &mut Vec<Write>) -> Result<T, Error>,
     ) -> Result<(FunctionRecord, T), Error> {
-        self.update(|| async {
+        self.change_holding(name, &Arc::new(()), apply).await
+    }
+
+    /// The same, where `held` keeps files from being collected that no record names before.
+    pub(super) async fn change_holding<T>(
+        &self,
+        name: &FunctionName,
+        held: &Arc<impl Send + Sync + 'static>,
+        apply: impl Fn(&mut FunctionRecord, &mut Vec<Write>) -> Result<T, Error>,
+    ) -> Result<(FunctionRecord, T), Error> {
+        self.update_holding(held, || async {
             let (mut function, read_at) = self.existing(name).await?;
             let mut batch = Vec::new();
             let applied = apply(&mut function, &mut batch)?;

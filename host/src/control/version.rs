@@ -1,5 +1,7 @@
 //! Versions: what was published of a function stays as it was.
 
+use std::sync::Arc;
+
 use super::configuration::{FunctionRecord, Published, State, VersionRecord};
 use super::function::Found;
 use super::record::{Page, decode, encode};
@@ -45,8 +47,10 @@ impl Control {
             let version = self.version(name, published.number).await?;
             return Ok(Found { function, version });
         }
+        let granted = self.grant_code_bytes(function.latest.code.size_bytes, 0);
+        let granted = Arc::new(granted.await?);
         let (function, version) = self
-            .change(name, |function, batch| {
+            .change_holding(name, &granted, |function, batch| {
                 self.require_meant(function, &publish)?;
                 let description = publish.description.clone();
                 let version = self::publish(function, description, &self.0.clock);

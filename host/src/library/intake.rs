@@ -31,12 +31,17 @@ pub enum Origin {
 /// A package that is on the disk. While this lives, it is not collected.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    pub(super) size_bytes: u64,
+    size_bytes: u64,
     pub(super) hold: Hold,
     path: PathBuf,
 }
 
 impl Stored {
+    /// Its size in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
     /// Its bytes.
     pub fn source(&self) -> Source {
         Source::File(self.path.clone())

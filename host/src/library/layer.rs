@@ -60,7 +60,7 @@ impl Library {
         let digest = package.hold.digest();
         Ok(LayerPackage {
             digest,
-            size_bytes: package.size_bytes,
+            size_bytes: package.size_bytes(),
             unzipped_bytes: self.unzipped_bytes(digest).await?,
         })
     }

@@ -21,6 +21,7 @@ pub struct Source {
     pub opt_dir: Option<PathBuf>,
     /// Dropped with the program and its last environment, so that its owner knows how long the files are
     /// in use.
+    #[expect(dead_code, reason = "only its drop matters")]
     pub guard: Arc<dyn Any + Send + Sync>,
 }
 

@@ -176,7 +176,7 @@ mod tests {
         assert!(fs::metadata(&file).unwrap().permissions().readonly());
         let aside = trees.set_aside(&digest).unwrap().unwrap();
         assert_eq!(trees.find(&digest), None);
-        assert_eq!(trees.leftovers().unwrap(), [aside.clone()]);
+        assert_eq!(trees.leftovers().unwrap(), std::slice::from_ref(&aside));
         directory::delete(&aside).unwrap();
         assert_eq!(trees.set_aside(&digest).unwrap(), None);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);

@@ -8,7 +8,7 @@ use super::wire::{self, ErrorShape, Fault};
 use crate::api::{Front, Reply};
 use crate::control::concurrency::Provisioned;
 use crate::names::{FunctionName, Qualifier};
-use crate::units::{TOTAL_CODE_BYTES_MAX, UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
+use crate::units::{UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
 
 impl Front {
     pub(super) async fn put_function_concurrency(
@@ -147,7 +147,7 @@ impl Front {
         let bytes = |bytes: u64| i64::try_from(bytes).ok();
         Ok(call.render(wire::GetAccountSettingsResponse {
             account_limit: Some(wire::AccountLimit {
-                total_code_size: bytes(TOTAL_CODE_BYTES_MAX),
+                total_code_size: bytes(self.control.code_bytes_max()),
                 code_size_unzipped: bytes(UNZIPPED_BYTES_MAX),
                 code_size_zipped: i64::try_from(ZIP_BYTES_MAX).ok(),
                 concurrent_executions: Some(integer(self.control.concurrency())),

@@ -41,6 +41,9 @@ impl From<control::Error> for Fault {
                 Self::new(ErrorShape::PreconditionFailedException, text)
             }
             control::Error::Denied(_) => Self::new(ErrorShape::AccessDeniedException, text),
+            control::Error::CodeStorageExceeded(_) => {
+                Self::new(ErrorShape::CodeStorageExceededException, text)
+            }
             control::Error::PackageTooLarge(_) => {
                 Self::new(ErrorShape::RequestEntityTooLargeException, text)
             }
