@@ -89,6 +89,8 @@ pub struct Limits {
     pub code_bytes: u64,
     /// Bytes of log that each function keeps. Since 0.1.0.
     pub log_bytes_per_function: usize,
+    /// Bytes of log that all functions keep on disk, deleted ones included. Since 0.1.0.
+    pub log_bytes: u64,
     /// Milliseconds that a change of a function shows as in progress. Clients written for AWS
     /// expect to see it. Since 0.1.0.
     pub settle_millis: u64,
@@ -146,6 +148,7 @@ impl Default for Limits {
             idle_seconds: 600,
             code_bytes: crate::units::CODE_BYTES_DEFAULT,
             log_bytes_per_function: 1 << 20,
+            log_bytes: crate::telemetry::log::BYTES_MAX_DEFAULT,
             settle_millis: 500,
         }
     }

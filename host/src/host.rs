@@ -116,9 +116,10 @@ impl Host {
             egress: config.egress,
         };
         let sandbox = Sandbox::new(sandbox, clock.clone()).map_err(host)?;
+        let limits = &config.limits;
         let logs = log::Config {
-            dir: Some(dir.join("logs")),
-            group_bytes_max: config.limits.log_bytes_per_function,
+            bytes_max: limits.log_bytes,
+            ..log::Config::new(Some(dir.join("logs")), limits.log_bytes_per_function)
         };
         let logs = Logs::open(logs, clock.clone()).map_err(host)?;
         let outbound = outbound::Client::new(clock.clone());

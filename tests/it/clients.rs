@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::{Lamina, ROLE, example, guest, program, root, zipped};
 
 /// A client's command, with what every AWS client wants to know.
-fn client(program: &str, host: &Lamina) -> Command {
+pub fn client(program: &str, host: &Lamina) -> Command {
     let program = root().join(".tools").join(program);
     assert!(
         program.exists(),
@@ -42,7 +42,7 @@ fn ran(command: &mut Command) -> Output {
     output
 }
 
-fn said(command: &mut Command) -> Value {
+pub fn said(command: &mut Command) -> Value {
     serde_json::from_slice(&ran(command).stdout).unwrap_or(Value::Null)
 }
 

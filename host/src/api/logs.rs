@@ -3,18 +3,22 @@
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
+use serde_json::Value;
 
 use super::access::{Caller, Demand};
 use super::body::{self, Body};
 use super::facts::{Asked, RequestFacts};
 use super::{Front, Reply, json};
 use crate::names::RequestId;
+use crate::telemetry::log;
 
 mod constraint;
+mod delete;
 mod describe;
 mod events;
 mod operation;
 mod pattern;
+mod retention;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -52,12 +56,33 @@ impl Fault {
         Self::new("ResourceNotFoundException", message)
     }
 
+    fn no_stream() -> Self {
+        let message = "The specified log stream does not exist.";
+        Self::new("ResourceNotFoundException", message)
+    }
+
     fn into_reply(self) -> Reply {
         let document = serde_json::json!({"__type": self.name, "message": self.message});
         let mut reply = json(self.status, document.to_string());
         let json = HeaderValue::from_static(JSON);
         reply.headers_mut().insert(header::CONTENT_TYPE, json);
         reply
+    }
+}
+
+impl From<log::Error> for Fault {
+    fn from(error: log::Error) -> Self {
+        match error {
+            log::Error::NoGroup => Self::no_group(),
+            log::Error::NoStream => Self::no_stream(),
+            log::Error::Disk(ref source) => {
+                tracing::error!(error = %source, "a log group was not changed");
+                Self {
+                    status: StatusCode::INTERNAL_SERVER_ERROR,
+                    ..Self::new("ServiceUnavailableException", error.to_string())
+                }
+            }
+        }
     }
 }
 
@@ -123,7 +148,11 @@ impl Front {
                 message: "The logs could not be read.".to_owned(),
             })??;
         drop(room);
-        Ok(json(StatusCode::OK, document.to_string()))
+        let text = match document {
+            Value::Null => String::new(),
+            document => document.to_string(),
+        };
+        Ok(json(StatusCode::OK, text))
     }
 
     /// Authorization of one request. Log groups have no policies of their own: the caller's decides.

@@ -152,9 +152,12 @@ async fn grant_on_one_stream_opens_that_stream_only() {
             json!({"__type": "AccessDeniedException", "message": text})
         );
     }
-    assert_eq!(alice.logs("GetLogEvents", &request).await.status, 200);
+    // The stream that is granted does not exist, which only those learn who may read it.
+    let permitted = alice.logs("GetLogEvents", &request).await.json();
+    assert_eq!(permitted["__type"], "ResourceNotFoundException");
     let other = json!({"logGroupName": "/aws/lambda/f", "logStreamName": "other"});
-    assert_eq!(alice.logs("GetLogEvents", &other).await.status, 400);
+    let refused = alice.logs("GetLogEvents", &other).await.json();
+    assert_eq!(refused["__type"], "AccessDeniedException");
 }
 
 #[tokio::test]

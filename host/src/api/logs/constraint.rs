@@ -19,8 +19,27 @@ impl Constraints {
         let fits = |letter: char| letter != ':' && letter != '*';
         match name {
             Some(name) => self.name(member, name, fits, "[^:*]*"),
-            None => self.broken(member, None, "not be null"),
+            None => self.null(member),
         }
+    }
+
+    /// A member that is required and was not given.
+    pub(super) fn null(&mut self, member: &str) {
+        self.broken(member, None, "not be null");
+    }
+
+    /// A number of days out of a set.
+    pub(super) fn days(&mut self, member: &str, value: Option<i64>, set: &[u16]) -> u16 {
+        let Some(value) = value else {
+            self.null(member);
+            return 0;
+        };
+        if let Some(days) = set.iter().find(|days| i64::from(**days) == value) {
+            return *days;
+        }
+        let constraint = format!("satisfy enum value set: {set:?}");
+        self.broken(member, Some(&value.to_string()), &constraint);
+        0
     }
 
     fn name(&mut self, member: &str, name: &str, fits: fn(char) -> bool, pattern: &str) {
@@ -65,14 +84,17 @@ impl Constraints {
 
     /// Refuses the request if it breaks any constraint.
     pub(super) fn met(self) -> Result<(), Fault> {
+        match self.0.len() {
+            0 => Ok(()),
+            _ => Err(self.fault()),
+        }
+    }
+
+    /// The refusal that lists the broken constraints.
+    pub(super) fn fault(&self) -> Fault {
         let count = self.0.len();
         let noun = if count == 1 { "error" } else { "errors" };
-        match count {
-            0 => Ok(()),
-            _ => Err(Fault::invalid(format!(
-                "{count} validation {noun} detected: {}",
-                self.0.join("; ")
-            ))),
-        }
+        let list = self.0.join("; ");
+        Fault::invalid(format!("{count} validation {noun} detected: {list}"))
     }
 }

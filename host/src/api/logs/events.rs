@@ -9,7 +9,7 @@ use super::target::{Group, Stream};
 use super::{Fault, pattern};
 use crate::clock::Timestamp;
 use crate::names::Home;
-use crate::telemetry::log::{Event, Filter, Page};
+use crate::telemetry::log::{Direction, Event, Filter, Page};
 
 /// AWS's default and bound for the events on a page.
 const EVENTS_MAX: u32 = 10_000;
@@ -31,6 +31,7 @@ pub(super) struct FilterRequest {
     filter_pattern: Option<String>,
     next_token: Option<String>,
     limit: Option<i64>,
+    start_from_head: Option<bool>,
 }
 
 impl Operation for FilterLogEvents {
@@ -53,7 +54,11 @@ impl Operation for FilterLogEvents {
             // The end is part of the range here; in GetLogEvents it is not.
             end: end.map(|end| Timestamp::from_millis(end.millis().saturating_add(1))),
             pattern: pattern::parse(request.filter_pattern.as_deref().unwrap_or_default())?,
-            from: token(request.next_token.as_deref())?.unwrap_or_default(),
+            // Oldest first unless asked otherwise; in GetLogEvents it is the other way round.
+            direction: direction(
+                request.next_token.as_deref(),
+                request.start_from_head != Some(false),
+            )?,
             limit,
         };
         Ok((group, Self(filter)))
@@ -62,12 +67,18 @@ impl Operation for FilterLogEvents {
     fn answer(self, group: &Group, backend: &Backend) -> Result<Value, Fault> {
         let page = backend.logs.filter(group.name(), &self.0);
         let page = page.ok_or_else(Fault::no_group)?;
-        let mut answer = json!({
-            "events": page.events.iter().map(|event| shown(event, true)).collect::<Vec<_>>(),
-            "searchedLogStreams": [],
-        });
-        if page.more {
-            answer["nextToken"] = page.next.to_string().into();
+        let mut events: Vec<_> = page.events.iter().map(|it| shown(it, true)).collect();
+        let is_forward = matches!(self.0.direction, Direction::Forward(_));
+        if !is_forward {
+            events.reverse();
+        }
+        let mut answer = json!({"events": events, "searchedLogStreams": []});
+        if let Some(next) = page.next {
+            // `lamina logs` makes tokens of its own from event ids, so forward ones are plain numbers.
+            answer["nextToken"] = match is_forward {
+                true => next.to_string().into(),
+                false => format!("b/{}", next + 1).into(),
+            };
         }
         Ok(answer)
     }
@@ -86,6 +97,7 @@ pub(super) struct GetRequest {
     end_time: Option<i64>,
     next_token: Option<String>,
     limit: Option<i64>,
+    start_from_head: Option<bool>,
 }
 
 impl Operation for GetLogEvents {
@@ -98,12 +110,13 @@ impl Operation for GetLogEvents {
         let stream = Stream::parse(group, request.log_stream_name)?;
         let Paging { start, end, limit } =
             Paging::parse(request.start_time, request.end_time, request.limit)?;
-        let forward = request.next_token.as_deref();
-        let forward = forward.map(|token| token.trim_start_matches("f/"));
         let filter = Filter {
             start,
             end,
-            from: token(forward)?.unwrap_or_default(),
+            direction: direction(
+                request.next_token.as_deref(),
+                request.start_from_head == Some(true),
+            )?,
             limit,
             ..Filter::default()
         };
@@ -115,12 +128,25 @@ impl Operation for GetLogEvents {
             streams: vec![stream.name.clone()],
             ..self.0
         };
+        let streams = backend.logs.streams(stream.group.name());
+        let mut streams = streams.ok_or_else(Fault::no_group)?.into_iter();
+        if !streams.any(|it| *it.name == *stream.name) {
+            return Err(Fault::no_stream());
+        }
         let page = backend.logs.filter(stream.group.name(), &filter);
-        let Page { events, next, .. } = page.ok_or_else(Fault::no_group)?;
+        let Page { events, .. } = page.ok_or_else(Fault::no_group)?;
+        // As in AWS, an empty page gives back the token that asked for it: clients stop there.
+        let empty = match filter.direction {
+            Direction::Forward(from) => (from, from),
+            Direction::Backward(u64::MAX) => (0, 0),
+            Direction::Backward(before) => (before, before),
+        };
+        let forward = events.last().map_or(empty.0, |event| event.sequence + 1);
+        let backward = events.first().map_or(empty.1, |event| event.sequence);
         Ok(json!({
             "events": events.iter().map(|event| shown(event, false)).collect::<Vec<_>>(),
-            "nextForwardToken": format!("f/{next}"),
-            "nextBackwardToken": format!("f/{}", filter.from),
+            "nextForwardToken": format!("f/{forward}"),
+            "nextBackwardToken": format!("b/{backward}"),
         }))
     }
 }
@@ -172,9 +198,25 @@ fn streams(names: Option<Vec<String>>, prefix: Option<&str>) -> Result<Vec<Strin
     constraints.met().map(|()| names)
 }
 
-fn token(text: Option<&str>) -> Result<Option<u64>, Fault> {
-    let bad = |_| Fault::invalid("The specified nextToken is invalid.");
-    text.map(|text| text.parse().map_err(bad)).transpose()
+/// Where a page begins: at a token, or at an end of the log.
+fn direction(token: Option<&str>, from_head: bool) -> Result<Direction, Fault> {
+    let Some(token) = token else {
+        return Ok(match from_head {
+            true => Direction::Forward(0),
+            false => Direction::Backward(u64::MAX),
+        });
+    };
+    let (make, sequence): (fn(u64) -> _, _) = match token.split_once('/') {
+        None => (Direction::Forward, token),
+        Some(("f", sequence)) => (Direction::Forward, sequence),
+        Some(("b", sequence)) => (Direction::Backward, sequence),
+        Some(_) => return Err(bad_token()),
+    };
+    sequence.parse().map(make).map_err(|_| bad_token())
+}
+
+pub(super) fn bad_token() -> Fault {
+    Fault::invalid("The specified nextToken is invalid.")
 }
 
 /// An event in AWS's shape. Lambda ends each message with a line feed.

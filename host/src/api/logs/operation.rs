@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::target::Target;
-use super::{Fault, describe, events};
+use super::{Fault, delete, describe, events, retention};
 use crate::names::Home;
 use crate::telemetry::log::Logs;
 
@@ -27,7 +27,7 @@ pub(super) trait Operation: Sized + Send + 'static {
 
     fn parse(request: Self::Request, home: &Home) -> Result<(Self::Target, Self), Fault>;
 
-    /// Answers from the target alone. May wait for the disk.
+    /// Answers from the target alone; `Null` is an empty answer. May wait for the disk.
     fn answer(self, target: &Self::Target, backend: &Backend) -> Result<Value, Fault>;
 }
 
@@ -54,6 +54,14 @@ impl Demanded {
             }
             describe::DescribeLogStreams::NAME => {
                 Self::of::<describe::DescribeLogStreams>(body, home)
+            }
+            delete::DeleteLogGroup::NAME => Self::of::<delete::DeleteLogGroup>(body, home),
+            delete::DeleteLogStream::NAME => Self::of::<delete::DeleteLogStream>(body, home),
+            retention::PutRetentionPolicy::NAME => {
+                Self::of::<retention::PutRetentionPolicy>(body, home)
+            }
+            retention::DeleteRetentionPolicy::NAME => {
+                Self::of::<retention::DeleteRetentionPolicy>(body, home)
             }
             _ => {
                 let text = format!("This host does not offer {operation} yet.");

@@ -92,6 +92,16 @@ impl Group {
         Self::named("logGroupIdentifier", name.to_owned())
     }
 
+    /// The group of operations that take a name only.
+    pub(super) fn required(name: Option<String>) -> Result<Self, Fault> {
+        let Some(name) = name else {
+            let mut constraints = Constraints::default();
+            constraints.null("logGroupName");
+            return Err(constraints.fault());
+        };
+        Self::named("logGroupName", name)
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.0
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::operation::{Backend, Demanded};
 use crate::clock::Clock;
 use crate::names::{AccountId, Home, Region};
-use crate::telemetry::log::{Config, Format, Logs};
+use crate::telemetry::log::{Config, Filter, Format, Logs};
 
 const ARN: &str = "arn:aws:logs:us-east-1:000000000000:log-group:";
 
@@ -22,7 +22,7 @@ struct Case {
     hidden: &'static [&'static str],
 }
 
-fn cases() -> [Case; 4] {
+fn cases() -> [Case; 8] {
     [
         Case {
             operation: "DescribeLogGroups",
@@ -56,7 +56,35 @@ fn cases() -> [Case; 4] {
             readable: &["mine/1"],
             hidden: &["other", "stream-2", "mine/2"],
         },
+        changing("DeleteLogGroup", "mine:log-stream:", &["logGroupName"]),
+        changing(
+            "DeleteLogStream",
+            "mine:log-stream:stream-1",
+            &["logGroupName", "logStreamName"],
+        ),
+        changing("PutRetentionPolicy", "mine:log-stream:", &["logGroupName"]),
+        changing(
+            "DeleteRetentionPolicy",
+            "mine:log-stream:",
+            &["logGroupName"],
+        ),
     ]
+}
+
+/// An operation that answers nothing.
+fn changing(operation: &'static str, resource: &'static str, own: &'static [&'static str]) -> Case {
+    let mut request = json!({"logGroupName": "mine", "retentionInDays": 1});
+    if own.contains(&"logStreamName") {
+        request["logStreamName"] = "stream-1".into();
+    }
+    Case {
+        operation,
+        request,
+        resource,
+        own,
+        readable: &["null"],
+        hidden: &["other"],
+    }
 }
 
 /// Members of CloudWatch Logs that name a resource in some request, and one that no request has.
@@ -99,11 +127,7 @@ fn home() -> Home {
 }
 
 fn backend() -> Backend {
-    let config = Config {
-        dir: None,
-        group_bytes_max: 1 << 20,
-    };
-    let logs = Logs::open(config, Clock::system()).unwrap();
+    let logs = Logs::open(Config::new(None, 1 << 20), Clock::system()).unwrap();
     for group in ["mine", "other"] {
         for stream in ["1", "2"] {
             let log = logs.environment(group, &format!("stream-{stream}"), Format::Text);
@@ -127,10 +151,20 @@ fn judged(operation: &str, request: &Value, backend: &Backend) -> Option<(String
     Some((resource, answer.unwrap_or_default()))
 }
 
+/// The messages of a group.
+fn content(backend: &Backend, group: &str) -> Vec<String> {
+    let filter = Filter {
+        limit: 10,
+        ..Filter::default()
+    };
+    let page = backend.logs.filter(group, &filter).unwrap();
+    page.events.iter().map(|it| it.message.clone()).collect()
+}
+
 #[test]
 fn each_operation_is_judged_by_its_own_target() {
-    let backend = backend();
     for case in cases() {
+        let backend = backend();
         let (resource, answer) = judged(case.operation, &case.request, &backend).unwrap();
         assert_eq!(
             resource,
@@ -146,7 +180,6 @@ fn each_operation_is_judged_by_its_own_target() {
 
 #[test]
 fn unused_members_change_neither_the_judged_nor_the_read_resource() {
-    let backend = backend();
     for case in cases() {
         let unused = members()
             .into_iter()
@@ -154,6 +187,7 @@ fn unused_members_change_neither_the_judged_nor_the_read_resource() {
         for (name, value) in unused {
             let mut request = case.request.clone();
             request[name] = value;
+            let backend = backend();
             // A refusal reads nothing.
             let Some((resource, answer)) = judged(case.operation, &request, &backend) else {
                 continue;
@@ -166,6 +200,10 @@ fn unused_members_change_neither_the_judged_nor_the_read_resource() {
             );
             for name in case.hidden {
                 assert!(!answer.contains(name), "{operation} {request}: {answer}");
+            }
+            assert_eq!(content(&backend, "other"), ["other/1", "other/2"]);
+            if operation == "DeleteLogStream" {
+                assert_eq!(content(&backend, "mine"), ["mine/2"], "{request}");
             }
         }
     }

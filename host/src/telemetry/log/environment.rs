@@ -1,6 +1,6 @@
 //! The log of one execution environment: splits a guest's output into lines, keeps the end of the
-//! current invocation's log, and hands lines to their group in batches. It is written to on the way
-//! of every invocation, so it takes one short lock and makes no system call.
+//! current invocation's log, and moves lines to their group in batches. Every invocation writes to it, so
+//! it takes one short lock and makes no system call.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,21 +15,21 @@ use super::{Logs, writer};
 use crate::clock::Timestamp;
 use crate::units::LOG_TAIL_BYTES_MAX;
 
-/// The longest line; a longer one is cut into several.
+/// Bound on a line; a longer one is cut into several.
 const LINE_BYTES_MAX: usize = 256 << 10;
-/// Lines wait here for the end of the invocation, or until there are this many bytes of them,
+/// Bytes of lines that wait for the end of the invocation.
 const BATCH_BYTES_MAX: usize = 64 << 10;
-/// or this long.
+/// Milliseconds that lines wait for the end of the invocation.
 const BATCH_MILLIS_MAX: u64 = 200;
-/// What a line takes besides its text.
+/// Size of a line besides its text.
 const LINE_OVERHEAD_BYTES: usize = 64;
-/// What a line takes besides its text where it is made a JSON object.
+/// Size of a line besides its text if it becomes a JSON object.
 const OBJECT_OVERHEAD_BYTES: usize = 128;
-/// What a guest may write in a second, and in one go. Beyond it, lines are dropped and counted.
+/// Bytes that a guest may write in a second, and in one burst. Lines beyond it are dropped and counted.
 const FLOOD_BYTES_PER_SECOND: u64 = 1 << 20;
 const FLOOD_BURST_BYTES: u64 = 4 << 20;
 
-/// A guest's standard streams that lead to its log. Each has lines of its own.
+/// The standard streams of a guest. Each has lines of its own.
 #[derive(Clone, Copy, Debug)]
 pub enum Stream {
     /// Standard output.
@@ -41,25 +41,25 @@ pub enum Stream {
 /// The log of one execution environment.
 pub struct EnvironmentLog {
     logs: Logs,
-    group: Arc<Group>,
     stream: Arc<str>,
     format: Format,
     // A std mutex: the sections copy bytes, and nothing awaits inside.
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
+    /// The group, until it is deleted: then the next flush makes a new one.
+    group: Arc<Group>,
     /// Lines that have no end yet, of standard output and of standard error.
     partial: [Vec<u8>; 2],
     batch: Vec<(Timestamp, String)>,
     batch_bytes: usize,
     batch_since: u64,
     tail: Option<Vec<u8>>,
-    /// The invocation that runs; of logs in JSON only, whose lines name it.
+    /// The current invocation; for logs in JSON only, whose lines name it.
     invocation: Option<Invocation>,
     has_begun: bool,
-    /// Bytes a guest may still write now.
+    /// Bytes that the guest may write now.
     credit: u64,
     credit_at: Option<u64>,
     dropped_lines: u64,
@@ -68,26 +68,23 @@ struct State {
 
 impl EnvironmentLog {
     pub(super) fn new(logs: Logs, group: Arc<Group>, stream: Arc<str>, format: Format) -> Self {
-        let state = State {
-            // As AWS has it, the first tail in JSON begins with the start of the environment.
-            tail: (format != Format::Text).then(Vec::new),
-            ..State::default()
-        };
+        // As in AWS, the first tail in JSON begins with the start of the environment.
+        let tail = (format != Format::Text).then(Vec::new);
+        let state = State::new(group, tail);
         Self {
             logs,
-            group,
             stream,
             format,
             state: Mutex::new(state),
         }
     }
 
-    /// How it is written.
+    /// The format of its lines.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// Begins an invocation. Its end is kept if it is wanted.
+    /// Begins an invocation, and keeps the end of its log if the caller wants the tail.
     pub fn begin(&self, tail: bool, request_id: &str, tenant_id: Option<&str>) {
         let mut state = self.lock();
         let goes_on = tail && state.tail.is_some() && !state.has_begun;
@@ -103,14 +100,14 @@ impl EnvironmentLog {
         }
     }
 
-    /// Writes a line of the host's own, as it is.
+    /// Writes a line of the host, as it is.
     pub fn line(&self, text: &str) {
         let mut state = self.lock();
         self.flush_partial(&mut state);
         self.keep(&mut state, text.to_owned());
     }
 
-    /// Writes why a guest ended.
+    /// Writes the reason of a failure.
     pub fn failure(&self, text: &str) {
         match self.format {
             Format::Text => self.line(text),
@@ -124,8 +121,7 @@ impl EnvironmentLog {
         }
     }
 
-    /// Writes an event of the host's own, where the log is in JSON and events of this level are
-    /// wanted.
+    /// Writes an event of the host if the log is in JSON and wants events of this level.
     pub fn event(&self, level: Level, kind: &str, record: &impl Serialize) {
         let Format::Json(levels) = self.format else {
             return;
@@ -138,7 +134,7 @@ impl EnvironmentLog {
         }
     }
 
-    /// Takes what a guest writes to a stream.
+    /// Writes a guest's output.
     pub fn output(&self, stream: Stream, bytes: &[u8]) {
         let now = self.logs.0.clock.now();
         let mut state = self.lock();
@@ -157,7 +153,7 @@ impl EnvironmentLog {
         state.partial[stream as usize].extend_from_slice(rest);
     }
 
-    /// The last bytes of this invocation's log, where they were asked for.
+    /// The last bytes of this invocation's log, if [`Self::begin`] was to keep them.
     pub fn tail(&self) -> Bytes {
         let mut tail = self.lock().tail.take().unwrap_or_default();
         let cut = tail.len().saturating_sub(LOG_TAIL_BYTES_MAX);
@@ -165,7 +161,7 @@ impl EnvironmentLog {
         tail.into()
     }
 
-    /// Ends an invocation: what it wrote can be read by others.
+    /// Ends an invocation: its lines become readable.
     pub fn end(&self) {
         let mut state = self.lock();
         self.flush_partial(&mut state);
@@ -184,10 +180,10 @@ impl EnvironmentLog {
                 self.guest_line(state, stream, b"", now);
             }
         }
-        self.say_dropped(state);
+        self.write_dropped(state);
     }
 
-    /// A whole line of a guest: what was kept of it, and its end.
+    /// A whole line of a guest: its kept beginning, and its end.
     fn guest_line(&self, state: &mut State, stream: Stream, end: &[u8], now: Timestamp) {
         let overhead = match self.format {
             Format::Text => 1,
@@ -200,7 +196,7 @@ impl EnvironmentLog {
         line.extend_from_slice(end);
         let line = String::from_utf8(line)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        self.say_dropped(state);
+        self.write_dropped(state);
         let line = match self.format {
             Format::Text => Some(line),
             Format::Json(levels) => levels.application(line, now, state.invocation.as_ref()),
@@ -210,8 +206,8 @@ impl EnvironmentLog {
         }
     }
 
-    /// Tells of lines that were dropped since it was last told.
-    fn say_dropped(&self, state: &mut State) {
+    /// Writes how many lines were dropped since the last time.
+    fn write_dropped(&self, state: &mut State) {
         let (lines, bytes) = (state.dropped_lines, state.dropped_bytes);
         if lines == 0 {
             return;
@@ -255,17 +251,37 @@ impl EnvironmentLog {
 
     fn flush(&self, state: &mut State) {
         state.batch_bytes = 0;
-        if !state.batch.is_empty() {
-            let lines = state.batch.drain(..);
-            self.group
-                .append(&self.stream, lines, self.logs.0.config.group_bytes_max);
-            writer::mark(&self.logs, &self.group);
+        if state.batch.is_empty() {
+            return;
         }
+        let bounds = self.logs.0.bounds();
+        while !state.group.append(&self.stream, &mut state.batch, bounds) {
+            // The group was deleted. As in AWS, a function that goes on logging makes a new one.
+            state.group = self.logs.group(state.group.name());
+        }
+        writer::mark(&self.logs, &state.group);
     }
 }
 
 impl State {
-    /// Draws on the guest's credit, which grows with time.
+    fn new(group: Arc<Group>, tail: Option<Vec<u8>>) -> Self {
+        Self {
+            group,
+            partial: Default::default(),
+            batch: Vec::new(),
+            batch_bytes: 0,
+            batch_since: 0,
+            tail,
+            invocation: None,
+            has_begun: false,
+            credit: 0,
+            credit_at: None,
+            dropped_lines: 0,
+            dropped_bytes: 0,
+        }
+    }
+
+    /// Takes bytes from the guest's credit, which grows with time.
     fn may_write(&mut self, bytes: usize, now: Timestamp) -> bool {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let since = self.credit_at.replace(now.millis());

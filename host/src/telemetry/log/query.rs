@@ -1,11 +1,15 @@
-//! Reading logs: pages of events in the order they arrived, from any place on.
+//! Queries of logs: pages of events in the order they arrived, streams of a group, and groups.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::disk::Settings;
 use super::group::Ring;
-use super::{Event, Logs, writer};
+use super::{Event, Logs, Store};
 use crate::clock::Timestamp;
+
+/// AWS's bound on the text of a page.
+const PAGE_BYTES_MAX: usize = 1 << 20;
 
 /// Which events are wanted.
 #[derive(Clone, Debug, Default)]
@@ -20,20 +24,35 @@ pub struct Filter {
     pub end: Option<Timestamp>,
     /// That match this pattern.
     pub pattern: Pattern,
-    /// From this sequence on.
-    pub from: u64,
+    /// From where, and in which direction.
+    pub direction: Direction,
     /// At most so many.
     pub limit: usize,
 }
 
-/// What an event's text must have in it.
+/// Where a page begins.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Direction {
+    /// The oldest events from this sequence on.
+    Forward(u64),
+    /// The newest events below this sequence.
+    Backward(u64),
+}
+
+impl Default for Direction {
+    fn default() -> Self {
+        Self::Forward(0)
+    }
+}
+
+/// Terms in an event's text.
 #[derive(Clone, Debug, Default)]
 pub struct Pattern {
-    /// All of these.
+    /// All of these are there.
     pub all: Vec<String>,
-    /// One of these, where there are any.
+    /// One of these is, if there are any.
     pub any: Vec<String>,
-    /// None of these.
+    /// None of these is.
     pub none: Vec<String>,
 }
 
@@ -42,13 +61,11 @@ pub struct Pattern {
 pub struct Page {
     /// In the order they arrived.
     pub events: Vec<Arc<Event>>,
-    /// What to ask for next: greater than the sequence of every event looked at.
-    pub next: u64,
-    /// Whether there are more events already.
-    pub more: bool,
+    /// Sequence of the first event that was left out; none if all were taken.
+    pub next: Option<u64>,
 }
 
-/// What is known of a stream.
+/// A stream of a group.
 #[derive(Clone, Debug)]
 pub struct StreamSummary {
     /// Its name.
@@ -59,59 +76,117 @@ pub struct StreamSummary {
     pub last: Timestamp,
 }
 
-/// What is known of a group.
+/// Which groups are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct GroupsQuery {
+    /// Whose names begin so.
+    pub prefix: String,
+    /// Whose names contain this.
+    pub part: String,
+    /// Whose names are among these, if there are any.
+    pub names: Vec<String>,
+    /// Whose names come after this one.
+    pub after: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A group.
 #[derive(Clone, Debug)]
 pub struct GroupSummary {
     /// Its name.
     pub name: String,
-    /// What its events take.
-    pub stored_bytes: usize,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Days after which its events expire.
+    pub retention_days: Option<u16>,
+    /// Bytes of its events.
+    pub stored_bytes: u64,
 }
 
 impl Logs {
-    /// Events of a group. None where there is no such group.
+    /// Events of a group. `None` if there is no such group.
     pub fn filter(&self, group: &str, filter: &Filter) -> Option<Page> {
-        self.read(group, |ring| filter.page(ring))
+        self.0.read(group, |ring| filter.page(ring))
     }
 
-    /// The streams of a group. None where there is no such group.
+    /// The streams of a group. `None` if there is no such group.
     pub fn streams(&self, group: &str) -> Option<Vec<StreamSummary>> {
-        self.read(group, streams)
+        self.0.read(group, streams)
     }
 
-    /// The groups whose names begin so, in the order of their names.
-    pub fn groups(&self, prefix: &str) -> Vec<GroupSummary> {
-        let dir = self.0.config.dir.as_deref();
-        let on_disk = dir.map(writer::groups).unwrap_or_default();
-        let in_memory = self.0.groups.sizes();
-        let in_memory = in_memory
-            .iter()
-            .map(|(name, bytes)| (name.to_string(), *bytes));
-        // What is in memory is newer.
-        let mut groups: BTreeMap<String, usize> = on_disk.into_iter().collect();
-        groups.extend(in_memory);
-        groups.retain(|name, _| name.starts_with(prefix));
-        let summary = |(name, stored_bytes)| GroupSummary { name, stored_bytes };
-        groups.into_iter().map(summary).collect()
+    /// Groups in the order of their names, and whether there are more.
+    pub fn groups(&self, query: &GroupsQuery) -> (Vec<GroupSummary>, bool) {
+        let root = self.0.root.as_ref();
+        let on_disk = root.map(|root| root.names()).unwrap_or_default();
+        let in_memory = self.0.groups.names();
+        let in_memory = in_memory.iter().map(|name| name.to_string());
+        let names: BTreeSet<String> = on_disk.into_iter().chain(in_memory).collect();
+        let mut wanted = names.into_iter().filter(|name| query.takes(name));
+        let summaries = wanted.by_ref().filter_map(|name| self.0.summary(name));
+        let summaries = summaries.take(query.limit).collect();
+        (summaries, wanted.next().is_some())
     }
+}
 
-    /// Looks at a group's events, in memory or on disk. It leaves nothing behind in memory where there
-    /// was nothing. May wait for the disk.
+impl Store {
+    /// Looks at a group's events, in memory or on disk. It leaves nothing in memory where nothing was. May wait for the
+    /// disk.
     fn read<T>(&self, name: &str, look: impl FnOnce(&Ring) -> T) -> Option<T> {
-        let load = || self.on_disk(name);
-        let Some(group) = self.0.groups.get(name, self.0.clock.now()) else {
-            let ring = Ring::of(load());
-            return (!ring.events.is_empty()).then(|| look(&ring));
+        let load = || self.load(name);
+        let now = self.clock.now();
+        let Some(group) = self.groups.get(name, now) else {
+            let bytes = Arc::clone(self.groups.bytes());
+            let mut ring = Ring::of(load()?, bytes, self.bounds());
+            ring.expire(now);
+            return Some(look(&ring));
         };
-        group.complete(load, self.0.config.group_bytes_max);
-        let ring = group.ring();
-        (!ring.events.is_empty()).then(|| look(&ring))
+        group.complete(load, self.bounds());
+        let mut ring = group.ring();
+        ring.expire(now);
+        ring.exists().then(|| look(&ring))
+    }
+
+    fn summary(&self, name: String) -> Option<GroupSummary> {
+        let directory = self.root.as_ref().map(|root| root.group(&name));
+        let on_disk = directory.as_ref().map_or(0, |it| it.bytes());
+        let stored = directory.and_then(|it| it.settings());
+        let group = self.groups.peek(&name);
+        if group.as_ref().is_some_and(|group| group.is_deleted()) {
+            return None;
+        }
+        let in_memory = group.as_ref().map(|group| group.ring());
+        let in_memory = in_memory.filter(|ring| ring.exists());
+        let text_bytes = in_memory
+            .as_ref()
+            .map_or(0, |ring| ring.text_bytes() as u64);
+        let own = in_memory.as_ref().and_then(|ring| ring.settings().cloned());
+        let used = || Some(Settings::new(&name, group.as_ref()?.used()));
+        let settings = match &in_memory {
+            Some(_) => own.or(stored).or_else(used),
+            None => stored,
+        }?;
+        Some(GroupSummary {
+            created: Timestamp::from_millis(settings.created),
+            retention_days: settings.retention_days,
+            stored_bytes: on_disk.max(text_bytes),
+            name: name.clone(),
+        })
+    }
+}
+
+impl GroupsQuery {
+    fn takes(&self, name: &String) -> bool {
+        name.starts_with(&self.prefix)
+            && name.contains(&self.part)
+            && (self.names.is_empty() || self.names.contains(name))
+            && self.after.as_ref().is_none_or(|after| name > after)
     }
 }
 
 fn streams(ring: &Ring) -> Vec<StreamSummary> {
     let mut streams: BTreeMap<&Arc<str>, StreamSummary> = BTreeMap::new();
-    for event in &ring.events {
+    for event in ring.events() {
         let summary = streams
             .entry(&event.stream)
             .or_insert_with(|| StreamSummary {
@@ -126,26 +201,34 @@ fn streams(ring: &Ring) -> Vec<StreamSummary> {
 
 impl Filter {
     fn page(&self, ring: &Ring) -> Page {
-        let mut page = Page {
-            events: Vec::new(),
-            next: ring.next_sequence(),
-            more: false,
-        };
-        let from = ring
-            .events
-            .partition_point(|event| event.sequence < self.from);
-        for event in ring.events.range(from..) {
-            if !self.takes(event) {
-                continue;
+        let events = ring.events();
+        let up_to = |sequence| events.partition_point(|event| event.sequence < sequence);
+        match self.direction {
+            Direction::Forward(from) => self.collect(events.range(up_to(from)..)),
+            Direction::Backward(before) => {
+                let mut page = self.collect(events.range(..up_to(before)).rev());
+                page.events.reverse();
+                page
             }
-            if page.events.len() == self.limit {
-                page.next = event.sequence;
-                page.more = true;
-                break;
-            }
-            page.events.push(Arc::clone(event));
         }
-        page
+    }
+
+    fn collect<'a>(&self, events: impl Iterator<Item = &'a Arc<Event>>) -> Page {
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for event in events.filter(|event| self.takes(event)) {
+            bytes += event.message.len();
+            if page.len() == self.limit || (bytes > PAGE_BYTES_MAX && !page.is_empty()) {
+                return Page {
+                    events: page,
+                    next: Some(event.sequence),
+                };
+            }
+            page.push(Arc::clone(event));
+        }
+        Page {
+            events: page,
+            next: None,
+        }
     }
 
     fn takes(&self, event: &Event) -> bool {

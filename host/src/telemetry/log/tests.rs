@@ -1,22 +1,26 @@
+//! Lines, pages and filters of logs.
+
 use super::*;
 
+mod change;
+mod kept;
+
 fn in_memory(group_bytes_max: usize) -> Logs {
-    Logs::open(
-        Config {
-            dir: None,
-            group_bytes_max,
-        },
-        Clock::system(),
-    )
-    .unwrap()
+    Logs::open(Config::new(None, group_bytes_max), Clock::system()).unwrap()
 }
 
+/// The messages of all pages.
 fn messages(logs: &Logs, filter: &Filter) -> Vec<String> {
-    let page = logs.filter("g", filter).unwrap();
-    page.events
-        .iter()
-        .map(|event| event.message.clone())
-        .collect()
+    let mut filter = filter.clone();
+    let mut messages = Vec::new();
+    loop {
+        let page = logs.filter("g", &filter).unwrap();
+        messages.extend(page.events.iter().map(|event| event.message.clone()));
+        match page.next {
+            Some(next) => filter.direction = Direction::Forward(next),
+            None => return messages,
+        }
+    }
 }
 
 fn all() -> Filter {
@@ -44,7 +48,7 @@ fn output_is_split_into_lines() {
 }
 
 #[test]
-fn the_tail_is_the_end_of_one_invocation() {
+fn tail_is_the_end_of_one_invocation() {
     let logs = in_memory(1 << 20);
     let log = logs.environment("g", "s", Format::Text);
     log.begin(true, "id", None);
@@ -60,7 +64,7 @@ fn the_tail_is_the_end_of_one_invocation() {
 }
 
 #[test]
-fn a_flood_is_dropped_and_counted() {
+fn flood_of_lines_is_dropped_and_counted() {
     let logs = in_memory(64 << 20);
     let log = logs.environment("g", "s", Format::Text);
     let line = [b'x'; 1_023].as_slice();
@@ -77,7 +81,7 @@ fn a_flood_is_dropped_and_counted() {
 }
 
 #[test]
-fn a_line_without_end_is_cut() {
+fn line_without_end_is_cut() {
     let logs = in_memory(64 << 20);
     let log = logs.environment("g", "s", Format::Text);
     (0..10).for_each(|_| log.output(Stream::Out, &[b'y'; 100_000]));
@@ -91,7 +95,7 @@ fn a_line_without_end_is_cut() {
 }
 
 #[test]
-fn a_group_keeps_its_newest_events() {
+fn group_keeps_its_newest_events() {
     let logs = in_memory(10_000);
     let log = logs.environment("g", "s", Format::Text);
     (0..1_000).for_each(|n| log.line(&format!("{n}")));
@@ -105,22 +109,42 @@ fn a_group_keeps_its_newest_events() {
 fn pages_follow_one_another_without_loss_or_repetition() {
     let logs = in_memory(1 << 20);
     let log = logs.environment("g", "s", Format::Text);
-    let mut filter = Filter {
-        limit: 7,
-        ..Filter::default()
+    (0..50).for_each(|n| log.line(&format!("{n}")));
+    log.end();
+    let pages = |first: Direction, next: fn(u64) -> Direction| {
+        let mut filter = Filter {
+            limit: 7,
+            direction: first,
+            ..Filter::default()
+        };
+        let mut pages = Vec::new();
+        loop {
+            let page = logs.filter("g", &filter).unwrap();
+            pages.push(page.events.iter().map(|it| it.message.clone()).collect());
+            match page.next {
+                Some(sequence) => filter.direction = next(sequence),
+                None => return pages,
+            }
+        }
     };
-    let mut seen = Vec::new();
-    for round in 0..10 {
-        (0..5).for_each(|n| log.line(&format!("{}", round * 5 + n)));
-        log.end();
-        let page = logs.filter("g", &filter).unwrap();
-        filter.from = page.next;
-        seen.extend(page.events.iter().map(|event| event.message.clone()));
-    }
-    let page = logs.filter("g", &filter).unwrap();
-    seen.extend(page.events.iter().map(|event| event.message.clone()));
     let expected: Vec<String> = (0..50).map(|n| n.to_string()).collect();
-    assert_eq!(seen, expected);
+    let forward: Vec<Vec<String>> = pages(Direction::Forward(0), Direction::Forward);
+    assert_eq!(forward.concat(), expected);
+    let mut backward = pages(Direction::Backward(u64::MAX), |it| {
+        Direction::Backward(it + 1)
+    });
+    backward.reverse();
+    assert_eq!(backward.concat(), expected);
+}
+
+#[test]
+fn page_takes_no_more_than_a_mebibyte_of_text() {
+    let logs = in_memory(64 << 20);
+    let log = logs.environment("g", "s", Format::Text);
+    (0..5).for_each(|_| log.line(&"x".repeat(400 << 10)));
+    log.end();
+    let page = logs.filter("g", &all()).unwrap();
+    assert_eq!((page.events.len(), page.next.is_some()), (2, true));
 }
 
 #[test]
@@ -149,33 +173,6 @@ fn filters_pick_streams_times_and_terms() {
     );
 }
 
-#[test]
-fn events_outlive_the_process() {
-    let dir = tempfile::tempdir().unwrap();
-    let config = Config {
-        dir: Some(dir.path().to_owned()),
-        group_bytes_max: 1 << 20,
-    };
-    let name = "/aws/lambda/a b";
-    let group = writer::read(dir.path(), name, 1 << 20);
-    assert!(group.is_empty());
-    let logs = Logs::open(config.clone(), Clock::system()).unwrap();
-    let log = logs.environment(name, "s", Format::Text);
-    log.line("kept");
-    log.end();
-    // The writer ends, and has written everything, when its last handle is gone.
-    drop(log);
-    drop(logs);
-    let found = writer::read(dir.path(), name, 1 << 20);
-    assert_eq!(found[0].message, "kept");
-    let again = Logs::open(config, Clock::system()).unwrap();
-    assert_eq!(again.groups("/aws").len(), 1);
-    assert_eq!(
-        again.filter(name, &all()).unwrap().events[0].message,
-        "kept"
-    );
-}
-
 /// What is written in JSON, with the times taken out.
 fn objects(logs: &Logs) -> Vec<serde_json::Value> {
     let parse = |line: String| {
@@ -199,7 +196,7 @@ fn in_json(logs: &Logs, application: Level, system: Level) -> Arc<EnvironmentLog
 }
 
 #[test]
-fn a_log_in_json_has_one_object_a_line() {
+fn json_log_has_one_object_per_line() {
     use serde_json::json;
     let logs = in_memory(1 << 20);
     let log = in_json(&logs, Level::Info, Level::Info);
@@ -231,7 +228,7 @@ fn a_log_in_json_has_one_object_a_line() {
 }
 
 #[test]
-fn levels_leave_out_what_matters_less() {
+fn events_below_the_level_are_left_out() {
     use serde_json::json;
     let logs = in_memory(1 << 20);
     let log = in_json(&logs, Level::Error, Level::Warn);
@@ -252,7 +249,7 @@ fn levels_leave_out_what_matters_less() {
 }
 
 #[test]
-fn the_first_tail_in_json_begins_with_the_start() {
+fn first_tail_in_json_begins_with_the_start() {
     let logs = in_memory(1 << 20);
     let log = in_json(&logs, Level::Info, Level::Info);
     log.line("start");
@@ -270,7 +267,7 @@ fn the_first_tail_in_json_begins_with_the_start() {
 }
 
 #[test]
-fn a_flood_in_json_is_told_in_json() {
+fn flood_in_json_is_reported_in_json() {
     let logs = in_memory(64 << 20);
     let log = in_json(&logs, Level::Info, Level::Info);
     (0..100_000).for_each(|_| log.output(Stream::Out, b"\n"));
@@ -282,118 +279,4 @@ fn a_flood_in_json_is_told_in_json() {
     let dropped = told.iter().map(|it| &it["record"]["droppedRecords"]);
     let dropped: u64 = dropped.filter_map(serde_json::Value::as_u64).sum();
     assert_eq!(dropped + kept.len() as u64, 100_000);
-}
-
-fn kept_in(dir: &std::path::Path) -> Logs {
-    let config = Config {
-        dir: Some(dir.to_owned()),
-        group_bytes_max: 1 << 20,
-    };
-    Logs::open(config, Clock::system()).unwrap()
-}
-
-/// Logs one line, and waits until the disk has it.
-fn write(dir: &std::path::Path, group: &str, line: &str) {
-    let logs = kept_in(dir);
-    logs.environment(group, "s", Format::Text).line(line);
-    drop(logs);
-}
-
-#[test]
-fn reading_makes_no_groups() {
-    let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), "kept", "one");
-    let logs = kept_in(dir.path());
-    for n in 0..1_000 {
-        assert!(logs.filter(&format!("ghost-{n}"), &all()).is_none());
-        assert!(logs.streams(&format!("ghost-{n}")).is_none());
-    }
-    assert!(logs.filter("kept", &all()).is_some());
-    assert_eq!(logs.groups("").len(), 1);
-    assert_eq!(logs.0.groups.count(), 0);
-}
-
-#[test]
-fn what_is_in_memory_follows_what_is_on_disk() {
-    let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), "g", "one");
-    let logs = kept_in(dir.path());
-    let log = logs.environment("g", "s", Format::Text);
-    log.line("two");
-    log.end();
-    assert_eq!(messages(&logs, &all()), ["one", "two"]);
-    log.line("three");
-    log.end();
-    assert_eq!(messages(&logs, &all()), ["one", "two", "three"]);
-    drop(log);
-    drop(logs);
-    assert_eq!(
-        messages(&kept_in(dir.path()), &all()),
-        ["one", "two", "three"]
-    );
-}
-
-#[test]
-fn groups_are_forgotten_by_their_own_idle_time() {
-    let dir = tempfile::tempdir().unwrap();
-    let logs = kept_in(dir.path());
-    let busy = logs.environment("busy", "s", Format::Text);
-    drop(logs.environment("idle", "s", Format::Text));
-    let now = logs.0.clock.now();
-    logs.0.groups.forget_idle(now);
-    assert_eq!(logs.0.groups.count(), 2, "both were used just now");
-    let later = now.after(std::time::Duration::from_secs(120));
-    logs.0.groups.forget_idle(later);
-    assert_eq!(logs.0.groups.count(), 1, "someone may write to the other");
-    logs.0.groups.get("busy", later);
-    drop(busy);
-    logs.0.groups.forget_idle(later);
-    assert_eq!(logs.0.groups.count(), 1, "it was read");
-}
-
-#[test]
-fn any_name_that_a_group_may_have_is_kept() {
-    let dir = tempfile::tempdir().unwrap();
-    let long = |end: char| format!("{}{end}", "a-/".repeat(170));
-    let names = [
-        "..",
-        "a-b_c.d#e/f",
-        &"-".repeat(512),
-        &long('x'),
-        &long('y'),
-    ];
-    for name in names {
-        write(dir.path(), name, name);
-    }
-    let logs = kept_in(dir.path());
-    for name in names {
-        let page = logs.filter(name, &all()).expect("it is there");
-        assert_eq!(page.events[0].message, name);
-    }
-    let mut expected = names.map(str::to_owned);
-    expected.sort();
-    let groups = logs.groups("");
-    let found: Vec<_> = groups.into_iter().map(|group| group.name).collect();
-    assert_eq!(found, expected);
-}
-
-#[test]
-fn what_the_disk_has_is_older_whatever_the_clock_says() {
-    let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), "g", "one");
-    let file = dir.path().join("g/current");
-    let later = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1 << 33);
-    let line = std::fs::read_to_string(&file).unwrap();
-    let sequence: u64 = serde_json::from_str::<serde_json::Value>(&line).unwrap()["n"]
-        .as_u64()
-        .unwrap();
-    let then = (1_000_u64 << 33 << 20).to_string();
-    std::fs::write(&file, line.replace(&sequence.to_string(), &then)).unwrap();
-    let options = std::fs::File::options().append(true).open(&file).unwrap();
-    options.set_modified(later).unwrap();
-    let logs = kept_in(dir.path());
-    let log = logs.environment("g", "s", Format::Text);
-    log.line("two");
-    log.end();
-    assert_eq!(messages(&logs, &all()), ["one", "two"]);
 }

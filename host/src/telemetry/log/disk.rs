@@ -1,0 +1,334 @@
+//! Log groups on disk. Each has a directory with its newest events in two segments, `current` and `previous`, and with
+//! its settings in `group.json`.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Event, directory_name};
+use crate::clock::Timestamp;
+
+/// Segments, from the newer to the older one.
+const SEGMENTS: [&str; 2] = ["current", "previous"];
+/// The file with a group's settings.
+const SETTINGS: &str = "group.json";
+
+/// The directory of all groups.
+#[derive(Clone, Debug)]
+pub(super) struct Root(PathBuf);
+
+/// The directory of one group, which may not exist.
+#[derive(Debug)]
+pub(super) struct Directory<'a> {
+    root: &'a Path,
+    path: PathBuf,
+}
+
+/// Settings of a group.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct Settings {
+    /// Its name, which its directory's name need not contain.
+    pub(super) name: String,
+    /// Milliseconds of the group's creation.
+    pub(super) created: u64,
+    /// Events older than this number of days expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) retention_days: Option<u16>,
+}
+
+/// A group that has a directory.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) name: String,
+    pub(super) bytes: u64,
+    /// The last write to its events.
+    pub(super) written: Timestamp,
+}
+
+/// An event on disk.
+#[derive(Serialize, Deserialize)]
+struct Line<'a> {
+    n: u64,
+    t: Timestamp,
+    #[serde(borrow)]
+    s: Cow<'a, str>,
+    #[serde(borrow)]
+    m: Cow<'a, str>,
+}
+
+impl Root {
+    /// Makes the directory, and removes what an interrupted deletion left.
+    pub(super) fn open(path: PathBuf) -> io::Result<Self> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)?;
+        for entry in fs::read_dir(&path)?.filter_map(Result::ok) {
+            if directory_name::is_deleted(&entry.file_name()) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(Self(path))
+    }
+
+    pub(super) fn group(&self, name: &str) -> Directory<'_> {
+        Directory {
+            root: &self.0,
+            path: self.0.join(directory_name::of(name)),
+        }
+    }
+
+    /// Names of all groups, in no order.
+    pub(super) fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).into_iter().flatten();
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        paths.filter_map(|path| self.name(&path)).collect()
+    }
+
+    /// All groups with their sizes.
+    pub(super) fn scan(&self) -> Vec<Found> {
+        let names = self.names().into_iter();
+        names
+            .filter_map(|name| self.group(&name).found(name))
+            .collect()
+    }
+
+    fn name(&self, path: &Path) -> Option<String> {
+        let directory = Directory {
+            root: &self.0,
+            path: path.to_owned(),
+        };
+        let name = match directory_name::decoded(path.file_name()?) {
+            Some(name) => name,
+            None => directory.settings()?.name,
+        };
+        // Only groups that are found again under their names.
+        (self.0.join(directory_name::of(&name)) == path).then_some(name)
+    }
+}
+
+impl Directory<'_> {
+    pub(super) fn exists(&self) -> bool {
+        self.path.is_dir()
+    }
+
+    fn found(&self, name: String) -> Option<Found> {
+        let segments = SEGMENTS
+            .iter()
+            .filter_map(|it| self.path.join(it).metadata().ok());
+        let (mut bytes, mut written) = (0, Timestamp::from_millis(0));
+        for segment in segments {
+            bytes += segment.len();
+            written = written.max(modified(&segment));
+        }
+        if bytes == 0 {
+            written = modified(&self.path.metadata().ok()?);
+        }
+        Some(Found {
+            name,
+            bytes,
+            written,
+        })
+    }
+
+    /// Bytes of its events.
+    pub(super) fn bytes(&self) -> u64 {
+        self.found(String::new()).map_or(0, |found| found.bytes)
+    }
+
+    /// The settings; `None` for a group that has no directory. Directories of earlier versions have no file of settings.
+    pub(super) fn settings(&self) -> Option<Settings> {
+        let directory = self.path.metadata().ok()?;
+        let text = fs::read(self.path.join(SETTINGS)).ok();
+        let stored = text.and_then(|text| serde_json::from_slice(&text).ok());
+        Some(stored.unwrap_or_else(|| Settings {
+            name: fs::read_to_string(self.path.join("name")).unwrap_or_default(),
+            created: directory.created().map_or(0, millis),
+            retention_days: None,
+        }))
+    }
+
+    /// Stores settings durably, and makes the directory if there is none. Returns whether it made one.
+    pub(super) fn put_settings(&self, settings: &Settings) -> io::Result<bool> {
+        let is_new = !self.exists();
+        if is_new {
+            DirBuilder::new().mode(0o700).create(&self.path)?;
+        }
+        let text = serde_json::to_vec(settings)?;
+        self.replace(SETTINGS, &text)?;
+        if is_new {
+            File::open(self.root)?.sync_all()?;
+        }
+        Ok(is_new)
+    }
+
+    /// Appends lines that [`encode`] made, of which the newest that fit are kept.
+    pub(super) fn append(&self, lines: &[Vec<u8>], bytes_max: usize) -> io::Result<()> {
+        let half = (bytes_max / 2) as u64;
+        let lines = newest(lines, bytes_max / 2);
+        let text = lines.concat();
+        let mut file = self.segment()?;
+        let mut bytes = file.metadata()?.len();
+        if bytes > 0 && bytes + text.len() as u64 > half {
+            fs::rename(self.path.join("current"), self.path.join("previous"))?;
+            file = self.segment()?;
+            bytes = 0;
+        }
+        let mut last = [b'\n'];
+        if bytes > 0 {
+            file.read_exact_at(&mut last, bytes - 1)?;
+        }
+        if last != [b'\n'] {
+            // A crash cut the last line short; the next one must not be joined to it.
+            file.write_all(b"\n")?;
+        }
+        file.write_all(&text)
+    }
+
+    fn segment(&self) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        let options = options.create(true).append(true).read(true).mode(0o600);
+        options.open(self.path.join("current"))
+    }
+
+    /// The newest events. A line cut short by a crash is left out.
+    pub(super) fn read(&self, bytes_max: usize) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut streams = HashSet::new();
+        // In this order: a segment that is renamed meanwhile is read twice rather than not at all.
+        for segment in SEGMENTS {
+            let lines = self.lines(segment, bytes_max);
+            events.extend(lines.filter_map(|line| decode(&line, &mut streams)));
+        }
+        events.sort_by_key(|event| event.sequence);
+        events.dedup_by_key(|event| event.sequence);
+        events
+    }
+
+    fn lines(&self, segment: &str, bytes_max: usize) -> impl Iterator<Item = Vec<u8>> {
+        let file = File::open(self.path.join(segment)).into_iter();
+        let lines =
+            file.flat_map(move |file| BufReader::new(file.take(2 * bytes_max as u64)).split(b'\n'));
+        lines.map_while(Result::ok)
+    }
+
+    /// Removes the events of a stream durably. Returns whether there were any.
+    pub(super) fn remove_stream(&self, stream: &str, bytes_max: usize) -> io::Result<bool> {
+        let mut any = false;
+        for segment in SEGMENTS {
+            let mut streams = HashSet::new();
+            let mut kept = Vec::new();
+            let mut removed = false;
+            for line in self.lines(segment, bytes_max) {
+                let event = decode(&line, &mut streams);
+                if event.is_some_and(|event| *event.stream == *stream) {
+                    removed = true;
+                } else {
+                    kept.extend_from_slice(&line);
+                    kept.push(b'\n');
+                }
+            }
+            if removed {
+                any = true;
+                self.replace(segment, &kept)?;
+            }
+        }
+        Ok(any)
+    }
+
+    /// Removes segments whose newest event is older than this.
+    pub(super) fn expire(&self, before: Timestamp) -> io::Result<()> {
+        for segment in SEGMENTS {
+            let path = self.path.join(segment);
+            if path.metadata().is_ok_and(|it| modified(&it) < before) {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the group durably. A crash leaves it whole, or under a name that is no group's.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        if !self.exists() {
+            return Ok(());
+        }
+        let own = self.path.file_name().unwrap_or_default();
+        let doomed = self.root.join(directory_name::deleted(own));
+        if doomed.exists() {
+            fs::remove_dir_all(&doomed)?;
+        }
+        fs::rename(&self.path, &doomed)?;
+        File::open(self.root)?.sync_all()?;
+        fs::remove_dir_all(doomed)
+    }
+
+    fn replace(&self, file: &str, content: &[u8]) -> io::Result<()> {
+        let new = self.path.join(format!("{file}.new"));
+        let mut options = OpenOptions::new();
+        let options = options.create(true).write(true).truncate(true).mode(0o600);
+        let mut written = options.open(&new)?;
+        written.write_all(content)?;
+        written.sync_all()?;
+        fs::rename(new, self.path.join(file))?;
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+/// An event as a line.
+pub(super) fn encode(event: &Event) -> io::Result<Vec<u8>> {
+    let line = Line {
+        n: event.sequence,
+        t: event.at,
+        s: event.stream.as_ref().into(),
+        m: event.message.as_str().into(),
+    };
+    let mut text = serde_json::to_vec(&line)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn decode(line: &[u8], streams: &mut HashSet<Arc<str>>) -> Option<Event> {
+    let Line { n, t, s, m } = serde_json::from_slice(line).ok()?;
+    // Events share the name of their stream: it is longer than most messages.
+    let stream = match streams.get(s.as_ref()) {
+        Some(stream) => Arc::clone(stream),
+        None => {
+            let stream: Arc<str> = s.as_ref().into();
+            streams.insert(Arc::clone(&stream));
+            stream
+        }
+    };
+    Some(Event {
+        sequence: n,
+        at: t,
+        stream,
+        message: m.into_owned(),
+    })
+}
+
+/// The newest lines that fit, and the last one even if it does not.
+fn newest(lines: &[Vec<u8>], bytes_max: usize) -> &[Vec<u8>] {
+    let mut bytes = 0;
+    let fit = lines.iter().rev().take_while(|line| {
+        bytes += line.len();
+        bytes <= bytes_max
+    });
+    let count = fit.count().max(1).min(lines.len());
+    &lines[lines.len() - count..]
+}
+
+fn modified(file: &fs::Metadata) -> Timestamp {
+    Timestamp::from_millis(file.modified().map_or(0, millis))
+}
+
+fn millis(time: std::time::SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
