@@ -28,8 +28,8 @@ mod web;
 pub use facts::Peer;
 pub use web::Own;
 
-use access::Access;
-use body::Bodies;
+use access::{Access, Signed};
+use body::{Bodies, Sender};
 use download::Downloads;
 
 /// Every API of a host, behind one function.
@@ -41,13 +41,18 @@ pub struct Front {
     access: Option<Access>,
     downloads: Downloads,
     bodies: Bodies,
+    unproven_bodies: Bodies,
     url_bodies: Bodies,
     clock: Clock,
 }
 
-/// What bodies of requests that are signed, or need not be, may hold together.
-const BODIES_BYTES_MAX: usize = 192 << 20;
-/// The same of requests to function URLs, which anyone may make.
+/// Memory of all large bodies whose senders are known: their signature covers a digest that the head
+/// declares. Half of it takes the largest request.
+const BODIES_BYTES_MAX: usize = 136 << 20;
+/// Memory of all large bodies with a signature that they are needed to check. Anyone who knows the id of a key
+/// can send them.
+const UNPROVEN_BODIES_BYTES_MAX: usize = 136 << 20;
+/// Memory of all large bodies for function URLs, which anyone may send.
 const URL_BODIES_BYTES_MAX: usize = 64 << 20;
 /// To read more than this takes a while.
 const LARGE_BYTES: usize = 1 << 20;
@@ -77,9 +82,25 @@ impl Front {
             access,
             downloads,
             bodies: Bodies::new(body::Config::of(BODIES_BYTES_MAX)),
+            unproven_bodies: Bodies::new(body::Config::of(UNPROVEN_BODIES_BYTES_MAX)),
             url_bodies: Bodies::new(body::Config::of(URL_BODIES_BYTES_MAX)),
             clock,
         }
+    }
+
+    /// The memory that the body of a request is read into, and the sender that it counts for. Without keys
+    /// the only user may take all of it.
+    fn bodies_of(&self, parts: &Parts, signed: Option<&Signed<'_>>) -> (&Bodies, body::From) {
+        let Some(signed) = signed else {
+            return (&self.bodies, body::From::UNSHARED);
+        };
+        let key = signed.proven().and_then(|it| it.access_key_id.clone());
+        let (bodies, sender) = match key {
+            Some(key) => (&self.bodies, Sender::Key(key)),
+            None => (&self.unproven_bodies, sender(parts)),
+        };
+        let is_signed = true;
+        (bodies, body::From { sender, is_signed })
     }
 
     /// Answers one request.
@@ -156,6 +177,14 @@ pub(crate) fn host_of(parts: &Parts) -> Option<&str> {
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
     header.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
+}
+
+/// The sender of a body that has not proven who it is.
+fn sender(parts: &Parts) -> Sender {
+    match parts.extensions.get::<Peer>() {
+        Some(Peer(address)) => Sender::Peer(address.to_canonical()),
+        None => Sender::Unshared,
+    }
 }
 
 /// Does what takes long with this many bytes. Meanwhile the other requests of this thread are

@@ -22,6 +22,7 @@ mod front;
 mod functions;
 mod goldens;
 mod harness;
+mod held;
 mod hostile;
 mod layer_mounts;
 mod layer_permissions;

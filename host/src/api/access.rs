@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::Digest;
 use bytes::Bytes;
 use http::request::Parts;
 
@@ -29,7 +30,7 @@ pub struct Access {
 pub(super) struct Caller {
     pub(super) principal: Principal,
     /// The key that it signs with. None who does not sign.
-    pub(super) access_key_id: Option<String>,
+    pub(super) access_key_id: Option<Arc<str>>,
     /// None allows everything.
     policy: Option<Policy>,
 }
@@ -100,6 +101,17 @@ impl Access {
 }
 
 impl Signed<'_> {
+    /// The caller, where the signature covers a digest of the body that the head declares, and is good.
+    pub(super) fn proven(&self) -> Option<&Arc<Caller>> {
+        self.callers.get(self.pending.proven()?)
+    }
+
+    /// As [`check`](Self::check), by the digest of the body.
+    pub(super) fn check_digest(self, digest: &Digest) -> Result<Arc<Caller>, Error> {
+        let id = self.pending.check_digest(digest)?;
+        self.callers.get(&id).cloned().ok_or(Error::UnknownKey)
+    }
+
     /// The caller, if the signature is right.
     pub(super) fn check(self, body: &Bytes) -> Result<Arc<Caller>, Error> {
         let id = self.pending.check(body)?;
@@ -172,7 +184,7 @@ fn caller(key: &Key, home: &AccountId) -> Caller {
     }
     Caller {
         principal,
-        access_key_id: Some(key.access_key_id.clone()),
+        access_key_id: Some(key.access_key_id.as_str().into()),
         policy: key.policy.clone(),
     }
 }

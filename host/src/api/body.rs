@@ -1,10 +1,13 @@
 //! Bodies of requests, read whole: within bounds of size, of time, and of what all of them hold
 //! together.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use aws_lc_rs::digest;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -13,18 +16,30 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// What is read of a body that is not wanted, for the client to see its answer.
 const DROPPED_BYTES_MAX: usize = 80 << 20;
 
-/// What bodies may take of the host.
+/// A body of this size or less is small: it never waits for a large one.
+const SMALL_BYTES_MAX: usize = 64 << 10;
+/// A body of this size or less counts for no sender: a sender that would fill the pool with them needs more
+/// connections than one may have.
+const TINY_BYTES_MAX: usize = 4 << 10;
+/// Memory of all small bodies of one kind together.
+const SMALL_BODIES_BYTES_MAX: usize = 16 << 20;
+/// Senders that are remembered before those that hold nothing are forgotten.
+const SENDERS_KEPT: usize = 1_024;
+
+/// Bounds of the bodies of one kind.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// All of them together.
+    /// Memory of all large ones together.
     pub(crate) bytes_max: usize,
-    /// How long a body waits for others to make room.
+    /// Memory of all small ones together.
+    pub(crate) small_bytes_max: usize,
+    /// How long a body waits for the memory that others hold.
     pub(crate) wait_max: Duration,
     /// A client that sends nothing for so long is given up.
     pub(crate) silence_max: Duration,
     /// What any body may take to come.
     pub(crate) time: Duration,
-    /// What comes of it adds to its time as if it came this fast.
+    /// Each byte that came adds to the time as if bytes came this fast.
     pub(crate) bytes_per_second_min: u32,
 }
 
@@ -33,6 +48,7 @@ impl Config {
     pub(crate) fn of(bytes_max: usize) -> Self {
         Self {
             bytes_max,
+            small_bytes_max: SMALL_BODIES_BYTES_MAX,
             wait_max: Duration::from_secs(10),
             silence_max: Duration::from_secs(30),
             time: Duration::from_secs(60),
@@ -41,23 +57,73 @@ impl Config {
     }
 }
 
-/// Room for bodies.
+/// The memory of bodies of one kind. Bodies whose senders have proven who they are have another than those
+/// of senders that have not.
 #[derive(Debug)]
 pub(crate) struct Bodies {
     config: Config,
-    room: Arc<Semaphore>,
+    small: Pool,
+    large: Pool,
 }
 
-/// A body, and the room that it takes as long as this is kept.
+/// The sender of a body, as far as it is known. No sender holds more than half of a pool.
+#[derive(Clone, Debug, Eq, PartialEq, Hash)]
+pub(crate) enum Sender {
+    /// A key whose signature is good.
+    Key(Arc<str>),
+    /// An address, of a client that may say to be anyone.
+    Peer(IpAddr),
+    /// This process, a trusted proxy, or the only user of a host without keys.
+    Unshared,
+}
+
+/// Where a body comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct From {
+    pub(crate) sender: Sender,
+    /// Whether a signature covers the digest of the body.
+    pub(crate) is_signed: bool,
+}
+
+impl From {
+    /// A body of this process, or of the user of a host without keys.
+    pub(crate) const UNSHARED: Self = Self {
+        sender: Sender::Unshared,
+        is_signed: false,
+    };
+}
+
+/// Memory that is shared between senders, in order of arrival.
+#[derive(Debug)]
+struct Pool {
+    all: Arc<Semaphore>,
+    bytes_max: usize,
+    /// What each sender may still take. Held shortly, and never across an await.
+    shares: Mutex<HashMap<Sender, Weak<Semaphore>>>,
+}
+
+/// A body, and the memory that it takes as long as this is kept.
 #[derive(Debug, Default)]
 pub(crate) struct Body {
     pub(crate) bytes: Bytes,
     pub(crate) room: Room,
+    /// The SHA-256 of the bytes, made as they came, where a signature covers it.
+    pub(crate) digest: Option<digest::Digest>,
 }
 
-/// A part of the room.
+/// Parts of the pools.
 #[derive(Debug, Default)]
-pub(crate) struct Room(Option<OwnedSemaphorePermit>);
+pub(crate) struct Room {
+    small: Taken,
+    large: Taken,
+}
+
+/// A part of a pool, and of its sender's share.
+#[derive(Debug, Default)]
+struct Taken {
+    all: Option<OwnedSemaphorePermit>,
+    share: Option<OwnedSemaphorePermit>,
+}
 
 /// Why a request's body is not there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -76,14 +142,20 @@ pub(crate) enum Error {
 impl Bodies {
     pub(crate) fn new(config: Config) -> Self {
         Self {
-            room: Arc::new(Semaphore::new(config.bytes_max)),
+            small: Pool::new(config.small_bytes_max),
+            large: Pool::new(config.bytes_max),
             config,
         }
     }
 
     /// The whole body, if it is no larger than `bytes_max`. Of one that cannot be had the rest is read
     /// and dropped, or the client would not see the answer for the broken pipe.
-    pub(crate) async fn read<B>(&self, body: B, bytes_max: usize) -> Result<Body, Error>
+    pub(crate) async fn read<B>(
+        &self,
+        body: B,
+        bytes_max: usize,
+        from: &From,
+    ) -> Result<Body, Error>
     where
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: std::error::Error + Send + Sync + 'static,
@@ -91,10 +163,16 @@ impl Bodies {
         let mut body = pin!(body);
         let (start, mut seen) = (Instant::now(), 0);
         let mut kept = Ok(Kept::default());
+        // What comes at once is hashed in less time than a switch to another thread takes.
+        let mut hash = from
+            .is_signed
+            .then(|| digest::Context::new(&digest::SHA256));
         loop {
             let frame = timeout_at(self.deadline(start, seen), body.frame()).await;
             let frame = match frame {
-                Ok(None) => return kept.map(Kept::whole),
+                Ok(None) => {
+                    return kept.map(|kept| kept.whole(hash.map(digest::Context::finish)));
+                }
                 Ok(Some(Ok(frame))) => frame,
                 Ok(Some(Err(_))) | Err(_) => return Err(kept.err().unwrap_or(Error::Ended)),
             };
@@ -105,8 +183,11 @@ impl Bodies {
             kept = match kept {
                 Ok(_) if seen > bytes_max => Err(Error::TooLarge(bytes_max)),
                 Ok(kept) => {
+                    if let Some(hash) = &mut hash {
+                        hash.update(&data);
+                    }
                     let to_come = to_come(&*body).min(bytes_max - seen);
-                    self.keep(kept, data, to_come).await
+                    self.keep(kept, data, to_come, &from.sender).await
                 }
                 Err(error) if seen > DROPPED_BYTES_MAX => return Err(error),
                 Err(error) => Err(error),
@@ -123,9 +204,15 @@ impl Bodies {
 
     /// A body that comes in one piece is kept as it is; pieces are copied together, since each would
     /// keep more alive than itself.
-    async fn keep(&self, mut kept: Kept, data: Bytes, to_come: usize) -> Result<Kept, Error> {
+    async fn keep(
+        &self,
+        mut kept: Kept,
+        data: Bytes,
+        to_come: usize,
+        sender: &Sender,
+    ) -> Result<Kept, Error> {
         if kept.is_empty() && to_come == 0 {
-            kept.room.add(self.room(data.len()).await?);
+            self.hold(&mut kept.room, data.len(), sender).await?;
             kept.first = data;
             return Ok(kept);
         }
@@ -133,11 +220,10 @@ impl Bodies {
         for piece in [first, data] {
             let needed = kept.buffer.len() + piece.len();
             if needed > kept.buffer.capacity() {
-                // Not all at once: room is for what has come, not for what was promised.
+                // Not all at once: memory is for what has come, not for what was promised.
                 let wanted =
                     needed.max((2 * kept.buffer.len()).min(needed.saturating_add(to_come)));
-                let held = kept.room.bytes();
-                kept.room.add(self.room(wanted.saturating_sub(held)).await?);
+                self.hold(&mut kept.room, wanted, sender).await?;
                 kept.buffer.reserve_exact(wanted - kept.buffer.len());
             }
             kept.buffer.extend_from_slice(&piece);
@@ -145,13 +231,61 @@ impl Bodies {
         Ok(kept)
     }
 
-    async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Error> {
-        let bytes = u32::try_from(bytes).map_err(|_| Error::Busy)?;
-        let room = Arc::clone(&self.room).acquire_many_owned(bytes);
-        match timeout(self.config.wait_max, room).await {
-            Ok(room) => Ok(room.expect("the semaphore is never closed")),
-            Err(_) => Err(Error::Busy),
+    /// Takes what a room still needs to be one of so many bytes. A body that is no longer small gives back
+    /// its part of the pool of small ones.
+    async fn hold(&self, room: &mut Room, bytes: usize, sender: &Sender) -> Result<(), Error> {
+        let is_small = bytes <= SMALL_BYTES_MAX.min(self.config.small_bytes_max);
+        let (pool, taken) = match is_small {
+            true => (&self.small, &mut room.small),
+            false => (&self.large, &mut room.large),
+        };
+        let more = pool.take(bytes.saturating_sub(taken.bytes()), sender);
+        let more = timeout(self.config.wait_max, more).await;
+        taken.add(more.map_err(|_| Error::Busy)??);
+        if !is_small {
+            room.small = Taken::default();
         }
+        Ok(())
+    }
+}
+
+impl Pool {
+    fn new(bytes_max: usize) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(bytes_max)),
+            bytes_max,
+            shares: Mutex::default(),
+        }
+    }
+
+    /// Takes first of the sender's share, so that one that holds too much waits for itself alone.
+    async fn take(&self, bytes: usize, sender: &Sender) -> Result<Taken, Error> {
+        let is_shared = bytes > TINY_BYTES_MAX && *sender != Sender::Unshared;
+        let share = is_shared.then(|| self.share(sender));
+        let bytes = u32::try_from(bytes).map_err(|_| Error::Busy)?;
+        let closed = "the semaphore is never closed";
+        let share = match share {
+            Some(share) => Some(share.acquire_many_owned(bytes).await.expect(closed)),
+            None => None,
+        };
+        let all = Arc::clone(&self.all).acquire_many_owned(bytes).await;
+        Ok(Taken {
+            all: Some(all.expect(closed)),
+            share,
+        })
+    }
+
+    fn share(&self, sender: &Sender) -> Arc<Semaphore> {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = shares.get(sender).and_then(Weak::upgrade) {
+            return share;
+        }
+        if shares.len() >= SENDERS_KEPT {
+            shares.retain(|_, share| share.strong_count() > 0);
+        }
+        let share = Arc::new(Semaphore::new(self.bytes_max / 2));
+        shares.insert(sender.clone(), Arc::downgrade(&share));
+        share
     }
 }
 
@@ -164,16 +298,24 @@ fn to_come(body: &impl http_body::Body) -> usize {
     }
 }
 
-impl Room {
-    fn add(&mut self, more: OwnedSemaphorePermit) {
-        match &mut self.0 {
-            Some(room) => room.merge(more),
-            None => self.0 = Some(more),
-        }
+impl Taken {
+    fn add(&mut self, more: Self) {
+        merge(&mut self.all, more.all);
+        merge(&mut self.share, more.share);
     }
 
     fn bytes(&self) -> usize {
-        self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+        self.all
+            .as_ref()
+            .map_or(0, OwnedSemaphorePermit::num_permits)
+    }
+}
+
+fn merge(held: &mut Option<OwnedSemaphorePermit>, more: Option<OwnedSemaphorePermit>) {
+    match (held.as_mut(), more) {
+        (Some(held), Some(more)) => held.merge(more),
+        (None, more) => *held = more,
+        (Some(_), None) => {}
     }
 }
 
@@ -190,7 +332,7 @@ impl Kept {
         self.first.is_empty() && self.buffer.is_empty()
     }
 
-    fn whole(self) -> Body {
+    fn whole(self, digest: Option<digest::Digest>) -> Body {
         let bytes = if self.buffer.is_empty() {
             self.first
         } else {
@@ -199,6 +341,7 @@ impl Kept {
         Body {
             bytes,
             room: self.room,
+            digest,
         }
     }
 }

@@ -128,8 +128,13 @@ impl Front {
         };
         let signed = self.access.as_ref().map(|it| it.parse(parts, "logs"));
         let signed = signed.transpose().map_err(refused)?;
-        let body = self.bodies.read(body, REQUEST_BYTES_MAX).await;
-        let Body { bytes: body, room } = body.map_err(of_body)?;
+        let body = {
+            let (bodies, from) = self.bodies_of(parts, signed.as_ref());
+            bodies.read(body, REQUEST_BYTES_MAX, &from).await
+        };
+        let Body {
+            bytes: body, room, ..
+        } = body.map_err(of_body)?;
         let caller = signed.map(|signed| signed.check(&body)).transpose();
         let caller = caller.map_err(refused)?;
         let operation = target.strip_prefix("Logs_20140328.").unwrap_or(target);

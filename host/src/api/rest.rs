@@ -6,7 +6,7 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 
 use super::body::{Body, Room};
-use super::{Front, Reply, at_length};
+use super::{Front, Reply};
 use crate::names::RequestId;
 use crate::units::{EVENT_BYTES_MAX, REQUEST_BYTES_MAX};
 
@@ -74,11 +74,18 @@ impl Front {
             Operation::Invoke => ("InvokeFunction", EVENT_BYTES_MAX),
             other => (other.name(), REQUEST_BYTES_MAX),
         };
-        let body = self.bodies.read(body, bytes_max).await;
-        let Body { bytes: body, room } = body.map_err(|it| error::of_body(&it, name))?;
-        let check = || signed.map(|signed| signed.check(&body)).transpose();
-        let caller = at_length(&parts, body.len(), check);
-        let caller = caller.map_err(unsigned)?;
+        let (bodies, from) = self.bodies_of(&parts, signed.as_ref());
+        let body = bodies.read(body, bytes_max, &from).await;
+        let Body {
+            bytes: body,
+            room,
+            digest,
+        } = body.map_err(|it| error::of_body(&it, name))?;
+        let caller = match (signed, digest) {
+            (Some(signed), Some(digest)) => Some(signed.check_digest(&digest).map_err(unsigned)?),
+            (Some(signed), None) => Some(signed.check(&body).map_err(unsigned)?),
+            (None, _) => None,
+        };
         Ok((Call::new(caller, route, parts, body, request_id), room))
     }
 

@@ -8,7 +8,7 @@ use http_body_util::Full;
 
 use super::access::Caller;
 use super::body::{self, Body};
-use super::{Front, Reply, at_length, host_of, json, rest};
+use super::{Front, Reply, at_length, host_of, json, rest, sender};
 use crate::invoke::snapshot::Cors;
 use crate::invoke::{self, Invoke, Target};
 use crate::names::RequestId;
@@ -59,7 +59,7 @@ impl Front {
             Ok(claim) => claim,
             Err(refusal) => return refused(refusal, &request_id),
         };
-        let body = match self.url_bodies.read(body, PAYLOAD_BYTES_MAX).await {
+        let body = match self.read_of_url(parts, &claim, body).await {
             Ok(body) => body,
             Err(error) => return unread(error),
         };
@@ -80,6 +80,32 @@ impl Front {
         reply
     }
 
+    /// The body of a request to a URL, which anyone may send.
+    async fn read_of_url<B>(
+        &self,
+        parts: &Parts,
+        claim: &permit::Claim<'_>,
+        body: B,
+    ) -> Result<Body, body::Error>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        match claim.signed() {
+            Some(signed) if signed.proven().is_some() => {
+                let (bodies, from) = self.bodies_of(parts, Some(signed));
+                bodies.read(body, PAYLOAD_BYTES_MAX, &from).await
+            }
+            signed => {
+                let from = body::From {
+                    sender: sender(parts),
+                    is_signed: signed.is_some(),
+                };
+                self.url_bodies.read(body, PAYLOAD_BYTES_MAX, &from).await
+            }
+        }
+    }
+
     /// Calls a function over HTTP without its URL, for those who hold the host itself.
     pub(crate) async fn call_function<B>(
         &self,
@@ -92,7 +118,8 @@ impl Front {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let (parts, body) = request.into_parts();
-        match self.url_bodies.read(body, PAYLOAD_BYTES_MAX).await {
+        let from = body::From::UNSHARED;
+        match self.url_bodies.read(body, PAYLOAD_BYTES_MAX, &from).await {
             Ok(body) => {
                 let from = From {
                     id: target.name.as_str(),
@@ -113,7 +140,7 @@ impl Front {
         body: Body,
     ) -> Reply {
         let trace_id = forwarded::trace_id(parts, &self.clock);
-        let Body { bytes, room } = body;
+        let Body { bytes, room, .. } = body;
         let mut request = Request::new(bytes);
         *request.method_mut() = parts.method.clone();
         *request.headers_mut() = forwarded::headers(parts, &trace_id);

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use aws_lc_rs::digest::{self, Digest};
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use http::request::Parts;
@@ -86,14 +87,15 @@ pub struct Verifier {
     clock: Clock,
 }
 
-/// A claim whose form, key and time are good, and whose signature is still to be checked.
+/// A claim whose form, key and time are good.
 #[derive(Debug)]
 pub struct Pending {
     claim: Claim,
     key: hmac::Key,
-    /// All of the canonical request but the digest of the body, which is still to come.
+    /// All of the canonical request but the digest of the body.
     head: String,
-    /// The digest of the body, where the client has declared it.
+    /// The digest of the body that the head declares. The signature over it is good; the body may still be
+    /// another.
     declared: Option<String>,
 }
 
@@ -127,22 +129,24 @@ impl Verifier {
             return Err(Error::UnknownKey);
         }
         let head = canonical::head(parts, &claim)?;
-        let declared = parts.headers.get("x-amz-content-sha256");
-        let declared = declared
-            .and_then(|digest| digest.to_str().ok())
-            .map(str::to_owned);
         let key = signing_key(
             &credentials.secret_access_key,
             &claim.day,
             &self.region,
             service,
         );
-        Ok(Pending {
+        let declared = parts.headers.get("x-amz-content-sha256");
+        let declared = declared.and_then(|digest| digest.to_str().ok());
+        let pending = Pending {
             claim,
             key,
             head,
-            declared,
-        })
+            declared: declared.map(str::to_owned),
+        };
+        if let Some(digest) = declared {
+            pending.require(digest)?;
+        }
+        Ok(pending)
     }
 
     fn require_time(&self, claim: &Claim) -> Result<(), Error> {
@@ -170,27 +174,41 @@ impl Verifier {
 }
 
 impl Pending {
+    /// The key whose signature is good whatever the body is, since the head declares its digest.
+    pub fn proven(&self) -> Option<&str> {
+        self.declared.as_ref().map(|_| &*self.claim.access_key_id)
+    }
+
     /// Checks the signature over the whole request.
     ///
     /// # Errors
     /// Where it is not the one this request would have.
     pub fn check(self, body: &Bytes) -> Result<String, Error> {
-        let digest = sha256_hex(body);
-        // A client may declare the digest of its body; then it must be right. Bodies without a
-        // digest would need TLS, which ends before this host.
-        if self
-            .declared
-            .as_ref()
-            .is_some_and(|declared| *declared != digest)
-        {
-            return Err(Error::Mismatch);
+        self.check_digest(&digest::digest(&digest::SHA256, body))
+    }
+
+    /// As [`check`](Self::check), by the digest of the body.
+    ///
+    /// # Errors
+    /// Where it is not the one this request would have.
+    pub fn check_digest(self, digest: &Digest) -> Result<String, Error> {
+        let digest = hex(digest.as_ref());
+        match &self.declared {
+            // Bodies without a digest would need TLS, which ends before this host.
+            Some(declared) if *declared != digest => return Err(Error::Mismatch),
+            Some(_) => {}
+            None => self.require(&digest)?,
         }
+        Ok(self.claim.access_key_id)
+    }
+
+    /// Checks the signature over the head and this digest.
+    fn require(&self, digest: &str) -> Result<(), Error> {
         let to_sign = self.claim.string_to_sign(&format!("{}{digest}", self.head));
         let expected = hex(hmac::sign(&self.key, to_sign.as_bytes()).as_ref());
-        if bool::from(expected.as_bytes().ct_eq(self.claim.signature.as_bytes())) {
-            Ok(self.claim.access_key_id)
-        } else {
-            Err(Error::Mismatch)
+        match bool::from(expected.as_bytes().ct_eq(self.claim.signature.as_bytes())) {
+            true => Ok(()),
+            false => Err(Error::Mismatch),
         }
     }
 }
@@ -216,7 +234,7 @@ fn signing_key(secret: &str, day: &str, region: &str, service: &str) -> hmac::Ke
 }
 
 fn sha256_hex(bytes: &[u8]) -> String {
-    hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref())
+    hex(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
 /// `20261124T133700Z`

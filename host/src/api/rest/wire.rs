@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 mod blob;
 mod check;
+mod document;
 mod fault;
 mod json;
 mod route;
@@ -15,8 +16,8 @@ mod route;
 mod tests;
 
 pub use check::{RUNTIMES, Rejection, open_runtimes};
+pub(super) use document::text_member;
 pub use fault::{ErrorShape, Fault};
-pub(super) use json::text_member;
 pub use json::{Entries, EpochSeconds};
 pub(super) use route::query_values;
 pub use route::{Operation, Route, RouteError, route};
@@ -70,13 +71,10 @@ pub fn verify(
     checked(route, query, headers, body).map(drop)
 }
 
-/// Whether the requests of an operation have this member in their body.
-pub(super) fn has_member(operation: Operation, name: &str) -> bool {
-    let Shape::Structure(members) = operation.input() else {
-        return false;
-    };
-    let is_it = |it: &check::Member| it.name == name && matches!(it.location, Location::Body);
-    members.iter().any(is_it)
+/// The members that the model has in the body of an operation, before they are checked; nothing where it is
+/// malformed.
+pub(super) fn unchecked(operation: Operation, body: &Bytes) -> Map<String, Value> {
+    document::read(operation.input(), body).unwrap_or_default()
 }
 
 fn checked(
@@ -114,7 +112,7 @@ fn bind(
         .iter()
         .any(|member| matches!(member.location, Location::Body));
     let mut bound = if has_body {
-        json::document(body)?
+        document::read(route.operation().input(), body)?
     } else {
         Map::new()
     };

@@ -21,6 +21,12 @@ const USER_ID_BYTES: usize = 8;
 /// The signature of a request, still to be checked against its body. None where the URL needs none.
 pub(super) struct Claim<'a>(Option<Signed<'a>>);
 
+impl<'a> Claim<'a> {
+    pub(super) fn signed(&self) -> Option<&Signed<'a>> {
+        self.0.as_ref()
+    }
+}
+
 /// Why a request is not let in.
 pub(super) enum Refusal {
     /// It has no signature, or its caller may not call this URL.
@@ -110,7 +116,7 @@ pub(super) fn identity(caller: &Caller) -> Option<Iam> {
     let (principal, key) = (&caller.principal, caller.access_key_id.as_ref()?);
     let (account, arn) = (principal.account()?, principal.arn()?);
     Some(Iam {
-        access_key: key.clone(),
+        access_key: key.to_string(),
         account_id: account.to_string(),
         id: unique_id(principal),
         user_arn: arn.to_owned(),

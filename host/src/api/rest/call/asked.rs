@@ -3,18 +3,18 @@
 
 use std::sync::OnceLock;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Call;
 use super::authorize::invokes;
 use crate::api::facts;
-use crate::api::rest::wire::{Operation, has_member};
+use crate::api::rest::wire::{Operation, unchecked};
 use crate::names::LayerVersionArn;
 
 /// A request, its body read when it is first asked for.
 pub(super) struct Asked<'a> {
     call: &'a Call,
-    body: OnceLock<Value>,
+    body: OnceLock<Map<String, Value>>,
 }
 
 /// A request, with the functions of the event source mapping that it is about.
@@ -64,14 +64,11 @@ impl<'a> Asked<'a> {
 
     /// A member of the body. A member that the operation does not have says nothing.
     fn member(&self, name: &str) -> &Value {
-        if !has_member(self.call.operation(), name) {
-            return &Value::Null;
-        }
         let body = self.body.get_or_init(|| {
-            let read = || serde_json::from_slice(&self.call.body).unwrap_or_default();
+            let read = || unchecked(self.call.operation(), &self.call.body);
             self.call.at_length(read)
         });
-        &body[name]
+        body.get(name).unwrap_or(&Value::Null)
     }
 
     fn auth_type(&self) -> Option<Vec<String>> {

@@ -322,3 +322,32 @@ fn signature_over_a_plus_is_none_over_its_code() {
         Err(Error::Mismatch)
     );
 }
+
+#[test]
+fn declared_digest_proves_the_caller_before_the_body() {
+    let body = Bytes::from_static(b"{}");
+    let declaring = |digest: &str| {
+        let request = Request::post("http://localhost:3001/a")
+            .header("host", "localhost:3001")
+            .header("x-amz-content-sha256", digest);
+        let request = request.body(body.clone()).unwrap();
+        let key = keys().remove(0);
+        super::sign(
+            &key,
+            "us-east-1",
+            "lambda",
+            Timestamp::from_millis(NOW * 1_000),
+            request,
+        )
+    };
+    let parse = |request: Request<Bytes>| verifier().parse(&request.into_parts().0, "lambda");
+    let right = declaring(&sha256_hex(&body)).unwrap();
+    let pending = parse(right).unwrap();
+    assert_eq!(pending.proven(), Some("AKIDEXAMPLE"));
+    assert!(pending.check(&body).is_ok());
+    // The client signs over the digest of its body, not over the one that it declares.
+    let wrong = declaring(&sha256_hex(b"other")).unwrap();
+    assert_eq!(parse(wrong).unwrap_err(), Error::Mismatch);
+    let undeclared = parse(Oracle::default().sign(request())).unwrap();
+    assert_eq!(undeclared.proven(), None);
+}

@@ -107,6 +107,9 @@ pub enum Rejection {
         /// What it should be.
         expected: &'static str,
     },
+    /// The body has more values than any request needs.
+    #[error("The request has more than {0} values.")]
+    TooMany(usize),
     /// Members break constraints.
     #[error("{}", text(.0))]
     Violations(Vec<Violation>),
@@ -129,7 +132,7 @@ impl From<Rejection> for Fault {
             Rejection::NotJson(_) | Rejection::NotAnObject => {
                 ErrorShape::InvalidRequestContentException
             }
-            Rejection::Type { .. } => ErrorShape::SerializationException,
+            Rejection::Type { .. } | Rejection::TooMany(_) => ErrorShape::SerializationException,
             Rejection::Violations(_) => ErrorShape::ValidationException,
         };
         Self::new(shape, rejection.to_string())

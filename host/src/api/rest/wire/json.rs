@@ -6,10 +6,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::check::Rejection;
 use crate::clock::Timestamp;
 
 /// A shape that can be read from checked JSON.
@@ -41,59 +39,6 @@ impl EpochSeconds {
 impl From<Timestamp> for EpochSeconds {
     fn from(at: Timestamp) -> Self {
         Self(Duration::from_millis(at.millis()).as_secs_f64())
-    }
-}
-
-/// The body of a request as the document it must be. No body is an empty document.
-pub(super) fn document(body: &Bytes) -> Result<Map<String, Value>, Rejection> {
-    if body.is_empty() {
-        return Ok(Map::new());
-    }
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(members)) => Ok(members),
-        Ok(Value::Null) => Ok(Map::new()),
-        Ok(_) => Err(Rejection::NotAnObject),
-        Err(error) => Err(Rejection::NotJson(error.to_string())),
-    }
-}
-
-/// A text member of a body, read without building the rest of the document. As in the document, the last
-/// of several with the same name counts.
-pub(in super::super) fn text_member(body: &[u8], name: &str) -> Option<String> {
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let found = TextMember(name).deserialize(&mut reader).ok()?;
-    reader.end().ok().and(found)
-}
-
-/// The member with this name, if it is a text.
-struct TextMember<'a>(&'a str);
-
-impl<'de> DeserializeSeed<'de> for TextMember<'_> {
-    type Value = Option<String>;
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
-        reader.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for TextMember<'_> {
-    type Value = Option<String>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<Self::Value, M::Error> {
-        let mut found = None;
-        while let Some(name) = members.next_key::<String>()? {
-            if name == self.0 {
-                let value = members.next_value::<Value>()?;
-                found = value.as_str().map(str::to_owned);
-            } else {
-                members.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(found)
     }
 }
 

@@ -1,0 +1,241 @@
+//! Bodies of requests, read into the members that the model has and into nothing else: what a caller makes
+//! up is skipped, not kept. A body of 56 MiB would be 4.6 GB as a generic tree.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::check::{Location, Rejection, Shape};
+
+/// Values of a request in all its structures, lists and maps. The longest of AWS's lists have some hundreds;
+/// each takes about a hundred bytes here, however few it takes in the body.
+pub(super) const VALUES_MAX: usize = 16_384;
+
+static TEXT: Shape = Shape::String {
+    min: None,
+    max: None,
+    pattern: None,
+    values: &[],
+};
+
+/// The members of a body, as the model has them. No body is an empty document.
+pub(super) fn read(shape: &Shape, body: &[u8]) -> Result<Map<String, Value>, Rejection> {
+    if body.is_empty() {
+        return Ok(Map::new());
+    }
+    let budget = Cell::new(VALUES_MAX);
+    match parse(Wanted::Shape(shape), body, &budget) {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(Value::Null) => Ok(Map::new()),
+        Ok(_) => Err(Rejection::NotAnObject),
+        Err(_) if budget.get() == 0 => Err(Rejection::TooMany(VALUES_MAX)),
+        Err(error) => Err(Rejection::NotJson(error.to_string())),
+    }
+}
+
+/// A text member of a body, without the rest of it. The last of several with the same name counts, as in
+/// [`read`].
+pub(in super::super) fn text_member(body: &[u8], name: &str) -> Option<String> {
+    let budget = Cell::new(VALUES_MAX);
+    let mut read = parse(Wanted::Member(name), body, &budget).ok()?;
+    match read.get_mut(name)?.take() {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn parse(wanted: Wanted<'_>, body: &[u8], budget: &Cell<usize>) -> serde_json::Result<Value> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = Seed { wanted, budget }.deserialize(&mut reader)?;
+    reader.end().map(|()| value)
+}
+
+/// The part of a value that is kept.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    Shape(&'a Shape),
+    /// Of an object, the text member with this name.
+    Member(&'a str),
+}
+
+/// A value that is still to be read. Of a value that has another type than its shape, the type is kept: the
+/// checks need no more of it.
+#[derive(Clone, Copy)]
+struct Seed<'a> {
+    wanted: Wanted<'a>,
+    budget: &'a Cell<usize>,
+}
+
+impl<'a> Seed<'a> {
+    fn of(self, shape: &'a Shape) -> Self {
+        Self {
+            wanted: Wanted::Shape(shape),
+            ..self
+        }
+    }
+
+    /// The seed of a member, if it is kept.
+    fn member(self, name: &str) -> Option<Self> {
+        match self.wanted {
+            Wanted::Member(wanted) => (wanted == name).then(|| self.of(&TEXT)),
+            Wanted::Shape(Shape::Structure(members)) => {
+                let is_it = |it: &&super::check::Member| {
+                    it.name == name && matches!(it.location, Location::Body)
+                };
+                members.iter().find(is_it).map(|it| self.of(it.shape))
+            }
+            Wanted::Shape(Shape::Map { value, .. }) => Some(self.of(value)),
+            Wanted::Shape(_) => None,
+        }
+    }
+
+    fn item(self) -> Option<Self> {
+        match self.wanted {
+            Wanted::Shape(Shape::List { member, .. }) => Some(self.of(member)),
+            _ => None,
+        }
+    }
+
+    fn spend<E: Error>(self) -> Result<(), E> {
+        let left = self.budget.get().checked_sub(1);
+        self.budget.set(left.unwrap_or_default());
+        left.map(drop).ok_or_else(|| E::custom("too many values"))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value of JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(match self.wanted {
+            Wanted::Shape(Shape::String { .. } | Shape::Blob { .. }) => text.into(),
+            _ => Value::String(String::new()),
+        })
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut items: S) -> Result<Value, S::Error> {
+        let mut kept = Vec::new();
+        if let Some(seed) = self.item() {
+            while let Some(value) = items.next_element_seed(seed)? {
+                self.spend()?;
+                kept.push(value);
+            }
+        } else {
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+        }
+        Ok(Value::Array(kept))
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<Value, M::Error> {
+        let mut kept = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            match self.member(&name) {
+                None => drop(members.next_value::<IgnoredAny>()?),
+                Some(seed) => {
+                    self.spend()?;
+                    kept.insert(name, members.next_value_seed(seed)?);
+                }
+            }
+        }
+        Ok(Value::Object(kept))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::rest::wire::Operation;
+
+    fn read(body: &str) -> Result<Value, Rejection> {
+        let shape = Operation::UpdateFunctionConfiguration.input();
+        super::read(shape, body.as_bytes()).map(Value::Object)
+    }
+
+    #[test]
+    fn members_of_the_model_are_kept_and_others_skipped() {
+        let body = r#"{"Timeout": 3, "": {"Timeout": [1]}, "Environment": {"Variables": {"A": "b"}, "X": 1},
+            "Layers": ["a", "b"], "FunctionName": "in the path", "Timeout": 4}"#;
+        let expected = json!({
+            "Timeout": 4, "Environment": {"Variables": {"A": "b"}}, "Layers": ["a", "b"],
+        });
+        assert_eq!(read(body), Ok(expected));
+        assert_eq!(read("null"), Ok(json!({})));
+        assert_eq!(read(""), Ok(json!({})));
+        for wrong in ["[]", "1", r#""x""#, "true"] {
+            assert_eq!(read(wrong), Err(Rejection::NotAnObject), "{wrong}");
+        }
+        for broken in ["{", "{}x", r#"{"a":}"#, r#"{"Timeout":3,}"#] {
+            assert!(
+                matches!(read(broken), Err(Rejection::NotJson(_))),
+                "{broken}"
+            );
+        }
+    }
+
+    #[test]
+    fn value_of_another_type_keeps_its_type_only() {
+        let body =
+            r#"{"Timeout": [1, 2], "Layers": {"a": 1}, "Environment": "text", "Handler": [[]]}"#;
+        let expected = json!({"Timeout": [], "Layers": {}, "Environment": "", "Handler": []});
+        assert_eq!(read(body), Ok(expected));
+    }
+
+    #[test]
+    fn values_of_a_request_are_counted() {
+        let layers =
+            |count: usize| format!(r#"{{"Layers": ["x"{}]}}"#, r#","x""#.repeat(count - 1));
+        assert!(read(&layers(VALUES_MAX - 1)).is_ok());
+        let too_many = Err(Rejection::TooMany(VALUES_MAX));
+        assert_eq!(read(&layers(VALUES_MAX)), too_many);
+        let made_up = format!("[{}0]", r#"{"":0},"#.repeat(VALUES_MAX));
+        assert_eq!(read(&format!(r#"{{"X": {made_up}}}"#)), Ok(json!({})));
+    }
+
+    #[test]
+    fn text_member_is_the_last_text_of_its_name() {
+        let found = |body: &str| text_member(body.as_bytes(), "A");
+        assert_eq!(
+            found(r#"{"A":"x","B":[{"A":"y"}],"\u0041":"z"}"#),
+            Some("z".into())
+        );
+        assert_eq!(found(r#"{"A":"x","A":[1]}"#), None);
+        assert_eq!(found(r#"["A"]"#), None);
+        assert_eq!(found(""), None);
+    }
+}
