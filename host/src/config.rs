@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::names::{AccountId, Region, UserName};
 use crate::policy::Policy;
-use crate::sandbox::Egress;
+use crate::sandbox::{Cidr, Egress};
 
 mod s3;
 mod signing;
@@ -33,6 +33,9 @@ pub struct Config {
     pub keys: Vec<Key>,
     /// Which addresses functions may reach: "public", "any" or "deny". Since 0.1.0.
     pub egress: Egress,
+    /// Addresses and CIDR blocks that functions do not reach besides, with `egress = "public"`: the
+    /// public address of a host behind NAT, which the machine does not know. Since 0.1.0.
+    pub egress_near: Vec<Cidr>,
     /// What becomes of functions whose runtime this host does not have: "refuse" them at once, or
     /// "accept" them and say so when they are invoked, for tools that move functions. Since 0.1.0.
     pub runtimes: Runtimes,
@@ -132,6 +135,7 @@ impl Default for Config {
             account_id: AccountId::parse("000000000000").expect("it is twelve digits"),
             keys: Vec::new(),
             egress: Egress::default(),
+            egress_near: Vec::new(),
             runtimes: Runtimes::default(),
             s3: S3::default(),
             signing_profiles: Vec::new(),

@@ -114,6 +114,7 @@ impl Host {
             environments_max: config.limits.environments,
             scratch_dir,
             egress: config.egress,
+            egress_near: config.egress_near.clone(),
         };
         let sandbox = Sandbox::new(sandbox, clock.clone()).map_err(host)?;
         let limits = &config.limits;

@@ -43,5 +43,5 @@ pub use config::{
 pub use host::{Answer, Error, FunctionHandle, Host};
 pub use names::{AccountId, Region, UserName};
 pub use policy::{Malformed as PolicyError, Policy};
-pub use sandbox::Egress;
 pub use sandbox::compile::Compiler;
+pub use sandbox::{Cidr, Egress};

@@ -344,6 +344,7 @@ impl Library {
             environments_max: 1,
             scratch_dir,
             egress: sandbox::Egress::default(),
+            egress_near: Vec::new(),
         };
         let sandbox = Sandbox::new(config, crate::clock::Clock::system()).unwrap();
         let objects = Objects::none();

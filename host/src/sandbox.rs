@@ -30,7 +30,7 @@ mod stdio;
 mod target;
 mod turnover;
 
-pub use egress::Egress;
+pub use egress::{Cidr, Egress};
 pub use environment::Environment;
 pub use filesystem::clear;
 pub use memory_image::MemoryImage;
@@ -46,6 +46,8 @@ pub struct Config {
     pub scratch_dir: PathBuf,
     /// Which addresses guests may reach.
     pub egress: Egress,
+    /// What guests do not reach besides, with [`Egress::Public`].
+    pub egress_near: Vec<Cidr>,
 }
 
 /// The engines; cheap to clone.

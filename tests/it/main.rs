@@ -33,6 +33,7 @@ mod logs;
 mod missing;
 mod moto;
 mod packages;
+mod own_network;
 mod permissions;
 mod races;
 mod robustness;

@@ -11,6 +11,7 @@ use wasmtime::{
     Config as EngineConfig, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
 };
 
+use super::egress::Reach;
 use super::guest::{self, Guest};
 use super::memory_image::Each;
 use super::turnover::{self, Turnover};
@@ -54,6 +55,7 @@ pub(super) struct Shared {
     pub(super) linker: Linker<Guest>,
     pub(super) turnover: Turnover,
     pub(super) config: Config,
+    pub(super) reach: Reach,
     pub(super) clock: Clock,
 }
 
@@ -66,7 +68,8 @@ impl Engines {
         })?;
         let engines = pooled(config.environments_max).map_err(failed)?;
         deadline::tick(engines.both()).map_err(|error| Error::Engine(error.to_string()))?;
-        let shared = |image| Shared::new(engines.get(image), &config, &clock).map(Arc::new);
+        let reach = Reach::new(config.egress, &config.egress_near);
+        let shared = |image| Shared::new(engines.get(image), &config, &reach, &clock).map(Arc::new);
         let names = |target| Each::make(|image| compiling(target, image).map(|it| named(&it)));
         Ok(Self {
             shared: Each::make(shared).map_err(failed)?,
@@ -87,12 +90,18 @@ impl Engines {
 }
 
 impl Shared {
-    fn new(engine: &Engine, config: &Config, clock: &Clock) -> wasmtime::Result<Self> {
+    fn new(
+        engine: &Engine,
+        config: &Config,
+        reach: &Reach,
+        clock: &Clock,
+    ) -> wasmtime::Result<Self> {
         Ok(Self {
             engine: engine.clone(),
             linker: guest::linker(engine)?,
             turnover: Turnover::new(engine)?,
             config: config.clone(),
+            reach: reach.clone(),
             clock: clock.clone(),
         })
     }

@@ -68,7 +68,7 @@ impl Room {
         let shared = &self.loaded.shared;
         let usage = Arc::clone(&self.usage);
         let guest = Guest::new(
-            &shared.config,
+            shared,
             &self.setup,
             &self.log,
             streams,

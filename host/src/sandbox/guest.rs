@@ -14,10 +14,11 @@ use wasmtime_wasi_http::{
 
 use super::adapter::custom_runtime::Mailbox;
 use super::bindings;
+use super::engine::Shared;
 use super::filesystem::{Counted, CountedFilesystem, Files, Quota};
 use super::limits::{Limits, Usage};
 use super::stdio::{Captured, Input, Output};
-use super::{Config, Setup, Variables};
+use super::{Setup, Variables};
 use crate::telemetry::log::{EnvironmentLog, Stream};
 
 /// Handles that one environment may hold: files, sockets, streams, requests.
@@ -50,7 +51,7 @@ pub(super) enum Streams {
 
 impl Guest {
     pub(super) fn new(
-        config: &Config,
+        shared: &Shared,
         setup: &Arc<Setup>,
         log: &Arc<EnvironmentLog>,
         streams: Streams,
@@ -65,7 +66,7 @@ impl Guest {
             Streams::Log => wasi.stdout(Output(Arc::clone(log), Stream::Out)),
             Streams::Event { stdin, stdout } => wasi.stdin(stdin).stdout(stdout),
         };
-        config.egress.apply(&mut wasi);
+        shared.reach.apply(&mut wasi);
         let mut wasi = wasi.build();
         *wasi.filesystem() = files.context();
         let mut table = ResourceTable::new();

@@ -69,6 +69,7 @@ async fn control(dir: &Path, records: Arc<Fickle>) -> Control {
         environments_max: 1,
         scratch_dir,
         egress: Egress::default(),
+        egress_near: Vec::new(),
     };
     let sandbox = Sandbox::new(sandbox, clock.clone()).unwrap();
     let library = Library::open(dir, sandbox, Compiler::InProcess, Objects::none()).unwrap();
