@@ -13,6 +13,7 @@ mod concurrency;
 mod constraints;
 mod coverage;
 mod crash;
+mod descriptors;
 mod embed;
 mod environments;
 mod event_invoke;

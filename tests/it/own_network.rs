@@ -1,9 +1,10 @@
-//! Guests in a network of the test's own: at a public address of the host's machine. Needs a network namespace,
-//! which root may make: another user's run skips it.
+//! Guests in a network of the test's own: at a public address of the host's machine, beside a DNS server
+//! that is silent. Needs a network namespace, which root may make: another user's run skips it.
 
+use std::net::UdpSocket;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Lamina, guest};
 
@@ -57,4 +58,45 @@ fn public_address_of_the_machine_is_refused() {
         assert_eq!(connect("5.6.7.9").await, "PermissionDenied");
         assert_eq!(connect("5.6.8.1").await, "HostUnreachable");
     });
+}
+
+#[test]
+fn silent_dns_server_holds_up_look_ups_only() {
+    in_own_network(async {
+        let server = UdpSocket::bind("127.0.0.1:53").expect("a port of a new network");
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let conf = dir.path().join("resolv.conf");
+        std::fs::write(&conf, "nameserver 127.0.0.1\n").expect("it is written");
+        let mount = format!("mount --bind {} /etc/resolv.conf", conf.display());
+        assert!(run(&mount), "the configuration is another here");
+        let host = Lamina::start();
+        let more = json!({"Timeout": 900, "MemorySize": 512});
+        host.create("f", &guest("hostile"), more).await;
+        let answer = host
+            .invoke("f", &json!({"do": "lookups", "count": 9_000}))
+            .await;
+        let refused = json!({"begun": 64, "error": "temporary-resolver-failure"});
+        assert_eq!(answer.json(), refused);
+        server.recv(&mut [0; 512]).expect("the server is asked");
+        assert!(threads_of(&host) < 100, "look-ups have no threads");
+        let shown = host
+            .lambda("GET", "/2015-03-31/functions/f", &Value::Null)
+            .await;
+        assert_eq!(shown.status, 200);
+        // The next call waits for look-ups of its own; what the host does otherwise does not.
+        let answer = host
+            .invoke("f", &json!({"do": "lookup", "name": "x.example.com"}))
+            .await;
+        assert_eq!(
+            answer.header("x-amz-function-error"),
+            "Unhandled",
+            "{}",
+            answer.text()
+        );
+    });
+}
+
+fn threads_of(host: &Lamina) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", host.pid()));
+    tasks.expect("the host runs").count()
 }

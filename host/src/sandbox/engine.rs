@@ -11,9 +11,11 @@ use wasmtime::{
     Config as EngineConfig, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
 };
 
+use super::descriptors::Descriptors;
 use super::egress::Reach;
 use super::guest::{self, Guest};
 use super::memory_image::Each;
+use super::network::Names;
 use super::turnover::{self, Turnover};
 use super::{Architecture, Config, Error, MemoryImage, Target, deadline};
 use crate::clock::Clock;
@@ -54,9 +56,17 @@ pub(super) struct Shared {
     pub(super) engine: Engine,
     pub(super) linker: Linker<Guest>,
     pub(super) turnover: Turnover,
+    pub(super) resources: Arc<Resources>,
+}
+
+/// What of the host guests of both engines draw on.
+#[derive(Debug)]
+pub(super) struct Resources {
     pub(super) config: Config,
-    pub(super) reach: Reach,
     pub(super) clock: Clock,
+    pub(super) reach: Reach,
+    pub(super) descriptors: Arc<Descriptors>,
+    pub(super) names: Arc<Names>,
 }
 
 impl Engines {
@@ -68,8 +78,8 @@ impl Engines {
         })?;
         let engines = pooled(config.environments_max).map_err(failed)?;
         deadline::tick(engines.both()).map_err(|error| Error::Engine(error.to_string()))?;
-        let reach = Reach::new(config.egress, &config.egress_near);
-        let shared = |image| Shared::new(engines.get(image), &config, &reach, &clock).map(Arc::new);
+        let resources = Arc::new(Resources::new(config, clock));
+        let shared = |image| Shared::new(engines.get(image), &resources).map(Arc::new);
         let names = |target| Each::make(|image| compiling(target, image).map(|it| named(&it)));
         Ok(Self {
             shared: Each::make(shared).map_err(failed)?,
@@ -90,20 +100,26 @@ impl Engines {
 }
 
 impl Shared {
-    fn new(
-        engine: &Engine,
-        config: &Config,
-        reach: &Reach,
-        clock: &Clock,
-    ) -> wasmtime::Result<Self> {
+    fn new(engine: &Engine, resources: &Arc<Resources>) -> wasmtime::Result<Self> {
         Ok(Self {
             engine: engine.clone(),
             linker: guest::linker(engine)?,
             turnover: Turnover::new(engine)?,
-            config: config.clone(),
-            reach: reach.clone(),
-            clock: clock.clone(),
+            resources: Arc::clone(resources),
         })
+    }
+}
+
+impl Resources {
+    fn new(config: Config, clock: Clock) -> Self {
+        let reach = Reach::new(config.egress, &config.egress_near);
+        Self {
+            descriptors: Arc::new(Descriptors::of_this_process()),
+            names: Arc::new(Names::new(reach.clone(), clock.clone())),
+            config,
+            clock,
+            reach,
+        }
     }
 }
 

@@ -68,7 +68,7 @@ impl Room {
         let shared = &self.loaded.shared;
         let usage = Arc::clone(&self.usage);
         let guest = Guest::new(
-            shared,
+            &self.loaded,
             &self.setup,
             &self.log,
             streams,
@@ -129,7 +129,7 @@ impl Environment {
         let loaded = Arc::clone(&program.0);
         let shared = Arc::clone(&loaded.shared);
         let usage = Arc::new(Usage::default());
-        let deadline = Deadline::after(&loaded.shared.clock, time);
+        let deadline = Deadline::after(&loaded.shared.resources.clock, time);
         let room = Room {
             loaded,
             setup: Arc::new(setup),

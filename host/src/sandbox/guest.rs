@@ -14,9 +14,11 @@ use wasmtime_wasi_http::{
 
 use super::adapter::custom_runtime::Mailbox;
 use super::bindings;
-use super::engine::Shared;
+use super::descriptors::Held;
 use super::filesystem::{Counted, CountedFilesystem, Files, Quota};
 use super::limits::{Limits, Usage};
+use super::network::{self, Lookups};
+use super::program::Loaded;
 use super::stdio::{Captured, Input, Output};
 use super::{Setup, Variables};
 use crate::telemetry::log::{EnvironmentLog, Stream};
@@ -36,6 +38,9 @@ pub(super) struct Guest {
     hooks: Hooks,
     /// What it uses of its `/tmp`.
     quota: Arc<Quota>,
+    // After the table: they are given back when what they were taken for is closed.
+    pub(super) descriptors: Held,
+    pub(super) lookups: Lookups,
     setup: Arc<Setup>,
     pub(super) limits: Limits,
     pub(super) mailbox: Mailbox,
@@ -51,7 +56,7 @@ pub(super) enum Streams {
 
 impl Guest {
     pub(super) fn new(
-        shared: &Shared,
+        loaded: &Loaded,
         setup: &Arc<Setup>,
         log: &Arc<EnvironmentLog>,
         streams: Streams,
@@ -59,6 +64,7 @@ impl Guest {
         usage: Arc<Usage>,
         mailbox: Mailbox,
     ) -> Self {
+        let resources = &loaded.shared.resources;
         let mut wasi = WasiCtxBuilder::new();
         wasi.max_random_size(RANDOM_BYTES_MAX);
         wasi.stderr(Output(Arc::clone(log), Stream::Error));
@@ -66,7 +72,7 @@ impl Guest {
             Streams::Log => wasi.stdout(Output(Arc::clone(log), Stream::Out)),
             Streams::Event { stdin, stdout } => wasi.stdin(stdin).stdout(stdout),
         };
-        shared.reach.apply(&mut wasi);
+        resources.reach.apply(&mut wasi);
         let mut wasi = wasi.build();
         *wasi.filesystem() = files.context();
         let mut table = ResourceTable::new();
@@ -80,6 +86,8 @@ impl Guest {
             http,
             hooks: Hooks,
             quota: Arc::clone(files.quota()),
+            descriptors: Held::new(Arc::clone(&resources.descriptors)),
+            lookups: Lookups::new(&resources.names, &loaded.lookups),
             setup: Arc::clone(setup),
             limits,
             mailbox,
@@ -97,6 +105,7 @@ impl Guest {
                 table: &mut self.table,
             },
             quota: &self.quota,
+            descriptors: &mut self.descriptors,
         }
     }
 }
@@ -167,13 +176,15 @@ impl WasiHttpHooks for Hooks {
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    // In the place of the file system that counts nothing, and of variables that are copied beforehand.
+    // In the place of files and sockets that are not counted, of look-ups on threads, and of variables that
+    // are copied beforehand.
     linker.allow_shadowing(true);
     environment::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
     filesystem::types::add_to_linker::<_, CountedFilesystem>(
         &mut linker,
         Guest::counted_filesystem,
     )?;
+    network::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     bindings::runtime::lambda::function::runtime::add_to_linker::<_, HasSelf<Guest>>(

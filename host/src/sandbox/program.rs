@@ -10,6 +10,7 @@ use wasmtime::component::{Component, InstancePre};
 
 use super::filesystem::Mounts;
 use super::guest::Guest;
+use super::network::ProgramLookups;
 use super::{Error, Interface, adapter, engine};
 
 /// The files of a program.
@@ -37,6 +38,7 @@ pub(super) struct Loaded {
     pub(super) shared: Arc<engine::Shared>,
     pub(super) entry: Entry,
     pub(super) mounts: Arc<Mounts>,
+    pub(super) lookups: Arc<ProgramLookups>,
 }
 
 /// A component's entry point, by the interface it has.
@@ -65,11 +67,15 @@ impl Program {
         })?;
         let pre = shared.linker.instantiate_pre(&component).map_err(failed)?;
         let entry = Entry::new(interface, pre).map_err(failed)?;
-        let mounts = Arc::new(Mounts::new(source, shared.config.scratch_dir.clone()));
+        let mounts = Arc::new(Mounts::new(
+            source,
+            shared.resources.config.scratch_dir.clone(),
+        ));
         Ok(Self(Arc::new(Loaded {
             shared,
             entry,
             mounts,
+            lookups: Arc::new(ProgramLookups::new()),
         })))
     }
 

@@ -12,11 +12,12 @@ use wasmtime::component::{HasData, Resource};
 use wasmtime_wasi::FsPerms;
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    DescriptorType, ErrorCode, HostDescriptor, PathFlags,
+    DescriptorFlags, DescriptorType, ErrorCode, HostDescriptor, OpenFlags, PathFlags,
 };
 use wasmtime_wasi::p2::{FsError, FsResult};
 
 use super::quota::{Full, Identity, Quota};
+use crate::sandbox::descriptors::{Exhausted, Held};
 
 /// Names the host functions of [`Counted`] to the linker.
 pub(in crate::sandbox) struct CountedFilesystem;
@@ -29,6 +30,7 @@ impl HasData for CountedFilesystem {
 pub(in crate::sandbox) struct Counted<'a> {
     pub(in crate::sandbox) wasi: WasiFilesystemCtxView<'a>,
     pub(in crate::sandbox) quota: &'a Arc<Quota>,
+    pub(in crate::sandbox) descriptors: &'a mut Held,
 }
 
 /// What a name leads to.
@@ -42,6 +44,13 @@ pub(super) struct Seen {
 impl From<Full> for FsError {
     fn from(_: Full) -> Self {
         ErrorCode::InsufficientSpace.into()
+    }
+}
+
+/// `wasi:filesystem` has no code for `EMFILE`; this is the one that programs take for "later, perhaps".
+impl From<Exhausted> for FsError {
+    fn from(_: Exhausted) -> Self {
+        ErrorCode::InsufficientMemory.into()
     }
 }
 
@@ -69,6 +78,14 @@ impl Counted<'_> {
         Ok(permissions == FsPerms::ReadWrite)
     }
 
+    /// The file or directory behind a descriptor.
+    pub(super) fn file(&self, fd: &Resource<Descriptor>) -> FsResult<&Arc<File>> {
+        Ok(match self.wasi.table.get(fd)? {
+            Descriptor::File(file) => &file.file,
+            Descriptor::Dir(dir) => &dir.dir,
+        })
+    }
+
     /// The file, where it is one of `/tmp`.
     pub(super) fn counted_file(&self, fd: &Resource<Descriptor>) -> FsResult<Option<Arc<File>>> {
         Ok(match self.wasi.table.get(fd)? {
@@ -85,6 +102,42 @@ impl Counted<'_> {
             self.quota.room(names, blocks)?;
         }
         Ok(())
+    }
+
+    /// Opens a file or directory; in `/tmp`, with what it takes there counted.
+    pub(super) async fn open_within_quota(
+        &mut self,
+        fd: Resource<Descriptor>,
+        path_flags: PathFlags,
+        path: String,
+        open_flags: OpenFlags,
+        flags: DescriptorFlags,
+    ) -> FsResult<Resource<Descriptor>> {
+        if !self.is_counted(&fd)? {
+            let opened = self.wasi.open_at(fd, path_flags, path, open_flags, flags);
+            return opened.await;
+        }
+        let creates = open_flags.contains(OpenFlags::CREATE);
+        let before = match creates || open_flags.contains(OpenFlags::TRUNCATE) {
+            true => self.bytes_of(&fd, path_flags, &path).await,
+            false => None,
+        };
+        let is_new = creates && before.is_none();
+        if is_new {
+            self.quota.room(1, 0)?;
+        }
+        let opened = self
+            .wasi
+            .open_at(same(&fd), path_flags, path.clone(), open_flags, flags)
+            .await?;
+        self.count_open(&opened).await?;
+        if is_new {
+            self.quota.named(0);
+            self.count_parent(&fd, &path).await;
+        } else if open_flags.contains(OpenFlags::TRUNCATE) {
+            self.quota.truncated(before.unwrap_or_default());
+        }
+        Ok(opened)
     }
 
     /// What a path leads to. What is wrong with it, the operation will say.
@@ -152,11 +205,7 @@ impl Counted<'_> {
     /// Remembers that a file or directory is open, so that it counts until it is closed.
     pub(super) async fn count_open(&mut self, fd: &Resource<Descriptor>) -> FsResult<()> {
         let hash = self.wasi.metadata_hash(same(fd)).await?;
-        let opened = match self.wasi.table.get(fd)? {
-            Descriptor::File(file) => &file.file,
-            Descriptor::Dir(dir) => &dir.dir,
-        };
-        Ok(self.quota.opened(opened, hash.lower)?)
+        Ok(self.quota.opened(self.file(fd)?, hash.lower)?)
     }
 }
 

@@ -98,30 +98,11 @@ impl HostDescriptor for Counted<'_> {
         open_flags: OpenFlags,
         flags: DescriptorFlags,
     ) -> FsResult<Resource<Descriptor>> {
-        if !self.is_counted(&fd)? {
-            let opened = self.wasi.open_at(fd, path_flags, path, open_flags, flags);
-            return opened.await;
-        }
-        let creates = open_flags.contains(OpenFlags::CREATE);
-        let before = match creates || open_flags.contains(OpenFlags::TRUNCATE) {
-            true => self.bytes_of(&fd, path_flags, &path).await,
-            false => None,
-        };
-        let is_new = creates && before.is_none();
-        if is_new {
-            self.quota.room(1, 0)?;
-        }
-        let opened = self
-            .wasi
-            .open_at(same(&fd), path_flags, path.clone(), open_flags, flags)
-            .await?;
-        self.count_open(&opened).await?;
-        if is_new {
-            self.quota.named(0);
-            self.count_parent(&fd, &path).await;
-        } else if open_flags.contains(OpenFlags::TRUNCATE) {
-            self.quota.truncated(before.unwrap_or_default());
-        }
+        self.descriptors.take()?;
+        let opened = self.open_within_quota(fd, path_flags, path, open_flags, flags);
+        let opened = opened.await.inspect_err(|_| self.descriptors.give_back())?;
+        let file = Arc::clone(self.file(&opened)?);
+        self.descriptors.opened(&file);
         Ok(opened)
     }
 
@@ -335,6 +316,11 @@ impl HostDescriptor for Counted<'_> {
     }
 
     fn drop(&mut self, fd: Resource<Descriptor>) -> wasmtime::Result<()> {
-        HostDescriptor::drop(&mut self.wasi, fd)
+        let file = self.file(&fd).map(Arc::downgrade);
+        HostDescriptor::drop(&mut self.wasi, fd)?;
+        if let Ok(file) = file {
+            self.descriptors.dropped(&file);
+        }
+        Ok(())
     }
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::exports::lambda::function::handler::{Context, Failure};
-use crate::failure;
+use crate::{failure, network};
 
 /// How much is written at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -45,6 +45,9 @@ pub enum Act {
     Handles,
     Connect { address: String },
     Lookup { name: String },
+    Lookups { count: usize },
+    Sockets,
+    Files { path: String },
     Write { path: String, bytes: usize },
     Fill { path: String },
     Sparse { path: String, bytes: u64 },
@@ -99,6 +102,9 @@ pub fn perform(act: Act, event: &str, context: &Context) -> Result<String, Failu
         Act::Lookup { name } => (name, 80)
             .to_socket_addrs()
             .map(|found| json!(found.count())),
+        Act::Lookups { count } => Ok(network::lookups(count)),
+        Act::Sockets => Ok(network::sockets()),
+        Act::Files { path } => Ok(files(&path)),
         Act::Write { path, bytes } => write(&path, bytes),
         Act::Fill { path } => fill(&path),
         Act::Sparse { path, bytes } => sparse(&path, bytes).map(|_| Value::Null),
@@ -190,6 +196,18 @@ fn handles() -> Value {
     let mut opened = 0_u64;
     loop {
         match File::create("/tmp/handle") {
+            Ok(file) => std::mem::forget(file),
+            Err(error) => return json!({"opened": opened, "error": error.to_string()}),
+        }
+        opened += 1;
+    }
+}
+
+/// Opens one file again and again for reading, for as long as the host gives it.
+fn files(path: &str) -> Value {
+    let mut opened = 0_u64;
+    loop {
+        match File::open(path) {
             Ok(file) => std::mem::forget(file),
             Err(error) => return json!({"opened": opened, "error": error.to_string()}),
         }

@@ -3,6 +3,7 @@
 //! directory; [`act::Act`] has all of them. The variable `INIT` makes initialisation go wrong.
 
 mod act;
+mod network;
 
 use exports::lambda::function::handler::{Context, Failure, Guest};
 

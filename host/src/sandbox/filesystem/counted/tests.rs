@@ -13,6 +13,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 use wasmtime_wasi::{ResourceTable, WasiCtxBuilder};
 
 use super::*;
+use crate::sandbox::descriptors::Descriptors as Bounds;
 use crate::units::Mib;
 
 type Fd = Resource<Descriptor>;
@@ -22,6 +23,7 @@ struct Tmp {
     ctx: WasiFilesystemCtx,
     table: ResourceTable,
     quota: Arc<Quota>,
+    descriptors: Held,
     root: u32,
 }
 
@@ -37,6 +39,7 @@ impl Tmp {
             ctx: wasi.build().filesystem().clone(),
             table: ResourceTable::new(),
             quota: Arc::new(Quota::new(Mib::new(mib))),
+            descriptors: Held::new(Arc::new(Bounds::of_this_process())),
             root: 0,
         };
         tmp.root = tmp.fs().wasi.get_directories().unwrap()[0].0.rep();
@@ -50,6 +53,7 @@ impl Tmp {
                 table: &mut self.table,
             },
             quota: &self.quota,
+            descriptors: &mut self.descriptors,
         }
     }
 
