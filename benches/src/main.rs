@@ -4,7 +4,7 @@
 //! `npm install --prefix .tools/workerd workerd`.
 //!
 //! `cargo build --release -p lamina && cargo run --release -p lamina-benches`; with `-- scale`, the
-//! control plane with many functions.
+//! control plane with many functions; with `-- hostile`, a quiet function beside hostile ones.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![expect(
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+mod hostile;
 mod load;
 mod scale;
 mod servers;
@@ -27,6 +28,7 @@ async fn main() -> anyhow::Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("bare") => return servers::bare().await,
         Some("scale") => return scale::run().await,
+        Some("hostile") => return hostile::run().await,
         _ => {}
     }
     println!(

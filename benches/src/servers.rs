@@ -240,18 +240,35 @@ impl Lamina {
         name: &str,
         component: &[u8],
     ) -> anyhow::Result<()> {
-        let request = json!({
+        self.request_with(name, component, Value::Null).await
+    }
+
+    async fn request_with(&self, name: &str, component: &[u8], more: Value) -> anyhow::Result<()> {
+        let mut request = json!({
             "FunctionName": name, "Runtime": "provided.al2023", "Handler": "bootstrap",
             "Role": "arn:aws:iam::000000000000:role/r", "Timeout": 30,
             "Code": {"ZipFile": STANDARD.encode(component)},
         });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            request[key] = value.clone();
+        }
         self.send("POST", "/2015-03-31/functions", &request)
             .await
             .map(drop)
     }
 
     pub(crate) async fn create(&self, name: &str, component: &[u8]) -> anyhow::Result<()> {
-        self.request_function(name, component).await?;
+        self.create_with(name, component, Value::Null).await
+    }
+
+    /// A function with more configuration.
+    pub(crate) async fn create_with(
+        &self,
+        name: &str,
+        component: &[u8],
+        more: Value,
+    ) -> anyhow::Result<()> {
+        self.request_with(name, component, more).await?;
         let path = format!("/2015-03-31/functions/{name}/configuration");
         while self.send("GET", &path, &Value::Null).await?["State"] != "Active" {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

@@ -24,7 +24,7 @@ use crate::invoke::{self, Invoke, Invoker, Target};
 use crate::library::Library;
 use crate::names::{FunctionRef, Home, RequestId};
 use crate::outbound;
-use crate::sandbox::{self, Event, Reply, Sandbox, compile::Compiler};
+use crate::sandbox::{self, Event, Reply, Sandbox, Scheduler, compile::Compiler};
 use crate::server::Server;
 use crate::store::object::{self, Misconfigured, Objects};
 use crate::store::sqlite::Sqlite;
@@ -117,6 +117,7 @@ impl Host {
             egress_near: config.egress_near.clone(),
         };
         let sandbox = Sandbox::new(sandbox, clock.clone()).map_err(host)?;
+        let scheduler = sandbox.scheduler();
         let limits = &config.limits;
         let logs = log::Config {
             bytes_max: limits.log_bytes,
@@ -144,14 +145,21 @@ impl Host {
         let control = Control::open(settings, records, library, vault, None, clock.clone())
             .await
             .map_err(host)?;
-        Ok(Self::assemble(&config, control, logs, clock))
+        Ok(Self::assemble(&config, control, scheduler, logs, clock))
     }
 
-    fn assemble(config: &Config, control: Control, logs: Logs, clock: Clock) -> Self {
+    fn assemble(
+        config: &Config,
+        control: Control,
+        scheduler: Arc<Scheduler>,
+        logs: Logs,
+        clock: Clock,
+    ) -> Self {
         let pipeline = invoke::Config {
             idle_timeout: config.limits.idle_timeout(),
             region: config.region.to_string(),
             runtime_version_arn: control::behaviour::runtime_version_arn(control.home()),
+            scheduler,
         };
         let invoker = Invoker::new(
             pipeline,

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::sandbox::{Scheduler, Share};
 use crate::telemetry::log::Logs;
 
 pub mod admit;
-mod detach;
 pub mod lease;
 pub mod live;
 mod pool;
@@ -24,7 +24,7 @@ mod variables;
 
 pub use request::{Finished, Invoke, Mode, Target};
 
-use live::Live;
+use live::{Deployment, Live};
 use snapshot::Snapshot;
 
 /// Why there was nothing to run, or no room to run it. What the function itself did wrong is not
@@ -51,6 +51,8 @@ pub struct Config {
     pub region: String,
     /// The ARN of what runs functions, for `INIT_START`.
     pub runtime_version_arn: String,
+    /// What gives guests their processor time.
+    pub scheduler: Arc<Scheduler>,
 }
 
 /// A handle on the pipeline; cheap to clone.
@@ -88,7 +90,8 @@ impl Invoker {
             return Ok(Finished::dry_run(&resolved));
         }
         let admitted = self.0.admit(resolved)?;
-        detach::detached(Arc::clone(&self.0).complete(admitted)).await
+        let share = self.0.share(&admitted.deployment).clone();
+        share.run(Arc::clone(&self.0).complete(admitted)).await
     }
 
     /// Whether the function takes HTTP requests as they are, and needs no event made of them.
@@ -118,6 +121,13 @@ impl Invoker {
 }
 
 impl Pipeline {
+    /// The claim on processor time that all deployments of a function have together.
+    fn share<'a>(&self, deployment: &'a Deployment) -> &'a Share {
+        let facts = &deployment.version.facts;
+        let made = || self.config.scheduler.share(&facts.name, facts.memory);
+        deployment.share.get_or_init(made)
+    }
+
     async fn complete(self: Arc<Self>, admitted: admit::Admitted) -> Result<Finished, Error> {
         let leased = self.lease(admitted).await?;
         Ok(self.run(leased).await)

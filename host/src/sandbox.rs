@@ -28,6 +28,7 @@ mod limits;
 mod memory_image;
 mod network;
 mod program;
+mod scheduler;
 mod stdio;
 mod target;
 mod turnover;
@@ -37,6 +38,7 @@ pub use environment::Environment;
 pub use filesystem::clear;
 pub use memory_image::MemoryImage;
 pub use program::{Program, Source, WeakProgram};
+pub use scheduler::{Scheduler, Share};
 pub use target::{Architecture, Target};
 
 /// What a sandbox is built with.
@@ -96,6 +98,11 @@ impl Sandbox {
     /// Where the machine does not allow it.
     pub fn new(config: Config, clock: Clock) -> Result<Self, Error> {
         engine::Engines::start(config, clock).map(|engines| Self(Arc::new(engines)))
+    }
+
+    /// What gives guests of this sandbox their processor time.
+    pub fn scheduler(&self) -> Arc<Scheduler> {
+        self.0.scheduler()
     }
 
     /// Names what components that are compiled for a target, and with such an image, are good for: the

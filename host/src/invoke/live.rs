@@ -14,7 +14,7 @@ use super::provision::{Provision, Provisioning};
 use super::snapshot::{Code, Snapshot, Version};
 use crate::clock::Clock;
 use crate::names::{FunctionName, Qualifier};
-use crate::sandbox::Program;
+use crate::sandbox::{Program, Share};
 use slot::Slots;
 
 pub(super) mod slot;
@@ -73,6 +73,8 @@ pub(super) struct Deployment {
     pub(super) gate: Arc<Gate>,
     /// Lambda's own environment variables that all its environments share.
     pub(super) variables: OnceLock<Arc<[(String, String)]>>,
+    /// The processor time of its function; none before the first call.
+    pub(super) share: OnceLock<Share>,
     program: OnceCell<Program>,
     loader: Arc<dyn Loader>,
 }
@@ -138,6 +140,7 @@ impl Live {
             provisioning: Arc::new(Provisioning::new(Arc::clone(&self.0.lost))),
             gate: Arc::clone(&gate),
             variables: OnceLock::new(),
+            share: OnceLock::new(),
             program: OnceCell::new(),
             loader: Arc::clone(&self.0.loader),
         }

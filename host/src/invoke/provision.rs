@@ -198,7 +198,8 @@ impl Invoker {
                 if provisioning.is_short() && !provisioning.is_filling.swap(true, Ordering::AcqRel)
                 {
                     let (pipeline, deployment) = (Arc::clone(&self.0), Arc::clone(deployment));
-                    tokio::spawn(async move { pipeline.fill(&deployment).await });
+                    let share = pipeline.share(&deployment).clone();
+                    tokio::spawn(share.run(async move { pipeline.fill(&deployment).await }));
                 }
             }
             tokio::select! {

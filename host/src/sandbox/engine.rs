@@ -16,6 +16,7 @@ use super::egress::Reach;
 use super::guest::{self, Guest};
 use super::memory_image::Each;
 use super::network::Names;
+use super::scheduler::Scheduler;
 use super::turnover::{self, Turnover};
 use super::{Architecture, Config, Error, MemoryImage, Target, deadline};
 use crate::clock::Clock;
@@ -67,6 +68,7 @@ pub(super) struct Resources {
     pub(super) reach: Reach,
     pub(super) descriptors: Arc<Descriptors>,
     pub(super) names: Arc<Names>,
+    pub(super) scheduler: Arc<Scheduler>,
 }
 
 impl Engines {
@@ -77,8 +79,10 @@ impl Engines {
             source,
         })?;
         let engines = pooled(config.environments_max).map_err(failed)?;
-        deadline::tick(engines.both()).map_err(|error| Error::Engine(error.to_string()))?;
-        let resources = Arc::new(Resources::new(config, clock));
+        let started = |error: std::io::Error| Error::Engine(error.to_string());
+        let scheduler = Arc::new(Scheduler::start().map_err(started)?);
+        deadline::tick(engines.both(), scheduler.ticks()).map_err(started)?;
+        let resources = Arc::new(Resources::new(config, clock, scheduler));
         let shared = |image| Shared::new(engines.get(image), &resources).map(Arc::new);
         let names = |target| Each::make(|image| compiling(target, image).map(|it| named(&it)));
         Ok(Self {
@@ -87,6 +91,10 @@ impl Engines {
             x86_64: names(Target::Any(Architecture::X86_64)).map_err(failed)?,
             arm64: names(Target::Any(Architecture::Arm64)).map_err(failed)?,
         })
+    }
+
+    pub(super) fn scheduler(&self) -> Arc<Scheduler> {
+        Arc::clone(&self.shared.get(MemoryImage::Copied).resources.scheduler)
     }
 
     pub(super) fn compatibility(&self, target: Target, image: MemoryImage) -> &str {
@@ -111,11 +119,12 @@ impl Shared {
 }
 
 impl Resources {
-    fn new(config: Config, clock: Clock) -> Self {
+    fn new(config: Config, clock: Clock, scheduler: Arc<Scheduler>) -> Self {
         let reach = Reach::new(config.egress, &config.egress_near);
         Self {
             descriptors: Arc::new(Descriptors::of_this_process()),
             names: Arc::new(Names::new(reach.clone(), clock.clone())),
+            scheduler,
             config,
             clock,
             reach,

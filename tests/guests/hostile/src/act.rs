@@ -17,6 +17,8 @@ use crate::{failure, network};
 
 /// How much is written at once.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// What one call of the random source gives.
+const DRAWN_BYTES: u64 = 64 * 1024;
 
 /// Calls since the guest was made.
 static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -48,6 +50,8 @@ pub enum Act {
     Lookups { count: usize },
     Sockets,
     Files { path: String },
+    Stat { path: String, ms: u64 },
+    Draw { ms: u64 },
     Write { path: String, bytes: usize },
     Fill { path: String },
     Sparse { path: String, bytes: u64 },
@@ -105,6 +109,10 @@ pub fn perform(act: Act, event: &str, context: &Context) -> Result<String, Failu
         Act::Lookups { count } => Ok(network::lookups(count)),
         Act::Sockets => Ok(network::sockets()),
         Act::Files { path } => Ok(files(&path)),
+        Act::Stat { path, ms } => Ok(repeat(ms, || fs::metadata(&path).is_ok())),
+        Act::Draw { ms } => Ok(repeat(ms, || {
+            !wasip2::random::random::get_random_bytes(DRAWN_BYTES).is_empty()
+        })),
         Act::Write { path, bytes } => write(&path, bytes),
         Act::Fill { path } => fill(&path),
         Act::Sparse { path, bytes } => sparse(&path, bytes).map(|_| Value::Null),
@@ -201,6 +209,16 @@ fn handles() -> Value {
         }
         opened += 1;
     }
+}
+
+/// Does the same again and again for a time, and tells how often.
+fn repeat(ms: u64, act: impl Fn() -> bool) -> Value {
+    let begun = since_epoch();
+    let mut count = 0_u64;
+    while act() && since_epoch() - begun < Duration::from_millis(ms) {
+        count += 1;
+    }
+    json!(count)
 }
 
 /// Opens one file again and again for reading, for as long as the host gives it.
