@@ -25,7 +25,7 @@ pub mod rest;
 pub mod url;
 mod web;
 
-pub use facts::Peer;
+pub use facts::{Peer, Proxy};
 pub use web::Own;
 
 use access::{Access, Signed};
@@ -182,8 +182,10 @@ pub(crate) fn host_of(parts: &Parts) -> Option<&str> {
 /// The sender of a body that has not proven who it is.
 fn sender(parts: &Parts) -> Sender {
     match parts.extensions.get::<Peer>() {
-        Some(Peer(address)) => Sender::Peer(address.to_canonical()),
-        None => Sender::Unshared,
+        Some(Peer(address)) if parts.extensions.get::<Proxy>().is_none() => {
+            Sender::Peer(address.to_canonical())
+        }
+        _ => Sender::Unshared,
     }
 }
 

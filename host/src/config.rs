@@ -11,9 +11,11 @@ use crate::names::{AccountId, Region, UserName};
 use crate::policy::Policy;
 use crate::sandbox::{Cidr, Egress};
 
+mod network;
 mod s3;
 mod signing;
 
+pub use network::Network;
 pub use s3::S3;
 pub use signing::{SigningAlgorithm, SigningProfile};
 
@@ -43,6 +45,9 @@ pub struct Config {
     pub s3: S3,
     /// Whose signatures on packages can be checked. Since 0.1.0.
     pub signing_profiles: Vec<SigningProfile>,
+    /// Proxies before this host, by address or network: clients of many addresses come through them, so
+    /// that their connections and bodies are no single client's. Since 0.1.0.
+    pub trusted_proxies: Vec<Network>,
     /// Bounds. Since 0.1.0.
     pub limits: Limits,
 }
@@ -84,6 +89,8 @@ pub struct Key {
 pub struct Limits {
     /// Invocations at once, in the whole account. Since 0.1.0.
     pub concurrency: u32,
+    /// Connections of one address at once; without it, a quarter of all. Since 0.1.0.
+    pub connections_per_address: Option<usize>,
     /// Environments at once, busy or idle. Since 0.1.0.
     pub environments: u32,
     /// Seconds that an idle environment is kept; 0 gives each invocation a new one. Since 0.1.0.
@@ -139,6 +146,7 @@ impl Default for Config {
             runtimes: Runtimes::default(),
             s3: S3::default(),
             signing_profiles: Vec::new(),
+            trusted_proxies: Vec::new(),
             limits: Limits::default(),
         }
     }
@@ -148,6 +156,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             concurrency: crate::units::ACCOUNT_CONCURRENCY_DEFAULT,
+            connections_per_address: None,
             environments: crate::units::ACCOUNT_CONCURRENCY_DEFAULT,
             idle_seconds: 600,
             code_bytes: crate::units::CODE_BYTES_DEFAULT,

@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::api::Front;
 use crate::api::access::Access;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Network};
 use crate::control::code_signing::profile::Profiles;
 use crate::control::vault::Vault;
 use crate::control::{self, Control};
@@ -25,7 +25,7 @@ use crate::library::Library;
 use crate::names::{FunctionRef, Home, RequestId};
 use crate::outbound;
 use crate::sandbox::{self, Event, Reply, Sandbox, Scheduler, compile::Compiler};
-use crate::server::Server;
+use crate::server::{self, Server};
 use crate::store::object::{self, Misconfigured, Objects};
 use crate::store::sqlite::Sqlite;
 use crate::telemetry::log::{self, Logs};
@@ -62,6 +62,8 @@ pub struct Host {
     front: Arc<Front>,
     invoker: Invoker,
     clock: Clock,
+    connections_per_address: Option<usize>,
+    trusted_proxies: Vec<Network>,
     _reclaim: AbortOnDropHandle<()>,
     _follow: AbortOnDropHandle<()>,
     _housekeeping: AbortOnDropHandle<()>,
@@ -187,6 +189,8 @@ impl Host {
             front: Arc::new(front),
             invoker,
             clock,
+            connections_per_address: config.limits.connections_per_address,
+            trusted_proxies: config.trusted_proxies.clone(),
             _reclaim: AbortOnDropHandle::new(reclaim),
             _follow: AbortOnDropHandle::new(follow),
             _housekeeping: AbortOnDropHandle::new(housekeeping),
@@ -207,7 +211,14 @@ impl Host {
             address: listen,
             source,
         };
-        let server = Server::bind(listen, Arc::clone(&self.front))
+        let mut config = server::Config {
+            trusted_proxies: self.trusted_proxies.clone(),
+            ..server::Config::default()
+        };
+        if let Some(share) = self.connections_per_address {
+            config.per_address_max = share;
+        }
+        let server = Server::bind(listen, Arc::clone(&self.front), config)
             .await
             .map_err(taken)?;
         bound(server.local_addr().map_err(host)?);

@@ -9,17 +9,20 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use rustix::process::{Resource, getrlimit};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{Front, Own, Peer, Reply};
+use crate::api::{Front, Own, Peer, Proxy, Reply};
+use crate::config::Network;
 
 mod connection;
+mod places;
 mod pulse;
 #[cfg(test)]
 mod tests;
 mod untaken;
+
+use places::Connections;
 
 /// After a failed accept (no file descriptors left), so as not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -29,6 +32,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Config {
     /// Open at once. Beyond it new ones wait in the kernel's queue.
     pub connections_max: usize,
+    /// Open at once of one address. Beyond it the address's least active one is closed.
+    pub per_address_max: usize,
+    /// Addresses that may have any number: clients of many addresses come through them.
+    pub trusted_proxies: Vec<Network>,
     /// A client that does not finish the head of its request within this time is cut off, and so is
     /// one that does not even begin its first.
     pub head_time: Duration,
@@ -51,8 +58,11 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
+        let connections_max = 10_000.min(descriptors() / 2);
         Self {
-            connections_max: 10_000.min(descriptors() / 2),
+            connections_max,
+            per_address_max: connections_max / 4,
+            trusted_proxies: Vec::new(),
             head_time: Duration::from_secs(30),
             idle_time: Duration::from_secs(60),
             bytes_per_second_min: 16 << 10,
@@ -85,11 +95,15 @@ impl Server {
     ///
     /// # Errors
     /// Where the address cannot be bound.
-    pub async fn bind(listen: SocketAddr, front: Arc<Front>) -> std::io::Result<Self> {
+    pub async fn bind(
+        listen: SocketAddr,
+        front: Arc<Front>,
+        config: Config,
+    ) -> std::io::Result<Self> {
         Ok(Self {
             listener: TcpListener::bind(listen).await?,
             front,
-            config: Config::default(),
+            config,
         })
     }
 
@@ -125,7 +139,7 @@ async fn serve<S, F>(
     S: Fn(http::Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Reply> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(config.connections_max));
+    let places = Arc::new(Connections::new(&config));
     let (config, stop, open) = (
         Arc::new(config),
         CancellationToken::new(),
@@ -134,27 +148,27 @@ async fn serve<S, F>(
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (
-                place.expect("the semaphore is never closed"),
-                listener.accept().await,
-            )
+            let (stream, address) = listener.accept().await?;
+            let place = places.admit(address.ip(), &config).await;
+            Ok::<_, std::io::Error>(place.map(|place| (stream, address, place)))
         };
         tokio::select! {
             () = &mut shutdown => break,
-            (place, accepted) = accepted => match accepted {
-                Ok((stream, address)) => {
+            accepted = accepted => match accepted {
+                Ok(None) => tracing::debug!("an address has its share of connections"),
+                Ok(Some((stream, address, place))) => {
                     let (peer, own) = (Peer(address.ip()), stream.local_addr().ok().map(Own));
                     let answer = answer.clone();
+                    let is_proxy = place.is_proxy;
                     let answer = move |mut request: http::Request<Incoming>| {
                         request.extensions_mut().insert(peer);
+                        is_proxy.then(|| request.extensions_mut().insert(Proxy));
                         own.map(|own| request.extensions_mut().insert(own));
                         answer(request)
                     };
                     let (config, stop) = (Arc::clone(&config), stop.clone());
                     open.spawn(async move {
-                        connection::serve(stream, &config, answer, stop).await;
-                        drop(place);
+                        connection::serve(stream, &config, answer, place, stop).await;
                     });
                 }
                 Err(error) => {

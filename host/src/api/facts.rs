@@ -16,6 +16,10 @@ use crate::policy::{self, Principal};
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
+/// A mark in the extensions of requests that came through a trusted proxy: its address is no client's.
+#[derive(Clone, Copy, Debug)]
+pub struct Proxy;
+
 /// Keys that every request can be asked for.
 const GIVEN: [&str; 14] = [
     "aws:currenttime",

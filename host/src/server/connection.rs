@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
-use http::Version;
+use http::{HeaderValue, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -15,7 +15,8 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
-use super::pulse::{Pulse, Watched};
+use super::places::Place;
+use super::pulse::Watched;
 use super::untaken;
 use crate::api::Reply;
 
@@ -24,6 +25,7 @@ pub(super) async fn serve<S, F>(
     stream: TcpStream,
     config: &Config,
     answer: S,
+    place: Place,
     stop: CancellationToken,
 ) where
     S: Fn(http::Request<Incoming>) -> F + Send + 'static,
@@ -31,16 +33,23 @@ pub(super) async fn serve<S, F>(
 {
     // Small replies must not wait for an acknowledgement; it can only fail on a dead socket.
     let _ = stream.set_nodelay(true);
-    let pulse = Arc::new(Pulse::new(config));
+    let pulse = Arc::clone(&place.pulse);
     let stream = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
     let service = service_fn({
         let pulse = Arc::clone(&pulse);
         move |request: http::Request<Incoming>| {
             // An answer in HTTP/1 is written, or it stalls the connection, which the pulse feels.
             let held = (request.version() == Version::HTTP_2).then(|| Arc::clone(&pulse));
-            let (begun, answering) = (pulse.begin(), answer(request));
+            let begun = pulse.begin();
+            let answering = match is_ambiguous(&request) {
+                true => Err(ambiguous()),
+                false => Ok(answer(request)),
+            };
             async move {
-                let reply = answering.await;
+                let reply = match answering {
+                    Ok(answering) => answering.await,
+                    Err(refusal) => refusal,
+                };
                 drop(begun);
                 Ok::<_, Infallible>(match held {
                     Some(pulse) => untaken::hold(pulse, reply).await,
@@ -59,6 +68,14 @@ pub(super) async fn serve<S, F>(
                     // Clients come and go; it is their affair.
                     tracing::debug!(error = %error, "a connection ended early");
                 }
+                return;
+            }
+            () = place.evicted.cancelled() => {
+                tracing::debug!("a connection was closed to make room for another");
+                return;
+            }
+            () = pulse.flooded() => {
+                tracing::debug!("a connection was closed that asked for nothing");
                 return;
             }
             () = stop.cancelled(), if !is_ending => {
@@ -81,6 +98,26 @@ pub(super) async fn serve<S, F>(
             },
         }
     }
+}
+
+/// Whether the body of a request could end elsewhere for a proxy before this host: the only encoding that
+/// both know is one `chunked`.
+fn is_ambiguous(request: &http::Request<Incoming>) -> bool {
+    let mut encodings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+    let is_chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    match (encodings.next(), encodings.next()) {
+        (None, _) => false,
+        (Some(only), None) => !is_chunked(only),
+        (Some(_), Some(_)) => true,
+    }
+}
+
+fn ambiguous() -> Reply {
+    let mut reply = Reply::new("A Transfer-Encoding other than one chunked is refused.\n".into());
+    *reply.status_mut() = StatusCode::BAD_REQUEST;
+    let close = HeaderValue::from_static("close");
+    reply.headers_mut().insert(header::CONNECTION, close);
+    reply
 }
 
 fn builder(config: &Config) -> auto::Builder<TokioExecutor> {

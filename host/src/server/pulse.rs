@@ -12,7 +12,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use tokio_util::sync::CancellationToken;
+
 use super::Config;
+
+/// Bytes that a client may send and ask for nothing: the longest head of a request, and some thousand frames
+/// that answer the host's own.
+const UNASKED_BYTES_MAX: u64 = 1 << 20;
 
 /// What a connection does.
 #[derive(Debug)]
@@ -20,6 +26,7 @@ pub(super) struct Pulse {
     /// How far ahead of now the end may be at most.
     idle_time: Duration,
     bytes_per_second_min: u32,
+    flooded: CancellationToken,
     state: Mutex<State>,
 }
 
@@ -27,6 +34,10 @@ pub(super) struct Pulse {
 struct State {
     /// Requests whose answers are being made.
     requests: usize,
+    /// When the last request began, or the connection.
+    begun: Instant,
+    /// Bytes that came since while no answer was made.
+    unasked: u64,
     /// Whether something waits for the client to take it.
     is_stalled: bool,
     /// All bytes that were written.
@@ -59,8 +70,11 @@ impl Pulse {
         Self {
             idle_time: config.idle_time,
             bytes_per_second_min: config.bytes_per_second_min.max(1),
+            flooded: CancellationToken::new(),
             state: Mutex::new(State {
                 requests: 0,
+                begun: Instant::now(),
+                unasked: 0,
                 is_stalled: false,
                 written: 0,
                 untaken: BTreeMap::new(),
@@ -72,7 +86,11 @@ impl Pulse {
 
     /// An answer is being made.
     pub(super) fn begin(self: &Arc<Self>) -> Begun {
-        self.lock().requests += 1;
+        let mut state = self.lock();
+        state.requests += 1;
+        state.begun = Instant::now();
+        state.unasked = 0;
+        drop(state);
         Begun(Arc::clone(self))
     }
 
@@ -88,6 +106,30 @@ impl Pulse {
     pub(super) fn is_over(&self) -> bool {
         let end = self.end(&self.lock());
         end.is_some_and(|end| end <= Instant::now())
+    }
+
+    /// Since when nothing was asked for, unless an answer is made or is not taken yet.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let state = self.lock();
+        let is_idle = state.requests == 0 && !state.is_stalled && state.untaken.is_empty();
+        is_idle.then_some(state.begun)
+    }
+
+    /// Ready when more bytes came than it takes to ask for something: pings, settings, and what else
+    /// HTTP/2 has that needs no answer of a function.
+    pub(super) async fn flooded(&self) {
+        self.flooded.cancelled().await;
+    }
+
+    fn came(&self, bytes: usize) {
+        let mut state = self.lock();
+        if state.requests > 0 {
+            return;
+        }
+        state.unasked += bytes as u64;
+        if state.unasked > UNASKED_BYTES_MAX {
+            self.flooded.cancel();
+        }
     }
 
     /// Puts off the end.
@@ -193,7 +235,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        self.pulse.came(buffer.filled().len() - before);
+        read
     }
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
@@ -15,33 +16,48 @@ const LARGE_BYTES: usize = 32 << 20;
 
 struct Running {
     address: SocketAddr,
+    /// Notified of each request that begins.
+    begun: Arc<Notify>,
     _serving: AbortOnDropHandle<()>,
 }
 
 async fn running(ping_time: Duration) -> Running {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let config = Config {
+    running_with(Config {
         connections_max: 1,
+        per_address_max: 1,
         head_time: Duration::from_millis(100),
         idle_time: Duration::from_millis(200),
         ping_time,
         parting_time: Duration::from_millis(50),
         ..Config::default()
-    };
-    let answer = async |request: http::Request<Incoming>| {
-        match request.uri().path() {
-            "/slow" => tokio::time::sleep(Duration::from_millis(1_000)).await,
-            "/large" => return Reply::new(Full::from(vec![b'x'; LARGE_BYTES])),
-            _ => {}
-        }
-        Reply::new(Full::from("answered"))
+    })
+    .await
+}
+
+async fn running_with(config: Config) -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let begun = Arc::new(Notify::new());
+    let begins = Arc::clone(&begun);
+    let answer = move |request: http::Request<Incoming>| {
+        begins.notify_one();
+        answer(request)
     };
     let serving = tokio::spawn(serve(listener, config, answer, std::future::pending()));
     Running {
         address,
+        begun,
         _serving: AbortOnDropHandle::new(serving),
     }
+}
+
+async fn answer(request: http::Request<Incoming>) -> Reply {
+    match request.uri().path() {
+        "/slow" => tokio::time::sleep(Duration::from_millis(1_000)).await,
+        "/large" => return Reply::new(Full::from(vec![b'x'; LARGE_BYTES])),
+        _ => {}
+    }
+    Reply::new(Full::from("answered"))
 }
 
 async fn open(running: &Running, said: &[u8]) -> TcpStream {
@@ -180,4 +196,118 @@ async fn a_long_answer_is_waited_for() {
     assert!(said.ends_with(b"answered"), "{said:?}");
     let large = b"GET /large HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     assert!(rest(open(&running, large).await).await.len() > LARGE_BYTES);
+}
+
+const KEPT: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+/// Reads one answer, and keeps the connection.
+async fn answered(stream: &mut TcpStream) {
+    let mut said = Vec::new();
+    while !said.ends_with(b"answered") {
+        let mut piece = [0; 1_024];
+        let count = stream.read(&mut piece).await.unwrap();
+        assert_ne!(count, 0, "{said:?}");
+        said.extend_from_slice(&piece[..count]);
+    }
+}
+
+#[tokio::test]
+async fn address_with_its_share_loses_its_least_active_connection() {
+    let running = running_with(Config {
+        connections_max: 100,
+        per_address_max: 2,
+        ..Config::default()
+    })
+    .await;
+    let mut oldest = open(&running, KEPT).await;
+    answered(&mut oldest).await;
+    let mut other = open(&running, KEPT).await;
+    answered(&mut other).await;
+    // The first one asks again, so the other is the least active.
+    oldest.write_all(KEPT).await.unwrap();
+    answered(&mut oldest).await;
+    let mut new = open(&running, KEPT).await;
+    answered(&mut new).await;
+    assert_eq!(rest(other).await, "", "it was closed");
+    for stream in [&mut oldest, &mut new] {
+        stream.write_all(KEPT).await.unwrap();
+        answered(stream).await;
+    }
+}
+
+#[tokio::test]
+async fn address_that_is_answered_on_all_its_connections_gets_no_more() {
+    let running = running_with(Config {
+        connections_max: 100,
+        per_address_max: 1,
+        ..Config::default()
+    })
+    .await;
+    let slow = b"GET /slow HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let busy = open(&running, slow).await;
+    running.begun.notified().await;
+    let mut refused = TcpStream::connect(running.address).await.unwrap();
+    let mut said = Vec::new();
+    let _ = refused.read_to_end(&mut said).await;
+    assert_eq!(said, b"");
+    assert!(rest(busy).await.ends_with(b"answered"));
+}
+
+#[tokio::test]
+async fn trusted_proxy_has_any_number_of_connections() {
+    let running = running_with(Config {
+        connections_max: 100,
+        per_address_max: 1,
+        trusted_proxies: vec![Network::try_from("127.0.0.0/8".to_owned()).unwrap()],
+        ..Config::default()
+    })
+    .await;
+    let mut first = open(&running, KEPT).await;
+    answered(&mut first).await;
+    let mut second = open(&running, KEPT).await;
+    answered(&mut second).await;
+    first.write_all(KEPT).await.unwrap();
+    answered(&mut first).await;
+}
+
+#[tokio::test]
+async fn encoding_that_a_proxy_may_read_otherwise_is_refused() {
+    let running = running_with(Config::default()).await;
+    for encoding in [
+        "transfer-encoding: chunked, chunked",
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked",
+        "transfer-encoding: gzip, chunked",
+    ] {
+        let head = format!("POST / HTTP/1.1\r\nhost: localhost\r\n{encoding}\r\n\r\n0\r\n\r\n");
+        let said = rest(open(&running, head.as_bytes()).await).await;
+        assert!(said.starts_with(b"HTTP/1.1 400"), "{encoding}: {said:?}");
+    }
+    let head = b"POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: Chunked\r\nconnection: close\r\n\r\n0\r\n\r\n";
+    let said = rest(open(&running, head).await).await;
+    assert!(said.ends_with(b"answered"), "{said:?}");
+}
+
+#[tokio::test]
+async fn flood_of_frames_that_ask_for_nothing_is_closed() {
+    let running = running_with(Config {
+        idle_time: Duration::from_secs(600),
+        ..Config::default()
+    })
+    .await;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    for frame in [
+        &b"\0\0\x08\x06\0\0\0\0\0pingping"[..],
+        b"\0\0\0\x04\0\0\0\0\0",
+    ] {
+        let (mut said, mut saying) = open(&running, preface).await.into_split();
+        let frames = frame.repeat(4_096);
+        let flooding = async { while saying.write_all(&frames).await.is_ok() {} };
+        let reading = async {
+            let mut dropped = vec![0; 1 << 16];
+            while said.read(&mut dropped).await.is_ok_and(|count| count > 0) {}
+        };
+        let closed = async { tokio::join!(flooding, reading) };
+        let closed = tokio::time::timeout(Duration::from_secs(60), closed).await;
+        closed.expect("the connection is closed");
+    }
 }
