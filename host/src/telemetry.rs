@@ -1,4 +1,4 @@
-//! What the host tells about itself and its functions: function logs. It knows groups, streams and
-//! lines; what a function is, it does not know.
+//! The host's account of itself and of its functions: platform events, and the logs that they and functions write.
 
+pub mod event;
 pub mod log;

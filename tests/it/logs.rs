@@ -111,6 +111,7 @@ async fn events_and_lines_are_json() {
             "initializationType": "on-demand", "phase": "init", "runtimeVersion": version,
             "functionName": "f", "functionVersion": "$LATEST", "instanceId": stream,
             "instanceMaxMemory": 256 << 20,
+            "runtimeVersionArn": record["runtimeVersionArn"],
         })
     );
     let success = json!({"status": "success"});
@@ -213,9 +214,10 @@ async fn an_environment_that_does_not_come_up_says_so() {
     });
     host.create("f", &guest("hostile"), more).await;
     let log = tail(&host.invoke("f", &json!({"do": "echo"})).await);
+    assert_eq!(log[0]["errorType"], "InitRefused");
     let kinds: Vec<&str> = log.iter().filter_map(|it| it["type"].as_str()).collect();
     assert_eq!(kinds, ["platform.initRuntimeDone", "platform.initReport"]);
-    for event in &log {
+    for event in &log[1..] {
         assert_eq!(event["record"]["status"], "error");
         assert_eq!(event["record"]["errorType"], "InitRefused");
     }
@@ -304,4 +306,26 @@ async fn a_tenant_is_named_where_it_logs() {
     assert_eq!(log[1]["record"]["tenantId"], "blue");
     assert_eq!(log[2]["tenantId"], "blue");
     assert_eq!(log[3]["record"]["tenantId"], "blue");
+}
+
+#[tokio::test]
+async fn error_of_a_handler_leaves_a_line() {
+    let failed = json!({"do": "fail", "type": "Mine", "message": "as told"});
+    let host = host(json!({})).await;
+    host.create("g", &guest("hostile"), json!({})).await;
+    let answer = host.invoke("f", &failed).await;
+    let lines = tail(&answer);
+    let [.., error, report] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    let id = answer.header("x-amzn-requestid");
+    let expected = json!({
+        "level": "ERROR", "requestId": id, "errorType": "Mine", "errorMessage": "as told",
+    });
+    assert_eq!(*error, expected);
+    assert_eq!(report["record"]["status"], "success");
+    let log = log_of(&host.invoke("g", &failed).await);
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines[1], "[ERROR] Mine: as told", "{log}");
+    assert!(!log.contains("Status: error"), "{log}");
 }

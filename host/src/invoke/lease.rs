@@ -65,14 +65,6 @@ impl Initialization {
             Self::Provisioned => "provisioned-concurrency",
         }
     }
-
-    /// The phase of an environment's life that AWS counts it to.
-    pub(super) fn phase(self) -> &'static str {
-        match self {
-            Self::OnDemand | Self::Provisioned => "init",
-            Self::Again => "invoke",
-        }
-    }
 }
 
 impl Pipeline {
@@ -153,7 +145,7 @@ impl Pipeline {
     ) -> Result<(Arc<EnvironmentLog>, Setup), LoadError> {
         let version = &deployment.version;
         let (group, format) = (&version.facts.log_group, version.settings.logging);
-        let log = self.logs.environment(group, log_stream, format);
+        let log = self.logs.environment(group, log_stream, format, Vec::new());
         let arn = &self.config.runtime_version_arn;
         report::init_start(&log, version, log_stream, initialization, arn);
         Ok((log, self.setup(deployment, log_stream, initialization)?))

@@ -1,5 +1,4 @@
-//! What Lamina itself writes to a function's log, around what the function writes: in text or in JSON,
-//! as the log is.
+//! Events of environments and invocations: the pipeline's types in the terms of `telemetry::event`.
 
 use std::time::Duration;
 
@@ -7,13 +6,14 @@ use super::lease::Initialization;
 use super::request::{Outcome, Usage};
 use super::resolve::Resolved;
 use super::snapshot::Version;
-use crate::sandbox::{Cause, Failure};
-use crate::telemetry::log::{EnvironmentLog, Format};
+use crate::sandbox::{Cause, Failure, Reply};
+use crate::telemetry::event::{
+    Event, Fault, InitEnd, InitMetrics, InitReport, InitStart, InitializationType, Metrics, Origin,
+    Phase, Report, RuntimeDone, RuntimeMetrics, Start, Status,
+};
+use crate::telemetry::log::EnvironmentLog;
 
-mod json;
-mod text;
-
-/// The version of this host, as the version of the runtime.
+/// The version of this host, in place of the runtime's.
 const RUNTIME_VERSION: &str = concat!("lamina:", env!("CARGO_PKG_VERSION"));
 
 /// An environment begins.
@@ -24,63 +24,137 @@ pub(super) fn init_start(
     initialization: Initialization,
     runtime_version_arn: &str,
 ) {
-    match log.format() {
-        Format::Text => log.line(&text::init_start(runtime_version_arn)),
-        Format::Json(_) => json::init_start(log, version, log_stream, initialization),
-    }
+    log.emit(&Event::InitStart(InitStart {
+        initialization_type: kind(initialization),
+        phase: phase(initialization),
+        runtime_version: RUNTIME_VERSION,
+        runtime_version_arn,
+        function_name: &version.facts.name,
+        function_version: &version.facts.version,
+        instance_id: log_stream,
+        instance_max_memory: version.settings.memory.bytes(),
+    }));
 }
 
-/// An environment is there, or did not come up. In text, REPORT has how long it took, and only a failure is told.
+/// An environment is ready, or is not.
 pub(super) fn init_end(
     log: &EnvironmentLog,
     initialization: Initialization,
     duration: Duration,
     failure: Option<&Failure>,
 ) {
-    match log.format() {
-        Format::Text => failure.into_iter().for_each(|failure| {
-            text::init_failed(log, initialization, duration, failure);
-        }),
-        Format::Json(_) => json::init_end(log, initialization, duration, failure),
+    if let Some(failure) = failure {
+        log.emit(&Event::Fault(fault(None, failure)));
     }
+    let end = InitEnd {
+        initialization_type: kind(initialization),
+        phase: phase(initialization),
+        status: match failure {
+            // Without an environment, an error that `init` returns is no answer.
+            Some(failure) if failure.cause == Cause::Handler => Status::Error {
+                error_type: &failure.error_type,
+            },
+            failure => status(failure),
+        },
+    };
+    log.emit(&Event::InitRuntimeDone(end.clone()));
+    let metrics = InitMetrics { duration };
+    log.emit(&Event::InitReport(InitReport { end, metrics }));
 }
 
 /// An invocation begins.
 pub(super) fn start(log: &EnvironmentLog, resolved: &Resolved) {
-    match log.format() {
-        Format::Text => log.line(&text::start(resolved)),
-        Format::Json(_) => json::start(log, resolved),
-    }
+    log.emit(&Event::Start(Start {
+        request_id: resolved.invoke.request_id.as_str(),
+        function_arn: &resolved.function.arn,
+        version: &resolved.version.label,
+        tenant_id: resolved.tenant_id(),
+    }));
 }
 
-/// Tells why there is no answer. What a handler answers is its own affair.
+/// An invocation failed.
 pub(super) fn failure(log: &EnvironmentLog, resolved: &Resolved, failure: &Failure) {
-    if failure.cause == Cause::Handler {
-        return;
-    }
-    let id = &resolved.invoke.request_id;
-    match log.format() {
-        Format::Text => log.failure(&text::failure(id, failure)),
-        Format::Json(_) => log.failure(text::reason(id, failure)),
-    }
+    let id = resolved.invoke.request_id.as_str();
+    log.emit(&Event::Fault(fault(Some(id), failure)));
 }
 
 /// An invocation has ended.
 pub(super) fn end(log: &EnvironmentLog, resolved: &Resolved, outcome: &Outcome, usage: &Usage) {
-    match log.format() {
-        Format::Text => text::end(log, resolved, outcome, usage),
-        Format::Json(_) => json::end(log, resolved, outcome, usage),
+    let request_id = resolved.invoke.request_id.as_str();
+    let failure = outcome.as_ref().err();
+    log.emit(&Event::RuntimeDone(RuntimeDone {
+        request_id,
+        status: status(failure),
+        metrics: RuntimeMetrics {
+            duration: usage.duration,
+            produced_bytes: produced(outcome),
+        },
+        tenant_id: resolved.tenant_id(),
+    }));
+    log.emit(&Event::Report(Report {
+        request_id,
+        metrics: Metrics {
+            duration: usage.duration,
+            billed_duration_ms: billed(usage),
+            memory_size_mb: resolved.version.settings.memory.get(),
+            max_memory_used_mb: usage.memory_bytes_max.div_ceil(1 << 20).max(1),
+            init_duration: usage.init,
+        },
+        status: status(failure),
+        tenant_id: resolved.tenant_id(),
+        is_function_error: failure.is_some_and(|it| it.cause == Cause::Handler),
+    }));
+}
+
+fn fault<'a>(request_id: Option<&'a str>, failure: &'a Failure) -> Fault<'a> {
+    Fault {
+        request_id,
+        origin: match failure.cause {
+            Cause::Handler => Origin::Handler,
+            Cause::Environment | Cause::Timeout => Origin::Environment,
+        },
+        error_type: &failure.error_type,
+        message: &failure.message,
+        stack_trace: &failure.stack_trace,
     }
 }
 
-/// What an invocation would be billed, in milliseconds.
+/// The status of AWS: an error that a handler returns is a success of the runtime.
+fn status(failure: Option<&Failure>) -> Status<'_> {
+    match failure.map(|failure| (failure.cause, failure)) {
+        None | Some((Cause::Handler, _)) => Status::Success,
+        Some((Cause::Timeout, _)) => Status::Timeout,
+        Some((Cause::Environment, failure)) => Status::Error {
+            error_type: &failure.error_type,
+        },
+    }
+}
+
+/// Started milliseconds of the invocation and of the initialization that it waited for.
 fn billed(usage: &Usage) -> u64 {
     let time = usage.duration + usage.init.unwrap_or_default();
     let millis = time.as_micros().div_ceil(1_000).max(1);
     u64::try_from(millis).unwrap_or(u64::MAX)
 }
 
-/// The memory an environment has used, in the unit that is reported.
-fn memory_used(usage: &Usage) -> u64 {
-    usage.memory_bytes_max.div_ceil(1 << 20).max(1)
+fn produced(outcome: &Outcome) -> usize {
+    match outcome {
+        Ok(Reply::Json(document)) => document.len(),
+        Ok(Reply::Http(response)) => response.body().len(),
+        Err(_) => 0,
+    }
+}
+
+fn kind(initialization: Initialization) -> InitializationType {
+    match initialization {
+        Initialization::OnDemand | Initialization::Again => InitializationType::OnDemand,
+        Initialization::Provisioned => InitializationType::ProvisionedConcurrency,
+    }
+}
+
+fn phase(initialization: Initialization) -> Phase {
+    match initialization {
+        Initialization::OnDemand | Initialization::Provisioned => Phase::Init,
+        Initialization::Again => Phase::Invoke,
+    }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use super::event::Sink;
 use crate::clock::{Clock, Timestamp};
 
 mod change;
@@ -15,9 +16,11 @@ mod environment;
 mod format;
 mod group;
 mod groups;
+mod json;
 mod query;
 #[cfg(test)]
 mod tests;
+mod text;
 mod writer;
 
 pub use change::Error;
@@ -116,9 +119,15 @@ impl Logs {
 
     /// The log of one execution environment: a stream of a group. It does not touch the disk: the events there are read
     /// when the group is.
-    pub fn environment(&self, group: &str, stream: &str, format: Format) -> Arc<EnvironmentLog> {
+    pub fn environment(
+        &self,
+        group: &str,
+        stream: &str,
+        format: Format,
+        sinks: Vec<Arc<dyn Sink>>,
+    ) -> Arc<EnvironmentLog> {
         let group = self.group(group);
-        let log = EnvironmentLog::new(self.clone(), group, stream.into(), format);
+        let log = EnvironmentLog::new(self.clone(), group, stream.into(), format, sinks);
         Arc::new(log)
     }
 

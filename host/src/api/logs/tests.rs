@@ -130,7 +130,8 @@ fn backend() -> Backend {
     let logs = Logs::open(Config::new(None, 1 << 20), Clock::system()).unwrap();
     for group in ["mine", "other"] {
         for stream in ["1", "2"] {
-            let log = logs.environment(group, &format!("stream-{stream}"), Format::Text);
+            let stream_name = format!("stream-{stream}");
+            let log = logs.environment(group, &stream_name, Format::Text, Vec::new());
             log.line(&format!("{group}/{stream}"));
         }
     }

@@ -6,13 +6,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use serde::Serialize;
-use serde_json::json;
 
-use super::format::{self, Format, Invocation, Level};
+use super::format::{Format, Invocation};
 use super::group::Group;
-use super::{Logs, writer};
+use super::{Logs, json, text, writer};
 use crate::clock::Timestamp;
+use crate::telemetry::event::{Event, Fault, LogsDropped, Origin, Sink};
 use crate::units::LOG_TAIL_BYTES_MAX;
 
 /// Bound on a line; a longer one is cut into several.
@@ -43,6 +42,8 @@ pub struct EnvironmentLog {
     logs: Logs,
     stream: Arc<str>,
     format: Format,
+    /// Other receivers of the events.
+    sinks: Vec<Arc<dyn Sink>>,
     // A std mutex: the sections copy bytes, and nothing awaits inside.
     state: Mutex<State>,
 }
@@ -67,7 +68,13 @@ struct State {
 }
 
 impl EnvironmentLog {
-    pub(super) fn new(logs: Logs, group: Arc<Group>, stream: Arc<str>, format: Format) -> Self {
+    pub(super) fn new(
+        logs: Logs,
+        group: Arc<Group>,
+        stream: Arc<str>,
+        format: Format,
+        sinks: Vec<Arc<dyn Sink>>,
+    ) -> Self {
         // As in AWS, the first tail in JSON begins with the start of the environment.
         let tail = (format != Format::Text).then(Vec::new);
         let state = State::new(group, tail);
@@ -75,13 +82,9 @@ impl EnvironmentLog {
             logs,
             stream,
             format,
+            sinks,
             state: Mutex::new(state),
         }
-    }
-
-    /// The format of its lines.
-    pub fn format(&self) -> Format {
-        self.format
     }
 
     /// Begins an invocation, and keeps the end of its log if the caller wants the tail.
@@ -100,38 +103,30 @@ impl EnvironmentLog {
         }
     }
 
-    /// Writes a line of the host, as it is.
+    /// Writes a line, as it is.
+    #[cfg(test)]
     pub fn line(&self, text: &str) {
         let mut state = self.lock();
         self.flush_partial(&mut state);
         self.keep(&mut state, text.to_owned());
     }
 
-    /// Writes the reason of a failure.
+    /// Writes more about a failure than its event does.
     pub fn failure(&self, text: &str) {
-        match self.format {
-            Format::Text => self.line(text),
-            Format::Json(_) => {
-                let mut state = self.lock();
-                self.flush_partial(&mut state);
-                let now = self.logs.0.clock.now();
-                let line = format::message(Level::Error, text, now, state.invocation.as_ref());
-                self.keep(&mut state, line);
-            }
-        }
+        self.emit(&Event::Fault(Fault {
+            request_id: None,
+            origin: Origin::Environment,
+            error_type: "",
+            message: text,
+            stack_trace: &[],
+        }));
     }
 
-    /// Writes an event of the host if the log is in JSON and wants events of this level.
-    pub fn event(&self, level: Level, kind: &str, record: &impl Serialize) {
-        let Format::Json(levels) = self.format else {
-            return;
-        };
+    /// Writes an event in the format of the log, and passes it on to the other sinks.
+    pub fn emit(&self, event: &Event<'_>) {
         let mut state = self.lock();
         self.flush_partial(&mut state);
-        if level >= levels.system {
-            let line = format::event(kind, record, self.logs.0.clock.now());
-            self.keep(&mut state, line);
-        }
+        self.write_event(&mut state, event);
     }
 
     /// Writes a guest's output.
@@ -180,7 +175,7 @@ impl EnvironmentLog {
                 self.guest_line(state, stream, b"", now);
             }
         }
-        self.write_dropped(state);
+        self.report_dropped(state);
     }
 
     /// A whole line of a guest: its kept beginning, and its end.
@@ -196,7 +191,7 @@ impl EnvironmentLog {
         line.extend_from_slice(end);
         let line = String::from_utf8(line)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        self.write_dropped(state);
+        self.report_dropped(state);
         let line = match self.format {
             Format::Text => Some(line),
             Format::Json(levels) => levels.application(line, now, state.invocation.as_ref()),
@@ -206,26 +201,35 @@ impl EnvironmentLog {
         }
     }
 
-    /// Writes how many lines were dropped since the last time.
-    fn write_dropped(&self, state: &mut State) {
-        let (lines, bytes) = (state.dropped_lines, state.dropped_bytes);
-        if lines == 0 {
+    /// Reports the lines that were dropped since the last time.
+    fn report_dropped(&self, state: &mut State) {
+        let (dropped_records, dropped_bytes) = (state.dropped_lines, state.dropped_bytes);
+        if dropped_records == 0 {
             return;
         }
         (state.dropped_lines, state.dropped_bytes) = (0, 0);
+        let dropped = LogsDropped {
+            dropped_bytes,
+            dropped_records,
+            reason: "more than 1 MiB a second",
+        };
+        self.write_event(state, &Event::LogsDropped(dropped));
+    }
+
+    fn write_event(&self, state: &mut State, event: &Event<'_>) {
         let line = match self.format {
-            Format::Text => format!(
-                "[lamina] {lines} lines ({bytes} bytes) were dropped: more than 1 MiB a second"
-            ),
-            Format::Json(_) => {
-                let record = json!({
-                    "droppedBytes": bytes, "droppedRecords": lines,
-                    "reason": "more than 1 MiB a second",
-                });
-                format::event("platform.logsDropped", &record, self.logs.0.clock.now())
+            Format::Text => text::line(event),
+            Format::Json(levels) => {
+                let now = self.logs.0.clock.now();
+                json::line(event, levels, now, state.invocation.as_ref())
             }
         };
-        self.keep(state, line);
+        if let Some(line) = line {
+            self.keep(state, line);
+        }
+        for sink in &self.sinks {
+            sink.receive(event);
+        }
     }
 
     fn keep(&self, state: &mut State, line: String) {

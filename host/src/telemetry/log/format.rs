@@ -1,12 +1,10 @@
-//! How a log is written: as text, or as one JSON object a line, of which those below a level are left
-//! out. The shapes are AWS's: of its Telemetry API for events, of its runtimes for a function's lines.
+//! Formats of a log: text, or one JSON object a line, in the shape of AWS's runtimes. Objects below a level are left out.
 
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::clock::Timestamp;
 
-/// How a log is written.
+/// The format of a log.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Format {
     /// Lines as they are.
@@ -16,16 +14,16 @@ pub enum Format {
     Json(Levels),
 }
 
-/// The least levels that are written.
+/// The lowest levels that are written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Levels {
-    /// Of what the function writes.
+    /// Of the lines of the function.
     pub application: Level,
-    /// Of what the host writes.
+    /// Of the events of the platform.
     pub system: Level,
 }
 
-/// How much a line matters.
+/// The level of a line.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Level {
     /// `TRACE`
@@ -42,7 +40,7 @@ pub enum Level {
     Fatal,
 }
 
-/// The invocation that lines are written in.
+/// The invocation that lines belong to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Invocation {
     pub(super) request_id: String,
@@ -79,8 +77,8 @@ impl Level {
 }
 
 impl Levels {
-    /// What becomes of a line of the function's. A JSON object passes as it is, at the level it names;
-    /// whatever else it is becomes one at the level INFO.
+    /// A line of the function, if its level is written. A JSON object passes as it is, at the level that it names; any
+    /// other line becomes one at the level INFO.
     pub(super) fn application(
         self,
         line: String,
@@ -126,12 +124,7 @@ pub(super) fn message(
     line.to_string()
 }
 
-/// Something that the host tells of.
-pub(super) fn event(kind: &str, record: &impl Serialize, at: Timestamp) -> String {
-    json!({"time": time(at), "type": kind, "record": record}).to_string()
-}
-
-fn time(at: Timestamp) -> String {
+pub(super) fn time(at: Timestamp) -> String {
     at.utc().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
@@ -154,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_objects_pass_as_they_are_at_their_own_level() {
+    fn object_line_passes_unchanged_at_its_own_level() {
         let cases = [
             (r#"{"level":"ERROR","message":"boom"}"#, Level::Error),
             (r#" {"msg": 1, "level": "debug"} "#, Level::Debug),
@@ -175,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lines_become_objects_at_the_level_info() {
+    fn other_line_becomes_an_object_at_the_level_info() {
         for line in [
             "",
             "hello",

@@ -1,12 +1,19 @@
 //! Lines, pages and filters of logs.
 
 use super::*;
+use crate::telemetry::event::{
+    Event, Extension, Fault, Origin, RuntimeDone, RuntimeMetrics, Status,
+};
 
 mod change;
 mod kept;
 
 fn in_memory(group_bytes_max: usize) -> Logs {
     Logs::open(Config::new(None, group_bytes_max), Clock::system()).unwrap()
+}
+
+fn open(logs: &Logs, group: &str, stream: &str, format: Format) -> Arc<EnvironmentLog> {
+    logs.environment(group, stream, format, Vec::new())
 }
 
 /// The messages of all pages.
@@ -33,7 +40,7 @@ fn all() -> Filter {
 #[test]
 fn output_is_split_into_lines() {
     let logs = in_memory(1 << 20);
-    let log = logs.environment("g", "s", Format::Text);
+    let log = open(&logs, "g", "s", Format::Text);
     log.output(Stream::Out, b"one\ntw");
     log.output(Stream::Out, b"o\n\nthree");
     log.output(Stream::Error, b"apart\nbes");
@@ -50,7 +57,7 @@ fn output_is_split_into_lines() {
 #[test]
 fn tail_is_the_end_of_one_invocation() {
     let logs = in_memory(1 << 20);
-    let log = logs.environment("g", "s", Format::Text);
+    let log = open(&logs, "g", "s", Format::Text);
     log.begin(true, "id", None);
     log.line("of the first");
     log.begin(true, "id", None);
@@ -66,7 +73,7 @@ fn tail_is_the_end_of_one_invocation() {
 #[test]
 fn flood_of_lines_is_dropped_and_counted() {
     let logs = in_memory(64 << 20);
-    let log = logs.environment("g", "s", Format::Text);
+    let log = open(&logs, "g", "s", Format::Text);
     let line = [b'x'; 1_023].as_slice();
     (0..6_000).for_each(|_| log.output(Stream::Out, &[line, b"\n"].concat()));
     log.line("END");
@@ -83,7 +90,7 @@ fn flood_of_lines_is_dropped_and_counted() {
 #[test]
 fn line_without_end_is_cut() {
     let logs = in_memory(64 << 20);
-    let log = logs.environment("g", "s", Format::Text);
+    let log = open(&logs, "g", "s", Format::Text);
     (0..10).for_each(|_| log.output(Stream::Out, &[b'y'; 100_000]));
     log.end();
     let lengths: Vec<usize> = messages(&logs, &all()).iter().map(String::len).collect();
@@ -97,7 +104,7 @@ fn line_without_end_is_cut() {
 #[test]
 fn group_keeps_its_newest_events() {
     let logs = in_memory(10_000);
-    let log = logs.environment("g", "s", Format::Text);
+    let log = open(&logs, "g", "s", Format::Text);
     (0..1_000).for_each(|n| log.line(&format!("{n}")));
     log.end();
     let kept = messages(&logs, &all());
@@ -108,7 +115,7 @@ fn group_keeps_its_newest_events() {
 #[test]
 fn pages_follow_one_another_without_loss_or_repetition() {
     let logs = in_memory(1 << 20);
-    let log = logs.environment("g", "s", Format::Text);
+    let log = open(&logs, "g", "s", Format::Text);
     (0..50).for_each(|n| log.line(&format!("{n}")));
     log.end();
     let pages = |first: Direction, next: fn(u64) -> Direction| {
@@ -140,7 +147,7 @@ fn pages_follow_one_another_without_loss_or_repetition() {
 #[test]
 fn page_takes_no_more_than_a_mebibyte_of_text() {
     let logs = in_memory(64 << 20);
-    let log = logs.environment("g", "s", Format::Text);
+    let log = open(&logs, "g", "s", Format::Text);
     (0..5).for_each(|_| log.line(&"x".repeat(400 << 10)));
     log.end();
     let page = logs.filter("g", &all()).unwrap();
@@ -150,11 +157,9 @@ fn page_takes_no_more_than_a_mebibyte_of_text() {
 #[test]
 fn filters_pick_streams_times_and_terms() {
     let logs = in_memory(1 << 20);
-    logs.environment("g", "2026/a", Format::Text)
-        .line("ERROR one");
-    logs.environment("g", "2026/b", Format::Text)
-        .line("ERROR two");
-    logs.environment("g", "2027/c", Format::Text).line("fine");
+    open(&logs, "g", "2026/a", Format::Text).line("ERROR one");
+    open(&logs, "g", "2026/b", Format::Text).line("ERROR two");
+    open(&logs, "g", "2027/c", Format::Text).line("fine");
     let with = |change: fn(&mut Filter)| {
         let mut filter = all();
         change(&mut filter);
@@ -187,12 +192,32 @@ fn objects(logs: &Logs) -> Vec<serde_json::Value> {
     messages(logs, &all()).into_iter().map(parse).collect()
 }
 
+fn extension() -> Extension<'static> {
+    Extension {
+        name: "e",
+        state: "Ready",
+        events: &["INVOKE"],
+    }
+}
+
+fn done() -> RuntimeDone<'static> {
+    RuntimeDone {
+        request_id: "one",
+        status: Status::Success,
+        metrics: RuntimeMetrics {
+            duration: std::time::Duration::from_nanos(1_234_567),
+            produced_bytes: 2,
+        },
+        tenant_id: None,
+    }
+}
+
 fn in_json(logs: &Logs, application: Level, system: Level) -> Arc<EnvironmentLog> {
     let levels = Levels {
         application,
         system,
     };
-    logs.environment("g", "s", Format::Json(levels))
+    open(&logs, "g", "s", Format::Json(levels))
 }
 
 #[test]
@@ -201,9 +226,9 @@ fn json_log_has_one_object_per_line() {
     let logs = in_memory(1 << 20);
     let log = in_json(&logs, Level::Info, Level::Info);
     log.output(Stream::Out, b"before any\n");
-    log.event(Level::Debug, "platform.initReport", &json!({}));
+    log.emit(&Event::RuntimeDone(done()));
     log.begin(false, "one", Some("t"));
-    log.event(Level::Info, "platform.start", &json!({"requestId": "one"}));
+    log.emit(&Event::Extension(extension()));
     log.output(
         Stream::Out,
         b"plain\n{\"level\":\"debug\"}\n{\"level\":\"warn\",\"n\":1}\nno end",
@@ -214,7 +239,8 @@ fn json_log_has_one_object_per_line() {
     log.end();
     let expected = [
         json!({"level": "INFO", "message": "before any", "at": "timestamp"}),
-        json!({"type": "platform.start", "record": {"requestId": "one"}, "at": "time"}),
+        json!({"type": "platform.extension", "at": "time",
+            "record": {"name": "e", "state": "Ready", "events": ["INVOKE"]}}),
         json!({"level": "INFO", "requestId": "one", "message": "plain", "tenantId": "t",
             "at": "timestamp"}),
         json!({"level": "warn", "n": 1}),
@@ -236,13 +262,15 @@ fn events_below_the_level_are_left_out() {
         Stream::Out,
         b"plain\n{\"level\":\"WARN\"}\n{\"level\":\"ERROR\"}\n",
     );
-    log.event(Level::Info, "platform.start", &json!({}));
-    log.event(Level::Warn, "platform.report", &json!({}));
+    log.emit(&Event::Extension(extension()));
+    let status = Status::Timeout;
+    log.emit(&Event::RuntimeDone(RuntimeDone { status, ..done() }));
     log.failure("why");
     log.end();
     let expected = [
         json!({"level": "ERROR"}),
-        json!({"type": "platform.report", "record": {}, "at": "time"}),
+        json!({"type": "platform.runtimeDone", "at": "time", "record": {"requestId": "one",
+            "status": "timeout", "metrics": {"durationMs": 1.235, "producedBytes": 2}}}),
         json!({"level": "ERROR", "message": "why", "at": "timestamp"}),
     ];
     assert_eq!(objects(&logs), expected);
@@ -279,4 +307,67 @@ fn flood_in_json_is_reported_in_json() {
     let dropped = told.iter().map(|it| &it["record"]["droppedRecords"]);
     let dropped: u64 = dropped.filter_map(serde_json::Value::as_u64).sum();
     assert_eq!(dropped + kept.len() as u64, 100_000);
+}
+
+#[test]
+fn error_of_a_handler_is_written_as_runtimes_write_it() {
+    use serde_json::json;
+    let stack = ["at one".to_owned(), "at two".to_owned()];
+    let event = Event::Fault(Fault {
+        request_id: Some("one"),
+        origin: Origin::Handler,
+        error_type: "Mine",
+        message: "as told",
+        stack_trace: &stack,
+    });
+    let logs = in_memory(1 << 20);
+    let log = open(&logs, "g", "s", Format::Text);
+    log.emit(&event);
+    log.end();
+    assert_eq!(
+        messages(&logs, &all()),
+        ["[ERROR] Mine: as told\n  at one\n  at two"]
+    );
+    for (application, is_written) in [(Level::Error, true), (Level::Fatal, false)] {
+        let logs = in_memory(1 << 20);
+        let log = in_json(&logs, application, Level::Fatal);
+        log.begin(false, "one", Some("t"));
+        log.emit(&event);
+        log.line("{}");
+        log.end();
+        let expected = json!({
+            "level": "ERROR", "requestId": "one", "errorType": "Mine", "errorMessage": "as told",
+            "stackTrace": stack, "tenantId": "t", "at": "timestamp",
+        });
+        let found = objects(&logs);
+        assert_eq!(found.contains(&expected), is_written, "{found:?}");
+    }
+}
+
+#[test]
+fn sinks_receive_every_event_whatever_the_level_of_the_log() {
+    #[derive(Debug, Default)]
+    struct Kinds(std::sync::Mutex<Vec<&'static str>>);
+    impl crate::telemetry::event::Sink for Kinds {
+        fn receive(&self, event: &Event<'_>) {
+            let kind = match event {
+                Event::Extension(_) => "extension",
+                Event::LogsDropped(_) => "dropped",
+                _ => "other",
+            };
+            self.0.lock().unwrap().push(kind);
+        }
+    }
+    let kinds = Arc::new(Kinds::default());
+    let logs = in_memory(1 << 20);
+    let levels = Levels {
+        application: Level::Fatal,
+        system: Level::Fatal,
+    };
+    let sinks: Vec<Arc<dyn crate::telemetry::event::Sink>> = vec![kinds.clone()];
+    let log = logs.environment("g", "s", Format::Json(levels), sinks);
+    log.emit(&Event::Extension(extension()));
+    log.output(Stream::Out, &vec![b'x'; 8 << 20]);
+    log.emit(&Event::RuntimeDone(done()));
+    assert_eq!(*kinds.0.lock().unwrap(), ["extension", "dropped", "other"]);
 }

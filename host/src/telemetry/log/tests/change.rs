@@ -42,7 +42,7 @@ impl Source for Manual {
 }
 
 fn line(logs: &Logs, group: &str, stream: &str, text: &str) {
-    logs.environment(group, stream, Format::Text).line(text);
+    open(logs, group, stream, Format::Text).line(text);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn deleted_group_is_gone_from_memory_and_disk() {
 fn function_that_logs_to_a_deleted_group_makes_a_new_one() {
     let dir = tempfile::tempdir().unwrap();
     let logs = kept_in(dir.path());
-    let log = logs.environment("g", "s", Format::Text);
+    let log = open(&logs, "g", "s", Format::Text);
     log.line("before");
     log.end();
     logs.set_retention("g", Some(1)).unwrap();
@@ -99,7 +99,7 @@ fn deleting_while_logging_leaves_whole_groups() {
     std::thread::scope(|scope| {
         let writers: Vec<_> = (0..4)
             .map(|n| {
-                let log = logs.environment("g", &format!("s{n}"), Format::Text);
+                let log = open(&logs, "g", &format!("s{n}"), Format::Text);
                 scope.spawn(move || {
                     for _ in 0..300 {
                         log.line("x");
@@ -231,7 +231,7 @@ fn all_groups_together_take_no_more_memory_than_their_bound() {
     };
     let logs = Logs::open(config, Clock::system()).unwrap();
     let open: Vec<_> = (0..50)
-        .map(|n| logs.environment(&format!("g{n:02}"), "s", Format::Text))
+        .map(|n| open(&logs, &format!("g{n:02}"), "s", Format::Text))
         .collect();
     for log in &open {
         log.line(&"x".repeat(20_000));
@@ -254,7 +254,7 @@ fn all_groups_together_take_no_more_memory_than_their_bound() {
 fn events_dropped_from_memory_are_read_from_disk_again() {
     let dir = tempfile::tempdir().unwrap();
     let logs = kept_in(dir.path());
-    let log = logs.environment("g", "s", Format::Text);
+    let log = open(&logs, "g", "s", Format::Text);
     log.line("one");
     log.end();
     let group = logs.0.groups.peek("g").unwrap();

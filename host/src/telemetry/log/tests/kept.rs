@@ -20,7 +20,7 @@ pub(super) fn group_names(logs: &Logs) -> Vec<String> {
 /// Logs one line, and waits until the disk has it.
 pub(super) fn write(dir: &std::path::Path, group: &str, line: &str) {
     let logs = kept_in(dir);
-    logs.environment(group, "s", Format::Text).line(line);
+    open(&logs, group, "s", Format::Text).line(line);
     drop(logs);
 }
 
@@ -95,7 +95,7 @@ fn events_in_memory_follow_events_on_disk() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "g", "one");
     let logs = kept_in(dir.path());
-    let log = logs.environment("g", "s", Format::Text);
+    let log = open(&logs, "g", "s", Format::Text);
     log.line("two");
     log.end();
     assert_eq!(messages(&logs, &all()), ["one", "two"]);
@@ -114,8 +114,8 @@ fn events_in_memory_follow_events_on_disk() {
 fn groups_are_forgotten_by_their_own_idle_time() {
     let dir = tempfile::tempdir().unwrap();
     let logs = kept_in(dir.path());
-    let busy = logs.environment("busy", "s", Format::Text);
-    drop(logs.environment("idle", "s", Format::Text));
+    let busy = open(&logs, "busy", "s", Format::Text);
+    drop(open(&logs, "idle", "s", Format::Text));
     let now = logs.0.clock.now();
     logs.0.groups.forget_idle(now);
     assert_eq!(logs.0.groups.count(), 2, "both were used just now");
@@ -167,7 +167,7 @@ fn events_on_disk_are_older_whatever_the_clock_says() {
     let options = std::fs::File::options().append(true).open(&file).unwrap();
     options.set_modified(later).unwrap();
     let logs = kept_in(dir.path());
-    let log = logs.environment("g", "s", Format::Text);
+    let log = open(&logs, "g", "s", Format::Text);
     log.line("two");
     log.end();
     assert_eq!(messages(&logs, &all()), ["one", "two"]);

@@ -1,0 +1,73 @@
+//! Events as lines of a JSON log. The shapes are AWS's: of its Telemetry API for events of the platform, of its runtimes
+//! for errors that a function returns.
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::format::{self, Invocation, Level, Levels};
+use super::text;
+use crate::clock::Timestamp;
+use crate::telemetry::event::{Event, Fault, Origin};
+
+/// The line of an event, if the log wants events of its level.
+pub(super) fn line(
+    event: &Event<'_>,
+    levels: Levels,
+    at: Timestamp,
+    invocation: Option<&Invocation>,
+) -> Option<String> {
+    if let Event::Fault(it) = event {
+        return fault(it, levels, at, invocation);
+    }
+    if event.level() < levels.system {
+        return None;
+    }
+    Some(match event {
+        Event::InitStart(it) => object("platform.initStart", it, at),
+        Event::InitRuntimeDone(it) => object("platform.initRuntimeDone", it, at),
+        Event::InitReport(it) => object("platform.initReport", it, at),
+        Event::Start(it) => object("platform.start", it, at),
+        Event::RuntimeDone(it) => object("platform.runtimeDone", it, at),
+        Event::Report(it) => object("platform.report", it, at),
+        Event::Extension(it) => object("platform.extension", it, at),
+        Event::LogsDropped(it) => object("platform.logsDropped", it, at),
+        Event::Fault(_) => return None,
+    })
+}
+
+fn object(kind: &str, record: &impl Serialize, at: Timestamp) -> String {
+    json!({"time": format::time(at), "type": kind, "record": record}).to_string()
+}
+
+fn fault(
+    fault: &Fault<'_>,
+    levels: Levels,
+    at: Timestamp,
+    invocation: Option<&Invocation>,
+) -> Option<String> {
+    let level = Level::Error;
+    if fault.origin == Origin::Environment {
+        let message = match fault.request_id {
+            Some(id) => text::reason(id, fault.message),
+            None => fault.message,
+        };
+        return Some(format::message(level, message, at, invocation));
+    }
+    // The runtime writes it, so the level of the application decides.
+    if level < levels.application {
+        return None;
+    }
+    let mut line = json!({"timestamp": format::time(at), "level": level.name()});
+    if let Some(id) = fault.request_id {
+        line["requestId"] = id.into();
+    }
+    line["errorType"] = fault.error_type.into();
+    line["errorMessage"] = fault.message.into();
+    if !fault.stack_trace.is_empty() {
+        line["stackTrace"] = fault.stack_trace.into();
+    }
+    if let Some(tenant_id) = invocation.and_then(|it| it.tenant_id.as_deref()) {
+        line["tenantId"] = tenant_id.into();
+    }
+    Some(line.to_string())
+}

@@ -1,0 +1,101 @@
+//! Events as lines of a text log, as Lambda writes them.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::telemetry::event::{Event, Fault, InitReport, Origin, Report, Status};
+
+/// The line of an event, if it has one in text.
+pub(super) fn line(event: &Event<'_>) -> Option<String> {
+    match event {
+        Event::InitStart(it) => Some(format!(
+            "INIT_START Runtime Version: {}\tRuntime Version ARN: {}",
+            it.runtime_version, it.runtime_version_arn
+        )),
+        // REPORT shows how long a successful one took.
+        Event::InitReport(it) => (it.end.status != Status::Success).then(|| init_report(it)),
+        Event::Start(it) => Some(format!(
+            "START RequestId: {} Version: {}",
+            it.request_id, it.version
+        )),
+        Event::Fault(it) => Some(fault(it)),
+        Event::RuntimeDone(it) => Some(format!("END RequestId: {}", it.request_id)),
+        Event::Report(it) => Some(report(it)),
+        Event::Extension(it) => Some(format!(
+            "EXTENSION\tName: {}\tState: {}\tEvents: [{}]",
+            it.name,
+            it.state,
+            it.events.join(", ")
+        )),
+        Event::LogsDropped(it) => Some(format!(
+            "[lamina] {} lines ({} bytes) were dropped: {}",
+            it.dropped_records, it.dropped_bytes, it.reason
+        )),
+        Event::InitRuntimeDone(_) => None,
+    }
+}
+
+fn init_report(report: &InitReport<'_>) -> String {
+    let mut line = format!(
+        "INIT_REPORT Init Duration: {:.2} ms\tPhase: {}\t",
+        millis(report.metrics.duration),
+        report.end.phase.name(),
+    );
+    write_status(&mut line, report.end.status);
+    line
+}
+
+fn report(report: &Report<'_>) -> String {
+    let metrics = &report.metrics;
+    let mut line = String::with_capacity(256);
+    let _ = write!(
+        line,
+        "REPORT RequestId: {}\tDuration: {:.2} ms\tBilled Duration: {} ms\tMemory Size: {} MB\t\
+         Max Memory Used: {} MB\t",
+        report.request_id,
+        millis(metrics.duration),
+        metrics.billed_duration_ms,
+        metrics.memory_size_mb,
+        metrics.max_memory_used_mb,
+    );
+    if let Some(init) = metrics.init_duration {
+        let _ = write!(line, "Init Duration: {:.2} ms\t", millis(init));
+    }
+    write_status(&mut line, report.status);
+    line
+}
+
+fn write_status(line: &mut String, status: Status<'_>) {
+    match status {
+        Status::Success => {}
+        Status::Timeout => line.push_str("Status: timeout"),
+        Status::Error { error_type } => {
+            let _ = write!(line, "Status: error\tError Type: {error_type}");
+        }
+    }
+}
+
+/// Errors that a function returns look as AWS's runtimes write them; failures of the platform name the invocation.
+fn fault(fault: &Fault<'_>) -> String {
+    if fault.origin == Origin::Handler {
+        let mut line = format!("[ERROR] {}: {}", fault.error_type, fault.message);
+        for frame in fault.stack_trace {
+            let _ = write!(line, "\n  {frame}");
+        }
+        return line;
+    }
+    match fault.request_id {
+        Some(id) => format!("RequestId: {id} {}", reason(id, fault.message)),
+        None => fault.message.to_owned(),
+    }
+}
+
+/// A message without the id of the invocation, with which most begin.
+pub(super) fn reason<'a>(id: &str, message: &'a str) -> &'a str {
+    let message = message.strip_prefix("RequestId: ").unwrap_or(message);
+    message.strip_prefix(id).unwrap_or(message).trim_start()
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
