@@ -10,12 +10,15 @@ use http_body_util::Full;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::clock::Clock;
+use crate::config::Token;
 use crate::control::Control;
 use crate::invoke::Invoker;
 use crate::names::RequestId;
 use crate::telemetry::log::Logs;
+use crate::telemetry::metrics::Metrics;
 
 pub mod access;
+mod admin;
 mod authority;
 mod body;
 pub mod download;
@@ -38,6 +41,8 @@ pub struct Front {
     control: Control,
     invoker: Invoker,
     logs: Logs,
+    metrics: Metrics,
+    metrics_token: Option<Token>,
     access: Option<Access>,
     downloads: Downloads,
     bodies: Bodies,
@@ -71,14 +76,18 @@ impl Front {
         control: Control,
         invoker: Invoker,
         logs: Logs,
+        pages: (Metrics, Option<Token>),
         access: Option<Access>,
         clock: Clock,
     ) -> Self {
+        let (metrics, metrics_token) = pages;
         let downloads = Downloads::new(clock.clone());
         Self {
             control,
             invoker,
             logs,
+            metrics,
+            metrics_token,
             access,
             downloads,
             bodies: Bodies::new(body::Config::of(BODIES_BYTES_MAX)),
@@ -116,7 +125,9 @@ impl Front {
         let refusal = if is_open { None } else { web::refusal(&parts) };
         let mut reply = match (door, refusal) {
             (Door::Url(id), _) => self.serve_url(&id, request_id, &parts, body).await,
-            (Door::Health, _) => Response::new(Full::from("ok\n")),
+            (Door::Health, _) => admin::health(),
+            (Door::Metrics, None) => self.serve_metrics(&parts),
+            (Door::Metrics, Some(text)) => admin::refused(text),
             (Door::Download(digest), None) => Box::pin(self.serve_download(digest, &parts)).await,
             (Door::Download(_), Some(text)) => download::refused(&text),
             (Door::Logs(_), Some(text)) => logs::refused(text),
@@ -137,6 +148,7 @@ impl Front {
 enum Door<'a> {
     Url(Cow<'a, str>),
     Health,
+    Metrics,
     Download(&'a str),
     Logs(&'a str),
     Rest,
@@ -155,7 +167,8 @@ impl<'a> Door<'a> {
             return Self::Logs(target);
         }
         match parts.uri.path() {
-            "/_lamina/health" => Self::Health,
+            admin::HEALTH => Self::Health,
+            admin::METRICS => Self::Metrics,
             path => path
                 .strip_prefix(download::PATH)
                 .map_or(Self::Rest, Self::Download),

@@ -33,6 +33,8 @@ pub struct Config {
     pub account_id: AccountId,
     /// Who may call. Without keys anyone may, and only from this machine. Since 0.1.0.
     pub keys: Vec<Key>,
+    /// The bearer token with which the metrics of a host with keys can be read without a signature. Since 0.1.0.
+    pub metrics_token: Option<Token>,
     /// Which addresses functions may reach: "public", "any" or "deny". Since 0.1.0.
     pub egress: Egress,
     /// Addresses and CIDR blocks that functions do not reach besides, with `egress = "public"`: the
@@ -61,6 +63,24 @@ pub enum Runtimes {
     Refuse,
     /// They are taken, and cannot be invoked.
     Accept,
+}
+
+/// A secret that is sent as it is.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Token(String);
+
+impl Token {
+    /// Its bytes, to compare in constant time.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token")
+    }
 }
 
 /// An access key.
@@ -141,6 +161,7 @@ impl Default for Config {
             region: Region::parse("us-east-1").expect("it is the name of a region"),
             account_id: AccountId::parse("000000000000").expect("it is twelve digits"),
             keys: Vec::new(),
+            metrics_token: None,
             egress: Egress::default(),
             egress_near: Vec::new(),
             runtimes: Runtimes::default(),

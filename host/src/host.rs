@@ -29,6 +29,7 @@ use crate::server::{self, Server};
 use crate::store::object::{self, Misconfigured, Objects};
 use crate::store::sqlite::Sqlite;
 use crate::telemetry::log::{self, Logs};
+use crate::telemetry::metrics::Metrics;
 
 /// How often packages that no function uses are looked for.
 const COLLECTION_PERIOD: Duration = Duration::from_secs(3_600);
@@ -109,6 +110,7 @@ impl Host {
         let clock = Clock::system();
         let dir = &config.data_dir;
         let records = Arc::new(Sqlite::open(dir).map_err(host)?);
+        let metrics = Metrics::new(records.commit_durations());
         let scratch_dir = dir.join("scratch");
         // What a killed process left; the database's lock says that no other one is here.
         sandbox::clear(&scratch_dir).map_err(host)?;
@@ -147,14 +149,17 @@ impl Host {
         let control = Control::open(settings, records, library, vault, None, clock.clone())
             .await
             .map_err(host)?;
-        Ok(Self::assemble(&config, control, scheduler, logs, clock))
+        let telemetry = (logs, metrics);
+        Ok(Self::assemble(
+            &config, control, scheduler, telemetry, clock,
+        ))
     }
 
     fn assemble(
         config: &Config,
         control: Control,
         scheduler: Arc<Scheduler>,
-        logs: Logs,
+        (logs, metrics): (Logs, Metrics),
         clock: Clock,
     ) -> Self {
         let pipeline = invoke::Config {
@@ -167,6 +172,7 @@ impl Host {
             pipeline,
             control.live().clone(),
             logs.clone(),
+            metrics.clone(),
             clock.clone(),
         );
         let reclaim = tokio::spawn({
@@ -182,6 +188,7 @@ impl Host {
             control,
             invoker.clone(),
             logs,
+            (metrics, config.metrics_token.clone()),
             Access::new(config, &clock),
             clock.clone(),
         );

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::sandbox::{Scheduler, Share};
 use crate::telemetry::log::Logs;
+use crate::telemetry::metrics::{Gauges, Metrics};
 
 pub mod admit;
 pub mod lease;
@@ -64,16 +65,18 @@ struct Pipeline {
     config: Config,
     live: Live,
     logs: Logs,
+    metrics: Metrics,
     clock: Clock,
 }
 
 impl Invoker {
     /// A pipeline over the functions of `live`.
-    pub fn new(config: Config, live: Live, logs: Logs, clock: Clock) -> Self {
+    pub fn new(config: Config, live: Live, logs: Logs, metrics: Metrics, clock: Clock) -> Self {
         Self(Arc::new(Pipeline {
             config,
             live,
             logs,
+            metrics,
             clock,
         }))
     }
@@ -85,11 +88,13 @@ impl Invoker {
     /// # Errors
     /// Where there is nothing to run or no room to run it.
     pub async fn invoke(&self, invoke: Invoke) -> Result<Finished, Error> {
-        let resolved = self.0.resolve(invoke)?;
+        let resolved = self.0.resolve(invoke).map_err(Error::from);
+        let resolved = resolved.inspect_err(|it| self.0.count(it))?;
         if resolved.invoke.mode == Mode::DryRun {
             return Ok(Finished::dry_run(&resolved));
         }
-        let admitted = self.0.admit(resolved)?;
+        let admitted = self.0.admit(resolved).map_err(Error::from);
+        let admitted = admitted.inspect_err(|it| self.0.count(it))?;
         let share = self.0.share(&admitted.deployment).clone();
         share.run(Arc::clone(&self.0).complete(admitted)).await
     }
@@ -114,6 +119,15 @@ impl Invoker {
         }
     }
 
+    /// Numbers of the pipeline for the page of metrics.
+    pub fn gauges(&self) -> Gauges {
+        let (permits_in_use, permits_max) = self.0.live.permits();
+        Gauges {
+            permits_in_use,
+            permits_max,
+        }
+    }
+
     /// The functions as they are now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.0.live.snapshot()
@@ -129,7 +143,12 @@ impl Pipeline {
     }
 
     async fn complete(self: Arc<Self>, admitted: admit::Admitted) -> Result<Finished, Error> {
-        let leased = self.lease(admitted).await?;
+        let leased = self.lease(admitted).await.map_err(Error::from);
+        let leased = leased.inspect_err(|it| self.count(it))?;
         Ok(self.run(leased).await)
+    }
+
+    fn count(&self, error: &Error) {
+        report::refused(&self.metrics, error);
     }
 }

@@ -1,4 +1,6 @@
-//! The host's account of itself and of its functions: platform events, and the logs that they and functions write.
+//! The host's account of itself and of its functions: platform events, the logs that they and functions write, and
+//! counters.
 
 pub mod event;
 pub mod log;
+pub mod metrics;

@@ -31,6 +31,7 @@ mod layer_refusals;
 mod layers;
 mod log_groups;
 mod logs;
+mod metrics;
 mod missing;
 mod moto;
 mod own_network;

@@ -103,7 +103,10 @@ impl Account {
         self.in_flight.fetch_sub(gone, Ordering::AcqRel);
     }
 
-    #[cfg(test)]
+    pub(super) fn concurrency(&self) -> u32 {
+        self.concurrency
+    }
+
     pub(super) fn in_flight(&self) -> u64 {
         self.in_flight.load(Ordering::Acquire) / ONE_OF_ALL
     }

@@ -12,6 +12,7 @@ use super::snapshot::Version;
 use super::{report, variables};
 use crate::names::{RequestId, hex};
 use crate::sandbox::{self, Environment, Failure, Setup, Unopened};
+use crate::telemetry::event::Sink;
 use crate::telemetry::log::EnvironmentLog;
 use crate::units::INIT_TIMEOUT;
 
@@ -145,7 +146,8 @@ impl Pipeline {
     ) -> Result<(Arc<EnvironmentLog>, Setup), LoadError> {
         let version = &deployment.version;
         let (group, format) = (&version.facts.log_group, version.settings.logging);
-        let log = self.logs.environment(group, log_stream, format, Vec::new());
+        let sinks: Vec<Arc<dyn Sink>> = vec![self.metrics.environment(&version.facts.name)];
+        let log = self.logs.environment(group, log_stream, format, sinks);
         let arn = &self.config.runtime_version_arn;
         report::init_start(&log, version, log_stream, initialization, arn);
         Ok((log, self.setup(deployment, log_stream, initialization)?))

@@ -80,6 +80,12 @@ pub(super) struct Deployment {
 }
 
 impl Live {
+    /// Permits in use in the account, and their bound.
+    pub(super) fn permits(&self) -> (u64, u64) {
+        let account = &self.0.account;
+        (account.in_flight(), account.concurrency().into())
+    }
+
     /// Live state over `snapshot`, with at most `environments` environments and `concurrency` invocations
     /// at once.
     pub fn new(

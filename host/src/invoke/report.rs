@@ -2,19 +2,32 @@
 
 use std::time::Duration;
 
-use super::lease::Initialization;
+use super::lease::{self, Initialization};
 use super::request::{Outcome, Usage};
 use super::resolve::Resolved;
 use super::snapshot::Version;
+use super::{Error, admit};
 use crate::sandbox::{Cause, Failure, Reply};
 use crate::telemetry::event::{
     Event, Fault, InitEnd, InitMetrics, InitReport, InitStart, InitializationType, Metrics, Origin,
     Phase, Report, RuntimeDone, RuntimeMetrics, Start, Status,
 };
 use crate::telemetry::log::EnvironmentLog;
+use crate::telemetry::metrics::{self, Throttle};
 
 /// The version of this host, in place of the runtime's.
 const RUNTIME_VERSION: &str = concat!("lamina:", env!("CARGO_PKG_VERSION"));
+
+/// An invocation did not reach its function.
+pub(super) fn refused(metrics: &metrics::Metrics, error: &Error) {
+    match error {
+        Error::Resolve(_) => metrics.failed(metrics::Fault::Caller),
+        Error::Admit(admit::Error::Reserved) => metrics.throttled(Throttle::Reserved),
+        Error::Admit(admit::Error::Account) => metrics.throttled(Throttle::Account),
+        Error::Lease(lease::Error::Full) => metrics.throttled(Throttle::Environments),
+        Error::Lease(_) => metrics.failed(metrics::Fault::Host),
+    }
+}
 
 /// An environment begins.
 pub(super) fn init_start(

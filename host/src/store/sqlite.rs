@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{Error, Key, Range, Record, Records, Revision, Write};
+use crate::telemetry::metrics::Histogram;
 
 mod schema;
 mod writer;
@@ -24,6 +25,7 @@ const STATEMENTS_MAX: usize = 32;
 #[derive(Debug)]
 pub struct Sqlite {
     writer: writer::Writer,
+    commits: Arc<Histogram>,
     readers: Arc<Readers>,
     // Held for as long as the database is open. The writer ends first.
     _lock: File,
@@ -46,16 +48,23 @@ impl Sqlite {
         let lock = lock(dir)?;
         let path = dir.join("lamina.db");
         let connection = schema::open(&path)?;
-        let writer = writer::Writer::start(connection)?;
+        let commits = Arc::<Histogram>::default();
+        let writer = writer::Writer::start(connection, Arc::clone(&commits))?;
         let readers = Arc::new(Readers {
             path,
             idle: Mutex::default(),
         });
         Ok(Self {
             writer,
+            commits,
             readers,
             _lock: lock,
         })
+    }
+
+    /// Durations of commits: of the write and of the wait for the disk, not of the queue before them.
+    pub fn commit_durations(&self) -> Arc<Histogram> {
+        Arc::clone(&self.commits)
     }
 
     async fn query<T: Send + 'static>(

@@ -1,12 +1,15 @@
 //! The one thread that writes. Batches that arrive while a commit waits for the disk are committed
 //! together by the next one; each stands or falls alone.
 
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, OptionalExtension, Savepoint, params};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Error, Revision, Write, failed};
+use crate::clock::Clock;
+use crate::telemetry::metrics::Histogram;
 
 /// Batches that may wait. Further callers wait for a place.
 const QUEUE_MAX: usize = 1_024;
@@ -28,11 +31,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> Result<Self, Error> {
+    pub(super) fn start(connection: Connection, times: Arc<Histogram>) -> Result<Self, Error> {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("lamina-store".into())
-            .spawn(move || run(connection, jobs))
+            .spawn(move || run(connection, jobs, &times))
             .map_err(failed)?;
         Ok(Self {
             queue: Some(queue),
@@ -59,12 +62,16 @@ impl Drop for Writer {
     }
 }
 
-fn run(mut connection: Connection, mut jobs: mpsc::Receiver<Job>) {
+fn run(mut connection: Connection, mut jobs: mpsc::Receiver<Job>, times: &Histogram) {
+    let clock = Clock::system();
     let mut group = Vec::with_capacity(GROUP_MAX);
     while jobs.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
         let (batches, waiting): (Vec<_>, Vec<_>) =
             group.drain(..).map(|job| (job.batch, job.done)).unzip();
-        let outcomes = match commit(&mut connection, batches) {
+        let started = clock.instant();
+        let committed = commit(&mut connection, batches);
+        times.observe(clock.instant().saturating_duration_since(started));
+        let outcomes = match committed {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 tracing::error!(%error, "the store could not commit");

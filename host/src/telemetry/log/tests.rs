@@ -217,7 +217,7 @@ fn in_json(logs: &Logs, application: Level, system: Level) -> Arc<EnvironmentLog
         application,
         system,
     };
-    open(&logs, "g", "s", Format::Json(levels))
+    open(logs, "g", "s", Format::Json(levels))
 }
 
 #[test]

@@ -1,0 +1,97 @@
+//! Pages for operators: health, which anyone may ask for, and metrics.
+//!
+//! Metrics name functions. On a host with keys they are for callers that are allowed `lamina:GetMetrics` on `*`, and for
+//! bearers of `metrics_token`, since Prometheus cannot sign. The address of a peer opens nothing: behind a proxy on the same
+//! machine every client comes from a loopback address.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use subtle::ConstantTimeEq;
+
+use super::access::Demand;
+use super::facts::{Asked, RequestFacts};
+use super::{Front, Reply};
+use crate::telemetry::metrics::Metrics;
+
+/// The paths of the pages.
+pub(super) const HEALTH: &str = "/_lamina/health";
+pub(super) const METRICS: &str = "/_lamina/metrics";
+
+const ACTION: &str = "lamina:GetMetrics";
+
+/// The host answers.
+pub(super) fn health() -> Reply {
+    Response::new(Full::from("ok\n"))
+}
+
+/// A refusal of the metrics page.
+pub(super) fn refused(text: String) -> Reply {
+    let mut reply = Response::new(Full::from(text + "\n"));
+    *reply.status_mut() = StatusCode::FORBIDDEN;
+    reply
+}
+
+impl Front {
+    pub(super) fn serve_metrics(&self, parts: &Parts) -> Reply {
+        if let Err(text) = self.may_read_metrics(parts) {
+            return refused(text);
+        }
+        let mut reply = Response::new(Full::from(self.metrics.page(self.invoker.gauges())));
+        let kind = HeaderValue::from_static(Metrics::CONTENT_TYPE);
+        reply.headers_mut().insert(header::CONTENT_TYPE, kind);
+        reply
+    }
+
+    fn may_read_metrics(&self, parts: &Parts) -> Result<(), String> {
+        let Some(access) = &self.access else {
+            return Ok(());
+        };
+        if self.bears_token(parts) {
+            return Ok(());
+        }
+        let refused = |error: super::rest::sigv4::Error| error.to_string();
+        let signed = access.parse(parts, "lambda").map_err(refused)?;
+        let caller = signed.check(&Bytes::new()).map_err(refused)?;
+        let home = self.control.home();
+        if caller.owns(&home.account) {
+            return Ok(());
+        }
+        let demand = Demand {
+            action: ACTION.to_owned(),
+            resource: "*".to_owned(),
+            function: None,
+            own_policy: None,
+        };
+        let facts = RequestFacts {
+            principal: &caller.principal,
+            parts,
+            now: self.clock.now(),
+            account: &home.account,
+            region: &home.region,
+            resource_tags: None,
+            asked: &NoKeys,
+        };
+        let permitted = self.permit(&caller, &demand, &facts);
+        permitted.map_err(|denied| denied.text)
+    }
+
+    fn bears_token(&self, parts: &Parts) -> bool {
+        let given = parts.headers.get(header::AUTHORIZATION);
+        let given = given.and_then(|it| it.as_bytes().strip_prefix(b"Bearer "));
+        let (Some(given), Some(token)) = (given, &self.metrics_token) else {
+            return false;
+        };
+        given.ct_eq(token.as_bytes()).into()
+    }
+}
+
+/// Condition keys of the service: there are none.
+struct NoKeys;
+
+impl Asked for NoKeys {
+    fn values(&self, _key: &str) -> Option<Vec<String>> {
+        None
+    }
+}

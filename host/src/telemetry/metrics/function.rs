@@ -1,0 +1,93 @@
+//! Counters of one function, fed by the events of its environments.
+
+use super::{Counter, Histogram};
+use crate::telemetry::event::{Event, InitializationType, Sink, Status};
+
+/// Counters of one function.
+#[derive(Debug, Default)]
+pub struct FunctionMetrics {
+    /// Durations of invocations; their count is that of the invocations.
+    pub(super) durations: Histogram,
+    /// Durations of initializations, on demand and ahead of invocations.
+    pub(super) inits: [Histogram; 2],
+    /// Invocations that ended in an error, by its kind.
+    pub(super) errors: [Counter; 3],
+    pub(super) dropped_lines: Counter,
+    pub(super) dropped_bytes: Counter,
+}
+
+/// How an invocation failed; all of these are the function's fault.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum ErrorKind {
+    /// It returned an error.
+    Handler,
+    /// It trapped, exited or ran out of memory.
+    Environment,
+    /// Its time was up.
+    Timeout,
+}
+
+impl ErrorKind {
+    pub(super) const ALL: [Self; 3] = [Self::Handler, Self::Environment, Self::Timeout];
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Handler => "handler",
+            Self::Environment => "environment",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+impl FunctionMetrics {
+    pub(super) fn invocations(&self) -> u64 {
+        self.durations.count()
+    }
+
+    pub(super) fn absorb(&self, other: &Self) {
+        self.durations.absorb(&other.durations);
+        for (own, others) in self.inits.iter().zip(&other.inits) {
+            own.absorb(others);
+        }
+        for (own, others) in self.errors.iter().zip(&other.errors) {
+            own.add(others.get());
+        }
+        self.dropped_lines.add(other.dropped_lines.get());
+        self.dropped_bytes.add(other.dropped_bytes.get());
+    }
+}
+
+impl Sink for FunctionMetrics {
+    fn receive(&self, event: &Event<'_>) {
+        match event {
+            Event::Report(report) => {
+                self.durations.observe(report.metrics.duration);
+                let kind = match report.status {
+                    Status::Success => report.is_function_error.then_some(ErrorKind::Handler),
+                    Status::Error { .. } => Some(ErrorKind::Environment),
+                    Status::Timeout => Some(ErrorKind::Timeout),
+                };
+                if let Some(kind) = kind {
+                    self.errors[kind as usize].add(1);
+                }
+            }
+            Event::InitReport(report) => {
+                let kind = match report.end.initialization_type {
+                    InitializationType::OnDemand => 0,
+                    InitializationType::ProvisionedConcurrency => 1,
+                };
+                self.inits[kind].observe(report.metrics.duration);
+            }
+            Event::LogsDropped(dropped) => {
+                self.dropped_lines.add(dropped.dropped_records);
+                self.dropped_bytes.add(dropped.dropped_bytes);
+            }
+            Event::InitStart(_)
+            | Event::InitRuntimeDone(_)
+            | Event::Start(_)
+            | Event::Fault(_)
+            | Event::RuntimeDone(_)
+            | Event::Extension(_) => {}
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The page of a host's counters, in the text format of Prometheus (version 0.0.4).
+
+use std::fmt::Error;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet, prometheus_text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::function::ErrorKind;
+use super::{Fault, FunctionMetrics, Histogram, Metrics, Throttle};
+
+/// The label of the functions that have no counters of their own. No function is called so: the name has a space.
+const OTHERS: &str = "all others";
+
+/// Numbers of the pipeline, as they are when the page is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gauges {
+    /// Invocations that hold a permit.
+    pub permits_in_use: u64,
+    /// Bound on them.
+    pub permits_max: u64,
+}
+
+type Named = (Arc<str>, Arc<FunctionMetrics>);
+
+#[derive(Debug)]
+struct Page {
+    metrics: Metrics,
+    functions: Vec<Named>,
+    gauges: Gauges,
+}
+
+impl Metrics {
+    /// The content type of the page.
+    pub const CONTENT_TYPE: &'static str = prometheus_text::CONTENT_TYPE;
+
+    /// The page, with these numbers.
+    pub fn page(&self, gauges: Gauges) -> String {
+        let functions = self.functions();
+        let mut functions: Vec<Named> = functions
+            .iter()
+            .map(|(name, it)| (Arc::clone(name), Arc::clone(it)))
+            .collect();
+        functions.sort_by(|a, b| a.0.cmp(&b.0));
+        functions.push((OTHERS.into(), Arc::clone(&self.0.others)));
+        let mut registry = Registry::with_prefix("lamina");
+        registry.register_collector(Box::new(Page {
+            metrics: self.clone(),
+            functions,
+            gauges,
+        }));
+        let mut text = String::new();
+        prometheus_text::encode(&mut text, &registry).expect("strings take what is written");
+        text
+    }
+}
+
+impl Collector for Page {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let encoder = &mut encoder;
+        self.encode_functions(encoder)?;
+        self.encode_host(encoder)?;
+        self.encode_gauges(encoder)
+    }
+}
+
+impl Page {
+    fn encode_functions(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let by = |value: fn(&FunctionMetrics) -> u64| {
+            let functions = self.functions.iter();
+            functions.map(move |(name, it)| ([("function", &**name)], value(it)))
+        };
+        let help = "Invocations that reached a function";
+        counters(
+            encoder,
+            "invocations",
+            help,
+            by(FunctionMetrics::invocations),
+        )?;
+        let errors = self.functions.iter().flat_map(|(name, it)| {
+            let kinds = ErrorKind::ALL.into_iter();
+            kinds.map(|kind| {
+                let labels = [("function", &**name), ("kind", kind.label())];
+                (labels, it.errors[kind as usize].get())
+            })
+        });
+        let help = "Invocations that ended in an error of the function";
+        counters(encoder, "function_errors", help, errors)?;
+        let help = "Durations of invocations";
+        let durations = self.functions.iter();
+        let durations = durations.map(|(name, it)| ([("function", &**name)], &it.durations));
+        histograms(encoder, "invocation_duration", help, durations)?;
+        let help = "Durations of initializations";
+        let inits = self.functions.iter().flat_map(|(name, it)| {
+            let types = ["on-demand", "provisioned-concurrency"].into_iter();
+            let types = types.zip(&it.inits);
+            types.map(|(kind, init)| ([("function", &**name), ("type", kind)], init))
+        });
+        histograms(encoder, "init_duration", help, inits)?;
+        let help = "Log lines that were dropped because a function wrote too many";
+        counters(
+            encoder,
+            "log_dropped_lines",
+            help,
+            by(|it| it.dropped_lines.get()),
+        )?;
+        let help = "Bytes of log lines that were dropped";
+        counters(
+            encoder,
+            "log_dropped_bytes",
+            help,
+            by(|it| it.dropped_bytes.get()),
+        )
+    }
+
+    fn encode_host(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let counts = &self.metrics.0;
+        let throttles = Throttle::ALL.into_iter();
+        let throttles = throttles.map(|it| {
+            (
+                [("reason", it.label())],
+                counts.throttles[it as usize].get(),
+            )
+        });
+        let help = "Invocations that a limit turned away";
+        counters(encoder, "throttles", help, throttles)?;
+        let faults = Fault::ALL.into_iter();
+        let faults = faults.map(|it| ([("fault", it.label())], counts.faults[it as usize].get()));
+        let help = "Invocations that did not reach a function for another reason";
+        counters(encoder, "invocation_failures", help, faults)?;
+        let help = "Durations of commits to the store";
+        let commits = [(NO_LABELS, &*counts.store_commits)];
+        histograms(encoder, "store_commit_duration", help, commits)
+    }
+
+    fn encode_gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let now = &self.gauges;
+        let all = &self.metrics.0.environments;
+        let [open, busy, provisioned] = [&all.open, &all.busy, &all.provisioned];
+        let [open, busy, provisioned] =
+            [open, busy, provisioned].map(|it| it.load(Ordering::Relaxed));
+        // The two were read one after the other.
+        let idle = open.saturating_sub(busy);
+        let states = [([("state", "busy")], busy), ([("state", "idle")], idle)];
+        gauges(encoder, "environments", "Environments by state", states)?;
+        let provisioned = [(NO_LABELS, provisioned)];
+        let help = "Environments of provisioned concurrency, busy or idle";
+        gauges(encoder, "environments_provisioned", help, provisioned)?;
+        let permits = [(NO_LABELS, now.permits_in_use)];
+        gauges(encoder, "permits_in_use", "Invocations that run", permits)?;
+        let bound = [(NO_LABELS, now.permits_max)];
+        gauges(
+            encoder,
+            "permits_limit",
+            "Bound on invocations that run",
+            bound,
+        )
+    }
+}
+
+const NO_LABELS: [(&str, &str); 0] = [];
+
+fn counters<S: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (S, u64)>,
+) -> Result<(), Error> {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, value) in values {
+        let mut family = metric.encode_family(&labels)?;
+        family.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+    }
+    Ok(())
+}
+
+fn gauges<S: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (S, u64)>,
+) -> Result<(), Error> {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, value) in values {
+        metric.encode_family(&labels)?.encode_gauge(&value)?;
+    }
+    Ok(())
+}
+
+fn histograms<'a, S: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (S, &'a Histogram)>,
+) -> Result<(), Error> {
+    let unit = Some(&Unit::Seconds);
+    let mut metric = encoder.encode_descriptor(name, help, unit, MetricType::Histogram)?;
+    for (labels, histogram) in values {
+        let now = histogram.snapshot();
+        let mut family = metric.encode_family(&labels)?;
+        family.encode_histogram::<NoLabelSet>(now.sum_seconds, now.count, &now.buckets, None)?;
+    }
+    Ok(())
+}
