@@ -2,7 +2,7 @@
 //! and kinds are checked before a byte is written, and bytes are counted while they are.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, BufReader, Cursor, Read, Seek, Write};
+use std::io::{self, Cursor, Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -11,12 +11,14 @@ use bytes::Bytes;
 
 use crate::units::UNZIPPED_BYTES_MAX;
 
+mod buffered;
 mod component;
 mod entry;
 mod manifest;
 #[cfg(test)]
 mod tests;
 
+use buffered::Buffered;
 pub use component::choose;
 use entry::{Entry, Kind};
 
@@ -99,7 +101,7 @@ impl Source {
     fn open(&self) -> io::Result<Box<dyn Reader>> {
         Ok(match self {
             Self::Memory(bytes) => Box::new(Cursor::new(bytes.clone())),
-            Self::File(path) => Box::new(BufReader::new(File::open(path)?)),
+            Self::File(path) => Box::new(Buffered::open(path)?),
         })
     }
 

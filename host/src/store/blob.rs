@@ -195,7 +195,7 @@ impl Blobs {
     /// # Errors
     /// Where the directory cannot be read.
     pub fn list(&self) -> io::Result<Vec<Digest>> {
-        directory::digests(&self.0)
+        directory::names(&self.0)
     }
 }
 

@@ -5,9 +5,8 @@ use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use super::blob::Digest;
 
 /// Prefix of the names of unfinished files and directories.
 const UNFINISHED: &str = ".unfinished-";
@@ -60,12 +59,12 @@ pub(super) fn leftovers(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Everything that has a digest for its name.
-pub(super) fn digests(dir: &Path) -> io::Result<Vec<Digest>> {
+/// The names in a directory that can be read as such, like digests.
+pub(super) fn names<T: FromStr>(dir: &Path) -> io::Result<Vec<T>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name();
-        found.extend(name.to_str().and_then(|name| name.parse::<Digest>().ok()));
+        found.extend(name.to_str().and_then(|name| name.parse().ok()));
     }
     Ok(found)
 }

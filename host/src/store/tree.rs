@@ -89,7 +89,7 @@ impl Trees {
     /// # Errors
     /// Where the directory cannot be read.
     pub fn list(&self) -> io::Result<Vec<Digest>> {
-        directory::digests(&self.0)
+        directory::names(&self.0)
     }
 
     /// Takes a tree out of its place with one rename, if it is here, and returns where it is now. The

@@ -113,7 +113,7 @@ async fn attached_layers_outlive_their_records() {
 }
 
 #[tokio::test]
-async fn removal_of_a_large_tree_holds_nobody_up() {
+async fn other_layers_come_in_while_one_is_deleted() {
     let dir = tempfile::tempdir().unwrap();
     let library = Library::for_test(dir.path());
     let gone = layer(&library, &[("x", "1")]).await;
