@@ -24,7 +24,8 @@ use crate::invoke::{self, Invoke, Invoker, Target};
 use crate::library::Library;
 use crate::names::{FunctionRef, Home, RequestId};
 use crate::outbound;
-use crate::sandbox::{self, Event, Reply, Sandbox, Scheduler, compile::Compiler};
+use crate::payload::{Document, Event};
+use crate::sandbox::{self, Reply, Sandbox, Scheduler, compile::Compiler};
 use crate::server::{self, Server};
 use crate::store::object::{self, Misconfigured, Objects};
 use crate::store::sqlite::Sqlite;
@@ -267,8 +268,8 @@ impl FunctionHandle {
     /// Where the function is not there, is not ready, or a limit is reached. What the function
     /// itself does wrong is an [`Answer`].
     pub async fn invoke(&self, event: Bytes) -> Result<Answer, Error> {
-        serde_json::from_slice::<serde::de::IgnoredAny>(&event)
-            .map_err(|error| Error::Caller(format!("the event is not JSON: {error}")))?;
+        let event = Document::parse(event)
+            .map_err(|error| Error::Caller(format!("the event is not taken: {error}")))?;
         let id = RequestId::random(&self.clock);
         let invoke = Invoke::new(id, self.target.clone(), Event::Json(event));
         let finished = self.invoker.invoke(invoke).await.map_err(of_invoke)?;

@@ -15,6 +15,7 @@ pub mod admit;
 pub mod lease;
 pub mod live;
 mod pool;
+mod prepare;
 pub mod provision;
 mod report;
 pub mod request;
@@ -88,8 +89,29 @@ impl Invoker {
     /// # Errors
     /// Where there is nothing to run or no room to run it.
     pub async fn invoke(&self, invoke: Invoke) -> Result<Finished, Error> {
+        let resolved = self.resolve(invoke).await?;
+        self.run(resolved).await
+    }
+
+    /// Finds the version that an invocation runs on, and makes its event. A weighted alias is drawn here,
+    /// once for each invocation.
+    ///
+    /// # Errors
+    /// Where there is nothing to run.
+    pub async fn resolve(&self, invoke: Invoke) -> Result<resolve::Resolved, Error> {
         let resolved = self.0.resolve(invoke).map_err(Error::from);
-        let resolved = resolved.inspect_err(|it| self.0.count(it))?;
+        let mut resolved = resolved.inspect_err(|it| self.0.count(it))?;
+        let prepared = prepare::prepare(&self.0.live, &mut resolved).await;
+        let prepared = prepared.map_err(Error::from);
+        prepared.inspect_err(|it| self.0.count(it))?;
+        Ok(resolved)
+    }
+
+    /// Runs a resolved invocation to its end, as [`invoke`](Self::invoke) does.
+    ///
+    /// # Errors
+    /// Where there is no room to run it.
+    pub async fn run(&self, resolved: resolve::Resolved) -> Result<Finished, Error> {
         if resolved.invoke.mode == Mode::DryRun {
             return Ok(Finished::dry_run(&resolved));
         }
@@ -97,17 +119,6 @@ impl Invoker {
         let admitted = admitted.inspect_err(|it| self.0.count(it))?;
         let share = self.0.share(&admitted.deployment).clone();
         share.run(Arc::clone(&self.0).complete(admitted)).await
-    }
-
-    /// Whether the function takes HTTP requests as they are, and needs no event made of them.
-    ///
-    /// # Errors
-    /// Where there is no such function.
-    pub async fn takes_http(&self, target: &Target) -> Result<bool, Error> {
-        let (_, version) = self.snapshot().resolve(target, &self.0.clock)?;
-        let deployment = self.0.live.deployment(&version);
-        let program = deployment.program().await.map_err(lease::Error::from)?;
-        Ok(program.interface() == crate::sandbox::Interface::Http)
     }
 
     /// Gives up environments that have been idle for too long, for ever. One task of the host's.

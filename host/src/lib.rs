@@ -30,6 +30,7 @@ mod invoke;
 mod library;
 mod names;
 mod outbound;
+mod payload;
 mod policy;
 mod sandbox;
 mod server;

@@ -14,6 +14,7 @@ use crate::units::Mib;
 
 mod adapter;
 mod bindings;
+mod capability;
 pub mod compile;
 mod deadline;
 mod descriptors;
@@ -23,7 +24,6 @@ mod environment;
 mod failure;
 mod filesystem;
 mod guest;
-pub(crate) mod http_event;
 mod limits;
 mod memory_image;
 mod network;
@@ -166,21 +166,6 @@ pub struct Variables {
     pub shared: Arc<[(String, String)]>,
     /// What one has besides, or in the place of shared ones of these names.
     pub own: Vec<(String, String)>,
-}
-
-/// What arrives at a function.
-#[derive(Debug)]
-pub enum Event {
-    /// A JSON document; checked by whoever made it.
-    Json(Bytes),
-    /// An HTTP request, for programs whose interface is [`Interface::Http`] only.
-    Http(Box<http::Request<Bytes>>),
-}
-
-impl Default for Event {
-    fn default() -> Self {
-        Self::Json(Bytes::new())
-    }
 }
 
 /// What a function answers.

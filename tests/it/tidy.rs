@@ -50,7 +50,7 @@ const LAYERS: [&[&str]; 10] = [
     &["library"],
     &["sandbox", "store", "config"],
     &["outbound"],
-    &["telemetry", "policy", "names", "units", "clock"],
+    &["telemetry", "policy", "payload", "names", "units", "clock"],
 ];
 
 fn height(module: &str) -> Option<usize> {

@@ -1,8 +1,10 @@
 //! Function URLs: HTTP in, HTTP out.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Lamina, example, guest};
+use crate::harness::{Answer, Lamina, example, guest, zipped};
 
 pub async fn url_of(host: &Lamina, name: &str, more: Value) -> String {
     let mut request = json!({"AuthType": "NONE"});
@@ -20,7 +22,7 @@ pub async fn get(host: &Lamina, domain: &str, path: &str, headers: &[(&str, &str
 }
 
 #[tokio::test]
-async fn a_request_becomes_an_event_and_a_result_a_response() {
+async fn request_becomes_an_event_and_result_a_response() {
     let host = Lamina::start();
     host.create("echo", &guest("echo"), json!({})).await;
     let domain = url_of(&host, "echo", json!({})).await;
@@ -32,10 +34,23 @@ async fn a_request_becomes_an_event_and_a_result_a_response() {
     assert_eq!(event["queryStringParameters"]["x"], "1,2");
     assert_eq!(event["headers"]["x-own"], "v");
     assert_eq!(event["requestContext"]["http"]["method"], "GET");
+    let cookie = [("cookie", "session=abc; theme=dark")];
+    let event = get(&host, &domain, "/", &cookie).await.json();
+    assert_eq!(event["cookies"], json!(["session=abc", "theme=dark"]));
+    assert_eq!(event["headers"]["cookie"], "session=abc; theme=dark");
+    let form = [
+        ("host", domain.as_str()),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    let event = host.send("POST", "/", &form, "a=b+c").await.json();
+    assert_eq!(
+        (&event["isBase64Encoded"], &event["body"]),
+        (&json!(true), &json!(STANDARD.encode("a=b+c")))
+    );
 }
 
 #[tokio::test]
-async fn an_http_component_gets_the_request_itself() {
+async fn http_component_gets_the_request_itself() {
     let host = Lamina::start();
     host.create("http", &example("http"), json!({})).await;
     let domain = url_of(&host, "http", json!({})).await;
@@ -46,8 +61,54 @@ async fn an_http_component_gets_the_request_itself() {
     );
 }
 
+/// Both versions answer: one is a component for HTTP, the other takes events. Neither gets what is meant for
+/// the other.
 #[tokio::test]
-async fn a_failure_is_a_bad_gateway_and_an_unknown_url_forbidden() {
+async fn weighted_alias_is_drawn_once_for_each_request() {
+    let host = Lamina::start();
+    host.create("f", &guest("echo"), json!({"Publish": true}))
+        .await;
+    let code = json!({"ZipFile": STANDARD.encode(zipped(&example("http"))), "Publish": true});
+    let updated = host
+        .lambda("PUT", "/2015-03-31/functions/f/code", &code)
+        .await;
+    assert_eq!(updated.status, 200, "{}", updated.text());
+    host.settled("f").await;
+    let split = json!({
+        "Name": "live", "FunctionVersion": "1",
+        "RoutingConfig": {"AdditionalVersionWeights": {"2": 0.5}},
+    });
+    let made = host
+        .lambda("POST", "/2015-03-31/functions/f/aliases", &split)
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let path = "/2021-10-31/functions/f/url?Qualifier=live";
+    let made = host
+        .lambda("POST", path, &json!({"AuthType": "NONE"}))
+        .await;
+    let domain = made.url_domain();
+    let (mut echoed, mut served) = (0, 0);
+    while echoed < 20 || served < 20 {
+        let body = r#"{"rawPath":"/nowhere","statusCode":299}"#;
+        let headers = [
+            ("host", domain.as_str()),
+            ("content-type", "application/json"),
+        ];
+        let answer = host.send("POST", "/nowhere-at-all", &headers, body).await;
+        match answer.status.as_u16() {
+            // The event has no status of its own: it comes back as it went in.
+            200 => {
+                assert_eq!(answer.json()["version"], "2.0", "{}", answer.text());
+                echoed += 1;
+            }
+            404 => served += 1,
+            other => panic!("{other}: {}", answer.text()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn failure_is_a_bad_gateway_and_unknown_url_forbidden() {
     let host = Lamina::start();
     host.create("f", &guest("hostile"), json!({})).await;
     let domain = url_of(&host, "f", json!({})).await;
@@ -68,7 +129,7 @@ async fn a_failure_is_a_bad_gateway_and_an_unknown_url_forbidden() {
 }
 
 #[tokio::test]
-async fn a_url_that_went_with_its_alias_is_forbidden() {
+async fn url_of_a_deleted_alias_is_forbidden() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     let alias = json!({"Name": "a", "FunctionVersion": "$LATEST"});
@@ -106,7 +167,7 @@ async fn a_url_that_went_with_its_alias_is_forbidden() {
 }
 
 #[tokio::test]
-async fn an_invoke_mode_is_told_to_those_who_change_a_url_once_it_was_chosen() {
+async fn invoke_mode_is_echoed_only_once_it_was_set() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     let path = "/2021-10-31/functions/f/url";
@@ -123,7 +184,7 @@ async fn an_invoke_mode_is_told_to_those_who_change_a_url_once_it_was_chosen() {
 }
 
 #[tokio::test]
-async fn a_function_without_concurrency_is_throttled_by_its_own_limit() {
+async fn function_with_a_reserve_of_none_is_throttled() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     let domain = url_of(&host, "f", json!({})).await;
@@ -154,7 +215,7 @@ async fn cross_origin_rules_are_kept() {
 }
 
 #[tokio::test]
-async fn a_url_is_configured_once() {
+async fn second_url_of_a_function_is_refused() {
     let host = Lamina::start();
     host.create("echo", &guest("echo"), json!({})).await;
     url_of(&host, "echo", json!({})).await;

@@ -8,24 +8,19 @@ use http_body_util::Full;
 
 use super::access::Caller;
 use super::body::{self, Body};
-use super::{Front, Reply, at_length, host_of, json, rest, sender};
+use super::{Front, Reply, json, rest, sender};
+use crate::invoke::request::Outcome;
 use crate::invoke::snapshot::Cors;
 use crate::invoke::{self, Invoke, Target};
 use crate::names::RequestId;
-use crate::sandbox::{self, Event, http_event};
+use crate::payload::{Event, HttpEvent, http as http_payload};
+use crate::sandbox;
 use crate::units::PAYLOAD_BYTES_MAX;
 
 mod forwarded;
 mod permit;
 
 use permit::Refusal;
-
-/// The URL that a request came to, and its caller where it signed.
-#[derive(Clone, Copy)]
-struct From<'a> {
-    id: &'a str,
-    caller: Option<&'a Caller>,
-}
 
 impl Front {
     pub(super) async fn serve_url<B>(
@@ -67,12 +62,9 @@ impl Front {
             Ok(caller) => caller,
             Err(refusal) => return refused(refusal, &request_id),
         };
-        let from = From {
-            id,
-            caller: caller.as_deref(),
-        };
+        let caller = caller.as_deref();
         let mut reply = self
-            .call_url(&route.target, from, request_id, parts, body)
+            .call_url(&route.target, caller, request_id, parts, body)
             .await;
         if let Some(cors) = cors {
             allow(cors, &parts.headers, reply.headers_mut());
@@ -120,13 +112,7 @@ impl Front {
         let (parts, body) = request.into_parts();
         let from = body::From::UNSHARED;
         match self.url_bodies.read(body, PAYLOAD_BYTES_MAX, &from).await {
-            Ok(body) => {
-                let from = From {
-                    id: target.name.as_str(),
-                    caller: None,
-                };
-                self.call_url(target, from, request_id, &parts, body).await
-            }
+            Ok(body) => self.call_url(target, None, request_id, &parts, body).await,
             Err(error) => unread(error),
         }
     }
@@ -134,7 +120,7 @@ impl Front {
     async fn call_url(
         &self,
         target: &Target,
-        from: From<'_>,
+        caller: Option<&Caller>,
         request_id: RequestId,
         parts: &Parts,
         body: Body,
@@ -145,70 +131,53 @@ impl Front {
         *request.method_mut() = parts.method.clone();
         *request.headers_mut() = forwarded::headers(parts, &trace_id);
         *request.uri_mut() = parts.uri.clone();
-        let event = match self
-            .url_event(target, from, request_id, parts, request)
-            .await
-        {
-            Ok(event) => event,
-            Err(error) => return failed(&error),
+        let event = HttpEvent {
+            request,
+            source_ip: forwarded::source_ip(parts),
+            iam: caller.and_then(permit::identity),
+            time: self.clock.now(),
         };
-        drop(room);
-        let mut invoke = Invoke::new(request_id, target.clone(), event);
+        let mut invoke = Invoke::new(request_id, target.clone(), Event::Http(Box::new(event)));
         invoke.trace_id = Some(trace_id.clone());
-        let mut reply = match self.invoker.invoke(invoke).await {
-            Ok(finished) => match finished.outcome {
-                Ok(sandbox::Reply::Json(result)) => http_event::response_of(&result).map(Full::new),
-                Ok(sandbox::Reply::Http(response)) if http_event::is_final(response.status()) => {
-                    response.map(Full::new)
-                }
-                Ok(sandbox::Reply::Http(_)) | Err(_) => bad_gateway(),
-            },
+        let finished = match self.invoker.resolve(invoke).await {
+            Ok(resolved) => {
+                // The event is made. How many there are at once is bounded where they are run.
+                drop(room);
+                self.invoker.run(resolved).await
+            }
+            Err(error) => Err(error),
+        };
+        let mut reply = match finished {
+            Ok(finished) => answer(finished.outcome, target, request_id),
             Err(error) => failed(&error),
         };
         forwarded::seal(reply.headers_mut(), trace_id);
         reply
     }
-
-    async fn url_event(
-        &self,
-        target: &Target,
-        from: From<'_>,
-        request_id: RequestId,
-        parts: &Parts,
-        mut request: Request<Bytes>,
-    ) -> Result<Event, invoke::Error> {
-        let host = host_of(parts).unwrap_or_default();
-        if self.invoker.takes_http(target).await? {
-            *request.uri_mut() = absolute(parts, host);
-            return Ok(Event::Http(Box::new(request)));
-        }
-        let now = self.clock.now();
-        let iam = from.caller.and_then(permit::identity);
-        let facts = http_event::Facts {
-            api_id: from.id,
-            iam: iam.as_ref(),
-            domain_name: host.split(':').next().unwrap_or_default(),
-            request_id: request_id.as_str(),
-            source_ip: &forwarded::source_ip(parts),
-            time_epoch: now.millis(),
-            time: &now.utc().strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
-        };
-        let write = || http_event::event_of(&request, &facts);
-        Ok(Event::Json(at_length(parts, request.body().len(), write)))
-    }
 }
 
-fn absolute(parts: &Parts, host: &str) -> http::Uri {
-    let path = parts
-        .uri
-        .path_and_query()
-        .map_or("/", http::uri::PathAndQuery::as_str);
-    let uri = http::Uri::builder()
-        .scheme("http")
-        .authority(host)
-        .path_and_query(path)
-        .build();
-    uri.unwrap_or_else(|_| parts.uri.clone())
+/// The response to what a function did.
+fn answer(outcome: Outcome, target: &Target, request_id: RequestId) -> Reply {
+    let response = match outcome {
+        Ok(sandbox::Reply::Json(result)) => http_payload::response_of(&result),
+        Ok(sandbox::Reply::Http(response)) if http_payload::is_final(response.status()) => {
+            Ok(response)
+        }
+        Ok(sandbox::Reply::Http(_)) => Err(http_payload::Error::Member(
+            "its status is none of 200 to 599",
+        )),
+        // Its log has the reason.
+        Err(_) => return bad_gateway(),
+    };
+    response.map_or_else(
+        |problem| {
+            let (function, id) = (target.name.as_str(), request_id.as_str());
+            let problem = &problem as &dyn std::error::Error;
+            tracing::warn!(function, id, problem, "a response could not be sent");
+            bad_gateway()
+        },
+        |response| response.map(Full::new),
+    )
 }
 
 fn failed(error: &invoke::Error) -> Reply {

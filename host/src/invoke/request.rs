@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use super::resolve::Resolved;
 use crate::names::{FunctionName, Qualifier, RequestId};
-use crate::sandbox::{Event, Failure, Reply};
+use crate::payload::Event;
+use crate::sandbox::{Failure, Reply};
 
 /// A function, and which code of it.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -8,7 +8,8 @@ use super::pool::WarmEnvironment;
 use super::report;
 use super::request::{Finished, Outcome, Usage};
 use super::resolve::Resolved;
-use crate::sandbox::{Context, Event};
+use crate::payload::Event;
+use crate::sandbox::Context;
 use crate::telemetry::log::EnvironmentLog;
 
 impl Pipeline {

@@ -1,4 +1,10 @@
-//! One adapter for each interface a component may have: how it is instantiated and called.
+//! One adapter for each interface a component may have: how it is instantiated and called. An
+//! [`Instance`] is a component that runs, whatever its interface.
+
+use super::environment::{Answer, Room};
+use super::program::Entry;
+use super::{Cause, Context, Failure, Reply};
+use crate::payload::{self, Document, Event};
 
 pub(super) mod command;
 mod contract;
@@ -7,3 +13,98 @@ pub(super) mod handler;
 pub(super) mod http;
 pub(super) mod inspect;
 pub(super) mod streaming;
+
+/// A component that runs.
+pub(super) enum Instance {
+    Handler(handler::Instance),
+    Streaming(streaming::Instance),
+    CustomRuntime(custom_runtime::Instance),
+    Http(http::Instance),
+    Command(command::Instance),
+}
+
+impl Instance {
+    /// Instantiates a component and initialises it.
+    pub(super) async fn open(room: Room) -> Answer<Self> {
+        let entry = &room.loaded.entry;
+        Ok(match entry {
+            Entry::Handler(pre) => handler::Instance::open(pre, &room)
+                .await?
+                .map(Self::Handler),
+            Entry::Streaming(pre) => streaming::Instance::open(pre, &room)
+                .await?
+                .map(Self::Streaming),
+            Entry::CustomRuntime(pre) => custom_runtime::Instance::open(pre, &room)
+                .await?
+                .map(Self::CustomRuntime),
+            Entry::Http(pre) => http::Instance::open(pre, &room).await?.map(Self::Http),
+            Entry::Command(pre) => {
+                let pre = pre.clone();
+                Ok(Self::Command(command::Instance::new(pre, room)))
+            }
+        })
+    }
+
+    /// Calls it with an event.
+    pub(super) async fn invoke(&mut self, event: Event, context: &Context) -> Answer<Reply> {
+        let document = match (&mut *self, event) {
+            (Self::Http(instance), Event::Http(event)) => {
+                let response = instance.invoke(event.into_request()).await?;
+                return Ok(response.map(Reply::Http));
+            }
+            (Self::Http(instance), Event::Json(event)) => {
+                return http_invoke(instance, &event).await;
+            }
+            (_, Event::Json(event)) => event,
+            (_, Event::Http(_)) => {
+                return Err(wasmtime::Error::msg("the function takes no HTTP requests"));
+            }
+        };
+        let event = document.as_str();
+        let answer = match self {
+            Self::Handler(instance) => instance.invoke(event, context).await?,
+            Self::Streaming(instance) => instance.invoke(event, context).await?,
+            Self::CustomRuntime(instance) => instance.invoke(event, context).await?,
+            Self::Command(instance) => instance.invoke(document.as_bytes()).await?,
+            Self::Http(_) => unreachable!("events of HTTP components were taken above"),
+        };
+        Ok(answer.map(Reply::Json))
+    }
+
+    /// Lets it finish what it does after its answer, where it does anything then.
+    pub(super) async fn settle(&mut self) -> Answer<()> {
+        match self {
+            Self::CustomRuntime(runtime) => runtime.settle().await,
+            _ => Ok(Ok(())),
+        }
+    }
+
+    /// Whether it does anything after its answer.
+    pub(super) fn settles(&self) -> bool {
+        matches!(self, Self::CustomRuntime(_))
+    }
+
+    /// Whether it holds so much of the host that another one should take its place.
+    pub(super) fn is_spent(&self) -> bool {
+        matches!(self, Self::Http(instance) if instance.is_spent())
+    }
+}
+
+/// An HTTP component that is invoked with an event: the event is made a request, the response a result.
+async fn http_invoke(instance: &mut http::Instance, event: &Document) -> Answer<Reply> {
+    let request = match payload::http::request_of(event) {
+        Ok(request) => request,
+        Err(problem) => return Ok(Err(no_request(&problem))),
+    };
+    let response = instance.invoke(request).await?;
+    Ok(response.map(|response| Reply::Json(payload::http::result_of(&response))))
+}
+
+fn no_request(problem: &payload::http::Error) -> Failure {
+    Failure {
+        error_type: "Runtime.UnmarshalError".into(),
+        message: format!("The event is not an HTTP request of payload version 2.0: {problem}"),
+        stack_trace: Vec::new(),
+        cause: Cause::Handler,
+    }
+}

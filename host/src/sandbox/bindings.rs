@@ -18,7 +18,7 @@ pub(super) mod streaming {
         ownership: Borrowing { duplicate_if_necessary: true },
         with: {
             "lambda:function/types": crate::sandbox::bindings::function::lambda::function::types,
-            "lambda:function/response.response-stream": crate::sandbox::adapter::streaming::Sink,
+            "lambda:function/response.response-stream": crate::sandbox::capability::response::Sink,
         },
     });
 }

@@ -15,7 +15,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::program::Entry;
-use super::{Artifact, Interface, MemoryImage, Target, engine, guest};
+use super::{Artifact, Interface, MemoryImage, Target, capability, engine};
 
 /// How long compiling may take. The largest interpreters take ten seconds of one core.
 const TIME_MAX: Duration = Duration::from_secs(60);
@@ -230,11 +230,11 @@ fn require_runnable(engine: &Engine, code: &[u8]) -> Result<(), Error> {
     })?;
     let interface =
         Interface::of(&compiled).map_err(|error| Error::Component(error.to_string()))?;
-    let strange = guest::strange_imports(&compiled);
+    let strange = capability::strange_imports(&compiled);
     if !strange.is_empty() {
         return Err(missing(strange.join(", ")));
     }
-    let linker = guest::linker(engine).map_err(|error| Error::Host(error.to_string()))?;
+    let linker = capability::linker(engine).map_err(|error| Error::Host(error.to_string()))?;
     let linked = linker
         .instantiate_pre(&compiled)
         .map_err(|error| missing(format!("{error:#}")))?;

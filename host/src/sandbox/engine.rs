@@ -13,12 +13,12 @@ use wasmtime::{
 
 use super::descriptors::Descriptors;
 use super::egress::Reach;
-use super::guest::{self, Guest};
+use super::guest::Guest;
 use super::memory_image::Each;
 use super::network::Names;
 use super::scheduler::Scheduler;
 use super::turnover::{self, Turnover};
-use super::{Architecture, Config, Error, MemoryImage, Target, deadline};
+use super::{Architecture, Config, Error, MemoryImage, Target, capability, deadline};
 use crate::clock::Clock;
 
 /// Interpreters recurse deeply: with the default of 512 KiB, CPython and QuickJS trap.
@@ -111,7 +111,7 @@ impl Shared {
     fn new(engine: &Engine, resources: &Arc<Resources>) -> wasmtime::Result<Self> {
         Ok(Self {
             engine: engine.clone(),
-            linker: guest::linker(engine)?,
+            linker: capability::linker(engine)?,
             turnover: Turnover::new(engine)?,
             resources: Arc::clone(resources),
         })

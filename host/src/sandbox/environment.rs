@@ -7,19 +7,21 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use wasmtime::{Store, Trap};
 
-use super::adapter::{command, custom_runtime, handler, http, streaming};
+use super::adapter::Instance;
+use super::capability::runtime::Mailbox;
+use super::capability::system::Streams;
 use super::deadline::{Deadline, TimeUp};
 use super::engine::Shared;
 use super::filesystem::Files;
-use super::guest::{Guest, Streams};
+use super::guest::Guest;
 use super::limits::Usage;
-use super::program::{Entry, Loaded};
-use super::{Cause, Context, Event, Failure, Program, Reply, Setup, Unopened, failure, http_event};
+use super::program::Loaded;
+use super::{Cause, Context, Failure, Program, Reply, Setup, Unopened, failure};
 use crate::names::RequestId;
+use crate::payload::Event;
 use crate::telemetry::log::EnvironmentLog;
 use crate::units::PAYLOAD_BYTES_MAX;
 
@@ -41,14 +43,6 @@ pub struct Environment {
     files: Arc<Files>,
 }
 
-enum Instance {
-    Handler(handler::Instance),
-    Streaming(streaming::Instance),
-    CustomRuntime(custom_runtime::Instance),
-    Http(http::Instance),
-    Command(command::Instance),
-}
-
 /// How a call ended that did not end the guest.
 pub(super) type Answer<T> = wasmtime::Result<Result<T, Failure>>;
 
@@ -64,7 +58,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) fn store(&self, streams: Streams, mailbox: custom_runtime::Mailbox) -> Store<Guest> {
+    pub(super) fn store(&self, streams: Streams, mailbox: Mailbox) -> Store<Guest> {
         let shared = &self.loaded.shared;
         let usage = Arc::clone(&self.usage);
         let guest = Guest::new(
@@ -211,48 +205,6 @@ impl Environment {
     }
 }
 
-impl Instance {
-    async fn open(room: Room) -> Answer<Self> {
-        let loaded = Arc::clone(&room.loaded);
-        Ok(match &loaded.entry {
-            Entry::Handler(pre) => handler::Instance::open(pre, &room)
-                .await?
-                .map(Self::Handler),
-            Entry::Streaming(pre) => streaming::Instance::open(pre, &room)
-                .await?
-                .map(Self::Streaming),
-            Entry::CustomRuntime(_) => custom_runtime::Instance::open(&room)
-                .await?
-                .map(Self::CustomRuntime),
-            Entry::Http(pre) => http::Instance::open(pre, &room).await?.map(Self::Http),
-            Entry::Command(_) => Ok(Self::Command(command::Instance::new(room))),
-        })
-    }
-
-    async fn invoke(&mut self, event: Event, context: &Context) -> Answer<Reply> {
-        let json = match (&mut *self, event) {
-            (Self::Http(instance), Event::Http(request)) => {
-                let response = instance.invoke(*request).await?;
-                return Ok(response.map(Reply::Http));
-            }
-            (Self::Http(instance), Event::Json(event)) => {
-                return http_invoke(instance, &event).await;
-            }
-            (_, Event::Json(event)) => event,
-            (_, Event::Http(request)) => request.into_body(),
-        };
-        let event = text(&json)?;
-        let answer = match self {
-            Self::Handler(instance) => instance.invoke(event, context).await?,
-            Self::Streaming(instance) => instance.invoke(event, context).await?,
-            Self::CustomRuntime(instance) => instance.invoke(event, context).await?,
-            Self::Command(instance) => instance.invoke(&json).await?,
-            Self::Http(_) => unreachable!("events of HTTP components were taken above"),
-        };
-        Ok(answer.map(Reply::Json))
-    }
-}
-
 /// Whether a guest that has answered can take another event. A custom runtime goes on until it asks
 /// for it. What it does then is its own affair: the answer is given, and only the environment is
 /// over if it ends or asks too late.
@@ -263,35 +215,12 @@ async fn settles(
     usage: &Usage,
     log: &EnvironmentLog,
 ) -> bool {
-    let Instance::CustomRuntime(runtime) = instance else {
-        return true;
-    };
+    if !instance.settles() {
+        return !instance.is_spent();
+    }
     deadline.restart(SETTLE_TIME);
-    let settled = bounded(SETTLE_TIME, runtime.settle()).await;
+    let settled = bounded(SETTLE_TIME, instance.settle()).await;
     judge(settled, id, SETTLE_TIME, usage, log).is_ok()
-}
-
-/// An HTTP component that is invoked with an event: the event is made a request, the response a result.
-async fn http_invoke(instance: &mut http::Instance, event: &Bytes) -> Answer<Reply> {
-    let request = match http_event::request_of(event) {
-        Ok(request) => request,
-        Err(problem) => {
-            return Ok(Err(Failure {
-                error_type: "Runtime.UnmarshalError".into(),
-                message: format!(
-                    "The event is not an HTTP request of payload version 2.0: {problem}"
-                ),
-                stack_trace: Vec::new(),
-                cause: Cause::Handler,
-            }));
-        }
-    };
-    let response = instance.invoke(request).await?;
-    Ok(response.map(|response| Reply::Json(http_event::result_of(&response))))
-}
-
-fn text(json: &Bytes) -> wasmtime::Result<&str> {
-    std::str::from_utf8(json).map_err(|_| wasmtime::Error::msg("the event is not UTF-8"))
 }
 
 /// Holds a call to its time, and a panic of a host function to its environment.

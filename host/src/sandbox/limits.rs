@@ -76,6 +76,14 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// What its memories have not taken of what it may have.
+    pub(super) fn left_bytes(&self) -> u64 {
+        self.memory_bytes_max
+            .saturating_sub(self.usage.memory_bytes())
+    }
+}
+
 impl ResourceLimiter for Limits {
     fn memory_growing(
         &mut self,

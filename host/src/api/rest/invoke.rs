@@ -12,9 +12,8 @@ use super::wire::{ErrorShape, Fault};
 use super::{error, no_content};
 use crate::api::{Front, Reply, TRACE_ID, json};
 use crate::invoke::{Finished, Invoke, Mode};
-use crate::sandbox::{self, Event};
-
-mod unreadable;
+use crate::payload::{Document, Event};
+use crate::sandbox;
 
 const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
 const LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
@@ -24,6 +23,8 @@ const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-ver
 
 /// A client context is at most this long in base64, as in AWS.
 const CLIENT_CONTEXT_CHARS_MAX: usize = 3_583;
+/// A tenant's id is at most this long, as in AWS.
+const TENANT_ID_CHARS_MAX: usize = 256;
 
 impl Front {
     pub(super) async fn invoke(&self, call: &Permitted<'_, Invoked>) -> Result<Reply, Fault> {
@@ -41,13 +42,13 @@ impl Front {
 
 fn invocation(call: &Permitted<'_, Invoked>) -> Result<Invoke, Fault> {
     let headers = call.headers();
-    let mode = match text(headers, INVOCATION_TYPE) {
+    let mode = match word(headers, INVOCATION_TYPE) {
         None | Some("RequestResponse") => Mode::RequestResponse,
         Some("DryRun") => Mode::DryRun,
         Some("Event") => return Err(no_events_yet()),
         Some(_) => return Err(violation(call)),
     };
-    let log_tail = match text(headers, LOG_TYPE) {
+    let log_tail = match word(headers, LOG_TYPE) {
         None | Some("None") => false,
         Some("Tail") => true,
         Some(_) => return Err(violation(call)),
@@ -58,8 +59,14 @@ fn invocation(call: &Permitted<'_, Invoked>) -> Result<Invoke, Fault> {
     invoke.mode = mode;
     invoke.log_tail = log_tail;
     invoke.client_context = client_context(headers)?;
-    invoke.trace_id = text(headers, TRACE_ID).map(str::to_owned);
-    invoke.tenant_id = text(headers, TENANT_ID).map(str::to_owned);
+    // A trace id that cannot be passed on traces nothing.
+    let trace_id = headers.get(TRACE_ID).and_then(|it| it.to_str().ok());
+    invoke.trace_id = trace_id.map(str::to_owned);
+    invoke.tenant_id = match headers.get(TENANT_ID).map(tenant_id) {
+        None => None,
+        Some(Some(tenant_id)) => Some(tenant_id),
+        Some(None) => return Err(violation(call)),
+    };
     Ok(invoke)
 }
 
@@ -105,47 +112,87 @@ fn answer(finished: Finished, wants_tail: bool) -> Reply {
 }
 
 /// The event: the body if it is a JSON document, `{}` if there is none.
-fn document(body: Bytes) -> Result<Bytes, Fault> {
+fn document(body: Bytes) -> Result<Document, Fault> {
     if body.is_empty() {
-        return Ok(Bytes::from_static(b"{}"));
+        return Ok(Document::default());
     }
-    let problem = match std::str::from_utf8(&body) {
-        Ok(text) => serde_json::from_str::<serde::de::IgnoredAny>(text)
-            .err()
-            .map(|it| it.to_string()),
-        Err(error) => Some(format!("invalid UTF-8 after byte {}", error.valid_up_to())),
-    };
-    let Some(problem) = problem else {
-        return Ok(body);
-    };
-    let problem = unreadable::reason(&body).unwrap_or(problem);
-    let text = format!(
-        "Could not parse request body into json: Could not parse payload into json: {problem}"
-    );
-    Err(Fault::new(ErrorShape::InvalidRequestContentException, text))
+    Document::parse(body).map_err(|problem| {
+        let text = format!(
+            "Could not parse request body into json: Could not parse payload into json: {problem}"
+        );
+        Fault::new(ErrorShape::InvalidRequestContentException, text)
+    })
 }
 
 fn client_context(headers: &HeaderMap) -> Result<Option<String>, Fault> {
     let Some(encoded) = headers.get(CLIENT_CONTEXT) else {
         return Ok(None);
     };
-    let invalid = |problem: &str| {
-        let text = format!("The client context is not valid: {problem}");
-        Fault::new(ErrorShape::InvalidRequestContentException, text)
-    };
+    let refused = |text: &str| Fault::new(ErrorShape::InvalidRequestContentException, text);
     if encoded.len() > CLIENT_CONTEXT_CHARS_MAX {
-        return Err(invalid("it is longer than 3583 characters"));
+        let text =
+            format!("The client context is longer than {CLIENT_CONTEXT_CHARS_MAX} characters.");
+        return Err(refused(&text));
     }
-    let bytes = STANDARD
-        .decode(encoded.as_bytes())
-        .map_err(|_| invalid("it is not base64"))?;
-    let text = String::from_utf8(bytes).map_err(|_| invalid("it is not UTF-8"))?;
-    let parsed = serde_json::from_str::<serde::de::IgnoredAny>(&text);
-    parsed
-        .map(|_| Some(text))
-        .map_err(|_| invalid("it is not JSON"))
+    let context = json_object(encoded.as_bytes());
+    let text = "Client context must be a valid Base64-encoded JSON object.";
+    context.map(Some).ok_or_else(|| refused(text))
 }
 
-fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    headers.get(name).map(|value| value.to_str().unwrap_or("?"))
+/// The text of a JSON object in base64.
+fn json_object(encoded: &[u8]) -> Option<String> {
+    let document = Document::parse(STANDARD.decode(encoded).ok()?.into()).ok()?;
+    let is_object = document.root().members().is_some();
+    is_object.then(|| document.as_str().to_owned())
+}
+
+/// A tenant's id as the model allows it: `^[a-zA-Z0-9\._:\/=+\-@ ]+$`, of 1 to 256 characters. Tenants do
+/// not share environments, so no two ids may be taken for one.
+fn tenant_id(value: &HeaderValue) -> Option<String> {
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"._:/=+-@ ".contains(byte);
+    let text = value.to_str().ok()?;
+    let fits = (1..=TENANT_ID_CHARS_MAX).contains(&text.len());
+    (fits && text.as_bytes().iter().all(is_allowed)).then(|| text.to_owned())
+}
+
+/// A header that names one of a few words; what is none of them is refused, so a value that is not ASCII
+/// may be an empty word.
+fn word(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers
+        .get(name)
+        .map(|value| value.to_str().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenant_id_outside_the_model_is_refused() {
+        let longest = "t".repeat(TENANT_ID_CHARS_MAX);
+        for taken in ["a", "Acme.1_:/=+-@ x", &longest] {
+            let value = HeaderValue::from_str(taken).unwrap();
+            assert_eq!(tenant_id(&value).as_deref(), Some(taken));
+        }
+        let too_long = "t".repeat(TENANT_ID_CHARS_MAX + 1);
+        for refused in ["", "m\u{fc}ller", "a,b", "a\tb", &too_long] {
+            let value = HeaderValue::from_bytes(refused.as_bytes()).unwrap();
+            assert_eq!(tenant_id(&value), None, "{refused}");
+        }
+    }
+
+    #[test]
+    fn client_context_that_is_no_object_is_refused() {
+        let encoded = |text: &str| STANDARD.encode(text);
+        for (given, taken) in [
+            (encoded(r#"{"custom":{"cut":"\ud83d"}}"#), true),
+            (encoded("[1]"), false),
+            (encoded(r#""text""#), false),
+            (encoded("hello"), false),
+            ("{}".into(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(json_object(given.as_bytes()).is_some(), taken, "{given}");
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! What the way here adds to a request to a function URL: who sent it, to which port, and the id by
 //! which it can be followed.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -9,14 +11,11 @@ use crate::api::facts::Peer;
 use crate::api::{Own, REQUEST_ID, TRACE_ID, host_of};
 use crate::clock::Clock;
 use crate::names::hex;
-use crate::sandbox::http_event::CONNECTION_FIELDS;
+use crate::payload::http::CONNECTION_FIELDS;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-
-/// Where a request without an address comes from: this process.
-const NOWHERE: &str = "127.0.0.1";
 
 /// The trace that the client has begun, or a new one.
 pub(super) fn trace_id(parts: &Parts, clock: &Clock) -> String {
@@ -31,13 +30,12 @@ pub(super) fn trace_id(parts: &Parts, clock: &Clock) -> String {
     )
 }
 
-/// The client's address.
-pub(super) fn source_ip(parts: &Parts) -> String {
+/// The client's address; this machine's, where a request did not come over a connection.
+pub(super) fn source_ip(parts: &Parts) -> IpAddr {
     let peer = parts.extensions.get::<Peer>();
-    peer.map_or_else(
-        || NOWHERE.to_owned(),
-        |Peer(address)| address.to_canonical().to_string(),
-    )
+    peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |Peer(address)| {
+        address.to_canonical()
+    })
 }
 
 /// The headers as the function sees them. Proxies before this host are believed: TLS ends there, and
@@ -47,7 +45,7 @@ pub(super) fn headers(parts: &Parts, trace_id: &str) -> HeaderMap {
     let passed = headers.get_all(FORWARDED_FOR).iter();
     let passed = passed.filter_map(|value| value.to_str().ok());
     let mut way = passed.fold(String::new(), |way, hop| way + hop + ", ");
-    way += &source_ip(parts);
+    way += &source_ip(parts).to_string();
     set(&mut headers, FORWARDED_FOR, way);
     if !headers.contains_key(FORWARDED_PORT) {
         set(&mut headers, FORWARDED_PORT, port(parts));

@@ -12,8 +12,8 @@ use crate::api::rest::sigv4;
 use crate::api::{Front, at_length};
 use crate::invoke::snapshot::UrlRoute;
 use crate::names::hex;
+use crate::payload::http::Iam;
 use crate::policy::Principal;
-use crate::sandbox::http_event::Iam;
 
 /// Bytes of a digest that make the id of a user.
 const USER_ID_BYTES: usize = 8;

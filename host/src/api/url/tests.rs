@@ -1,9 +1,9 @@
-//! Answers of function URLs that pages may read.
+//! Cross-origin rules of function URLs.
 
 use super::*;
 
 #[test]
-fn only_allowed_origins_are_told_so() {
+fn origin_not_listed_gets_no_cross_origin_header() {
     let cors = Cors {
         allow_origins: vec!["https://a.example".into()],
         ..Cors::default()

@@ -6,27 +6,25 @@ use wasmtime::Store;
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::{Command, CommandPre};
 
-use super::custom_runtime::Mailbox;
+use crate::sandbox::capability::runtime::Mailbox;
+use crate::sandbox::capability::system::Streams;
 use crate::sandbox::environment::{Answer, Room};
-use crate::sandbox::guest::{Guest, Streams};
-use crate::sandbox::program::Entry;
+use crate::sandbox::guest::Guest;
 use crate::sandbox::stdio::{Captured, Input};
 
 pub(in crate::sandbox) type Pre = CommandPre<Guest>;
 
 pub(in crate::sandbox) struct Instance {
+    pre: Pre,
     room: Room,
 }
 
 impl Instance {
-    pub(in crate::sandbox) fn new(room: Room) -> Self {
-        Self { room }
+    pub(in crate::sandbox) fn new(pre: Pre, room: Room) -> Self {
+        Self { pre, room }
     }
 
     pub(in crate::sandbox) async fn invoke(&mut self, event: &Bytes) -> Answer<Bytes> {
-        let Entry::Command(pre) = &self.room.loaded.entry else {
-            return Err(wasmtime::Error::msg("the program is not a command"));
-        };
         let stdout = Captured::default();
         let streams = Streams::Event {
             stdin: Input(event.clone()),
@@ -34,7 +32,7 @@ impl Instance {
         };
         self.room.usage.reset();
         let mut store = self.room.store(streams, Mailbox::default());
-        let command = pre.instantiate_async(&mut store).await?;
+        let command = self.pre.instantiate_async(&mut store).await?;
         run(&command, &mut store).await?;
         drop(store);
         let shared = &self.room.loaded.shared;

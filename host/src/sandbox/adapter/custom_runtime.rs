@@ -6,38 +6,15 @@ use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::{Receiver, Sender};
 use wasmtime_wasi::I32Exit;
 
-use super::command;
-use crate::sandbox::bindings::runtime::lambda::function::runtime::{AnswerError, Host, Invocation};
-use crate::sandbox::bindings::runtime::lambda::function::types;
+use super::command::{self, Pre};
+use crate::sandbox::Context;
+use crate::sandbox::bindings::runtime::lambda::function::runtime::Invocation;
+use crate::sandbox::capability::runtime::{Line, Mailbox, Signal};
+use crate::sandbox::capability::system::Streams;
 use crate::sandbox::environment::{Answer, Room};
-use crate::sandbox::guest::{Guest, Streams};
-use crate::sandbox::program::Entry;
-use crate::sandbox::{Context, Failure};
-use crate::units::PAYLOAD_BYTES_MAX;
-
-/// A guest says at most two things before the host looks: an answer, and that it is ready again.
-const SIGNALS_MAX: usize = 4;
-
-/// The guest's end of the line.
-#[derive(Default)]
-pub(in crate::sandbox) struct Mailbox {
-    line: Option<(Receiver<Invocation>, Sender<Signal>)>,
-    /// The invocation that waits for an answer.
-    current: Option<String>,
-}
-
-/// What a guest says.
-enum Signal {
-    /// It waits for an event.
-    Ready,
-    /// It could not initialise.
-    InitFailed(Failure),
-    /// It has answered.
-    Answered(Result<String, Failure>),
-}
 
 type Run = Pin<Box<dyn Future<Output = wasmtime::Result<()>> + Send>>;
 
@@ -50,19 +27,11 @@ pub(in crate::sandbox) struct Instance {
 }
 
 impl Instance {
-    pub(in crate::sandbox) async fn open(room: &Room) -> Answer<Self> {
-        let (events, inbox) = channel(1);
-        let (outbox, signals) = channel(SIGNALS_MAX);
-        let mailbox = Mailbox {
-            line: Some((inbox, outbox)),
-            current: None,
-        };
+    pub(in crate::sandbox) async fn open(pre: &Pre, room: &Room) -> Answer<Self> {
+        let (mailbox, Line { events, signals }) = Mailbox::connected();
         let mut store = room.store(Streams::Log, mailbox);
-        let loaded = std::sync::Arc::clone(&room.loaded);
+        let pre = pre.clone();
         let run: Run = Box::pin(async move {
-            let Entry::CustomRuntime(pre) = &loaded.entry else {
-                return Err(wasmtime::Error::msg("the program has no loop"));
-            };
             let command = pre.instantiate_async(&mut store).await?;
             command::run(&command, &mut store).await
         });
@@ -124,64 +93,3 @@ impl Instance {
         ended.and_then(|()| Err(I32Exit(0).into()))
     }
 }
-
-impl Host for Guest {
-    async fn next(&mut self) -> wasmtime::Result<Invocation> {
-        let closed = || wasmtime::Error::msg("this environment has no runtime interface");
-        let Mailbox { line, current } = &mut self.mailbox;
-        let (inbox, outbox) = line.as_mut().ok_or_else(closed)?;
-        outbox.send(Signal::Ready).await.map_err(|_| closed())?;
-        let invocation = inbox.recv().await.ok_or_else(closed)?;
-        *current = Some(invocation.context.aws_request_id.clone());
-        Ok(invocation)
-    }
-
-    async fn respond(
-        &mut self,
-        request_id: String,
-        response: String,
-    ) -> wasmtime::Result<Result<(), AnswerError>> {
-        if response.len() > PAYLOAD_BYTES_MAX {
-            let answered = self
-                .mailbox
-                .answer(&request_id, Err(Failure::response_too_large()));
-            return Ok(answered.and(Err(AnswerError::TooLarge)));
-        }
-        Ok(self.mailbox.answer(&request_id, Ok(response)))
-    }
-
-    async fn fail(
-        &mut self,
-        request_id: String,
-        failure: types::Failure,
-    ) -> wasmtime::Result<Result<(), AnswerError>> {
-        Ok(self.mailbox.answer(&request_id, Err(failure.into())))
-    }
-
-    async fn init_error(&mut self, failure: types::Failure) -> wasmtime::Result<()> {
-        if let Some((_, outbox)) = &self.mailbox.line {
-            // Nobody listens for it after the first event; then it is only an exit.
-            let _ = outbox.try_send(Signal::InitFailed(failure.into()));
-        }
-        Ok(())
-    }
-}
-
-impl Mailbox {
-    fn answer(
-        &mut self,
-        request_id: &str,
-        answer: Result<String, Failure>,
-    ) -> Result<(), AnswerError> {
-        let (Some((_, outbox)), Some(current)) = (&self.line, &self.current) else {
-            return Err(AnswerError::UnknownRequest);
-        };
-        if current != request_id || outbox.try_send(Signal::Answered(answer)).is_err() {
-            return Err(AnswerError::UnknownRequest);
-        }
-        self.current = None;
-        Ok(())
-    }
-}
-
-impl types::Host for Guest {}

@@ -4,8 +4,10 @@ use bytes::Bytes;
 use wasmtime::Store;
 
 use crate::sandbox::bindings::function::{Function, FunctionPre};
+use crate::sandbox::capability::runtime::Mailbox;
+use crate::sandbox::capability::system::Streams;
 use crate::sandbox::environment::{Answer, Room};
-use crate::sandbox::guest::{Guest, Streams};
+use crate::sandbox::guest::Guest;
 use crate::sandbox::{Context, Failure};
 
 pub(in crate::sandbox) type Pre = FunctionPre<Guest>;
@@ -17,7 +19,7 @@ pub(in crate::sandbox) struct Instance {
 
 impl Instance {
     pub(in crate::sandbox) async fn open(pre: &Pre, room: &Room) -> Answer<Self> {
-        let mut store = room.store(Streams::Log, super::custom_runtime::Mailbox::default());
+        let mut store = room.store(Streams::Log, Mailbox::default());
         let function = pre.instantiate_async(&mut store).await?;
         let initialised = function
             .lambda_function_handler()

@@ -1,6 +1,10 @@
 //! `wasi:http/incoming-handler`: the event is an HTTP request.
 
+use std::pin::pin;
+
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use tokio::sync::oneshot;
 use wasmtime::Store;
@@ -9,26 +13,35 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use super::custom_runtime::Mailbox;
+use crate::sandbox::capability::runtime::Mailbox;
+use crate::sandbox::capability::system::Streams;
 use crate::sandbox::environment::{Answer, Room};
-use crate::sandbox::guest::{Guest, Streams};
+use crate::sandbox::guest::Guest;
 use crate::sandbox::{Cause, Failure};
 use crate::units::PAYLOAD_BYTES_MAX;
 
 pub(in crate::sandbox) type Pre = ProxyPre<Guest>;
+
+/// Responses that have no body, whatever length they tell (RFC 9110, 8.6).
+const BODYLESS: [StatusCode; 2] = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
 
 type Answered = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
 
 pub(in crate::sandbox) struct Instance {
     store: Store<Guest>,
     proxy: Proxy,
+    is_spent: bool,
 }
 
 impl Instance {
     pub(in crate::sandbox) async fn open(pre: &Pre, room: &Room) -> Answer<Self> {
         let mut store = room.store(Streams::Log, Mailbox::default());
         let proxy = pre.instantiate_async(&mut store).await?;
-        Ok(Ok(Self { store, proxy }))
+        Ok(Ok(Self {
+            store,
+            proxy,
+            is_spent: false,
+        }))
     }
 
     pub(in crate::sandbox) async fn invoke(
@@ -36,22 +49,42 @@ impl Instance {
         request: http::Request<Bytes>,
     ) -> Answer<http::Response<Bytes>> {
         let (sender, receiver) = oneshot::channel();
+        let mut collecting = pin!(collected(receiver, request.method() == Method::HEAD));
         let request = request.map(|body| Full::new(body).map_err(never));
         let mut view = self.store.data_mut().http();
         let request = view.new_incoming_request(Scheme::Http, request)?;
         let out = view.new_response_outparam(sender)?;
         let handler = self.proxy.wasi_http_incoming_handler();
-        // The guest may go on writing after it has answered, so both sides make headway together.
-        let handled = handler.call_handle(&mut self.store, request, out);
-        let (handled, response) = tokio::join!(handled, collected(receiver));
-        handled?;
-        Ok(response)
+        let mut early = None;
+        {
+            let mut handling = pin!(handler.call_handle(&mut self.store, request, out));
+            // The guest may go on writing after it has answered, so both sides make headway together.
+            loop {
+                tokio::select! {
+                    biased;
+                    // Its end is everyone's: what it has not written, nobody will.
+                    handled = handling.as_mut() => break handled?,
+                    response = collecting.as_mut(), if early.is_none() => early = Some(response),
+                }
+            }
+        }
+        // Bodies that it has left open end here, as they do under `wasmtime serve`.
+        self.is_spent = self.store.data_mut().close_http();
+        Ok(match early {
+            Some(response) => response,
+            None => collecting.await,
+        })
+    }
+
+    pub(in crate::sandbox) fn is_spent(&self) -> bool {
+        self.is_spent
     }
 }
 
 /// The whole response. It has ended when its body has, or when the guest cannot answer any more.
 async fn collected(
     receiver: oneshot::Receiver<Answered>,
+    is_head: bool,
 ) -> Result<http::Response<Bytes>, Failure> {
     let response = match receiver.await {
         Ok(Ok(response)) => response,
@@ -59,15 +92,32 @@ async fn collected(
         Err(_) => return Err(failed("The function returned without setting a response")),
     };
     let (parts, body) = response.into_parts();
-    match Limited::new(body, PAYLOAD_BYTES_MAX).collect().await {
-        Ok(body) => Ok(http::Response::from_parts(parts, body.to_bytes())),
+    let has_body = !is_head && !BODYLESS.contains(&parts.status);
+    let body = Limited::new(body, PAYLOAD_BYTES_MAX).collect().await;
+    let body = match body {
+        // The length that it tells is that of another response, so nothing is missing.
+        _ if !has_body => Bytes::new(),
+        Ok(body) => body.to_bytes(),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(Failure::response_too_large())
+            return Err(Failure::response_too_large());
         }
-        Err(error) => Err(failed(&format!(
-            "The response body could not be read: {error}"
+        Err(error) => {
+            let problem = format!("The response body could not be read: {error}");
+            return Err(failed(&problem));
+        }
+    };
+    match declared(&parts.headers).filter(|length| has_body && *length != body.len()) {
+        Some(length) => Err(failed(&format!(
+            "The response body has {} bytes, and its content-length says {length}",
+            body.len()
         ))),
+        None => Ok(http::Response::from_parts(parts, body)),
     }
+}
+
+/// The length of its body that a response tells.
+fn declared(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn never(never: std::convert::Infallible) -> wasmtime_wasi_http::Error {

@@ -1,6 +1,6 @@
 //! Streams what the event asks for: `{"metadata": {...}, "chunks": ["a", "b"]}`. With `"late":
 //! true` the metadata comes after the chunks, with `"fail": "why"` a failure ends the stream, and
-//! `"pause_ms"` waits between chunks.
+//! `"pause_ms"` waits between chunks, `"repeat"` writes them many times, `"log"` is a line at the end. Behind a function URL, the body of the request asks.
 
 use std::time::Duration;
 
@@ -15,11 +15,22 @@ struct Wish {
     metadata: Option<serde_json::Value>,
     #[serde(default)]
     chunks: Vec<String>,
+    /// How many times the chunks are written.
+    #[serde(default = "once")]
+    repeat: u32,
+    /// A line for the log, after the last chunk.
+    log: Option<String>,
     #[serde(default)]
     late: bool,
     #[serde(default)]
     pause_ms: u64,
     fail: Option<String>,
+}
+
+/// The part of a function URL's event that matters here.
+#[derive(Default, Deserialize)]
+struct Arrived {
+    body: Option<String>,
 }
 
 struct Streaming;
@@ -32,7 +43,8 @@ impl Guest for Streaming {
     }
 
     fn invoke(event: String, _: Context, response: &ResponseStream) -> Result<(), Failure> {
-        let wish = serde_json::from_str(&event)
+        let arrived: Arrived = serde_json::from_str(&event).unwrap_or_default();
+        let wish = serde_json::from_str(arrived.body.as_ref().unwrap_or(&event))
             .map_err(|error| failure("UnknownWish", &error.to_string()))?;
         fulfil(&wish, response).map_err(|error| failure("WriteRefused", &format!("{error:?}")))?;
         match wish.fail {
@@ -50,6 +62,10 @@ impl Guest for Streaming {
     }
 }
 
+fn once() -> u32 {
+    1
+}
+
 fn fulfil(wish: &Wish, response: &ResponseStream) -> Result<(), WriteError> {
     let set_metadata = || match &wish.metadata {
         Some(metadata) => response.set_metadata(&metadata.to_string()),
@@ -58,9 +74,14 @@ fn fulfil(wish: &Wish, response: &ResponseStream) -> Result<(), WriteError> {
     if !wish.late {
         set_metadata()?;
     }
-    for chunk in &wish.chunks {
-        response.write(chunk)?;
-        std::thread::sleep(Duration::from_millis(wish.pause_ms));
+    for _ in 0..wish.repeat {
+        for chunk in &wish.chunks {
+            response.write(chunk)?;
+            std::thread::sleep(Duration::from_millis(wish.pause_ms));
+        }
+    }
+    if let Some(line) = &wish.log {
+        println!("{line}");
     }
     if wish.late {
         set_metadata()?;

@@ -1,16 +1,17 @@
-//! The smallest parts of a document: texts, words, numbers and the space between, and what is said
-//! where one of them is wrong.
+//! The smallest parts of a document: texts, words, numbers and the space between, and the words of AWS's
+//! parser for what is wrong with one of them.
 
-use super::{Reader, Stop};
+use super::Invalid;
+use super::scan::Scanner;
 
 /// What a value may be.
 const VALUES: &str = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')";
-/// The longest part of an unknown word that is quoted.
+/// Characters of an unknown word that are quoted.
 const WORD_CHARS_MAX: usize = 256;
 
-impl Reader<'_> {
+impl Scanner<'_> {
     /// The next byte that is no space.
-    pub(super) fn after_space(&mut self) -> Result<Option<u8>, Stop> {
+    pub(super) fn after_space(&mut self) -> Result<Option<u8>, Invalid> {
         while let Some(byte) = self.next() {
             match byte {
                 b' ' | b'\t' => {}
@@ -43,8 +44,9 @@ impl Reader<'_> {
     }
 
     /// Reads a text whose first quote is read.
-    pub(super) fn text(&mut self, token: &str, place: &str) -> Result<(), Stop> {
+    pub(super) fn text(&mut self, token: &str, place: &str) -> Result<(), Invalid> {
         loop {
+            self.pass_plain();
             let ended = |it: &Self| it.ended(&format!(" in {token}"));
             let byte = self.next().ok_or_else(|| ended(self))?;
             match byte {
@@ -58,13 +60,23 @@ impl Reader<'_> {
                     );
                     return Err(self.wrong(&text, 1));
                 }
-                0x80.. => drop(self.letter(byte)?),
+                0x80.. if !self.is_utf_8 => drop(self.letter(byte)?),
                 _ => {}
             }
         }
     }
 
-    fn escape(&mut self) -> Result<(), Stop> {
+    /// Passes over the bytes of a text that mean only themselves, eight at a time.
+    fn pass_plain(&mut self) {
+        if !self.is_utf_8 {
+            return;
+        }
+        let (words, _) = self.bytes[self.at..].as_chunks::<8>();
+        let plain = words.iter().take_while(|word| is_plain(**word)).count();
+        self.at += 8 * plain;
+    }
+
+    fn escape(&mut self) -> Result<(), Invalid> {
         let ended = |it: &Self| it.ended(" in character escape sequence");
         match self.next().ok_or_else(|| ended(self))? {
             b'b' | b't' | b'n' | b'f' | b'r' | b'"' | b'/' | b'\\' => Ok(()),
@@ -87,7 +99,7 @@ impl Reader<'_> {
     }
 
     /// Reads a word of which the first letter is read.
-    pub(super) fn word(&mut self, word: &str) -> Result<(), Stop> {
+    pub(super) fn word(&mut self, word: &str) -> Result<(), Invalid> {
         for (at, letter) in word.bytes().enumerate().skip(1) {
             if self.bytes.get(self.at) != Some(&letter) {
                 return Err(self.unknown_word(&word[..at]));
@@ -111,7 +123,7 @@ impl Reader<'_> {
     }
 
     /// Reads the rest of a word that is none, to quote it.
-    fn unknown_word(&mut self, known: &str) -> Stop {
+    fn unknown_word(&mut self, known: &str) -> Invalid {
         let mut word = known.to_owned();
         while let Some(byte) = self.next() {
             match self.letter(byte) {
@@ -131,10 +143,10 @@ impl Reader<'_> {
     }
 
     /// Reads a number of which the first byte is read.
-    pub(super) fn number(&mut self, first: u8) -> Result<(), Stop> {
+    pub(super) fn number(&mut self, first: u8) -> Result<(), Invalid> {
         let mut digit = first;
         if first == b'-' {
-            digit = self.next().ok_or(Stop::Unknown)?;
+            digit = self.next().ok_or_else(|| self.ended(" in a number"))?;
             if !digit.is_ascii_digit() {
                 let why = "expected digit (0-9) to follow minus sign, for valid numeric value";
                 return Err(self.no_digit(digit, why));
@@ -154,7 +166,7 @@ impl Reader<'_> {
             self.some_digits("Exponent indicator not followed by a digit")?;
         }
         match self.bytes.get(self.at).copied() {
-            Some(byte) if self.open.is_empty() && !byte.is_ascii_whitespace() => {
+            Some(byte) if self.is_at_root() && !byte.is_ascii_whitespace() => {
                 self.at += 1;
                 Err(self.unexpected(byte, "Expected space separating root-level values"))
             }
@@ -162,8 +174,8 @@ impl Reader<'_> {
         }
     }
 
-    fn some_digits(&mut self, why: &str) -> Result<(), Stop> {
-        match self.next().ok_or(Stop::Unknown)? {
+    fn some_digits(&mut self, why: &str) -> Result<(), Invalid> {
+        match self.next().ok_or_else(|| self.ended(" in a number"))? {
             b'0'..=b'9' => {
                 self.digits();
                 Ok(())
@@ -177,7 +189,7 @@ impl Reader<'_> {
         self.at += rest.take_while(|byte| byte.is_ascii_digit()).count();
     }
 
-    fn no_digit(&self, byte: u8, why: &str) -> Stop {
+    fn no_digit(&self, byte: u8, why: &str) -> Invalid {
         let letter = described(byte.into());
         self.wrong(
             &format!("Unexpected character ({letter}) in numeric value: {why}"),
@@ -186,7 +198,7 @@ impl Reader<'_> {
     }
 
     /// The letter that begins with this byte.
-    fn letter(&mut self, first: u8) -> Result<u32, Stop> {
+    fn letter(&mut self, first: u8) -> Result<u32, Invalid> {
         let (more, bits) = match first {
             0..0x80 => return Ok(first.into()),
             0xC0..0xE0 => (1, first & 0x1F),
@@ -196,7 +208,7 @@ impl Reader<'_> {
         };
         let mut letter = u32::from(bits);
         for _ in 0..more {
-            let byte = self.next().ok_or(Stop::Unknown)?;
+            let byte = self.next().ok_or_else(|| self.ended(" in a character"))?;
             if byte & 0xC0 != 0x80 {
                 return Err(self.wrong(&format!("Invalid UTF-8 middle byte 0x{byte:x}"), 0));
             }
@@ -205,8 +217,8 @@ impl Reader<'_> {
         Ok(letter)
     }
 
-    /// What is said of a byte with which no value begins.
-    pub(super) fn no_value(&mut self, first: u8) -> Stop {
+    /// A byte with which no value begins.
+    pub(super) fn no_value(&mut self, first: u8) -> Invalid {
         if first == b',' {
             return self.unexpected(first, "expected a value");
         }
@@ -216,7 +228,7 @@ impl Reader<'_> {
         self.unexpected(first, &format!("expected a valid value {VALUES}"))
     }
 
-    pub(super) fn unexpected(&self, byte: u8, why: &str) -> Stop {
+    pub(super) fn unexpected(&self, byte: u8, why: &str) -> Invalid {
         let letter = described(byte.into());
         self.wrong(&format!("Unexpected character ({letter}): {why}"), 1)
     }
@@ -237,4 +249,15 @@ fn described(letter: u32) -> String {
         Some(it) if letter > 255 => format!("'{it}' (code {letter} / 0x{letter:x})"),
         it => format!("'{}' (code {letter})", it.unwrap_or_default()),
     }
+}
+
+/// Whether none of these bytes ends a text, begins an escape or is a control character. High bits mark the
+/// bytes that do; a borrow may mark one more, and then they are looked at one by one.
+fn is_plain(word: [u8; 8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    let word = u64::from_ne_bytes(word);
+    let below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word & HIGH;
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    is(b'"') | is(b'\\') | below(word, b' ') == 0
 }

@@ -1,82 +1,100 @@
-//! What AWS says of an event that is not JSON. AWS passes on what its parser says, and clients' users
-//! search for those words; so this reads as that parser does, up to the first byte it stumbles over.
-//! It does not decide whether an event is JSON: that has been found out before.
+//! Reads a whole document to find out whether it is JSON. AWS passes on the words of its parser, and its
+//! users search for them, so this stops at the same byte as that parser and says the same.
 
-mod token;
+use smallvec::SmallVec;
 
-/// What some put before UTF-8.
+use super::{DEPTH_MAX, Invalid};
+
+/// Some programs write it before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-/// How deeply AWS's parser follows a document.
-const DEPTH_MAX: usize = 1_000;
+/// Levels that are followed without an allocation; nearly all events have fewer.
+const SHALLOW: usize = 16;
 
-/// What is wrong with a document, if AWS's parser would find it wrong. One in another encoding than
-/// plain UTF-8, it would read otherwise.
-pub(super) fn reason(document: &[u8]) -> Option<String> {
+/// Whether a document is JSON.
+pub(super) fn check(document: &[u8]) -> Result<(), Invalid> {
     let begin = &document[..document.len().min(4)];
-    if begin.starts_with(BYTE_ORDER_MARK) || begin.contains(&0) {
-        return None;
+    // In AWS both are read: the parser there finds the encoding out.
+    if begin.starts_with(BYTE_ORDER_MARK) {
+        return Err(malformed("the document begins with a byte order mark"));
     }
-    let mut reader = Reader {
+    if begin.contains(&0) {
+        return Err(malformed("the document is not UTF-8"));
+    }
+    let utf_8 = std::str::from_utf8(document);
+    let mut scanner = Scanner {
         bytes: document,
         at: 0,
         line: 1,
         line_began: 0,
-        open: Vec::new(),
+        open: SmallVec::new(),
+        is_utf_8: utf_8.is_ok(),
     };
-    match reader.document() {
-        Err(Stop::Wrong(text)) => Some(text),
-        Err(Stop::Unknown) | Ok(()) => None,
-    }
+    scanner.document()?;
+    utf_8.map(drop).map_err(|error| {
+        let at = error.valid_up_to();
+        malformed(&format!("invalid UTF-8 after byte {at}"))
+    })
 }
 
-/// Why reading ends before the document does.
-enum Stop {
-    /// This is what is said of it.
-    Wrong(String),
-    /// What AWS would say is not known.
-    Unknown,
+fn malformed(problem: &str) -> Invalid {
+    Invalid::Malformed(problem.to_owned())
 }
 
 /// An object or a list that has begun, and where.
 struct Open {
     is_object: bool,
-    place: String,
-}
-
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
     line: usize,
-    line_began: usize,
-    open: Vec<Open>,
+    column: usize,
 }
 
-impl Reader<'_> {
-    fn document(&mut self) -> Result<(), Stop> {
-        let mut first = self.after_space()?.ok_or(Stop::Unknown)?;
+pub(super) struct Scanner<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
+    pub(super) line: usize,
+    pub(super) line_began: usize,
+    open: SmallVec<[Open; SHALLOW]>,
+    /// Then no byte of a letter needs a look.
+    pub(super) is_utf_8: bool,
+}
+
+impl Scanner<'_> {
+    fn document(&mut self) -> Result<(), Invalid> {
+        let empty = || malformed("the document is empty");
+        let mut first = self.after_space()?.ok_or_else(empty)?;
         loop {
             let is_open = self.value(first)?;
             let mut next = if is_open { self.first_of()? } else { None };
-            while next.is_none() {
+            first = loop {
+                if let Some(next) = next {
+                    break next;
+                }
                 if self.open.is_empty() {
-                    return Ok(());
+                    return self.end();
                 }
                 next = self.following()?;
-            }
-            first = next.ok_or(Stop::Unknown)?;
+            };
+        }
+    }
+
+    /// Nothing follows the outermost value.
+    fn end(&mut self) -> Result<(), Invalid> {
+        match self.after_space()? {
+            None => Ok(()),
+            Some(_) => Err(self.wrong("Unexpected content after the document", 1)),
         }
     }
 
     /// Reads a value, or the beginning of one that has parts.
-    fn value(&mut self, first: u8) -> Result<bool, Stop> {
+    fn value(&mut self, first: u8) -> Result<bool, Invalid> {
         match first {
             b'{' | b'[' => {
                 if self.open.len() == DEPTH_MAX {
-                    return Err(Stop::Unknown);
+                    return Err(Invalid::TooDeep);
                 }
                 self.open.push(Open {
                     is_object: first == b'{',
-                    place: self.place(1),
+                    line: self.line,
+                    column: self.column(1),
                 });
                 return Ok(true);
             }
@@ -92,7 +110,7 @@ impl Reader<'_> {
     }
 
     /// The first byte of the first value of what has just begun; none where it ends at once.
-    fn first_of(&mut self) -> Result<Option<u8>, Stop> {
+    fn first_of(&mut self) -> Result<Option<u8>, Invalid> {
         let Some(byte) = self.after_space()? else {
             return Err(self.unclosed());
         };
@@ -103,7 +121,7 @@ impl Reader<'_> {
     }
 
     /// The first byte of the value that follows another; none where there is no other.
-    fn following(&mut self) -> Result<Option<u8>, Stop> {
+    fn following(&mut self) -> Result<Option<u8>, Invalid> {
         let Some(byte) = self.after_space()? else {
             return Err(self.unclosed());
         };
@@ -122,7 +140,7 @@ impl Reader<'_> {
     }
 
     /// Reads the name of a value in an object; a value in a list has none.
-    fn after_name(&mut self, byte: u8) -> Result<u8, Stop> {
+    fn after_name(&mut self, byte: u8) -> Result<u8, Invalid> {
         if !self.is_in_object() {
             return Ok(byte);
         }
@@ -141,7 +159,7 @@ impl Reader<'_> {
     }
 
     /// Whether this byte ends what was opened last.
-    fn closes(&mut self, byte: u8) -> Result<bool, Stop> {
+    fn closes(&mut self, byte: u8) -> Result<bool, Invalid> {
         match (byte, self.is_in_object()) {
             (b'}', true) | (b']', false) => {
                 self.open.pop();
@@ -152,25 +170,32 @@ impl Reader<'_> {
         }
     }
 
-    fn mismatched<T>(&self, byte: u8) -> Result<T, Stop> {
+    fn mismatched<T>(&self, byte: u8) -> Result<T, Invalid> {
         let expected = if byte == b'}' { ']' } else { '}' };
-        let opened = self.open.last().map(|open| open.place.as_str());
-        let nowhere = place(1, 0);
+        let opened = self
+            .open
+            .last()
+            .map_or((1, 0), |open| (open.line, open.column));
         let text = format!(
             "Unexpected close marker '{}': expected '{expected}' (for {} starting at {})",
             char::from(byte),
             self.kind(),
-            opened.unwrap_or(&nowhere)
+            place(opened.0, opened.1)
         );
         Err(self.wrong(&text, 1))
     }
 
-    fn unclosed(&self) -> Stop {
+    fn unclosed(&self) -> Invalid {
         let kind = self.kind();
-        let opened = self.open.last().map_or("", |open| open.place.as_str());
+        let opened = self.open.last().map(|open| place(open.line, open.column));
+        let opened = opened.unwrap_or_default();
         self.ended(&format!(
             ": expected close marker for {kind} (start marker at {opened})"
         ))
+    }
+
+    pub(super) fn is_at_root(&self) -> bool {
+        self.open.is_empty()
     }
 
     fn is_in_object(&self) -> bool {
@@ -185,22 +210,23 @@ impl Reader<'_> {
         }
     }
 
-    fn next(&mut self) -> Option<u8> {
+    pub(super) fn next(&mut self) -> Option<u8> {
         let byte = self.bytes.get(self.at).copied();
         self.at += usize::from(byte.is_some());
         byte
     }
 
-    /// Where reading is, so many bytes back.
-    fn place(&self, back: usize) -> String {
-        place(self.line, self.at + 1 - self.line_began - back)
+    /// The column of the byte that was read `back` bytes ago.
+    fn column(&self, back: usize) -> usize {
+        self.at + 1 - self.line_began - back
     }
 
-    fn wrong(&self, text: &str, back: usize) -> Stop {
-        Stop::Wrong(format!("{text}\n at {}", self.place(back)))
+    pub(super) fn wrong(&self, text: &str, back: usize) -> Invalid {
+        let place = place(self.line, self.column(back));
+        Invalid::Malformed(format!("{text}\n at {place}"))
     }
 
-    fn ended(&self, how: &str) -> Stop {
+    pub(super) fn ended(&self, how: &str) -> Invalid {
         self.wrong(&format!("Unexpected end-of-input{how}"), 0)
     }
 }
@@ -211,6 +237,3 @@ fn place(line: usize, column: usize) -> String {
          column: {column}]"
     )
 }
-
-#[cfg(test)]
-mod tests;

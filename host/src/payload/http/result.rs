@@ -1,0 +1,111 @@
+//! Results as responses, and back.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, SET_COOKIE};
+use http::{HeaderValue, Response, StatusCode};
+use serde_json::{Map, Value};
+
+use super::{Error, body_of, cookies, encode, insert_fields, is_final, join};
+use crate::payload::{Document, json};
+
+/// The response that a function URL makes of a function's result: the one that the function describes, if
+/// it names a status; else the result itself, as it is also where it is not JSON.
+///
+/// # Errors
+/// Where the function describes a response that cannot be sent. It is never sent as it is: there may be
+/// cookies in it.
+pub fn response_of(result: &Bytes) -> Result<Response<Bytes>, Error> {
+    let document = match Document::parse(result.clone()) {
+        Ok(document) => document,
+        Err(json::Invalid::Malformed(_)) if !may_describe(result) => {
+            return Ok(plain(result.clone()));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let root = document.root();
+    if let Some(status) = root.member("statusCode") {
+        return described(root, status);
+    }
+    Ok(match root.text() {
+        Some(text) => plain(text.decode()?.into_owned()),
+        None => plain(compact(result)),
+    })
+}
+
+/// Whether a result that is not JSON was meant to be a response.
+fn may_describe(result: &[u8]) -> bool {
+    const STATUS: &[u8] = b"\"statusCode\"";
+    let is_object = result.trim_ascii_start().starts_with(b"{");
+    is_object && result.windows(STATUS.len()).any(|part| part == STATUS)
+}
+
+fn described(said: json::Value<'_>, status: json::Value<'_>) -> Result<Response<Bytes>, Error> {
+    let status = status_of(status).ok_or(Error::Member("statusCode is none of 200 to 599"))?;
+    let is_base64 = said.member("isBase64Encoded").and_then(|it| it.as_bool());
+    let mut response = Response::new(body_of(said.member("body"), is_base64 == Some(true))?);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let fields = said.member("headers").and_then(|it| it.members());
+    insert_fields(headers, fields);
+    for cookie in cookies(said.member("cookies")) {
+        headers.append(SET_COOKIE, cookie);
+    }
+    let json = HeaderValue::from_static("application/json");
+    headers.entry(CONTENT_TYPE).or_insert(json);
+    Ok(response)
+}
+
+/// A number, or a text that is one.
+fn status_of(status: json::Value<'_>) -> Option<StatusCode> {
+    let digits = match status.text() {
+        Some(text) => text.decode().ok()?,
+        None => status.raw().into(),
+    };
+    let status = StatusCode::from_u16(digits.parse().ok()?).ok()?;
+    is_final(status).then_some(status)
+}
+
+/// A JSON document without the spaces between its parts, which AWS does not pass on.
+fn compact(document: &Bytes) -> Bytes {
+    let (mut in_text, mut is_escaped) = (false, false);
+    let is_part = |byte: &u8| {
+        let is_kept = in_text || !byte.is_ascii_whitespace();
+        if *byte == b'"' && !is_escaped {
+            in_text = !in_text;
+        }
+        is_escaped = *byte == b'\\' && !is_escaped;
+        is_kept
+    };
+    document.iter().copied().filter(is_part).collect()
+}
+
+/// The result that describes a response.
+pub fn result_of(response: &Response<Bytes>) -> Bytes {
+    let mut headers = Map::new();
+    let mut cookies = Vec::new();
+    for (name, value) in response.headers() {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        if name == SET_COOKIE {
+            cookies.push(Value::from(value));
+        } else {
+            join(&mut headers, name.as_str(), &value);
+        }
+    }
+    let (body, is_base64) = encode(response.body(), response.headers());
+    let mut result = Map::new();
+    result.insert("statusCode".into(), response.status().as_u16().into());
+    result.insert("headers".into(), headers.into());
+    if !cookies.is_empty() {
+        result.insert("cookies".into(), cookies.into());
+    }
+    result.insert("body".into(), body.into());
+    result.insert("isBase64Encoded".into(), is_base64.into());
+    Value::Object(result).to_string().into()
+}
+
+fn plain(body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}

@@ -1,0 +1,52 @@
+//! WASI's clocks, random numbers, standard streams and sockets, from wasmtime-wasi.
+
+use std::sync::Arc;
+
+use wasmtime::component::Linker;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+use crate::sandbox::egress::Reach;
+use crate::sandbox::guest::Guest;
+use crate::sandbox::stdio::{Captured, Input, Output};
+use crate::telemetry::log::{EnvironmentLog, Stream};
+
+/// Random bytes that a guest may ask for in one call; the host allocates them.
+const RANDOM_BYTES_MAX: u64 = 64 << 10;
+
+/// Where a guest's standard streams lead.
+pub(in crate::sandbox) enum Streams {
+    /// Both to the log.
+    Log,
+    /// An event comes in, the result goes out, and the log gets the rest.
+    Event { stdin: Input, stdout: Captured },
+}
+
+pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)
+}
+
+/// The state of one guest, without directories.
+pub(in crate::sandbox) fn context(
+    reach: &Reach,
+    log: &Arc<EnvironmentLog>,
+    streams: Streams,
+) -> WasiCtx {
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.max_random_size(RANDOM_BYTES_MAX);
+    wasi.stderr(Output(Arc::clone(log), Stream::Error));
+    match streams {
+        Streams::Log => wasi.stdout(Output(Arc::clone(log), Stream::Out)),
+        Streams::Event { stdin, stdout } => wasi.stdin(stdin).stdout(stdout),
+    };
+    reach.apply(&mut wasi);
+    wasi.build()
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}

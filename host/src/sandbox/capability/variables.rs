@@ -1,0 +1,32 @@
+//! `wasi:cli/environment`: a guest's environment variables, put together when it asks for them, which few do.
+
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime_wasi::p2::bindings::cli::environment;
+
+use crate::sandbox::Variables;
+use crate::sandbox::guest::Guest;
+
+pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    environment::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)
+}
+
+impl environment::Host for Guest {
+    fn get_environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
+        let Variables { shared, own } = &self.setup.variables;
+        let is_shared = |(name, _): &&(String, String)| own.iter().all(|(other, _)| name != other);
+        Ok(shared
+            .iter()
+            .filter(is_shared)
+            .chain(own)
+            .cloned()
+            .collect())
+    }
+
+    fn get_arguments(&mut self) -> wasmtime::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn initial_cwd(&mut self) -> wasmtime::Result<Option<String>> {
+        Ok(None)
+    }
+}

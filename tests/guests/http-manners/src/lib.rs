@@ -1,0 +1,150 @@
+//! Does, by the path of its request, what hosts stumble over: it ends early, leaves things open, tells
+//! lengths of bodies that it does not send.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use wasip2::exports::wasi::http::incoming_handler::Guest;
+use wasip2::http::types::{
+    Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
+};
+
+struct Manners;
+
+wasip2::http::proxy::export!(Manners);
+
+/// Requests that this instance has had.
+static REQUESTS: AtomicU32 = AtomicU32::new(0);
+
+impl Guest for Manners {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        let count = REQUESTS.fetch_add(1, Ordering::Relaxed) + 1;
+        let target = request.path_with_query().unwrap_or_default();
+        match target.as_str() {
+            "/trap" => core::arch::wasm32::unreachable(),
+            "/panic" => {
+                write(&begin(out, 200, &[]), b"half");
+                panic!("after the head");
+            }
+            "/exit" => {
+                write(&begin(out, 200, &[]), b"half");
+                std::process::exit(1);
+            }
+            "/memory" => {
+                let _body = begin(out, 200, &[]);
+                let mut kept = Vec::new();
+                loop {
+                    kept.push(vec![1_u8; 1 << 20]);
+                }
+            }
+            "/silent" => std::mem::forget(out),
+            "/open-body" => {
+                let body = begin(out, 200, &[]);
+                write(&body, b"whole");
+                std::mem::forget(body);
+            }
+            "/open-stream" => {
+                let body = begin(out, 200, &[]);
+                let stream = body.write().expect("it is the first");
+                stream
+                    .blocking_write_and_flush(b"whole")
+                    .expect("it is open");
+                std::mem::forget((stream, body));
+            }
+            "/open-short" => {
+                let body = begin(out, 200, &[("content-length", "9")]);
+                write(&body, b"half");
+                std::mem::forget(body);
+            }
+            "/keep-request" => {
+                let body = request.consume().expect("it is the first");
+                std::mem::forget((body.stream(), body, request));
+                text(out, &count.to_string());
+            }
+            "/keep-fields" => {
+                for _ in 0..100 {
+                    std::mem::forget(fields(&[("x", &"v".repeat(8 << 10))]));
+                }
+                text(out, &count.to_string());
+            }
+            "/keep-bodies" => keep_bodies(out),
+            "/length" => finish(begin(
+                out,
+                200,
+                &[("content-length", "1234"), ("x-own", "1")],
+            )),
+            "/unmodified" => finish(begin(
+                out,
+                304,
+                &[("content-length", "55"), ("etag", "\"x\"")],
+            )),
+            "/nothing" => finish(begin(out, 204, &[])),
+            "/read" => text(out, &read(request).to_string()),
+            _ => text(out, &count.to_string()),
+        }
+    }
+}
+
+/// Fills bodies that nobody will ever see, until the host has enough.
+fn keep_bodies(out: ResponseOutparam) {
+    for _ in 0..3_000 {
+        let response = OutgoingResponse::new(Fields::new());
+        let Ok(body) = response.body() else { break };
+        let stream = body.write().expect("it is the first");
+        while let Ok(allowed) = stream.check_write()
+            && allowed > 0
+        {
+            let size = usize::try_from(allowed).expect("it fits").min(64 << 10);
+            if stream.write(&vec![1; size]).is_err() {
+                break;
+            }
+        }
+        std::mem::forget((stream, body, response));
+    }
+    text(out, "all were kept");
+}
+
+fn fields(list: &[(&str, &str)]) -> Fields {
+    let fields = Fields::new();
+    for (name, value) in list {
+        // The host may have no room for more.
+        let _refused = fields.append(name, value.as_bytes());
+    }
+    fields
+}
+
+fn begin(out: ResponseOutparam, status: u16, headers: &[(&str, &str)]) -> OutgoingBody {
+    let response = OutgoingResponse::new(fields(headers));
+    response.set_status_code(status).expect("it is a status");
+    let body = response.body().expect("it is the first");
+    ResponseOutparam::set(out, Ok(response));
+    body
+}
+
+fn write(body: &OutgoingBody, bytes: &[u8]) {
+    let stream = body.write().expect("it is the first");
+    stream.blocking_write_and_flush(bytes).expect("it is open");
+}
+
+/// Without a body, a length that was told is an error here, and right all the same.
+fn finish(body: OutgoingBody) {
+    let _length = OutgoingBody::finish(body, None);
+}
+
+fn text(out: ResponseOutparam, text: &str) {
+    let body = begin(out, 200, &[("content-type", "text/plain")]);
+    write(&body, text.as_bytes());
+    finish(body);
+}
+
+/// The size of a request's body.
+fn read(request: IncomingRequest) -> usize {
+    let body = request.consume().expect("it is the first");
+    let mut size = 0;
+    let stream = body.stream().expect("it is the first");
+    while let Ok(chunk) = stream.blocking_read(64 << 10) {
+        size += chunk.len();
+    }
+    drop(stream);
+    drop(IncomingBody::finish(body));
+    size
+}

@@ -1,0 +1,128 @@
+//! Components for wasi:http that end early or leave things open: they fail at once and by their own fault,
+//! and hold nothing in the host for longer than a request.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Lamina, guest};
+use crate::urls::{get, url_of};
+
+async fn started(more: Value) -> (Lamina, String) {
+    let host = Lamina::start();
+    let mut settings = json!({"Timeout": 20, "MemorySize": 128});
+    for (name, value) in more.as_object().into_iter().flatten() {
+        settings[name] = value.clone();
+    }
+    host.create("f", &guest("http-manners"), settings).await;
+    let domain = url_of(&host, "f", json!({})).await;
+    (host, domain)
+}
+
+async fn at(host: &Lamina, domain: &str, path: &str) -> Answer {
+    get(host, domain, path, &[]).await
+}
+
+async fn invoked(host: &Lamina, path: &str) -> Value {
+    let event = json!({"rawPath": path, "requestContext": {"http": {"method": "GET"}}});
+    host.invoke("f", &event).await.json()
+}
+
+#[tokio::test]
+async fn component_that_ends_is_a_bad_gateway_at_once() {
+    let (host, domain) = started(json!({})).await;
+    for (path, kind) in [
+        ("/trap", "Runtime.ExitError"),
+        ("/panic", "Runtime.ExitError"),
+        ("/exit", "Runtime.ExitError"),
+        ("/memory", "Runtime.OutOfMemory"),
+        ("/silent", "Function.ResponseError"),
+        ("/open-short", "Function.ResponseError"),
+    ] {
+        let answer = at(&host, &domain, path).await;
+        assert_eq!(answer.status, 502, "{path}");
+        assert_eq!(invoked(&host, path).await["errorType"], kind, "{path}");
+    }
+    assert_eq!(at(&host, &domain, "/").await.status, 200);
+}
+
+#[tokio::test]
+async fn body_left_open_ends_when_the_function_returns() {
+    let (host, domain) = started(json!({})).await;
+    for path in ["/open-body", "/open-stream", "/open-body"] {
+        let answer = at(&host, &domain, path).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.text().as_str()),
+            (200, "whole")
+        );
+    }
+    let count = at(&host, &domain, "/").await.text();
+    assert_eq!(count, "4", "the environment is used again");
+}
+
+#[tokio::test]
+async fn length_without_a_body_is_allowed_for_head_and_304() {
+    let (host, domain) = started(json!({})).await;
+    let head = host.send("HEAD", "/length", &[("host", &domain)], "").await;
+    assert_eq!((head.status.as_u16(), head.header("x-own")), (200, "1"));
+    assert!(["", "1234"].contains(&head.header("content-length")));
+    let unmodified = at(&host, &domain, "/unmodified").await;
+    assert_eq!(
+        (unmodified.status.as_u16(), unmodified.header("etag")),
+        (304, "\"x\"")
+    );
+    assert!(unmodified.body.is_empty());
+    assert_eq!(at(&host, &domain, "/nothing").await.status, 204);
+    assert_eq!(
+        at(&host, &domain, "/length").await.status,
+        502,
+        "a GET has a body"
+    );
+}
+
+#[tokio::test]
+async fn requests_left_open_do_not_stay_in_the_hosts_memory() {
+    let (host, domain) = started(json!({})).await;
+    let body = vec![b'x'; 5 << 20];
+    let send = async |path: &str| {
+        let answer = host
+            .send("POST", path, &[("host", &domain)], body.clone())
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.text()
+    };
+    for _ in 0..4 {
+        assert_eq!(send("/read").await, body.len().to_string());
+    }
+    let before = host.resident_kib();
+    for _ in 0..60 {
+        send("/keep-request").await;
+    }
+    let grown = host.resident_kib().saturating_sub(before);
+    assert!(grown < 100 << 10, "{grown} KiB more");
+}
+
+#[tokio::test]
+async fn handles_left_open_end_an_environment_before_they_fail_a_request() {
+    let (host, domain) = started(json!({})).await;
+    let mut restarts = 0;
+    for _ in 0..2_500 {
+        let answer = at(&host, &domain, "/keep-request").await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        restarts += u32::from(answer.text() == "1");
+    }
+    assert!(restarts > 1, "one environment does not hold them all");
+}
+
+#[tokio::test]
+async fn fields_and_bodies_of_one_request_are_bounded() {
+    let (host, domain) = started(json!({})).await;
+    for _ in 0..20 {
+        let answer = at(&host, &domain, "/keep-fields").await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let before = host.resident_kib();
+    let ended = invoked(&host, "/keep-bodies").await;
+    assert_eq!(ended["errorType"], "Runtime.ExitError", "{ended}");
+    let grown = host.resident_kib().saturating_sub(before);
+    assert!(grown < 160 << 10, "{grown} KiB more");
+    assert_eq!(at(&host, &domain, "/").await.text(), "1");
+}
