@@ -84,7 +84,10 @@ fn shape(model: &Model, name: &str) -> String {
                 pattern.map_or_else(|| "None".into(), |it| format!("Some(Pattern::new({it:?}))"))
             )
         }
-        "integer" | "long" => format!("Shape::Integer {{ min: {} }}", bounds()),
+        kind @ ("integer" | "long") => {
+            let is_long = kind == "long";
+            format!("Shape::Integer {{ is_long: {is_long}, min: {} }}", bounds())
+        }
         "double" => {
             let bound = |key: &str| {
                 shape

@@ -183,6 +183,15 @@ fn names(parts: &Parts) -> impl Iterator<Item = &str> {
     named.chain(parts.uri.authority().map(http::uri::Authority::as_str))
 }
 
+/// The text of a header's value. Octets that are not ASCII are read as ISO 8859-1, as Java's servers do: every
+/// value has a text of its own, and none is taken for another's.
+pub(crate) fn text_of(value: &HeaderValue) -> Cow<'_, str> {
+    match value.to_str() {
+        Ok(text) => text.into(),
+        Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
+    }
+}
+
 /// The host a request names, with its port.
 pub(crate) fn host_of(parts: &Parts) -> Option<&str> {
     let header = parts

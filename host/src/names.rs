@@ -170,7 +170,7 @@ impl UserName {
             .ok_or_else(|| Error::User(name.to_owned()))
     }
 
-    /// Whether a name may have this character.
+    /// Characters that a name may have.
     pub fn may_have(letter: char) -> bool {
         letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter)
     }

@@ -25,6 +25,12 @@ pub const ENVIRONMENT_BYTES_MAX: usize = 4_096;
 pub const LOG_TAIL_BYTES_MAX: usize = 4_096;
 /// How long `init` may take before the environment is given up, as in AWS.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// `Timeout` of a function without a capacity provider. The model's own maximum, 5,400, is for functions with one.
+pub const TIMEOUT_SECONDS_MAX: u32 = 1_800;
+/// `MemorySize` of a function without a capacity provider; the model allows 32,768 with one.
+pub const MEMORY_MAX: Mib = Mib::new(10_240);
+/// `EphemeralStorage.Size` of a function without a capacity provider; the model allows 32,768 with one.
+pub const EPHEMERAL_MAX: Mib = Mib::new(10_240);
 /// Environments of one account that may run at once unless configured otherwise.
 pub const ACCOUNT_CONCURRENCY_DEFAULT: u32 = 1_000;
 

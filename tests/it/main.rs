@@ -51,4 +51,5 @@ mod storage;
 mod tags;
 mod tidy;
 mod urls;
+mod values;
 mod versions;

@@ -114,6 +114,26 @@ fn each_concern_has_one_door() {
     }
 }
 
+/// Conversions that put something else in the place of a value that cannot be read.
+const STAND_INS: [&str; 4] = [
+    "from_utf8_lossy",
+    "decode_utf8_lossy",
+    "to_string_lossy",
+    "unwrap_or(\"?\")",
+];
+
+#[test]
+fn api_replaces_no_value_of_a_request() {
+    let of_api = |(name, _): &(String, String)| {
+        (name.starts_with("api") || name.starts_with("names")) && !name.contains("tests.rs")
+    };
+    for (name, text) in host().into_iter().filter(of_api) {
+        for conversion in STAND_INS {
+            assert!(!text.contains(conversion), "{name} uses {conversion}");
+        }
+    }
+}
+
 #[test]
 fn rooms_are_small_and_say_what_they_are() {
     let folders = [

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use http::header;
 use http::request::Parts;
 
+use super::text_of;
 use crate::clock::Timestamp;
 use crate::names::{AccountId, Region};
 use crate::policy::{self, Principal};
@@ -161,7 +162,7 @@ impl RequestFacts<'_> {
     fn of_transport(&self, key: &str) -> Option<Vec<String>> {
         let header = |name: header::HeaderName| {
             let value = self.parts.headers.get(name);
-            some(value.and_then(|value| value.to_str().ok()))
+            some(value.map(text_of))
         };
         match key {
             "aws:currenttime" => Some(one(self.now.utc())),

@@ -108,6 +108,10 @@ fn unroutable(method: &Method, path: &str, error: &RouteError) -> Fault {
             let text = format!("There is no operation at {path}.");
             Fault::new(ErrorShape::UnknownOperationException, text)
         }
+        RouteError::NotText => Fault::new(
+            ErrorShape::SerializationException,
+            "The path or the query is not UTF-8 when it is decoded.",
+        ),
         RouteError::WrongMethod { allowed } => {
             let allowed: Vec<&str> = allowed.iter().map(Method::as_str).collect();
             let allowed = allowed.join(", ");

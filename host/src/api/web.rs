@@ -9,6 +9,7 @@ use http::request::Parts;
 
 use super::authority::{self, Host};
 use super::facts::Peer;
+use super::text_of;
 
 /// Whose page a browser sends a request for.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -22,7 +23,7 @@ pub struct Own(pub SocketAddr);
 pub(super) fn refusal(parts: &Parts) -> Option<String> {
     let text = |name: HeaderName| {
         let value = parts.headers.get(name)?;
-        Some(String::from_utf8_lossy(value.as_bytes()))
+        Some(text_of(value))
     };
     let sign = if let Some(origin) = text(header::ORIGIN) {
         Some(format!("Origin: {origin}"))
@@ -48,7 +49,7 @@ pub(super) fn refusal(parts: &Parts) -> Option<String> {
 /// whatever its maker likes.
 fn names(parts: &Parts) -> impl Iterator<Item = Cow<'_, str>> {
     let named = parts.headers.get_all(header::HOST).iter();
-    let named = named.map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let named = named.map(text_of);
     let came = parts.extensions.get::<Peer>().is_some();
     let authority = parts.uri.authority().filter(|_| came);
     named.chain(authority.map(|it| it.as_str().into()))

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::record::{Page, decode, encode};
-use super::{Control, Error};
+use super::{Control, Error, tags};
 use crate::clock::Timestamp;
 use crate::names::hex;
 use crate::store::{Expect, Key, Revision, Write};
@@ -27,8 +27,7 @@ pub use verify::Signed;
 const KIND: &str = "code-signing-config";
 /// What follows `csc-` in an id, in hexadecimal digits.
 const ID_DIGITS: usize = 17;
-/// How many tags a resource may have.
-const TAGS_MAX: usize = 50;
+
 /// The stored record of a code signing configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CodeSigningConfig {
@@ -89,7 +88,7 @@ impl Control {
         &self,
         create: Create,
     ) -> Result<CodeSigningConfig, Error> {
-        require_few(&create.tags)?;
+        tags::check_new(&create.tags)?;
         let config = CodeSigningConfig {
             id: self.new_code_signing_id(),
             description: create.description,
@@ -182,7 +181,7 @@ impl Control {
     ) -> Result<(), Error> {
         self.change_code_signing_config(arn, |config| {
             change(&mut config.tags);
-            require_few(&config.tags)
+            tags::check(&config.tags)
         })
         .await
         .map(drop)
@@ -273,15 +272,6 @@ fn not_attachable(arn: &str) -> Error {
         "The code signing configuration cannot be found. Check that the provided configuration is \
          not deleted: {arn}."
     ))
-}
-
-fn require_few(tags: &BTreeMap<String, String>) -> Result<(), Error> {
-    if tags.len() > TAGS_MAX {
-        return Err(Error::Invalid(
-            "Number of tags exceeds resource tag limit.".into(),
-        ));
-    }
-    Ok(())
 }
 
 fn put(config: &CodeSigningConfig, expect: Expect) -> Write {

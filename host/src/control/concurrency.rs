@@ -150,6 +150,7 @@ impl Control {
         };
         self.write_below(name, || async {
             let function = self.provisionable(name, &record.qualifier).await?;
+            self.require_no_weights(name, &record.qualifier).await?;
             let others = self.provisioned_besides(name, &record.qualifier).await?;
             self.require_room(&function, requested, others)?;
             self.require_not_twice(name, &record.qualifier).await?;
@@ -247,6 +248,24 @@ impl Control {
             )));
         }
         Ok(())
+    }
+
+    /// Refuses an alias that splits traffic. AWS lets a provisioned alias be given weights afterwards, as
+    /// gradual deployments do; what is provisioned cannot be changed while it has them.
+    async fn require_no_weights(
+        &self,
+        name: &FunctionName,
+        qualifier: &Qualifier,
+    ) -> Result<(), Error> {
+        let Qualifier::Alias(alias) = qualifier else {
+            return Ok(());
+        };
+        match self.alias(name, alias).await?.additional {
+            None => Ok(()),
+            Some(_) => Err(Error::Invalid(
+                "Alias with weights can not be used with Provisioned Concurrency".into(),
+            )),
+        }
     }
 
     /// A version is provisioned under its number or under an alias, not both.

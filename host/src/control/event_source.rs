@@ -2,7 +2,7 @@
 //! Nothing here reads any: a mapping says what is to be done, and in which state it is.
 
 use super::record::{Page, decode, encode};
-use super::{Control, Error};
+use super::{Control, Error, tags};
 use crate::invoke::Target;
 use crate::names::RequestId;
 use crate::store::{self, Expect, Key, Revision, Write};
@@ -46,7 +46,7 @@ impl Control {
         let settings = source.kind.completed(settings);
         rules::check(&source, &settings)?;
         rules::filters(&create.settings)?;
-        rules::tags(&create.tags)?;
+        tags::check_new(&create.tags)?;
         self.require_mapping_target(&create.target).await?;
         let record = MappingRecord {
             id,

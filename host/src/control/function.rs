@@ -57,7 +57,7 @@ impl Control {
         let configuration = Configuration::new(create.role, create.handler, create.runtime);
         let mut configuration = configuration.patched(create.choices, &self.0.vault);
         self.check(&configuration)?;
-        super::tags::check(&create.tags)?;
+        super::tags::check_new(&create.tags)?;
         let code_signing = create.code_signing;
         if let Some(arn) = &code_signing {
             self.require_code_signing_config(arn).await?;

@@ -1,11 +1,11 @@
-//! Rules about a configuration that AWS's model does not state: values that go together. The model's own
-//! constraints are checked before anything reaches this module.
+//! Rules about a configuration that AWS's model does not state: bounds that depend on other members, and
+//! members that go together. The model's own constraints are checked before anything reaches this module.
 
 use super::Error;
 use super::configuration::{Configuration, Vpc};
 use crate::config::Runtimes;
 use crate::library::runtime;
-use crate::units::ENVIRONMENT_BYTES_MAX;
+use crate::units::{ENVIRONMENT_BYTES_MAX, EPHEMERAL_MAX, MEMORY_MAX, TIMEOUT_SECONDS_MAX};
 
 /// Variables that only the host may set.
 const RESERVED_VARIABLES: [&str; 17] = [
@@ -35,6 +35,7 @@ pub(super) fn check(
     runtimes: Runtimes,
 ) -> Result<(), Error> {
     require_runtime(&configuration.runtime, runtimes)?;
+    sizes(configuration)?;
     configuration.vpc.as_ref().map_or(Ok(()), vpc)?;
     variables.map_or(Ok(()), environment)
 }
@@ -52,7 +53,32 @@ fn require_runtime(name: &str, runtimes: Runtimes) -> Result<(), Error> {
     }
 }
 
-/// A network is subnets and security groups, or neither.
+/// Bounds of functions without a capacity provider, which are all that this host has. The model's bounds are
+/// those of functions with one.
+fn sizes(configuration: &Configuration) -> Result<(), Error> {
+    let bounded = [
+        (
+            "Timeout",
+            configuration.timeout_seconds,
+            TIMEOUT_SECONDS_MAX,
+        ),
+        ("MemorySize", configuration.memory.get(), MEMORY_MAX.get()),
+        (
+            "EphemeralStorage.Size",
+            configuration.ephemeral.get(),
+            EPHEMERAL_MAX.get(),
+        ),
+    ];
+    match bounded.into_iter().find(|(_, value, max)| value > max) {
+        None => Ok(()),
+        Some((name, _, max)) => Err(Error::Invalid(format!(
+            "'{name}' value failed to satisfy constraint: Member must have value less than or equal \
+             to {max}"
+        ))),
+    }
+}
+
+/// Requires subnets and security groups together, or neither.
 fn vpc(vpc: &Vpc) -> Result<(), Error> {
     if vpc.subnets.is_empty() == vpc.security_groups.is_empty() {
         return Ok(());

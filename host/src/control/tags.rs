@@ -10,6 +10,9 @@ use crate::names::FunctionName;
 /// Tags of one resource at most.
 const TAGS_MAX: usize = 50;
 
+/// Tag keys with this prefix are written by AWS's services alone.
+const RESERVED_PREFIX: &str = "aws:";
+
 /// Tags by their keys.
 pub type Tags = BTreeMap<String, String>;
 
@@ -55,6 +58,7 @@ impl Control {
                 "An error occurred and the request cannot be processed.".into(),
             ));
         }
+        require_own_keys(tags)?;
         self.change_tags(resource, |own| own.extend(tags.clone()))
             .await
     }
@@ -93,11 +97,31 @@ impl Control {
     }
 }
 
-/// Checks all the tags that a resource would have.
+/// Checks the tags that a new resource is given.
+pub(super) fn check_new(tags: &Tags) -> Result<(), Error> {
+    require_own_keys(tags)?;
+    check(tags)
+}
+
+/// Checks the number of tags that a resource would have.
 pub(super) fn check(tags: &Tags) -> Result<(), Error> {
     if tags.len() > TAGS_MAX {
         return Err(Error::Invalid(
             "Number of tags exceeds resource tag limit.".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses keys that AWS keeps for its own services, in whatever case.
+fn require_own_keys(tags: &Tags) -> Result<(), Error> {
+    let is_reserved = |key: &String| {
+        let prefix = key.get(..RESERVED_PREFIX.len());
+        prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(RESERVED_PREFIX))
+    };
+    if tags.keys().any(is_reserved) {
+        return Err(Error::Invalid(
+            "aws: prefixed tag key names are not allowed for external use.".into(),
         ));
     }
     Ok(())

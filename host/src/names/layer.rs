@@ -117,7 +117,7 @@ impl Home {
     }
 }
 
-/// What an ARN says of whose a layer is, and what is left of it. None where the text is no ARN.
+/// Splits an ARN into the region and account of a layer and the rest. None where the text is no ARN.
 fn owned(text: &str) -> Result<Option<(Home, &str)>, Error> {
     let parts: Vec<&str> = text.splitn(7, ':').collect();
     match parts.as_slice() {
@@ -139,7 +139,7 @@ mod tests {
     const LAYER: &str = "arn:aws:lambda:eu-west-1:123456789012:layer:l";
 
     #[test]
-    fn a_layer_has_a_name_and_an_arn() {
+    fn layer_is_parsed_from_a_name_or_an_arn() {
         assert_eq!(LayerRef::parse("a-b_1").unwrap().home, None);
         let named = LayerRef::parse(LAYER).unwrap();
         assert_eq!(named.home.unwrap().layer_arn(&named.name), LAYER);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_has_an_arn_with_a_number() {
+    fn layer_version_is_parsed_from_its_arn() {
         for number in ["1", "0", "18446744073709551615"] {
             let text = format!("{LAYER}:{number}");
             assert_eq!(LayerVersionArn::parse(&text).unwrap().to_string(), text);

@@ -97,7 +97,7 @@ impl FunctionRef {
     }
 }
 
-/// Whether this has the form of a region's name, such as `us-east-1` or `us-gov-west-1`.
+/// Checks the form of a region's name, such as `us-east-1` or `us-gov-west-1`.
 fn is_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_lowercase());

@@ -12,7 +12,7 @@ fn parts(text: &str) -> Option<(Option<String>, Option<String>, String, Option<S
 }
 
 #[test]
-fn every_form_of_a_function_reference_is_taken_apart() {
+fn function_reference_is_parsed_in_every_form() {
     let some = |text: &str| Some(text.to_owned());
     let cases = [
         ("hello", (None, None, "hello", None)),
@@ -56,7 +56,7 @@ fn every_form_of_a_function_reference_is_taken_apart() {
 }
 
 #[test]
-fn what_is_not_a_function_reference_is_refused() {
+fn malformed_function_reference_is_refused() {
     let long = "a".repeat(65);
     let cases = [
         "",

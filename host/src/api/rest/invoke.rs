@@ -124,6 +124,7 @@ fn document(body: Bytes) -> Result<Document, Fault> {
     })
 }
 
+/// The client context, decoded: a JSON object, as AWS requires.
 fn client_context(headers: &HeaderMap) -> Result<Option<String>, Fault> {
     let Some(encoded) = headers.get(CLIENT_CONTEXT) else {
         return Ok(None);

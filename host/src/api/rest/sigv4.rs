@@ -11,6 +11,7 @@ use http::request::Parts;
 use subtle::ConstantTimeEq;
 
 use super::wire::ErrorShape;
+use crate::api::text_of;
 use crate::clock::{Clock, Timestamp};
 use crate::names::hex;
 
@@ -136,12 +137,12 @@ impl Verifier {
             service,
         );
         let declared = parts.headers.get("x-amz-content-sha256");
-        let declared = declared.and_then(|digest| digest.to_str().ok());
+        let declared = declared.map(|digest| text_of(digest).into_owned());
         let pending = Pending {
             claim,
             key,
             head,
-            declared: declared.map(str::to_owned),
+            declared: declared.clone(),
         };
         if let Some(digest) = declared {
             pending.require(digest)?;

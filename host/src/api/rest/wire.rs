@@ -22,6 +22,7 @@ pub use json::{Entries, EpochSeconds};
 pub(super) use route::query_values;
 pub use route::{Operation, Route, RouteError, route};
 
+use crate::api::text_of;
 use check::{Location, Shape};
 use json::{FromJson, ToJson, members, put, take};
 
@@ -123,9 +124,7 @@ fn bind(
             Location::Query(name) => route::query_values(query, name),
             Location::Header(name) => {
                 let values = headers.get_all(name).iter();
-                values
-                    .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-                    .collect()
+                values.map(|value| text_of(value).into_owned()).collect()
             }
         };
         // A member that has its place elsewhere is not taken from the body.

@@ -42,10 +42,13 @@ pub(super) fn source_ip(parts: &Parts) -> IpAddr {
 /// what the function must be able to rely on is in the request's context.
 pub(super) fn headers(parts: &Parts, trace_id: &str) -> HeaderMap {
     let mut headers = parts.headers.clone();
-    let passed = headers.get_all(FORWARDED_FOR).iter();
-    let passed = passed.filter_map(|value| value.to_str().ok());
-    let mut way = passed.fold(String::new(), |way, hop| way + hop + ", ");
-    way += &source_ip(parts).to_string();
+    // Octets that are not ASCII are passed on as they came: no hop of the way is dropped.
+    let mut way = Vec::new();
+    for hop in headers.get_all(FORWARDED_FOR) {
+        way.extend_from_slice(hop.as_bytes());
+        way.extend_from_slice(b", ");
+    }
+    way.extend_from_slice(source_ip(parts).to_string().as_bytes());
     set(&mut headers, FORWARDED_FOR, way);
     if !headers.contains_key(FORWARDED_PORT) {
         set(&mut headers, FORWARDED_PORT, port(parts));
@@ -79,8 +82,8 @@ fn port(parts: &Parts) -> String {
     )
 }
 
-fn set(headers: &mut HeaderMap, name: HeaderName, value: String) {
-    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
+fn set(headers: &mut HeaderMap, name: HeaderName, value: impl Into<Bytes>) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(value.into()) {
         headers.insert(name, value);
     }
 }
@@ -116,6 +119,15 @@ mod tests {
         ] {
             assert_eq!(found[name], expected, "{name}");
         }
+    }
+
+    #[test]
+    fn hop_that_is_not_ascii_is_kept() {
+        let mut parts = parts(&[]);
+        let hop = HeaderValue::from_bytes(b"h\xf6p").unwrap();
+        parts.headers.insert(FORWARDED_FOR, hop);
+        let found = headers(&parts, "Root=1");
+        assert_eq!(found[FORWARDED_FOR].as_bytes(), b"h\xf6p, 192.0.2.1");
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! What may be chosen of an event source mapping together. Pure functions; AWS's model and its own
 //! constraints have been checked before.
 
-use std::collections::BTreeMap;
-
 use super::filter;
 use super::kind::Kind;
 use super::settings::{Consumption, Limit, Pollers, Position, Registry, Settings};
@@ -12,8 +10,6 @@ use crate::control::Error;
 
 /// Filters of one mapping. AWS allows five and gives ten to those who ask.
 const FILTERS_MAX: usize = 10;
-/// Tags of one resource.
-const TAGS_MAX: usize = 50;
 /// The age of a record that may be given up at least.
 const RECORD_AGE_MIN_SECONDS: u32 = 60;
 /// Messages of a queue that make a batch without waiting for more.
@@ -101,16 +97,6 @@ pub(super) fn filters(chosen: &Settings) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Invalid("Invalid filter pattern definition.".into()))
-}
-
-/// Checks the number of tags.
-pub(super) fn tags(tags: &BTreeMap<String, String>) -> Result<(), Error> {
-    if tags.len() <= TAGS_MAX {
-        return Ok(());
-    }
-    Err(Error::Invalid(
-        "Number of tags exceeds resource tag limit.".into(),
-    ))
 }
 
 /// Checks that a moment to begin at has been.

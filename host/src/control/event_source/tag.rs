@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::mapping::{MappingRecord, arn_prefix};
-use super::{put, rules};
-use crate::control::{Control, Error};
+use super::put;
+use crate::control::{Control, Error, tags};
 use crate::store::Expect;
 
 impl Control {
@@ -35,7 +35,7 @@ impl Control {
         self.update(|| async move {
             let (mut record, read_at) = self.existing_mapping(id).await?;
             change(&mut record.tags);
-            rules::tags(&record.tags)?;
+            tags::check(&record.tags)?;
             Ok((vec![put(&record, Expect::Revision(read_at))], ()))
         })
         .await

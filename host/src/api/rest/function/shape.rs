@@ -7,9 +7,13 @@ use crate::control::configuration::{
 };
 use crate::control::vault::Vault;
 use crate::names::{FunctionName, Home, Qualifier};
+use crate::store::blob::Digest;
 
 /// The text AWS gives for both of a function's unfinished states.
 const CREATING_REASON: &str = "The function is being created.";
+
+/// Hexadecimal digits of a VPC's id, after `vpc-`.
+const VPC_ID_DIGITS: usize = 17;
 
 /// A version's configuration, its ARN qualified if the caller's request was.
 pub(super) fn configuration(
@@ -35,6 +39,7 @@ pub(super) fn configuration(
         logging_config: Some(logging(&chosen.logging, chosen.log_group(name))),
         signing_profile_version_arn: signed.map(|it| it.profile_version_arn.clone()),
         signing_job_arn: signed.map(|it| it.job_arn.clone()),
+        vpc_config: chosen.vpc.as_ref().map(|chosen| vpc(chosen, home)),
         ..chosen_members(chosen)
     };
     shape.runtime_version_config = Some(wire::RuntimeVersionConfig {
@@ -142,7 +147,6 @@ fn optional_members(chosen: &Configuration) -> wire::FunctionConfiguration {
             .map(|arn| wire::DeadLetterConfig {
                 target_arn: Some(arn),
             }),
-        vpc_config: chosen.vpc.as_ref().map(vpc),
         kms_key_arn: chosen.kms_key_arn.clone(),
         layers: (!chosen.layers.is_empty()).then(|| layers.collect()),
         file_system_configs: (!chosen.file_systems.is_empty()).then(|| systems.collect()),
@@ -153,13 +157,26 @@ fn optional_members(chosen: &Configuration) -> wire::FunctionConfiguration {
     }
 }
 
-fn vpc(vpc: &Vpc) -> wire::VpcConfigResponse {
+fn vpc(vpc: &Vpc, home: &Home) -> wire::VpcConfigResponse {
+    let has_network = !vpc.subnets.is_empty();
     wire::VpcConfigResponse {
         subnet_ids: Some(vpc.subnets.clone()),
         security_group_ids: Some(vpc.security_groups.clone()),
-        vpc_id: Some(String::new()),
+        // AWS shows an empty id for a function that has left its network.
+        vpc_id: Some(if has_network {
+            vpc_id(home)
+        } else {
+            String::new()
+        }),
         ipv6_allowed_for_dual_stack: Some(vpc.ipv6),
     }
+}
+
+/// The id of the one VPC of this account and region: AWS looks it up by subnet, and there are no subnets here to
+/// look up. Derived, so that it is the same in every answer and after every restart.
+fn vpc_id(home: &Home) -> String {
+    let digest = Digest::of(format!("{}/{}", home.account, home.region).as_bytes());
+    format!("vpc-{}", &digest.to_string()[..VPC_ID_DIGITS])
 }
 
 fn progress(shape: &mut wire::FunctionConfiguration, version: &VersionRecord) {

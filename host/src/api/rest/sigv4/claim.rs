@@ -5,6 +5,7 @@ use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
 use super::{EXPIRES_SECONDS_MAX, Error, sha256_hex};
+use crate::api::text_of;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
@@ -62,13 +63,13 @@ impl Claim {
                 ))
             })
         };
-        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let date = || header("date").map(|date| of_http(date).unwrap_or_else(|| date.to_owned()));
-        let time = header("x-amz-date").map(str::to_owned).or_else(date);
+        let header = |name: &str| headers.get(name).map(|value| text_of(value).into_owned());
+        let date = || header("date").map(|date| of_http(&date).unwrap_or(date));
+        let time = header("x-amz-date").or_else(date);
         let time = time.ok_or_else(|| {
             incomplete("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
         })?;
-        let token = header("x-amz-security-token").map(str::to_owned);
+        let token = header("x-amz-security-token");
         let (credential, signed) = (part("Credential")?, part("SignedHeaders")?);
         Self::new(credential, signed, part("Signature")?, &time, None, token)
     }

@@ -41,6 +41,8 @@ pub(super) enum Shape {
         values: &'static [&'static str],
     },
     Integer {
+        /// Whether it has 64 bits, not 32.
+        is_long: bool,
         min: Option<i64>,
         max: Option<i64>,
     },
@@ -359,7 +361,16 @@ fn mistyped(shape: &Shape, value: &Value) -> Option<&'static str> {
         Shape::Structure(_) | Shape::Map { .. } => (value.is_object(), "an object"),
         Shape::List { .. } => (value.is_array(), "a list"),
         Shape::String { .. } => (value.is_string(), "a string"),
-        Shape::Integer { .. } => (value.is_i64(), "a whole number"),
+        Shape::Integer { is_long, min, max } => match value.as_i64() {
+            None => (false, "a whole number"),
+            // Where the model has a bound, the bound is told.
+            Some(number) if !is_long => {
+                let over = max.is_none() && number > i32::MAX.into();
+                let under = min.is_none() && number < i32::MIN.into();
+                (!over && !under, "a whole number of 32 bits")
+            }
+            Some(_) => (true, "a whole number"),
+        },
         Shape::Double { .. } | Shape::Timestamp => (value.is_number(), "a number"),
         Shape::Boolean => (value.is_boolean(), "true or false"),
         Shape::Blob { .. } => {

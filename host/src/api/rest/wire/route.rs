@@ -40,6 +40,8 @@ pub enum RouteError {
         /// Theirs.
         allowed: Vec<Method>,
     },
+    /// The path or the query is not UTF-8 when it is decoded.
+    NotText,
 }
 
 impl Route {
@@ -60,6 +62,10 @@ impl Route {
 /// # Errors
 /// Where there is none.
 pub fn route(method: &Method, path: &str, query: Option<&str>) -> Result<Route, RouteError> {
+    // Checked once: a value that is decoded below is never a stand-in for the one that was sent.
+    if !is_text(path) || !query.is_none_or(is_text) {
+        return Err(RouteError::NotText);
+    }
     let path = path.strip_prefix('/').unwrap_or(path);
     let path = path.strip_suffix('/').unwrap_or(path);
     let given: Vec<&str> = path.split('/').take(SEGMENTS_MAX).collect();
@@ -99,8 +105,19 @@ pub(in super::super) fn query_values(query: Option<&str>, name: &str) -> Vec<Str
     found.map(|(_, value)| text(value)).collect()
 }
 
+/// Whether every part of a path or a query is UTF-8 when it is decoded.
+fn is_text(encoded: &str) -> bool {
+    let parts = encoded.split(['/', '&', '=']);
+    parts
+        .filter(|part| part.contains('%'))
+        .all(|part| percent_decode_str(part).decode_utf8().is_ok())
+}
+
+/// The decoded text; the text as it is where [`route`] would have refused it.
 fn decoded(text: &str) -> Cow<'_, str> {
-    percent_decode_str(text).decode_utf8_lossy()
+    percent_decode_str(text)
+        .decode_utf8()
+        .unwrap_or_else(|_| text.into())
 }
 
 impl Row {

@@ -87,6 +87,20 @@ fn what_is_no_operation_is_told_apart() {
 }
 
 #[test]
+fn path_or_query_that_is_not_utf8_is_refused() {
+    for (path, query) in [
+        ("/2015-03-31/functions/f%ff", None),
+        ("/2015-03-31/functions/f", Some("Qualifier=%ff")),
+        ("/2015-03-31/functions/f", Some("%c3=x")),
+    ] {
+        let found = route(&Method::GET, path, query);
+        assert_eq!(found, Err(RouteError::NotText), "{path} {query:?}");
+    }
+    let whole = route(&Method::GET, "/2015-03-31/functions/%c3%bc%zz", None).unwrap();
+    assert_eq!(whole.label("FunctionName"), "\u{fc}%zz");
+}
+
+#[test]
 fn every_operation_is_reached_by_its_own_uri() {
     let model: Value =
         serde_json::from_str(include_str!("../../../../model/lambda-2015-03-31.json")).unwrap();
@@ -113,6 +127,18 @@ fn refusal(body: &Value) -> String {
     let route = route(&Method::POST, "/2015-03-31/functions", None).unwrap();
     let body = Bytes::from(body.to_string());
     let parsed = parse::<CreateFunctionRequest>(&route, None, &HeaderMap::new(), &body);
+    parsed.map_or_else(|rejection| rejection.to_string(), |_| String::new())
+}
+
+const NOT_32_BITS: &str =
+    "The value at 'reservedConcurrentExecutions' is not a whole number of 32 bits.";
+
+/// What the model says of a reserve.
+fn refused_reserve(reserve: i64) -> String {
+    let path = "/2017-10-31/functions/f/concurrency";
+    let route = route(&Method::PUT, path, None).unwrap();
+    let body = Bytes::from(json!({"ReservedConcurrentExecutions": reserve}).to_string());
+    let parsed = parse::<PutFunctionConcurrencyRequest>(&route, None, &HeaderMap::new(), &body);
     parsed.map_or_else(|rejection| rejection.to_string(), |_| String::new())
 }
 
@@ -257,6 +283,16 @@ fn values_of_another_type_are_refused() {
     assert_eq!(
         refusal(&with("Timeout", json!("3"))),
         "The value at 'timeout' is not a whole number."
+    );
+    // The model bounds Timeout, and so AWS's words come first.
+    let told = refusal(&with("Timeout", json!(1_i64 << 32)));
+    assert!(told.contains("less than or equal to 5400"), "{told}");
+    assert_eq!(refused_reserve(1 << 32), NOT_32_BITS);
+    assert_eq!(
+        refused_reserve(-1),
+        "1 validation error detected: Value '-1' at \
+        'reservedConcurrentExecutions' failed to satisfy constraint: Member must have value greater \
+        than or equal to 0"
     );
     assert_eq!(
         refusal(&with("Tags", json!([]))),

@@ -62,7 +62,9 @@ pub(super) fn broken(shape: &Shape, value: &Value) -> Vec<String> {
             }
             broken
         }
-        (Shape::Integer { min, max }, value) => bounds("have value", *min, *max, value.as_i64()),
+        (Shape::Integer { min, max, .. }, value) => {
+            bounds("have value", *min, *max, value.as_i64())
+        }
         (Shape::Double { min, max }, value) => bounds("have value", *min, *max, value.as_f64()),
         (Shape::List { min, max, .. }, Value::Array(items)) => {
             bounds("have length", *min, *max, i64::try_from(items.len()).ok())
@@ -99,7 +101,7 @@ pub(super) fn constraints(shape: &Shape) -> Vec<String> {
             asked.extend((!values.is_empty()).then(|| one_of(values)));
             asked
         }
-        Shape::Integer { min, max } => bounds("have value", *min, *max, None),
+        Shape::Integer { min, max, .. } => bounds("have value", *min, *max, None),
         Shape::Double { min, max } => bounds("have value", *min, *max, None),
         _ => Vec::new(),
     }
