@@ -1,7 +1,8 @@
-//! A host's configuration: plain data, read from `lamina.toml` or made by an embedder. It is given to
-//! whoever needs it; nothing reads it from anywhere else.
+//! A host's configuration: plain data, read from `lamina.toml` or made by an embedder. It is passed to the parts
+//! that need it; nothing reads it from anywhere else.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,13 +26,13 @@ pub use signing::{SigningAlgorithm, SigningProfile};
 pub struct Config {
     /// The address the host answers on. Since 0.1.0.
     pub listen: SocketAddr,
-    /// Where everything is kept. Since 0.1.0.
+    /// The data directory. Since 0.1.0.
     pub data_dir: PathBuf,
     /// The region in ARNs and signatures. Since 0.1.0.
     pub region: Region,
     /// The account in ARNs: twelve digits. Since 0.1.0.
     pub account_id: AccountId,
-    /// Who may call. Without keys anyone may, and only from this machine. Since 0.1.0.
+    /// Access keys. Without any, every program on this machine may call, and no other. Since 0.1.0.
     pub keys: Vec<Key>,
     /// The bearer token with which the metrics of a host with keys can be read without a signature. Since 0.1.0.
     pub metrics_token: Option<Token>,
@@ -40,10 +41,10 @@ pub struct Config {
     /// Addresses and CIDR blocks that functions do not reach besides, with `egress = "public"`: the
     /// public address of a host behind NAT, which the machine does not know. Since 0.1.0.
     pub egress_near: Vec<Cidr>,
-    /// What becomes of functions whose runtime this host does not have: "refuse" them at once, or
+    /// Treatment of functions whose runtime this host does not have: "refuse" them at once, or
     /// "accept" them and say so when they are invoked, for tools that move functions. Since 0.1.0.
     pub runtimes: Runtimes,
-    /// Where packages that are in S3 are read from. Since 0.1.0.
+    /// The S3 server that packages are read from. Since 0.1.0.
     pub s3: S3,
     /// Whose signatures on packages can be checked. Since 0.1.0.
     pub signing_profiles: Vec<SigningProfile>,
@@ -54,7 +55,7 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// What becomes of functions whose runtime this host does not have.
+/// Treatment of functions whose runtime this host does not have.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Runtimes {
@@ -98,13 +99,13 @@ pub struct Key {
     /// The user whose key it is, as in `arn:aws:iam::<account>:user/<name>`. Without it, it is the
     /// key of the account's root user. Since 0.1.0.
     pub name: Option<UserName>,
-    /// What may be done with the key: an identity policy of AWS IAM, as JSON text or as a table.
+    /// Permissions of the key: an identity policy of AWS IAM, as JSON text or as a table.
     /// Without it, everything. Since 0.1.0.
     pub policy: Option<Policy>,
 }
 
 /// Bounds of a host.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Invocations at once, in the whole account. Since 0.1.0.
@@ -126,7 +127,7 @@ pub struct Limits {
     pub settle_millis: u64,
 }
 
-/// Why there is no configuration.
+/// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
@@ -134,15 +135,15 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The file says something it cannot say.
+    /// The file has a mistake.
     #[error("{path} is no configuration")]
     Parse {
         /// The file.
         path: PathBuf,
-        /// What, and where.
+        /// The mistake and its place.
         source: Box<toml::de::Error>,
     },
     /// Anyone who can reach this address could run code.
@@ -198,10 +199,42 @@ impl Config {
             path: path.to_owned(),
             source,
         })?;
-        toml::from_str(&text).map_err(|source| Error::Parse {
+        let config: Self = toml::from_str(&text).map_err(|source| Error::Parse {
             path: path.to_owned(),
             source: Box::new(source),
-        })
+        })?;
+        if config.has_secrets() && can_be_read_by_others(path) {
+            tracing::warn!(
+                "{path} can be read by other users and has secrets: chmod 600 {path}",
+                path = path.display()
+            );
+        }
+        Ok(config)
+    }
+
+    /// The settings other than keys in which another configuration differs.
+    pub(crate) fn fixed_differences(&self, other: &Self) -> Vec<&'static str> {
+        let settings = [
+            ("listen", self.listen != other.listen),
+            ("data_dir", self.data_dir != other.data_dir),
+            ("region", self.region != other.region),
+            ("account_id", self.account_id != other.account_id),
+            ("egress", self.egress != other.egress),
+            ("egress_near", self.egress_near != other.egress_near),
+            ("runtimes", self.runtimes != other.runtimes),
+            ("s3", self.s3 != other.s3),
+            (
+                "signing_profiles",
+                self.signing_profiles != other.signing_profiles,
+            ),
+            ("limits", self.limits != other.limits),
+        ];
+        let differing = settings.into_iter().filter(|(_, differs)| *differs);
+        differing.map(|(name, _)| name).collect()
+    }
+
+    fn has_secrets(&self) -> bool {
+        !self.keys.is_empty() || self.s3.secret_access_key.is_some()
     }
 
     /// Refuses to serve strangers.
@@ -216,13 +249,20 @@ impl Config {
     }
 }
 
+fn can_be_read_by_others(path: &Path) -> bool {
+    /// Mode bits that let the group or others read.
+    const READABLE_BY_OTHERS: u32 = 0o044;
+    let found = std::fs::metadata(path);
+    found.is_ok_and(|found| found.permissions().mode() & READABLE_BY_OTHERS != 0)
+}
+
 impl Limits {
-    /// How long an idle environment is kept.
+    /// Time that an idle environment is kept.
     pub fn idle_timeout(&self) -> Duration {
         Duration::from_secs(self.idle_seconds)
     }
 
-    /// How long a change shows as in progress.
+    /// Time that a change shows as in progress.
     pub fn settle(&self) -> Duration {
         Duration::from_millis(self.settle_millis)
     }
@@ -243,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_file_is_the_default() {
+    fn empty_file_is_the_default() {
         let config: Config = toml::from_str("").unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:3001");
         assert!(config.require_safe().is_ok());
@@ -257,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_may_be_a_users_and_have_a_policy() {
+    fn key_may_have_a_user_and_a_policy() {
         let table = "[[keys.policy.Statement]]\nEffect = \"Deny\"\nAction = [\"lambda:Invoke*\"]\n\
                      Resource = \"*\"\nCondition.Bool.\"aws:SecureTransport\" = false";
         for policy in [&format!("policy = '{STATEMENT}'"), table] {
@@ -271,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_with_its_place() {
+    fn mistake_is_reported_with_its_place() {
         for (text, expected) in [
             ("lisen = \"x\"", "unknown field `lisen`"),
             ("[limits]\nconcurrency = -1", "line 2"),
@@ -298,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_need_keys() {
+    fn public_address_without_keys_is_refused() {
         let open = "listen = \"0.0.0.0:3001\"";
         let config: Config = toml::from_str(open).unwrap();
         assert!(

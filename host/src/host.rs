@@ -146,7 +146,7 @@ impl Host {
             environments: config.limits.environments,
             code_bytes_max: config.limits.code_bytes,
         };
-        let vault = Vault::open(dir, &clock).map_err(host)?;
+        let vault = Vault::open(dir, &*records, &clock).await.map_err(host)?;
         let control = Control::open(settings, records, library, vault, None, clock.clone())
             .await
             .map_err(host)?;

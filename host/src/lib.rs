@@ -25,6 +25,7 @@ pub mod cli;
 mod clock;
 mod config;
 mod control;
+mod disk;
 mod host;
 mod invoke;
 mod library;

@@ -169,7 +169,13 @@ impl Library {
         arrival
     }
 
-    /// Waits for a package that was refused and has left its files.
+    /// Asks for a collection soon: the code of something that was deleted may be unused now, and on a full disk
+    /// its room is wanted.
+    pub fn collect_soon(&self) {
+        self.0.refusals.notify_one();
+    }
+
+    /// Waits for a package that was refused and has left its files, or for code that may be unused.
     pub async fn refused(&self) {
         self.0.refusals.notified().await;
     }

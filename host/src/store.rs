@@ -92,9 +92,24 @@ pub enum Error {
     /// Another process has the data directory open.
     #[error("the data directory {0} is in use by another process")]
     InUse(String),
-    /// The store's own trouble: disk full, file damaged.
+    /// The disk has no room for what was to be written. Nothing of the batch was written.
+    #[error(
+        "the disk of the data directory is full. Delete functions, versions or layers that are not needed, or \
+         make room on it"
+    )]
+    Full,
+    /// The store's own trouble, such as a damaged file.
     #[error("the store failed: {0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::Failed(Box::new(error)),
+        }
+    }
 }
 
 /// Records of a kind that are read together with others.

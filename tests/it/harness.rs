@@ -13,6 +13,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -86,6 +87,12 @@ pub fn zipped(component: &[u8]) -> Vec<u8> {
         .expect("the zip is in memory");
     zip.write_all(component).expect("the zip is in memory");
     zip.finish().expect("the zip is in memory").into_inner()
+}
+
+/// Sends a signal to a child, without the program `kill`: it is in procps, which not every machine has.
+pub fn signal(child: &Child, signal: Signal) {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    kill_process(pid.expect("a child has a process id"), signal).expect("the child runs");
 }
 
 pub struct Lamina {
@@ -200,10 +207,15 @@ impl Lamina {
 
     /// A host that a shell with these limits starts, as `ulimit` has them.
     pub fn limited(ulimit: &str, limits: &str) -> Self {
+        Self::after(&format!("ulimit {ulimit}"), limits)
+    }
+
+    /// A host that a shell starts after another command of its own, such as `umask 000`.
+    pub fn after(command: &str, limits: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let text = format!("[limits]\nsettle_millis = 20\n{limits}\n");
         let mut shell = Command::new("sh");
-        let script = format!("ulimit {ulimit} && exec \"$0\" \"$@\"");
+        let script = format!("{command} && exec \"$0\" \"$@\"");
         shell.arg("-c").arg(script).arg(program());
         Self::launch_by(shell, dir, &text, &[])
     }
@@ -268,6 +280,11 @@ impl Lamina {
         self.child.wait().expect("it ends");
         let other = tempfile::tempdir().expect("a temporary directory");
         std::mem::replace(&mut self.dir, other)
+    }
+
+    /// Sends the host a signal.
+    pub fn signal(&self, signal: Signal) {
+        self::signal(&self.child, signal);
     }
 
     pub fn pid(&self) -> u32 {

@@ -13,6 +13,7 @@ mod concurrency;
 mod constraints;
 mod coverage;
 mod crash;
+mod data_dir;
 mod descriptors;
 mod documents;
 mod embed;

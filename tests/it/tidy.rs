@@ -50,7 +50,15 @@ const LAYERS: [&[&str]; 10] = [
     &["library"],
     &["sandbox", "store", "config"],
     &["outbound"],
-    &["telemetry", "policy", "payload", "names", "units", "clock"],
+    &[
+        "telemetry",
+        "policy",
+        "payload",
+        "names",
+        "units",
+        "clock",
+        "disk",
+    ],
 ];
 
 fn height(module: &str) -> Option<usize> {

@@ -1,5 +1,5 @@
-//! Where deployment packages in S3 are read from: plain data, like all of the configuration. What is
-//! left out here, the program's `start` and `dev` take from the environment; an embedder's host does not.
+//! The S3 server that deployment packages are read from. Plain data, like all of the configuration. Missing
+//! settings come from the environment in the program's `start` and `dev`; an embedder's host takes none.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 /// An S3 server, AWS's or any other. Without an endpoint and without keys there is none, and packages
 /// come with their requests.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Eq, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct S3 {
     /// The server's URL; AWS's own for the region where there are keys and no endpoint.
@@ -22,7 +22,7 @@ pub struct S3 {
     pub secret_access_key: Option<String>,
     /// `AWS_SESSION_TOKEN`, where the keys are good for a time. Since 0.1.0.
     pub session_token: Option<String>,
-    /// Whether buckets are named in the path, `/bucket/key`, rather than in the host name. Where there
+    /// Names buckets in the path, `/bucket/key`, rather than in the host name. Where there
     /// is an endpoint they are, unless this is false. Since 0.1.0.
     pub path_style: Option<bool>,
     /// Seconds that fetching one package may take. Since 0.1.0.
@@ -44,7 +44,7 @@ impl Default for S3 {
 }
 
 impl S3 {
-    /// How long fetching one package may take.
+    /// Longest time to fetch one package.
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout_seconds)
     }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_read_and_not_shown() {
+    fn secret_is_not_in_debug_output() {
         let text = "endpoint = \"http://127.0.0.1:9000\"\naccess_key_id = \"id\"\n\
                     secret_access_key = \"hidden\"\nsession_token = \"hidden\"\npath_style = true";
         let s3: S3 = toml::from_str(text).unwrap();
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told() {
+    fn unknown_key_is_named() {
         let error = toml::from_str::<S3>("bucket = \"b\"").unwrap_err();
         assert!(
             error.to_string().contains("unknown field `bucket`"),

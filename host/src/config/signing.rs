@@ -7,18 +7,18 @@ use serde::{Deserialize, Deserializer, Serialize};
 ///
 /// Its ARN, which code signing configurations name, is
 /// `arn:aws:signer:<region>:<account>:/signing-profiles/<name>/<version>`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SigningProfile {
     /// 2 to 64 letters, digits and underscores. Since 0.1.0.
     pub name: String,
     /// Ten letters and digits. Another key is another version. Since 0.1.0.
     pub version: String,
-    /// How its key signs. A signature that says otherwise is refused. Since 0.1.0.
+    /// Signature algorithm of its key. A signature of another one is refused. Since 0.1.0.
     pub algorithm: SigningAlgorithm,
     /// The public key: PEM, or the base64 of its DER or of its raw bytes. Since 0.1.0.
     pub public_key: String,
-    /// How many days after it was made a signature is good. Without it, as long as the signature
+    /// Days for which a signature is valid after it was made. Without it, as long as the signature
     /// itself says. Since 0.1.0.
     #[serde(default)]
     pub validity_days: Option<u32>,
@@ -32,7 +32,7 @@ pub struct SigningProfile {
     pub revoked_jobs: Vec<String>,
 }
 
-/// How a key signs.
+/// A signature algorithm.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SigningAlgorithm {
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_a_string_or_a_date() {
+    fn date_may_be_a_string_or_a_toml_date() {
         for text in ["\"2026-01-02T03:04:05Z\"", "2026-01-02T03:04:05Z"] {
             let read = read(&format!("revoked_at = {text}")).unwrap();
             assert_eq!(read.revoked_at.as_deref(), Some("2026-01-02T03:04:05Z"));
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_named() {
+    fn unknown_key_or_algorithm_is_named() {
         assert!(
             read("revoked = true")
                 .unwrap_err()

@@ -182,7 +182,9 @@ impl Control {
             });
             Ok((batch, ()))
         })
-        .await
+        .await?;
+        self.0.library.collect_soon();
+        Ok(())
     }
 
     /// Checks a configuration as a whole.

@@ -5,6 +5,7 @@
 use super::{Control, Error};
 use crate::invoke::live::LoadError;
 use crate::library::{self, Origin, Stored, package};
+use crate::store;
 use crate::store::object::{self, Location};
 
 impl Control {
@@ -44,6 +45,10 @@ impl From<library::Error> for Error {
             library::Error::Component(error) if error.is_callers_fault() => {
                 Self::Invalid(error.to_string())
             }
+            library::Error::Io(error) => match store::Error::from(error) {
+                full @ store::Error::Full => Self::Store(full),
+                error => Self::Internal(error.to_string()),
+            },
             error => Self::Internal(error.to_string()),
         }
     }

@@ -1,24 +1,28 @@
 //! Environment variables at rest: encrypted with a key of this host, which lies beside the data and is
-//! readable by its owner only. Who may read them through the API, it does not know.
+//! readable by its owner only. Access through the API is checked elsewhere.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::Error;
+use super::record::{decode, encode};
+use super::{Error, function, version};
 use crate::clock::Clock;
+use crate::disk;
+use crate::store::{Expect, Key, Record, Records, Write};
 
 /// The file of the key, in the data directory.
 const KEY_FILE: &str = "host.key";
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
+/// Records that are read at a time.
+const PAGE_MAX: usize = 256;
 
 /// Variables that only their host can read.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -29,22 +33,85 @@ pub struct Sealed(String);
 #[derive(Debug)]
 pub struct Vault(RandomizedNonceKey);
 
+/// Why there is no vault.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Variables were sealed with a key that is gone.
+    #[error(
+        "{0} is missing, and the environment variables of this data directory are encrypted with it. Put it \
+         back from where you keep it. If it is lost, make another one (head -c 32 /dev/urandom > {0}; \
+         chmod 600 {0}): the functions' environment variables must then be given again"
+    )]
+    Missing(PathBuf),
+    /// The key's file has another length.
+    #[error("{0} is not a key of {KEY_BYTES} bytes")]
+    NotAKey(PathBuf),
+    /// The key cannot be read or made.
+    #[error("{path} cannot be read or written")]
+    Io {
+        /// The key's file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
 impl Vault {
-    /// The vault of a data directory, with a new key where there is none.
+    /// The vault of a data directory. A new key is made only where nothing was sealed before.
     ///
     /// # Errors
-    /// Where the key cannot be read or made.
-    pub fn open(data_dir: &Path, clock: &Clock) -> io::Result<Self> {
+    /// Where the key is missing beside sealed records, or cannot be read or made.
+    pub async fn open(
+        data_dir: &Path,
+        records: &dyn Records,
+        clock: &Clock,
+    ) -> Result<Self, OpenError> {
         let path = data_dir.join(KEY_FILE);
-        let key = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => make(data_dir, clock)?,
-            read => read?,
+        let io = |source| OpenError::Io {
+            path: path.clone(),
+            source,
         };
-        let key = RandomizedNonceKey::new(&AES_256_GCM, &key).map_err(|_| {
-            let text = format!("{} is not a key of {KEY_BYTES} bytes", path.display());
-            io::Error::new(io::ErrorKind::InvalidData, text)
-        })?;
-        Ok(Self(key))
+        let proof = records.get(&proof_key()).await.map_err(Error::from)?;
+        let key = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if proof.is_some() || has_sealed(records).await? {
+                    return Err(OpenError::Missing(path));
+                }
+                make(data_dir, clock).map_err(io)?
+            }
+            read => read.map_err(io)?,
+        };
+        disk::close_to_others(&path).map_err(io)?;
+        let key = RandomizedNonceKey::new(&AES_256_GCM, &key);
+        let vault = Self(key.map_err(|_| OpenError::NotAKey(path.clone()))?);
+        vault.prove(proof.as_ref(), records).await?;
+        Ok(vault)
+    }
+
+    /// Leaves a sealed record, by which the next start knows the key, where there is none of this key.
+    async fn prove(&self, proof: Option<&Record>, records: &dyn Records) -> Result<(), Error> {
+        let known = proof.map(decode::<Sealed>).transpose()?;
+        match known {
+            Some(sealed) if self.open_sealed(&sealed).is_ok() => return Ok(()),
+            Some(_) => tracing::warn!(
+                "{KEY_FILE} is another key than before: functions whose environment variables were encrypted \
+                 with the former one must be given them again"
+            ),
+            None => {}
+        }
+        let put = Write::Put {
+            key: proof_key(),
+            value: encode(&self.seal(&[])),
+            expect: Expect::Any,
+        };
+        // The host works without it: only the loss of the key would be noticed later.
+        if let Err(error) = records.commit(vec![put]).await {
+            tracing::warn!(%error, "the proof of {KEY_FILE} could not be written");
+        }
+        Ok(())
     }
 
     pub(super) fn seal(&self, variables: &[(String, String)]) -> Sealed {
@@ -73,11 +140,45 @@ impl Vault {
     }
 }
 
+/// The record that says that a key has been made.
+fn proof_key() -> Key {
+    Key {
+        kind: "vault",
+        id: "proof".to_owned(),
+    }
+}
+
+/// Whether a version of a function has sealed variables: a data directory of an earlier release has no proof.
+async fn has_sealed(records: &dyn Records) -> Result<bool, Error> {
+    let sealed_in = |record: &Record| -> Result<bool, Error> {
+        let value: serde_json::Value = decode(record)?;
+        let latest = &value["latest"]["configuration"]["environment"];
+        let own = &value["configuration"]["environment"];
+        Ok(latest.is_string() || own.is_string())
+    };
+    for kind in [function::KIND, version::KIND] {
+        let mut after = None;
+        loop {
+            let page = records.list(kind, "", after.as_deref(), PAGE_MAX).await?;
+            for record in &page {
+                if sealed_in(record)? {
+                    return Ok(true);
+                }
+            }
+            match page.last() {
+                None => break,
+                Some(last) => after = Some(last.key.id.clone()),
+            }
+        }
+    }
+    Ok(false)
+}
+
 fn make(data_dir: &Path, clock: &Clock) -> io::Result<Vec<u8>> {
     let key = clock.random::<KEY_BYTES>();
     let unfinished = data_dir.join(format!("{KEY_FILE}.unfinished"));
-    let mut options = OpenOptions::new();
-    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let mut options = disk::options();
+    let options = options.write(true).create(true).truncate(true);
     let mut file = options.open(&unfinished)?;
     file.write_all(&key)?;
     file.sync_all()?;
@@ -107,21 +208,66 @@ impl fmt::Debug for Sealed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::sqlite::Sqlite;
 
-    #[test]
-    fn only_the_same_host_reads_what_it_sealed() {
-        let clock = Clock::system();
+    async fn open(dir: &Path, records: &Sqlite) -> Result<Vault, OpenError> {
+        Vault::open(dir, records, &Clock::system()).await
+    }
+
+    #[tokio::test]
+    async fn only_the_same_host_reads_what_it_sealed() {
         let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let records = Sqlite::open(here.path()).unwrap();
         let variables = vec![
             ("B".to_owned(), "secret".to_owned()),
             ("A".into(), "2".into()),
         ];
-        let sealed = Vault::open(here.path(), &clock).unwrap().seal(&variables);
+        let vault = open(here.path(), &records).await.unwrap();
+        let sealed = vault.seal(&variables);
         assert!(!serde_json::to_string(&sealed).unwrap().contains("secret"));
-        let again = Vault::open(here.path(), &clock).unwrap();
+        let again = open(here.path(), &records).await.unwrap();
         assert_eq!(again.open_sealed(&sealed).unwrap(), variables);
         assert_ne!(again.seal(&variables), sealed, "a nonce is used once");
-        let other = Vault::open(there.path(), &clock).unwrap();
+        let elsewhere = Sqlite::open(there.path()).unwrap();
+        let other = open(there.path(), &elsewhere).await.unwrap();
         assert!(other.open_sealed(&sealed).is_err());
+    }
+
+    #[tokio::test]
+    async fn missing_key_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Sqlite::open(dir.path()).unwrap();
+        open(dir.path(), &records).await.unwrap();
+        let path = dir.path().join(KEY_FILE);
+        fs::remove_file(&path).unwrap();
+        let refused = open(dir.path(), &records).await.unwrap_err();
+        assert!(matches!(refused, OpenError::Missing(_)), "{refused}");
+        assert!(!path.exists());
+        // The way out: a key that the operator has made.
+        fs::write(&path, [7; KEY_BYTES]).unwrap();
+        open(dir.path(), &records).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn missing_key_of_an_earlier_release_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Sqlite::open(dir.path()).unwrap();
+        let put = |kind, value: &str| Write::Put {
+            key: Key {
+                kind,
+                id: "f".to_owned(),
+            },
+            value: value.to_owned().into(),
+            expect: Expect::Any,
+        };
+        let open_version = r#"{"configuration": {"environment": null}}"#;
+        let sealed = r#"{"latest": {"configuration": {"environment": "c2VhbGVk"}}}"#;
+        let batch = vec![
+            put(version::KIND, open_version),
+            put(function::KIND, sealed),
+        ];
+        records.commit(batch).await.unwrap();
+        let refused = open(dir.path(), &records).await.unwrap_err();
+        assert!(matches!(refused, OpenError::Missing(_)), "{refused}");
     }
 }

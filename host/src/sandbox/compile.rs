@@ -257,14 +257,7 @@ fn load(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
 
 fn put(artifact: &Path, code: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    // Only the host's user may write what the host will run.
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(artifact)?;
+    let mut file = crate::disk::create_new(artifact)?;
     file.write_all(code)?;
     file.sync_all()
 }

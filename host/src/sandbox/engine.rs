@@ -74,7 +74,7 @@ pub(super) struct Resources {
 impl Engines {
     pub(super) fn start(config: Config, clock: Clock) -> Result<Self, Error> {
         let failed = |error: wasmtime::Error| Error::Engine(format!("{error:#}"));
-        std::fs::create_dir_all(&config.scratch_dir).map_err(|source| Error::Mount {
+        crate::disk::create_dir_all(&config.scratch_dir).map_err(|source| Error::Mount {
             path: config.scratch_dir.clone(),
             source,
         })?;

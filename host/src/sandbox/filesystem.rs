@@ -77,7 +77,7 @@ impl Mounts {
         let tmp = self
             .scratch_dir
             .join(format!("{}-{number}", std::process::id()));
-        std::fs::create_dir(&tmp).map_err(|source| Error::Mount {
+        crate::disk::create_dir(&tmp).map_err(|source| Error::Mount {
             path: tmp.clone(),
             source,
         })?;

@@ -1,17 +1,17 @@
 //! Directories that only the host's user may enter, and the names of what is unfinished in them. A
 //! crash leaves unfinished files and trees; they are never found under their digests.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::disk;
+
 /// Prefix of the names of unfinished files and directories.
 const UNFINISHED: &str = ".unfinished-";
-/// Mode of a directory that only its owner may enter.
-const PRIVATE: u32 = 0o700;
 /// Permission bits that let others than the owner write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
@@ -23,11 +23,7 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 /// # Errors
 /// Where the directory cannot be made, or is another user's.
 pub fn open(dir: &Path) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(PRIVATE)
-        .create(dir)?;
-    fs::set_permissions(dir, Permissions::from_mode(PRIVATE))
+    disk::create_dir_all(dir)
 }
 
 /// Whether no user but this process's, and root, could have written a file or a directory, followed by
@@ -89,6 +85,9 @@ pub(super) fn sync(dir: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn mode(path: &Path) -> u32 {

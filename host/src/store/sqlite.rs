@@ -2,7 +2,7 @@
 //! commits what has come in meanwhile together; the disk is waited for before anyone is told.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write as _};
+use std::io::{self, Read, Seek, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,10 +11,14 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{Error, Key, Range, Record, Records, Revision, Write};
+use crate::disk;
 use crate::telemetry::metrics::Histogram;
 
+mod reserve;
 mod schema;
 mod writer;
+
+use reserve::Reserve;
 
 /// Connections that read at once. Reads are short; more would only wait for the same cores.
 const READERS_MAX: usize = 4;
@@ -44,12 +48,14 @@ impl Sqlite {
     /// # Errors
     /// Where another process has it open, a newer release wrote it, or the file is damaged.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        std::fs::create_dir_all(dir).map_err(failed)?;
+        disk::create_data_dir(dir)?;
         let lock = lock(dir)?;
         let path = dir.join("lamina.db");
+        close(&path)?;
         let connection = schema::open(&path)?;
         let commits = Arc::<Histogram>::default();
-        let writer = writer::Writer::start(connection, Arc::clone(&commits))?;
+        let reserve = Reserve::open(dir);
+        let writer = writer::Writer::start(connection, reserve, Arc::clone(&commits))?;
         let readers = Arc::new(Readers {
             path,
             idle: Mutex::default(),
@@ -89,8 +95,8 @@ impl Readers {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        let connection = idle.map_or_else(|| self.connect(), Ok).map_err(failed)?;
-        let result = query(&connection).map_err(failed);
+        let connection = idle.map_or_else(|| self.connect(), Ok).map_err(of_sqlite)?;
+        let result = query(&connection).map_err(of_sqlite);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < READERS_MAX {
             idle.push(connection);
@@ -193,22 +199,63 @@ fn record(kind: &'static str, row: &Row<'_>) -> rusqlite::Result<Record> {
 /// Keeps other processes out of the data directory; the lock ends with this process, however it ends.
 fn lock(dir: &Path) -> Result<File, Error> {
     let path = dir.join("lock");
-    let mut options = File::options();
+    let mut options = disk::options();
     let options = options.read(true).write(true).create(true).truncate(false);
-    let mut file = options.open(path).map_err(failed)?;
+    let mut file = options.open(&path)?;
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
         let mut holder = String::new();
-        file.read_to_string(&mut holder).map_err(failed)?;
+        file.read_to_string(&mut holder)?;
         return Err(Error::InUse(format!(
             "{} (process {})",
             dir.display(),
             holder.trim()
         )));
     }
-    file.set_len(0).map_err(failed)?;
-    file.rewind().map_err(failed)?;
-    write!(file, "{}", std::process::id()).map_err(failed)?;
+    disk::close_to_others(&path)?;
+    // The lock is what counts: on a full disk there may be no room for the number.
+    let told = file.set_len(0).and_then(|()| file.rewind());
+    if let Err(error) = told.and_then(|()| write!(file, "{}", std::process::id())) {
+        tracing::warn!(%error, "the process id could not be written to the lock");
+    }
     Ok(file)
+}
+
+/// Makes the database's file before SQLite does, which would take its mode from the umask. SQLite gives the
+/// files beside it the same mode; those of an earlier release are closed here.
+fn close(path: &Path) -> io::Result<()> {
+    let mut options = disk::options();
+    options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        disk::close_to_others(Path::new(&name))?;
+    }
+    Ok(())
+}
+
+/// A failure of SQLite: of a disk without room, or of its own.
+fn of_sqlite(error: rusqlite::Error) -> Error {
+    if is_full(&error) {
+        Error::Full
+    } else {
+        failed(error)
+    }
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    /// `SQLITE_IOERR_SHMSIZE`: the file beside the database that its connections share could not grow.
+    const SHARED_FILE_CANNOT_GROW: i32 = 10 | (19 << 8);
+    match error {
+        rusqlite::Error::SqliteFailure(cause, _) => {
+            cause.code == rusqlite::ErrorCode::DiskFull
+                || cause.extended_code == SHARED_FILE_CANNOT_GROW
+        }
+        _ => false,
+    }
 }
 
 fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {

@@ -7,6 +7,7 @@ use crate::invoke::live::LoadError;
 use crate::invoke::snapshot::Readiness;
 use crate::invoke::{self, admit, lease, resolve};
 use crate::names::{Home, Qualifier};
+use crate::store;
 
 /// When a client may find room for its request.
 const RETRY_SECONDS: u32 = 1;
@@ -49,6 +50,11 @@ impl From<control::Error> for Fault {
             }
             control::Error::PolicyTooLong(_) => {
                 Self::new(ErrorShape::PolicyLengthExceededException, text)
+            }
+            // Its remedy is the caller's to carry out: to delete what is not needed.
+            control::Error::Store(store::Error::Full) => {
+                tracing::error!("a request was refused: the disk of the data directory is full");
+                Self::new(ErrorShape::ServiceException, store::Error::Full.to_string())
             }
             control::Error::Store(_) | control::Error::Internal(_) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a request failed");

@@ -87,7 +87,7 @@ async fn control(dir: &Path, records: Arc<Fickle>) -> Control {
         environments: 1,
         code_bytes_max: u64::MAX,
     };
-    let vault = Vault::open(dir, &clock).unwrap();
+    let vault = Vault::open(dir, &records.records, &clock).await.unwrap();
     Control::open(config, records, library, vault, None, clock)
         .await
         .unwrap()

@@ -42,7 +42,7 @@ fn staging(root: &Path) -> io::Result<PathBuf> {
     let mut number = 0_u64;
     loop {
         let staging = root.join(format!(".gone-{number}"));
-        match fs::create_dir(&staging) {
+        match crate::disk::create_dir(&staging) {
             Ok(()) => return Ok(staging),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
             Err(error) => return Err(error),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{Error, STATEMENTS_MAX, failed};
+use super::{Error, STATEMENTS_MAX, failed, of_sqlite};
 
 /// Says "this is Lamina's" to `file` and to ourselves: "LAMN".
 const APPLICATION_ID: i32 = 0x4c41_4d4e;
@@ -27,7 +27,7 @@ const MIGRATIONS: [&str; 1] = ["
 
 /// Opens the database for writing, brought up to this release's schema.
 pub(super) fn open(path: &Path) -> Result<Connection, Error> {
-    let mut connection = Connection::open(path).map_err(failed)?;
+    let mut connection = Connection::open(path).map_err(of_sqlite)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     // Before anything is written: a newer release's database is left as it is.
     let found = version(&connection)?;
@@ -41,10 +41,10 @@ pub(super) fn open(path: &Path) -> Result<Connection, Error> {
 fn durable(connection: &Connection) -> Result<(), Error> {
     connection
         .pragma_update(None, "journal_mode", "WAL")
-        .map_err(failed)?;
+        .map_err(of_sqlite)?;
     connection
         .pragma_update(None, "synchronous", "FULL")
-        .map_err(failed)?;
+        .map_err(of_sqlite)?;
     let journal: String = pragma(connection, "journal_mode")?;
     let synchronous: i64 = pragma(connection, "synchronous")?;
     if journal != "wal" || synchronous != 2 {
@@ -71,15 +71,15 @@ fn version(connection: &Connection) -> Result<u32, Error> {
 fn migrate(connection: &mut Connection, found: u32) -> Result<(), Error> {
     for version in found..known() {
         let step = MIGRATIONS[usize::try_from(version).expect("there are few migrations")];
-        let step_in = connection.transaction().map_err(failed)?;
-        step_in.execute_batch(step).map_err(failed)?;
+        let step_in = connection.transaction().map_err(of_sqlite)?;
+        step_in.execute_batch(step).map_err(of_sqlite)?;
         step_in
             .pragma_update(None, "application_id", APPLICATION_ID)
-            .map_err(failed)?;
+            .map_err(of_sqlite)?;
         step_in
             .pragma_update(None, "user_version", version + 1)
-            .map_err(failed)?;
-        step_in.commit().map_err(failed)?;
+            .map_err(of_sqlite)?;
+        step_in.commit().map_err(of_sqlite)?;
     }
     Ok(())
 }
@@ -87,5 +87,5 @@ fn migrate(connection: &mut Connection, found: u32) -> Result<(), Error> {
 fn pragma<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> Result<T, Error> {
     connection
         .pragma_query_value(None, name, |row| row.get(0))
-        .map_err(failed)
+        .map_err(of_sqlite)
 }

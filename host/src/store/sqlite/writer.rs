@@ -7,7 +7,8 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, OptionalExtension, Savepoint, params};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Error, Revision, Write, failed};
+use super::reserve::Reserve;
+use super::{Error, Revision, Write, failed, is_full};
 use crate::clock::Clock;
 use crate::telemetry::metrics::Histogram;
 
@@ -15,6 +16,9 @@ use crate::telemetry::metrics::Histogram;
 const QUEUE_MAX: usize = 1_024;
 /// Batches that are committed together at most.
 const GROUP_MAX: usize = 256;
+/// Bytes by which a batch may grow the records and still be committed from the reserve: deletions shrink them,
+/// and the end of a change that is in progress adds a few words to its record.
+const GROWTH_BYTES_MAX: i64 = 512;
 
 type Outcome = Result<Revision, Error>;
 
@@ -31,12 +35,15 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, times: Arc<Histogram>) -> Result<Self, Error> {
+    pub(super) fn start(
+        connection: Connection,
+        reserve: Reserve,
+        times: Arc<Histogram>,
+    ) -> Result<Self, Error> {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("lamina-store".into())
-            .spawn(move || run(connection, jobs, &times))
-            .map_err(failed)?;
+            .spawn(move || run(connection, reserve, jobs, &times))?;
         Ok(Self {
             queue: Some(queue),
             thread: Some(thread),
@@ -62,41 +69,101 @@ impl Drop for Writer {
     }
 }
 
-fn run(mut connection: Connection, mut jobs: mpsc::Receiver<Job>, times: &Histogram) {
+fn run(
+    mut connection: Connection,
+    mut reserve: Reserve,
+    mut jobs: mpsc::Receiver<Job>,
+    times: &Histogram,
+) {
     let clock = Clock::system();
     let mut group = Vec::with_capacity(GROUP_MAX);
     while jobs.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
         let (batches, waiting): (Vec<_>, Vec<_>) =
             group.drain(..).map(|job| (job.batch, job.done)).unzip();
         let started = clock.instant();
-        let committed = commit(&mut connection, batches);
+        let committed = commit(&mut connection, &batches);
         times.observe(clock.instant().saturating_duration_since(started));
         let outcomes = match committed {
-            Ok(outcomes) => outcomes,
-            Err(error) => {
-                tracing::error!(%error, "the store could not commit");
-                let text = error.to_string();
-                let refused = |_| Err(failed(std::io::Error::other(text.clone())));
-                waiting.iter().map(refused).collect()
+            Err(error) if is_full(&error) => {
+                commit_from_reserve(&mut connection, &mut reserve, &batches)
             }
+            outcomes => outcomes,
         };
+        let outcomes = outcomes.unwrap_or_else(|error| {
+            tracing::error!(%error, "the store could not commit");
+            let refused = |_: &Vec<Write>| Err(refusal(&error));
+            batches.iter().map(refused).collect()
+        });
         for (done, outcome) in waiting.into_iter().zip(outcomes) {
-            // A caller that no longer waits has lost the news, not the write.
+            // The caller dropped its future; the write is committed all the same.
             let _ = done.send(outcome);
         }
+        reserve.fill();
     }
+}
+
+/// The error of a batch that was not committed because the whole group was not.
+fn refusal(error: &rusqlite::Error) -> Error {
+    if is_full(error) {
+        return Error::Full;
+    }
+    failed(std::io::Error::other(error.to_string()))
+}
+
+/// Commits on a full disk those batches that do not grow the records, in the room that is kept aside for them.
+fn commit_from_reserve(
+    connection: &mut Connection,
+    reserve: &mut Reserve,
+    batches: &[Vec<Write>],
+) -> rusqlite::Result<Vec<Outcome>> {
+    let growths = batches.iter().map(|batch| growth(connection, batch));
+    let growths = growths.collect::<rusqlite::Result<Vec<i64>>>()?;
+    let fits = |growth: &i64| *growth <= GROWTH_BYTES_MAX;
+    let batches = batches.iter().zip(&growths);
+    let small = batches.filter(|(_, growth)| fits(growth));
+    let small: Vec<&[Write]> = small.map(|(batch, _)| batch.as_slice()).collect();
+    if small.is_empty() {
+        return Ok(growths.iter().map(|_| Err(Error::Full)).collect());
+    }
+    tracing::warn!("the disk is full; room that was kept aside is used for a deletion");
+    reserve.release();
+    let mut committed = commit(connection, &small)?.into_iter();
+    let outcome = |growth: &i64| match fits(growth) {
+        true => committed.next().unwrap_or(Err(Error::Full)),
+        false => Err(Error::Full),
+    };
+    Ok(growths.iter().map(outcome).collect())
+}
+
+/// Bytes that a batch adds to the records, less those that it replaces or deletes.
+fn growth(connection: &Connection, batch: &[Write]) -> rusqlite::Result<i64> {
+    let mut find =
+        connection.prepare_cached("SELECT length(value) FROM records WHERE kind = ? AND id = ?")?;
+    let mut growth = 0;
+    for write in batch {
+        let (key, _) = write.condition();
+        let found = find.query_row(params![key.kind, key.id], |row| row.get::<_, i64>(0));
+        growth -= found.optional()?.unwrap_or(0);
+        if let Write::Put { value, .. } = write {
+            growth += i64::try_from(value.len()).unwrap_or(i64::MAX);
+        }
+    }
+    Ok(growth)
 }
 
 /// Commits all batches of a group that can be, and tells of each how it went. An error is one of
 /// the whole group: nothing of it was committed.
-fn commit(connection: &mut Connection, batches: Vec<Vec<Write>>) -> rusqlite::Result<Vec<Outcome>> {
+fn commit<B: AsRef<[Write]>>(
+    connection: &mut Connection,
+    batches: &[B],
+) -> rusqlite::Result<Vec<Outcome>> {
     let mut transaction = connection.transaction()?;
     let last: i64 = transaction.query_row("SELECT last FROM revision", [], |row| row.get(0))?;
     let mut last = last.unsigned_abs();
     let mut outcomes = Vec::with_capacity(batches.len());
     for batch in batches {
         let savepoint = transaction.savepoint()?;
-        match apply(&savepoint, batch, Revision(last + 1))? {
+        match apply(&savepoint, batch.as_ref(), Revision(last + 1))? {
             Ok(()) => {
                 savepoint.commit()?;
                 last += 1;
@@ -113,7 +180,7 @@ fn commit(connection: &mut Connection, batches: Vec<Vec<Write>>) -> rusqlite::Re
 
 fn apply(
     savepoint: &Savepoint<'_>,
-    batch: Vec<Write>,
+    batch: &[Write],
     revision: Revision,
 ) -> rusqlite::Result<Result<(), Error>> {
     let mut find =
