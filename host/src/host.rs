@@ -20,7 +20,7 @@ use crate::config::{Config, Network};
 use crate::control::code_signing::profile::Profiles;
 use crate::control::vault::Vault;
 use crate::control::{self, Control};
-use crate::invoke::{self, Invoke, Invoker, Target};
+use crate::invoke::{self, Blame, Invoke, Invoker, Target};
 use crate::library::Library;
 use crate::names::{FunctionRef, Home, RequestId};
 use crate::outbound;
@@ -42,10 +42,13 @@ const REFUSALS_PERIOD: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The caller's: a malformed name, a function that is not there, a limit reached.
+    /// The caller's: a malformed name, a function that is not there, a concurrency limit reached.
     #[error("{0}")]
     Caller(String),
-    /// The host's, or its machine's.
+    /// The function's: this host cannot run it. A handler that fails is an [`Answer`].
+    #[error("{0}")]
+    Function(String),
+    /// The host's, or its machine's: it is full, or something of its own failed.
     #[error(transparent)]
     Host(Box<dyn std::error::Error + Send + Sync>),
     /// The address cannot be had: something else has it, or it is not this machine's.
@@ -273,7 +276,7 @@ impl FunctionHandle {
         let id = RequestId::random(&self.clock);
         let invoke = Invoke::new(id, self.target.clone(), Event::Json(event));
         let finished = self.invoker.invoke(invoke).await.map_err(of_invoke)?;
-        let failed = finished.outcome.is_err();
+        let failed = finished.blame().is_some();
         let payload = match finished.outcome {
             Ok(Reply::Json(body)) => body,
             Ok(Reply::Http(response)) => response.into_body(),
@@ -357,10 +360,12 @@ fn host(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
 }
 
 fn of_invoke(error: invoke::Error) -> Error {
-    match error {
-        invoke::Error::Lease(
-            error @ (invoke::lease::Error::Load(_) | invoke::lease::Error::Host(_)),
-        ) => host(error),
-        error => Error::Caller(error.to_string()),
+    match error.blame() {
+        Blame::Caller => Error::Caller(error.to_string()),
+        Blame::Function => Error::Function(error.to_string()),
+        Blame::Host => {
+            error.log();
+            host(error)
+        }
     }
 }

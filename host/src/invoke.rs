@@ -12,6 +12,7 @@ use crate::telemetry::log::Logs;
 use crate::telemetry::metrics::{Gauges, Metrics};
 
 pub mod admit;
+pub mod blame;
 pub mod lease;
 pub mod live;
 mod pool;
@@ -24,6 +25,7 @@ mod run;
 pub mod snapshot;
 mod variables;
 
+pub use blame::Blame;
 pub use request::{Finished, Invoke, Mode, Target};
 
 use live::{Deployment, Live};

@@ -181,6 +181,7 @@ fn answer(outcome: Outcome, target: &Target, request_id: RequestId) -> Reply {
 }
 
 fn failed(error: &invoke::Error) -> Reply {
+    error.log();
     match error {
         invoke::Error::Resolve(_) => nowhere(),
         invoke::Error::Admit(invoke::admit::Error::Reserved) => json(
@@ -192,13 +193,7 @@ fn failed(error: &invoke::Error) -> Reply {
             StatusCode::TOO_MANY_REQUESTS,
             r#"{"Reason":"ConcurrentInvocationLimitExceeded","Message":"Rate Exceeded."}"#,
         ),
-        invoke::Error::Lease(cause) => {
-            tracing::error!(
-                error = cause as &dyn std::error::Error,
-                "a function could not start"
-            );
-            bad_gateway()
-        }
+        invoke::Error::Lease(_) => bad_gateway(),
     }
 }
 

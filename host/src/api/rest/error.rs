@@ -69,6 +69,7 @@ impl From<control::Error> for Fault {
 
 /// A failed invocation; the ARN in the text is made for the host's own account and region.
 pub(super) fn of_invoke(error: invoke::Error, home: &Home) -> Fault {
+    error.log();
     match error {
         invoke::Error::Resolve(error) => of_resolve(&error, home),
         invoke::Error::Admit(error) => of_admit(error),
@@ -127,26 +128,14 @@ fn of_lease(error: &lease::Error) -> Fault {
         lease::Error::Load(LoadError::Runtime(text)) => {
             Fault::new(ErrorShape::InvalidRuntimeException, text.as_str())
         }
-        lease::Error::Load(cause) => {
-            tracing::error!(
-                error = cause as &dyn std::error::Error,
-                "code could not be loaded"
-            );
-            Fault::new(
-                ErrorShape::ServiceException,
-                "The function's code could not be loaded.",
-            )
-        }
-        lease::Error::Host(cause) => {
-            tracing::error!(
-                error = cause as &dyn std::error::Error,
-                "an environment could not be opened"
-            );
-            Fault::new(
-                ErrorShape::ServiceException,
-                "The service encountered an internal error.",
-            )
-        }
+        lease::Error::Load(_) => Fault::new(
+            ErrorShape::ServiceException,
+            "The function's code could not be loaded.",
+        ),
+        lease::Error::Host(_) => Fault::new(
+            ErrorShape::ServiceException,
+            "The service encountered an internal error.",
+        ),
     }
 }
 

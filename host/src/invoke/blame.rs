@@ -1,0 +1,95 @@
+//! Blame for an invocation that failed: the caller, the function or the host. The one classification, for the
+//! API's answers, function URLs, logs, metrics and embedders.
+
+use super::live::LoadError;
+use super::{Error, Finished, admit, lease, resolve};
+
+/// The party that has to change something before the same call can succeed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+pub enum Blame {
+    /// The caller: a name that is not there, a tenant that is missing, a concurrency limit that is reached.
+    Caller,
+    /// The function: its code fails, or this host cannot run it.
+    Function,
+    /// The host: it is full, or something of its own failed.
+    Host,
+}
+
+impl Blame {
+    /// The name in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Function => "function",
+            Self::Host => "host",
+        }
+    }
+}
+
+impl Error {
+    /// The party to blame.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Resolve(
+                resolve::Error::NotFound(_)
+                | resolve::Error::NotActive { .. }
+                | resolve::Error::TenantMissing
+                | resolve::Error::TenantUnexpected,
+            )
+            | Self::Admit(admit::Error::Reserved | admit::Error::Account) => Blame::Caller,
+            Self::Lease(lease::Error::Load(LoadError::Runtime(_) | LoadError::NoComponent)) => {
+                Blame::Function
+            }
+            Self::Lease(
+                lease::Error::Full
+                | lease::Error::Load(LoadError::Failed(_))
+                | lease::Error::Host(_),
+            ) => Blame::Host,
+        }
+    }
+
+    /// Writes a failure to the host's log: of the host at once, of others and of a full host, which may be
+    /// thousands a second, for those who look for them.
+    pub fn log(&self) {
+        let (error, blame) = (self as &dyn std::error::Error, self.blame().as_str());
+        let is_full = matches!(self, Self::Lease(lease::Error::Full));
+        if self.blame() == Blame::Host && !is_full {
+            tracing::error!(blame, error, "an invocation failed");
+        } else {
+            tracing::debug!(blame, error, "an invocation was refused");
+        }
+    }
+}
+
+impl Finished {
+    /// The party to blame, where the invocation ended in a failure.
+    pub fn blame(&self) -> Option<Blame> {
+        // Limits of the host end an invocation before it begins, as an `Error`.
+        self.outcome.as_ref().err().map(|_| Blame::Function)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_host_is_not_the_callers_fault() {
+        let io = || Box::new(std::io::Error::other("disk"));
+        for (error, expected) in [
+            (Error::Lease(lease::Error::Full), Blame::Host),
+            (
+                Error::Lease(lease::Error::Load(LoadError::Failed(io()))),
+                Blame::Host,
+            ),
+            (
+                Error::Lease(lease::Error::Load(LoadError::Runtime("python".into()))),
+                Blame::Function,
+            ),
+            (Error::Admit(admit::Error::Account), Blame::Caller),
+            (Error::Resolve(resolve::Error::TenantMissing), Blame::Caller),
+        ] {
+            assert_eq!(error.blame(), expected, "{error}");
+        }
+    }
+}
