@@ -31,7 +31,7 @@ mod web;
 pub use facts::{Peer, Proxy};
 pub use web::Own;
 
-use access::{Access, Signed};
+use access::{Access, CurrentAccess, Signed};
 use body::{Bodies, Sender};
 use download::Downloads;
 
@@ -43,7 +43,7 @@ pub struct Front {
     logs: Logs,
     metrics: Metrics,
     metrics_token: Option<Token>,
-    access: Option<Access>,
+    access: CurrentAccess,
     downloads: Downloads,
     bodies: Bodies,
     unproven_bodies: Bodies,
@@ -88,7 +88,7 @@ impl Front {
             logs,
             metrics,
             metrics_token,
-            access,
+            access: CurrentAccess::new(access),
             downloads,
             bodies: Bodies::new(body::Config::of(BODIES_BYTES_MAX)),
             unproven_bodies: Bodies::new(body::Config::of(UNPROVEN_BODIES_BYTES_MAX)),
@@ -99,7 +99,7 @@ impl Front {
 
     /// The memory that the body of a request is read into, and the sender that it counts for. Without keys
     /// the only user may take all of it.
-    fn bodies_of(&self, parts: &Parts, signed: Option<&Signed<'_>>) -> (&Bodies, body::From) {
+    fn bodies_of(&self, parts: &Parts, signed: Option<&Signed>) -> (&Bodies, body::From) {
         let Some(signed) = signed else {
             return (&self.bodies, body::From::UNSHARED);
         };
@@ -112,6 +112,11 @@ impl Front {
         (bodies, body::From { sender, is_signed })
     }
 
+    /// Replaces the keys, for requests that begin from now on.
+    pub fn set_access(&self, access: Option<Access>) {
+        self.access.replace(access);
+    }
+
     /// Answers one request.
     pub async fn handle<B>(&self, request: Request<B>) -> Reply
     where
@@ -121,7 +126,7 @@ impl Front {
         let request_id = RequestId::random(&self.clock);
         let (parts, body) = request.into_parts();
         let door = Door::of(&parts);
-        let is_open = self.access.is_some() || matches!(door, Door::Url(_) | Door::Health);
+        let is_open = self.access.has_keys() || matches!(door, Door::Url(_) | Door::Health);
         let refusal = if is_open { None } else { web::refusal(&parts) };
         let mut reply = match (door, refusal) {
             (Door::Url(id), _) => self.serve_url(&id, request_id, &parts, body).await,

@@ -23,6 +23,7 @@ mod output;
 mod project;
 mod sign;
 mod start;
+mod url;
 mod watch;
 
 use crate::sandbox::Target;
@@ -75,7 +76,7 @@ enum Command {
     Layer(layer::Layer),
 }
 
-/// How a command ended that did not fail.
+/// Outcome of a command that did not fail.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Ended {
     Well,
@@ -101,7 +102,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// What a host runs to compile a component, with limits: `compile-component IN OUT`, and an architecture
+/// The child process that compiles a component within limits: `compile-component IN OUT`, and an architecture
 /// where it is not for this machine. It is not for people, so it is none of the commands that usage and
 /// suggestions name.
 fn compile_component() -> Option<ExitCode> {
@@ -167,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 }

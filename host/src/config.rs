@@ -67,7 +67,7 @@ pub enum Runtimes {
 }
 
 /// A secret that is sent as it is.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Eq, PartialEq, Deserialize)]
 #[serde(transparent)]
 pub struct Token(String);
 
@@ -219,6 +219,7 @@ impl Config {
             ("data_dir", self.data_dir != other.data_dir),
             ("region", self.region != other.region),
             ("account_id", self.account_id != other.account_id),
+            ("metrics_token", self.metrics_token != other.metrics_token),
             ("egress", self.egress != other.egress),
             ("egress_near", self.egress_near != other.egress_near),
             ("runtimes", self.runtimes != other.runtimes),
@@ -227,6 +228,10 @@ impl Config {
                 "signing_profiles",
                 self.signing_profiles != other.signing_profiles,
             ),
+            (
+                "trusted_proxies",
+                self.trusted_proxies != other.trusted_proxies,
+            ),
             ("limits", self.limits != other.limits),
         ];
         let differing = settings.into_iter().filter(|(_, differs)| *differs);
@@ -234,7 +239,8 @@ impl Config {
     }
 
     fn has_secrets(&self) -> bool {
-        !self.keys.is_empty() || self.s3.secret_access_key.is_some()
+        let others = self.s3.secret_access_key.is_some() || self.metrics_token.is_some();
+        !self.keys.is_empty() || others
     }
 
     /// Refuses to serve strangers.

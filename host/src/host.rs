@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::api::Front;
 use crate::api::access::Access;
 use crate::clock::Clock;
-use crate::config::{Config, Network};
+use crate::config::{self, Config, Network};
 use crate::control::code_signing::profile::Profiles;
 use crate::control::vault::Vault;
 use crate::control::{self, Control};
@@ -64,6 +64,8 @@ pub enum Error {
 /// A running host.
 #[derive(Debug)]
 pub struct Host {
+    /// As it was when the host was opened.
+    config: Config,
     front: Arc<Front>,
     invoker: Invoker,
     clock: Clock,
@@ -197,6 +199,7 @@ impl Host {
             clock.clone(),
         );
         Self {
+            config: config.clone(),
             front: Arc::new(front),
             invoker,
             clock,
@@ -235,6 +238,22 @@ impl Host {
         bound(server.local_addr().map_err(host)?);
         server.serve(shutdown).await;
         Ok(())
+    }
+
+    /// Puts the keys of another configuration in force, with their policies. Connections stay; requests that
+    /// have begun are judged by the keys they began with. Gives back the settings that differ otherwise and
+    /// stay as they are until the host is opened anew.
+    ///
+    /// # Errors
+    /// Where the configuration would serve strangers.
+    pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, config::Error> {
+        config.require_safe()?;
+        let mut served = self.config.clone();
+        served.keys.clone_from(&config.keys);
+        // The address that is listened on is the one that counts.
+        served.require_safe()?;
+        self.front.set_access(Access::new(&served, &self.clock));
+        Ok(self.config.fixed_differences(config))
     }
 
     /// Answers one request of the AWS Lambda API, or to a function URL.

@@ -148,6 +148,12 @@ fn configuration_with_secrets_that_others_can_read_is_warned_of() {
     }
 }
 
+/// Says something that a test that passes must not hide.
+fn say(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    std::io::Write::write_all(&mut stderr, format!("{text}\n").as_bytes()).expect("it is open");
+}
+
 /// A small disk of its own. It is unmounted when this is dropped, whatever is still open on it.
 struct Disk(TempDir);
 
@@ -163,7 +169,9 @@ impl Disk {
         match mount.output() {
             Ok(output) if output.status.success() => Some(Self(dir)),
             told => {
-                eprintln!("SKIPPED: a full disk cannot be tried without root and mount: {told:?}");
+                say(&format!(
+                    "SKIPPED: a full disk cannot be tried without root and mount: {told:?}"
+                ));
                 None
             }
         }
@@ -196,7 +204,7 @@ impl Drop for Disk {
             .status();
         // Not an assertion: a panic in a drop would hide the test's own.
         if !unmounted.is_ok_and(|status| status.success()) {
-            eprintln!("{} is still mounted", self.0.path().display());
+            say(&format!("{} is still mounted", self.0.path().display()));
         }
     }
 }

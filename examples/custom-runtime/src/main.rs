@@ -1,8 +1,9 @@
 //! A function with its own `main`, as AWS's `lambda_runtime` has it: the program asks for events
 //! in a loop instead of being called. Porting one changes the import and the attribute of `main`.
 //!
-//! It answers with the sum: `{"add": [1, 2, 3]}` gives `6`. Anything else that is not a list of
-//! numbers under `add` is a failed invocation; the program goes on with the next.
+//! It answers with the sum: `{"add": [1, 2, 3]}` gives `6`, and an event without `add`, such as a
+//! request to its function URL, gives `0`. Anything but a list of numbers under `add` is a failed
+//! invocation; the program goes on with the next.
 
 use lamina_sdk::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;
@@ -14,7 +15,10 @@ async fn main() -> Result<(), Error> {
 }
 
 async fn sum(event: LambdaEvent<Value>) -> Result<i64, Error> {
-    let numbers = event.payload["add"].as_array().ok_or("nothing to add")?;
+    let numbers = match &event.payload["add"] {
+        Value::Null => &Vec::new(),
+        numbers => numbers.as_array().ok_or("`add` is not a list")?,
+    };
     let numbers = numbers
         .iter()
         .map(|n| n.as_i64().ok_or("not a whole number"));

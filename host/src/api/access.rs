@@ -2,7 +2,7 @@
 //! `sigv4`'s affair, what a request is about its API's.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::digest::Digest;
 use bytes::Bytes;
@@ -25,6 +25,13 @@ pub struct Access {
     anonymous: Arc<Caller>,
 }
 
+/// The access in force, which a reload of the configuration replaces. Requests that have begun keep theirs.
+#[derive(Debug)]
+pub struct CurrentAccess(
+    // A std lock: it is held for the clone of an `Arc`.
+    RwLock<Option<Arc<Access>>>,
+);
+
 /// Someone who makes requests.
 #[derive(Debug)]
 pub(super) struct Caller {
@@ -37,9 +44,9 @@ pub(super) struct Caller {
 
 /// A signature that is still to be checked against the body.
 #[derive(Debug)]
-pub(super) struct Signed<'a> {
+pub(super) struct Signed {
     pending: Pending,
-    callers: &'a HashMap<String, Arc<Caller>>,
+    caller: Arc<Caller>,
 }
 
 /// What a caller must be allowed.
@@ -87,11 +94,11 @@ impl Access {
     }
 
     /// Checks of a signature all that can be checked before the body is read.
-    pub(super) fn parse(&self, parts: &Parts, service: &str) -> Result<Signed<'_>, Error> {
-        Ok(Signed {
-            pending: self.verifier.parse(parts, service)?,
-            callers: &self.callers,
-        })
+    pub(super) fn parse(&self, parts: &Parts, service: &str) -> Result<Signed, Error> {
+        let pending = self.verifier.parse(parts, service)?;
+        let caller = self.callers.get(pending.access_key_id());
+        let caller = caller.cloned().ok_or(Error::UnknownKey)?;
+        Ok(Signed { pending, caller })
     }
 
     /// Whoever does not sign.
@@ -100,22 +107,50 @@ impl Access {
     }
 }
 
-impl Signed<'_> {
+impl CurrentAccess {
+    /// The access of a configuration.
+    pub fn new(access: Option<Access>) -> Self {
+        Self(RwLock::new(access.map(Arc::new)))
+    }
+
+    /// The access in force. None where anyone may do anything.
+    pub(super) fn get(&self) -> Option<Arc<Access>> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// True where requests must be signed.
+    pub(super) fn has_keys(&self) -> bool {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+    }
+
+    /// Puts another access in force for requests that begin from now on.
+    pub(super) fn replace(&self, access: Option<Access>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = access.map(Arc::new);
+    }
+}
+
+impl Signed {
     /// The caller, where the signature covers a digest of the body that the head declares, and is good.
     pub(super) fn proven(&self) -> Option<&Arc<Caller>> {
-        self.callers.get(self.pending.proven()?)
+        self.pending.proven().map(|_| &self.caller)
     }
 
     /// As [`check`](Self::check), by the digest of the body.
     pub(super) fn check_digest(self, digest: &Digest) -> Result<Arc<Caller>, Error> {
-        let id = self.pending.check_digest(digest)?;
-        self.callers.get(&id).cloned().ok_or(Error::UnknownKey)
+        self.pending.check_digest(digest)?;
+        Ok(self.caller)
     }
 
     /// The caller, if the signature is right.
     pub(super) fn check(self, body: &Bytes) -> Result<Arc<Caller>, Error> {
-        let id = self.pending.check(body)?;
-        self.callers.get(&id).cloned().ok_or(Error::UnknownKey)
+        self.pending.check(body)?;
+        Ok(self.caller)
     }
 }
 

@@ -45,7 +45,7 @@ impl Front {
     }
 
     fn may_read_metrics(&self, parts: &Parts) -> Result<(), String> {
-        let Some(access) = &self.access else {
+        let Some(access) = self.access.get() else {
             return Ok(());
         };
         if self.bears_token(parts) {

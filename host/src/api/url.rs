@@ -76,7 +76,7 @@ impl Front {
     async fn read_of_url<B>(
         &self,
         parts: &Parts,
-        claim: &permit::Claim<'_>,
+        claim: &permit::Claim,
         body: B,
     ) -> Result<Body, body::Error>
     where

@@ -9,10 +9,10 @@ use super::{Cli, Command, environment};
 
 const ENDPOINT_URL: &str = "http://127.0.0.1:3001";
 const REGION: &str = "us-east-1";
-/// What signs where a host has no keys and so checks none.
+/// Key id and secret for a host without keys, which checks no signature.
 pub(super) const ANY_KEY: &str = "lamina";
 
-/// How a host is reached.
+/// Endpoint and credentials of a host.
 #[derive(Clone, Debug)]
 pub(super) struct Access {
     pub(super) endpoint_url: String,
@@ -22,7 +22,7 @@ pub(super) struct Access {
     pub(super) session_token: Option<String>,
 }
 
-/// What is printed.
+/// Output format.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(super) enum Format {
     /// For people.
@@ -31,19 +31,19 @@ pub(super) enum Format {
     Json,
 }
 
-/// How a command prints.
+/// Options for output.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct Printing {
-    /// What is printed: text for people, JSON for scripts [default: text].
+    /// Output format: text for people, JSON for scripts [default: text].
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     output: Option<Format>,
 }
 
-/// What commands that call a host have in common.
+/// Options of every command that calls a host.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Calling a host")]
 pub(super) struct ClientOptions {
-    /// Where the host answers [env: LAMINA_ENDPOINT_URL] [default: http://127.0.0.1:3001].
+    /// URL of the host [env: LAMINA_ENDPOINT_URL] [default: http://127.0.0.1:3001].
     #[arg(long, value_name = "URL")]
     endpoint_url: Option<String>,
     /// The host's region [env: AWS_REGION] [default: us-east-1].
@@ -92,7 +92,7 @@ impl Printing {
 }
 
 impl ClientOptions {
-    /// What was given after the command, before it, in the environment, or not at all.
+    /// Takes each value from after the command, before it, the environment or the default, in this order.
     fn access(self, before: Self, variable: impl Fn(&str) -> Option<String>) -> Access {
         let given = |after: Option<String>, before: Option<String>, name: &str| {
             let variable = || variable(name).filter(|it| !it.is_empty());
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_nearest_to_the_command_counts() {
+    fn option_nearest_to_the_command_wins() {
         let option = |region: &str| ClientOptions {
             region: Some(region.into()),
             ..ClientOptions::default()

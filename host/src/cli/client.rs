@@ -15,7 +15,7 @@ use super::Access;
 use crate::api::rest::sigv4::{Credentials, sign};
 use crate::clock::Clock;
 
-/// How long a change of a function may take to settle.
+/// Longest wait for a change of a function to settle.
 const SETTLE_MAX: Duration = Duration::from_secs(60);
 const SETTLE_POLL: Duration = Duration::from_millis(100);
 
@@ -189,19 +189,19 @@ impl Answer {
     }
 }
 
-/// Whether the host said that there is no such thing.
+/// The host answered 404.
 pub(super) fn is_missing(error: &anyhow::Error) -> bool {
     let refusal = error.downcast_ref::<Refusal>();
     refusal.is_some_and(|refusal| refusal.status == StatusCode::NOT_FOUND)
 }
 
-/// Whether the host said that this caller may not.
+/// The host answered AccessDeniedException.
 pub(super) fn is_denied(error: &anyhow::Error) -> bool {
     let refusal = error.downcast_ref::<Refusal>();
     refusal.is_some_and(|refusal| refusal.name == "AccessDeniedException")
 }
 
-/// Whether the host said that there is one already.
+/// The host answered 409.
 pub(super) fn is_conflict(error: &anyhow::Error) -> bool {
     let refusal = error.downcast_ref::<Refusal>();
     refusal.is_some_and(|refusal| refusal.status == StatusCode::CONFLICT)

@@ -13,12 +13,13 @@ use serde_json::{Value, json};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::client::{Client, is_conflict, is_missing};
+use super::client::{Client, is_missing};
 use super::project::Project;
+use super::url::{self, Url, UrlAccess};
 use super::{Ended, Format, build, output};
 use crate::names::FunctionName;
 
-const FUNCTIONS: &str = "/2015-03-31/functions";
+pub(super) const FUNCTIONS: &str = "/2015-03-31/functions";
 /// Roles are not assumed here, and AWS's API wants one.
 const ROLE: &str = "arn:aws:iam::000000000000:role/lamina";
 
@@ -40,6 +41,10 @@ pub(super) struct Deploy {
     /// An environment variable; may be given many times.
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     pub(super) env: Vec<(String, String)>,
+    /// The function's URL: none, iam (signed requests only) or public (anyone who reaches the host).
+    /// Without it, the URL stays as it is.
+    #[arg(long, value_enum, value_name = "ACCESS", hide_possible_values = true)]
+    pub(super) url: Option<UrlAccess>,
 }
 
 /// A function that is on a host.
@@ -47,7 +52,7 @@ pub(super) struct Deploy {
 pub(super) struct Deployed {
     pub(super) name: String,
     pub(super) arn: String,
-    pub(super) url: String,
+    pub(super) url: Option<Url>,
     pub(super) log_group: String,
 }
 
@@ -57,25 +62,48 @@ impl Deploy {
         self.apply(&mut project);
         let component = build::component(&project)?;
         let deployed = put(client, &project, &component).await?;
-        output::line(&match format {
-            Format::Text => format!("{}\n{}", deployed.arn, deployed.url),
-            Format::Json => json!({
-                "FunctionName": deployed.name,
-                "FunctionArn": deployed.arn,
-                "FunctionUrl": deployed.url,
-            })
-            .to_string(),
-        });
+        output::line(&deployed.shown(format));
+        deployed.warn_if_public();
         Ok(Ended::Well)
     }
 
-    /// What is asked for on the command line goes before what the manifest says.
+    /// Options of the command line override the manifest.
     fn apply(self, project: &mut Project) {
         let settings = &mut project.settings;
         settings.name = self.name.or_else(|| settings.name.take());
         settings.memory = self.memory.or(settings.memory);
         settings.timeout = self.timeout.or(settings.timeout);
         settings.env.extend(self.env);
+        settings.url = self.url.or(settings.url);
+    }
+}
+
+impl Deployed {
+    fn shown(&self, format: Format) -> String {
+        let url = self.url.as_ref();
+        match format {
+            Format::Text => {
+                let url = url.map(|url| format!("\n{}", url.address));
+                format!("{}{}", self.arn, url.unwrap_or_default())
+            }
+            Format::Json => json!({
+                "FunctionName": self.name,
+                "FunctionArn": self.arn,
+                "FunctionUrl": url.map(|url| &url.address),
+                "AuthType": url.map(|url| &url.auth_type),
+            })
+            .to_string(),
+        }
+    }
+
+    /// Says so where everyone may call the function.
+    pub(super) fn warn_if_public(&self) {
+        if self.url.as_ref().is_some_and(Url::is_unsigned) {
+            output::note(
+                "the URL is public: anyone who reaches the host may call it. `lamina deploy --url iam` asks \
+                 for signatures, `--url none` takes it away",
+            );
+        }
     }
 }
 
@@ -99,7 +127,7 @@ pub(super) async fn put(
     let shown = client.settled(&name).await?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     Ok(Deployed {
-        url: url(client, &name).await?,
+        url: url::apply(client, &name, project.settings.url).await?,
         name,
         arn: text(&shown["FunctionArn"]),
         log_group: text(&shown["LoggingConfig"]["LogGroup"]),
@@ -155,43 +183,6 @@ fn settings(project: &Project) -> Value {
         request["Environment"] = json!({"Variables": settings.env});
     }
     request
-}
-
-/// The function's URL, made where there is none. Anyone may call it.
-async fn url(client: &Client, name: &str) -> anyhow::Result<String> {
-    let path = format!("/2021-10-31/functions/{name}/url");
-    let made = client
-        .lambda(Method::POST, &path, Some(&json!({"AuthType": "NONE"})))
-        .await;
-    let shown = match made {
-        Err(error) if is_conflict(&error) => client.lambda(Method::GET, &path, None).await?,
-        made => {
-            let made = made?;
-            open_url(client, name).await?;
-            made
-        }
-    };
-    Ok(shown["FunctionUrl"].as_str().unwrap_or_default().to_owned())
-}
-
-/// Lets everyone in. Where the host has keys, a URL that needs no signature needs this.
-async fn open_url(client: &Client, name: &str) -> anyhow::Result<()> {
-    let path = format!("{FUNCTIONS}/{name}/policy");
-    let call = json!({
-        "StatementId": "FunctionURLAllowPublicAccess", "Principal": "*",
-        "Action": "lambda:InvokeFunctionUrl", "FunctionUrlAuthType": "NONE",
-    });
-    let run = json!({
-        "StatementId": "FunctionURLAllowInvokeAction", "Principal": "*",
-        "Action": "lambda:InvokeFunction", "InvokedViaFunctionUrl": true,
-    });
-    for statement in [call, run] {
-        match client.lambda(Method::POST, &path, Some(&statement)).await {
-            Err(error) if !is_conflict(&error) => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 fn package(component: &Path) -> anyhow::Result<Vec<u8>> {

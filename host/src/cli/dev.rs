@@ -18,7 +18,8 @@ use super::invoke::invoke;
 use super::logs::{Follower, print};
 use super::named::Named;
 use super::project::Project;
-use super::start::{Start, log_to_stderr, open, stopped, told};
+use super::start::{Start, Stops, log_to_stderr, open, stopped, with_remedy};
+use super::url::UrlAccess;
 use super::watch::Watch;
 use super::{Access, Ended, Format, build, output};
 use crate::config::{Config, Key};
@@ -34,6 +35,10 @@ pub(super) struct Dev {
     /// Exit after the first invoke.
     #[arg(long)]
     once: bool,
+    /// The function's URL: none, iam (signed requests only) or public (anyone who reaches the host)
+    /// [default: public where the host has no keys, and so only this machine reaches it; else none].
+    #[arg(long, value_enum, value_name = "ACCESS", hide_possible_values = true)]
+    url: Option<UrlAccess>,
     #[command(flatten)]
     start: Start,
 }
@@ -41,23 +46,26 @@ pub(super) struct Dev {
 impl Dev {
     pub(super) async fn run(self) -> anyhow::Result<Ended> {
         log_to_stderr();
-        let project = Project::read(&self.dir)?;
+        let mut project = Project::read(&self.dir)?;
         let config = self.start.config()?;
+        let unkeyed = config.keys.is_empty().then_some(UrlAccess::Public);
+        let url = self.url.or(project.settings.url);
+        project.settings.url = url.or(unkeyed);
         // Before the first build: what is written during it belongs to the next.
         let watch = Watch::on(project.sources(&config.data_dir)?)?;
-        let mut bench = Bench {
+        let mut session = Session {
             project,
             data_dir: config.data_dir.clone(),
             watch,
             once: self.once,
-            stopped: Box::pin(stopped()?),
+            stopped: Box::pin(stopped(Stops::WithTerminal)?),
         };
-        let Some(component) = bench.first_build().await? else {
+        let Some(component) = session.first_build().await? else {
             return Ok(Ended::Well);
         };
         let (stop, stopping) = oneshot::channel::<()>();
         let (access, serving) = serve(config, stopping).await?;
-        let ended = bench.work(&access, component).await?;
+        let ended = session.work(&access, component).await?;
         drop(stop);
         serving.await??;
         Ok(ended)
@@ -73,16 +81,16 @@ async fn serve(
     let own = own_access(&config);
     let (bound, address) = oneshot::channel();
     let serving = tokio::spawn(async move {
-        // Whoever waits for it has gone only when the command has failed.
+        // The receiver is gone only when the command has failed.
         let bound = |address: SocketAddr| {
             let _ = bound.send(address);
         };
-        // Ready when the sender is dropped, which is how it is told.
+        // Ready when the sender is dropped.
         let stopping = async { drop(stopping.await) };
         host.serve(config.listen, bound, stopping).await
     });
     let Ok(address) = address.await else {
-        serving.await?.map_err(told)?;
+        serving.await?.map_err(with_remedy)?;
         anyhow::bail!("the host ended before it answered");
     };
     let endpoint_url = format!("http://{}", reachable(address));
@@ -93,18 +101,18 @@ async fn serve(
     Ok((access, serving))
 }
 
-/// Where a function is worked on.
-struct Bench {
+/// The function under development, and the signals and changes that drive it.
+struct Session {
     project: Project,
     data_dir: PathBuf,
     watch: Watch,
-    /// Whether what fails is not tried again.
+    /// Gives up after the first failure.
     once: bool,
     stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-impl Bench {
-    /// Builds until it succeeds; nothing if told to stop.
+impl Session {
+    /// Builds until it succeeds; None after a signal to stop.
     async fn first_build(&mut self) -> anyhow::Result<Option<PathBuf>> {
         loop {
             match built(&self.project) {
@@ -117,7 +125,7 @@ impl Bench {
         }
     }
 
-    /// Deploys until it succeeds; nothing if told to stop.
+    /// Deploys until it succeeds; None after a signal to stop.
     async fn first_deployment(
         &mut self,
         client: &Client,
@@ -140,7 +148,7 @@ impl Bench {
         }
     }
 
-    /// Waits for a change to the sources. Not, if told to stop.
+    /// Waits for a change to the sources. False after a signal to stop.
     async fn changes(&mut self) -> anyhow::Result<bool> {
         output::note("waiting for a change; ctrl-c ends");
         tokio::select! {
@@ -148,7 +156,7 @@ impl Bench {
             () = &mut self.stopped => return Ok(false),
             () = self.watch.changed() => {}
         }
-        // A manifest that is half written is told of by the build.
+        // The build reports a manifest that is half written.
         let _ = self.look_around();
         Ok(true)
     }
@@ -178,7 +186,7 @@ impl Bench {
         Ok(Ended::Well)
     }
 
-    /// Shows the log, and deploys what changes, until told to stop.
+    /// Shows the log and deploys changes until a signal to stop.
     async fn follow(&mut self, client: &Client, log_group: &str) -> anyhow::Result<()> {
         let mut follower = Follower::default();
         follower.next(client, log_group).await?;
@@ -208,7 +216,7 @@ impl Bench {
     }
 }
 
-/// How a host's own user reaches it: with the first of its keys that may do everything here.
+/// Access of a host's own user: the first of its keys that may do everything here.
 fn own_access(config: &Config) -> Access {
     let is_own = |key: &&Key| {
         let account = key.account.as_ref().unwrap_or(&config.account_id);
@@ -261,11 +269,15 @@ async fn try_out(client: &Client, project: &Project, deployed: &Deployed) -> any
     })
 }
 
-/// What to type next. A secret of the user's own is not shown: terminals are shared and recorded.
+/// Prints commands to type next. A secret of the user's own is not shown: terminals are shared and recorded.
 fn introduce(access: &Access, deployed: &Deployed) {
     let (name, endpoint) = (&deployed.name, &access.endpoint_url);
-    output::line(&format!("\n{}  {}", output::bold("URL"), deployed.url));
-    output::line(&format!("\n  curl {}", deployed.url));
+    if let Some(url) = &deployed.url {
+        output::line(&format!("\n{}  {}", output::bold("URL"), url.address));
+        if url.is_unsigned() {
+            output::line(&format!("\n  curl {}", url.address));
+        }
+    }
     output::line(&format!(
         "\n  {} \\\n  \
          aws lambda invoke --endpoint-url {endpoint} --function-name {name} /dev/stdout\n",
@@ -277,6 +289,7 @@ fn introduce(access: &Access, deployed: &Deployed) {
             "to use it, export the secret of {key}, which is in the host's configuration"
         ));
     }
+    deployed.warn_if_public();
 }
 
 fn variables(access: &Access) -> String {
@@ -312,7 +325,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hosts_own_key_signs() {
+    fn unrestricted_key_of_the_host_signs() {
         let key = |id: &str, more: &str| {
             format!("[[keys]]\naccess_key_id = \"{id}\"\nsecret_access_key = \"s\"\n{more}\n")
         };
@@ -334,13 +347,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pasted_is_one_word() {
+    fn pasted_value_is_one_word() {
         assert_eq!(quoted("aB+/=9"), "aB+/=9");
         assert_eq!(quoted("it's $x"), r"'it'\''s $x'");
     }
 
     #[test]
-    fn a_host_on_all_addresses_is_called_by_one() {
+    fn host_on_all_addresses_is_called_by_loopback() {
         for (bound, called) in [
             ("0.0.0.0:1", "127.0.0.1:1"),
             ("[::]:1", "[::1]:1"),

@@ -1,4 +1,4 @@
-//! What the environment says of S3, where `lamina.toml` says nothing: the variables of AWS's own tools.
+//! S3 settings from the environment, where `lamina.toml` has none: the variables of AWS's own tools.
 //! Only `start` and `dev` ask it.
 
 use crate::config::S3;
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_fills_in_what_the_file_leaves_out() {
+    fn environment_fills_in_missing_settings() {
         let all = [
             ("AWS_ENDPOINT_URL_S3", "http://s3"),
             ("AWS_ENDPOINT_URL", "http://all"),
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_variables_and_half_a_key_say_nothing() {
+    fn empty_variable_or_half_a_key_is_ignored() {
         let filled = completed(
             S3::default(),
             &[

@@ -32,7 +32,7 @@ pub(super) struct Invoke {
     log: bool,
 }
 
-/// What a function answered.
+/// A function's answer.
 pub(super) struct Invoked {
     pub(super) payload: Bytes,
     pub(super) failed: bool,

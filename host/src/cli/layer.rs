@@ -32,7 +32,7 @@ pub(super) struct Publish {
     name: String,
     /// A zip, or a directory to make one of. Functions see what is in it below /opt.
     content: PathBuf,
-    /// What it is.
+    /// Description of the version.
     #[arg(long)]
     description: Option<String>,
     /// Its licence.
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_files_make_the_same_zip() {
+    fn same_files_make_the_same_zip() {
         let zip = || {
             let dir = tempfile::tempdir().unwrap();
             fs::create_dir(dir.path().join("lib")).unwrap();

@@ -74,7 +74,7 @@ async fn group(
             Ok((group.map_or_else(usual, str::to_owned), None))
         }
         Err(error) if is_missing(&error) => Ok((usual(), Some(error))),
-        // Who may read logs need not be let at functions.
+        // A caller that may read logs need not be allowed to read functions.
         Err(error) if is_denied(&error) => Ok((usual(), None)),
         Err(error) => Err(error),
     }

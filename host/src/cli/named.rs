@@ -5,7 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::names::FunctionRef;
 
-/// What a path or a query may have as it is.
+/// Characters that a path or a query has unencoded.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
 /// A function that was named, and which code of it.
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_way_to_name_a_function_has_its_path() {
+    fn function_reference_becomes_a_path() {
         for (text, path) in [
             ("f", "f/x"),
             ("f:7", "f/x?Qualifier=7"),

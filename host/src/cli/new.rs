@@ -16,7 +16,7 @@ mod sdk;
 pub(super) struct New {
     /// The function's name, and its directory's.
     name: String,
-    /// What it begins as.
+    /// Blueprint that the function begins as.
     #[arg(long, value_enum, default_value_t = Blueprint::Hello)]
     blueprint: Blueprint,
     /// Put a copy of the SDK into the crate. It is done anyway where the checkout that this program was
@@ -241,7 +241,7 @@ fn manifest(files: &Files, name: &str, sdk: Option<&Path>) -> String {
     manifest
 }
 
-/// Where the examples have what they share.
+/// The workspace of the examples, with the versions they share.
 const WORKSPACE: &str = include_str!("../../../examples/Cargo.toml");
 
 const PROFILE: &str = "
@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_blueprint_becomes_a_manifest_of_its_own() {
+    fn blueprint_becomes_a_standalone_manifest() {
         for blueprint in Blueprint::value_variants() {
             for sdk in [None, Some(Path::new("/the/sdk"))] {
                 let text = manifest(&blueprint.files(), "mine", sdk);
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blueprint_has_the_versions_that_are_tested() {
+    fn blueprint_has_the_versions_of_the_examples() {
         let shared: toml::Table = toml::from_str(WORKSPACE).unwrap();
         let shared = shared["workspace"]["dependencies"].as_table().unwrap();
         for blueprint in Blueprint::value_variants() {
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_has_a_name_that_cargo_takes() {
+    fn name_that_cargo_refuses_is_refused() {
         for name in ["f", "my-function", "_x", "x1", "built"] {
             require_crate_name(name).unwrap();
         }

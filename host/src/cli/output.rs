@@ -1,5 +1,5 @@
-//! What people see. Colour and movement only on a terminal, and only if they are welcome. Whoever
-//! closes the pipe has seen enough: that is no mistake of the program's.
+//! Output for people: results on stdout, notes and errors on stderr. Colour and movement only on a terminal. A
+//! closed pipe is no error: its reader has seen enough.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(super) fn line(text: &str) {
 
 /// Says what is going on, beside the result.
 pub(super) fn note(text: &str) {
-    // Who has closed it does not want to know.
+    // A reader that has closed stderr misses nothing that it wants.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
@@ -35,20 +35,20 @@ pub(super) fn error(error: &anyhow::Error) {
     } else {
         "error:"
     };
-    note(&format!("{label} {}", told(error)));
+    note(&format!("{label} {}", chain(error)));
 }
 
-/// An error and its causes. Many errors have their cause in their own text: it is not said twice.
-fn told(error: &anyhow::Error) -> String {
-    let mut told = String::new();
+/// An error and its causes. Many errors have their cause in their own text, which is then not repeated.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
-        if told.is_empty() {
-            told = cause;
-        } else if !told.contains(&cause) {
-            told = format!("{told}: {cause}");
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
         }
     }
-    told
+    text
 }
 
 /// Emphasis, on a terminal.
@@ -73,7 +73,7 @@ pub(super) fn progress(text: &str) -> ProgressBar {
     bar
 }
 
-/// Whether what goes to stderr may be coloured.
+/// Colour on stderr: it is a terminal, and NO_COLOR is not set.
 pub(super) fn colour_on_stderr() -> bool {
     let unwanted = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
     !unwanted && io::stderr().is_terminal()
@@ -86,12 +86,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_is_told_once() {
+    fn cause_is_printed_once() {
         let cause = || io::Error::other("the disk is full");
         let plain = anyhow::Error::new(cause()).context("a.txt");
-        assert_eq!(told(&plain), "a.txt: the disk is full");
+        assert_eq!(chain(&plain), "a.txt: the disk is full");
         let repeated = anyhow::Error::new(cause()).context("a.txt: the disk is full");
-        assert_eq!(told(&repeated), "a.txt: the disk is full");
-        assert_eq!(told(&anyhow!("alone")), "alone");
+        assert_eq!(chain(&repeated), "a.txt: the disk is full");
+        assert_eq!(chain(&anyhow!("alone")), "alone");
     }
 }

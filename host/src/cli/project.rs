@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+use super::url::UrlAccess;
 use super::watch::Sources;
 
 /// A function's crate.
@@ -31,6 +32,8 @@ pub(super) struct Settings {
     pub(super) timeout: Option<u32>,
     /// Environment variables.
     pub(super) env: std::collections::BTreeMap<String, String>,
+    /// The function's URL.
+    pub(super) url: Option<UrlAccess>,
 }
 
 impl Project {
@@ -46,7 +49,7 @@ impl Project {
         Self::of(dir, &manifest.canonicalize()?, &metadata)
     }
 
-    /// What the function is made of: its crate, and those it names by a path, near and far.
+    /// Sources of the function: its crate, and crates it depends on by a path, directly or not.
     pub(super) fn sources(&self, data_dir: &Path) -> anyhow::Result<Sources> {
         let metadata = metadata(&self.dir.join("Cargo.toml"), &[])?;
         let manifest = self.dir.join("Cargo.toml").canonicalize()?;
@@ -123,7 +126,7 @@ fn path_dependencies(manifest: &Path, metadata: &Value) -> Vec<PathBuf> {
         .collect()
 }
 
-/// What cargo says of a manifest.
+/// `cargo metadata` of a manifest.
 fn metadata(manifest: &Path, more: &[&str]) -> anyhow::Result<Value> {
     let mut cargo = Command::new("cargo");
     cargo.args(["metadata", "--format-version", "1"]).args(more);
@@ -148,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_are_what_the_function_needs_and_has_from_a_path() {
+    fn sources_are_the_crate_and_its_path_dependencies() {
         let package = |name: &str, source: Option<&str>| {
             serde_json::json!({"id": name, "manifest_path": format!("/{name}/Cargo.toml"),
                                "source": source})
@@ -171,7 +174,7 @@ mod tests {
         let metadata = serde_json::json!({"packages": [
             {"manifest_path": "/other/Cargo.toml", "name": "other"},
             {"manifest_path": "/a/Cargo.toml", "name": "a",
-             "metadata": {"lamina": {"memory": 256, "env": {"K": "V"}}, "component": {}}},
+             "metadata": {"lamina": {"memory": 256, "env": {"K": "V"}, "url": "iam"}, "component": {}}},
         ]});
         let read = |manifest: &str| Project::of(Path::new("/a"), Path::new(manifest), &metadata);
         let project = read("/a/Cargo.toml").unwrap();
@@ -179,6 +182,7 @@ mod tests {
             (project.function_name(), project.settings.memory),
             ("a", Some(256))
         );
+        assert_eq!(project.settings.url, Some(UrlAccess::Iam));
         assert!(project.is_component);
         assert!(
             read("/Cargo.toml")

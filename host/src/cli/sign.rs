@@ -47,10 +47,10 @@ struct SignPackage {
     /// The ARN of the version of the signing profile that has the other half of the key.
     #[arg(long, value_name = "ARN")]
     profile: String,
-    /// Where the signed zip goes.
+    /// File of the signed zip.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// How many days the signature is good [default: as long as the profile says].
+    /// Days that the signature is valid [default: as long as the profile says].
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
     valid_days: Option<u32>,
 }

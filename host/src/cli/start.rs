@@ -1,11 +1,12 @@
-//! `lamina start`: a host, until it is told to stop.
+//! `lamina start`: runs a host until a signal stops it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 
 use anyhow::Context;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
@@ -20,7 +21,7 @@ pub(super) struct Start {
     /// The configuration file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where everything is kept [default: ./.lamina].
+    /// Data directory [default: ./.lamina].
     #[arg(long, value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
     /// The address to answer on [default: 127.0.0.1:3001].
@@ -31,10 +32,12 @@ pub(super) struct Start {
 impl Start {
     pub(super) async fn run(self) -> anyhow::Result<Ended> {
         log_to_stderr();
+        // Before the host is opened: a signal without a handler would end the process.
+        let mut hangups = signal(SignalKind::hangup())?;
         let config = self.config()?;
         let host = open(&config).await?;
         let listen = config.listen;
-        let stopped = stopped()?;
+        let stopped = stopped(Stops::OnRequest)?;
         let data_dir = config.data_dir.display().to_string();
         let bound = move |address: SocketAddr| {
             output::note(&format!(
@@ -44,9 +47,34 @@ impl Start {
                 output::note("no keys are configured: any program on this machine may use it");
             }
         };
-        host.serve(listen, bound, stopped).await.map_err(told)?;
+        let mut serving = pin!(host.serve(listen, bound, stopped));
+        loop {
+            tokio::select! {
+                ended = &mut serving => break ended.map_err(with_remedy)?,
+                _ = hangups.recv() => self.reload(&host),
+            }
+        }
         output::note("lamina has stopped");
         Ok(Ended::Well)
+    }
+
+    /// Reads the configuration again and puts its keys in force. One that cannot be read changes nothing.
+    fn reload(&self, host: &Host) {
+        let reloaded = self.config().and_then(|config| Ok(host.reload(&config)?));
+        match reloaded {
+            Err(error) => {
+                output::error(&error.context("the configuration was not reloaded"));
+            }
+            Ok(fixed) => {
+                output::note("the keys and their policies were reloaded");
+                if !fixed.is_empty() {
+                    let fixed = fixed.join(", ");
+                    output::note(&format!(
+                        "changes of {fixed} take effect when lamina is started again"
+                    ));
+                }
+            }
+        }
     }
 
     pub(super) fn config(&self) -> anyhow::Result<Config> {
@@ -73,8 +101,8 @@ pub(super) async fn open(config: &Config) -> anyhow::Result<Host> {
     opened.with_context(|| format!("the host with its data in {dir} could not be opened"))
 }
 
-/// Where this very program is. Another one may come to have the path that it was started by, as after
-/// an upgrade, and would compile for another engine than the one that runs.
+/// Path of the running program. After an upgrade another program may be at the path that it was started by, and
+/// would compile for another engine than the one that runs.
 fn this_program() -> std::io::Result<PathBuf> {
     let own = PathBuf::from("/proc/self/exe");
     if own.exists() {
@@ -83,8 +111,8 @@ fn this_program() -> std::io::Result<PathBuf> {
     std::env::current_exe()
 }
 
-/// What went wrong, with what can be done on a command line.
-pub(super) fn told(error: host::Error) -> anyhow::Error {
+/// An error with its remedy on a command line.
+pub(super) fn with_remedy(error: host::Error) -> anyhow::Error {
     match error {
         host::Error::Listen { address, source } => anyhow::Error::new(source).context(format!(
             "{address} cannot be listened on; choose another address with --listen"
@@ -93,31 +121,52 @@ pub(super) fn told(error: host::Error) -> anyhow::Error {
     }
 }
 
-/// Ready when the process is told to stop. Told again, it ends at once, whatever is still running.
-pub(super) fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
+/// Signals that stop the program.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Stops {
+    /// SIGTERM and SIGINT.
+    OnRequest,
+    /// These, and SIGHUP: a program of a terminal ends with it.
+    WithTerminal,
+}
+
+/// Ready after the first signal. The second ends the process at once, whatever is still running.
+pub(super) fn stopped(stops: Stops) -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let hangup = (stops == Stops::WithTerminal).then(|| signal(SignalKind::hangup()));
+    let mut hangup = hangup.transpose()?;
     let (stop, stopped) = oneshot::channel::<()>();
-    // A task of its own: whoever waits for the first may be busy when the second comes.
+    // A task of its own: the one that waits for the first signal may be busy when the second comes.
     tokio::spawn(async move {
-        let mut told = async || {
+        let mut signalled = async || {
             tokio::select! {
                 _ = terminate.recv() => ExitCode::Terminated,
                 _ = interrupt.recv() => ExitCode::Interrupted,
+                () = received(&mut hangup) => ExitCode::HungUp,
             }
         };
-        told().await;
+        signalled().await;
         output::note("stopping; what runs may finish. Once more (ctrl-c) ends it at once");
         drop(stop);
-        let code = told().await;
+        let code = signalled().await;
         std::process::exit(code as i32);
     });
     // Ready when the sender is dropped.
     Ok(async { drop(stopped.await) })
 }
 
-/// What shells know a process by that a signal has ended.
+/// Ready when a signal has come, where it is waited for at all.
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Exit codes that shells give to processes that a signal has ended.
 enum ExitCode {
+    HungUp = 129,
     Interrupted = 130,
     Terminated = 143,
 }

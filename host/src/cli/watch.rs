@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{Receiver, channel};
 
 /// Editors write a file in several steps.
 const QUIET: Duration = Duration::from_millis(200);
-/// What no function has its sources in, wherever it is.
+/// Directories that never hold sources, wherever they are.
 const NO_SOURCES: [&str; 2] = [".lamina", ".git"];
 /// The file by which programs tell others that a directory can be made again. Cargo writes it.
 const MADE: &str = "CACHEDIR.TAG";
@@ -36,7 +36,7 @@ pub(super) struct Sources {
 }
 
 impl Watch {
-    /// Watches from now on. What changes while it is not asked is told when it is.
+    /// Watches from now on. A change that comes before it is asked for is reported when it is.
     pub(super) fn on(sources: Sources) -> anyhow::Result<Self> {
         // One place: while a change waits to be looked at, others add nothing.
         let (stir, stirred) = channel(1);
@@ -122,7 +122,7 @@ impl Sources {
         Ok(Self { dirs, ignored })
     }
 
-    /// Whether an event may be a change of theirs. That a file was read is none: looking for changes
+    /// True for an event that may be a change of theirs. A read is none: looking for changes
     /// reads them all.
     fn may_change(&self, event: &Event) -> bool {
         let is_made = |path: &PathBuf| {
@@ -160,7 +160,7 @@ impl Sources {
         hasher.finish()
     }
 
-    /// What may be a source in a directory, in order.
+    /// Possible sources in a directory, in order.
     fn within(&self, dir: &Path) -> Vec<PathBuf> {
         let entries = fs::read_dir(dir).into_iter().flatten();
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn only_sources_count() {
+    fn only_sources_are_watched() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), "src/lib.rs", "one");
         let data = dir.path().join("data/");
@@ -220,14 +220,14 @@ mod tests {
     }
 
     #[test]
-    fn sources_and_data_are_not_one_directory() {
+    fn data_directory_that_is_the_crate_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let refused = Sources::new(&[dir.path().to_owned()], &[dir.path().to_owned()]);
         assert!(refused.unwrap_err().to_string().contains("--data-dir"));
     }
 
     #[tokio::test]
-    async fn what_changes_before_it_is_asked_is_told() {
+    async fn change_before_the_question_is_reported() {
         let dir = tempfile::tempdir().unwrap();
         let dependency = tempfile::tempdir().unwrap();
         write(dir.path(), "src/lib.rs", "one");

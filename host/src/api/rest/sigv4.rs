@@ -145,7 +145,7 @@ impl Verifier {
             declared: declared.clone(),
         };
         if let Some(digest) = declared {
-            pending.require(digest)?;
+            pending.require(&digest)?;
         }
         Ok(pending)
     }
@@ -175,6 +175,11 @@ impl Verifier {
 }
 
 impl Pending {
+    /// The key that the request claims to be signed with.
+    pub fn access_key_id(&self) -> &str {
+        &self.claim.access_key_id
+    }
+
     /// The key whose signature is good whatever the body is, since the head declares its digest.
     pub fn proven(&self) -> Option<&str> {
         self.declared.as_ref().map(|_| &*self.claim.access_key_id)

@@ -19,10 +19,10 @@ use crate::policy::Principal;
 const USER_ID_BYTES: usize = 8;
 
 /// The signature of a request, still to be checked against its body. None where the URL needs none.
-pub(super) struct Claim<'a>(Option<Signed<'a>>);
+pub(super) struct Claim(Option<Signed>);
 
-impl<'a> Claim<'a> {
-    pub(super) fn signed(&self) -> Option<&Signed<'a>> {
+impl Claim {
+    pub(super) fn signed(&self) -> Option<&Signed> {
         self.0.as_ref()
     }
 }
@@ -46,8 +46,8 @@ impl From<sigv4::Error> for Refusal {
 
 impl Front {
     /// What can be known before there is a body, so that nobody's body is read who may not call.
-    pub(super) fn claim(&self, route: &UrlRoute, parts: &Parts) -> Result<Claim<'_>, Refusal> {
-        let Some(access) = &self.access else {
+    pub(super) fn claim(&self, route: &UrlRoute, parts: &Parts) -> Result<Claim, Refusal> {
+        let Some(access) = self.access.get() else {
             return Ok(Claim(None));
         };
         if route.signed {
@@ -62,7 +62,7 @@ impl Front {
     /// The caller, where one must sign, if its signature is good and it may call this URL.
     pub(super) fn caller(
         &self,
-        Claim(signed): Claim<'_>,
+        Claim(signed): Claim,
         route: &UrlRoute,
         parts: &Parts,
         body: &Bytes,

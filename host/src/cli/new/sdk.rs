@@ -1,5 +1,5 @@
-//! Where a new function has `lamina-sdk` from, which is in no registry: the checkout that this program
-//! was built from, or a copy that the program carries.
+//! Source of `lamina-sdk` for a new function. The SDK is in no registry: it comes from the checkout that this
+//! program was built from, or from a copy that the program carries.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_copy_is_whole() {
+    fn copy_has_every_file_of_the_sdk() {
         let mut found = Vec::new();
         files(&checkout().unwrap(), &mut found);
         files(&checkout().unwrap().join("../wit"), &mut found);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_copys_workspace_has_what_it_uses_and_no_more() {
+    fn copied_workspace_has_only_the_dependencies_in_use() {
         let text = workspace().unwrap();
         let parsed: Table = toml::from_str(&text).unwrap();
         let dependencies = parsed["workspace"]["dependencies"].as_table().unwrap();

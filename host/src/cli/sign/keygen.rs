@@ -19,10 +19,10 @@ use crate::names::{AccountId, Home, Region};
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct Keygen {
-    /// How the key signs.
+    /// Signature algorithm of the key.
     #[arg(long, value_enum, default_value_t = Algorithm::Ed25519)]
     algorithm: Algorithm,
-    /// Where the private key goes: a new file that only its owner may read.
+    /// File of the private key. It must not exist; only its owner may read it.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// The name of the signing profile.
