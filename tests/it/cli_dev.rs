@@ -6,7 +6,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use crate::harness::program;
+use rustix::process::Signal;
+
+use crate::harness::{program, signal};
 
 /// A function that answers what a dependency says. Its build waits for a file, `go`.
 struct Crate {
@@ -118,17 +120,11 @@ impl Dev {
 
     /// Stops it as ctrl-c does, and gives back what it said beside its results.
     fn stop(mut self) -> Vec<String> {
-        signal("INT", &self.child);
+        signal(&self.child, Signal::INT);
         assert!(self.child.wait().expect("it ends").success());
         self.noted.extend(self.notes.iter());
         self.noted
     }
-}
-
-fn signal(name: &str, child: &Child) {
-    let mut kill = Command::new("kill");
-    let kill = kill.arg(format!("-{name}")).arg(child.id().to_string());
-    assert!(kill.status().expect("kill runs").success());
 }
 
 #[test]

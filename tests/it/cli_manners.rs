@@ -2,11 +2,12 @@
 //! something is not there.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
+use rustix::process::Signal;
 use serde_json::json;
 
-use crate::harness::{Lamina, guest, program, root};
+use crate::harness::{Lamina, guest, program, root, signal};
 
 fn lamina(arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
@@ -25,12 +26,6 @@ fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     } = lamina(arguments).output().expect("the program runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     (status.code(), text(stdout), text(stderr))
-}
-
-fn signal(name: &str, child: &Child) {
-    let mut kill = Command::new("kill");
-    let kill = kill.arg(format!("-{name}")).arg(child.id().to_string());
-    assert!(kill.status().expect("kill runs").success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,9 +176,9 @@ fn a_second_ctrl_c_ends_at_once() {
     let mut held = std::net::TcpStream::connect(address).expect("it answers");
     let begun = b"POST /2015-03-31/functions HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\n{";
     std::io::Write::write_all(&mut held, begun).expect("it reads");
-    signal("INT", &child);
+    signal(&child, Signal::INT);
     assert!(lines.any(|line| line.contains("ends it at once")));
-    signal("INT", &child);
+    signal(&child, Signal::INT);
     let status = child.wait().expect("it ends");
     // 0 where the host had not yet seen the request.
     assert!(matches!(status.code(), Some(130 | 0)), "{status}");

@@ -203,6 +203,23 @@ fn the_top_level_is_as_agreed() {
     }
 }
 
+/// Programs that a test may run: those of the README's list, of a Debian's minimum, and what `tests/run` installs.
+const PROGRAMS: [&str; 8] = [
+    "bash", "cargo", "curl", "mount", "python3", "rustup", "sh", "umount",
+];
+
+#[test]
+fn tests_run_no_program_that_a_bare_machine_lacks() {
+    for path in sources(&root().join("tests/it")) {
+        let text = fs::read_to_string(&path).expect("it can be read");
+        for named in text.split("Command::new(\"").skip(1) {
+            let program = named.split('"').next().unwrap_or_default();
+            let is_known = PROGRAMS.contains(&program);
+            assert!(is_known, "{} runs {program}", path.display());
+        }
+    }
+}
+
 #[test]
 fn promised_numbers_name_their_tests() {
     let specification = fs::read_to_string(root().join("SPECIFICATION.md")).expect("it is there");
