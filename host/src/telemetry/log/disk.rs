@@ -66,10 +66,7 @@ struct Line<'a> {
 impl Root {
     /// Makes the directory, and removes what an interrupted deletion left.
     pub(super) fn open(path: PathBuf) -> io::Result<Self> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)?;
+        crate::disk::create_dir_all(&path)?;
         for entry in fs::read_dir(&path)?.filter_map(Result::ok) {
             if directory_name::is_deleted(&entry.file_name()) {
                 fs::remove_dir_all(entry.path())?;
