@@ -43,7 +43,7 @@ async fn a_host_takes_all_the_files_it_may_open() {
 
 #[tokio::test]
 async fn too_few_files_are_no_fault_of_the_functions() {
-    let host = Arc::new(Lamina::limited("-n 120", ""));
+    let host = Arc::new(Lamina::limited("-n 120", "connections_per_address = 1000"));
     host.create("f", &guest("hostile"), json!({"Timeout": 30}))
         .await;
     let calls: Vec<_> = (0..60)

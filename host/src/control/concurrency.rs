@@ -15,6 +15,10 @@ use crate::store::{Expect, Key, Write};
 /// The kind of the records of provisioned concurrency. Their ids are `function/qualifier`.
 pub(super) const KIND: &str = "provisioned";
 
+/// AWS's words where an alias would provision a version that is provisioned under its number.
+const VERSION_IS_PROVISIONED: &str = "Alias can't be used for Provisioned Concurrency configuration on \
+                                      an already Provisioned version";
+
 /// The stored record of provisioned concurrency.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProvisionedRecord {
@@ -185,8 +189,10 @@ impl Control {
         let Some(found) = self.0.records.get(&key).await? else {
             return Ok(None);
         };
-        if version.is_none() {
-            return Err(unpublished());
+        let version = version.ok_or_else(unpublished)?;
+        let version = Qualifier::Version(version);
+        if self.load_provisioned(name, &version).await?.is_some() {
+            return Err(Error::Conflict(VERSION_IS_PROVISIONED.into()));
         }
         let mut record: ProvisionedRecord = decode(&found)?;
         record.ready_before = self.progress_of(name, &qualifier).available;
@@ -282,10 +288,7 @@ impl Control {
                 if let Some(version) = version
                     && self.load_provisioned(name, &version).await?.is_some()
                 {
-                    return conflict(
-                        "Alias can't be used for Provisioned Concurrency configuration on an \
-                         already Provisioned version",
-                    );
+                    return conflict(VERSION_IS_PROVISIONED);
                 }
             }
             Qualifier::Version(number) => {
@@ -365,9 +368,12 @@ impl Control {
         let mut progress = self.progress_of(name, &record.qualifier);
         let begun = record.moved.unwrap_or(record.modified);
         let is_settling = self.0.clock.now() < begun.after(self.0.config.settle);
-        if is_settling {
-            progress.available = record.ready_before;
-        }
+        // Another qualifier may have environments of the same version.
+        progress.requested = record.requested;
+        progress.available = match is_settling {
+            true => record.ready_before,
+            false => progress.available.min(record.requested),
+        };
         Provisioned {
             record,
             progress,

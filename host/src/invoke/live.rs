@@ -18,6 +18,8 @@ use crate::sandbox::{Program, Share};
 use slot::Slots;
 
 pub(super) mod slot;
+#[cfg(test)]
+mod tests;
 
 /// Error of a version's code that could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -169,6 +171,8 @@ impl Live {
         let key = &deployment.version.deployment;
         let same = |_: &Arc<str>, it: &Arc<Deployment>| Arc::ptr_eq(it, deployment);
         self.0.deployments.remove_if(key, same);
+        // A fill under way ends; else it would open environments for a closed pool, for ever.
+        deployment.provisioning.request(0);
         drop(deployment.pool.close());
     }
 

@@ -162,7 +162,7 @@ impl Drop for ProvisionedPermit {
 impl Live {
     /// Sets the provisioned environments of every deployment to what `snapshot` says, and evicts idle ones
     /// that are too many. Answers the deployments that shall have some.
-    fn request_provisions(&self, snapshot: &Snapshot) -> Vec<Arc<Deployment>> {
+    pub(super) fn request_provisions(&self, snapshot: &Snapshot) -> Vec<Arc<Deployment>> {
         let mut wanted: BTreeMap<Arc<str>, (Arc<Deployment>, u32)> = BTreeMap::new();
         for function in snapshot.provisioned() {
             for (number, environments) in function.provision_requests() {

@@ -18,7 +18,7 @@ use crate::units::Mib;
 pub use urls::{Cors, UrlRoute};
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod urls;
 
 /// All functions of the host.

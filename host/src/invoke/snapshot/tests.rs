@@ -33,7 +33,7 @@ fn version(label: &str, deployment: &str) -> Arc<Version> {
     })
 }
 
-fn function(name: &FunctionName, url: Option<&str>) -> Function {
+pub(in crate::invoke) fn function(name: &FunctionName, url: Option<&str>) -> Function {
     let route = UrlRoute {
         target: Target {
             name: name.clone(),

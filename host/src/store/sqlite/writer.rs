@@ -18,7 +18,7 @@ const QUEUE_MAX: usize = 1_024;
 const GROUP_MAX: usize = 256;
 /// Bytes by which a batch may grow the records and still be committed from the reserve: deletions shrink them,
 /// and the end of a change that is in progress adds a few words to its record.
-const GROWTH_BYTES_MAX: i64 = 512;
+const GROWTH_BYTES_MAX: i64 = 4_096;
 
 type Outcome = Result<Revision, Error>;
 
