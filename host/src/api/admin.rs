@@ -11,7 +11,7 @@ use http_body_util::Full;
 use subtle::ConstantTimeEq;
 
 use super::access::Demand;
-use super::facts::{Asked, RequestFacts};
+use super::facts::NoKeys;
 use super::{Front, Reply};
 use crate::telemetry::metrics::Metrics;
 
@@ -64,15 +64,7 @@ impl Front {
             function: None,
             own_policy: None,
         };
-        let facts = RequestFacts {
-            principal: &caller.principal,
-            parts,
-            now: self.clock.now(),
-            account: &home.account,
-            region: &home.region,
-            resource_tags: None,
-            asked: &NoKeys,
-        };
+        let facts = self.facts(&caller, parts, None, &NoKeys);
         let permitted = self.permit(&caller, &demand, &facts);
         permitted.map_err(|denied| denied.text)
     }
@@ -84,14 +76,5 @@ impl Front {
             return false;
         };
         given.ct_eq(token.as_bytes()).into()
-    }
-}
-
-/// Condition keys of the service: there are none.
-struct NoKeys;
-
-impl Asked for NoKeys {
-    fn values(&self, _key: &str) -> Option<Vec<String>> {
-        None
     }
 }

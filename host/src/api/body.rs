@@ -163,7 +163,7 @@ impl Bodies {
         let mut body = pin!(body);
         let (start, mut seen) = (Instant::now(), 0);
         let mut kept = Ok(Kept::default());
-        // What comes at once is hashed in less time than a switch to another thread takes.
+        // One frame is hashed in less time than a switch to another thread takes.
         let mut hash = from
             .is_signed
             .then(|| digest::Context::new(&digest::SHA256));

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use http::header;
 use http::request::Parts;
 
-use super::text_of;
+use super::access::Caller;
+use super::{Front, text_of};
 use crate::clock::Timestamp;
 use crate::names::{AccountId, Region};
 use crate::policy::{self, Principal};
@@ -116,6 +117,37 @@ pub(super) struct RequestFacts<'a> {
     /// The tags of the resource, where this host knows them.
     pub(super) resource_tags: Option<Arc<BTreeMap<String, String>>>,
     pub(super) asked: &'a dyn Asked,
+}
+
+impl Front {
+    /// Facts of a caller's request to this host. `tags` are those of the resource, where it can have any.
+    pub(super) fn facts<'a>(
+        &'a self,
+        caller: &'a Caller,
+        parts: &'a Parts,
+        tags: Option<Arc<BTreeMap<String, String>>>,
+        asked: &'a dyn Asked,
+    ) -> RequestFacts<'a> {
+        let home = self.control.home();
+        RequestFacts {
+            principal: &caller.principal,
+            parts,
+            now: self.clock.now(),
+            account: &home.account,
+            region: &home.region,
+            resource_tags: tags,
+            asked,
+        }
+    }
+}
+
+/// Condition keys of an API that has none of its own.
+pub(super) struct NoKeys;
+
+impl Asked for NoKeys {
+    fn values(&self, _key: &str) -> Option<Vec<String>> {
+        None
+    }
 }
 
 impl policy::Facts for RequestFacts<'_> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::access::{Caller, Demand};
 use super::body::{self, Body};
-use super::facts::{Asked, RequestFacts};
+use super::facts::NoKeys;
 use super::{Front, Reply, json};
 use crate::names::RequestId;
 use crate::telemetry::log;
@@ -172,15 +172,7 @@ impl Front {
         let Some(caller) = caller.filter(|it| !it.owns(&home.account)) else {
             return demanded.permitted_by(|_, _| Ok(()));
         };
-        let facts = RequestFacts {
-            principal: &caller.principal,
-            parts,
-            now: self.clock.now(),
-            account: &home.account,
-            region: &home.region,
-            resource_tags: None,
-            asked: &NoKeys,
-        };
+        let facts = self.facts(caller, parts, None, &NoKeys);
         demanded.permitted_by(|action, resource| {
             let demand = Demand {
                 action: action.to_owned(),
@@ -191,15 +183,6 @@ impl Front {
             self.permit(caller, &demand, &facts)
                 .map_err(|denied| Fault::new("AccessDeniedException", denied.text))
         })
-    }
-}
-
-/// Condition keys of the service: CloudWatch Logs has none for these operations.
-struct NoKeys;
-
-impl Asked for NoKeys {
-    fn values(&self, _key: &str) -> Option<Vec<String>> {
-        None
     }
 }
 

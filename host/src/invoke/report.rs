@@ -6,7 +6,7 @@ use super::lease::{self, Initialization};
 use super::request::{Outcome, Usage};
 use super::resolve::Resolved;
 use super::snapshot::Version;
-use super::{Error, admit};
+use super::{Blame, Error, admit};
 use crate::sandbox::{Cause, Failure, Reply};
 use crate::telemetry::event::{
     Event, Fault, InitEnd, InitMetrics, InitReport, InitStart, InitializationType, Metrics, Origin,
@@ -21,11 +21,14 @@ const RUNTIME_VERSION: &str = concat!("lamina:", env!("CARGO_PKG_VERSION"));
 /// An invocation did not reach its function.
 pub(super) fn refused(metrics: &metrics::Metrics, error: &Error) {
     match error {
-        Error::Resolve(_) => metrics.failed(metrics::Fault::Caller),
         Error::Admit(admit::Error::Reserved) => metrics.throttled(Throttle::Reserved),
         Error::Admit(admit::Error::Account) => metrics.throttled(Throttle::Account),
         Error::Lease(lease::Error::Full) => metrics.throttled(Throttle::Environments),
-        Error::Lease(_) => metrics.failed(metrics::Fault::Host),
+        Error::Resolve(_) | Error::Lease(_) => metrics.failed(match error.blame() {
+            Blame::Caller => metrics::Fault::Caller,
+            Blame::Function => metrics::Fault::Function,
+            Blame::Host => metrics::Fault::Host,
+        }),
     }
 }
 

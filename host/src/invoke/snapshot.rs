@@ -271,7 +271,10 @@ impl Function {
 
     /// Provisioned environments of all its versions together.
     pub(super) fn provisioned_total(&self) -> u32 {
-        self.provision_requests().values().sum()
+        // Read by every invocation: without the map that `provision_requests` makes.
+        let led = self.provisions.iter();
+        let led = led.filter(|(qualifier, _)| self.provisioned_version(qualifier).is_some());
+        led.map(|(_, environments)| environments).sum()
     }
 
     /// Provisioned environments by the number of their version.

@@ -67,7 +67,7 @@ impl Trees {
         let filled = fill(&unfinished).map_err(InsertError::Fill);
         let kept = filled.and_then(|()| self.keep(&unfinished, digest).map_err(InsertError::Io));
         if kept.is_err() {
-            // What cannot be deleted now is deleted after the next start.
+            // A directory that cannot be deleted now is deleted after the next start.
             let _ = directory::delete(&unfinished);
         }
         kept

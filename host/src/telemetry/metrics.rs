@@ -53,6 +53,8 @@ pub enum Throttle {
 pub enum Fault {
     /// The caller's: there is no such function, or it cannot be invoked now.
     Caller,
+    /// The function's: this host cannot run it.
+    Function,
     /// The host's.
     Host,
 }
@@ -68,7 +70,7 @@ struct Counters {
     /// Functions beyond the bound, and the past of those that made way.
     others: Arc<FunctionMetrics>,
     throttles: [Counter; 3],
-    faults: [Counter; 2],
+    faults: [Counter; 3],
     environments: Arc<environment::Environments>,
     store_commits: Arc<Histogram>,
 }
@@ -86,11 +88,12 @@ impl Throttle {
 }
 
 impl Fault {
-    const ALL: [Self; 2] = [Self::Caller, Self::Host];
+    const ALL: [Self; 3] = [Self::Caller, Self::Function, Self::Host];
 
     fn label(self) -> &'static str {
         match self {
             Self::Caller => "caller",
+            Self::Function => "function",
             Self::Host => "host",
         }
     }

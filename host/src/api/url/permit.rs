@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::request::Parts;
 
 use crate::api::access::{Caller, Demand, Signed};
-use crate::api::facts::{Asked, RequestFacts};
+use crate::api::facts::Asked;
 use crate::api::rest::sigv4;
 use crate::api::{Front, at_length};
 use crate::invoke::snapshot::UrlRoute;
@@ -84,17 +84,11 @@ impl Front {
         let (home, snapshot) = (self.control.home(), self.invoker.snapshot());
         let function = snapshot.function(&route.target.name);
         let arn = home.function_arn(&route.target.name);
-        let facts = RequestFacts {
-            principal: &caller.principal,
-            parts,
-            now: self.clock.now(),
-            account: &home.account,
-            region: &home.region,
-            resource_tags: function.map(|it| it.tags.clone()),
-            asked: &AskedOfUrl {
-                signed: route.signed,
-            },
+        let tags = function.map(|it| it.tags.clone());
+        let asked = AskedOfUrl {
+            signed: route.signed,
         };
+        let facts = self.facts(caller, parts, tags, &asked);
         let allows = |action: &str| {
             let demand = Demand {
                 action: action.to_owned(),

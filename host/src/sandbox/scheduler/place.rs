@@ -53,7 +53,7 @@ impl Future for GiveWay {
             return Poll::Ready(());
         }
         match PLACE.get() {
-            // Not woken: whoever moves it polls it there.
+            // Not woken: the move polls it there.
             Place::Network { .. } => PLACE.set(Place::Network { leaves: true }),
             Place::Apart => cx.waker().wake_by_ref(),
         }

@@ -114,7 +114,7 @@ impl Threads {
             drop(ready);
             let Task { runnable, share } = task;
             let started = Instant::now();
-            // Its panics go to whoever awaits it.
+            // Its panics go to the task that awaits it.
             runnable.run();
             let taken = started.elapsed();
             if taken >= MOVED_MIN {

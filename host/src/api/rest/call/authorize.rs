@@ -7,7 +7,6 @@ use super::target::Whose;
 use super::{Call, Permitted};
 use crate::api::Front;
 use crate::api::access::{Caller, Demand, Denied};
-use crate::api::facts::RequestFacts;
 use crate::api::rest::wire::{ErrorShape, Fault, Operation};
 use crate::names::{Home, LayerVersionArn};
 use crate::policy::Policy;
@@ -189,15 +188,8 @@ impl Judge<'_> {
             let function = snapshot.function(&target.name);
             function.map(|it| it.tags.clone()).unwrap_or_default()
         });
-        let facts = RequestFacts {
-            principal: &self.caller.principal,
-            parts: &self.call.parts,
-            now: self.front.clock.now(),
-            account: &self.home.account,
-            region: &self.home.region,
-            resource_tags,
-            asked: given,
-        };
+        let parts = &self.call.parts;
+        let facts = self.front.facts(self.caller, parts, resource_tags, given);
         self.front.permit(self.caller, demand, &facts)
     }
 }

@@ -71,7 +71,7 @@ async fn silent_dns_server_holds_up_its_own_program_only() {
         tokio::task::yield_now().await;
     }
     assert_eq!(names.permits.available_permits(), HOST_MAX - PROGRAM_MAX);
-    // What is dropped, as when its guest ends, is given back at once.
+    // A dropped look-up, as when its guest ends, is given back at once.
     asked.iter().for_each(tokio::task::JoinHandle::abort);
     for one in asked {
         assert!(one.await.unwrap_err().is_cancelled());
