@@ -68,7 +68,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 
 /// What every API answers with.
-pub type Reply = Response<Full<Bytes>>;
+pub type HttpResponse = Response<Full<Bytes>>;
 
 impl Front {
     /// A front for these parts of a host. Without access, anyone may do anything.
@@ -118,7 +118,7 @@ impl Front {
     }
 
     /// Answers one request.
-    pub async fn handle<B>(&self, request: Request<B>) -> Reply
+    pub async fn handle<B>(&self, request: Request<B>) -> HttpResponse
     where
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: std::error::Error + Send + Sync + 'static,
@@ -232,7 +232,7 @@ pub(crate) fn at_length<T>(parts: &Parts, bytes: usize, work: impl FnOnce() -> T
 }
 
 /// A JSON document as a response.
-pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Reply {
+pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> HttpResponse {
     let mut reply = Response::new(Full::new(body.into()));
     *reply.status_mut() = status;
     let json = HeaderValue::from_static("application/json");

@@ -56,7 +56,7 @@ impl Timestamp {
 }
 
 /// Where time and randomness come from.
-pub trait Source: Send + Sync + 'static {
+pub trait TimeSource: Send + Sync + 'static {
     /// The wall clock.
     fn now(&self) -> Timestamp;
     /// A clock that never goes back.
@@ -65,9 +65,9 @@ pub trait Source: Send + Sync + 'static {
     fn fill(&self, bytes: &mut [u8]);
 }
 
-/// A handle on a [`Source`].
+/// A handle on a [`TimeSource`].
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Source>);
+pub struct Clock(Arc<dyn TimeSource>);
 
 impl Clock {
     /// The machine's own clock and random source.
@@ -77,7 +77,7 @@ impl Clock {
 
     /// A clock of a test's own.
     #[cfg(test)]
-    pub fn new(source: impl Source) -> Self {
+    pub fn new(source: impl TimeSource) -> Self {
         Self(Arc::new(source))
     }
 
@@ -135,7 +135,7 @@ impl Simulated {
 }
 
 #[cfg(test)]
-impl Source for Simulated {
+impl TimeSource for Simulated {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(1_767_225_600_000).after(self.started.elapsed())
     }
@@ -162,7 +162,7 @@ struct System;
     clippy::disallowed_methods,
     reason = "this is the one place that reads the machine's clock"
 )]
-impl Source for System {
+impl TimeSource for System {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)

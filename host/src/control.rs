@@ -28,6 +28,7 @@ pub mod function;
 pub mod layer;
 mod ledger;
 mod lifecycle;
+mod loader;
 mod origin;
 pub mod permission;
 mod publication;
@@ -35,7 +36,6 @@ mod publisher;
 pub mod record;
 mod revision;
 mod rules;
-mod source;
 pub mod tags;
 pub mod update;
 mod upkeep;
@@ -172,7 +172,7 @@ impl Control {
     ) -> Result<Self, Error> {
         let (snapshot, snapshots) = watch::channel(Arc::<Snapshot>::default());
         let vault = Arc::new(vault);
-        let loader = loader.unwrap_or_else(|| source::loader(&library, &vault));
+        let loader = loader.unwrap_or_else(|| loader::loader(&library, &vault));
         let live = Live::new(
             snapshots,
             loader,

@@ -25,7 +25,7 @@ use crate::library::Library;
 use crate::names::{FunctionRef, Home, RequestId};
 use crate::outbound;
 use crate::payload::{Document, Event};
-use crate::sandbox::{self, Reply, Sandbox, Scheduler, compile::Compiler};
+use crate::sandbox::{self, FunctionResponse, Sandbox, Scheduler, compile::Compiler};
 use crate::server::{self, Server};
 use crate::store::object::{self, Misconfigured, Objects};
 use crate::store::sqlite::Sqlite;
@@ -45,7 +45,7 @@ pub enum Error {
     /// The caller's: a malformed name, a function that is not there, a concurrency limit reached.
     #[error("{0}")]
     Caller(String),
-    /// The function's: this host cannot run it. A handler that fails is an [`Answer`].
+    /// The function's: this host cannot run it. A handler that fails is an [`InvokeResponse`].
     #[error("{0}")]
     Function(String),
     /// The host's, or its machine's: it is full, or something of its own failed.
@@ -88,7 +88,7 @@ pub struct FunctionHandle {
 
 /// What a function answered.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct InvokeResponse {
     /// A JSON document: the function's result, or the error it failed with.
     pub payload: Bytes,
     /// Whether it failed.
@@ -288,8 +288,8 @@ impl FunctionHandle {
     ///
     /// # Errors
     /// Where the function is not there, is not ready, or a limit is reached. What the function
-    /// itself does wrong is an [`Answer`].
-    pub async fn invoke(&self, event: Bytes) -> Result<Answer, Error> {
+    /// itself does wrong is an [`InvokeResponse`].
+    pub async fn invoke(&self, event: Bytes) -> Result<InvokeResponse, Error> {
         let event = Document::parse(event)
             .map_err(|error| Error::Caller(format!("the event is not taken: {error}")))?;
         let id = RequestId::random(&self.clock);
@@ -297,12 +297,12 @@ impl FunctionHandle {
         let finished = self.invoker.invoke(invoke).await.map_err(of_invoke)?;
         let failed = finished.blame().is_some();
         let payload = match finished.outcome {
-            Ok(Reply::Json(body)) => body,
-            Ok(Reply::Http(response)) => response.into_body(),
+            Ok(FunctionResponse::Json(body)) => body,
+            Ok(FunctionResponse::Http(response)) => response.into_body(),
             Err(failure) => failure.document(),
         };
         let executed_version = finished.executed_version;
-        Ok(Answer {
+        Ok(InvokeResponse {
             payload,
             failed,
             executed_version,

@@ -42,7 +42,7 @@ mod units;
 pub use config::{
     Config, Error as ConfigError, Key, Limits, Runtimes, S3, SigningAlgorithm, SigningProfile,
 };
-pub use host::{Answer, Error, FunctionHandle, Host};
+pub use host::{Error, FunctionHandle, Host, InvokeResponse};
 pub use names::{AccountId, Region, UserName};
 pub use policy::{Malformed as PolicyError, Policy};
 pub use sandbox::compile::Compiler;

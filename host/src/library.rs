@@ -297,7 +297,7 @@ impl Library {
         let inner = Arc::clone(&self.0);
         let package = code.package;
         blocking(move || {
-            let source = sandbox::Source {
+            let source = sandbox::ProgramFiles {
                 task_dir: inner.tree(&package)?,
                 opt_dir,
                 guard: Arc::new(holds),

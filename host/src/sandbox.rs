@@ -37,7 +37,7 @@ pub use egress::{Cidr, Egress};
 pub use environment::Environment;
 pub use filesystem::clear;
 pub use memory_image::MemoryImage;
-pub use program::{Program, Source, WeakProgram};
+pub use program::{Program, ProgramFiles, WeakProgram};
 pub use scheduler::{Scheduler, Share};
 pub use target::{Architecture, Target};
 
@@ -116,7 +116,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// Where the file is not one, or a directory is not there.
-    pub fn load(&self, artifact: &Artifact, source: Source) -> Result<Program, Error> {
+    pub fn load(&self, artifact: &Artifact, source: ProgramFiles) -> Result<Program, Error> {
         let shared = Arc::clone(self.0.shared.get(artifact.image));
         Program::load(shared, &artifact.path, source)
     }
@@ -170,7 +170,7 @@ pub struct Variables {
 
 /// What a function answers.
 #[derive(Debug)]
-pub enum Reply {
+pub enum FunctionResponse {
     /// A JSON document, or, of a streaming function, whatever it wrote.
     Json(Bytes),
     /// An HTTP response.

@@ -12,17 +12,17 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{Front, Own, Peer, Proxy, Reply};
+use crate::api::{Front, HttpResponse, Own, Peer, Proxy};
 use crate::config::Network;
 
 mod connection;
-mod places;
 mod pulse;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod untaken;
 
-use places::Connections;
+use slots::Connections;
 
 /// After a failed accept (no file descriptors left), so as not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -137,7 +137,7 @@ async fn serve<S, F>(
     shutdown: impl Future<Output = ()>,
 ) where
     S: Fn(http::Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Reply> + Send + 'static,
+    F: Future<Output = HttpResponse> + Send + 'static,
 {
     let places = Arc::new(Connections::new(&config));
     let (config, stop, open) = (

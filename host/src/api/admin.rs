@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 
 use super::access::Demand;
 use super::facts::NoKeys;
-use super::{Front, Reply};
+use super::{Front, HttpResponse};
 use crate::telemetry::metrics::Metrics;
 
 /// The paths of the pages.
@@ -22,19 +22,19 @@ pub(super) const METRICS: &str = "/_lamina/metrics";
 const ACTION: &str = "lamina:GetMetrics";
 
 /// The host answers.
-pub(super) fn health() -> Reply {
+pub(super) fn health() -> HttpResponse {
     Response::new(Full::from("ok\n"))
 }
 
 /// A refusal of the metrics page.
-pub(super) fn refused(text: String) -> Reply {
+pub(super) fn refused(text: String) -> HttpResponse {
     let mut reply = Response::new(Full::from(text + "\n"));
     *reply.status_mut() = StatusCode::FORBIDDEN;
     reply
 }
 
 impl Front {
-    pub(super) fn serve_metrics(&self, parts: &Parts) -> Reply {
+    pub(super) fn serve_metrics(&self, parts: &Parts) -> HttpResponse {
         if let Err(text) = self.may_read_metrics(parts) {
             return refused(text);
         }

@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 
-use super::{Front, Reply, json};
+use super::{Front, HttpResponse, json};
 use crate::clock::Clock;
 use crate::names::hex;
 use crate::store::blob::Digest;
@@ -71,7 +71,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// The answer to whoever must not have anything.
-pub(super) fn refused(text: &str) -> Reply {
+pub(super) fn refused(text: &str) -> HttpResponse {
     let document = serde_json::json!({"message": text});
     let mut reply = json(StatusCode::FORBIDDEN, document.to_string());
     let name = HeaderValue::from_static("AccessDeniedException");
@@ -80,7 +80,7 @@ pub(super) fn refused(text: &str) -> Reply {
 }
 
 impl Front {
-    pub(super) async fn serve_download(&self, digest: &str, parts: &Parts) -> Reply {
+    pub(super) async fn serve_download(&self, digest: &str, parts: &Parts) -> HttpResponse {
         let query = parts.uri.query().unwrap_or_default();
         let digest = digest
             .parse()

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::access::{Caller, Demand};
 use super::body::{self, Body};
 use super::facts::NoKeys;
-use super::{Front, Reply, json};
+use super::{Front, HttpResponse, json};
 use crate::names::RequestId;
 use crate::telemetry::log;
 
@@ -61,7 +61,7 @@ impl Fault {
         Self::new("ResourceNotFoundException", message)
     }
 
-    fn into_reply(self) -> Reply {
+    fn into_reply(self) -> HttpResponse {
         let document = serde_json::json!({"__type": self.name, "message": self.message});
         let mut reply = json(self.status, document.to_string());
         let json = HeaderValue::from_static(JSON);
@@ -87,7 +87,7 @@ impl From<log::Error> for Fault {
 }
 
 /// A refusal before anything of the request is read.
-pub(super) fn refused(text: String) -> Reply {
+pub(super) fn refused(text: String) -> HttpResponse {
     let fault = Fault {
         status: StatusCode::FORBIDDEN,
         name: "AccessDeniedException",
@@ -103,7 +103,7 @@ impl Front {
         request_id: RequestId,
         parts: &Parts,
         body: B,
-    ) -> Reply
+    ) -> HttpResponse
     where
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: std::error::Error + Send + Sync + 'static,
@@ -116,7 +116,12 @@ impl Front {
         reply
     }
 
-    async fn answer_logs<B>(&self, target: &str, parts: &Parts, body: B) -> Result<Reply, Fault>
+    async fn answer_logs<B>(
+        &self,
+        target: &str,
+        parts: &Parts,
+        body: B,
+    ) -> Result<HttpResponse, Fault>
     where
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: std::error::Error + Send + Sync + 'static,

@@ -6,7 +6,7 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 
 use super::body::{Body, Room};
-use super::{Front, Reply};
+use super::{Front, HttpResponse};
 use crate::names::RequestId;
 use crate::units::{EVENT_BYTES_MAX, REQUEST_BYTES_MAX};
 
@@ -34,7 +34,12 @@ use call::{Call, resource};
 use wire::{ErrorShape, Fault, Operation, RouteError};
 
 impl Front {
-    pub(super) async fn serve_rest<B>(&self, request_id: RequestId, parts: Parts, body: B) -> Reply
+    pub(super) async fn serve_rest<B>(
+        &self,
+        request_id: RequestId,
+        parts: Parts,
+        body: B,
+    ) -> HttpResponse
     where
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: std::error::Error + Send + Sync + 'static,
@@ -91,7 +96,7 @@ impl Front {
 
     /// Every operation that is built is answered by the method of its name, which gets the proof that its
     /// caller may use the resource that it names.
-    async fn dispatch(&self, call: Call) -> Result<Reply, Fault> {
+    async fn dispatch(&self, call: Call) -> Result<HttpResponse, Fault> {
         let call = &call;
         include!(concat!(env!("OUT_DIR"), "/dispatch.rs"))
     }
@@ -122,7 +127,7 @@ fn unroutable(method: &Method, path: &str, error: &RouteError) -> Fault {
 }
 
 /// The answer to whoever must not call anything.
-pub(super) fn refused(text: String, request_id: &RequestId) -> Reply {
+pub(super) fn refused(text: String, request_id: &RequestId) -> HttpResponse {
     Fault::new(ErrorShape::AccessDeniedException, text).into_response(request_id)
 }
 
@@ -132,8 +137,8 @@ pub(super) fn unsigned(error: sigv4::Error) -> Fault {
 }
 
 /// An answer without a body.
-fn no_content() -> Reply {
-    let mut reply = Reply::default();
+fn no_content() -> HttpResponse {
+    let mut reply = HttpResponse::default();
     *reply.status_mut() = StatusCode::NO_CONTENT;
     reply
 }

@@ -8,7 +8,7 @@ use http_body_util::Full;
 
 use super::access::Caller;
 use super::body::{self, Body};
-use super::{Front, Reply, json, rest, sender};
+use super::{Front, HttpResponse, json, rest, sender};
 use crate::invoke::request::Outcome;
 use crate::invoke::snapshot::Cors;
 use crate::invoke::{self, Invoke, Target};
@@ -29,7 +29,7 @@ impl Front {
         request_id: RequestId,
         parts: &Parts,
         body: B,
-    ) -> Reply
+    ) -> HttpResponse
     where
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: std::error::Error + Send + Sync + 'static,
@@ -46,19 +46,19 @@ impl Front {
         if let Some(cors) = cors
             && is_preflight(parts)
         {
-            let mut reply = Reply::default();
+            let mut reply = HttpResponse::default();
             allow(cors, &parts.headers, reply.headers_mut());
             return reply;
         }
-        let claim = match self.claim(route, parts) {
-            Ok(claim) => claim,
+        let signature = match self.unchecked_signature(route, parts) {
+            Ok(signature) => signature,
             Err(refusal) => return refused(refusal, &request_id),
         };
-        let body = match self.read_of_url(parts, &claim, body).await {
+        let body = match self.read_of_url(parts, &signature, body).await {
             Ok(body) => body,
             Err(error) => return unread(error),
         };
-        let caller = match self.caller(claim, route, parts, &body.bytes) {
+        let caller = match self.caller(signature, route, parts, &body.bytes) {
             Ok(caller) => caller,
             Err(refusal) => return refused(refusal, &request_id),
         };
@@ -76,14 +76,14 @@ impl Front {
     async fn read_of_url<B>(
         &self,
         parts: &Parts,
-        claim: &permit::Claim,
+        signature: &permit::UncheckedSignature,
         body: B,
     ) -> Result<Body, body::Error>
     where
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
-        match claim.signed() {
+        match signature.signed() {
             Some(signed) if signed.proven().is_some() => {
                 let (bodies, from) = self.bodies_of(parts, Some(signed));
                 bodies.read(body, PAYLOAD_BYTES_MAX, &from).await
@@ -104,7 +104,7 @@ impl Front {
         target: &Target,
         request_id: RequestId,
         request: Request<B>,
-    ) -> Reply
+    ) -> HttpResponse
     where
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: std::error::Error + Send + Sync + 'static,
@@ -124,7 +124,7 @@ impl Front {
         request_id: RequestId,
         parts: &Parts,
         body: Body,
-    ) -> Reply {
+    ) -> HttpResponse {
         let trace_id = forwarded::trace_id(parts, &self.clock);
         let Body { bytes, room, .. } = body;
         let mut request = Request::new(bytes);
@@ -157,13 +157,15 @@ impl Front {
 }
 
 /// The response to what a function did.
-fn answer(outcome: Outcome, target: &Target, request_id: RequestId) -> Reply {
+fn answer(outcome: Outcome, target: &Target, request_id: RequestId) -> HttpResponse {
     let response = match outcome {
-        Ok(sandbox::Reply::Json(result)) => http_payload::response_of(&result),
-        Ok(sandbox::Reply::Http(response)) if http_payload::is_final(response.status()) => {
+        Ok(sandbox::FunctionResponse::Json(result)) => http_payload::response_of(&result),
+        Ok(sandbox::FunctionResponse::Http(response))
+            if http_payload::is_final(response.status()) =>
+        {
             Ok(response)
         }
-        Ok(sandbox::Reply::Http(_)) => Err(http_payload::Error::Member(
+        Ok(sandbox::FunctionResponse::Http(_)) => Err(http_payload::Error::Member(
             "its status is none of 200 to 599",
         )),
         // Its log has the reason.
@@ -180,7 +182,7 @@ fn answer(outcome: Outcome, target: &Target, request_id: RequestId) -> Reply {
     )
 }
 
-fn failed(error: &invoke::Error) -> Reply {
+fn failed(error: &invoke::Error) -> HttpResponse {
     error.log();
     match error {
         invoke::Error::Resolve(_) => nowhere(),
@@ -197,12 +199,12 @@ fn failed(error: &invoke::Error) -> Reply {
     }
 }
 
-fn bad_gateway() -> Reply {
+fn bad_gateway() -> HttpResponse {
     json(StatusCode::BAD_GATEWAY, "Internal Server Error")
 }
 
 /// A request whose body cannot be had.
-fn unread(error: body::Error) -> Reply {
+fn unread(error: body::Error) -> HttpResponse {
     match error {
         body::Error::TooLarge(_) => json(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -224,25 +226,25 @@ fn unread(error: body::Error) -> Reply {
     }
 }
 
-fn refused(refusal: Refusal, request_id: &RequestId) -> Reply {
+fn refused(refusal: Refusal, request_id: &RequestId) -> HttpResponse {
     match refusal {
         Refusal::Forbidden => forbidden(),
         Refusal::Signature(error) => rest::unsigned(error).into_response(request_id),
     }
 }
 
-fn forbidden() -> Reply {
+fn forbidden() -> HttpResponse {
     denied(
         r#"{"Message":"Forbidden. For troubleshooting Function URL authorization issues, see: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"}"#,
     )
 }
 
 /// There is no such URL, or there is nothing behind it.
-fn nowhere() -> Reply {
+fn nowhere() -> HttpResponse {
     denied(r#"{"Message":null}"#)
 }
 
-fn denied(body: &'static str) -> Reply {
+fn denied(body: &'static str) -> HttpResponse {
     let mut reply = json(StatusCode::FORBIDDEN, body);
     let name = HeaderValue::from_static("AccessDeniedException");
     reply.headers_mut().insert("x-amzn-errortype", name);

@@ -31,7 +31,7 @@ pub(super) struct Client {
 
 /// A host's answer.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -103,7 +103,7 @@ impl Client {
         path: &str,
         headers: &[(&str, &str)],
         body: Bytes,
-    ) -> anyhow::Result<Answer> {
+    ) -> anyhow::Result<Response> {
         let uri = format!("{}{path}", self.endpoint);
         let host = self.endpoint.trim_start_matches("http://");
         let mut request = Request::builder()
@@ -132,7 +132,7 @@ impl Client {
             .await
             .context("the host's answer ended early")?
             .to_bytes();
-        let answer = Answer {
+        let answer = Response {
             status: parts.status,
             headers: parts.headers,
             body,
@@ -168,7 +168,7 @@ impl Client {
     }
 }
 
-impl Answer {
+impl Response {
     fn refusal(&self) -> Refusal {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let header = self

@@ -11,7 +11,7 @@ use clap::Args;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::client::{Answer, Client};
+use super::client::{Client, Response};
 use super::named::Named;
 use super::{Ended, Format, output};
 
@@ -110,7 +110,7 @@ pub(super) async fn invoke(
     })
 }
 
-fn header(answer: &Answer, name: &str) -> String {
+fn header(answer: &Response, name: &str) -> String {
     let value = answer
         .headers
         .get(name)

@@ -9,7 +9,7 @@ use crate::store::blob::Digest;
 
 /// What the account uses.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Usage {
+pub struct AccountUsage {
     /// Functions.
     pub functions: u64,
     /// Bytes of all packages, each version's counted.
@@ -69,8 +69,8 @@ impl Control {
     ///
     /// # Errors
     /// Where the store fails.
-    pub async fn usage(&self) -> Result<Usage, Error> {
-        let mut usage = Usage::default();
+    pub async fn usage(&self) -> Result<AccountUsage, Error> {
+        let mut usage = AccountUsage::default();
         self.each(function::KIND, |record| {
             let function: FunctionRecord = decode(record)?;
             usage.functions += 1;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::lease::{self, Initialization};
-use super::request::{Outcome, Usage};
+use super::request::{Outcome, ResourceUsage};
 use super::resolve::Resolved;
 use super::snapshot::Version;
 use super::{Blame, Error, admit};
-use crate::sandbox::{Cause, Failure, Reply};
+use crate::sandbox::{Cause, Failure, FunctionResponse};
 use crate::telemetry::event::{
     Event, Fault, InitEnd, InitMetrics, InitReport, InitStart, InitializationType, Metrics, Origin,
     Phase, Report, RuntimeDone, RuntimeMetrics, Start, Status,
@@ -95,7 +95,12 @@ pub(super) fn failure(log: &EnvironmentLog, resolved: &Resolved, failure: &Failu
 }
 
 /// An invocation has ended.
-pub(super) fn end(log: &EnvironmentLog, resolved: &Resolved, outcome: &Outcome, usage: &Usage) {
+pub(super) fn end(
+    log: &EnvironmentLog,
+    resolved: &Resolved,
+    outcome: &Outcome,
+    usage: &ResourceUsage,
+) {
     let request_id = resolved.invoke.request_id.as_str();
     let failure = outcome.as_ref().err();
     log.emit(&Event::RuntimeDone(RuntimeDone {
@@ -147,7 +152,7 @@ fn status(failure: Option<&Failure>) -> Status<'_> {
 }
 
 /// Started milliseconds of the invocation and of the initialization that it waited for.
-fn billed(usage: &Usage) -> u64 {
+fn billed(usage: &ResourceUsage) -> u64 {
     let time = usage.duration + usage.init.unwrap_or_default();
     let millis = time.as_micros().div_ceil(1_000).max(1);
     u64::try_from(millis).unwrap_or(u64::MAX)
@@ -155,8 +160,8 @@ fn billed(usage: &Usage) -> u64 {
 
 fn produced(outcome: &Outcome) -> usize {
     match outcome {
-        Ok(Reply::Json(document)) => document.len(),
-        Ok(Reply::Http(response)) => response.body().len(),
+        Ok(FunctionResponse::Json(document)) => document.len(),
+        Ok(FunctionResponse::Http(response)) => response.body().len(),
         Err(_) => 0,
     }
 }

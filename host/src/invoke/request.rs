@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::resolve::Resolved;
 use crate::names::{FunctionName, Qualifier, RequestId};
 use crate::payload::Event;
-use crate::sandbox::{Failure, Reply};
+use crate::sandbox::{Failure, FunctionResponse};
 
 /// A function, and which code of it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -66,7 +66,7 @@ impl Invoke {
 }
 
 /// What the function did.
-pub type Outcome = Result<Reply, Failure>;
+pub type Outcome = Result<FunctionResponse, Failure>;
 
 /// An invocation that came to its end.
 #[derive(Debug)]
@@ -78,12 +78,12 @@ pub struct Finished {
     /// The end of its log, where it was asked for.
     pub log_tail: Option<Bytes>,
     /// What it used.
-    pub usage: Usage,
+    pub usage: ResourceUsage,
 }
 
 /// What an invocation used, as the REPORT line has it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Usage {
+pub struct ResourceUsage {
     /// From the event's arrival in the environment to the answer.
     pub duration: Duration,
     /// How long the environment took to start, where this invocation started it.
@@ -96,9 +96,9 @@ impl Finished {
     pub(super) fn dry_run(resolved: &Resolved) -> Self {
         Self {
             executed_version: Arc::clone(&resolved.version.label),
-            outcome: Ok(Reply::Json(Bytes::new())),
+            outcome: Ok(FunctionResponse::Json(Bytes::new())),
             log_tail: None,
-            usage: Usage::default(),
+            usage: ResourceUsage::default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::Pipeline;
 use super::lease::{Leased, Opened};
 use super::pool::WarmEnvironment;
 use super::report;
-use super::request::{Finished, Outcome, Usage};
+use super::request::{Finished, Outcome, ResourceUsage};
 use super::resolve::Resolved;
 use crate::payload::Event;
 use crate::sandbox::Context;
@@ -39,9 +39,9 @@ impl Pipeline {
             }
             Opened::Failed { failure, .. } => (
                 Err(failure),
-                Usage {
+                ResourceUsage {
                     init,
-                    ..Usage::default()
+                    ..ResourceUsage::default()
                 },
                 None,
             ),
@@ -69,7 +69,7 @@ impl Pipeline {
         event: Event,
         resolved: &Resolved,
         init: Option<std::time::Duration>,
-    ) -> (Outcome, Usage, WarmEnvironment) {
+    ) -> (Outcome, ResourceUsage, WarmEnvironment) {
         let version = &resolved.version;
         let context = self.context(resolved, &environment.log_stream);
         let started = self.clock.instant();
@@ -77,7 +77,7 @@ impl Pipeline {
             .environment
             .invoke(event, &context, version.timeout)
             .await;
-        let usage = Usage {
+        let usage = ResourceUsage {
             duration: self.clock.instant().saturating_duration_since(started),
             init,
             memory_bytes_max: environment.environment.memory_bytes_max(),

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::hold::Hold;
-use super::package::{self, Source};
+use super::package::{self, PackageSource};
 use super::{Digest, Error, Library, blocking};
 use crate::store::blob::Staged;
 use crate::store::object::{self, Location, Sink};
@@ -43,8 +43,8 @@ impl Stored {
     }
 
     /// Its bytes.
-    pub fn source(&self) -> Source {
-        Source::File(self.path.clone())
+    pub fn source(&self) -> PackageSource {
+        PackageSource::File(self.path.clone())
     }
 }
 

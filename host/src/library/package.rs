@@ -72,13 +72,13 @@ pub enum Error {
 /// A package whose list of contents has been checked.
 #[derive(Debug)]
 pub struct Package {
-    source: Source,
+    source: PackageSource,
     contents: Contents,
 }
 
 /// The bytes of a package.
 #[derive(Clone, Debug)]
-pub enum Source {
+pub enum PackageSource {
     /// In memory.
     Memory(Bytes),
     /// In a file, which does not change.
@@ -97,7 +97,7 @@ enum Contents {
 trait Reader: Read + Seek {}
 impl<T: Read + Seek> Reader for T {}
 
-impl Source {
+impl PackageSource {
     fn open(&self) -> io::Result<Box<dyn Reader>> {
         Ok(match self {
             Self::Memory(bytes) => Box::new(Cursor::new(bytes.clone())),
@@ -118,7 +118,7 @@ impl Package {
     ///
     /// # Errors
     /// Where it is not a package, is too large, or has entries that are not allowed.
-    pub fn read(source: Source) -> Result<Self, Error> {
+    pub fn read(source: PackageSource) -> Result<Self, Error> {
         let contents = if source.is_wasm()? {
             Contents::Bare
         } else {
@@ -131,7 +131,7 @@ impl Package {
     ///
     /// # Errors
     /// As [`read`](Self::read), and where it is no zip.
-    pub fn read_layer(source: Source) -> Result<Self, Error> {
+    pub fn read_layer(source: PackageSource) -> Result<Self, Error> {
         if source.is_wasm()? {
             return Err(Error::NotAZip);
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::sandbox::{Error, Program, Source, WeakProgram};
+use crate::sandbox::{Error, Program, ProgramFiles, WeakProgram};
 
 /// Programs that something uses, by what they are loaded from.
 #[derive(Debug, Default)]
@@ -22,8 +22,8 @@ impl Programs {
     pub(super) fn shared(
         &self,
         artifact: &Path,
-        source: Source,
-        load: impl FnOnce(Source) -> Result<Program, Error>,
+        source: ProgramFiles,
+        load: impl FnOnce(ProgramFiles) -> Result<Program, Error>,
     ) -> Result<Program, Error> {
         let key = Key {
             artifact: artifact.to_owned(),

@@ -1,9 +1,9 @@
 //! One adapter for each interface a component may have: how it is instantiated and called. An
 //! [`Instance`] is a component that runs, whatever its interface.
 
-use super::environment::{Answer, Room};
+use super::environment::{CallResult, StoreParts};
 use super::program::Entry;
-use super::{Cause, Context, Failure, Reply};
+use super::{Cause, Context, Failure, FunctionResponse};
 use crate::payload::{self, Document, Event};
 
 pub(super) mod command;
@@ -25,7 +25,7 @@ pub(super) enum Instance {
 
 impl Instance {
     /// Instantiates a component and initialises it.
-    pub(super) async fn open(room: Room) -> Answer<Self> {
+    pub(super) async fn open(room: StoreParts) -> CallResult<Self> {
         let entry = &room.loaded.entry;
         Ok(match entry {
             Entry::Handler(pre) => handler::Instance::open(pre, &room)
@@ -46,11 +46,15 @@ impl Instance {
     }
 
     /// Calls it with an event.
-    pub(super) async fn invoke(&mut self, event: Event, context: &Context) -> Answer<Reply> {
+    pub(super) async fn invoke(
+        &mut self,
+        event: Event,
+        context: &Context,
+    ) -> CallResult<FunctionResponse> {
         let document = match (&mut *self, event) {
             (Self::Http(instance), Event::Http(event)) => {
                 let response = instance.invoke(event.into_request()).await?;
-                return Ok(response.map(Reply::Http));
+                return Ok(response.map(FunctionResponse::Http));
             }
             (Self::Http(instance), Event::Json(event)) => {
                 return http_invoke(instance, &event).await;
@@ -68,11 +72,11 @@ impl Instance {
             Self::Command(instance) => instance.invoke(document.as_bytes()).await?,
             Self::Http(_) => unreachable!("events of HTTP components were taken above"),
         };
-        Ok(answer.map(Reply::Json))
+        Ok(answer.map(FunctionResponse::Json))
     }
 
     /// Lets it finish what it does after its answer, where it does anything then.
-    pub(super) async fn settle(&mut self) -> Answer<()> {
+    pub(super) async fn settle(&mut self) -> CallResult<()> {
         match self {
             Self::CustomRuntime(runtime) => runtime.settle().await,
             _ => Ok(Ok(())),
@@ -91,13 +95,16 @@ impl Instance {
 }
 
 /// An HTTP component that is invoked with an event: the event is made a request, the response a result.
-async fn http_invoke(instance: &mut http::Instance, event: &Document) -> Answer<Reply> {
+async fn http_invoke(
+    instance: &mut http::Instance,
+    event: &Document,
+) -> CallResult<FunctionResponse> {
     let request = match payload::http::request_of(event) {
         Ok(request) => request,
         Err(problem) => return Ok(Err(no_request(&problem))),
     };
     let response = instance.invoke(request).await?;
-    Ok(response.map(|response| Reply::Json(payload::http::result_of(&response))))
+    Ok(response.map(|response| FunctionResponse::Json(payload::http::result_of(&response))))
 }
 
 fn no_request(problem: &payload::http::Error) -> Failure {

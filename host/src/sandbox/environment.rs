@@ -17,9 +17,9 @@ use super::deadline::{Deadline, TimeUp};
 use super::engine::Shared;
 use super::filesystem::Files;
 use super::guest::Guest;
-use super::limits::Usage;
+use super::limits::MemoryUsage;
 use super::program::Loaded;
-use super::{Cause, Context, Failure, Program, Reply, Setup, Unopened, failure};
+use super::{Cause, Context, Failure, FunctionResponse, Program, Setup, Unopened, failure};
 use crate::names::RequestId;
 use crate::payload::Event;
 use crate::telemetry::log::EnvironmentLog;
@@ -36,7 +36,7 @@ pub struct Environment {
     /// None once it is over.
     instance: Option<Instance>,
     deadline: Deadline,
-    usage: Arc<Usage>,
+    usage: Arc<MemoryUsage>,
     log: Arc<EnvironmentLog>,
     shared: Arc<Shared>,
     // After the instance: a guest's open files are closed before its `/tmp` is deleted.
@@ -44,20 +44,20 @@ pub struct Environment {
 }
 
 /// How a call ended that did not end the guest.
-pub(super) type Answer<T> = wasmtime::Result<Result<T, Failure>>;
+pub(super) type CallResult<T> = wasmtime::Result<Result<T, Failure>>;
 
 /// What stores of an environment are made with.
 #[derive(Clone)]
-pub(super) struct Room {
+pub(super) struct StoreParts {
     pub(super) loaded: Arc<Loaded>,
     pub(super) setup: Arc<Setup>,
     pub(super) log: Arc<EnvironmentLog>,
     pub(super) files: Arc<Files>,
-    pub(super) usage: Arc<Usage>,
+    pub(super) usage: Arc<MemoryUsage>,
     pub(super) deadline: Deadline,
 }
 
-impl Room {
+impl StoreParts {
     pub(super) fn store(&self, streams: Streams, mailbox: Mailbox) -> Store<Guest> {
         let shared = &self.loaded.shared;
         let usage = Arc::clone(&self.usage);
@@ -122,9 +122,9 @@ impl Environment {
     ) -> Result<Self, Unopened> {
         let loaded = Arc::clone(&program.0);
         let shared = Arc::clone(&loaded.shared);
-        let usage = Arc::new(Usage::default());
+        let usage = Arc::new(MemoryUsage::default());
         let deadline = Deadline::after(&loaded.shared.resources.clock, time);
-        let room = Room {
+        let room = StoreParts {
             loaded,
             setup: Arc::new(setup),
             log: Arc::clone(&log),
@@ -161,7 +161,7 @@ impl Environment {
         event: Event,
         context: &Context,
         time: Duration,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<FunctionResponse, Failure> {
         let id = &context.request_id;
         // Out of its place for the time of the call: should this future be dropped, so is the
         // guest, which must not be entered again.
@@ -182,7 +182,7 @@ impl Environment {
             self.end(instance);
         }
         match answer? {
-            Reply::Json(body) if body.len() > PAYLOAD_BYTES_MAX => {
+            FunctionResponse::Json(body) if body.len() > PAYLOAD_BYTES_MAX => {
                 Err(Failure::response_too_large())
             }
             reply => Ok(reply),
@@ -212,7 +212,7 @@ async fn settles(
     instance: &mut Instance,
     id: &RequestId,
     deadline: &Deadline,
-    usage: &Usage,
+    usage: &MemoryUsage,
     log: &EnvironmentLog,
 ) -> bool {
     if !instance.settles() {
@@ -224,7 +224,7 @@ async fn settles(
 }
 
 /// Holds a call to its time, and a panic of a host function to its environment.
-async fn bounded<T>(time: Duration, call: impl Future<Output = Answer<T>>) -> Answer<T> {
+async fn bounded<T>(time: Duration, call: impl Future<Output = CallResult<T>>) -> CallResult<T> {
     match tokio::time::timeout(time, AssertUnwindSafe(call).catch_unwind()).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(panic)) => {
@@ -243,10 +243,10 @@ async fn bounded<T>(time: Duration, call: impl Future<Output = Answer<T>>) -> An
 }
 
 fn judge<T>(
-    answer: Answer<T>,
+    answer: CallResult<T>,
     id: &RequestId,
     time: Duration,
-    usage: &Usage,
+    usage: &MemoryUsage,
     log: &EnvironmentLog,
 ) -> Result<T, Failure> {
     answer.unwrap_or_else(|error| {

@@ -11,7 +11,7 @@ use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 use super::Error;
-use super::program::Source;
+use super::program::ProgramFiles;
 use crate::units::Mib;
 
 pub(super) mod counted;
@@ -31,7 +31,7 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// The directories of a program.
 pub(super) struct Mounts {
-    source: Source,
+    source: ProgramFiles,
     scratch_dir: PathBuf,
     kept: Mutex<Vec<Opened>>,
 }
@@ -49,7 +49,7 @@ struct Opened {
 }
 
 impl Mounts {
-    pub(super) fn new(source: Source, scratch_dir: PathBuf) -> Self {
+    pub(super) fn new(source: ProgramFiles, scratch_dir: PathBuf) -> Self {
         Self {
             source,
             scratch_dir,

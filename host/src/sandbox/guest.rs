@@ -11,7 +11,7 @@ use super::capability::runtime::Mailbox;
 use super::capability::system::{self, Streams};
 use super::descriptors::Held;
 use super::filesystem::{Files, Quota};
-use super::limits::{Limits, Usage};
+use super::limits::{Limits, MemoryUsage};
 use super::network::Lookups;
 use super::program::Loaded;
 use crate::telemetry::log::EnvironmentLog;
@@ -41,7 +41,7 @@ impl Guest {
         log: &Arc<EnvironmentLog>,
         streams: Streams,
         files: &Files,
-        usage: Arc<Usage>,
+        usage: Arc<MemoryUsage>,
         mailbox: Mailbox,
     ) -> Self {
         let resources = &loaded.shared.resources;

@@ -14,7 +14,7 @@ use crate::units::Mib;
 
 /// What an environment holds, for those who do not hold its store.
 #[derive(Debug, Default)]
-pub(super) struct Usage {
+pub(super) struct MemoryUsage {
     memory_bytes: AtomicU64,
     refused: AtomicBool,
     deep: AtomicBool,
@@ -24,10 +24,10 @@ pub(super) struct Usage {
 #[derive(Debug)]
 pub(super) struct Limits {
     memory_bytes_max: u64,
-    usage: Arc<Usage>,
+    usage: Arc<MemoryUsage>,
 }
 
-impl Usage {
+impl MemoryUsage {
     /// All linear memories together. They never shrink, so this is also their peak.
     pub(super) fn memory_bytes(&self) -> u64 {
         self.memory_bytes.load(Ordering::Relaxed)
@@ -68,7 +68,7 @@ impl Usage {
 }
 
 impl Limits {
-    pub(super) fn new(memory: Mib, usage: Arc<Usage>) -> Self {
+    pub(super) fn new(memory: Mib, usage: Arc<MemoryUsage>) -> Self {
         Self {
             memory_bytes_max: memory.bytes(),
             usage,
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn all_memories_count_together() {
-        let usage = Arc::new(Usage::default());
+        let usage = Arc::new(MemoryUsage::default());
         let mut limits = Limits::new(Mib::new(2), Arc::clone(&usage));
         assert!(limits.memory_growing(0, 1 << 20, None).unwrap());
         assert!(limits.memory_growing(0, 1 << 20, None).unwrap());
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_refusal_belongs_to_its_call() {
-        let usage = Arc::new(Usage::default());
+        let usage = Arc::new(MemoryUsage::default());
         let mut limits = Limits::new(Mib::new(1), Arc::clone(&usage));
         assert!(limits.memory_growing(0, 1 << 20, None).unwrap());
         assert!(!limits.memory_growing(1 << 20, 2 << 20, None).unwrap());

@@ -15,7 +15,7 @@ use super::{Error, Interface, adapter, engine};
 
 /// The files of a program.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct ProgramFiles {
     /// Mounted read-only at `/var/task`.
     pub task_dir: PathBuf,
     /// Mounted read-only at `/opt`, where the function has layers.
@@ -54,7 +54,7 @@ impl Program {
     pub(super) fn load(
         shared: Arc<engine::Shared>,
         artifact: &Path,
-        source: Source,
+        source: ProgramFiles,
     ) -> Result<Self, Error> {
         let failed = |error: wasmtime::Error| Error::Load {
             path: artifact.to_owned(),

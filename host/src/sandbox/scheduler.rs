@@ -20,11 +20,11 @@ use tokio_util::context::TokioContext;
 
 use crate::units::Mib;
 
-mod place;
+mod poll_context;
 mod queue;
 mod threads;
 
-pub(super) use place::give_way;
+pub(super) use poll_context::give_way;
 use threads::Threads;
 
 /// How often running guests are interrupted: to look at their deadline, and to let others run. It is
@@ -171,7 +171,7 @@ impl<T: Send + 'static> Future for Scheduled<T> {
             }
         }
         if let State::Here(work) = &mut this.state {
-            let (polled, leaves) = place::on_network(|| work.as_mut().poll(cx));
+            let (polled, leaves) = poll_context::on_network(|| work.as_mut().poll(cx));
             if polled.is_ready() {
                 this.state = State::Over;
                 return polled;

@@ -15,21 +15,21 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
-use super::places::Place;
 use super::pulse::Watched;
+use super::slots::ConnectionSlot;
 use super::untaken;
-use crate::api::Reply;
+use crate::api::HttpResponse;
 
 /// Answers on a connection until it ends; once `stop` is given, only what is under way.
 pub(super) async fn serve<S, F>(
     stream: TcpStream,
     config: &Config,
     answer: S,
-    place: Place,
+    place: ConnectionSlot,
     stop: CancellationToken,
 ) where
     S: Fn(http::Request<Incoming>) -> F + Send + 'static,
-    F: Future<Output = Reply> + Send + 'static,
+    F: Future<Output = HttpResponse> + Send + 'static,
 {
     // Small replies must not wait for an acknowledgement; it can only fail on a dead socket.
     let _ = stream.set_nodelay(true);
@@ -112,8 +112,9 @@ fn is_ambiguous(request: &http::Request<Incoming>) -> bool {
     }
 }
 
-fn ambiguous() -> Reply {
-    let mut reply = Reply::new("A Transfer-Encoding other than one chunked is refused.\n".into());
+fn ambiguous() -> HttpResponse {
+    let mut reply =
+        HttpResponse::new("A Transfer-Encoding other than one chunked is refused.\n".into());
     *reply.status_mut() = StatusCode::BAD_REQUEST;
     let close = HeaderValue::from_static("close");
     reply.headers_mut().insert(header::CONNECTION, close);

@@ -51,13 +51,13 @@ async fn running_with(config: Config) -> Running {
     }
 }
 
-async fn answer(request: http::Request<Incoming>) -> Reply {
+async fn answer(request: http::Request<Incoming>) -> HttpResponse {
     match request.uri().path() {
         "/slow" => tokio::time::sleep(Duration::from_millis(1_000)).await,
-        "/large" => return Reply::new(Full::from(vec![b'x'; LARGE_BYTES])),
+        "/large" => return HttpResponse::new(Full::from(vec![b'x'; LARGE_BYTES])),
         _ => {}
     }
-    Reply::new(Full::from("answered"))
+    HttpResponse::new(Full::from("answered"))
 }
 
 async fn open(running: &Running, said: &[u8]) -> TcpStream {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 
 use super::pulse::Pulse;
-use crate::api::Reply;
+use crate::api::HttpResponse;
 
 /// The bytes of an answer, until the last of them was written.
 struct Held {
@@ -17,20 +17,20 @@ struct Held {
 }
 
 /// Lets the connection's pulse feel an answer until it was taken.
-pub(super) async fn hold(pulse: Arc<Pulse>, reply: Reply) -> Reply {
+pub(super) async fn hold(pulse: Arc<Pulse>, reply: HttpResponse) -> HttpResponse {
     let (head, body) = reply.into_parts();
     // It is all there already.
     let Ok(body) = body.collect().await;
     let bytes = body.to_bytes();
     if bytes.is_empty() {
-        return Reply::from_parts(head, Full::new(bytes));
+        return HttpResponse::from_parts(head, Full::new(bytes));
     }
     let held = Held {
         number: pulse.hold(bytes.len()),
         bytes,
         pulse,
     };
-    Reply::from_parts(head, Full::new(Bytes::from_owner(held)))
+    HttpResponse::from_parts(head, Full::new(Bytes::from_owner(held)))
 }
 
 impl AsRef<[u8]> for Held {

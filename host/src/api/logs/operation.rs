@@ -31,17 +31,17 @@ pub(super) trait Operation: Sized + Send + 'static {
     fn answer(self, target: &Self::Target, backend: &Backend) -> Result<Value, Fault>;
 }
 
-type Answer = Box<dyn FnOnce(&Backend) -> Result<Value, Fault> + Send>;
+type Handler = Box<dyn FnOnce(&Backend) -> Result<Value, Fault> + Send>;
 
 /// A parsed request that nobody has permitted yet.
 pub(super) struct Demanded {
     action: String,
     resource: String,
-    answer: Answer,
+    answer: Handler,
 }
 
 /// A request whose caller may act on its target.
-pub(super) struct Permitted(Answer);
+pub(super) struct Permitted(Handler);
 
 impl Demanded {
     /// Parses the request of the operation of this name.

@@ -5,12 +5,15 @@ use super::call::resource::Whole;
 use super::function::page_size;
 use super::no_content;
 use super::wire::{self, ErrorShape, Fault};
-use crate::api::{Front, Reply};
+use crate::api::{Front, HttpResponse};
 use crate::control::alias::{AliasPatch, AliasRecord};
 use crate::names::{AliasName, Qualifier};
 
 impl Front {
-    pub(super) async fn create_alias(&self, call: &Permitted<'_, Whole>) -> Result<Reply, Fault> {
+    pub(super) async fn create_alias(
+        &self,
+        call: &Permitted<'_, Whole>,
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::CreateAliasRequest = call.parse()?;
         let Whole(function) = call.resource();
         let patch = AliasPatch {
@@ -24,7 +27,10 @@ impl Front {
         Ok(call.render(self.shaped_alias(made)))
     }
 
-    pub(super) async fn get_alias(&self, call: &Permitted<'_, Whole>) -> Result<Reply, Fault> {
+    pub(super) async fn get_alias(
+        &self,
+        call: &Permitted<'_, Whole>,
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::GetAliasRequest = call.parse()?;
         let Whole(function) = call.resource();
         let name = alias_name(&request.name)?;
@@ -32,7 +38,10 @@ impl Front {
         Ok(call.render(self.shaped_alias(found)))
     }
 
-    pub(super) async fn update_alias(&self, call: &Permitted<'_, Whole>) -> Result<Reply, Fault> {
+    pub(super) async fn update_alias(
+        &self,
+        call: &Permitted<'_, Whole>,
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::UpdateAliasRequest = call.parse()?;
         let Whole(function) = call.resource();
         let patch = AliasPatch {
@@ -50,7 +59,10 @@ impl Front {
         Ok(call.render(self.shaped_alias(changed)))
     }
 
-    pub(super) async fn delete_alias(&self, call: &Permitted<'_, Whole>) -> Result<Reply, Fault> {
+    pub(super) async fn delete_alias(
+        &self,
+        call: &Permitted<'_, Whole>,
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::DeleteAliasRequest = call.parse()?;
         let Whole(function) = call.resource();
         let name = alias_name(&request.name)?;
@@ -58,7 +70,10 @@ impl Front {
         Ok(no_content())
     }
 
-    pub(super) async fn list_aliases(&self, call: &Permitted<'_, Whole>) -> Result<Reply, Fault> {
+    pub(super) async fn list_aliases(
+        &self,
+        call: &Permitted<'_, Whole>,
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::ListAliasesRequest = call.parse()?;
         let Whole(function) = call.resource();
         let version = request

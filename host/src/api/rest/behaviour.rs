@@ -3,7 +3,7 @@
 use super::call::Permitted;
 use super::call::resource::{Qualified, Whole};
 use super::wire::{self, Fault};
-use crate::api::{Front, Reply};
+use crate::api::{Front, HttpResponse};
 use crate::control::behaviour::runtime_version_arn;
 use crate::control::configuration::{Recursion, RuntimeUpdates};
 use crate::names::Qualifier;
@@ -12,7 +12,7 @@ impl Front {
     pub(super) async fn get_function_recursion_config(
         &self,
         call: &Permitted<'_, Whole>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::GetFunctionRecursionConfigRequest>()?;
         let Whole(name) = call.resource();
         let recursion = self.control.function(name).await?.recursion;
@@ -24,7 +24,7 @@ impl Front {
     pub(super) async fn put_function_recursion_config(
         &self,
         call: &Permitted<'_, Whole>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::PutFunctionRecursionConfigRequest = call.parse()?;
         let Whole(name) = call.resource();
         let recursion = match request.recursive_loop.as_str() {
@@ -40,7 +40,7 @@ impl Front {
     pub(super) async fn get_runtime_management_config(
         &self,
         call: &Permitted<'_, Qualified>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::GetRuntimeManagementConfigRequest>()?;
         let home = self.control.home();
         let Qualified(target) = call.resource();
@@ -65,7 +65,7 @@ impl Front {
     pub(super) async fn put_runtime_management_config(
         &self,
         call: &Permitted<'_, Qualified>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::PutRuntimeManagementConfigRequest = call.parse()?;
         let home = self.control.home();
         let Qualified(target) = call.resource();

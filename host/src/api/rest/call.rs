@@ -10,7 +10,7 @@ use http::request::Parts;
 
 use super::wire::{self, Fault, Operation, Route};
 use crate::api::access::Caller;
-use crate::api::{Reply, at_length, host_of};
+use crate::api::{HttpResponse, at_length, host_of};
 use crate::names::RequestId;
 
 mod asked;
@@ -108,7 +108,7 @@ impl Call {
         self.at_length(check).err().map(Fault::from)
     }
 
-    pub(super) fn render(&self, output: impl wire::Output) -> Reply {
+    pub(super) fn render(&self, output: impl wire::Output) -> HttpResponse {
         wire::render(self.operation(), output)
     }
 

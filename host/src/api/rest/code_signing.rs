@@ -4,7 +4,7 @@ use super::call::Permitted;
 use super::call::resource::{Account, SigningConfig, Whole};
 use super::wire::{self, Fault};
 use super::{function, no_content};
-use crate::api::{Front, Reply};
+use crate::api::{Front, HttpResponse};
 use crate::control::Error;
 use crate::control::code_signing::{CodeSigningConfig, Create, Patch, Policy};
 
@@ -16,7 +16,7 @@ impl Front {
     pub(super) async fn create_code_signing_config(
         &self,
         call: &Permitted<'_, Account>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::CreateCodeSigningConfigRequest = call.parse()?;
         let create = Create {
             description: request.description,
@@ -33,7 +33,7 @@ impl Front {
     pub(super) async fn get_code_signing_config(
         &self,
         call: &Permitted<'_, SigningConfig>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::GetCodeSigningConfigRequest>()?;
         let SigningConfig(arn) = call.resource();
         let config = self.control.code_signing_config(arn).await;
@@ -45,7 +45,7 @@ impl Front {
     pub(super) async fn update_code_signing_config(
         &self,
         call: &Permitted<'_, SigningConfig>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::UpdateCodeSigningConfigRequest = call.parse()?;
         let SigningConfig(arn) = call.resource();
         let publishers = request.allowed_publishers;
@@ -63,7 +63,7 @@ impl Front {
     pub(super) async fn delete_code_signing_config(
         &self,
         call: &Permitted<'_, SigningConfig>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::DeleteCodeSigningConfigRequest>()?;
         let SigningConfig(arn) = call.resource();
         let deleted = self.control.delete_code_signing_config(arn).await;
@@ -74,7 +74,7 @@ impl Front {
     pub(super) async fn list_code_signing_configs(
         &self,
         call: &Permitted<'_, Account>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::ListCodeSigningConfigsRequest = call.parse()?;
         let asked = request.max_items.and_then(|it| usize::try_from(it).ok());
         let limit = asked.map_or(CONFIGS_MAX, |it| it.clamp(1, CONFIGS_MAX));
@@ -90,7 +90,7 @@ impl Front {
     pub(super) async fn list_functions_by_code_signing_config(
         &self,
         call: &Permitted<'_, SigningConfig>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::ListFunctionsByCodeSigningConfigRequest = call.parse()?;
         let limit = function::page_size(request.max_items);
         let page = self
@@ -109,7 +109,7 @@ impl Front {
     pub(super) async fn put_function_code_signing_config(
         &self,
         call: &Permitted<'_, Whole>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::PutFunctionCodeSigningConfigRequest = call.parse()?;
         let arn = request.code_signing_config_arn;
         let Whole(name) = call.resource();
@@ -125,7 +125,7 @@ impl Front {
     pub(super) async fn get_function_code_signing_config(
         &self,
         call: &Permitted<'_, Whole>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::GetFunctionCodeSigningConfigRequest>()?;
         let Whole(name) = call.resource();
         let found = self.control.function_code_signing(name).await?;
@@ -142,7 +142,7 @@ impl Front {
     pub(super) async fn delete_function_code_signing_config(
         &self,
         call: &Permitted<'_, Whole>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::DeleteFunctionCodeSigningConfigRequest>()?;
         let Whole(name) = call.resource();
         self.control.set_function_code_signing(name, None).await?;

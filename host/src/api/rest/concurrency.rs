@@ -5,7 +5,7 @@ use super::call::resource::{Account, Qualified, Whole};
 use super::function::page_size;
 use super::no_content;
 use super::wire::{self, ErrorShape, Fault};
-use crate::api::{Front, Reply};
+use crate::api::{Front, HttpResponse};
 use crate::control::concurrency::Provisioned;
 use crate::names::{FunctionName, Qualifier};
 use crate::units::{UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
@@ -14,7 +14,7 @@ impl Front {
     pub(super) async fn put_function_concurrency(
         &self,
         call: &Permitted<'_, Whole>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::PutFunctionConcurrencyRequest = call.parse()?;
         let Whole(name) = call.resource();
         let reserved = request.reserved_concurrent_executions;
@@ -27,7 +27,7 @@ impl Front {
     pub(super) async fn get_function_concurrency(
         &self,
         call: &Permitted<'_, Whole>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::GetFunctionConcurrencyRequest>()?;
         let Whole(name) = call.resource();
         let reserved = self.control.function(name).await?.reserved;
@@ -39,7 +39,7 @@ impl Front {
     pub(super) async fn delete_function_concurrency(
         &self,
         call: &Permitted<'_, Whole>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::DeleteFunctionConcurrencyRequest>()?;
         let Whole(name) = call.resource();
         self.control.unreserve(name).await?;
@@ -49,7 +49,7 @@ impl Front {
     pub(super) async fn put_provisioned_concurrency_config(
         &self,
         call: &Permitted<'_, Qualified>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::PutProvisionedConcurrencyConfigRequest = call.parse()?;
         let (name, qualifier) = provisioned(call)?;
         let requested = request.provisioned_concurrent_executions;
@@ -70,7 +70,7 @@ impl Front {
     pub(super) async fn get_provisioned_concurrency_config(
         &self,
         call: &Permitted<'_, Qualified>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::GetProvisionedConcurrencyConfigRequest>()?;
         let (name, qualifier) = provisioned(call)?;
         let found = self.control.provisioned(name, qualifier).await?;
@@ -89,7 +89,7 @@ impl Front {
     pub(super) async fn list_provisioned_concurrency_configs(
         &self,
         call: &Permitted<'_, Whole>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::ListProvisionedConcurrencyConfigsRequest = call.parse()?;
         let Whole(name) = call.resource();
         let (marker, limit) = (request.marker.as_deref(), page_size(request.max_items));
@@ -109,7 +109,7 @@ impl Front {
     pub(super) async fn delete_provisioned_concurrency_config(
         &self,
         call: &Permitted<'_, Qualified>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::DeleteProvisionedConcurrencyConfigRequest>()?;
         let (name, qualifier) = provisioned(call)?;
         self.control.unprovision(name, qualifier).await?;
@@ -141,7 +141,7 @@ impl Front {
     pub(super) async fn get_account_settings(
         &self,
         call: &Permitted<'_, Account>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let _: wire::GetAccountSettingsRequest = call.parse()?;
         let usage = self.control.usage().await?;
         let bytes = |bytes: u64| i64::try_from(bytes).ok();

@@ -5,14 +5,14 @@ use super::call::Permitted;
 use super::call::resource::{Qualified, Whole};
 use super::wire::{self, Fault};
 use super::{destination, function, no_content};
-use crate::api::{Front, Reply};
+use crate::api::{Front, HttpResponse};
 use crate::control::event_invoke::{Choice, EventInvokeRecord};
 
 impl Front {
     pub(super) async fn put_function_event_invoke_config(
         &self,
         call: &Permitted<'_, Qualified>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::PutFunctionEventInvokeConfigRequest = call.parse()?;
         let Qualified(target) = call.resource();
         let choice = Choice {
@@ -30,7 +30,7 @@ impl Front {
     pub(super) async fn update_function_event_invoke_config(
         &self,
         call: &Permitted<'_, Qualified>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::UpdateFunctionEventInvokeConfigRequest = call.parse()?;
         let Qualified(target) = call.resource();
         let choice = Choice {
@@ -48,7 +48,7 @@ impl Front {
     pub(super) async fn get_function_event_invoke_config(
         &self,
         call: &Permitted<'_, Qualified>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::GetFunctionEventInvokeConfigRequest>()?;
         let Qualified(target) = call.resource();
         let record = self.control.event_invoke(target).await?;
@@ -58,7 +58,7 @@ impl Front {
     pub(super) async fn delete_function_event_invoke_config(
         &self,
         call: &Permitted<'_, Qualified>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::DeleteFunctionEventInvokeConfigRequest>()?;
         let Qualified(target) = call.resource();
         self.control.delete_event_invoke(target).await?;
@@ -68,7 +68,7 @@ impl Front {
     pub(super) async fn list_function_event_invoke_configs(
         &self,
         call: &Permitted<'_, Whole>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::ListFunctionEventInvokeConfigsRequest = call.parse()?;
         let Whole(name) = call.resource();
         let limit = function::page_size(request.max_items);

@@ -4,7 +4,7 @@
 use super::call::Permitted;
 use super::call::resource::{ListedMappings, Mapping, NewMapping};
 use super::wire::{self, Fault};
-use crate::api::{Front, Reply};
+use crate::api::{Front, HttpResponse};
 use crate::control::event_source::mapping::{
     CreateMapping, MappingFilter, MappingRecord, UpdateMapping,
 };
@@ -19,7 +19,7 @@ impl Front {
     pub(super) async fn create_event_source_mapping(
         &self,
         call: &Permitted<'_, NewMapping>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::CreateEventSourceMappingRequest = call.parse()?;
         let create = CreateMapping {
             target: call.resource().0.clone(),
@@ -35,7 +35,7 @@ impl Front {
     pub(super) async fn get_event_source_mapping(
         &self,
         call: &Permitted<'_, Mapping>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::GetEventSourceMappingRequest>()?;
         let Mapping { id, .. } = call.resource();
         let record = self.control.event_source_mapping(id).await?;
@@ -45,7 +45,7 @@ impl Front {
     pub(super) async fn list_event_source_mappings(
         &self,
         call: &Permitted<'_, ListedMappings>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::ListEventSourceMappingsRequest = call.parse()?;
         let filter = MappingFilter {
             target: call.resource().0.clone(),
@@ -67,7 +67,7 @@ impl Front {
     pub(super) async fn update_event_source_mapping(
         &self,
         call: &Permitted<'_, Mapping>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::UpdateEventSourceMappingRequest = call.parse()?;
         let Mapping { id, next } = call.resource();
         let update = UpdateMapping {
@@ -82,7 +82,7 @@ impl Front {
     pub(super) async fn delete_event_source_mapping(
         &self,
         call: &Permitted<'_, Mapping>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::DeleteEventSourceMappingRequest>()?;
         let Mapping { id, .. } = call.resource();
         let record = self.control.delete_event_source_mapping(id).await?;

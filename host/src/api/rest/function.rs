@@ -5,7 +5,7 @@ use super::call::Permitted;
 use super::call::resource::{Account, Deleted, NewFunction, Qualified, Whole};
 use super::wire::{self, ErrorShape, Fault};
 use super::{no_content, origin};
-use crate::api::{Front, Reply};
+use crate::api::{Front, HttpResponse};
 use crate::control::configuration::VersionRecord;
 use crate::control::function::{Create, Found};
 use crate::control::update::UpdateCode;
@@ -21,7 +21,7 @@ impl Front {
     pub(super) async fn create_function(
         &self,
         call: &Permitted<'_, NewFunction>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let mut request: wire::CreateFunctionRequest = call.parse()?;
         request::require_supported_create(&request)?;
         request::require_creatable(&request)?;
@@ -46,7 +46,7 @@ impl Front {
     pub(super) async fn get_function(
         &self,
         call: &Permitted<'_, Qualified>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::GetFunctionRequest>()?;
         let (found, qualifier) = self.named(call).await?;
         let Found { function, version } = found;
@@ -77,7 +77,7 @@ impl Front {
     pub(super) async fn get_function_configuration(
         &self,
         call: &Permitted<'_, Qualified>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::GetFunctionConfigurationRequest>()?;
         let (found, qualifier) = self.named(call).await?;
         let name = &found.function.name;
@@ -87,7 +87,7 @@ impl Front {
     pub(super) async fn list_functions(
         &self,
         call: &Permitted<'_, Account>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::ListFunctionsRequest = call.parse()?;
         // Functions replicated from another region: there are none.
         if request.master_region.is_some_and(|region| region != "ALL") {
@@ -126,7 +126,7 @@ impl Front {
     pub(super) async fn update_function_code(
         &self,
         call: &Permitted<'_, Whole>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let mut request: wire::UpdateFunctionCodeRequest = call.parse()?;
         let Whole(name) = call.resource();
         self.control.function(name).await?;
@@ -147,7 +147,7 @@ impl Front {
     pub(super) async fn update_function_configuration(
         &self,
         call: &Permitted<'_, Whole>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let mut request: wire::UpdateFunctionConfigurationRequest = call.parse()?;
         let Whole(name) = call.resource();
         let revision = request.revision_id.clone();
@@ -163,7 +163,7 @@ impl Front {
     pub(super) async fn delete_function(
         &self,
         call: &Permitted<'_, Deleted>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::DeleteFunctionRequest>()?;
         let invalid = |text: &str| Fault::new(ErrorShape::InvalidParameterValueException, text);
         match call.resource() {

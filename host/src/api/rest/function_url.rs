@@ -4,7 +4,7 @@ use super::call::resource::{Qualified, Whole};
 use super::call::{Call, Permitted};
 use super::wire::{self, ErrorShape, Fault};
 use super::{function, no_content};
-use crate::api::{Front, Reply};
+use crate::api::{Front, HttpResponse};
 use crate::clock::Timestamp;
 use crate::control::url::{Auth, CorsRecord, InvokeMode, UrlPatch, UrlRecord};
 use crate::names::{AliasName, FunctionName, Qualifier};
@@ -23,7 +23,7 @@ impl Front {
     pub(super) async fn create_function_url_config(
         &self,
         call: &Permitted<'_, Qualified>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::CreateFunctionUrlConfigRequest = call.parse()?;
         let (name, alias) = url_target(call.resource())?;
         let mode = request.invoke_mode;
@@ -46,7 +46,7 @@ impl Front {
     pub(super) async fn get_function_url_config(
         &self,
         call: &Permitted<'_, Qualified>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::GetFunctionUrlConfigRequest>()?;
         let (name, alias) = url_target(call.resource())?;
         let record = self.control.url(name, alias).await?;
@@ -67,7 +67,7 @@ impl Front {
     pub(super) async fn update_function_url_config(
         &self,
         call: &Permitted<'_, Qualified>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::UpdateFunctionUrlConfigRequest = call.parse()?;
         let (name, alias) = url_target(call.resource())?;
         let mode = request.invoke_mode;
@@ -88,7 +88,7 @@ impl Front {
     pub(super) async fn delete_function_url_config(
         &self,
         call: &Permitted<'_, Qualified>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::DeleteFunctionUrlConfigRequest>()?;
         let (name, alias) = url_target(call.resource())?;
         self.control.delete_url(name, alias).await?;
@@ -98,7 +98,7 @@ impl Front {
     pub(super) async fn list_function_url_configs(
         &self,
         call: &Permitted<'_, Whole>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::ListFunctionUrlConfigsRequest = call.parse()?;
         let Whole(name) = call.resource();
         let limit = function::page_size(request.max_items);

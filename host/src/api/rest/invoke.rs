@@ -10,7 +10,7 @@ use super::call::resource::Invoked;
 use super::call::{Call, Permitted};
 use super::wire::{ErrorShape, Fault};
 use super::{error, no_content};
-use crate::api::{Front, Reply, TRACE_ID, json};
+use crate::api::{Front, HttpResponse, TRACE_ID, json};
 use crate::invoke::{Finished, Invoke, Mode};
 use crate::payload::{Document, Event};
 use crate::sandbox;
@@ -27,7 +27,10 @@ const CLIENT_CONTEXT_CHARS_MAX: usize = 3_583;
 const TENANT_ID_CHARS_MAX: usize = 256;
 
 impl Front {
-    pub(super) async fn invoke(&self, call: &Permitted<'_, Invoked>) -> Result<Reply, Fault> {
+    pub(super) async fn invoke(
+        &self,
+        call: &Permitted<'_, Invoked>,
+    ) -> Result<HttpResponse, Fault> {
         let invoke = invocation(call)?;
         let (mode, wants_tail) = (invoke.mode, invoke.log_tail);
         let home = self.control.home();
@@ -88,10 +91,10 @@ fn no_events_yet() -> Fault {
     )
 }
 
-fn answer(finished: Finished, wants_tail: bool) -> Reply {
+fn answer(finished: Finished, wants_tail: bool) -> HttpResponse {
     let (body, failed) = match finished.outcome {
-        Ok(sandbox::Reply::Json(body)) => (body, false),
-        Ok(sandbox::Reply::Http(response)) => (response.into_body(), false),
+        Ok(sandbox::FunctionResponse::Json(body)) => (body, false),
+        Ok(sandbox::FunctionResponse::Http(response)) => (response.into_body(), false),
         Err(failure) => (failure.document(), true),
     };
     let mut reply = json(StatusCode::OK, body);

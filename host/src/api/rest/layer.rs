@@ -5,7 +5,7 @@ use super::call::resource::{Account, Layer, LayerVersion, LayerVersionByArn, Lis
 use super::call::{Call, Permitted};
 use super::wire::{self, ErrorShape, Fault};
 use super::{function, no_content, origin};
-use crate::api::{Front, Reply};
+use crate::api::{Front, HttpResponse};
 use crate::control::layer::{About, Filter, LayerVersionRecord};
 use crate::names::Home;
 
@@ -15,7 +15,7 @@ impl Front {
     pub(super) async fn publish_layer_version(
         &self,
         call: &Permitted<'_, Layer>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let mut request: wire::PublishLayerVersionRequest = call.parse()?;
         let Layer(layer) = call.resource();
         let package = origin::of(&mut request.content)?;
@@ -46,7 +46,7 @@ impl Front {
     pub(super) async fn get_layer_version(
         &self,
         call: &Permitted<'_, LayerVersion>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::GetLayerVersionRequest>()?;
         let LayerVersion { layer, number } = call.resource();
         let found = self.control.layer_version(layer, *number).await?;
@@ -56,14 +56,17 @@ impl Front {
     pub(super) async fn get_layer_version_by_arn(
         &self,
         call: &Permitted<'_, LayerVersionByArn>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::GetLayerVersionByArnRequest>()?;
         let LayerVersionByArn(LayerVersion { layer, number }) = call.resource();
         let found = self.control.layer_version(layer, *number).await?;
         Ok(call.render(self.shown_layer(found, call)))
     }
 
-    pub(super) async fn list_layers(&self, call: &Permitted<'_, Account>) -> Result<Reply, Fault> {
+    pub(super) async fn list_layers(
+        &self,
+        call: &Permitted<'_, Account>,
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::ListLayersRequest = call.parse()?;
         let filter = Filter {
             runtime: request.compatible_runtime,
@@ -87,7 +90,7 @@ impl Front {
     pub(super) async fn list_layer_versions(
         &self,
         call: &Permitted<'_, ListedLayer>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::ListLayerVersionsRequest = call.parse()?;
         let ListedLayer(layer) = call.resource();
         let filter = Filter {
@@ -111,7 +114,7 @@ impl Front {
     pub(super) async fn delete_layer_version(
         &self,
         call: &Permitted<'_, LayerVersion>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::DeleteLayerVersionRequest>()?;
         let LayerVersion { layer, number } = call.resource();
         self.control.delete_layer_version(layer, *number).await?;

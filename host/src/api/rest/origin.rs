@@ -9,7 +9,7 @@ use crate::store::object::Location;
 
 /// The members that say where a package is; three shapes of AWS's model have them.
 #[derive(Debug, Default)]
-pub(super) struct Source {
+pub(super) struct CodeLocation {
     pub(super) zip_file: Option<Bytes>,
     pub(super) s3_bucket: Option<String>,
     pub(super) s3_key: Option<String>,
@@ -20,7 +20,7 @@ pub(super) struct Source {
 /// Takes the members out of a shape that has them.
 macro_rules! taken {
     ($shape:expr) => {
-        Source {
+        CodeLocation {
             zip_file: $shape.zip_file.take(),
             s3_bucket: $shape.s3_bucket.take(),
             s3_key: $shape.s3_key.take(),
@@ -30,27 +30,27 @@ macro_rules! taken {
     };
 }
 
-impl From<&mut wire::FunctionCode> for Source {
+impl From<&mut wire::FunctionCode> for CodeLocation {
     fn from(code: &mut wire::FunctionCode) -> Self {
         taken!(code)
     }
 }
 
-impl From<&mut wire::UpdateFunctionCodeRequest> for Source {
+impl From<&mut wire::UpdateFunctionCodeRequest> for CodeLocation {
     fn from(request: &mut wire::UpdateFunctionCodeRequest) -> Self {
         taken!(request)
     }
 }
 
-impl From<&mut wire::LayerVersionContentInput> for Source {
+impl From<&mut wire::LayerVersionContentInput> for CodeLocation {
     fn from(content: &mut wire::LayerVersionContentInput) -> Self {
         taken!(content)
     }
 }
 
 /// The one place that these members name.
-pub(super) fn of(source: impl Into<Source>) -> Result<Origin, Fault> {
-    let Source {
+pub(super) fn of(source: impl Into<CodeLocation>) -> Result<Origin, Fault> {
+    let CodeLocation {
         zip_file,
         s3_bucket,
         s3_key,
@@ -100,9 +100,9 @@ fn invalid(text: &str) -> Fault {
 mod tests {
     use super::*;
 
-    fn source(zip: Option<&'static str>, s3: [Option<&str>; 4]) -> Source {
+    fn source(zip: Option<&'static str>, s3: [Option<&str>; 4]) -> CodeLocation {
         let [bucket, key, version, mode] = s3.map(|it| it.map(str::to_owned));
-        Source {
+        CodeLocation {
             zip_file: zip.map(Bytes::from),
             s3_bucket: bucket,
             s3_key: key,

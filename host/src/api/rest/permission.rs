@@ -5,14 +5,14 @@ use super::call::Permitted;
 use super::call::resource::{PolicyOf, Qualified};
 use super::no_content;
 use super::wire::{self, Fault};
-use crate::api::{Front, Reply};
+use crate::api::{Front, HttpResponse};
 use crate::control::permission::{Grant, PolicyRecord};
 
 impl Front {
     pub(super) async fn add_permission(
         &self,
         call: &Permitted<'_, Qualified>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::AddPermissionRequest = call.parse()?;
         let Qualified(target) = call.resource();
         let grant = Grant {
@@ -38,7 +38,7 @@ impl Front {
     pub(super) async fn remove_permission(
         &self,
         call: &Permitted<'_, Qualified>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::RemovePermissionRequest = call.parse()?;
         let Qualified(target) = call.resource();
         let revision = request.revision_id.as_deref();
@@ -48,7 +48,10 @@ impl Front {
         Ok(no_content())
     }
 
-    pub(super) async fn get_policy(&self, call: &Permitted<'_, Qualified>) -> Result<Reply, Fault> {
+    pub(super) async fn get_policy(
+        &self,
+        call: &Permitted<'_, Qualified>,
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::GetPolicyRequest>()?;
         let Qualified(target) = call.resource();
         let (policy, revision) = shown(&self.control.policy(target).await?);
@@ -61,7 +64,7 @@ impl Front {
     pub(super) async fn put_resource_policy(
         &self,
         call: &Permitted<'_, PolicyOf>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::PutResourcePolicyRequest = call.parse()?;
         let PolicyOf(target) = call.resource();
         let revision = request.revision_id.as_deref();
@@ -76,7 +79,7 @@ impl Front {
     pub(super) async fn get_resource_policy(
         &self,
         call: &Permitted<'_, PolicyOf>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::GetResourcePolicyRequest>()?;
         let PolicyOf(target) = call.resource();
         let (policy, revision) = shown(&self.control.policy(target).await?);
@@ -89,7 +92,7 @@ impl Front {
     pub(super) async fn delete_resource_policy(
         &self,
         call: &Permitted<'_, PolicyOf>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::DeleteResourcePolicyRequest = call.parse()?;
         let PolicyOf(target) = call.resource();
         let revision = request.revision_id.as_deref();

@@ -16,12 +16,12 @@ use crate::clock::{Clock, Timestamp};
 use crate::names::hex;
 
 mod canonical;
-mod claim;
+mod parameters;
 mod sign;
 #[cfg(test)]
 mod tests;
 
-pub use claim::Claim;
+pub use parameters::SignatureParameters;
 pub use sign::sign;
 
 /// How far the clocks of client and host may be apart.
@@ -88,10 +88,10 @@ pub struct Verifier {
     clock: Clock,
 }
 
-/// A claim whose form, key and time are good.
+/// Signature parameters whose form, key and time are good.
 #[derive(Debug)]
 pub struct Pending {
-    claim: Claim,
+    parameters: SignatureParameters,
     key: hmac::Key,
     /// All of the canonical request but the digest of the body.
     head: String,
@@ -117,29 +117,29 @@ impl Verifier {
     /// Checks everything that can be checked before the body is read.
     ///
     /// # Errors
-    /// Where there is no claim, or a bad one.
+    /// Where the parameters are missing or wrong.
     pub fn parse(&self, parts: &Parts, service: &str) -> Result<Pending, Error> {
-        let claim = Claim::of(parts)?;
-        claim.require_scope(&self.region, service)?;
-        self.require_time(&claim)?;
+        let parameters = SignatureParameters::of(parts)?;
+        parameters.require_scope(&self.region, service)?;
+        self.require_time(&parameters)?;
         let credentials = self
             .keys
-            .get(&claim.access_key_id)
+            .get(&parameters.access_key_id)
             .ok_or(Error::UnknownKey)?;
-        if credentials.session_token.as_deref() != claim.session_token.as_deref() {
+        if credentials.session_token.as_deref() != parameters.session_token.as_deref() {
             return Err(Error::UnknownKey);
         }
-        let head = canonical::head(parts, &claim)?;
+        let head = canonical::head(parts, &parameters)?;
         let key = signing_key(
             &credentials.secret_access_key,
-            &claim.day,
+            &parameters.day,
             &self.region,
             service,
         );
         let declared = parts.headers.get("x-amz-content-sha256");
         let declared = declared.map(|digest| text_of(digest).into_owned());
         let pending = Pending {
-            claim,
+            parameters,
             key,
             head,
             declared: declared.clone(),
@@ -150,11 +150,11 @@ impl Verifier {
         Ok(pending)
     }
 
-    fn require_time(&self, claim: &Claim) -> Result<(), Error> {
+    fn require_time(&self, parameters: &SignatureParameters) -> Result<(), Error> {
         let now = self.clock.now().secs();
-        let (signed, skew) = (claim.signed_at, SKEW_MAX.as_secs());
+        let (signed, skew) = (parameters.signed_at, SKEW_MAX.as_secs());
         let stamp = |seconds: u64| basic_time(Timestamp::from_millis(seconds * 1_000));
-        let life = claim.expires_seconds.unwrap_or(skew);
+        let life = parameters.expires_seconds.unwrap_or(skew);
         if now > signed + life {
             let (signed_at, limit) = (stamp(signed), stamp(now.saturating_sub(life)));
             return Err(Error::Time(format!(
@@ -175,14 +175,16 @@ impl Verifier {
 }
 
 impl Pending {
-    /// The key that the request claims to be signed with.
+    /// The key that the request says that it is signed with.
     pub fn access_key_id(&self) -> &str {
-        &self.claim.access_key_id
+        &self.parameters.access_key_id
     }
 
     /// The key whose signature is good whatever the body is, since the head declares its digest.
     pub fn proven(&self) -> Option<&str> {
-        self.declared.as_ref().map(|_| &*self.claim.access_key_id)
+        self.declared
+            .as_ref()
+            .map(|_| &*self.parameters.access_key_id)
     }
 
     /// Checks the signature over the whole request.
@@ -205,14 +207,20 @@ impl Pending {
             Some(_) => {}
             None => self.require(&digest)?,
         }
-        Ok(self.claim.access_key_id)
+        Ok(self.parameters.access_key_id)
     }
 
     /// Checks the signature over the head and this digest.
     fn require(&self, digest: &str) -> Result<(), Error> {
-        let to_sign = self.claim.string_to_sign(&format!("{}{digest}", self.head));
+        let to_sign = self
+            .parameters
+            .string_to_sign(&format!("{}{digest}", self.head));
         let expected = hex(hmac::sign(&self.key, to_sign.as_bytes()).as_ref());
-        match bool::from(expected.as_bytes().ct_eq(self.claim.signature.as_bytes())) {
+        match bool::from(
+            expected
+                .as_bytes()
+                .ct_eq(self.parameters.signature.as_bytes()),
+        ) {
             true => Ok(()),
             false => Err(Error::Mismatch),
         }

@@ -4,14 +4,14 @@ use super::call::Permitted;
 use super::call::resource::Whole;
 use super::function::{page_size, shape};
 use super::wire::{self, ErrorShape, Fault};
-use crate::api::{Front, Reply};
+use crate::api::{Front, HttpResponse};
 use crate::control::version::Publish;
 
 impl Front {
     pub(super) async fn publish_version(
         &self,
         call: &Permitted<'_, Whole>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::PublishVersionRequest = call.parse()?;
         if request.publish_to.is_some() {
             return Err(Fault::new(
@@ -33,7 +33,7 @@ impl Front {
     pub(super) async fn list_versions_by_function(
         &self,
         call: &Permitted<'_, Whole>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::ListVersionsByFunctionRequest = call.parse()?;
         let Whole(name) = call.resource();
         let function = self.control.function(name).await?;

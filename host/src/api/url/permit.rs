@@ -19,9 +19,9 @@ use crate::policy::Principal;
 const USER_ID_BYTES: usize = 8;
 
 /// The signature of a request, still to be checked against its body. None where the URL needs none.
-pub(super) struct Claim(Option<Signed>);
+pub(super) struct UncheckedSignature(Option<Signed>);
 
-impl Claim {
+impl UncheckedSignature {
     pub(super) fn signed(&self) -> Option<&Signed> {
         self.0.as_ref()
     }
@@ -46,15 +46,19 @@ impl From<sigv4::Error> for Refusal {
 
 impl Front {
     /// What can be known before there is a body, so that nobody's body is read who may not call.
-    pub(super) fn claim(&self, route: &UrlRoute, parts: &Parts) -> Result<Claim, Refusal> {
+    pub(super) fn unchecked_signature(
+        &self,
+        route: &UrlRoute,
+        parts: &Parts,
+    ) -> Result<UncheckedSignature, Refusal> {
         let Some(access) = self.access.get() else {
-            return Ok(Claim(None));
+            return Ok(UncheckedSignature(None));
         };
         if route.signed {
-            return Ok(Claim(Some(access.parse(parts, "lambda")?)));
+            return Ok(UncheckedSignature(Some(access.parse(parts, "lambda")?)));
         }
         match self.lets_in(&access.anonymous(), route, parts) {
-            true => Ok(Claim(None)),
+            true => Ok(UncheckedSignature(None)),
             false => Err(Refusal::Forbidden),
         }
     }
@@ -62,7 +66,7 @@ impl Front {
     /// The caller, where one must sign, if its signature is good and it may call this URL.
     pub(super) fn caller(
         &self,
-        Claim(signed): Claim,
+        UncheckedSignature(signed): UncheckedSignature,
         route: &UrlRoute,
         parts: &Parts,
         body: &Bytes,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use super::key::{self, PublicKey};
-use super::signature::{Claim, Moment, is_job};
+use super::signature::{Moment, SignedStatement, is_job};
 use crate::clock::Timestamp;
 use crate::config::{SigningAlgorithm, SigningProfile};
 use crate::names::Home;
@@ -111,16 +111,20 @@ impl Profile {
     }
 
     /// Until when a signature of this profile is good.
-    pub fn expires_at(&self, claim: &Claim) -> Option<Timestamp> {
-        let own = claim.expires_at.as_ref().map(Moment::at);
-        let bound = self.validity.map(|days| claim.signed_at.at().after(days));
+    pub fn expires_at(&self, statement: &SignedStatement) -> Option<Timestamp> {
+        let own = statement.expires_at.as_ref().map(Moment::at);
+        let bound = self
+            .validity
+            .map(|days| statement.signed_at.at().after(days));
         own.into_iter().chain(bound).min()
     }
 
     /// Whether a signature of this profile was taken back.
-    pub fn has_revoked(&self, claim: &Claim) -> bool {
-        let late = self.revoked_at.is_some_and(|at| claim.signed_at.at() >= at);
-        late || self.revoked_jobs.contains(&claim.job)
+    pub fn has_revoked(&self, statement: &SignedStatement) -> bool {
+        let late = self
+            .revoked_at
+            .is_some_and(|at| statement.signed_at.at() >= at);
+        late || self.revoked_jobs.contains(&statement.job)
     }
 }
 

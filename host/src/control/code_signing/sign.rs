@@ -9,8 +9,8 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::key::{self, SigningKey};
-use super::signature::{BYTES_MAX, Claim, Moment, PATH, Signature};
-use crate::library::package::{self, BARE_NAME, Package, Source};
+use super::signature::{BYTES_MAX, Moment, PATH, Signature, SignedStatement};
+use crate::library::package::{self, BARE_NAME, Package, PackageSource};
 
 /// Why a package was not signed.
 #[derive(Debug, thiserror::Error)]
@@ -48,19 +48,19 @@ pub struct Terms {
 /// # Errors
 /// Where it is not a package, or would be too large.
 pub fn sign(package: Bytes, key: &SigningKey, terms: Terms) -> Result<Bytes, Error> {
-    let inside = Package::read(Source::Memory(package.clone()))?.inside(PATH, BYTES_MAX)?;
+    let inside = Package::read(PackageSource::Memory(package.clone()))?.inside(PATH, BYTES_MAX)?;
     let contents = inside.manifest.digest();
-    let claim = Claim {
+    let statement = SignedStatement {
         algorithm: key.algorithm(),
         profile: terms.profile,
         job: terms.job,
         signed_at: terms.signed_at,
         expires_at: terms.expires_at,
     };
-    let value = key.sign(&claim.message(&contents))?;
-    let signature = Signature { claim, value }.to_json();
+    let value = key.sign(&statement.message(&contents))?;
+    let signature = Signature { statement, value }.to_json();
     let signed: Bytes = rewritten(&package, &signature)?.into();
-    let written = Package::read(Source::Memory(signed.clone()))?.inside(PATH, BYTES_MAX)?;
+    let written = Package::read(PackageSource::Memory(signed.clone()))?.inside(PATH, BYTES_MAX)?;
     let whole = written.manifest.digest() == contents;
     match written.apart {
         Some(found) if whole && found == signature => Ok(signed),

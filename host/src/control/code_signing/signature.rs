@@ -85,7 +85,7 @@ pub enum Malformed {
 
 /// What a signer says of a package.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Claim {
+pub struct SignedStatement {
     /// How it is signed.
     pub algorithm: SigningAlgorithm,
     /// The ARN of the profile's version.
@@ -98,11 +98,11 @@ pub struct Claim {
     pub expires_at: Option<Moment>,
 }
 
-/// A claim, signed.
+/// A statement with its signature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signature {
     /// What is said.
-    pub claim: Claim,
+    pub statement: SignedStatement,
     /// The signature over it and the contents of the package.
     pub value: Vec<u8>,
 }
@@ -152,7 +152,7 @@ impl Moment {
     }
 }
 
-impl Claim {
+impl SignedStatement {
     /// What is signed of a package with these contents.
     pub fn message(&self, contents: &Digest) -> Vec<u8> {
         let expires_at = self.expires_at.as_ref().map_or("-", |moment| &moment.text);
@@ -195,7 +195,7 @@ impl Signature {
         }
         let expires_at = document.expires_at.as_deref();
         Ok(Self {
-            claim: Claim {
+            statement: SignedStatement {
                 algorithm: document.algorithm,
                 signed_at: moment(&document.signed_at, "signedAt")?,
                 expires_at: expires_at
@@ -210,14 +210,17 @@ impl Signature {
 
     /// The signature as a package carries it.
     pub fn to_json(&self) -> Vec<u8> {
-        let claim = &self.claim;
+        let statement = &self.statement;
         let document = Document {
             form: FORM,
-            algorithm: claim.algorithm,
-            profile: claim.profile.clone(),
-            job: claim.job.clone(),
-            signed_at: claim.signed_at.text.clone(),
-            expires_at: claim.expires_at.as_ref().map(|moment| moment.text.clone()),
+            algorithm: statement.algorithm,
+            profile: statement.profile.clone(),
+            job: statement.job.clone(),
+            signed_at: statement.signed_at.text.clone(),
+            expires_at: statement
+                .expires_at
+                .as_ref()
+                .map(|moment| moment.text.clone()),
             signature: STANDARD.encode(&self.value),
         };
         serde_json::to_vec_pretty(&document).expect("a document has only string keys")

@@ -14,11 +14,11 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 use super::key::{PublicKey, SigningKey};
 use super::profile::{Profiles, version_arn};
 use super::sign::{Terms, sign};
-use super::signature::{BYTES_MAX, Claim, Malformed, Moment, PATH, Signature};
+use super::signature::{BYTES_MAX, Malformed, Moment, PATH, Signature, SignedStatement};
 use super::verify::{Damage, Verdict, judge};
 use crate::clock::Timestamp;
 use crate::config::{SigningAlgorithm, SigningProfile};
-use crate::library::package::{Package, Source};
+use crate::library::package::{Package, PackageSource};
 use crate::names::{AccountId, Home, Region};
 
 mod trust;
@@ -114,7 +114,7 @@ fn plain() -> Entries {
 fn judged(package: &Bytes, profiles: &[SigningProfile], now: Timestamp) -> Verdict {
     let profiles = Profiles::read(profiles, &home()).unwrap();
     judge(
-        Source::Memory(package.clone()),
+        PackageSource::Memory(package.clone()),
         &profiles,
         &[arn("ours")],
         &home(),
@@ -153,11 +153,11 @@ fn what_was_signed_is_trusted_with_either_algorithm() {
 /// The digest was made from the written form by another program.
 #[test]
 fn the_form_is_as_it_is_written_down() {
-    let package = Package::read(Source::Memory(zip_of(&plain()))).unwrap();
+    let package = Package::read(PackageSource::Memory(zip_of(&plain()))).unwrap();
     let contents = package.inside(PATH, BYTES_MAX).unwrap().manifest.digest();
     let expected = "4432c5ab78dc232793bade5c33dd56675bb537190e8fe0cf4a0e6fd66d4edbc2";
     assert_eq!(contents.to_string(), expected);
-    let claim = Claim {
+    let statement = SignedStatement {
         algorithm: SigningAlgorithm::EcdsaP256,
         profile: arn("ours"),
         job: JOB.into(),
@@ -169,7 +169,7 @@ fn the_form_is_as_it_is_written_down() {
         arn("ours")
     );
     assert_eq!(
-        String::from_utf8(claim.message(&contents)).unwrap(),
+        String::from_utf8(statement.message(&contents)).unwrap(),
         message
     );
 }
@@ -397,7 +397,7 @@ fn package_with_two_signatures_is_refused() {
         entries.push((name, 0o644, content.to_vec()));
     }
     let judged = judge(
-        Source::Memory(zip_of(&entries)),
+        PackageSource::Memory(zip_of(&entries)),
         &Profiles::default(),
         &[],
         &home(),

@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::profile::{self, Profile, Profiles};
-use super::signature::{BYTES_MAX, Claim, Malformed, PATH, Signature};
+use super::signature::{BYTES_MAX, Malformed, PATH, Signature, SignedStatement};
 use super::{CodeSigningConfig, Policy};
 use crate::clock::Timestamp;
 use crate::control::layer::LayerUse;
 use crate::control::{Control, Error};
-use crate::library::package::{self, Package, Source};
+use crate::library::package::{self, Package, PackageSource};
 use crate::library::{Stored, blocking};
 use crate::names::Home;
 
@@ -69,27 +69,27 @@ pub(super) enum Damage {
 
 /// Checks a package. It takes as long as unpacking it.
 pub(super) fn judge(
-    source: Source,
+    source: PackageSource,
     profiles: &Profiles,
     allowed: &[String],
     home: &Home,
     now: Timestamp,
 ) -> Result<Verdict, package::Error> {
-    let (claim, profile) = match examine(&Package::read(source)?, profiles)? {
+    let (statement, profile) = match examine(&Package::read(source)?, profiles)? {
         Ok(intact) => intact,
         Err(verdict) => return Ok(verdict),
     };
-    let expired = profile.expires_at(&claim).is_some_and(|end| now >= end);
+    let expired = profile.expires_at(&statement).is_some_and(|end| now >= end);
     let distrust = if expired {
         Distrust::Expired
-    } else if claim.signed_at.at() > now.after(AHEAD_MAX) {
+    } else if statement.signed_at.at() > now.after(AHEAD_MAX) {
         Distrust::Early
-    } else if !allowed.contains(&claim.profile) {
-        Distrust::Mismatch(claim.profile)
-    } else if profile.has_revoked(&claim) {
+    } else if !allowed.contains(&statement.profile) {
+        Distrust::Mismatch(statement.profile)
+    } else if profile.has_revoked(&statement) {
         Distrust::Revoked
     } else {
-        return Ok(Verdict::Trusted(Signed::by(claim, home)));
+        return Ok(Verdict::Trusted(Signed::by(statement, home)));
     };
     Ok(Verdict::Untrusted(distrust))
 }
@@ -99,35 +99,37 @@ pub(super) fn judge(
 fn examine<'a>(
     package: &Package,
     profiles: &'a Profiles,
-) -> Result<Result<(Claim, &'a Profile), Verdict>, package::Error> {
+) -> Result<Result<(SignedStatement, &'a Profile), Verdict>, package::Error> {
     let inside = package.inside(PATH, BYTES_MAX)?;
     let Some(found) = inside.apart else {
         return Ok(Err(Verdict::Untrusted(Distrust::Unsigned)));
     };
-    let Signature { claim, value } = match Signature::read(&found) {
+    let Signature { statement, value } = match Signature::read(&found) {
         Ok(signature) => signature,
         Err(malformed) => return Ok(Err(Verdict::Broken(malformed.into()))),
     };
     // Nobody can say whose signature this is; it counts as none.
-    let Some(profile) = profiles.get(&claim.profile) else {
-        return Ok(Err(Verdict::Untrusted(Distrust::Unknown(claim.profile))));
+    let Some(profile) = profiles.get(&statement.profile) else {
+        return Ok(Err(Verdict::Untrusted(Distrust::Unknown(
+            statement.profile,
+        ))));
     };
     // The profile says how its key signs. What the signature says is only compared.
-    if claim.algorithm != profile.algorithm {
+    if statement.algorithm != profile.algorithm {
         return Ok(Err(Verdict::Broken(Damage::Algorithm)));
     }
-    let message = claim.message(&inside.manifest.digest());
+    let message = statement.message(&inside.manifest.digest());
     if !profile.key.verifies(&message, &value) {
         return Ok(Err(Verdict::Broken(Damage::Altered)));
     }
-    Ok(Ok((claim, profile)))
+    Ok(Ok((statement, profile)))
 }
 
 impl Signed {
-    fn by(claim: Claim, home: &Home) -> Self {
+    fn by(statement: SignedStatement, home: &Home) -> Self {
         Self {
-            job_arn: profile::job_arn(home, &claim.job),
-            profile_version_arn: claim.profile,
+            job_arn: profile::job_arn(home, &statement.job),
+            profile_version_arn: statement.profile,
         }
     }
 }
@@ -221,7 +223,7 @@ impl Control {
             let found = examine(&package, &control.0.config.signing_profiles)?;
             Ok(found
                 .ok()
-                .map(|(claim, _)| Signed::by(claim, control.home())))
+                .map(|(statement, _)| Signed::by(statement, control.home())))
         })
         .await
         .map_err(Error::from)

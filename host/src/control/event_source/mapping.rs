@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::settings::Settings;
-use super::source::{Source, SourceChoice};
+use super::source::{EventSource, SourceChoice};
 use crate::clock::Timestamp;
 use crate::invoke::Target;
 use crate::names::{FunctionName, Home, Qualifier};
@@ -20,7 +20,7 @@ pub struct MappingRecord {
     /// Which code of it, if the caller said.
     pub qualifier: Option<Qualifier>,
     /// What is read.
-    pub source: Source,
+    pub source: EventSource,
     /// How it is read.
     pub settings: Settings,
     /// Whether it is to be read.

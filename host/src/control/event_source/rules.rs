@@ -4,7 +4,7 @@
 use super::filter;
 use super::kind::Kind;
 use super::settings::{Consumption, Limit, Pollers, Position, Registry, Settings};
-use super::source::{Moment, Source, SourceChoice, unsupported};
+use super::source::{EventSource, Moment, SourceChoice, unsupported};
 use crate::clock::Timestamp;
 use crate::control::Error;
 
@@ -20,7 +20,7 @@ const QUEUE_POLLERS_MIN: u32 = 2;
 const KAFKA_POLLERS_MAX: u32 = 2_000;
 
 /// Checks what is asked of a new mapping, in AWS's order, and finds out what its source is.
-pub(super) fn recognise(choice: SourceChoice, chosen: &Settings) -> Result<Source, Error> {
+pub(super) fn recognise(choice: SourceChoice, chosen: &Settings) -> Result<EventSource, Error> {
     destination(chosen)?;
     if choice.bootstrap_servers.is_some() && chosen.access.is_none() {
         return Err(missing("sourceAccessConfigurations"));
@@ -44,7 +44,7 @@ pub(super) fn recognise(choice: SourceChoice, chosen: &Settings) -> Result<Sourc
 }
 
 /// Checks what is asked of a mapping that there is. What names its place in a topic is not changed.
-pub(super) fn check_change(source: &Source, chosen: &Settings) -> Result<(), Error> {
+pub(super) fn check_change(source: &EventSource, chosen: &Settings) -> Result<(), Error> {
     destination(chosen)?;
     supported(source.kind, chosen)?;
     let blocks = [
@@ -67,7 +67,7 @@ pub(super) fn check_change(source: &Source, chosen: &Settings) -> Result<(), Err
 }
 
 /// Checks what a mapping would be with everything that is assumed of it.
-pub(super) fn check(source: &Source, settings: &Settings) -> Result<(), Error> {
+pub(super) fn check(source: &EventSource, settings: &Settings) -> Result<(), Error> {
     batches(source, settings)?;
     if let Some(Limit::Of(seconds)) = settings.record_age_max_seconds
         && seconds < RECORD_AGE_MIN_SECONDS
@@ -100,7 +100,7 @@ pub(super) fn filters(chosen: &Settings) -> Result<(), Error> {
 }
 
 /// Checks that a moment to begin at has been.
-pub(super) fn has_been(source: &Source, now: Timestamp) -> Result<(), Error> {
+pub(super) fn has_been(source: &EventSource, now: Timestamp) -> Result<(), Error> {
     if source.position_timestamp.is_none_or(|at| at <= now) {
         return Ok(());
     }
@@ -130,7 +130,7 @@ fn supported(kind: Kind, chosen: &Settings) -> Result<(), Error> {
 }
 
 /// Topics are of Kafka, queues of brokers, databases of DocumentDB, and each of these needs its own.
-fn parts(source: &Source, chosen: &Settings) -> Result<(), Error> {
+fn parts(source: &EventSource, chosen: &Settings) -> Result<(), Error> {
     let kind = source.kind;
     let database = chosen
         .document_db
@@ -151,7 +151,7 @@ fn parts(source: &Source, chosen: &Settings) -> Result<(), Error> {
 }
 
 /// Whether a source has such a position is asked before the moment is looked at.
-fn position(source: &Source, moment: Option<Moment>) -> Result<(), Error> {
+fn position(source: &EventSource, moment: Option<Moment>) -> Result<(), Error> {
     let refused = |text: &str| Err(Error::Invalid(text.to_owned()));
     match (source.kind, source.position) {
         (Kind::Kinesis | Kind::DynamoDb, None) => refused(
@@ -181,7 +181,7 @@ fn position(source: &Source, moment: Option<Moment>) -> Result<(), Error> {
     }
 }
 
-fn batches(source: &Source, settings: &Settings) -> Result<(), Error> {
+fn batches(source: &EventSource, settings: &Settings) -> Result<(), Error> {
     if source.kind != Kind::Sqs {
         return Ok(());
     }

@@ -35,7 +35,7 @@ pub enum Moment {
 
 /// The source of a mapping.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Source {
+pub struct EventSource {
     /// What it is.
     pub kind: Kind,
     /// Its ARN, if it has one.
@@ -54,7 +54,7 @@ pub struct Source {
 
 impl SourceChoice {
     /// The source that is meant.
-    pub(super) fn recognised(self) -> Result<Source, Error> {
+    pub(super) fn recognised(self) -> Result<EventSource, Error> {
         let unrecognised = || Error::Invalid("Unrecognized event source.".to_owned());
         let kind = match (&self.bootstrap_servers, &self.arn) {
             (Some(_), Some(_)) => return Err(unsupported("'eventSourceArn'")),
@@ -62,7 +62,7 @@ impl SourceChoice {
             (_, Some(arn)) => Kind::of_arn(arn).ok_or_else(unrecognised)?,
             (_, None) => return Err(unrecognised()),
         };
-        Ok(Source {
+        Ok(EventSource {
             kind,
             arn: self.arn,
             bootstrap_servers: self.bootstrap_servers.unwrap_or_default(),
@@ -77,7 +77,7 @@ impl SourceChoice {
     }
 }
 
-impl Source {
+impl EventSource {
     /// The ARN, or the servers, as AWS writes them in its errors.
     pub(super) fn named(&self) -> String {
         self.arn

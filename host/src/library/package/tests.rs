@@ -21,7 +21,7 @@ fn zip_of(entries: &[(&str, &[u8])]) -> Bytes {
 }
 
 fn read(bytes: Bytes) -> Result<Package, Error> {
-    Package::read(Source::Memory(bytes))
+    Package::read(PackageSource::Memory(bytes))
 }
 
 fn unpacked(bytes: Bytes, into: &Path) -> Result<(), Error> {
@@ -172,9 +172,10 @@ fn empty_zip_is_refused_in_awss_words() {
 #[test]
 fn layer_that_is_no_zip_is_refused() {
     let layer = zip_of(&[("lib/bootstrap.wasm", COMPONENT)]);
-    assert!(Package::read_layer(Source::Memory(layer)).is_ok());
+    assert!(Package::read_layer(PackageSource::Memory(layer)).is_ok());
     for bytes in [COMPONENT, b"not a zip", b""] {
-        let refused = Package::read_layer(Source::Memory(Bytes::from_static(bytes))).unwrap_err();
+        let refused =
+            Package::read_layer(PackageSource::Memory(Bytes::from_static(bytes))).unwrap_err();
         assert!(matches!(refused, Error::NotAZip), "{refused}");
     }
 }
@@ -311,7 +312,7 @@ fn package_in_a_file_is_read_as_one_in_memory() {
     fs::write(&file, zip_of(&[("a/b", b"x")])).unwrap();
     let into = dir.path().join("into");
     fs::create_dir(&into).unwrap();
-    let package = Package::read(Source::File(file)).unwrap();
+    let package = Package::read(PackageSource::File(file)).unwrap();
     package.unpack(&into).unwrap();
     assert_eq!(shown(&into), ["a/", "a/b"]);
 }

@@ -8,7 +8,7 @@ use wasmtime_wasi::p2::bindings::{Command, CommandPre};
 
 use crate::sandbox::capability::runtime::Mailbox;
 use crate::sandbox::capability::system::Streams;
-use crate::sandbox::environment::{Answer, Room};
+use crate::sandbox::environment::{CallResult, StoreParts};
 use crate::sandbox::guest::Guest;
 use crate::sandbox::stdio::{Captured, Input};
 
@@ -16,15 +16,15 @@ pub(in crate::sandbox) type Pre = CommandPre<Guest>;
 
 pub(in crate::sandbox) struct Instance {
     pre: Pre,
-    room: Room,
+    room: StoreParts,
 }
 
 impl Instance {
-    pub(in crate::sandbox) fn new(pre: Pre, room: Room) -> Self {
+    pub(in crate::sandbox) fn new(pre: Pre, room: StoreParts) -> Self {
         Self { pre, room }
     }
 
-    pub(in crate::sandbox) async fn invoke(&mut self, event: &Bytes) -> Answer<Bytes> {
+    pub(in crate::sandbox) async fn invoke(&mut self, event: &Bytes) -> CallResult<Bytes> {
         let stdout = Captured::default();
         let streams = Streams::Event {
             stdin: Input(event.clone()),

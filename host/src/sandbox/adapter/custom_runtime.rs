@@ -14,7 +14,7 @@ use crate::sandbox::Context;
 use crate::sandbox::bindings::runtime::lambda::function::runtime::Invocation;
 use crate::sandbox::capability::runtime::{Line, Mailbox, Signal};
 use crate::sandbox::capability::system::Streams;
-use crate::sandbox::environment::{Answer, Room};
+use crate::sandbox::environment::{CallResult, StoreParts};
 
 type Run = Pin<Box<dyn Future<Output = wasmtime::Result<()>> + Send>>;
 
@@ -27,7 +27,7 @@ pub(in crate::sandbox) struct Instance {
 }
 
 impl Instance {
-    pub(in crate::sandbox) async fn open(pre: &Pre, room: &Room) -> Answer<Self> {
+    pub(in crate::sandbox) async fn open(pre: &Pre, room: &StoreParts) -> CallResult<Self> {
         let (mailbox, Line { events, signals }) = Mailbox::connected();
         let mut store = room.store(Streams::Log, mailbox);
         let pre = pre.clone();
@@ -54,7 +54,7 @@ impl Instance {
         &mut self,
         event: &str,
         context: &Context,
-    ) -> Answer<Bytes> {
+    ) -> CallResult<Bytes> {
         let invocation = Invocation {
             event: event.to_owned(),
             context: context.into(),
@@ -69,7 +69,7 @@ impl Instance {
     }
 
     /// Lets a guest that has answered go on until it asks for the next event.
-    pub(in crate::sandbox) async fn settle(&mut self) -> Answer<()> {
+    pub(in crate::sandbox) async fn settle(&mut self) -> CallResult<()> {
         while !matches!(self.next_signal().await?, Signal::Ready) {}
         Ok(Ok(()))
     }

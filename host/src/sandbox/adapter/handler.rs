@@ -6,7 +6,7 @@ use wasmtime::Store;
 use crate::sandbox::bindings::function::{Function, FunctionPre};
 use crate::sandbox::capability::runtime::Mailbox;
 use crate::sandbox::capability::system::Streams;
-use crate::sandbox::environment::{Answer, Room};
+use crate::sandbox::environment::{CallResult, StoreParts};
 use crate::sandbox::guest::Guest;
 use crate::sandbox::{Context, Failure};
 
@@ -18,7 +18,7 @@ pub(in crate::sandbox) struct Instance {
 }
 
 impl Instance {
-    pub(in crate::sandbox) async fn open(pre: &Pre, room: &Room) -> Answer<Self> {
+    pub(in crate::sandbox) async fn open(pre: &Pre, room: &StoreParts) -> CallResult<Self> {
         let mut store = room.store(Streams::Log, Mailbox::default());
         let function = pre.instantiate_async(&mut store).await?;
         let initialised = function
@@ -34,7 +34,7 @@ impl Instance {
         &mut self,
         event: &str,
         context: &Context,
-    ) -> Answer<Bytes> {
+    ) -> CallResult<Bytes> {
         let handler = self.function.lambda_function_handler();
         let answer = handler
             .call_invoke(&mut self.store, event, context.into())

@@ -15,7 +15,7 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use crate::sandbox::capability::runtime::Mailbox;
 use crate::sandbox::capability::system::Streams;
-use crate::sandbox::environment::{Answer, Room};
+use crate::sandbox::environment::{CallResult, StoreParts};
 use crate::sandbox::guest::Guest;
 use crate::sandbox::{Cause, Failure};
 use crate::units::PAYLOAD_BYTES_MAX;
@@ -34,7 +34,7 @@ pub(in crate::sandbox) struct Instance {
 }
 
 impl Instance {
-    pub(in crate::sandbox) async fn open(pre: &Pre, room: &Room) -> Answer<Self> {
+    pub(in crate::sandbox) async fn open(pre: &Pre, room: &StoreParts) -> CallResult<Self> {
         let mut store = room.store(Streams::Log, Mailbox::default());
         let proxy = pre.instantiate_async(&mut store).await?;
         Ok(Ok(Self {
@@ -47,7 +47,7 @@ impl Instance {
     pub(in crate::sandbox) async fn invoke(
         &mut self,
         request: http::Request<Bytes>,
-    ) -> Answer<http::Response<Bytes>> {
+    ) -> CallResult<http::Response<Bytes>> {
         let (sender, receiver) = oneshot::channel();
         let mut collecting = pin!(collected(receiver, request.method() == Method::HEAD));
         let request = request.map(|body| Full::new(body).map_err(never));

@@ -9,7 +9,7 @@ use crate::sandbox::bindings::streaming::{StreamingFunction, StreamingFunctionPr
 use crate::sandbox::capability::response::Sink;
 use crate::sandbox::capability::runtime::Mailbox;
 use crate::sandbox::capability::system::Streams;
-use crate::sandbox::environment::{Answer, Room};
+use crate::sandbox::environment::{CallResult, StoreParts};
 use crate::sandbox::guest::Guest;
 use crate::sandbox::{Context, Failure};
 
@@ -21,7 +21,7 @@ pub(in crate::sandbox) struct Instance {
 }
 
 impl Instance {
-    pub(in crate::sandbox) async fn open(pre: &Pre, room: &Room) -> Answer<Self> {
+    pub(in crate::sandbox) async fn open(pre: &Pre, room: &StoreParts) -> CallResult<Self> {
         let mut store = room.store(Streams::Log, Mailbox::default());
         let function = pre.instantiate_async(&mut store).await?;
         let handler = function.lambda_function_streaming_handler();
@@ -35,7 +35,7 @@ impl Instance {
         &mut self,
         event: &str,
         context: &Context,
-    ) -> Answer<Bytes> {
+    ) -> CallResult<Bytes> {
         let sink = Sink::default();
         let stream = self.store.data_mut().table.push(sink.clone())?;
         let lent = Resource::new_borrow(stream.rep());

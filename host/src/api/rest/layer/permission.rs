@@ -6,7 +6,7 @@ use crate::api::rest::call::Permitted;
 use crate::api::rest::call::resource::LayerVersion;
 use crate::api::rest::no_content;
 use crate::api::rest::wire::{self, Fault};
-use crate::api::{Front, Reply};
+use crate::api::{Front, HttpResponse};
 use crate::control::layer::{LayerStatement, Principal};
 use crate::names::AccountId;
 
@@ -14,7 +14,7 @@ impl Front {
     pub(in crate::api::rest) async fn add_layer_version_permission(
         &self,
         call: &Permitted<'_, LayerVersion>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::AddLayerVersionPermissionRequest = call.parse()?;
         let LayerVersion { layer, number } = call.resource();
         let statement = LayerStatement {
@@ -40,7 +40,7 @@ impl Front {
     pub(in crate::api::rest) async fn get_layer_version_policy(
         &self,
         call: &Permitted<'_, LayerVersion>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         call.parse::<wire::GetLayerVersionPolicyRequest>()?;
         let LayerVersion { layer, number } = call.resource();
         let policy = self.control.layer_policy(layer, *number).await?;
@@ -54,7 +54,7 @@ impl Front {
     pub(in crate::api::rest) async fn remove_layer_version_permission(
         &self,
         call: &Permitted<'_, LayerVersion>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<HttpResponse, Fault> {
         let request: wire::RemoveLayerVersionPermissionRequest = call.parse()?;
         let LayerVersion { layer, number } = call.resource();
         let revision = request.revision_id.as_deref();

@@ -7,7 +7,7 @@ use http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::Error;
-use super::claim::Claim;
+use super::parameters::SignatureParameters;
 
 /// Everything but RFC 3986's unreserved characters is encoded.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -18,20 +18,23 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 
 /// The canonical request up to the digest of the body.
-pub(super) fn head(parts: &Parts, claim: &Claim) -> Result<String, Error> {
+pub(super) fn head(parts: &Parts, parameters: &SignatureParameters) -> Result<String, Error> {
     // Every service but S3 normalizes the path and encodes it once more than it was sent.
     let path = normalized(parts.uri.path());
     let path = utf8_percent_encode(&path, RESERVED_IN_PATH);
-    let query = query(parts.uri.query().unwrap_or_default(), claim.is_presigned);
+    let query = query(
+        parts.uri.query().unwrap_or_default(),
+        parameters.is_presigned,
+    );
     let mut head = format!("{}\n{path}\n{query}\n", parts.method);
-    for name in &claim.signed_headers {
+    for name in &parameters.signed_headers {
         head.push_str(name);
         head.push(':');
         head.push_str(&header(&parts.headers, name)?);
         head.push('\n');
     }
     head.push('\n');
-    head.push_str(&claim.signed_headers.join(";"));
+    head.push_str(&parameters.signed_headers.join(";"));
     head.push('\n');
     Ok(head)
 }

@@ -4,7 +4,7 @@ use aws_lc_rs::hmac;
 use bytes::Bytes;
 use http::{HeaderValue, Request, header};
 
-use super::claim::Claim;
+use super::parameters::SignatureParameters;
 use super::{Credentials, Error, basic_time, canonical, sha256_hex, signing_key};
 use crate::clock::Timestamp;
 use crate::names::hex;
@@ -33,13 +33,19 @@ pub fn sign(
     let mut signed: Vec<String> = parts.headers.keys().map(ToString::to_string).collect();
     signed.retain(|name| name == "host" || name.starts_with("x-amz-"));
     signed.sort();
-    let claim = Claim::to_make(&credentials.access_key_id, region, service, &time, signed);
-    let head = canonical::head(&parts, &claim)?;
-    let to_sign = claim.string_to_sign(&format!("{head}{}", sha256_hex(&body)));
-    let key = signing_key(&credentials.secret_access_key, &claim.day, region, service);
+    let parameters =
+        SignatureParameters::to_make(&credentials.access_key_id, region, service, &time, signed);
+    let head = canonical::head(&parts, &parameters)?;
+    let to_sign = parameters.string_to_sign(&format!("{head}{}", sha256_hex(&body)));
+    let key = signing_key(
+        &credentials.secret_access_key,
+        &parameters.day,
+        region,
+        service,
+    );
     let signature = hex(hmac::sign(&key, to_sign.as_bytes()).as_ref());
     parts
         .headers
-        .insert(header::AUTHORIZATION, text(&claim.header(&signature))?);
+        .insert(header::AUTHORIZATION, text(&parameters.header(&signature))?);
     Ok(Request::from_parts(parts, body))
 }

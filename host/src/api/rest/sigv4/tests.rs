@@ -14,7 +14,7 @@ const NOW: u64 = 1_795_000_000;
 
 struct Fixed;
 
-impl crate::clock::Source for Fixed {
+impl crate::clock::TimeSource for Fixed {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(NOW * 1_000)
     }
@@ -153,14 +153,15 @@ fn the_time_may_be_in_the_header_date() {
         let names = ["date", "host", "x-amz-log-type"]
             .map(str::to_owned)
             .to_vec();
-        let claim = Claim::to_make("AKIDEXAMPLE", "us-east-1", "lambda", &at, names);
+        let parameters =
+            SignatureParameters::to_make("AKIDEXAMPLE", "us-east-1", "lambda", &at, names);
         let (mut parts, body) = request.into_parts();
-        let head = canonical::head(&parts, &claim).unwrap();
-        let to_sign = claim.string_to_sign(&format!("{head}{}", sha256_hex(&body)));
+        let head = canonical::head(&parts, &parameters).unwrap();
+        let to_sign = parameters.string_to_sign(&format!("{head}{}", sha256_hex(&body)));
         let secret = &keys()[0].secret_access_key;
-        let key = signing_key(secret, &claim.day, "us-east-1", "lambda");
+        let key = signing_key(secret, &parameters.day, "us-east-1", "lambda");
         let signature = hex(hmac::sign(&key, to_sign.as_bytes()).as_ref());
-        let authorization = claim.header(&signature).parse().unwrap();
+        let authorization = parameters.header(&signature).parse().unwrap();
         parts.headers.insert("authorization", authorization);
         verify(Request::from_parts(parts, body))
     };
@@ -251,7 +252,7 @@ fn time_region_and_key_must_be_right() {
 }
 
 #[test]
-fn malformed_claims_are_refused_by_name() {
+fn malformed_parameters_are_refused_by_name() {
     let with = |value: &str| {
         let mut request = request();
         request

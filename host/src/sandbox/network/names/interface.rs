@@ -17,9 +17,9 @@ use crate::sandbox::guest::Guest;
 const INTERFACE: &str = "wasi:sockets/ip-name-lookup@0.2.12";
 
 /// A look-up that was begun; the type behind `resolve-address-stream`. It ends when it is dropped.
-struct Lookup(Answer);
+struct Lookup(LookupState);
 
-enum Answer {
+enum LookupState {
     Awaited(AbortOnDropHandle<Result<Vec<IpAddr>, Failed>>),
     Found(std::vec::IntoIter<IpAddr>),
     Failed(Failed),
@@ -65,27 +65,27 @@ fn resolve_addresses(
         return Ok((Err(ErrorCode::TemporaryResolverFailure),));
     };
     let answer = tokio::spawn(asked.resolve(name));
-    let lookup = Lookup(Answer::Awaited(AbortOnDropHandle::new(answer)));
+    let lookup = Lookup(LookupState::Awaited(AbortOnDropHandle::new(answer)));
     Ok((Ok(guest.table().push(lookup)?),))
 }
 
 impl Lookup {
     fn next(&mut self) -> Result<Option<IpAddress>, ErrorCode> {
-        if let Answer::Awaited(answer) = &mut self.0 {
+        if let LookupState::Awaited(answer) = &mut self.0 {
             let Some(answered) = answer.now_or_never() else {
                 return Err(ErrorCode::WouldBlock);
             };
-            self.0 = Answer::of(answered);
+            self.0 = LookupState::of(answered);
         }
         match &mut self.0 {
-            Answer::Awaited(_) => Err(ErrorCode::WouldBlock),
-            Answer::Found(addresses) => Ok(addresses.next().map(IpAddress::from)),
-            Answer::Failed(failed) => Err((*failed).into()),
+            LookupState::Awaited(_) => Err(ErrorCode::WouldBlock),
+            LookupState::Found(addresses) => Ok(addresses.next().map(IpAddress::from)),
+            LookupState::Failed(failed) => Err((*failed).into()),
         }
     }
 }
 
-impl Answer {
+impl LookupState {
     fn of(answered: Result<Result<Vec<IpAddr>, Failed>, tokio::task::JoinError>) -> Self {
         match answered {
             Ok(Ok(addresses)) => Self::Found(addresses.into_iter()),
@@ -99,8 +99,8 @@ impl Answer {
 #[async_trait::async_trait]
 impl Pollable for Lookup {
     async fn ready(&mut self) {
-        if let Answer::Awaited(answer) = &mut self.0 {
-            self.0 = Answer::of(answer.await);
+        if let LookupState::Awaited(answer) = &mut self.0 {
+            self.0 = LookupState::of(answer.await);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::kept::{group_names, kept_in, write};
 use super::*;
-use crate::clock::Source;
+use crate::clock::TimeSource;
 
 const DAY_MILLIS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -27,7 +27,7 @@ impl Manual {
     }
 }
 
-impl Source for Manual {
+impl TimeSource for Manual {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.0.load(Ordering::SeqCst))
     }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum Place {
+enum PollContext {
     /// Polled by a [`Scheduled`](super::Scheduled), which moves what asks to leave.
     Network { leaves: bool },
     /// On the scheduler's threads, or on whatever polls guests in tests.
@@ -15,20 +15,20 @@ enum Place {
 }
 
 thread_local! {
-    static PLACE: Cell<Place> = const { Cell::new(Place::Apart) };
+    static PLACE: Cell<PollContext> = const { Cell::new(PollContext::Apart) };
 }
 
 /// Polls work on a worker of the network's. The second value tells whether it asks to leave.
 pub(super) fn on_network<T>(poll: impl FnOnce() -> Poll<T>) -> (Poll<T>, bool) {
-    let before = PLACE.replace(Place::Network { leaves: false });
+    let before = PLACE.replace(PollContext::Network { leaves: false });
     let _restored = Restore(before);
     let polled = poll();
-    let leaves = PLACE.get() == Place::Network { leaves: true };
+    let leaves = PLACE.get() == PollContext::Network { leaves: true };
     (polled, leaves)
 }
 
 /// Puts back what was before, also when the poll panics.
-struct Restore(Place);
+struct Restore(PollContext);
 
 impl Drop for Restore {
     fn drop(&mut self) {
@@ -54,8 +54,8 @@ impl Future for GiveWay {
         }
         match PLACE.get() {
             // Not woken: the move polls it there.
-            Place::Network { .. } => PLACE.set(Place::Network { leaves: true }),
-            Place::Apart => cx.waker().wake_by_ref(),
+            PollContext::Network { .. } => PLACE.set(PollContext::Network { leaves: true }),
+            PollContext::Apart => cx.waker().wake_by_ref(),
         }
         Poll::Pending
     }

@@ -40,7 +40,7 @@ struct Open {
 
 /// An open connection, as long as this is kept.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionSlot {
     number: u64,
     connections: Arc<Connections>,
     pub(super) pulse: Arc<Pulse>,
@@ -62,7 +62,11 @@ impl Connections {
 
     /// A place for a new connection; None where its address has its share and is answered on all of it.
     /// Where all places are taken, it waits until one is free.
-    pub(super) async fn admit(self: &Arc<Self>, peer: IpAddr, config: &Config) -> Option<Place> {
+    pub(super) async fn admit(
+        self: &Arc<Self>,
+        peer: IpAddr,
+        config: &Config,
+    ) -> Option<ConnectionSlot> {
         let peer = peer.to_canonical();
         let is_trusted = config.trusted_proxies.iter().any(|it| it.has(peer));
         let peer = (!is_trusted).then_some(peer);
@@ -86,7 +90,7 @@ impl Connections {
             pulse: Arc::clone(&pulse),
             evicted: evicted.clone(),
         });
-        Some(Place {
+        Some(ConnectionSlot {
             number,
             connections: Arc::clone(self),
             pulse,
@@ -144,7 +148,7 @@ impl Register {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut register = self.connections.lock();
         if let Some(open) = register.open.remove(&self.number)

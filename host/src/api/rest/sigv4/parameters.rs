@@ -11,7 +11,7 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// A signature and what it is said to cover.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Claim {
+pub struct SignatureParameters {
     pub(super) access_key_id: String,
     /// `20261124`
     pub(super) day: String,
@@ -30,10 +30,10 @@ pub struct Claim {
     pub(super) is_presigned: bool,
 }
 
-impl Claim {
-    /// Reads the claim of a request.
+impl SignatureParameters {
+    /// Reads the signature parameters of a request.
     pub(super) fn of(parts: &Parts) -> Result<Self, Error> {
-        let claim = match parts.headers.get(http::header::AUTHORIZATION) {
+        let parameters = match parts.headers.get(http::header::AUTHORIZATION) {
             Some(value) => {
                 let text = value
                     .to_str()
@@ -42,8 +42,8 @@ impl Claim {
             }
             None => Self::of_query(parts.uri.query().unwrap_or_default())?,
         };
-        claim.require_signed(&parts.headers)?;
-        Ok(claim)
+        parameters.require_signed(&parts.headers)?;
+        Ok(parameters)
     }
 
     fn of_header(text: &str, headers: &HeaderMap) -> Result<Self, Error> {
@@ -206,7 +206,7 @@ impl Claim {
         format!("{ALGORITHM}\n{time}\n{day}/{region}/{service}/aws4_request\n{digest}")
     }
 
-    /// A claim that is about to be made.
+    /// Parameters of a signature that is about to be made.
     pub(super) fn to_make(
         access_key_id: &str,
         region: &str,

@@ -12,21 +12,21 @@ use crate::library::{CodeRef, ComponentRef, Library, runtime};
 use crate::sandbox::Program;
 
 #[derive(Debug)]
-struct Source {
+struct LibraryLoader {
     library: Library,
     vault: Arc<Vault>,
 }
 
 /// The loader of a host with this library and vault.
 pub(super) fn loader(library: &Library, vault: &Arc<Vault>) -> Arc<dyn Loader> {
-    Arc::new(Source {
+    Arc::new(LibraryLoader {
         library: library.clone(),
         vault: Arc::clone(vault),
     })
 }
 
 #[async_trait]
-impl Loader for Source {
+impl Loader for LibraryLoader {
     async fn load(&self, code: &Code, name: &str) -> Result<Program, LoadError> {
         if runtime::find(name).is_none() {
             return Err(LoadError::Runtime(runtime::not_available(name)));
