@@ -11,16 +11,18 @@ use crate::invoke::live::{Live, Loader};
 use crate::invoke::snapshot::Snapshot;
 use crate::library::Library;
 use crate::names::Home;
-use crate::store::{self, Records};
+use crate::store::Records;
+pub use error::Error;
 
 pub mod alias;
 pub mod behaviour;
 pub mod code_signing;
-mod code_storage;
+pub mod code_storage;
 mod commit;
 pub mod concurrency;
 pub mod configuration;
 pub mod destination;
+pub mod error;
 pub mod event_invoke;
 pub mod event_source;
 mod family;
@@ -29,12 +31,12 @@ pub mod layer;
 mod ledger;
 mod lifecycle;
 mod loader;
-mod origin;
+pub mod origin;
 pub mod permission;
 mod publication;
 mod publisher;
 pub mod record;
-mod revision;
+pub mod revision;
 mod rules;
 pub mod tags;
 pub mod update;
@@ -46,73 +48,6 @@ pub mod version;
 use lifecycle::Jobs;
 use publisher::Publisher;
 use vault::Vault;
-
-/// Why a change or a read was refused. The text is AWS's own where AWS has one.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A member's value is not allowed, alone or beside others.
-    #[error("{0}")]
-    Invalid(String),
-    /// The same, where AWS does not say whose fault it is.
-    #[error("{0}")]
-    InvalidUntyped(String),
-    /// The resource does not exist.
-    #[error("{0}")]
-    NotFound(String),
-    /// No concurrency is provisioned for the version or alias.
-    #[error("No Provisioned Concurrency Config found for this function")]
-    NotProvisioned,
-    /// The resource exists already, or is in a state that does not allow this.
-    #[error("{0}")]
-    Conflict(String),
-    /// The resource is being changed, and does not take another change until that is done.
-    #[error("{0}")]
-    InUse(String),
-    /// The caller's `RevisionId` is not the resource's.
-    #[error("{0}")]
-    Precondition(String),
-    /// The caller may not have this.
-    #[error("{0}")]
-    Denied(String),
-    /// The account's code storage is used up.
-    #[error("{0}")]
-    CodeStorageExceeded(String),
-    /// The package is larger than packages may be.
-    #[error("{0}")]
-    PackageTooLarge(String),
-    /// A policy would be longer than policies may be.
-    #[error("{0}")]
-    PolicyTooLong(String),
-    /// The code signing configuration that a function has or shall have does not exist.
-    #[error("{0}")]
-    CodeSigningConfigNotFound(String),
-    /// The package has no signature that counts, and its function's configuration asks for one.
-    #[error("{0}")]
-    CodeVerificationFailed(String),
-    /// The package is signed and is not what was signed.
-    #[error("{0}")]
-    InvalidCodeSignature(String),
-    /// The request is well-formed and this host cannot do it yet.
-    #[error("{0}")]
-    Unsupported(String),
-    /// The store failed; nothing was changed.
-    #[error("the store failed")]
-    Store(#[source] store::Error),
-    /// A worker of this host failed; nothing was changed.
-    #[error("{0}")]
-    Internal(String),
-}
-
-impl From<store::Error> for Error {
-    fn from(error: store::Error) -> Self {
-        match error {
-            store::Error::Conflict(_) => Self::Conflict(
-                "The resource was changed by another request at the same time. Try again.".into(),
-            ),
-            error => Self::Store(error),
-        }
-    }
-}
 
 /// What the control plane is built with.
 #[derive(Clone, Debug)]

@@ -9,6 +9,10 @@ use crate::invoke::snapshot;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
 
+mod error;
+
+pub use error::AliasError;
+
 /// The kind of the records of this resource. Their ids are `function/alias`.
 pub(super) const KIND: &str = "alias";
 
@@ -95,7 +99,7 @@ impl Control {
                 };
                 if self.load_alias(function, &name).await?.is_some() {
                     let arn = self.alias_arn(function, &name);
-                    return Err(Error::Conflict(format!("Alias already exists: {arn}")));
+                    return Err(AliasError::AlreadyExists(arn).into());
                 }
                 Ok((vec![put(&record, Expect::Absent)], record))
             })
@@ -121,7 +125,7 @@ impl Control {
     /// No such alias, in AWS's words.
     pub(super) fn no_alias(&self, function: &FunctionName, name: &AliasName) -> Error {
         let arn = self.alias_arn(function, name);
-        Error::NotFound(format!("Cannot find alias arn: {arn}"))
+        AliasError::NotFound(arn).into()
     }
 
     /// The aliases of a function in the order of their names, of one version only if one is given.
@@ -175,7 +179,7 @@ impl Control {
                 self.existing(function).await?;
                 let Some((record, read_at)) = self.load_alias(function, name).await? else {
                     let arn = self.alias_arn(function, name);
-                    return Err(Error::NotFound(format!("Alias not found: {arn}")));
+                    return Err(AliasError::NotFoundByUpdate(arn).into());
                 };
                 let before = record.version;
                 let record = self.patched_alias(record, &patch).await?;
@@ -285,11 +289,7 @@ impl Control {
         let (key, share) = match weights {
             [] => return Ok(None),
             [one] => one,
-            _ => {
-                return Err(Error::Invalid(
-                    "Number of items in AdditionalVersionWeights cannot be greater than 1".into(),
-                ));
-            }
+            _ => return Err(AliasError::TooManyWeights.into()),
         };
         let additional = require_weight(version, key)?;
         self.version(function, additional).await?;
@@ -316,18 +316,13 @@ impl AliasRecord {
 
 /// The number of a second version, if these two go together. That the key is a number and the share
 /// between 0 and 1, AWS's model says.
-fn require_weight(version: Option<u64>, key: &str) -> Result<u64, Error> {
+fn require_weight(version: Option<u64>, key: &str) -> Result<u64, AliasError> {
     let Some(version) = version else {
-        return Err(Error::InvalidUntyped(
-            "$LATEST is not supported for an alias pointing to more than 1 version".into(),
-        ));
+        return Err(AliasError::LatestWithWeights);
     };
     let number = key.parse().unwrap_or(u64::MAX);
     if number == version {
-        return Err(Error::Invalid(format!(
-            "Invalid function version {number}. Function version {number} is already included in \
-             routing configuration."
-        )));
+        return Err(AliasError::SameVersion(number));
     }
     Ok(number)
 }

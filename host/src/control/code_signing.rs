@@ -12,6 +12,7 @@ use crate::names::hex;
 use crate::store::{Expect, Key, Revision, Write};
 
 mod attach;
+mod error;
 pub mod key;
 pub mod profile;
 pub mod sign;
@@ -21,6 +22,7 @@ mod tests;
 mod verify;
 
 pub(super) use attach::uses;
+pub use error::CodeSigningError;
 pub use verify::Signed;
 
 /// The kind of the records of this resource. Their ids are the configurations' own.
@@ -181,7 +183,7 @@ impl Control {
     ) -> Result<(), Error> {
         self.change_code_signing_config(arn, |config| {
             change(&mut config.tags);
-            tags::check(&config.tags)
+            Ok(tags::check(&config.tags)?)
         })
         .await
         .map(drop)
@@ -201,10 +203,7 @@ impl Control {
             let at = found.map_or(Expect::Absent, |found| Expect::Revision(found.revision));
             let users = self.functions_of_code_signing_config(arn, None, 1).await?;
             if !users.items.is_empty() {
-                return Err(Error::Conflict(format!(
-                    "The code signing configuration {arn} is in use by functions. Remove it from \
-                     them before you delete it."
-                )));
+                return Err(CodeSigningError::InUse(arn.to_owned()).into());
             }
             let delete = |key, expect| Write::Delete { key, expect };
             let batch = vec![delete(key(&config.id), Expect::Present), delete(anchor, at)];
@@ -238,14 +237,9 @@ impl Control {
         &self,
         arn: &str,
     ) -> Result<(CodeSigningConfig, Revision), Error> {
-        let missing = || {
-            Error::NotFound(format!(
-                "The Lambda code signing configuration {arn} can not be found."
-            ))
-        };
-        self.find_code_signing_config(arn)
-            .await?
-            .ok_or_else(missing)
+        let found = self.find_code_signing_config(arn).await?;
+        let missing = || CodeSigningError::NotFound(arn.to_owned());
+        Ok(found.ok_or_else(missing)?)
     }
 
     async fn find_code_signing_config(
@@ -268,10 +262,7 @@ impl Control {
 }
 
 fn not_attachable(arn: &str) -> Error {
-    Error::CodeSigningConfigNotFound(format!(
-        "The code signing configuration cannot be found. Check that the provided configuration is \
-         not deleted: {arn}."
-    ))
+    CodeSigningError::NotAttachable(arn.to_owned()).into()
 }
 
 fn put(config: &CodeSigningConfig, expect: Expect) -> Write {

@@ -5,6 +5,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Control, Error};
 
+/// The account's code storage is used up.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "Code storage limit exceeded. The limit is {max} bytes, and {used} are in use. Delete functions, versions \
+     or layers that are not needed any more."
+)]
+pub struct CodeStorageError {
+    max: u64,
+    used: u64,
+}
+
 /// A bound on the bytes in use, kept so that they are counted only when the limit is near. Deleting
 /// something does not lower it.
 #[derive(Debug, Default)]
@@ -85,10 +96,7 @@ impl Control {
         if fits {
             return Ok(granted());
         }
-        Err(Error::CodeStorageExceeded(format!(
-            "Code storage limit exceeded. The limit is {max} bytes, and {used} are in use. Delete \
-             functions, versions or layers that are not needed any more."
-        )))
+        Err(CodeStorageError { max, used }.into())
     }
 }
 

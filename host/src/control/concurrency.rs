@@ -12,12 +12,12 @@ use crate::invoke::provision::Provision;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::store::{Expect, Key, Write};
 
+mod error;
+
+pub use error::ConcurrencyError;
+
 /// The kind of the records of provisioned concurrency. Their ids are `function/qualifier`.
 pub(super) const KIND: &str = "provisioned";
-
-/// AWS's words where an alias would provision a version that is provisioned under its number.
-const VERSION_IS_PROVISIONED: &str = "Alias can't be used for Provisioned Concurrency configuration on \
-                                      an already Provisioned version";
 
 /// The stored record of provisioned concurrency.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -64,11 +64,11 @@ impl Control {
             let ledger = self.ledger_write(before, after, "ReservedConcurrentExecutions");
             let ledger = ledger.await?;
             if before.provisioned > reserved {
-                return Err(Error::InvalidUntyped(format!(
-                    " ReservedConcurrentExecutions  {reserved} should not be lower than function's \
-                     total provisioned concurrency [{}].",
-                    before.provisioned
-                )));
+                return Err(ConcurrencyError::ReserveBelowProvisioned {
+                    reserved,
+                    provisioned: before.provisioned,
+                }
+                .into());
             }
             function.reserved = Some(reserved);
             let mut batch = vec![function::put(&function, Expect::Revision(read_at))];
@@ -143,7 +143,7 @@ impl Control {
         requested: u32,
     ) -> Result<ProvisionedRecord, Error> {
         if qualifier == Qualifier::Latest {
-            return Err(unpublished());
+            return Err(ConcurrencyError::Unpublished.into());
         }
         let record = ProvisionedRecord {
             ready_before: self.progress_of(name, &qualifier).available,
@@ -189,10 +189,10 @@ impl Control {
         let Some(found) = self.0.records.get(&key).await? else {
             return Ok(None);
         };
-        let version = version.ok_or_else(unpublished)?;
+        let version = version.ok_or(ConcurrencyError::Unpublished)?;
         let version = Qualifier::Version(version);
         if self.load_provisioned(name, &version).await?.is_some() {
-            return Err(Error::Conflict(VERSION_IS_PROVISIONED.into()));
+            return Err(ConcurrencyError::VersionIsProvisioned.into());
         }
         let mut record: ProvisionedRecord = decode(&found)?;
         record.ready_before = self.progress_of(name, &qualifier).available;
@@ -214,17 +214,15 @@ impl Control {
         if let Qualifier::Alias(alias) = qualifier {
             match self.load_alias(name, alias).await? {
                 None => return Err(self.no_alias(name, alias)),
-                Some((record, _)) if record.version.is_none() => return Err(unpublished()),
+                Some((record, _)) if record.version.is_none() => {
+                    return Err(ConcurrencyError::Unpublished.into());
+                }
                 Some(_) => {}
             }
         }
         let function = self.existing_at(name, Some(qualifier)).await?;
         if function.latest.configuration.tenant_isolation {
-            return Err(Error::Invalid(
-                "Provisioned concurrency is not supported for functions with tenant isolation \
-                 enabled."
-                    .into(),
-            ));
+            return Err(ConcurrencyError::TenantIsolation.into());
         }
         Ok(function)
     }
@@ -240,18 +238,11 @@ impl Control {
             .reserved
             .is_some_and(|reserved| reserved < requested.saturating_add(others))
         {
-            return Err(Error::Invalid(
-                "Requested Provisioned Concurrency should not be greater than the \
-                 reservedConcurrentExecution for function"
-                    .into(),
-            ));
+            return Err(ConcurrencyError::AboveReserve.into());
         }
         let limit = self.0.config.concurrency;
         if requested > limit {
-            return Err(Error::InvalidUntyped(format!(
-                "Specified ConcurrentExecutions for function is greater than account's unreserved \
-                 concurrency [{limit}]."
-            )));
+            return Err(ConcurrencyError::AboveAccount(limit).into());
         }
         Ok(())
     }
@@ -268,9 +259,7 @@ impl Control {
         };
         match self.alias(name, alias).await?.additional {
             None => Ok(()),
-            Some(_) => Err(Error::Invalid(
-                "Alias with weights can not be used with Provisioned Concurrency".into(),
-            )),
+            Some(_) => Err(ConcurrencyError::Weights.into()),
         }
     }
 
@@ -280,7 +269,6 @@ impl Control {
         name: &FunctionName,
         qualifier: &Qualifier,
     ) -> Result<(), Error> {
-        let conflict = |text: &str| Err(Error::Conflict(text.to_owned()));
         match qualifier {
             Qualifier::Alias(alias) => {
                 let version = self.alias(name, alias).await?.version;
@@ -288,7 +276,7 @@ impl Control {
                 if let Some(version) = version
                     && self.load_provisioned(name, &version).await?.is_some()
                 {
-                    return conflict(VERSION_IS_PROVISIONED);
+                    return Err(ConcurrencyError::VersionIsProvisioned.into());
                 }
             }
             Qualifier::Version(number) => {
@@ -297,7 +285,7 @@ impl Control {
                     if alias.version == Some(*number)
                         && self.load_provisioned(name, &by_alias).await?.is_some()
                     {
-                        return conflict("Version is pointed by a Provisioned Concurrency alias");
+                        return Err(ConcurrencyError::AliasIsProvisioned.into());
                     }
                 }
             }
@@ -318,7 +306,7 @@ impl Control {
         require_published(qualifier)?;
         self.provisionable(name, qualifier).await?;
         let found = self.load_provisioned(name, qualifier).await?;
-        let record = found.ok_or(Error::NotProvisioned)?;
+        let record = found.ok_or(ConcurrencyError::NotProvisioned)?;
         Ok(self.with_progress(name, record))
     }
 
@@ -403,27 +391,11 @@ pub(super) fn deletion(name: &FunctionName, qualifier: &Qualifier) -> Write {
     }
 }
 
-fn require_published(qualifier: &Qualifier) -> Result<(), Error> {
+fn require_published(qualifier: &Qualifier) -> Result<(), ConcurrencyError> {
     match qualifier {
-        Qualifier::Latest => Err(Error::Invalid(
-            "The function resource provided must be an alias or a published version.".into(),
-        )),
+        Qualifier::Latest => Err(ConcurrencyError::NotPublished),
         Qualifier::Version(_) | Qualifier::Alias(_) => Ok(()),
     }
-}
-
-fn unpublished() -> Error {
-    let text =
-        "Provisioned Concurrency Configs cannot be applied to unpublished function versions.";
-    Error::Invalid(text.into())
-}
-
-/// AWS's words where a share of the account's concurrency would be too large; `member` is the request's.
-pub(super) fn too_little_left(member: &str, min: u32) -> Error {
-    Error::InvalidUntyped(format!(
-        "Specified {member} for function decreases account's UnreservedConcurrentExecution below its \
-         minimum value of [{min}]."
-    ))
 }
 
 fn key(name: &FunctionName, qualifier: &Qualifier) -> Key {

@@ -17,8 +17,10 @@ use crate::store::blob::Digest;
 use crate::telemetry::log::{Format, Level, Levels};
 use crate::units::Mib;
 
+mod error;
 mod patch;
 
+pub use error::ConfigurationError;
 pub use patch::{LoggingPatch, Patch};
 
 /// The stored record of a function.

@@ -11,6 +11,10 @@ use crate::invoke::Target;
 use crate::names::{FunctionName, FunctionRef, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
 
+mod error;
+
+pub use error::EventInvokeError;
+
 /// The kind of the records of this resource. Their ids are `function/qualifier`.
 pub(super) const KIND: &str = "event_invoke";
 
@@ -137,8 +141,8 @@ impl Control {
             .existing_at(&target.name, target.qualifier.as_ref())
             .await;
         match found {
-            Err(Error::NotFound(_)) => {
-                Err(Error::NotFound("The function doesn't exist.".to_owned()))
+            Err(error) if error.is_function_missing() => {
+                Err(EventInvokeError::FunctionMissing.into())
             }
             found => found.map(drop),
         }
@@ -159,14 +163,14 @@ impl Control {
             match service_of(place) {
                 Some("lambda") => self.require_other_function(function, place).await?,
                 // The record of an invocation is kept by no order, so a FIFO queue or topic is none.
-                Some("sqs" | "sns") if place.ends_with(".fifo") => return Err(invalid(place)),
+                Some("sqs" | "sns") if place.ends_with(".fifo") => {
+                    return Err(invalid(place).into());
+                }
                 Some("sqs" | "sns" | "events") => {}
                 Some("s3") if is_failure => {}
                 _ => {
-                    return Err(Error::Invalid(format!(
-                        "The provided destination config {} is invalid.",
-                        destinations.printed()
-                    )));
+                    let printed = destinations.printed();
+                    return Err(EventInvokeError::DestinationConfig(printed).into());
                 }
             }
         }
@@ -184,19 +188,17 @@ impl Control {
         let is_here = named.account.as_ref() == Some(&home.account)
             && named.region.as_ref() == Some(&home.region);
         if !is_here {
-            return Err(invalid(place));
+            return Err(invalid(place).into());
         }
         match self
             .existing_at(&named.name, named.qualifier.as_ref())
             .await
         {
-            Err(Error::NotFound(_)) => return Err(invalid(place)),
+            Err(error) if error.is_function_missing() => return Err(invalid(place).into()),
             found => found.map(drop)?,
         }
         if named.name == *function {
-            return Err(Error::Invalid(
-                "You can't specify the function as a destination for itself.".to_owned(),
-            ));
+            return Err(EventInvokeError::OwnDestination.into());
         }
         Ok(())
     }
@@ -209,9 +211,7 @@ impl Control {
         let found = self.0.records.get(&key(&target.name, qualifier)).await?;
         let Some(record) = found else {
             let arn = self.home().qualified_arn(&target.name, qualifier);
-            return Err(Error::NotFound(format!(
-                "The function {arn} doesn't have an EventInvokeConfig"
-            )));
+            return Err(EventInvokeError::NotFound(arn).into());
         };
         Ok((decode(&record)?, record.revision))
     }
@@ -228,16 +228,11 @@ impl Choice {
         }
     }
 
-    fn require_any(&self) -> Result<(), Error> {
+    fn require_any(&self) -> Result<(), EventInvokeError> {
         let any = self.retry_attempts_max.is_some()
             || self.event_age_max_seconds.is_some()
             || self.destinations.is_some();
-        any.then_some(()).ok_or_else(|| {
-            Error::Invalid(
-                "You must specify at least one of error handling or destination setting."
-                    .to_owned(),
-            )
-        })
+        any.then_some(()).ok_or(EventInvokeError::Empty)
     }
 }
 
@@ -273,6 +268,6 @@ fn service_of(arn: &str) -> Option<&str> {
         .flatten()
 }
 
-fn invalid(place: &str) -> Error {
-    Error::Invalid(format!("The destination ARN {place} is invalid."))
+fn invalid(destination: &str) -> EventInvokeError {
+    EventInvokeError::Destination(destination.to_owned())
 }

@@ -8,6 +8,7 @@ use crate::names::RequestId;
 use crate::store::{self, Expect, Key, Revision, Write};
 
 mod claim;
+mod error;
 mod filter;
 pub mod kind;
 pub mod mapping;
@@ -19,6 +20,7 @@ mod settle;
 pub mod source;
 mod tag;
 
+pub use error::EventSourceError;
 use mapping::{CreateMapping, MappingFilter, MappingRecord, State, UpdateMapping};
 
 /// The kind of the records of this resource. Their ids are the mappings'. A mapping outlives its
@@ -127,7 +129,7 @@ impl Control {
             record.qualifier = target.qualifier;
         }
         if before.state.is_settling() {
-            return Err(in_use("update"));
+            return Err(EventSourceError::InUse("update").into());
         }
         let enabled = update.enabled.unwrap_or(before.enabled);
         record.state = match (before.enabled, enabled) {
@@ -151,13 +153,13 @@ impl Control {
     pub async fn delete_event_source_mapping(&self, id: &str) -> Result<MappingRecord, Error> {
         let (mut record, read_at) = self.existing_mapping(id).await?;
         if record.state.is_settling() {
-            return Err(in_use("delete"));
+            return Err(EventSourceError::InUse("delete").into());
         }
         record.state = State::Deleting;
         record.modified = self.0.clock.now();
         let write = put(&record, Expect::Revision(read_at));
         match self.commit(vec![write]).await {
-            Err(store::Error::Conflict(_)) => return Err(in_use("delete")),
+            Err(store::Error::Conflict(_)) => return Err(EventSourceError::InUse("delete").into()),
             committed => committed?,
         };
         Ok(record)
@@ -168,15 +170,18 @@ impl Control {
             .existing_at(&target.name, target.qualifier.as_ref())
             .await;
         match found {
-            Err(Error::NotFound(_)) => Err(Error::Invalid("Function does not exist".to_owned())),
+            Err(error) if error.is_function_missing() => {
+                Err(EventSourceError::FunctionMissing.into())
+            }
             found => found.map(drop),
         }
     }
 
     async fn existing_mapping(&self, id: &str) -> Result<(MappingRecord, Revision), Error> {
-        self.load_mapping(id)
+        Ok(self
+            .load_mapping(id)
             .await?
-            .ok_or_else(|| Error::NotFound("The resource you requested does not exist.".to_owned()))
+            .ok_or(EventSourceError::NotFound)?)
     }
 
     async fn load_mapping(&self, id: &str) -> Result<Option<(MappingRecord, Revision)>, Error> {
@@ -209,10 +214,4 @@ fn key(id: &str) -> Key {
         kind: KIND,
         id: id.to_owned(),
     }
-}
-
-fn in_use(what: &str) -> Error {
-    Error::InUse(format!(
-        "Cannot {what} the event source mapping because it is in use."
-    ))
 }

@@ -10,6 +10,10 @@ use crate::library::Origin;
 use crate::names::{FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
 
+mod error;
+
+pub use error::FunctionError;
+
 /// The kind of the records of this resource.
 pub(super) const KIND: &str = "function";
 
@@ -94,7 +98,7 @@ impl Control {
         let held = (arrival, attached, granted);
         let committed = self.commit_holding(batch, held).await;
         committed.map_err(|error| match self.of_attaching(error) {
-            Error::Conflict(_) => already_exists(&name),
+            Error::Concurrent => already_exists(&name),
             error => error,
         })?;
         Ok(Found { function, version })
@@ -191,7 +195,8 @@ impl Control {
     pub(super) fn check(&self, configuration: &Configuration) -> Result<(), Error> {
         let sealed = configuration.environment.as_ref();
         let variables = sealed.map(|it| self.0.vault.open_sealed(it)).transpose()?;
-        rules::check(configuration, variables.as_deref(), self.0.config.runtimes)
+        let runtimes = self.0.config.runtimes;
+        Ok(rules::check(configuration, variables.as_deref(), runtimes)?)
     }
 
     pub(super) fn not_found(&self, name: &FunctionName) -> Error {
@@ -201,7 +206,7 @@ impl Control {
     /// No such function, version or alias, in AWS's words.
     pub fn not_found_at(&self, name: &FunctionName, qualifier: Option<&Qualifier>) -> Error {
         let arn = self.home().arn_at(name, qualifier);
-        Error::NotFound(format!("Function not found: {arn}"))
+        FunctionError::NotFound(arn).into()
     }
 
     pub(super) async fn existing(
@@ -239,5 +244,5 @@ fn key(name: &FunctionName) -> Key {
 }
 
 fn already_exists(name: &FunctionName) -> Error {
-    Error::Conflict(format!("Function already exist: {name}"))
+    FunctionError::AlreadyExists(name.clone()).into()
 }

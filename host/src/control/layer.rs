@@ -15,9 +15,11 @@ use crate::store::blob::Digest;
 use crate::store::{Expect, Key, Revision, Write};
 
 mod attach;
+mod error;
 mod list;
 mod policy;
 
+pub use error::LayerError;
 pub use list::Filter;
 pub use policy::{LayerPolicy, LayerStatement, Principal};
 
@@ -146,9 +148,9 @@ impl Control {
         version: u64,
     ) -> Result<LayerVersionRecord, Error> {
         require_number(version)?;
-        let missing = || Error::NotFound("The resource you requested does not exist.".into());
         let found = self.load_layer_version(layer, version).await?;
-        found.map(|(record, _)| record).ok_or_else(missing)
+        let record = found.map(|(record, _)| record);
+        Ok(record.ok_or(LayerError::NotFound)?)
     }
 
     /// Deletes a version of a layer. One that is not there is as good as deleted. Functions that have it
@@ -211,7 +213,7 @@ impl Control {
             return Ok(());
         }
         let unzipped_bytes = self.0.library.code_unzipped_bytes(code).await?;
-        attach::require_room(unzipped_bytes, layers)
+        Ok(attach::require_room(unzipped_bytes, layers)?)
     }
 
     /// Visits every version of every layer.
@@ -253,9 +255,9 @@ impl Control {
     }
 }
 
-fn require_number(version: u64) -> Result<(), Error> {
+fn require_number(version: u64) -> Result<(), LayerError> {
     match version {
-        0 => Err(Error::Invalid("Layer Version Cannot be less than 1".into())),
+        0 => Err(LayerError::VersionZero),
         _ => Ok(()),
     }
 }

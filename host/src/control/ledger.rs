@@ -3,9 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::concurrency::ConcurrencyError;
 use super::configuration::FunctionRecord;
 use super::record::{decode, encode};
-use super::{Control, Error, concurrency};
+use super::{Control, Error};
 use crate::names::FunctionName;
 use crate::store::{Expect, Key, Revision, Write};
 
@@ -79,7 +80,7 @@ impl Control {
         &self,
         before: Shares,
         after: Shares,
-        member: &str,
+        member: &'static str,
     ) -> Result<Option<Write>, Error> {
         let (ledger, expect) = self.ledger().await?;
         let next = ledger.replaced(before, after);
@@ -88,21 +89,24 @@ impl Control {
     }
 
     /// Refuses sums that leave too little, unless the change gives some back.
-    fn require_left(&self, ledger: Ledger, next: Ledger, member: &str) -> Result<(), Error> {
+    fn require_left(
+        &self,
+        ledger: Ledger,
+        next: Ledger,
+        member: &'static str,
+    ) -> Result<(), ConcurrencyError> {
         let (account, min) = (self.0.config.concurrency, self.unreserved_min());
         if next.set_aside > ledger.set_aside && account.saturating_sub(next.set_aside) < min {
-            return Err(concurrency::too_little_left(member, min));
+            return Err(ConcurrencyError::TooLittleUnreserved { member, min });
         }
         let environments = self.0.config.environments;
         let most = environments - environments.div_ceil(UNPROVISIONED_SHARE);
         if next.provisioned > ledger.provisioned && next.provisioned > most {
-            let left = most.saturating_sub(ledger.provisioned);
-            return Err(Error::InvalidUntyped(format!(
-                "Specified ConcurrentExecutions for function is greater than what this host can still \
-                 provision [{left}]: of its {environments} environments (limits.environments), \
-                 {} are provisioned.",
-                ledger.provisioned
-            )));
+            return Err(ConcurrencyError::AboveHost {
+                left: most.saturating_sub(ledger.provisioned),
+                environments,
+                provisioned: ledger.provisioned,
+            });
         }
         Ok(())
     }

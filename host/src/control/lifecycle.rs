@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::configuration::{FunctionRecord, LastUpdate, State, StateReason, VersionRecord};
+use super::origin::PackageError;
 use super::revision::RevisionId;
 use super::{Control, Error, Plane, function, version};
 use crate::clock::Clock;
@@ -150,10 +151,12 @@ impl Control {
         let compiled = self.0.library.refresh(&version.code, architecture).await;
         match compiled.map_err(Error::from) {
             Ok(()) => Ok(Ok(())),
-            Err(Error::Invalid(text)) => Ok(Err(StateReason {
-                code: "InvalidRuntime".into(),
-                text,
-            })),
+            Err(Error::Package(error @ (PackageError::Component(_) | PackageError::Upload(_)))) => {
+                Ok(Err(StateReason {
+                    code: "InvalidRuntime".into(),
+                    text: error.to_string(),
+                }))
+            }
             Err(error) => Err(error),
         }
     }

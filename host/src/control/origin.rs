@@ -2,9 +2,12 @@
 //! a package takes its time: callers do so before anything is changed, and hold nothing that others wait
 //! for meanwhile.
 
+use std::io::ErrorKind;
+
 use super::{Control, Error};
 use crate::invoke::live::LoadError;
 use crate::library::{self, Origin, Stored, package};
+use crate::sandbox::compile;
 use crate::store;
 use crate::store::object::{self, Location};
 
@@ -21,10 +24,10 @@ impl Control {
         let received = self.0.library.receive(origin).await;
         received.map_err(|error| match (error, location) {
             // Its size is the fault of the object, not of the request.
-            (library::Error::Package(error), Some(_)) => Error::Invalid(error.to_string()),
+            (library::Error::Package(error), Some(_)) => PackageError::Object(error).into(),
             (library::Error::Fetch(error), Some(location)) => {
                 log_failure(&error, &location);
-                Error::Invalid(message(&error))
+                PackageError::Fetch(error).into()
             }
             (error, _) => error.into(),
         })
@@ -38,18 +41,35 @@ fn log_failure(error: &object::Error, location: &Location) {
     }
 }
 
+/// Error of a deployment package.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// The package of a request is not allowed.
+    #[error(transparent)]
+    Upload(package::Error),
+    /// The package in S3 is not allowed. Its size is the fault of the object, not of the request.
+    #[error(transparent)]
+    Object(package::Error),
+    /// The package could not be fetched from S3.
+    #[error("{}", message(.0))]
+    Fetch(object::Error),
+    /// The component in the package cannot be run here.
+    #[error(transparent)]
+    Component(compile::Error),
+    /// The library failed.
+    #[error(transparent)]
+    Library(library::Error),
+}
+
 impl From<library::Error> for Error {
     fn from(error: library::Error) -> Self {
         match error {
             library::Error::Package(error) => error.into(),
             library::Error::Component(error) if error.is_callers_fault() => {
-                Self::Invalid(error.to_string())
+                PackageError::Component(error).into()
             }
-            library::Error::Io(error) => match store::Error::from(error) {
-                full @ store::Error::Full => Self::Store(full),
-                error => Self::Internal(error.to_string()),
-            },
-            error => Self::Internal(error.to_string()),
+            library::Error::Io(error) => of_io(error),
+            error => PackageError::Library(error).into(),
         }
     }
 }
@@ -57,10 +77,17 @@ impl From<library::Error> for Error {
 impl From<package::Error> for Error {
     fn from(error: package::Error) -> Self {
         match error {
-            package::Error::Io(error) => library::Error::Io(error).into(),
-            error @ package::Error::ZippedTooLarge(_) => Self::PackageTooLarge(error.to_string()),
-            error => Self::Invalid(error.to_string()),
+            package::Error::Io(error) => of_io(error),
+            error => PackageError::Upload(error).into(),
         }
+    }
+}
+
+/// A full disk has a remedy of its own, as where the store meets it.
+fn of_io(error: std::io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Error::Store(store::Error::Full),
+        _ => PackageError::Library(library::Error::Io(error)).into(),
     }
 }
 

@@ -5,15 +5,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::record::{decode, encode};
-use super::revision::RevisionId;
+use super::revision::{RevisionId, RevisionMismatch};
 use super::{Control, Error, function};
 use crate::invoke::Target;
 use crate::names::{FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
 
 mod document;
+mod error;
 mod statement;
 
+pub use error::PermissionError;
 pub use statement::Grant;
 
 use document::{checked, empty, not_a_policy, statements};
@@ -33,6 +35,12 @@ pub struct PolicyRecord {
     pub document: Value,
     /// Names this state of the record.
     pub revision: RevisionId,
+}
+
+impl PolicyRecord {
+    pub(super) fn key(&self) -> Key {
+        key_of(&self.function, self.qualifier.as_ref())
+    }
 }
 
 impl Control {
@@ -55,11 +63,7 @@ impl Control {
             let mut document = found.map_or_else(empty, |record| record.document.clone());
             let statements = statements(&mut document);
             if statements.iter().any(|it| it["Sid"] == *grant.statement_id) {
-                return Err(Error::Conflict(format!(
-                    "The statement id ({}) provided already exists. Please provide a new statement \
-                     id, or remove the existing statement.",
-                    grant.statement_id
-                )));
+                return Err(PermissionError::StatementExists(grant.statement_id.clone()).into());
             }
             statements.push(statement.clone());
             Ok((Some(checked(document)?), statement))
@@ -80,17 +84,15 @@ impl Control {
     ) -> Result<(), Error> {
         if self.load(&target.name).await?.is_none() {
             let arn = self.home().function_arn(&target.name);
-            return Err(Error::NotFound(format!("No policy found for: {arn}")));
+            return Err(PermissionError::NoPolicyOf(arn).into());
         }
         self.change_policy(&whole_if_latest(target), revision, |found| {
-            let mut document = found.ok_or_else(no_policy)?.document.clone();
+            let mut document = found.ok_or(PermissionError::NoPolicy)?.document.clone();
             let statements = statements(&mut document);
             let before = statements.len();
             statements.retain(|it| it["Sid"] != *statement_id);
             if statements.len() == before {
-                return Err(Error::NotFound(format!(
-                    "Statement {statement_id} is not found in resource policy."
-                )));
+                return Err(PermissionError::StatementMissing(statement_id.to_owned()).into());
             }
             let left = !statements.is_empty();
             Ok((left.then_some(document), ()))
@@ -106,9 +108,9 @@ impl Control {
     pub async fn policy(&self, target: &Target) -> Result<PolicyRecord, Error> {
         // AWS does not look whether there is a function, a version or an alias that could have one.
         let target = whole_if_latest(target);
-        let missing = || Error::NotFound("The resource you requested does not exist.".to_owned());
         let found = self.find_policy(&target).await?;
-        found.map(|(record, _)| record).ok_or_else(missing)
+        let record = found.map(|(record, _)| record);
+        Ok(record.ok_or(PermissionError::NotFound)?)
     }
 
     /// Makes a document the policy of a function, version or alias.
@@ -128,7 +130,7 @@ impl Control {
         let document = checked(document)?;
         let put = |_: Option<&PolicyRecord>| Ok((Some(document.clone()), ()));
         let (_, record) = self.change_policy(&target, revision, put).await?;
-        record.ok_or_else(|| Error::Internal("a policy that was put is not there".into()))
+        Ok(record.expect("a document was put"))
     }
 
     /// Deletes the policy of a function, version or alias.
@@ -141,7 +143,7 @@ impl Control {
         revision: Option<&str>,
     ) -> Result<(), Error> {
         self.change_policy(&whole_if_latest(target), revision, |found| {
-            found.ok_or_else(no_policy)?;
+            found.ok_or(PermissionError::NoPolicy)?;
             Ok((None, ()))
         })
         .await
@@ -168,7 +170,10 @@ impl Control {
                 .as_ref()
                 .map_or(&without, |(record, _)| &record.revision);
             if revision.is_some_and(|wanted| wanted != state.as_str()) {
-                return Err(stale());
+                return Err(RevisionMismatch {
+                    reader: "GetPolicy",
+                }
+                .into());
             }
             let read_at = found.map(|(_, read_at)| read_at);
             let record = document.map(|document| PolicyRecord {
@@ -233,24 +238,10 @@ pub(super) fn deletion(name: &FunctionName, qualifier: &Qualifier) -> Write {
     }
 }
 
-fn stale() -> Error {
-    Error::Precondition(
-        "The Revision Id provided does not match the latest Revision Id. Call the GetPolicy API to \
-         retrieve the latest Revision Id"
-            .into(),
-    )
-}
-
-fn no_policy() -> Error {
-    Error::NotFound("No policy is associated with the given resource.".into())
-}
-
 /// What a policy can be given to.
-fn of_policy(target: &Target) -> Result<Target, Error> {
+fn of_policy(target: &Target) -> Result<Target, PermissionError> {
     match target.qualifier {
-        Some(Qualifier::Latest) => Err(Error::Invalid(
-            "We currently do not support adding policies for $LATEST.".into(),
-        )),
+        Some(Qualifier::Latest) => Err(PermissionError::Latest),
         _ => Ok(target.clone()),
     }
 }
@@ -265,9 +256,13 @@ fn whole_if_latest(target: &Target) -> Target {
 }
 
 fn key(target: &Target) -> Key {
-    let qualifier = target.qualifier.as_ref().map(ToString::to_string);
+    key_of(&target.name, target.qualifier.as_ref())
+}
+
+fn key_of(name: &FunctionName, qualifier: Option<&Qualifier>) -> Key {
+    let qualifier = qualifier.map(ToString::to_string).unwrap_or_default();
     Key {
         kind: KIND,
-        id: format!("{}/{}", target.name, qualifier.unwrap_or_default()),
+        id: format!("{name}/{qualifier}"),
     }
 }

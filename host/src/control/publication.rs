@@ -9,6 +9,7 @@ use super::configuration::{State, VersionRecord};
 use super::family::Family;
 use super::layer::LayerUse;
 use super::permission::PolicyRecord;
+use super::record::Damaged;
 use crate::invoke::snapshot::{Code, ComponentRef, Function, Readiness, Settings, Version};
 use crate::names::{FunctionName, Home};
 use crate::policy::{Attached, Policy};
@@ -93,10 +94,8 @@ fn version(name: &FunctionName, version: &VersionRecord) -> Version {
 fn attached(records: Vec<PolicyRecord>) -> Result<Option<Attached>, Error> {
     let mut attached = Attached::default();
     for record in records {
-        let policy = Policy::resource(&record.document).map_err(|error| {
-            let name = &record.function;
-            Error::Internal(format!("the policy of {name} is damaged: {error}"))
-        })?;
+        let policy = Policy::resource(&record.document)
+            .map_err(|error| Damaged::new(&record.key(), error))?;
         attached.insert(record.qualifier, policy);
     }
     Ok((!attached.is_empty()).then_some(attached))

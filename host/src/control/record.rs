@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Control, Error};
-use crate::store::{Expect, Record, Write};
+use crate::store::{Expect, Key, Record, Write};
 
 /// Records of one parent that are read or deleted together at most: the versions, aliases and
 /// policies of a function.
@@ -21,6 +21,28 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
+/// A record in the store that is not what its kind says.
+#[derive(Debug, thiserror::Error)]
+#[error("record {kind}/{id} is damaged: {source}")]
+pub struct Damaged {
+    kind: &'static str,
+    id: String,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl Damaged {
+    pub(super) fn new(
+        key: &Key,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            kind: key.kind,
+            id: key.id.clone(),
+            source: source.into(),
+        }
+    }
+}
+
 pub(super) fn encode(record: &impl Serialize) -> Bytes {
     serde_json::to_vec(record)
         .expect("a record has only string keys")
@@ -28,12 +50,8 @@ pub(super) fn encode(record: &impl Serialize) -> Bytes {
 }
 
 pub(super) fn decode<T: DeserializeOwned>(record: &Record) -> Result<T, Error> {
-    serde_json::from_slice(&record.value).map_err(|error| {
-        Error::Internal(format!(
-            "record {}/{} is damaged: {error}",
-            record.key.kind, record.key.id
-        ))
-    })
+    let read = serde_json::from_slice(&record.value);
+    Ok(read.map_err(|error| Damaged::new(&record.key, error))?)
 }
 
 impl Control {

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Error;
 use crate::clock::Clock;
 use crate::names::RequestId;
 
@@ -22,15 +21,24 @@ impl RevisionId {
         &self.0
     }
 
-    /// Refuses a change meant for another state.
-    pub(super) fn expect(&self, wanted: Option<&str>) -> Result<(), Error> {
+    /// Refuses a change of a function or an alias that is meant for another state.
+    pub(super) fn expect(&self, wanted: Option<&str>) -> Result<(), RevisionMismatch> {
         match wanted {
-            Some(wanted) if wanted != self.0 => Err(Error::Precondition(
-                "The Revision Id provided does not match the latest Revision Id. \
-                 Call the GetFunction/GetAlias API to retrieve the latest Revision Id"
-                    .into(),
-            )),
+            Some(wanted) if wanted != self.0 => Err(RevisionMismatch {
+                reader: "GetFunction/GetAlias",
+            }),
             _ => Ok(()),
         }
     }
+}
+
+/// The caller means another state of a resource than the newest one.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "The Revision Id provided does not match the latest Revision Id. Call the {reader} API to retrieve the \
+     latest Revision Id"
+)]
+pub struct RevisionMismatch {
+    /// The operation that shows the newest one.
+    pub(super) reader: &'static str,
 }

@@ -1,8 +1,7 @@
 //! Rules about a configuration that AWS's model does not state: bounds that depend on other members, and
 //! members that go together. The model's own constraints are checked before anything reaches this module.
 
-use super::Error;
-use super::configuration::{Configuration, Vpc};
+use super::configuration::{Configuration, ConfigurationError as Error, Vpc};
 use crate::config::Runtimes;
 use crate::library::runtime;
 use crate::units::{ENVIRONMENT_BYTES_MAX, EPHEMERAL_MAX, MEMORY_MAX, TIMEOUT_SECONDS_MAX};
@@ -43,12 +42,8 @@ pub(super) fn check(
 fn require_runtime(name: &str, runtimes: Runtimes) -> Result<(), Error> {
     match runtimes {
         _ if runtime::find(name).is_some() => Ok(()),
-        Runtimes::Refuse => Err(Error::Invalid(runtime::not_available(name))),
-        Runtimes::Accept if runtime::is_ended(name) => Err(Error::Invalid(format!(
-            "The runtime parameter of {name} is no longer supported for creating or updating \
-                 AWS Lambda functions. We recommend you use a supported runtime while creating or \
-                 updating functions."
-        ))),
+        Runtimes::Refuse => Err(Error::RuntimeNotAvailable(name.to_owned())),
+        Runtimes::Accept if runtime::is_ended(name) => Err(Error::RuntimeEnded(name.to_owned())),
         Runtimes::Accept => Ok(()),
     }
 }
@@ -71,10 +66,7 @@ fn sizes(configuration: &Configuration) -> Result<(), Error> {
     ];
     match bounded.into_iter().find(|(_, value, max)| value > max) {
         None => Ok(()),
-        Some((name, _, max)) => Err(Error::Invalid(format!(
-            "'{name}' value failed to satisfy constraint: Member must have value less than or equal \
-             to {max}"
-        ))),
+        Some((name, _, max)) => Err(Error::TooLarge { name, max }),
     }
 }
 
@@ -83,8 +75,7 @@ fn vpc(vpc: &Vpc) -> Result<(), Error> {
     if vpc.subnets.is_empty() == vpc.security_groups.is_empty() {
         return Ok(());
     }
-    let text = "SubnetIds and SecurityIds must coexist or be both empty list.";
-    Err(Error::Invalid(text.into()))
+    Err(Error::VpcIncomplete)
 }
 
 fn environment(variables: &[(String, String)]) -> Result<(), Error> {
@@ -94,12 +85,7 @@ fn environment(variables: &[(String, String)]) -> Result<(), Error> {
         .filter(|name| RESERVED_VARIABLES.contains(name))
         .collect();
     if !reserved.is_empty() {
-        return Err(Error::Invalid(format!(
-            "Lambda was unable to configure your environment variables because the environment \
-             variables you have provided contains reserved keys that are currently not supported \
-             for modification. Reserved keys used in this request: {}",
-            reserved.join(", ")
-        )));
+        return Err(Error::ReservedVariables(reserved.join(", ")));
     }
     let document: serde_json::Map<String, serde_json::Value> = variables
         .iter()
@@ -107,10 +93,7 @@ fn environment(variables: &[(String, String)]) -> Result<(), Error> {
         .collect();
     let document = serde_json::Value::Object(document).to_string();
     if document.len() > ENVIRONMENT_BYTES_MAX {
-        return Err(Error::Invalid(format!(
-            "Lambda was unable to configure your environment variables because the environment \
-             variables you have provided exceeded the 4KB limit. String measured: {document}"
-        )));
+        return Err(Error::VariablesTooLong(document));
     }
     Ok(())
 }

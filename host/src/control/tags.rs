@@ -13,6 +13,26 @@ const TAGS_MAX: usize = 50;
 /// Tag keys with this prefix are written by AWS's services alone.
 const RESERVED_PREFIX: &str = "aws:";
 
+/// Error of tags.
+#[derive(Debug, thiserror::Error)]
+pub enum TagError {
+    /// No tag was given.
+    #[error("An error occurred and the request cannot be processed.")]
+    Empty,
+    /// The resource would have too many.
+    #[error("Number of tags exceeds resource tag limit.")]
+    TooMany,
+    /// A key that AWS keeps for its own services.
+    #[error("aws: prefixed tag key names are not allowed for external use.")]
+    ReservedKey,
+    /// No capacity provider of this ARN.
+    #[error("Capacity provider not found: {0}")]
+    NoCapacityProvider(String),
+    /// No resource of a kind that this host does not have.
+    #[error("The resource you requested does not exist.")]
+    NotFound,
+}
+
 /// Tags by their keys.
 pub type Tags = BTreeMap<String, String>;
 
@@ -43,8 +63,8 @@ impl Control {
             Tagged::EventSourceMapping(arn) => {
                 Ok(self.event_source_mapping_by_arn(arn).await?.tags)
             }
-            Tagged::CapacityProvider(arn) => Err(no_provider(arn)),
-            Tagged::Elsewhere => Err(missing()),
+            Tagged::CapacityProvider(arn) => Err(TagError::NoCapacityProvider(arn.clone()).into()),
+            Tagged::Elsewhere => Err(TagError::NotFound.into()),
         }
     }
 
@@ -54,9 +74,7 @@ impl Control {
     /// Where there is no such resource, no tag is given, or it would have too many.
     pub async fn tag(&self, resource: &Tagged, tags: &Tags) -> Result<(), Error> {
         if tags.is_empty() {
-            return Err(Error::Invalid(
-                "An error occurred and the request cannot be processed.".into(),
-            ));
+            return Err(TagError::Empty.into());
         }
         require_own_keys(tags)?;
         self.change_tags(resource, |own| own.extend(tags.clone()))
@@ -84,53 +102,41 @@ impl Control {
                 self.change(name, |function, _| {
                     change(&mut function.tags);
                     function.latest.revision = RevisionId::new(&self.0.clock);
-                    check(&function.tags)
+                    Ok(check(&function.tags)?)
                 })
                 .await?;
                 Ok(())
             }
             Tagged::CodeSigningConfig(arn) => self.tag_code_signing_config(arn, change).await,
             Tagged::EventSourceMapping(arn) => self.tag_event_source_mapping(arn, change).await,
-            Tagged::CapacityProvider(arn) => Err(no_provider(arn)),
-            Tagged::Elsewhere => Err(missing()),
+            Tagged::CapacityProvider(arn) => Err(TagError::NoCapacityProvider(arn.clone()).into()),
+            Tagged::Elsewhere => Err(TagError::NotFound.into()),
         }
     }
 }
 
 /// Checks the tags that a new resource is given.
-pub(super) fn check_new(tags: &Tags) -> Result<(), Error> {
+pub(super) fn check_new(tags: &Tags) -> Result<(), TagError> {
     require_own_keys(tags)?;
     check(tags)
 }
 
 /// Checks the number of tags that a resource would have.
-pub(super) fn check(tags: &Tags) -> Result<(), Error> {
+pub(super) fn check(tags: &Tags) -> Result<(), TagError> {
     if tags.len() > TAGS_MAX {
-        return Err(Error::Invalid(
-            "Number of tags exceeds resource tag limit.".into(),
-        ));
+        return Err(TagError::TooMany);
     }
     Ok(())
 }
 
 /// Refuses keys that AWS keeps for its own services, in whatever case.
-fn require_own_keys(tags: &Tags) -> Result<(), Error> {
+fn require_own_keys(tags: &Tags) -> Result<(), TagError> {
     let is_reserved = |key: &String| {
         let prefix = key.get(..RESERVED_PREFIX.len());
         prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(RESERVED_PREFIX))
     };
     if tags.keys().any(is_reserved) {
-        return Err(Error::Invalid(
-            "aws: prefixed tag key names are not allowed for external use.".into(),
-        ));
+        return Err(TagError::ReservedKey);
     }
     Ok(())
-}
-
-fn no_provider(arn: &str) -> Error {
-    Error::NotFound(format!("Capacity provider not found: {arn}"))
-}
-
-fn missing() -> Error {
-    Error::NotFound("The resource you requested does not exist.".into())
 }

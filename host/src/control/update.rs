@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::code_signing::Signed;
 use super::configuration::{FunctionRecord, LastUpdate, Patch, State, VersionRecord};
-use super::function::{self, Found};
+use super::function::{self, Found, FunctionError};
 use super::revision::RevisionId;
 use super::{Control, Error, version};
 use crate::library::{Arrival, Origin, Stored};
@@ -251,11 +251,7 @@ impl Control {
 
     pub(super) fn require_settled(&self, record: &FunctionRecord) -> Result<(), Error> {
         match (record.latest.state, record.latest.last_update) {
-            (State::Pending, _) => Err(Error::Conflict(
-                "The operation cannot be performed at this time. The function is currently in the \
-                 following state: Pending"
-                    .into(),
-            )),
+            (State::Pending, _) => Err(FunctionError::Pending.into()),
             (_, Some(LastUpdate::InProgress)) => Err(self.in_progress(&record.name)),
             (State::Active | State::Inactive | State::Failed, _) => Ok(()),
         }
@@ -263,9 +259,6 @@ impl Control {
 
     pub(super) fn in_progress(&self, name: &FunctionName) -> Error {
         let arn = self.home().function_arn(name);
-        Error::Conflict(format!(
-            "The operation cannot be performed at this time. An update is in progress for \
-             resource: {arn}"
-        ))
+        FunctionError::UpdateInProgress(arn).into()
     }
 }

@@ -12,6 +12,10 @@ use crate::invoke::snapshot::{Cors, UrlRoute};
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
 
+mod error;
+
+pub use error::UrlError;
+
 /// The kind of the records of this resource. Their ids are `function/alias`, the alias empty where
 /// the URL leads to the unpublished version.
 pub(super) const KIND: &str = "url";
@@ -152,10 +156,7 @@ impl Control {
             {
                 let qualifier = record.alias.clone().map(Qualifier::Alias);
                 let arn = self.home().arn_at(function, qualifier.as_ref());
-                return Err(Error::Conflict(format!(
-                    "Failed to create function url config for [functionArn = {arn}]. Error \
-                     message:  FunctionUrlConfig exists for this Lambda function"
-                )));
+                return Err(UrlError::AlreadyExists(arn).into());
             }
             Ok((vec![put(&record, Expect::Absent)], ()))
         })
@@ -236,8 +237,8 @@ impl Control {
         function: &FunctionName,
         alias: Option<&AliasName>,
     ) -> Result<(UrlRecord, Revision), Error> {
-        let missing = || Error::NotFound("The resource you requested does not exist.".to_owned());
-        self.load_url(function, alias).await?.ok_or_else(missing)
+        let found = self.load_url(function, alias).await?;
+        Ok(found.ok_or(UrlError::NotFound)?)
     }
 
     async fn load_url(
@@ -258,11 +259,11 @@ impl Control {
         name: &FunctionName,
         alias: Option<&AliasName>,
     ) -> Result<(), Error> {
-        self.load(name).await?.ok_or_else(no_function)?;
+        self.load(name).await?.ok_or(UrlError::FunctionMissing)?;
         if let Some(alias) = alias {
             self.load_alias(name, alias)
                 .await?
-                .ok_or_else(no_function)?;
+                .ok_or(UrlError::FunctionMissing)?;
         }
         Ok(())
     }
@@ -278,15 +279,9 @@ impl Control {
     }
 }
 
-fn no_function() -> Error {
-    Error::NotFound("Function does not exist".to_owned())
-}
-
-fn require_buffered(mode: Option<InvokeMode>) -> Result<(), Error> {
+fn require_buffered(mode: Option<InvokeMode>) -> Result<(), UrlError> {
     match mode {
-        Some(InvokeMode::ResponseStream) => Err(Error::Unsupported(
-            "InvokeMode RESPONSE_STREAM is not supported by this host yet; use BUFFERED".into(),
-        )),
+        Some(InvokeMode::ResponseStream) => Err(UrlError::Streaming),
         _ => Ok(()),
     }
 }

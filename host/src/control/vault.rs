@@ -59,6 +59,11 @@ pub enum OpenError {
     Store(#[from] Error),
 }
 
+/// Variables were sealed with another key than this host's.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("environment variables were encrypted with another {KEY_FILE}")]
+pub struct OtherKey;
+
 impl Vault {
     /// The vault of a data directory. A new key is made only where nothing was sealed before.
     ///
@@ -125,7 +130,7 @@ impl Vault {
     ///
     /// # Errors
     /// Where they were sealed with another key.
-    pub fn open_sealed(&self, sealed: &Sealed) -> Result<Vec<(String, String)>, Error> {
+    pub fn open_sealed(&self, sealed: &Sealed) -> Result<Vec<(String, String)>, OtherKey> {
         let opened = STANDARD.decode(&sealed.0).ok().and_then(|bytes| {
             let (nonce, rest) = bytes.split_at_checked(NONCE_BYTES)?;
             let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
@@ -133,10 +138,7 @@ impl Vault {
             let plain = self.0.open_in_place(nonce, Aad::empty(), &mut rest).ok()?;
             serde_json::from_slice(plain).ok()
         });
-        opened.ok_or_else(|| {
-            let text = format!("environment variables were encrypted with another {KEY_FILE}");
-            Error::Internal(text)
-        })
+        opened.ok_or(OtherKey)
     }
 }
 

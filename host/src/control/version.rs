@@ -15,6 +15,25 @@ use crate::store::{Expect, Key, Revision, Write};
 /// leading zeros, so that they are listed in order.
 pub(super) const KIND: &str = "version";
 
+/// Error of a published version.
+#[derive(Debug, thiserror::Error)]
+pub enum VersionError {
+    /// The code is not what the caller means to publish.
+    #[error(
+        "CodeSHA256 ({wanted}) is different from current CodeSHA256 in $LATEST ({current}). Please try \
+         again with the CodeSHA256 in $LATEST."
+    )]
+    OtherCode {
+        /// The digest that the caller gave.
+        wanted: String,
+        /// The digest of the unpublished version's package.
+        current: String,
+    },
+    /// Aliases lead to the version.
+    #[error("Unable to delete version because the following aliases reference it: [{0}]")]
+    Referenced(String),
+}
+
 /// What is asked of a version that is published.
 #[derive(Debug, Default)]
 pub struct Publish {
@@ -67,11 +86,8 @@ impl Control {
             .revision
             .expect(publish.revision.as_deref())?;
         let current = function.latest.code.package.base64();
-        if let Some(wanted) = publish.code_sha256.as_ref().filter(|it| **it != current) {
-            return Err(Error::Invalid(format!(
-                "CodeSHA256 ({wanted}) is different from current CodeSHA256 in $LATEST \
-                 ({current}). Please try again with the CodeSHA256 in $LATEST."
-            )));
+        if let Some(wanted) = publish.code_sha256.clone().filter(|it| *it != current) {
+            return Err(VersionError::OtherCode { wanted, current }.into());
         }
         self.require_settled(function)
     }
@@ -163,10 +179,7 @@ impl Control {
         if using.is_empty() {
             return Ok(());
         }
-        Err(Error::Conflict(format!(
-            "Unable to delete version because the following aliases reference it: [{}]",
-            using.join(", ")
-        )))
+        Err(VersionError::Referenced(using.join(", ")).into())
     }
 
     /// A published version that is known to be there.

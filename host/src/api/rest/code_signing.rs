@@ -2,10 +2,10 @@
 
 use super::call::Permitted;
 use super::call::resource::{Account, SigningConfig, Whole};
+use super::error::of_code_signing;
 use super::wire::{self, Fault};
 use super::{function, no_content};
 use crate::api::{Front, HttpResponse};
-use crate::control::Error;
 use crate::control::code_signing::{CodeSigningConfig, Create, Patch, Policy};
 
 /// `MaxItems` of ListCodeSigningConfigs where the caller gives none, and at most. AWS allows more,
@@ -38,7 +38,7 @@ impl Front {
         let SigningConfig(arn) = call.resource();
         let config = self.control.code_signing_config(arn).await;
         Ok(call.render(wire::GetCodeSigningConfigResponse {
-            code_signing_config: self.shown_code_signing(config.map_err(fault)?),
+            code_signing_config: self.shown_code_signing(config.map_err(of_code_signing)?),
         }))
     }
 
@@ -56,7 +56,7 @@ impl Front {
         };
         let config = self.control.update_code_signing_config(arn, patch).await;
         Ok(call.render(wire::UpdateCodeSigningConfigResponse {
-            code_signing_config: self.shown_code_signing(config.map_err(fault)?),
+            code_signing_config: self.shown_code_signing(config.map_err(of_code_signing)?),
         }))
     }
 
@@ -67,7 +67,7 @@ impl Front {
         call.parse::<wire::DeleteCodeSigningConfigRequest>()?;
         let SigningConfig(arn) = call.resource();
         let deleted = self.control.delete_code_signing_config(arn).await;
-        deleted.map_err(fault)?;
+        deleted.map_err(of_code_signing)?;
         Ok(no_content())
     }
 
@@ -97,7 +97,7 @@ impl Front {
             .control
             .functions_of_code_signing_config(&call.resource().0, request.marker.as_deref(), limit)
             .await
-            .map_err(fault)?;
+            .map_err(of_code_signing)?;
         let home = self.control.home();
         let arns = page.items.iter().map(|name| home.function_arn(name));
         Ok(call.render(wire::ListFunctionsByCodeSigningConfigResponse {
@@ -176,11 +176,4 @@ fn policy(given: Option<&wire::CodeSigningPolicies>) -> Option<Policy> {
         "Enforce" => Policy::Enforce,
         _ => Policy::Warn,
     })
-}
-
-/// AWS does not say whose fault it is when one of these is missing.
-fn fault(error: Error) -> Fault {
-    let missing = matches!(error, Error::NotFound(_));
-    let fault = Fault::from(error);
-    if missing { fault.untyped() } else { fault }
 }

@@ -1,71 +1,19 @@
-//! The one translation from what went wrong inside to what AWS's clients understand.
+//! The one translation of the host's errors into AWS's exceptions: of invocations and bodies here, of
+//! resources in `resource`.
 
 use super::wire::{ErrorShape, Fault};
 use crate::api::body;
-use crate::control;
 use crate::invoke::live::LoadError;
 use crate::invoke::snapshot::Readiness;
 use crate::invoke::{self, admit, lease, resolve};
 use crate::names::{Home, Qualifier};
-use crate::store;
 
-/// When a client may find room for its request.
+mod resource;
+
+pub(super) use resource::of_code_signing;
+
+/// Delay after which a client may send a request again that was refused for lack of memory.
 const RETRY_SECONDS: u32 = 1;
-
-impl From<control::Error> for Fault {
-    fn from(error: control::Error) -> Self {
-        let text = error.to_string();
-        match error {
-            control::Error::Invalid(_) | control::Error::Unsupported(_) => {
-                Self::new(ErrorShape::InvalidParameterValueException, text)
-            }
-            control::Error::InvalidUntyped(_) => {
-                Self::new(ErrorShape::InvalidParameterValueException, text).untyped()
-            }
-            control::Error::NotProvisioned => Self::new(
-                ErrorShape::ProvisionedConcurrencyConfigNotFoundException,
-                text,
-            ),
-            control::Error::NotFound(_) => Self::new(ErrorShape::ResourceNotFoundException, text),
-            control::Error::Conflict(_) => Self::new(ErrorShape::ResourceConflictException, text),
-            control::Error::CodeSigningConfigNotFound(_) => {
-                Self::new(ErrorShape::CodeSigningConfigNotFoundException, text)
-            }
-            control::Error::CodeVerificationFailed(_) => {
-                Self::new(ErrorShape::CodeVerificationFailedException, text)
-            }
-            control::Error::InvalidCodeSignature(_) => {
-                Self::new(ErrorShape::InvalidCodeSignatureException, text)
-            }
-            control::Error::InUse(_) => Self::new(ErrorShape::ResourceInUseException, text),
-            control::Error::Precondition(_) => {
-                Self::new(ErrorShape::PreconditionFailedException, text)
-            }
-            control::Error::Denied(_) => Self::new(ErrorShape::AccessDeniedException, text),
-            control::Error::CodeStorageExceeded(_) => {
-                Self::new(ErrorShape::CodeStorageExceededException, text)
-            }
-            control::Error::PackageTooLarge(_) => {
-                Self::new(ErrorShape::RequestEntityTooLargeException, text)
-            }
-            control::Error::PolicyTooLong(_) => {
-                Self::new(ErrorShape::PolicyLengthExceededException, text)
-            }
-            // Its remedy is the caller's to carry out: to delete what is not needed.
-            control::Error::Store(store::Error::Full) => {
-                tracing::error!("a request was refused: the disk of the data directory is full");
-                Self::new(ErrorShape::ServiceException, store::Error::Full.to_string())
-            }
-            control::Error::Store(_) | control::Error::Internal(_) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
-                Self::new(
-                    ErrorShape::ServiceException,
-                    "The host failed. See its log.",
-                )
-            }
-        }
-    }
-}
 
 /// A failed invocation; the ARN in the text is made for the host's own account and region.
 pub(super) fn of_invoke(error: invoke::Error, home: &Home) -> Fault {

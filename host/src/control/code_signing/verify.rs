@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::profile::{self, Profile, Profiles};
 use super::signature::{BYTES_MAX, Malformed, PATH, Signature, SignedStatement};
-use super::{CodeSigningConfig, Policy};
+use super::{CodeSigningConfig, CodeSigningError, Policy};
 use crate::clock::Timestamp;
 use crate::control::layer::LayerUse;
 use crate::control::{Control, Error};
@@ -56,13 +56,16 @@ pub(super) enum Distrust {
     Revoked,
 }
 
-/// Why a signature is not one of this package.
+/// Fault of a signature that makes it none of this package.
 #[derive(Debug, PartialEq, thiserror::Error)]
-pub(super) enum Damage {
+pub enum Damage {
+    /// The signature cannot be read.
     #[error(transparent)]
     Malformed(#[from] Malformed),
+    /// The signature has another algorithm than its profile.
     #[error("it is signed with another algorithm than its signing profile has")]
     Algorithm,
+    /// The package or the key is another one.
     #[error("the package is not the one that was signed, or another key signed it")]
     Altered,
 }
@@ -142,20 +145,18 @@ pub(super) fn admit(
 ) -> Result<Option<Signed>, Error> {
     match (verdict, policy) {
         (Verdict::Trusted(signed), _) => Ok(Some(signed)),
-        (Verdict::Broken(damage), _) => Err(Error::InvalidCodeSignature(format!(
-            "The code signature of {subject} failed the integrity check: {damage}."
-        ))),
+        (Verdict::Broken(damage), _) => Err(CodeSigningError::InvalidSignature {
+            subject: subject.to_owned(),
+            damage,
+        }
+        .into()),
         (Verdict::Untrusted(reason), Policy::Warn) => {
             tracing::warn!(subject, %reason, "code is deployed that failed its signature check");
             Ok(None)
         }
         (Verdict::Untrusted(reason), Policy::Enforce) => {
             tracing::warn!(subject, %reason, "code is refused that failed its signature check");
-            Err(Error::CodeVerificationFailed(format!(
-                "Lambda cannot deploy the function. The function or layer might be signed using a \
-                 signature that the client is not configured to accept. Check the provided \
-                 signature for {subject}."
-            )))
+            Err(CodeSigningError::VerificationFailed(subject.to_owned()).into())
         }
     }
 }
@@ -198,7 +199,7 @@ impl Control {
         for layer in layers {
             let (digest, subject) = (layer.package.digest, layer.arn.to_string());
             let package = self.library().stored(digest).await?;
-            let lost = || Error::Internal(format!("the package of {subject} is gone"));
+            let lost = || CodeSigningError::PackageLost(subject.clone(), digest);
             self.verify(&config, &package.ok_or_else(lost)?, &subject)
                 .await?;
         }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::in_use;
+use super::EventSourceError;
 use super::kind::Kind;
 use super::mapping::MappingRecord;
 use crate::control::record::{decode, encode};
@@ -69,7 +69,7 @@ impl Control {
                 let ClaimRecord { mapping } = decode(&held)?;
                 Err(self.already_mapped(record, &mapping))
             }
-            Err(store::Error::Conflict(_)) => Err(in_use("update")),
+            Err(store::Error::Conflict(_)) => Err(EventSourceError::InUse("update").into()),
             committed => Ok(committed.map(drop)?),
         }
     }
@@ -96,8 +96,10 @@ impl Control {
                  mapping already exists."
             ),
         };
-        Error::Conflict(format!(
-            "{mapped} Please update or delete the existing mapping with UUID {holder}"
-        ))
+        EventSourceError::AlreadyMapped {
+            mapped,
+            holder: holder.to_owned(),
+        }
+        .into()
     }
 }

@@ -1,23 +1,23 @@
 //! What may be chosen of an event source mapping together. Pure functions; AWS's model and its own
 //! constraints have been checked before.
 
+use super::EventSourceError as Error;
 use super::filter;
 use super::kind::Kind;
 use super::settings::{Consumption, Limit, Pollers, Position, Registry, Settings};
 use super::source::{EventSource, Moment, SourceChoice, unsupported};
 use crate::clock::Timestamp;
-use crate::control::Error;
 
 /// Filters of one mapping. AWS allows five and gives ten to those who ask.
-const FILTERS_MAX: usize = 10;
+pub(super) const FILTERS_MAX: usize = 10;
 /// The age of a record that may be given up at least.
 const RECORD_AGE_MIN_SECONDS: u32 = 60;
 /// Messages of a queue that make a batch without waiting for more.
 const BATCH_WITHOUT_WINDOW_MAX: u32 = 10;
 /// Pollers of a queue that are kept ready at least.
-const QUEUE_POLLERS_MIN: u32 = 2;
+pub(super) const QUEUE_POLLERS_MIN: u32 = 2;
 /// Pollers of a Kafka topic that are started at most.
-const KAFKA_POLLERS_MAX: u32 = 2_000;
+pub(super) const KAFKA_POLLERS_MAX: u32 = 2_000;
 
 /// Checks what is asked of a new mapping, in AWS's order, and finds out what its source is.
 pub(super) fn recognise(choice: SourceChoice, chosen: &Settings) -> Result<EventSource, Error> {
@@ -72,11 +72,7 @@ pub(super) fn check(source: &EventSource, settings: &Settings) -> Result<(), Err
     if let Some(Limit::Of(seconds)) = settings.record_age_max_seconds
         && seconds < RECORD_AGE_MIN_SECONDS
     {
-        return Err(Error::Invalid(
-            "MaximumRecordAgeInSeconds must be either -1 (forever) or between 60 and 604800 \
-             (inclusive)"
-                .to_owned(),
-        ));
+        return Err(Error::RecordAge);
     }
     if is_shared(settings) && settings.batching_window_seconds.is_some() {
         return Err(unsupported("'maximumBatchingWindowInSeconds'"));
@@ -89,14 +85,12 @@ pub(super) fn check(source: &EventSource, settings: &Settings) -> Result<(), Err
 pub(super) fn filters(chosen: &Settings) -> Result<(), Error> {
     let filters = chosen.filters.as_deref().unwrap_or_default();
     if filters.len() > FILTERS_MAX {
-        return Err(Error::Invalid(format!(
-            "The number of filters exceeds the limit of {FILTERS_MAX}."
-        )));
+        return Err(Error::TooManyFilters);
     }
     if filters.iter().all(|pattern| filter::is_pattern(pattern)) {
         return Ok(());
     }
-    Err(Error::Invalid("Invalid filter pattern definition.".into()))
+    Err(Error::Filter)
 }
 
 /// Checks that a moment to begin at has been.
@@ -104,9 +98,7 @@ pub(super) fn has_been(source: &EventSource, now: Timestamp) -> Result<(), Error
     if source.position_timestamp.is_none_or(|at| at <= now) {
         return Ok(());
     }
-    Err(Error::Invalid(
-        "StartingPositionTimestamp must not be in the future.".into(),
-    ))
+    Err(Error::TimestampInFuture)
 }
 
 /// Whether readers share a topic out. They have no place of their own in it to begin at.
@@ -152,31 +144,21 @@ fn parts(source: &EventSource, chosen: &Settings) -> Result<(), Error> {
 
 /// Whether a source has such a position is asked before the moment is looked at.
 fn position(source: &EventSource, moment: Option<Moment>) -> Result<(), Error> {
-    let refused = |text: &str| Err(Error::Invalid(text.to_owned()));
     match (source.kind, source.position) {
-        (Kind::Kinesis | Kind::DynamoDb, None) => refused(
-            "1 validation error detected: Value null at 'startingPosition' failed to satisfy \
-             constraint: Member must not be null.",
-        ),
-        (Kind::DynamoDb, Some(Position::AtTimestamp)) => refused(&format!(
-            "Unsupported starting position for arn type: {}",
-            source.named()
-        )),
-        (Kind::Sqs, Some(_)) => refused("StartingPosition is not valid for SQS event sources."),
+        (Kind::Kinesis | Kind::DynamoDb, None) => Err(Error::PositionMissing),
+        (Kind::DynamoDb, Some(Position::AtTimestamp)) => {
+            Err(Error::PositionUnsupported(source.named()))
+        }
+        (Kind::Sqs, Some(_)) => Err(Error::PositionOfQueue),
         (Kind::Mq, Some(_)) => Err(unsupported("'startingPosition'")),
         (Kind::Sqs | Kind::Mq, None) if moment.is_some() => {
             Err(unsupported("'startingPositionTimestamp'"))
         }
-        (_, Some(Position::AtTimestamp)) if moment.is_none() => {
-            refused("Need to specify a timestamp")
-        }
+        (_, Some(Position::AtTimestamp)) if moment.is_none() => Err(Error::TimestampMissing),
         (_, Some(Position::Latest | Position::TrimHorizon)) if moment.is_some() => {
-            refused("Timestamp only valid with StartingPosition AT_TIMESTAMP")
+            Err(Error::TimestampUnexpected)
         }
-        _ if moment == Some(Moment::Impossible) => refused(
-            "Received Exception while reading from provided stream. class java.lang.Long can not \
-             be converted to a Timestamp",
-        ),
+        _ if moment == Some(Moment::Impossible) => Err(Error::TimestampImpossible),
         _ => Ok(()),
     }
 }
@@ -188,16 +170,10 @@ fn batches(source: &EventSource, settings: &Settings) -> Result<(), Error> {
     let waits = settings.batching_window_seconds.is_some_and(|it| it > 0);
     let size = settings.batch_size.unwrap_or_default();
     if source.is_fifo() && waits {
-        return Err(Error::Invalid(
-            "Batching window is not supported for FIFO queues".into(),
-        ));
+        return Err(Error::WindowOfFifo);
     }
     if size > BATCH_WITHOUT_WINDOW_MAX && !waits {
-        return Err(Error::Invalid(
-            "Maximum batch window in seconds must be greater than 0 if maximum batch size is \
-             greater than 10"
-                .into(),
-        ));
+        return Err(Error::WindowMissing);
     }
     Ok(())
 }
@@ -208,27 +184,20 @@ fn pollers(kind: Kind, settings: &Settings) -> Result<(), Error> {
     };
     let (default_min, default_max) = kind.default_pollers();
     let (min, max) = (min.unwrap_or(default_min), max.unwrap_or(default_max));
-    let refused = |text: String| Err(Error::Invalid(text));
     if settings.scaling.is_some() {
-        return refused(
-            "ScalingConfig and ProvisionedPollerConfig cannot be used together.".into(),
-        );
+        return Err(Error::PollersWithScaling);
     }
     if kind == Kind::Sqs && group.is_some() {
         return Err(unsupported("'provisionedPollerConfig.pollerGroupName'"));
     }
     if kind == Kind::Sqs && min < QUEUE_POLLERS_MIN {
-        return refused(format!(
-            "MinimumPollers must be at least {QUEUE_POLLERS_MIN}."
-        ));
+        return Err(Error::TooFewPollers);
     }
     if kind != Kind::Sqs && max > KAFKA_POLLERS_MAX {
-        return refused(format!(
-            "MaximumPollers must be at most {KAFKA_POLLERS_MAX}."
-        ));
+        return Err(Error::TooManyPollers);
     }
     if min > max {
-        return refused("MinimumPollers must not be greater than MaximumPollers.".into());
+        return Err(Error::PollersReversed);
     }
     Ok(())
 }
@@ -245,9 +214,7 @@ fn registry(settings: &Settings) -> Result<(), Error> {
         return Ok(());
     };
     if settings.pollers.is_none() {
-        return Err(Error::Invalid(
-            "SchemaRegistryConfig is only available with ProvisionedPollerConfig.".into(),
-        ));
+        return Err(Error::RegistryWithoutPollers);
     }
     let validates = registry
         .validation
@@ -259,8 +226,8 @@ fn registry(settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
-fn missing(name: &str) -> Error {
-    Error::Invalid(format!("Required '{name}' parameter is missing."))
+fn missing(name: &'static str) -> Error {
+    Error::Missing(name)
 }
 
 #[cfg(test)]

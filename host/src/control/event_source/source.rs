@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::EventSourceError as Error;
 use super::kind::Kind;
 use super::settings::{DocumentDb, Position, Settings};
 use crate::clock::Timestamp;
-use crate::control::Error;
 
 /// What a caller names as the source of a new mapping.
 #[derive(Clone, Debug, Default)]
@@ -55,12 +55,11 @@ pub struct EventSource {
 impl SourceChoice {
     /// The source that is meant.
     pub(super) fn recognised(self) -> Result<EventSource, Error> {
-        let unrecognised = || Error::Invalid("Unrecognized event source.".to_owned());
         let kind = match (&self.bootstrap_servers, &self.arn) {
             (Some(_), Some(_)) => return Err(unsupported("'eventSourceArn'")),
             (Some(servers), None) if !servers.is_empty() => Kind::SelfManagedKafka,
-            (_, Some(arn)) => Kind::of_arn(arn).ok_or_else(unrecognised)?,
-            (_, None) => return Err(unrecognised()),
+            (_, Some(arn)) => Kind::of_arn(arn).ok_or(Error::Unrecognized)?,
+            (_, None) => return Err(Error::Unrecognized),
         };
         Ok(EventSource {
             kind,
@@ -126,7 +125,5 @@ impl EventSource {
 
 /// AWS's refusal of a choice that a source does not have.
 pub(super) fn unsupported(name: &str) -> Error {
-    Error::Invalid(format!(
-        "Unsupported {name} parameter for given event source mapping type."
-    ))
+    Error::Unsupported(name.to_owned())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::mapping::{MappingRecord, arn_prefix};
-use super::put;
+use super::{EventSourceError, put};
 use crate::control::{Control, Error, tags};
 use crate::store::Expect;
 
@@ -15,10 +15,10 @@ impl Control {
     pub async fn event_source_mapping_by_arn(&self, arn: &str) -> Result<MappingRecord, Error> {
         let id = arn.strip_prefix(&arn_prefix(self.home()));
         let found = self.load_mapping(id.unwrap_or_default()).await?;
-        found.map(|(record, _)| record).ok_or_else(|| {
-            // Here AWS names what is missing; where a mapping is asked for by its id, it does not.
-            Error::NotFound(format!("Event source mapping not found: {arn}"))
-        })
+        let record = found.map(|(record, _)| record);
+        // Here AWS names what is missing; where a mapping is asked for by its id, it does not.
+        let missing = || EventSourceError::NotFoundByArn(arn.to_owned());
+        Ok(record.ok_or_else(missing)?)
     }
 
     /// Changes the tags of the mapping with this ARN. What is being changed of it otherwise goes on.

@@ -1,7 +1,6 @@
 //! Which layers a function may have. Rules only: what there is has been looked up before.
 
-use super::LayerUse;
-use crate::control::Error;
+use super::{LayerError as Error, LayerUse};
 use crate::names::{Home, LayerVersionArn};
 use crate::units::UNZIPPED_BYTES_MAX;
 
@@ -15,48 +14,34 @@ pub(super) fn check(
     found: &[LayerUse],
 ) -> Result<Vec<LayerUse>, Error> {
     if arns.len() > LAYERS_MAX {
-        return Err(Error::Invalid(format!(
-            "Cannot reference more than {LAYERS_MAX} layers."
-        )));
+        return Err(Error::TooMany);
     }
     let mut layers: Vec<LayerUse> = Vec::with_capacity(arns.len());
     for text in arns {
         let layer = one(text, home, found)?;
         let same = |other: &&LayerUse| other.arn.layer == layer.arn.layer;
         if let Some(other) = layers.iter().find(same) {
-            return Err(Error::Invalid(format!(
-                "Two different versions of the same layer are not allowed to be referenced in the \
-                 same function. {} and {} are versions of the same layer.",
-                other.arn, layer.arn
-            )));
+            return Err(Error::TwoVersions(other.arn.clone(), layer.arn));
         }
         layers.push(layer);
     }
     if bytes_of(&layers) > UNZIPPED_BYTES_MAX {
-        return Err(Error::Invalid(format!(
-            "Layers consume more than the available size of {UNZIPPED_BYTES_MAX} bytes"
-        )));
+        return Err(Error::TooLarge);
     }
     Ok(layers)
 }
 
 fn one(text: &str, home: &Home, found: &[LayerUse]) -> Result<LayerUse, Error> {
-    let missing = || Error::Invalid(format!("Layer version {text} does not exist."));
+    let missing = || Error::Missing(text.to_owned());
     let arn = LayerVersionArn::parse(text).map_err(|_| missing())?;
     if arn.home.account != home.account {
-        return Err(Error::Denied(format!(
-            "User: arn:aws:iam::{}:root is not authorized to perform: lambda:GetLayerVersion on \
-             resource: {arn} because no resource-based policy allows the lambda:GetLayerVersion \
-             action",
-            home.account
-        )));
+        return Err(Error::Denied {
+            account: home.account.clone(),
+            arn,
+        });
     }
     if arn.home.region != home.region {
-        return Err(Error::Invalid(format!(
-            "Layers are not in the same region as the function. Layers are expected to be in \
-             region {}.",
-            home.region
-        )));
+        return Err(Error::OtherRegion(home.region.clone()));
     }
     let found = found.iter().find(|layer| layer.arn == arn);
     found.cloned().ok_or_else(missing)
@@ -68,10 +53,7 @@ pub(super) fn require_room(unzipped_bytes: u64, layers: &[LayerUse]) -> Result<(
     if bytes <= UNZIPPED_BYTES_MAX {
         return Ok(());
     }
-    Err(Error::Invalid(format!(
-        "Function code combined with layers exceeds the maximum allowed size of \
-         {UNZIPPED_BYTES_MAX} bytes. The actual size is {bytes} bytes."
-    )))
+    Err(Error::TooLargeWithCode(bytes))
 }
 
 fn bytes_of(layers: &[LayerUse]) -> u64 {

@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{LayerVersionRecord, put};
-use crate::control::revision::RevisionId;
+use super::{LayerError, LayerVersionRecord, put};
+use crate::control::permission::PermissionError;
+use crate::control::revision::{RevisionId, RevisionMismatch};
 use crate::control::{Control, Error};
 use crate::names::{AccountId, LayerName, LayerVersionArn};
 use crate::store::Expect;
@@ -97,11 +98,7 @@ impl Control {
                 None => (None, Vec::new()),
             };
             if statements.iter().any(|it| it.id == statement.id) {
-                return Err(Error::Conflict(format!(
-                    "The statement id ({}) provided already exists. Please provide a new \
-                     statement id, or remove the existing statement.",
-                    statement.id
-                )));
+                return Err(PermissionError::StatementExists(statement.id.clone()).into());
             }
             expect(state.as_ref(), revision)?;
             statements.push(statement.clone());
@@ -123,14 +120,12 @@ impl Control {
         revision: Option<&str>,
     ) -> Result<(), Error> {
         let remove = |old: Option<LayerPolicy>| {
-            let mut policy = old.ok_or_else(no_policy)?;
+            let mut policy = old.ok_or(PermissionError::NoPolicy)?;
             expect(Some(&policy.revision), revision)?;
             let before = policy.statements.len();
             policy.statements.retain(|statement| statement.id != id);
             if policy.statements.len() == before {
-                return Err(Error::NotFound(format!(
-                    "Statement {id} is not found in resource policy."
-                )));
+                return Err(PermissionError::StatementMissing(id.to_owned()).into());
             }
             Ok(policy.statements)
         };
@@ -150,7 +145,7 @@ impl Control {
         super::require_number(version)?;
         let found = self.load_layer_version(layer, version).await?;
         let (record, _) = found.ok_or_else(|| self.no_layer_version(layer, version))?;
-        record.policy.ok_or_else(no_policy)
+        Ok(record.policy.ok_or(PermissionError::NoPolicy)?)
     }
 
     /// Replaces the statements of the newest policy. Without statements there is none.
@@ -180,35 +175,34 @@ impl Control {
         .await
     }
 
-    fn require_short(&self, of: &LayerVersionRecord, policy: &LayerPolicy) -> Result<(), Error> {
+    fn require_short(
+        &self,
+        of: &LayerVersionRecord,
+        policy: &LayerPolicy,
+    ) -> Result<(), PermissionError> {
         let arn = self.home().layer_version_arn(&of.layer, of.version);
         let bytes = policy.document(&arn).len();
         if bytes <= POLICY_BYTES_MAX {
             return Ok(());
         }
-        Err(Error::PolicyTooLong(format!(
-            "The final policy size ({bytes}) is bigger than the limit ({POLICY_BYTES_MAX})."
-        )))
+        Err(PermissionError::TooLong {
+            bytes,
+            bytes_max: POLICY_BYTES_MAX,
+        })
     }
 
     fn no_layer_version(&self, layer: &LayerName, version: u64) -> Error {
         let arn = self.home().layer_version_arn(layer, version);
-        Error::NotFound(format!("Layer version {arn} does not exist."))
+        LayerError::NotFoundByArn(arn).into()
     }
 }
 
-fn no_policy() -> Error {
-    Error::NotFound("No policy is associated with the given resource.".into())
-}
-
 /// Refuses a change meant for another state.
-fn expect(found: Option<&RevisionId>, wanted: Option<&str>) -> Result<(), Error> {
+fn expect(found: Option<&RevisionId>, wanted: Option<&str>) -> Result<(), RevisionMismatch> {
     match wanted {
-        Some(wanted) if found.map(RevisionId::as_str) != Some(wanted) => Err(Error::Precondition(
-            "The Revision Id provided does not match the latest Revision Id. Call the \
-                 GetLayerPolicy API to retrieve the latest Revision Id"
-                .into(),
-        )),
+        Some(wanted) if found.map(RevisionId::as_str) != Some(wanted) => Err(RevisionMismatch {
+            reader: "GetLayerPolicy",
+        }),
         _ => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::control::Error;
+use super::PermissionError as Error;
 use crate::policy::{self, Policy};
 
 /// The statements of a policy, which may have been given as a single one.
@@ -23,10 +23,10 @@ pub(super) fn empty() -> Value {
 pub(super) fn checked(document: Value) -> Result<Value, Error> {
     let bytes = document.to_string().len();
     if bytes > policy::BYTES_MAX {
-        return Err(Error::PolicyTooLong(format!(
-            "The final policy size ({bytes}) is bigger than the limit ({}).",
-            policy::BYTES_MAX
-        )));
+        return Err(Error::TooLong {
+            bytes,
+            bytes_max: policy::BYTES_MAX,
+        });
     }
     let policy = Policy::resource(&document).map_err(|error| not_a_policy(&error.to_string()))?;
     match policy.unknown_operators().next() {
@@ -38,5 +38,5 @@ pub(super) fn checked(document: Value) -> Result<Value, Error> {
 }
 
 pub(super) fn not_a_policy(problem: &str) -> Error {
-    Error::Invalid(format!("The policy is not valid: {problem}"))
+    Error::NotAPolicy(problem.to_owned())
 }

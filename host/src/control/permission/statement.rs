@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::control::Error;
+use super::PermissionError as Error;
 use crate::names::AccountId;
 use crate::policy::is_principal_arn;
 
@@ -48,10 +48,7 @@ impl Grant {
     }
 
     fn require_fitting_action(&self) -> Result<(), Error> {
-        let only = |member: &str, action: &str| {
-            let text = format!("{member} is only supported for {action} action");
-            Err(Error::Invalid(text))
-        };
+        let only = |member, action| Err(Error::OtherAction { member, action });
         let (url, invoke) = ("lambda:InvokeFunctionUrl", "lambda:InvokeFunction");
         if self.function_url_auth_type.is_some() && self.action != url {
             return only("FunctionUrlAuthType", url);
@@ -108,14 +105,9 @@ fn principal(text: &str) -> Result<Value, Error> {
     // What is neither an ARN nor a service is taken for a name, by the rules for names.
     let named = |it: char| it.is_ascii_alphanumeric() || "_+=,.@-".contains(it);
     if text.chars().all(named) {
-        return Err(Error::Invalid(
-            "The provided principal was invalid. Please check the principal and try again.".into(),
-        ));
+        return Err(Error::Principal);
     }
-    Err(Error::Invalid(format!(
-        "The provided input'{text}'was invalid. Member must satisfy expression: [\\w+=,.@-]* \
-         Please check your input and try again."
-    )))
+    Err(Error::PrincipalPattern(text.to_owned()))
 }
 
 /// Which services there are, this host does not know; how they are called, it does.

@@ -1,0 +1,230 @@
+//! Errors of resources as AWS's exceptions. The texts are the errors' own; AWS's quirks are here alone: which
+//! exception it is, and the places where AWS leaves out `Type`, the member that says whose fault it was.
+
+use ErrorShape::{
+    AccessDeniedException, CodeSigningConfigNotFoundException, CodeStorageExceededException,
+    CodeVerificationFailedException, InvalidCodeSignatureException, InvalidParameterValueException,
+    PolicyLengthExceededException, PreconditionFailedException,
+    ProvisionedConcurrencyConfigNotFoundException, RequestEntityTooLargeException,
+    ResourceConflictException, ResourceInUseException, ResourceNotFoundException, ServiceException,
+};
+
+use crate::api::rest::wire::{ErrorShape, Fault};
+use crate::control::Error;
+use crate::control::alias::AliasError;
+use crate::control::code_signing::CodeSigningError;
+use crate::control::concurrency::ConcurrencyError;
+use crate::control::event_invoke::EventInvokeError;
+use crate::control::event_source::EventSourceError;
+use crate::control::function::FunctionError;
+use crate::control::layer::LayerError;
+use crate::control::origin::PackageError;
+use crate::control::permission::PermissionError;
+use crate::control::tags::TagError;
+use crate::control::url::UrlError;
+use crate::control::version::VersionError;
+use crate::library::package;
+use crate::store;
+
+/// The translation of an error.
+enum Exception {
+    /// One of AWS's, with the error's text.
+    Of(ErrorShape),
+    /// The same, without `Type`.
+    Untyped(ErrorShape),
+    /// A failure of the host, which only its log explains.
+    Host,
+}
+
+use Exception::{Host, Of, Untyped};
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        match exception(&error) {
+            Of(shape) => Self::new(shape, error.to_string()),
+            Untyped(shape) => Self::new(shape, error.to_string()).untyped(),
+            Host => of_host(&error),
+        }
+    }
+}
+
+/// Operations on code signing configurations themselves leave out `Type` where there is none. The tag
+/// operations do not.
+pub(in crate::api::rest) fn of_code_signing(error: Error) -> Fault {
+    let missing = matches!(error, Error::CodeSigning(CodeSigningError::NotFound(_)));
+    let fault = Fault::from(error);
+    if missing { fault.untyped() } else { fault }
+}
+
+fn of_host(error: &Error) -> Fault {
+    // Its remedy is the caller's to carry out: to delete resources that are not needed.
+    if let Error::Store(full @ store::Error::Full) = error {
+        tracing::error!("a request was refused: the disk of the data directory is full");
+        return Fault::new(ServiceException, full.to_string());
+    }
+    tracing::error!(error = error as &dyn std::error::Error, "a request failed");
+    Fault::new(ServiceException, "The host failed. See its log.")
+}
+
+fn exception(error: &Error) -> Exception {
+    match error {
+        Error::Function(error) => function(error),
+        Error::Package(error) => package(error),
+        Error::Configuration(_) => Of(InvalidParameterValueException),
+        Error::Version(error) => version(error),
+        Error::Alias(error) => alias(error),
+        Error::Concurrency(error) => concurrency(error),
+        Error::CodeStorage(_) => Of(CodeStorageExceededException),
+        Error::EventInvoke(error) => event_invoke(error),
+        Error::EventSource(error) => event_source(error),
+        Error::Layer(error) => layer(error),
+        Error::Permission(error) => permission(error),
+        Error::CodeSigning(error) => code_signing(error),
+        Error::Url(error) => url(error),
+        Error::Tags(error) => tags(error),
+        Error::Revision(_) => Of(PreconditionFailedException),
+        Error::Concurrent => Of(ResourceConflictException),
+        Error::Damaged(_) | Error::Sealed(_) | Error::Store(_) => Host,
+    }
+}
+
+fn function(error: &FunctionError) -> Exception {
+    match error {
+        FunctionError::NotFound(_) => Of(ResourceNotFoundException),
+        FunctionError::AlreadyExists(_)
+        | FunctionError::Pending
+        | FunctionError::UpdateInProgress(_) => Of(ResourceConflictException),
+    }
+}
+
+fn package(error: &PackageError) -> Exception {
+    match error {
+        // Of S3, the size is no fault of the request.
+        PackageError::Upload(package::Error::ZippedTooLarge(_)) => {
+            Of(RequestEntityTooLargeException)
+        }
+        PackageError::Upload(_)
+        | PackageError::Object(_)
+        | PackageError::Fetch(_)
+        | PackageError::Component(_) => Of(InvalidParameterValueException),
+        PackageError::Library(_) => Host,
+    }
+}
+
+fn version(error: &VersionError) -> Exception {
+    match error {
+        VersionError::OtherCode { .. } => Of(InvalidParameterValueException),
+        VersionError::Referenced(_) => Of(ResourceConflictException),
+    }
+}
+
+fn alias(error: &AliasError) -> Exception {
+    match error {
+        AliasError::AlreadyExists(_) => Of(ResourceConflictException),
+        AliasError::NotFound(_) | AliasError::NotFoundByUpdate(_) => Of(ResourceNotFoundException),
+        AliasError::TooManyWeights | AliasError::SameVersion(_) => {
+            Of(InvalidParameterValueException)
+        }
+        AliasError::LatestWithWeights => Untyped(InvalidParameterValueException),
+    }
+}
+
+fn concurrency(error: &ConcurrencyError) -> Exception {
+    match error {
+        ConcurrencyError::NotProvisioned => Of(ProvisionedConcurrencyConfigNotFoundException),
+        ConcurrencyError::ReserveBelowProvisioned { .. }
+        | ConcurrencyError::AboveAccount(_)
+        | ConcurrencyError::TooLittleUnreserved { .. }
+        | ConcurrencyError::AboveHost { .. } => Untyped(InvalidParameterValueException),
+        ConcurrencyError::AboveReserve
+        | ConcurrencyError::TenantIsolation
+        | ConcurrencyError::Weights
+        | ConcurrencyError::NotPublished
+        | ConcurrencyError::Unpublished => Of(InvalidParameterValueException),
+        ConcurrencyError::VersionIsProvisioned | ConcurrencyError::AliasIsProvisioned => {
+            Of(ResourceConflictException)
+        }
+    }
+}
+
+fn event_invoke(error: &EventInvokeError) -> Exception {
+    match error {
+        EventInvokeError::FunctionMissing | EventInvokeError::NotFound(_) => {
+            Of(ResourceNotFoundException)
+        }
+        EventInvokeError::Empty
+        | EventInvokeError::DestinationConfig(_)
+        | EventInvokeError::Destination(_)
+        | EventInvokeError::OwnDestination => Of(InvalidParameterValueException),
+    }
+}
+
+fn event_source(error: &EventSourceError) -> Exception {
+    match error {
+        EventSourceError::NotFound | EventSourceError::NotFoundByArn(_) => {
+            Of(ResourceNotFoundException)
+        }
+        EventSourceError::AlreadyMapped { .. } => Of(ResourceConflictException),
+        EventSourceError::InUse(_) => Of(ResourceInUseException),
+        // Every other one is of a member of the request, that of a missing function among them.
+        _ => Of(InvalidParameterValueException),
+    }
+}
+
+fn layer(error: &LayerError) -> Exception {
+    match error {
+        LayerError::NotFound | LayerError::NotFoundByArn(_) => Of(ResourceNotFoundException),
+        LayerError::Denied { .. } => Of(AccessDeniedException),
+        LayerError::VersionZero
+        | LayerError::TooMany
+        | LayerError::Missing(_)
+        | LayerError::OtherRegion(_)
+        | LayerError::TwoVersions(..)
+        | LayerError::TooLarge
+        | LayerError::TooLargeWithCode(_) => Of(InvalidParameterValueException),
+    }
+}
+
+fn permission(error: &PermissionError) -> Exception {
+    match error {
+        PermissionError::StatementExists(_) => Of(ResourceConflictException),
+        PermissionError::StatementMissing(_)
+        | PermissionError::NoPolicy
+        | PermissionError::NoPolicyOf(_)
+        | PermissionError::NotFound => Of(ResourceNotFoundException),
+        PermissionError::TooLong { .. } => Of(PolicyLengthExceededException),
+        PermissionError::Latest
+        | PermissionError::NotAPolicy(_)
+        | PermissionError::OtherAction { .. }
+        | PermissionError::Principal
+        | PermissionError::PrincipalPattern(_) => Of(InvalidParameterValueException),
+    }
+}
+
+fn code_signing(error: &CodeSigningError) -> Exception {
+    match error {
+        CodeSigningError::NotFound(_) => Of(ResourceNotFoundException),
+        CodeSigningError::NotAttachable(_) => Of(CodeSigningConfigNotFoundException),
+        CodeSigningError::InUse(_) => Of(ResourceConflictException),
+        CodeSigningError::InvalidSignature { .. } => Of(InvalidCodeSignatureException),
+        CodeSigningError::VerificationFailed(_) => Of(CodeVerificationFailedException),
+        CodeSigningError::PackageLost(..) => Host,
+    }
+}
+
+fn url(error: &UrlError) -> Exception {
+    match error {
+        UrlError::AlreadyExists(_) => Of(ResourceConflictException),
+        UrlError::NotFound | UrlError::FunctionMissing => Of(ResourceNotFoundException),
+        UrlError::Streaming => Of(InvalidParameterValueException),
+    }
+}
+
+fn tags(error: &TagError) -> Exception {
+    match error {
+        TagError::Empty | TagError::TooMany | TagError::ReservedKey => {
+            Of(InvalidParameterValueException)
+        }
+        TagError::NoCapacityProvider(_) | TagError::NotFound => Of(ResourceNotFoundException),
+    }
+}

@@ -1,0 +1,25 @@
+//! Errors of functions.
+
+use crate::names::FunctionName;
+
+/// Error of a function.
+#[derive(Debug, thiserror::Error)]
+pub enum FunctionError {
+    /// No such function, version or alias; the ARN that was asked for.
+    #[error("Function not found: {0}")]
+    NotFound(String),
+    /// The name is taken.
+    #[error("Function already exist: {0}")]
+    AlreadyExists(FunctionName),
+    /// The function is being created.
+    #[error(
+        "The operation cannot be performed at this time. The function is currently in the following \
+         state: Pending"
+    )]
+    Pending,
+    /// An update of the function, by its ARN, is in progress.
+    #[error(
+        "The operation cannot be performed at this time. An update is in progress for resource: {0}"
+    )]
+    UpdateInProgress(String),
+}
