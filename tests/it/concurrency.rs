@@ -349,3 +349,50 @@ async fn lowered_provisioned_concurrency_converges() {
         );
     }
 }
+
+/// Waits until provisioning has failed, and gives back the reason.
+async fn failure_of(host: &Lamina, path: &str) -> String {
+    for _ in 0..1_000 {
+        let shown = host.lambda("GET", path, &Value::Null).await.json();
+        if shown["Status"] == "FAILED" {
+            return shown["StatusReason"].as_str().unwrap_or_default().into();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it does not fail");
+}
+
+#[tokio::test]
+async fn full_host_is_not_the_reason_of_a_failed_init() {
+    let host = std::sync::Arc::new(Lamina::configured("environments = 4"));
+    let published = json!({"Publish": true, "Timeout": 60});
+    host.create("f", &guest("hostile"), published.clone()).await;
+    let mut fails = published.clone();
+    fails["Environment"] = json!({"Variables": {"INIT": "fail"}});
+    host.create("fails", &guest("hostile"), fails).await;
+    let of =
+        |name: &str| format!("/2019-09-30/functions/{name}/provisioned-concurrency?Qualifier=1");
+    let asked = |count: u32| json!({"ProvisionedConcurrentExecutions": count});
+    assert_eq!(
+        host.lambda("PUT", &of("fails"), &asked(1)).await.status,
+        202
+    );
+    assert_eq!(
+        failure_of(&host, &of("fails")).await,
+        "FUNCTION_ERROR_INIT_FAILURE"
+    );
+
+    host.create("busy", &guest("hostile"), published).await;
+    let busy: Vec<_> = (0..3)
+        .map(|_| {
+            let host = std::sync::Arc::clone(&host);
+            let sleep = json!({"do": "sleep", "ms": 40_000});
+            tokio::spawn(async move { host.invoke("busy", &sleep).await })
+        })
+        .collect();
+    crate::metrics::reaches(&host, "lamina_environments state=busy", 3.0).await;
+    assert_eq!(host.lambda("PUT", &of("f"), &asked(2)).await.status, 202);
+    let reason = failure_of(&host, &of("f")).await;
+    assert!(reason.starts_with("INSUFFICIENT_CAPACITY: "), "{reason}");
+    busy.iter().for_each(tokio::task::JoinHandle::abort);
+}

@@ -44,6 +44,23 @@ fn samples(answer: &Answer) -> BTreeMap<String, f64> {
     parsed.samples.into_iter().flat_map(sample).collect()
 }
 
+/// One number of the page, 0 where it is not there.
+pub async fn sample(host: &Lamina, series: &str) -> f64 {
+    let found = samples(&host.send("GET", PATH, &[], "").await);
+    found.get(series).copied().unwrap_or_default()
+}
+
+/// Waits until a number of the page is at least this.
+pub async fn reaches(host: &Lamina, series: &str, expected: f64) {
+    for _ in 0..2_000 {
+        if sample(host, series).await >= expected {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("{series} stays at {}", sample(host, series).await);
+}
+
 #[tokio::test]
 async fn page_counts_real_invocations() {
     let host = Lamina::configured("log_bytes_per_function = 16777216");

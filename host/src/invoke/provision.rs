@@ -1,5 +1,5 @@
 //! Provisioned concurrency: environments that are opened before they are needed and are not evicted for
-//! being idle. The number of them follows the snapshot.
+//! being idle. Their number follows the snapshot.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::lease::{self, Initialization, Opened};
 use super::live::{Deployment, Live};
 use super::snapshot::Snapshot;
-use super::{Invoker, Pipeline};
+use super::{Blame, Error, Invoker, Pipeline};
 use crate::names::RequestId;
 
 /// Pause before a version whose environments do not come up is tried again.
@@ -31,9 +31,11 @@ pub struct Provision {
 /// Reason why a provisioned environment did not come up.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Failure {
-    /// The function failed in its `init`.
+    /// The function failed in its `init`, or cannot run on this host.
     Function(String),
-    /// The host could not open one.
+    /// A limit of the host or of its machine is reached.
+    Capacity(String),
+    /// Something of the host's own failed.
     Host(String),
 }
 
@@ -118,6 +120,17 @@ impl Provisioning {
             of: Arc::clone(self),
             is_given_up: false,
         })
+    }
+}
+
+impl From<lease::Error> for Failure {
+    fn from(error: lease::Error) -> Self {
+        let (text, is_full) = (error.to_string(), matches!(error, lease::Error::Full));
+        match Error::from(error).blame() {
+            Blame::Function => Self::Function(text),
+            _ if is_full => Self::Capacity(text),
+            Blame::Caller | Blame::Host => Self::Host(text),
+        }
     }
 }
 
@@ -236,8 +249,7 @@ impl Pipeline {
     async fn fill_one(&self, deployment: &Deployment, counted: Counted) -> Result<(), Failure> {
         let id = RequestId::random(&self.clock);
         let opened = self.open(deployment, &id, Initialization::Provisioned);
-        let host = |error: lease::Error| Failure::Host(error.to_string());
-        match opened.await.map_err(host)? {
+        match opened.await? {
             Opened::Ready(mut environment) => {
                 environment.provisioned = Some(counted);
                 deployment.pool.give_back(environment, self.clock.instant());
@@ -245,5 +257,24 @@ impl Pipeline {
             }
             Opened::Failed { failure, .. } => Err(Failure::Function(failure.message)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invoke::live::LoadError;
+
+    #[test]
+    fn limit_of_the_host_is_not_a_failure_of_the_function() {
+        let failed = LoadError::Failed(Box::new(std::io::Error::other("disk")));
+        let of = |error: lease::Error| Failure::from(error);
+        assert!(matches!(of(lease::Error::Full), Failure::Capacity(_)));
+        assert!(matches!(of(lease::Error::Load(failed)), Failure::Host(_)));
+        let runtime = LoadError::Runtime("python".into());
+        assert!(matches!(
+            of(lease::Error::Load(runtime)),
+            Failure::Function(_)
+        ));
     }
 }

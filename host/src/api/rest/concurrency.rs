@@ -7,6 +7,7 @@ use super::no_content;
 use super::wire::{self, ErrorShape, Fault};
 use crate::api::{Front, HttpResponse};
 use crate::control::concurrency::Provisioned;
+use crate::invoke::provision::Failure;
 use crate::names::{FunctionName, Qualifier};
 use crate::units::{UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
 
@@ -179,8 +180,18 @@ fn status(found: &Provisioned) -> (&'static str, Option<String>) {
     match &progress.failure {
         _ if found.is_settling => ("IN_PROGRESS", None),
         _ if progress.available >= progress.requested => ("READY", None),
-        Some(_) => ("FAILED", Some("FUNCTION_ERROR_INIT_FAILURE".into())),
+        Some(failure) => ("FAILED", Some(reason(failure))),
         None => ("IN_PROGRESS", None),
+    }
+}
+
+/// AWS documents no list of reasons. Its own code is kept for what it says: the function's fault.
+fn reason(failure: &Failure) -> String {
+    match failure {
+        Failure::Function(_) => "FUNCTION_ERROR_INIT_FAILURE".into(),
+        Failure::Capacity(text) => format!("INSUFFICIENT_CAPACITY: {text}"),
+        // The text is the host's own business; its log has it.
+        Failure::Host(_) => "INTERNAL_ERROR".into(),
     }
 }
 
