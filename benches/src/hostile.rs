@@ -1,5 +1,5 @@
-//! A quiet function beside hostile ones: what its callers, the control plane and the health check wait,
-//! for each thing that guests can do to the processor.
+//! A quiet function beside hostile ones: what its callers, the control plane and the health check wait, and the
+//! most memory that the host has had, for each thing that guests can do to the host.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::servers::{Lamina, guest};
 
-/// What one row measures for.
+/// Time that one row measures for.
 const ROW: Duration = Duration::from_secs(5);
 /// From the first hostile call to the first measured one.
 const WARM_UP: Duration = Duration::from_millis(1_500);
@@ -18,8 +18,11 @@ const WARM_UP: Duration = Duration::from_millis(1_500);
 const PACE: Duration = Duration::from_millis(2);
 /// Between two requests to the control plane, and to the health check.
 const CONTROL_PACE: Duration = Duration::from_millis(20);
+/// Budgets small enough to be reached within a row. The peak of a row stays within that of memory and what the host
+/// itself takes.
+const LIMITS: &str = "guest_memory_bytes = 2_147_483_648\nscratch_bytes = 2_147_483_648";
 
-/// Who does what beside the quiet function.
+/// Hostile callers beside the quiet function.
 struct Row {
     name: &'static str,
     function: &'static str,
@@ -27,23 +30,39 @@ struct Row {
     event: Value,
 }
 
-/// Waits in milliseconds.
-struct Waits(Vec<f64>);
+/// Waits in milliseconds, and requests that were refused or failed.
+struct Waits {
+    millis: Vec<f64>,
+    failed: usize,
+}
 
 pub(crate) async fn run() -> anyhow::Result<()> {
-    let host = Arc::new(Lamina::start("")?);
-    host.create("victim", &guest("echo")?).await?;
-    let hostile = guest("hostile")?;
-    host.create_with("hostile", &hostile, json!({"Timeout": 3}))
-        .await?;
-    let spins_in_init = json!({"Timeout": 3, "Environment": {"Variables": {"INIT": "loop"}}});
-    host.create_with("init", &hostile, spins_in_init).await?;
     println!(
-        "{:<24} {:>9} {:>9} {:>11} {:>11} {:>11}",
-        "beside", "p50 ms", "p99 ms", "max ms", "control p99", "health p99"
+        "{:<24} {:>9} {:>9} {:>9} {:>7} {:>11} {:>11} {:>9}",
+        "beside", "p50 ms", "p99 ms", "max ms", "failed", "control p99", "health p99", "peak MiB"
     );
     for row in rows() {
+        // A host of its own: no row starts with what another has left, and the peak is its own.
+        let host = Arc::new(Lamina::start(LIMITS)?);
+        create(&host).await?;
         measure(&host, row).await?;
+    }
+    Ok(())
+}
+
+async fn create(host: &Lamina) -> anyhow::Result<()> {
+    host.create("victim", &guest("echo")?).await?;
+    let hostile = guest("hostile")?;
+    let functions = [
+        ("hostile", json!({"Timeout": 3})),
+        ("large", json!({"Timeout": 3, "MemorySize": 1_024})),
+        (
+            "init",
+            json!({"Timeout": 3, "Environment": {"Variables": {"INIT": "loop"}}}),
+        ),
+    ];
+    for (name, more) in functions {
+        host.create_with(name, &hostile, more).await?;
     }
     Ok(())
 }
@@ -55,30 +74,43 @@ fn rows() -> Vec<Row> {
         callers,
         event,
     };
+    let hostile = |name, callers, event| row(name, "hostile", callers, event);
     let log = json!({"do": "log", "bytes": 30_000_000, "line_bytes": 100});
     let stat = json!({"do": "stat", "path": "/var/task/bootstrap.wasm", "ms": 60});
     vec![
-        row("nothing", "hostile", 0, Value::Null),
-        row("8 that spin", "hostile", 8, json!({"do": "loop"})),
-        row("8 that recurse", "hostile", 8, json!({"do": "recurse"})),
-        row("8 that grow", "hostile", 8, json!({"do": "allocate"})),
-        row("8 that log", "hostile", 8, log),
+        hostile("nothing", 0, Value::Null),
+        hostile("8 that spin", 8, json!({"do": "loop"})),
+        hostile("8 that recurse", 8, json!({"do": "recurse"})),
+        hostile("8 that grow", 8, json!({"do": "allocate"})),
         row(
-            "8 that draw at random",
-            "hostile",
-            8,
-            json!({"do": "draw", "ms": 60}),
+            "64 that hold 900 MB",
+            "large",
+            64,
+            json!({"do": "hold", "bytes": 900_000_000}),
         ),
-        row("8 that stat", "hostile", 8, stat),
+        hostile("8 that log", 8, log),
+        hostile("8 that draw at random", 8, json!({"do": "draw", "ms": 60})),
+        hostile("8 that stat", 8, stat),
         row("8 that spin in init", "init", 8, json!({})),
-        row(
-            "8 with short calls",
-            "hostile",
+        hostile(
+            "8 that look names up",
             8,
-            json!({"do": "draw", "ms": 2}),
+            json!({"do": "lookups", "count": 1_000}),
         ),
-        row("100 that spin", "hostile", 100, json!({"do": "loop"})),
-        row("400 that spin", "hostile", 400, json!({"do": "loop"})),
+        hostile("8 that open sockets", 8, json!({"do": "sockets"})),
+        hostile(
+            "8 that fill /tmp",
+            8,
+            json!({"do": "fill", "path": "/tmp/x"}),
+        ),
+        hostile(
+            "8 that make files",
+            8,
+            json!({"do": "names", "dir": "/tmp"}),
+        ),
+        hostile("8 with short calls", 8, json!({"do": "draw", "ms": 2})),
+        hostile("100 that spin", 100, json!({"do": "loop"})),
+        hostile("400 that spin", 400, json!({"do": "loop"})),
     ]
 }
 
@@ -107,15 +139,16 @@ async fn measure(host: &Arc<Lamina>, row: Row) -> anyhow::Result<()> {
         )),
         repeat(CONTROL_PACE, || host.send("GET", "/_lamina/health", &null)),
     );
-    let (victim, control, health) = (victim?, control?, health?);
     println!(
-        "{:<24} {:>9.2} {:>9.2} {:>11.2} {:>11.2} {:>11.2}",
+        "{:<24} {:>9.2} {:>9.2} {:>9.2} {:>7} {:>11.2} {:>11.2} {:>9.0}",
         row.name,
         victim.at(0.5),
         victim.at(0.99),
         victim.at(1.0),
+        victim.failed + control.failed + health.failed,
         control.at(0.99),
-        health.at(0.99)
+        health.at(0.99),
+        host.peak_kib()? as f64 / 1024.0
     );
     ends.store(true, Ordering::Relaxed);
     for caller in callers {
@@ -125,20 +158,25 @@ async fn measure(host: &Arc<Lamina>, row: Row) -> anyhow::Result<()> {
 }
 
 /// One request after the other, for the time of a row.
-async fn repeat<T, F>(pace: Duration, request: impl Fn() -> F) -> anyhow::Result<Waits>
+async fn repeat<T, F>(pace: Duration, request: impl Fn() -> F) -> Waits
 where
     F: Future<Output = anyhow::Result<T>>,
 {
     let begun = Instant::now();
-    let mut waits = Vec::new();
+    let mut waits = Waits {
+        millis: Vec::new(),
+        failed: 0,
+    };
     while begun.elapsed() < ROW {
         let started = Instant::now();
-        request().await?;
-        waits.push(started.elapsed().as_secs_f64() * 1e3);
+        if request().await.is_err() {
+            waits.failed += 1;
+        }
+        waits.millis.push(started.elapsed().as_secs_f64() * 1e3);
         tokio::time::sleep(pace).await;
     }
-    waits.sort_by(f64::total_cmp);
-    Ok(Waits(waits))
+    waits.millis.sort_by(f64::total_cmp);
+    waits
 }
 
 impl Waits {
@@ -148,7 +186,7 @@ impl Waits {
             clippy::cast_sign_loss,
             reason = "an index below the length"
         )]
-        let index = ((self.0.len() - 1) as f64 * share).round() as usize;
-        self.0[index]
+        let index = ((self.millis.len() - 1) as f64 * share).round() as usize;
+        self.millis[index]
     }
 }

@@ -196,16 +196,19 @@ impl Lamina {
     }
 
     pub(crate) fn resident_kib(&self) -> anyhow::Result<u64> {
+        self.memory_kib("VmRSS:")
+    }
+
+    /// The most resident memory that the host ever had.
+    pub(crate) fn peak_kib(&self) -> anyhow::Result<u64> {
+        self.memory_kib("VmHWM:")
+    }
+
+    fn memory_kib(&self, name: &'static str) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.running.child.id()))?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .context("VmRSS")?;
-        line.split_whitespace()
-            .next()
-            .context("VmRSS")?
-            .parse()
-            .context("VmRSS")
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number.context(name)?.parse().context(name)
     }
 
     pub(crate) async fn send(
