@@ -114,14 +114,22 @@ pub struct Limits {
     pub connections_per_address: Option<usize>,
     /// Environments at once, busy or idle. Since 0.1.0.
     pub environments: u32,
+    /// Memory of all environments together, in bytes; without it, three quarters of what the machine and its
+    /// control groups (`memory.max`, `memory.limit_in_bytes`) give the host. Since 0.1.0.
+    pub guest_memory_bytes: Option<u64>,
     /// Seconds that an idle environment is kept; 0 gives each invocation a new one. Since 0.1.0.
     pub idle_seconds: u64,
+    /// Seconds that an idle environment is kept which holds 64 MiB of memory and `/tmp`, or more. Since 0.1.0.
+    pub idle_large_seconds: u64,
     /// Bytes of all packages of the account: of functions, their versions and layers. Since 0.1.0.
     pub code_bytes: u64,
     /// Bytes of log that each function keeps. Since 0.1.0.
     pub log_bytes_per_function: usize,
     /// Bytes of log that all functions keep on disk, deleted ones included. Since 0.1.0.
     pub log_bytes: u64,
+    /// Files in the `/tmp`s of all environments together, in bytes; without it, half of what is free on the disk
+    /// of the data directory. Since 0.1.0.
+    pub scratch_bytes: Option<u64>,
     /// Milliseconds that a change of a function shows as in progress. Clients written for AWS
     /// expect to see it. Since 0.1.0.
     pub settle_millis: u64,
@@ -180,10 +188,13 @@ impl Default for Limits {
             concurrency: crate::units::ACCOUNT_CONCURRENCY_DEFAULT,
             connections_per_address: None,
             environments: crate::units::ACCOUNT_CONCURRENCY_DEFAULT,
+            guest_memory_bytes: None,
             idle_seconds: 600,
+            idle_large_seconds: 60,
             code_bytes: crate::units::CODE_BYTES_DEFAULT,
             log_bytes_per_function: 1 << 20,
             log_bytes: crate::telemetry::log::BYTES_MAX_DEFAULT,
+            scratch_bytes: None,
             settle_millis: 500,
         }
     }
@@ -266,6 +277,11 @@ impl Limits {
     /// Time that an idle environment is kept.
     pub fn idle_timeout(&self) -> Duration {
         Duration::from_secs(self.idle_seconds)
+    }
+
+    /// Time that a large idle environment is kept.
+    pub fn idle_large_timeout(&self) -> Duration {
+        Duration::from_secs(self.idle_large_seconds)
     }
 
     /// Time that a change shows as in progress.

@@ -113,6 +113,7 @@ impl Control {
             loader,
             config.concurrency,
             config.environments,
+            library.budgets(),
             clock.clone(),
         );
         let control = Self(Arc::new(Plane {

@@ -122,7 +122,9 @@ impl Host {
         sandbox::clear(&scratch_dir).map_err(host)?;
         let sandbox = sandbox::Config {
             environments_max: config.limits.environments,
+            memory_bytes: config.limits.guest_memory_bytes,
             scratch_dir,
+            scratch_bytes: config.limits.scratch_bytes,
             egress: config.egress,
             egress_near: config.egress_near.clone(),
         };
@@ -170,6 +172,7 @@ impl Host {
     ) -> Self {
         let pipeline = invoke::Config {
             idle_timeout: config.limits.idle_timeout(),
+            idle_large_timeout: config.limits.idle_large_timeout(),
             region: config.region.to_string(),
             runtime_version_arn: control::behaviour::runtime_version_arn(control.home()),
             scheduler,

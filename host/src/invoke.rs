@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::sandbox::{Scheduler, Share};
+use crate::sandbox::{Balance, Resource, Scheduler, Share};
 use crate::telemetry::log::Logs;
-use crate::telemetry::metrics::{Gauges, Metrics};
+use crate::telemetry::metrics::{Budget, Gauges, Metrics};
 
 pub mod admit;
 pub mod blame;
@@ -28,6 +28,7 @@ mod variables;
 pub use blame::Blame;
 pub use request::{Finished, Invoke, Mode, Target};
 
+use live::slot::{Eviction, IdleTimes};
 use live::{Deployment, Live};
 use snapshot::Snapshot;
 
@@ -46,11 +47,16 @@ pub enum Error {
     Lease(#[from] lease::Error),
 }
 
+/// Memory and scratch space from which on an idle environment is large.
+const IDLE_LARGE_BYTES: u64 = 64 << 20;
+
 /// What the pipeline is built with.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How long an idle environment is kept. Zero gives each invocation a new one.
+    /// Time that an idle environment is kept. Zero gives each invocation a new one.
     pub idle_timeout: Duration,
+    /// Time that an idle environment is kept which holds much memory or scratch space.
+    pub idle_large_timeout: Duration,
     /// The region functions see in `AWS_REGION`.
     pub region: String,
     /// The ARN of what runs functions, for `INIT_START`.
@@ -125,19 +131,43 @@ impl Invoker {
 
     /// Gives up environments that have been idle for too long, for ever. One task of the host's.
     pub async fn reclaim(&self) {
-        let period = (self.0.config.idle_timeout / 4).max(Duration::from_secs(1));
+        let times = IdleTimes {
+            any: self.0.config.idle_timeout,
+            large: self.0.config.idle_large_timeout,
+            large_bytes: IDLE_LARGE_BYTES,
+        };
+        let period = (times.any.min(times.large) / 4).max(Duration::from_secs(1));
         loop {
             self.0.clock.sleep(period).await;
-            self.0.live.reclaim(self.0.config.idle_timeout);
+            let live = self.0.live.clone();
+            let _ = tokio::task::spawn_blocking(move || live.reclaim(times)).await;
         }
     }
 
     /// Numbers of the pipeline for the page of metrics.
     pub fn gauges(&self) -> Gauges {
-        let (permits_in_use, permits_max) = self.0.live.permits();
+        let live = &self.0.live;
+        let (permits_in_use, permits_max) = live.permits();
+        let budget = |resource| {
+            let Balance {
+                taken,
+                bytes_max,
+                refusals,
+            } = live.balance(resource);
+            Budget {
+                taken,
+                bytes_max,
+                refusals,
+            }
+        };
         Gauges {
             permits_in_use,
             permits_max,
+            memory: budget(Resource::Memory),
+            scratch: budget(Resource::Scratch),
+            evictions: Eviction::ALL
+                .map(|it| (it.label(), live.evictions(it)))
+                .into(),
         }
     }
 

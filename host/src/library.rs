@@ -157,6 +157,11 @@ impl Library {
         })))
     }
 
+    /// Budgets of the environments that programs of this library run in.
+    pub fn budgets(&self) -> Arc<sandbox::Budgets> {
+        self.0.sandbox.budgets()
+    }
+
     /// Unpacks and compiles a package. When this returns, all of it is durable.
     ///
     /// # Errors
@@ -348,6 +353,8 @@ impl Library {
         std::fs::create_dir_all(&scratch_dir).unwrap();
         let config = sandbox::Config {
             environments_max: 1,
+            memory_bytes: None,
+            scratch_bytes: None,
             scratch_dir,
             egress: sandbox::Egress::default(),
             egress_near: Vec::new(),

@@ -14,6 +14,7 @@ use crate::units::Mib;
 
 mod adapter;
 mod bindings;
+mod budget;
 mod capability;
 pub mod compile;
 mod deadline;
@@ -33,6 +34,7 @@ mod stdio;
 mod target;
 mod turnover;
 
+pub use budget::{Admission, Balance, Budgets, Demand, Evict, Grant, Resource};
 pub use egress::{Cidr, Egress};
 pub use environment::Environment;
 pub use filesystem::clear;
@@ -46,8 +48,13 @@ pub use target::{Architecture, Target};
 pub struct Config {
     /// Environments that may live at once, busy or idle.
     pub environments_max: u32,
+    /// Memory of all environments together. Without it, three quarters of what the machine and its control
+    /// groups give this process.
+    pub memory_bytes: Option<u64>,
     /// Where environments keep their `/tmp`.
     pub scratch_dir: PathBuf,
+    /// Files in the `/tmp`s of all environments together. Without it, half of what is free on the disk.
+    pub scratch_bytes: Option<u64>,
     /// Which addresses guests may reach.
     pub egress: Egress,
     /// What guests do not reach besides, with [`Egress::Public`].
@@ -103,6 +110,11 @@ impl Sandbox {
     /// What gives guests of this sandbox their processor time.
     pub fn scheduler(&self) -> Arc<Scheduler> {
         self.0.scheduler()
+    }
+
+    /// Budgets of all environments of this sandbox.
+    pub fn budgets(&self) -> Arc<Budgets> {
+        self.0.budgets()
     }
 
     /// Names what components that are compiled for a target, and with such an image, are good for: the
@@ -243,7 +255,7 @@ pub enum Unopened {
     /// The function ended, or said no, while it started. Its caller sees this.
     #[error("{}", .0.message)]
     Failed(Failure),
-    /// The host is full: of environments, file descriptors or memory. Later there may be room.
+    /// The machine has no more file descriptors or memory, or the engine no slot. Later there may be some.
     #[error("{0}")]
     NoRoom(String),
     /// The host is not in order.
@@ -260,4 +272,6 @@ pub enum Cause {
     Environment,
     /// The time was up. Only the environment's `/tmp` is left.
     Timeout,
+    /// The host refused the guest what it may have, and the guest ended. Only the environment's `/tmp` is left.
+    Host,
 }

@@ -191,7 +191,7 @@ fn failed(error: &invoke::Error) -> HttpResponse {
             r#"{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","Message":"Rate Exceeded."}"#,
         ),
         invoke::Error::Admit(invoke::admit::Error::Account)
-        | invoke::Error::Lease(invoke::lease::Error::Full) => json(
+        | invoke::Error::Lease(invoke::lease::Error::Full(_)) => json(
             StatusCode::TOO_MANY_REQUESTS,
             r#"{"Reason":"ConcurrentInvocationLimitExceeded","Message":"Rate Exceeded."}"#,
         ),

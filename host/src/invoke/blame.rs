@@ -3,6 +3,7 @@
 
 use super::live::LoadError;
 use super::{Error, Finished, admit, lease, resolve};
+use crate::sandbox::Cause;
 
 /// The party that has to change something before the same call can succeed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
@@ -41,7 +42,7 @@ impl Error {
                 Blame::Function
             }
             Self::Lease(
-                lease::Error::Full
+                lease::Error::Full(_)
                 | lease::Error::Load(LoadError::Failed(_))
                 | lease::Error::Host(_),
             ) => Blame::Host,
@@ -52,7 +53,7 @@ impl Error {
     /// thousands a second, for those who look for them.
     pub fn log(&self) {
         let (error, blame) = (self as &dyn std::error::Error, self.blame().as_str());
-        let is_full = matches!(self, Self::Lease(lease::Error::Full));
+        let is_full = matches!(self, Self::Lease(lease::Error::Full(_)));
         if self.blame() == Blame::Host && !is_full {
             tracing::error!(blame, error, "an invocation failed");
         } else {
@@ -64,20 +65,26 @@ impl Error {
 impl Finished {
     /// The party to blame, where the invocation ended in a failure.
     pub fn blame(&self) -> Option<Blame> {
-        // Limits of the host end an invocation before it begins, as an `Error`.
-        self.outcome.as_ref().err().map(|_| Blame::Function)
+        // Most limits of the host end an invocation before it begins, as an `Error`. A guest that is refused memory
+        // has run already, and is not run again.
+        let failure = self.outcome.as_ref().err()?;
+        Some(match failure.cause {
+            Cause::Host => Blame::Host,
+            Cause::Handler | Cause::Environment | Cause::Timeout => Blame::Function,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::invoke::live::slot::Lack;
 
     #[test]
     fn full_host_is_not_the_callers_fault() {
         let io = || Box::new(std::io::Error::other("disk"));
         for (error, expected) in [
-            (Error::Lease(lease::Error::Full), Blame::Host),
+            (Error::Lease(lease::Error::Full(Lack::Memory)), Blame::Host),
             (
                 Error::Lease(lease::Error::Load(LoadError::Failed(io()))),
                 Blame::Host,

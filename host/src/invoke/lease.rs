@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::Pipeline;
 use super::admit::Admitted;
-use super::live::slot::Slot;
+use super::live::slot::{Lack, Slot};
 use super::live::{Deployment, LoadError};
 use super::pool::WarmEnvironment;
 use super::snapshot::Version;
 use super::{report, variables};
 use crate::names::{RequestId, hex};
-use crate::sandbox::{self, Environment, Failure, Setup, Unopened};
+use crate::sandbox::{self, Cause, Environment, Failure, Grant, Program, Setup, Unopened};
 use crate::telemetry::event::Sink;
 use crate::telemetry::log::EnvironmentLog;
 use crate::units::INIT_TIMEOUT;
@@ -19,9 +19,9 @@ use crate::units::INIT_TIMEOUT;
 /// Error of an environment that could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Every slot is taken by an environment that is busy or provisioned, or the machine has no more room.
-    #[error("this host has no room for another environment")]
-    Full,
+    /// A limit of the host or of its machine is reached, and nothing is idle that could be evicted.
+    #[error("this host can open no other environment: {0}")]
+    Full(#[from] Lack),
     /// The version's code could not be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -105,12 +105,19 @@ impl Pipeline {
         initialization: Initialization,
     ) -> Result<Opened, Error> {
         let program = deployment.program().await?;
-        let slot = self.live.slot().ok_or(Error::Full)?;
+        let (slot, admission) = self.live.admit(deployment).await?;
         let log_stream: Arc<str> = self.log_stream_name(&deployment.version).into();
         let (log, setup) = self.begin(deployment, &log_stream, initialization)?;
         let started = self.clock.instant();
-        let opened = Environment::open(program, setup, Arc::clone(&log), id, INIT_TIMEOUT).await;
-        let opened = failure_of_function(opened)?;
+        let opening = Environment::open(
+            program,
+            setup,
+            admission,
+            Arc::clone(&log),
+            id,
+            INIT_TIMEOUT,
+        );
+        let opened = failure_of_function(opening.await)?;
         self.report_init(&log, initialization, started, &opened);
         Ok(Opened::of(opened, log, log_stream, slot))
     }
@@ -122,7 +129,14 @@ impl Pipeline {
         ended: WarmEnvironment,
         id: &RequestId,
     ) -> Result<Opened, Error> {
-        let program = deployment.program().await?;
+        let (program, memory) = match self.admit_again(deployment).await {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                // Its `/tmp` waits on for the next guest.
+                deployment.pool.give_back(ended, self.clock.instant());
+                return Err(error);
+            }
+        };
         let WarmEnvironment {
             environment,
             log_stream,
@@ -131,10 +145,19 @@ impl Pipeline {
         } = ended;
         let (log, setup) = self.begin(deployment, &log_stream, Initialization::Again)?;
         let started = self.clock.instant();
-        let opening = environment.reopen(program, setup, Arc::clone(&log), id, INIT_TIMEOUT);
+        let opening =
+            environment.reopen(program, setup, memory, Arc::clone(&log), id, INIT_TIMEOUT);
         let opened = failure_of_function(opening.await)?;
         self.report_init(&log, Initialization::Again, started, &opened);
         Ok(Opened::of(opened, log, log_stream, slot))
+    }
+
+    async fn admit_again<'a>(
+        &self,
+        deployment: &'a Deployment,
+    ) -> Result<(&'a Program, Grant), Error> {
+        let program = deployment.program().await?;
+        Ok((program, self.live.admit_again(deployment).await?))
     }
 
     /// The log of an environment with its first line, and the settings it is made with.
@@ -232,10 +255,14 @@ fn failure_of_function(
 ) -> Result<Result<Environment, Failure>, Error> {
     match opened {
         Ok(environment) => Ok(Ok(environment)),
+        // It has not been called: its caller may try again.
+        Err(Unopened::Failed(failure)) if failure.cause == Cause::Host => {
+            Err(Error::Full(Lack::Memory))
+        }
         Err(Unopened::Failed(failure)) => Ok(Err(failure)),
         Err(Unopened::NoRoom(problem)) => {
-            tracing::warn!(problem, "there was no room for another environment");
-            Err(Error::Full)
+            tracing::warn!(problem, "the machine could open no other environment");
+            Err(Error::Full(Lack::Machine))
         }
         Err(Unopened::Broken(error)) => Err(Error::Host(error)),
     }

@@ -2,7 +2,7 @@
 //! Entries are made when a deployment first runs, and dropped when no snapshot has it any more.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use async_trait::async_trait;
 use dashmap::DashMap;
@@ -14,10 +14,10 @@ use super::provision::{Provision, Provisioning};
 use super::snapshot::{Code, Snapshot, Version};
 use crate::clock::Clock;
 use crate::names::{FunctionName, Qualifier};
-use crate::sandbox::{Program, Share};
+use crate::sandbox::{Balance, Budgets, Demand, Program, Resource, Share};
 use slot::Slots;
 
-pub(super) mod slot;
+pub mod slot;
 #[cfg(test)]
 mod tests;
 
@@ -57,6 +57,8 @@ struct State {
     gates: DashMap<FunctionName, Arc<Gate>>,
     account: Arc<Account>,
     slots: Slots,
+    budgets: Arc<Budgets>,
+    evictions: slot::Evictions,
     loader: Arc<dyn Loader>,
     /// Wakes the provisioner: an environment was lost, or a fill has ended.
     lost: Arc<Notify>,
@@ -77,6 +79,8 @@ pub(super) struct Deployment {
     pub(super) variables: OnceLock<Arc<[(String, String)]>>,
     /// The processor time of its function; none before the first call.
     pub(super) share: OnceLock<Share>,
+    /// What its environments take of the host.
+    pub(super) demand: Arc<Demand>,
     program: OnceCell<Program>,
     loader: Arc<dyn Loader>,
 }
@@ -88,25 +92,37 @@ impl Live {
         (account.in_flight(), account.concurrency().into())
     }
 
-    /// Live state over `snapshot`, with at most `environments` environments and `concurrency` invocations
-    /// at once.
+    /// Numbers of one of the host's budgets.
+    pub(super) fn balance(&self, resource: Resource) -> Balance {
+        self.0.budgets.balance(resource)
+    }
+
+    /// Live state over `snapshot`, with at most `environments` environments, within `budgets`, and `concurrency`
+    /// invocations at once.
     pub fn new(
         snapshot: watch::Receiver<Arc<Snapshot>>,
         loader: Arc<dyn Loader>,
         concurrency: u32,
         environments: u32,
+        budgets: Arc<Budgets>,
         clock: Clock,
     ) -> Self {
-        Self(Arc::new(State {
+        let live = Self(Arc::new(State {
             snapshot,
             deployments: DashMap::new(),
             gates: DashMap::new(),
             account: Arc::new(Account::new(concurrency)),
             slots: Slots::new(environments),
+            budgets: Arc::clone(&budgets),
+            evictions: slot::Evictions::default(),
             loader,
             lost: Arc::default(),
             clock,
-        }))
+        }));
+        // Weak, since environments hold their part of the budgets.
+        let state: Weak<State> = Arc::downgrade(&live.0);
+        budgets.set_evictor(state);
+        live
     }
 
     /// The functions as they are now.
@@ -149,6 +165,7 @@ impl Live {
             gate: Arc::clone(&gate),
             variables: OnceLock::new(),
             share: OnceLock::new(),
+            demand: Arc::default(),
             program: OnceCell::new(),
             loader: Arc::clone(&self.0.loader),
         }

@@ -2,7 +2,7 @@
 //! old and are evicted.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::live::slot::Slot;
 use super::provision::Counted;
@@ -110,22 +110,20 @@ impl Pool {
             .collect()
     }
 
-    /// When the environment that has been idle longest, of those that may be evicted, was last used.
-    pub(super) fn oldest(&self) -> Option<Instant> {
+    /// Last use of the environment that has been idle longest, of those that may be evicted and fit.
+    pub(super) fn oldest(&self, fits: impl Fn(&WarmEnvironment) -> bool) -> Option<Instant> {
         let state = self.lock();
-        let mut may_go = state.idle.iter().filter(|(_, it)| !it.is_provisioned());
-        may_go.next().map(|(since, _)| *since)
+        let mut idle = state.idle.iter();
+        idle.find(|(_, it)| !it.is_provisioned() && fits(it))
+            .map(|(since, _)| *since)
     }
 
-    /// Takes out the environment that has been idle longest, of those that may be evicted.
-    pub(super) fn evict_oldest(&self) -> Option<WarmEnvironment> {
-        self.evict(|_, it| !it.is_provisioned())
-    }
-
-    /// The same of those that have been idle for `age` or longer.
-    pub(super) fn evict_older(&self, now: Instant, age: Duration) -> Option<WarmEnvironment> {
-        let is_old = |since: Instant| now.saturating_duration_since(since) >= age;
-        self.evict(|since, it| is_old(since) && !it.is_provisioned())
+    /// Takes out the environment that has been idle longest, of those that may be evicted and fit.
+    pub(super) fn evict_where(
+        &self,
+        fits: impl Fn(Instant, &WarmEnvironment) -> bool,
+    ) -> Option<WarmEnvironment> {
+        self.evict(|since, it| !it.is_provisioned() && fits(since, it))
     }
 
     /// Takes out a provisioned environment that is one too many.

@@ -125,7 +125,7 @@ impl Provisioning {
 
 impl From<lease::Error> for Failure {
     fn from(error: lease::Error) -> Self {
-        let (text, is_full) = (error.to_string(), matches!(error, lease::Error::Full));
+        let (text, is_full) = (error.to_string(), matches!(error, lease::Error::Full(_)));
         match Error::from(error).blame() {
             Blame::Function => Self::Function(text),
             _ if is_full => Self::Capacity(text),
@@ -264,12 +264,16 @@ impl Pipeline {
 mod tests {
     use super::*;
     use crate::invoke::live::LoadError;
+    use crate::invoke::live::slot::Lack;
 
     #[test]
     fn limit_of_the_host_is_not_a_failure_of_the_function() {
         let failed = LoadError::Failed(Box::new(std::io::Error::other("disk")));
         let of = |error: lease::Error| Failure::from(error);
-        assert!(matches!(of(lease::Error::Full), Failure::Capacity(_)));
+        assert!(matches!(
+            of(lease::Error::Full(Lack::Memory)),
+            Failure::Capacity(_)
+        ));
         assert!(matches!(of(lease::Error::Load(failed)), Failure::Host(_)));
         let runtime = LoadError::Runtime("python".into());
         assert!(matches!(

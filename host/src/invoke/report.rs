@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::lease::{self, Initialization};
+use super::live::slot::Lack;
 use super::request::{Outcome, ResourceUsage};
 use super::resolve::Resolved;
 use super::snapshot::Version;
@@ -23,7 +24,12 @@ pub(super) fn refused(metrics: &metrics::Metrics, error: &Error) {
     match error {
         Error::Admit(admit::Error::Reserved) => metrics.throttled(Throttle::Reserved),
         Error::Admit(admit::Error::Account) => metrics.throttled(Throttle::Account),
-        Error::Lease(lease::Error::Full) => metrics.throttled(Throttle::Environments),
+        Error::Lease(lease::Error::Full(lack)) => metrics.throttled(match lack {
+            Lack::Environments => Throttle::Environments,
+            Lack::Memory => Throttle::Memory,
+            Lack::Scratch => Throttle::Scratch,
+            Lack::Machine => Throttle::Machine,
+        }),
         Error::Resolve(_) | Error::Lease(_) => metrics.failed(match error.blame() {
             Blame::Caller => metrics::Fault::Caller,
             Blame::Function => metrics::Fault::Function,
@@ -132,7 +138,7 @@ fn fault<'a>(request_id: Option<&'a str>, failure: &'a Failure) -> Fault<'a> {
         request_id,
         origin: match failure.cause {
             Cause::Handler => Origin::Handler,
-            Cause::Environment | Cause::Timeout => Origin::Environment,
+            Cause::Environment | Cause::Timeout | Cause::Host => Origin::Environment,
         },
         error_type: &failure.error_type,
         message: &failure.message,
@@ -145,7 +151,7 @@ fn status(failure: Option<&Failure>) -> Status<'_> {
     match failure.map(|failure| (failure.cause, failure)) {
         None | Some((Cause::Handler, _)) => Status::Success,
         Some((Cause::Timeout, _)) => Status::Timeout,
-        Some((Cause::Environment, failure)) => Status::Error {
+        Some((Cause::Environment | Cause::Host, failure)) => Status::Error {
             error_type: &failure.error_type,
         },
     }

@@ -11,8 +11,10 @@ use wasmtime::{
     Config as EngineConfig, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
 };
 
+use super::budget::Budgets;
 use super::descriptors::Descriptors;
 use super::egress::Reach;
+use super::filesystem::Kept;
 use super::guest::Guest;
 use super::memory_image::Each;
 use super::network::Names;
@@ -66,6 +68,7 @@ pub(super) struct Resources {
     pub(super) config: Config,
     pub(super) clock: Clock,
     pub(super) reach: Reach,
+    pub(super) budgets: Arc<Budgets>,
     pub(super) descriptors: Arc<Descriptors>,
     pub(super) names: Arc<Names>,
     pub(super) scheduler: Arc<Scheduler>,
@@ -82,7 +85,8 @@ impl Engines {
         let started = |error: std::io::Error| Error::Engine(error.to_string());
         let scheduler = Arc::new(Scheduler::start().map_err(started)?);
         deadline::tick(engines.both(), scheduler.ticks()).map_err(started)?;
-        let resources = Arc::new(Resources::new(config, clock, scheduler));
+        let resources = Resources::new(config, clock, scheduler).map_err(started)?;
+        let resources = Arc::new(resources);
         let shared = |image| Shared::new(engines.get(image), &resources).map(Arc::new);
         let names = |target| Each::make(|image| compiling(target, image).map(|it| named(&it)));
         Ok(Self {
@@ -94,7 +98,16 @@ impl Engines {
     }
 
     pub(super) fn scheduler(&self) -> Arc<Scheduler> {
-        Arc::clone(&self.shared.get(MemoryImage::Copied).resources.scheduler)
+        Arc::clone(&self.resources().scheduler)
+    }
+
+    pub(super) fn budgets(&self) -> Arc<Budgets> {
+        Arc::clone(&self.resources().budgets)
+    }
+
+    /// Those of all engines.
+    fn resources(&self) -> &Resources {
+        &self.shared.get(MemoryImage::Copied).resources
     }
 
     pub(super) fn compatibility(&self, target: Target, image: MemoryImage) -> &str {
@@ -119,16 +132,18 @@ impl Shared {
 }
 
 impl Resources {
-    fn new(config: Config, clock: Clock, scheduler: Arc<Scheduler>) -> Self {
+    fn new(config: Config, clock: Clock, scheduler: Arc<Scheduler>) -> std::io::Result<Self> {
         let reach = Reach::new(config.egress, &config.egress_near);
-        Self {
+        let kept = Kept::of_this_process(clock.clone());
+        Ok(Self {
+            budgets: Arc::new(Budgets::open(&config, kept)?),
             descriptors: Arc::new(Descriptors::of_this_process()),
             names: Arc::new(Names::new(reach.clone(), clock.clone())),
             scheduler,
             config,
             clock,
             reach,
-        }
+        })
     }
 }
 

@@ -11,13 +11,14 @@ use futures_util::FutureExt;
 use wasmtime::{Store, Trap};
 
 use super::adapter::Instance;
+use super::budget::{Admission, Grant, Resource};
 use super::capability::runtime::Mailbox;
 use super::capability::system::Streams;
 use super::deadline::{Deadline, TimeUp};
 use super::engine::Shared;
 use super::filesystem::Files;
 use super::guest::Guest;
-use super::limits::MemoryUsage;
+use super::limits::{MemoryUsage, Refusal};
 use super::program::Loaded;
 use super::{Cause, Context, Failure, FunctionResponse, Program, Setup, Unopened, failure};
 use crate::names::RequestId;
@@ -37,6 +38,8 @@ pub struct Environment {
     instance: Option<Instance>,
     deadline: Deadline,
     usage: Arc<MemoryUsage>,
+    /// Whether it counts in the budgets with what it uses: from the end of its first call on.
+    is_settled: bool,
     log: Arc<EnvironmentLog>,
     shared: Arc<Shared>,
     // After the instance: a guest's open files are closed before its `/tmp` is deleted.
@@ -86,13 +89,15 @@ impl Environment {
     pub async fn open(
         program: &Program,
         setup: Setup,
+        admission: Admission,
         log: Arc<EnvironmentLog>,
         id: &RequestId,
         time: Duration,
     ) -> Result<Self, Unopened> {
-        let files = program.0.mounts.open(setup.tmp);
-        let files = files.map_err(Unopened::without_mounts)?;
-        Self::start(program, Arc::new(files), setup, log, id, time).await
+        let Admission { memory, scratch } = admission;
+        let files = program.0.mounts.open(setup.tmp, scratch);
+        let files = Arc::new(files.map_err(Unopened::without_mounts)?);
+        Self::start(program, (files, memory), setup, log, id, time).await
     }
 
     /// Opens an environment again whose guest has ended: a new guest, with new memory, and the `/tmp`
@@ -104,17 +109,18 @@ impl Environment {
         self,
         program: &Program,
         setup: Setup,
+        memory: Grant,
         log: Arc<EnvironmentLog>,
         id: &RequestId,
         time: Duration,
     ) -> Result<Self, Unopened> {
         let files = Arc::clone(&self.files);
-        Self::start(program, files, setup, log, id, time).await
+        Self::start(program, (files, memory), setup, log, id, time).await
     }
 
     async fn start(
         program: &Program,
-        files: Arc<Files>,
+        (files, memory): (Arc<Files>, Grant),
         setup: Setup,
         log: Arc<EnvironmentLog>,
         id: &RequestId,
@@ -122,7 +128,7 @@ impl Environment {
     ) -> Result<Self, Unopened> {
         let loaded = Arc::clone(&program.0);
         let shared = Arc::clone(&loaded.shared);
-        let usage = Arc::new(MemoryUsage::default());
+        let usage = Arc::new(MemoryUsage::new(memory));
         let deadline = Deadline::after(&loaded.shared.resources.clock, time);
         let room = StoreParts {
             loaded,
@@ -141,10 +147,13 @@ impl Environment {
             shared.turnover.ended(usage.left_bytes());
             Unopened::Failed(failure)
         })?;
+        usage.opened();
+        files.quota().opened_environment();
         Ok(Self {
             instance: Some(instance),
             deadline,
             usage,
+            is_settled: false,
             log,
             shared,
             files,
@@ -170,8 +179,11 @@ impl Environment {
         };
         self.deadline.restart(time);
         self.usage.begin_call();
+        self.files.quota().grant().forget_refusal();
         let called = bounded(time, instance.invoke(event, context)).await;
         let answer = judge(called, id, time, &self.usage, &self.log);
+        let is_told = matches!(&answer, Err(failure) if failure.cause == Cause::Host);
+        self.report_refusals(is_told);
         let reusable = match &answer {
             Ok(_) => true,
             Err(failure) => failure.cause == Cause::Handler,
@@ -180,6 +192,9 @@ impl Environment {
             self.instance = Some(instance);
         } else {
             self.end(instance);
+        }
+        if !self.is_settled {
+            self.settle();
         }
         match answer? {
             FunctionResponse::Json(body) if body.len() > PAYLOAD_BYTES_MAX => {
@@ -192,11 +207,44 @@ impl Environment {
     fn end(&self, instance: Instance) {
         drop(instance);
         self.shared.turnover.ended(self.usage.left_bytes());
+        self.usage.release();
+    }
+
+    fn settle(&mut self) {
+        self.is_settled = true;
+        if self.is_alive() {
+            self.usage.settle();
+        }
+        let quota = self.files.quota();
+        quota.grant().settle(quota.host_bytes());
+    }
+
+    /// Tells the function's log what the host's budgets refused it, which it may have taken for limits of its own.
+    fn report_refusals(&self, memory_is_told: bool) {
+        if !memory_is_told && self.usage.refusal() == Some(Refusal::Host) {
+            self.log.failure(failure::HOST_MEMORY_SHORT);
+        }
+        if self.files.quota().grant().is_refused() {
+            self.log.failure(failure::HOST_SCRATCH_SHORT);
+        }
     }
 
     /// Whether it can be called again.
     pub fn is_alive(&self) -> bool {
         self.instance.is_some()
+    }
+
+    /// Bytes of the host's budget that count for it.
+    pub fn holds(&self, resource: Resource) -> u64 {
+        match resource {
+            Resource::Memory => self.usage.granted_bytes(),
+            Resource::Scratch => self.files.quota().grant().bytes(),
+        }
+    }
+
+    /// Makes the one who drops it wait for the space of its `/tmp`. Otherwise it is deleted meanwhile.
+    pub fn delete_tmp_at_once(&self) {
+        self.files.delete_at_once();
     }
 
     /// The largest size of its memories so far.
@@ -256,7 +304,7 @@ fn judge<T>(
         if error.downcast_ref() == Some(&Trap::StackOverflow) {
             usage.went_deep();
         }
-        Err(Failure::of_end(&error, id, time, usage.was_refused()))
+        Err(Failure::of_end(&error, id, time, usage.refusal()))
     })
 }
 

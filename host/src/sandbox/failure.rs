@@ -7,12 +7,19 @@ use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
 use super::deadline::TimeUp;
+use super::limits::Refusal;
 use super::{Cause, Error, Failure, Unopened};
 use crate::names::RequestId;
 use crate::units::PAYLOAD_BYTES_MAX;
 
 /// What of a backtrace goes to the log.
 const BACKTRACE_BYTES_MAX: usize = 4 << 10;
+/// Text of a guest that was refused memory within its `MemorySize`.
+pub(super) const HOST_MEMORY_SHORT: &str = "the host refused the function memory within its MemorySize: all functions \
+                                            together use what limits.guest_memory_bytes allows";
+/// Text of a guest that was refused space within its `EphemeralStorage`.
+pub(super) const HOST_SCRATCH_SHORT: &str = "the host refused the function space in /tmp within its EphemeralStorage: \
+                                             all functions together use what limits.scratch_bytes allows";
 /// How the system says that there are no more file descriptors, in this process or in all of them, or
 /// no more memory.
 const NO_ROOM: [Errno; 3] = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
@@ -48,6 +55,16 @@ impl Failure {
         }
     }
 
+    /// The guest needed memory that the host had not, and ended.
+    fn without_host_memory(id: &RequestId) -> Self {
+        Self {
+            error_type: "Runtime.OutOfMemory".into(),
+            message: format!("RequestId: {id} Error: {HOST_MEMORY_SHORT}"),
+            stack_trace: Vec::new(),
+            cause: Cause::Host,
+        }
+    }
+
     /// The answer is larger than an answer may be.
     pub(super) fn response_too_large() -> Self {
         let message = format!(
@@ -67,21 +84,22 @@ impl Failure {
         error: &wasmtime::Error,
         id: &RequestId,
         time: Duration,
-        memory_refused: bool,
+        refusal: Option<Refusal>,
     ) -> Self {
         if error.is::<TimeUp>() {
             return Self::timed_out(id, time);
         }
-        match error.downcast_ref::<I32Exit>() {
-            Some(I32Exit(0)) => return Self::exited(id, "without providing a reason"),
-            Some(I32Exit(_)) if memory_refused => return Self::out_of_memory(id),
-            Some(I32Exit(status)) => {
-                return Self::exited(id, &format!("with error: exit status {status}"));
-            }
+        let exit = error.downcast_ref::<I32Exit>();
+        if let Some(I32Exit(0)) = exit {
+            return Self::exited(id, "without providing a reason");
+        }
+        match refusal {
+            Some(Refusal::Host) => return Self::without_host_memory(id),
+            Some(Refusal::Environment) => return Self::out_of_memory(id),
             None => {}
         }
-        if memory_refused {
-            return Self::out_of_memory(id);
+        if let Some(I32Exit(status)) = exit {
+            return Self::exited(id, &format!("with error: exit status {status}"));
         }
         match error.downcast_ref::<Trap>() {
             Some(trap) => Self::exited(id, &format!("with error: {trap}")),

@@ -1,39 +1,40 @@
 //! What guests see of the file system: the package at `/var/task`, layers at `/opt`, both
-//! read-only, and a `/tmp` of the environment's own. Directories are opened once and used again:
-//! an environment that left its `/tmp` empty leaves it to the next one of the same program.
+//! read-only, and a `/tmp` of the environment's own. An environment that left its `/tmp` empty leaves its open
+//! directories to the next one of the same program.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 use super::Error;
+use super::budget::Grant;
 use super::program::ProgramFiles;
 use crate::units::Mib;
 
 pub(super) mod counted;
 mod delete;
 mod host;
+mod kept;
 mod quota;
 mod stream;
 
 pub(super) use counted::{Counted, CountedFilesystem};
+pub(super) use kept::Kept;
 pub(super) use quota::Quota;
 
-/// Sets of opened directories that one program keeps for its next environments.
-const KEPT_MAX: usize = 64;
-
-/// Tells scratch directories of this process apart.
+/// Tells scratch directories and programs of this process apart.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// The directories of a program.
 pub(super) struct Mounts {
+    id: kept::ProgramId,
     source: ProgramFiles,
     scratch_dir: PathBuf,
-    kept: Mutex<Vec<Opened>>,
+    kept: Arc<Kept>,
 }
 
 /// The directories of one environment; its `/tmp` is deleted with it, or used again.
@@ -41,6 +42,8 @@ pub(super) struct Files {
     opened: Option<Opened>,
     mounts: Arc<Mounts>,
     quota: Arc<Quota>,
+    /// Whether the one who drops it waits for the space of its `/tmp`.
+    is_awaited: AtomicBool,
 }
 
 struct Opened {
@@ -49,26 +52,24 @@ struct Opened {
 }
 
 impl Mounts {
-    pub(super) fn new(source: ProgramFiles, scratch_dir: PathBuf) -> Self {
+    pub(super) fn new(source: ProgramFiles, scratch_dir: PathBuf, kept: Arc<Kept>) -> Self {
         Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             source,
             scratch_dir,
-            kept: Mutex::default(),
+            kept,
         }
     }
 
-    /// The directories for a new environment, with a `/tmp` of this size.
-    pub(super) fn open(self: &Arc<Self>, tmp_size: Mib) -> Result<Files, Error> {
-        let kept = self
-            .kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+    /// The directories for a new environment, with a `/tmp` of this size that is counted in `grant`.
+    pub(super) fn open(self: &Arc<Self>, tmp_size: Mib, grant: Grant) -> Result<Files, Error> {
+        let kept = self.kept.take(self.id);
         let opened = kept.map_or_else(|| self.open_anew(), Ok)?;
         Ok(Files {
             opened: Some(opened),
             mounts: Arc::clone(self),
-            quota: Arc::new(Quota::new(tmp_size)),
+            quota: Arc::new(Quota::new(tmp_size, grant)),
+            is_awaited: AtomicBool::new(false),
         })
     }
 
@@ -121,6 +122,17 @@ impl Files {
     pub(super) fn quota(&self) -> &Arc<Quota> {
         &self.quota
     }
+
+    /// Makes the one who drops it wait until its `/tmp` is deleted.
+    pub(super) fn delete_at_once(&self) {
+        self.is_awaited.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Opened {
+    fn delete(&self) {
+        delete(&self.tmp);
+    }
 }
 
 impl Drop for Files {
@@ -129,24 +141,25 @@ impl Drop for Files {
             return;
         };
         if self.quota.is_untouched() || (self.quota.is_as_new() && is_empty(&opened.tmp)) {
-            let mut kept = self
-                .mounts
-                .kept
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            if kept.len() < KEPT_MAX {
-                kept.push(opened);
-                return;
-            }
+            return self.mounts.kept.keep(self.mounts.id, opened);
         }
-        delete_apart(opened.tmp);
+        // What is there counts until it is deleted.
+        let quota = Arc::clone(&self.quota);
+        let delete = move || {
+            opened.delete();
+            drop(quota);
+        };
+        if self.is_awaited.load(Ordering::Relaxed) {
+            delete();
+        } else {
+            apart(delete);
+        }
     }
 }
 
 impl Drop for Mounts {
     fn drop(&mut self) {
-        let kept = self.kept.get_mut().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().for_each(|opened| delete(&opened.tmp));
+        self.kept.forget(self.id);
     }
 }
 
@@ -183,10 +196,10 @@ pub fn clear(scratch_dir: &Path) -> std::io::Result<()> {
 }
 
 /// Deletes away from the guests' threads, where there are others: ten gigabytes take their time.
-fn delete_apart(tmp: PathBuf) {
+fn apart(delete: impl FnOnce() + Send + 'static) {
     match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn_blocking(move || delete(&tmp))),
-        Err(_) => delete(&tmp),
+        Ok(runtime) => drop(runtime.spawn_blocking(delete)),
+        Err(_) => delete(),
     }
 }
 

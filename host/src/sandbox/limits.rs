@@ -1,23 +1,41 @@
 //! Bounds on what a guest can make the host allocate: its memories together, its tables, and how
-//! many of each.
+//! many of each. What it allocates counts in the host's budget of memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use wasmtime::ResourceLimiter;
 
+use super::budget::Grant;
 use super::engine::{
     CORE_INSTANCES_PER_COMPONENT_MAX, MEMORIES_PER_COMPONENT_MAX, TABLE_ELEMENTS_MAX,
     TABLES_PER_COMPONENT_MAX, WASM_STACK_BYTES,
 };
 use crate::units::Mib;
 
-/// What an environment holds, for those who do not hold its store.
-#[derive(Debug, Default)]
+/// Bytes of a table's element: a pointer.
+const ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
+
+/// Memory of an environment, for those who do not hold its store.
+#[derive(Debug)]
 pub(super) struct MemoryUsage {
     memory_bytes: AtomicU64,
+    table_bytes: AtomicU64,
+    /// What the host holds for it beyond what every guest may have the host hold.
+    held_bytes: AtomicU64,
     refused: AtomicBool,
     deep: AtomicBool,
+    /// Its part of the host's memory.
+    grant: Grant,
+}
+
+/// The bound that a guest's memory reached.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Refusal {
+    /// The environment's own, its `MemorySize`.
+    Environment,
+    /// The budget of all environments together.
+    Host,
 }
 
 /// What an environment may hold.
@@ -28,22 +46,81 @@ pub(super) struct Limits {
 }
 
 impl MemoryUsage {
+    pub(super) fn new(grant: Grant) -> Self {
+        Self {
+            memory_bytes: AtomicU64::new(0),
+            table_bytes: AtomicU64::new(0),
+            held_bytes: AtomicU64::new(0),
+            refused: AtomicBool::new(false),
+            deep: AtomicBool::new(false),
+            grant,
+        }
+    }
+
     /// All linear memories together. They never shrink, so this is also their peak.
     pub(super) fn memory_bytes(&self) -> u64 {
         self.memory_bytes.load(Ordering::Relaxed)
     }
 
+    /// Memories, tables, and what the host holds for the guest.
+    fn host_bytes(&self) -> u64 {
+        let more = [&self.table_bytes, &self.held_bytes].map(|it| it.load(Ordering::Relaxed));
+        self.memory_bytes() + more.iter().sum::<u64>()
+    }
+
+    /// Counts what the host holds for the guest; false where the host has no more memory.
+    fn hold(&self, bytes: u64) -> bool {
+        let before = self.held_bytes.load(Ordering::Relaxed);
+        if bytes > before && !self.grow(bytes - before) {
+            return false;
+        }
+        if bytes != before {
+            self.held_bytes.store(bytes, Ordering::Relaxed);
+            self.grant.fit(self.host_bytes());
+        }
+        true
+    }
+
+    /// Bytes that count for it in the host's budget.
+    pub(super) fn granted_bytes(&self) -> u64 {
+        self.grant.bytes()
+    }
+
     /// Begins anew, for a new instance in the same environment.
     pub(super) fn reset(&self) {
         self.memory_bytes.store(0, Ordering::Relaxed);
+        self.table_bytes.store(0, Ordering::Relaxed);
+        self.held_bytes.store(0, Ordering::Relaxed);
         self.refused.store(false, Ordering::Relaxed);
         self.deep.store(false, Ordering::Relaxed);
+        self.grant.fit(0);
+    }
+
+    /// The instance is gone; the next call makes another.
+    pub(super) fn freed(&self) {
+        self.grant.fit(0);
+    }
+
+    /// The environment is open, and takes no more than it is going to for now.
+    pub(super) fn opened(&self) {
+        self.grant.opened(self.host_bytes());
+    }
+
+    /// The environment has served its first call.
+    pub(super) fn settle(&self) {
+        self.grant.settle(self.host_bytes());
+    }
+
+    /// The guest and its memories are gone.
+    pub(super) fn release(&self) {
+        self.grant.release();
     }
 
     /// Begins another call of the same instance: its memory stays, and what it was refused before is
     /// no reason for how this call ends.
     pub(super) fn begin_call(&self) {
         self.refused.store(false, Ordering::Relaxed);
+        self.grant.forget_refusal();
     }
 
     /// The guest has used all of its stack.
@@ -61,9 +138,18 @@ impl MemoryUsage {
         self.memory_bytes() + stack
     }
 
-    /// Whether the guest has asked for more memory than it may have.
-    pub(super) fn was_refused(&self) -> bool {
-        self.refused.load(Ordering::Relaxed)
+    /// The bound that refused the guest memory in this call, if one did.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        if self.grant.is_refused() {
+            return Some(Refusal::Host);
+        }
+        let refused = self.refused.load(Ordering::Relaxed);
+        refused.then_some(Refusal::Environment)
+    }
+
+    /// Counts what is there, and so much more of memories and tables; false where the host has no more.
+    fn grow(&self, more: u64) -> bool {
+        self.grant.cover(self.host_bytes().saturating_add(more))
     }
 }
 
@@ -74,13 +160,16 @@ impl Limits {
             usage,
         }
     }
-}
 
-impl Limits {
     /// What its memories have not taken of what it may have.
     pub(super) fn left_bytes(&self) -> u64 {
         self.memory_bytes_max
             .saturating_sub(self.usage.memory_bytes())
+    }
+
+    /// Counts what the host holds for the guest; false where the host has no more memory.
+    pub(super) fn hold(&self, bytes: u64) -> bool {
+        self.usage.hold(bytes)
     }
 }
 
@@ -92,23 +181,35 @@ impl ResourceLimiter for Limits {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let more = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX);
-        let total = self.usage.memory_bytes().saturating_add(more);
-        let allowed = total <= self.memory_bytes_max;
+        let usage = &self.usage;
+        let total = usage.memory_bytes().saturating_add(more);
+        if total > self.memory_bytes_max {
+            usage.refused.store(true, Ordering::Relaxed);
+            return Ok(false);
+        }
+        let allowed = usage.grow(more);
         if allowed {
-            self.usage.memory_bytes.store(total, Ordering::Relaxed);
-        } else {
-            self.usage.refused.store(true, Ordering::Relaxed);
+            usage.memory_bytes.store(total, Ordering::Relaxed);
         }
         Ok(allowed)
     }
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS_MAX)
+        if desired > TABLE_ELEMENTS_MAX {
+            return Ok(false);
+        }
+        let more = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX);
+        let more = more.saturating_mul(ELEMENT_BYTES);
+        let allowed = self.usage.grow(more);
+        if allowed {
+            self.usage.table_bytes.fetch_add(more, Ordering::Relaxed);
+        }
+        Ok(allowed)
     }
 
     fn instances(&self) -> usize {
@@ -132,26 +233,50 @@ fn count(per_component: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::budget::Resource;
+
+    fn usage(budget_mib: u64) -> Arc<MemoryUsage> {
+        let grant = Grant::of(Resource::Memory, budget_mib << 20);
+        Arc::new(MemoryUsage::new(grant))
+    }
 
     #[test]
     fn all_memories_count_together() {
-        let usage = Arc::new(MemoryUsage::default());
+        let usage = usage(100);
         let mut limits = Limits::new(Mib::new(2), Arc::clone(&usage));
         assert!(limits.memory_growing(0, 1 << 20, None).unwrap());
         assert!(limits.memory_growing(0, 1 << 20, None).unwrap());
         assert!(!limits.memory_growing(1 << 20, (1 << 20) + 1, None).unwrap());
-        assert!(usage.was_refused());
+        assert_eq!(usage.refusal(), Some(Refusal::Environment));
         assert_eq!(usage.memory_bytes(), 2 << 20);
     }
 
     #[test]
-    fn a_refusal_belongs_to_its_call() {
-        let usage = Arc::new(MemoryUsage::default());
+    fn growth_beyond_the_hosts_budget_is_refused() {
+        let usage = usage(4);
+        let mut limits = Limits::new(Mib::new(100), Arc::clone(&usage));
+        assert!(limits.memory_growing(0, 2 << 20, None).unwrap());
+        assert!(limits.table_growing(0, 1_000, None).unwrap());
+        assert_eq!(usage.host_bytes(), (2 << 20) + 8_000);
+        assert!(limits.hold(1 << 20) && !limits.hold(2 << 20));
+        usage.begin_call();
+        assert!(limits.hold(0) && limits.hold(1 << 20));
+        assert!(!limits.memory_growing(2 << 20, 4 << 20, None).unwrap());
+        assert_eq!(usage.refusal(), Some(Refusal::Host));
+        usage.begin_call();
+        assert_eq!(usage.refusal(), None);
+        usage.release();
+        assert_eq!(usage.granted_bytes(), 0);
+    }
+
+    #[test]
+    fn refusal_belongs_to_its_call() {
+        let usage = usage(100);
         let mut limits = Limits::new(Mib::new(1), Arc::clone(&usage));
         assert!(limits.memory_growing(0, 1 << 20, None).unwrap());
         assert!(!limits.memory_growing(1 << 20, 2 << 20, None).unwrap());
         usage.begin_call();
-        assert!(!usage.was_refused());
+        assert_eq!(usage.refusal(), None);
         assert_eq!(usage.memory_bytes(), 1 << 20, "the memory is still there");
     }
 }

@@ -67,10 +67,10 @@ impl Program {
         })?;
         let pre = shared.linker.instantiate_pre(&component).map_err(failed)?;
         let entry = Entry::new(interface, pre).map_err(failed)?;
-        let mounts = Arc::new(Mounts::new(
-            source,
-            shared.resources.config.scratch_dir.clone(),
-        ));
+        let resources = &shared.resources;
+        let scratch_dir = resources.config.scratch_dir.clone();
+        let kept = Arc::clone(&resources.budgets.kept);
+        let mounts = Arc::new(Mounts::new(source, scratch_dir, kept));
         Ok(Self(Arc::new(Loaded {
             shared,
             entry,

@@ -16,7 +16,7 @@ mod tests;
 pub use environment::EnvironmentMetrics;
 pub use function::FunctionMetrics;
 pub use histogram::Histogram;
-pub use page::Gauges;
+pub use page::{Budget, Gauges};
 
 /// Functions with counters of their own. All others are counted together.
 const FUNCTIONS_MAX: usize = 256;
@@ -46,6 +46,12 @@ pub enum Throttle {
     Account,
     /// The environments of the host.
     Environments,
+    /// The memory of all functions together.
+    Memory,
+    /// The scratch space of all functions together.
+    Scratch,
+    /// File descriptors or memory of the machine.
+    Machine,
 }
 
 /// Whose fault it is that an invocation did not reach the function.
@@ -69,20 +75,30 @@ struct Counters {
     functions: Mutex<HashMap<Arc<str>, Arc<FunctionMetrics>>>,
     /// Functions beyond the bound, and the past of those that made way.
     others: Arc<FunctionMetrics>,
-    throttles: [Counter; 3],
+    throttles: [Counter; 6],
     faults: [Counter; 3],
     environments: Arc<environment::Environments>,
     store_commits: Arc<Histogram>,
 }
 
 impl Throttle {
-    const ALL: [Self; 3] = [Self::Reserved, Self::Account, Self::Environments];
+    const ALL: [Self; 6] = [
+        Self::Reserved,
+        Self::Account,
+        Self::Environments,
+        Self::Memory,
+        Self::Scratch,
+        Self::Machine,
+    ];
 
     fn label(self) -> &'static str {
         match self {
             Self::Reserved => "reserved",
             Self::Account => "account",
             Self::Environments => "environments",
+            Self::Memory => "memory",
+            Self::Scratch => "scratch",
+            Self::Machine => "machine",
         }
     }
 }

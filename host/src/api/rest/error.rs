@@ -72,7 +72,7 @@ fn of_admit(error: admit::Error) -> Fault {
 
 fn of_lease(error: &lease::Error) -> Fault {
     match error {
-        lease::Error::Full => of_admit(admit::Error::Account),
+        lease::Error::Full(_) => of_admit(admit::Error::Account),
         lease::Error::Load(LoadError::Runtime(text)) => {
             Fault::new(ErrorShape::InvalidRuntimeException, text.as_str())
         }

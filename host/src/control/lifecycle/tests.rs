@@ -67,6 +67,8 @@ async fn control(dir: &Path, records: Arc<Fickle>) -> Control {
     std::fs::create_dir_all(&scratch_dir).unwrap();
     let sandbox = sandbox::Config {
         environments_max: 1,
+        memory_bytes: None,
+        scratch_bytes: None,
         scratch_dir,
         egress: Egress::default(),
         egress_near: Vec::new(),

@@ -1,12 +1,20 @@
-//! Slots for environments: how many may live at once on this host, busy or idle. When all are taken, the
-//! environment that has been idle longest, of whatever function, is evicted.
+//! Admission of environments to the host: a slot of a bounded number, and a part of the budgets of memory and
+//! scratch space. Where one of them is used up, the environment that has been idle longest of those that hold some
+//! of it is evicted, of whatever function. Provisioned environments are not: they are promised.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Deployment, Live};
+use super::{Deployment, Live, State};
+use crate::invoke::pool::WarmEnvironment;
+use crate::sandbox::{Admission, Evict, Grant, Resource};
+
+/// An environment that holds as much is dropped on a thread of its own: to free a gigabyte takes a tenth of a
+/// second.
+const LARGE_BYTES: u64 = 8 << 20;
 
 /// The slots of the host.
 #[derive(Debug)]
@@ -18,6 +26,66 @@ pub(in crate::invoke) struct Slot(
     #[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit,
 );
 
+/// The limit of the host that keeps an environment from being opened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Lack {
+    /// All slots are taken by environments that are busy or provisioned.
+    #[error("all its environments are busy or provisioned")]
+    Environments,
+    /// The budget of memory is used up.
+    #[error("its memory for functions is in use")]
+    Memory,
+    /// The budget of scratch space is used up.
+    #[error("its scratch space for functions is in use")]
+    Scratch,
+    /// The machine has no more file descriptors or memory, or the engine no more slots.
+    #[error("its machine has no more descriptors or memory")]
+    Machine,
+}
+
+/// Counts of evictions by reason.
+#[derive(Debug, Default)]
+pub(super) struct Evictions([AtomicU64; 4]);
+
+/// Reason of an eviction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::invoke) enum Eviction {
+    /// Another environment needed a slot.
+    Environments,
+    /// Memory was short.
+    Memory,
+    /// Scratch space was short.
+    Scratch,
+    /// It was idle for too long.
+    Idle,
+}
+
+/// Times after which idle environments are evicted.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::invoke) struct IdleTimes {
+    /// Of any environment.
+    pub(in crate::invoke) any: Duration,
+    /// Of one that holds much memory or scratch space.
+    pub(in crate::invoke) large: Duration,
+    /// Bytes from which on an environment is large.
+    pub(in crate::invoke) large_bytes: u64,
+}
+
+impl Eviction {
+    pub(in crate::invoke) const ALL: [Self; 4] =
+        [Self::Environments, Self::Memory, Self::Scratch, Self::Idle];
+
+    /// Its name in metrics.
+    pub(in crate::invoke) fn label(self) -> &'static str {
+        match self {
+            Self::Environments => "environments",
+            Self::Memory => "memory",
+            Self::Scratch => "scratch",
+            Self::Idle => "idle",
+        }
+    }
+}
+
 impl Slots {
     pub(super) fn new(environments: u32) -> Self {
         let slots = usize::try_from(environments).unwrap_or(usize::MAX);
@@ -25,30 +93,139 @@ impl Slots {
     }
 }
 
+impl From<Resource> for Lack {
+    fn from(resource: Resource) -> Self {
+        match resource {
+            Resource::Memory => Self::Memory,
+            Resource::Scratch => Self::Scratch,
+        }
+    }
+}
+
 impl Live {
-    /// A slot, freed by an eviction if need be. `None` where every environment is busy or provisioned.
-    pub(in crate::invoke) fn slot(&self) -> Option<Slot> {
+    /// A slot and parts of the budgets for a new environment. Idle ones are evicted if need be.
+    ///
+    /// # Errors
+    /// The limit that is reached by environments that are busy or provisioned.
+    pub(in crate::invoke) async fn admit(
+        &self,
+        deployment: &Deployment,
+    ) -> Result<(Slot, Admission), Lack> {
+        self.evicting(|| self.try_admit(deployment)).await
+    }
+
+    /// A part of the memory for a new guest in an environment that is there.
+    ///
+    /// # Errors
+    /// As [`admit`](Self::admit).
+    pub(in crate::invoke) async fn admit_again(
+        &self,
+        deployment: &Deployment,
+    ) -> Result<Grant, Lack> {
+        let (budgets, memory) = (&self.0.budgets, deployment.version.settings.memory);
+        let admit = || budgets.admit_memory(&deployment.demand, memory);
+        self.evicting(|| Ok(admit()?)).await
+    }
+
+    fn try_admit(&self, deployment: &Deployment) -> Result<(Slot, Admission), Lack> {
+        let slot = Arc::clone(&self.0.slots.0).try_acquire_owned();
+        let slot = slot.map_err(|_| Lack::Environments)?;
+        let settings = &deployment.version.settings;
+        let (demand, memory) = (&deployment.demand, settings.memory);
+        let admission = self.0.budgets.admit(demand, memory, settings.tmp)?;
+        Ok((Slot(slot), admission))
+    }
+
+    async fn evicting<T>(&self, admit: impl Fn() -> Result<T, Lack>) -> Result<T, Lack> {
         loop {
-            if let Ok(permit) = Arc::clone(&self.0.slots.0).try_acquire_owned() {
-                return Some(Slot(permit));
+            let lack = match admit() {
+                Ok(admitted) => return Ok(admitted),
+                Err(lack) => lack,
+            };
+            let (reason, resource) = match lack {
+                Lack::Environments => (Eviction::Environments, None),
+                Lack::Memory => (Eviction::Memory, Some(Resource::Memory)),
+                Lack::Scratch => (Eviction::Scratch, Some(Resource::Scratch)),
+                Lack::Machine => return Err(lack),
+            };
+            let evicted = self.0.evict_oldest(reason, resource).ok_or(lack)?;
+            if size(&evicted) < LARGE_BYTES {
+                drop(evicted);
+            } else {
+                // Its end is awaited: only then is there what it held.
+                let _ = tokio::task::spawn_blocking(move || drop(evicted)).await;
             }
-            drop(self.least_recently_used()?.pool.evict_oldest());
         }
     }
 
-    /// Evicts environments that have been idle for `age`.
-    pub(in crate::invoke) fn reclaim(&self, age: Duration) {
+    /// Evicts environments that have been idle for their time. It frees memory and takes as long as that does.
+    pub(in crate::invoke) fn reclaim(&self, times: IdleTimes) {
         let now = self.0.clock.instant();
+        let is_due = |since: Instant, it: &WarmEnvironment| {
+            let age = now.saturating_duration_since(since);
+            age >= times.any || (age >= times.large && size(it) >= times.large_bytes)
+        };
         for deployment in self.all() {
-            while let Some(environment) = deployment.pool.evict_older(now, age) {
+            while let Some(environment) = deployment.pool.evict_where(is_due) {
+                self.0.evictions.count(Eviction::Idle);
                 drop(environment);
             }
         }
+        self.0.budgets.refresh(times.any);
     }
 
-    fn least_recently_used(&self) -> Option<Arc<Deployment>> {
-        let idle = self.all().into_iter();
-        let idle = idle.filter_map(|it| Some((it.pool.oldest()?, it)));
-        idle.min_by_key(|(since, _)| *since).map(|(_, it)| it)
+    /// Evictions since the host began.
+    pub(in crate::invoke) fn evictions(&self, reason: Eviction) -> u64 {
+        self.0.evictions.0[reason as usize].load(Ordering::Relaxed)
     }
+}
+
+impl State {
+    /// Takes out the environment that has been idle longest, of those that hold some of a resource.
+    fn evict_oldest(
+        &self,
+        reason: Eviction,
+        resource: Option<Resource>,
+    ) -> Option<WarmEnvironment> {
+        let holds = |it: &WarmEnvironment| {
+            resource.is_none_or(|resource| it.environment.holds(resource) > 0)
+        };
+        loop {
+            let deployments = self.deployments.iter().map(|it| Arc::clone(&it));
+            // Collected first: no pool is locked under a guard of the map.
+            let deployments: Vec<_> = deployments.collect();
+            let idle = deployments.into_iter();
+            let idle = idle.filter_map(|it| Some((it.pool.oldest(holds)?, it)));
+            let (_, oldest) = idle.min_by_key(|(since, _)| *since)?;
+            // Another task may have taken it meanwhile; then there may be others.
+            if let Some(evicted) = oldest.pool.evict_where(|_, it| holds(it)) {
+                self.evictions.count(reason);
+                if resource == Some(Resource::Scratch) {
+                    evicted.environment.delete_tmp_at_once();
+                }
+                return Some(evicted);
+            }
+        }
+    }
+}
+
+impl Evict for State {
+    fn evict(&self, resource: Resource) -> bool {
+        let reason = match resource {
+            Resource::Memory => Eviction::Memory,
+            Resource::Scratch => Eviction::Scratch,
+        };
+        self.evict_oldest(reason, Some(resource)).is_some()
+    }
+}
+
+impl Evictions {
+    fn count(&self, reason: Eviction) {
+        self.0[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn size(environment: &WarmEnvironment) -> u64 {
+    let environment = &environment.environment;
+    environment.holds(Resource::Memory) + environment.holds(Resource::Scratch)
 }

@@ -26,7 +26,15 @@ fn deployment_that_is_gone_asks_for_no_environments() {
     let mut snapshot = Snapshot::default();
     snapshot.replace(&name, Some(provisioned));
     let (sender, receiver) = watch::channel(Arc::new(snapshot));
-    let live = Live::new(receiver, Arc::new(Nothing), 10, 10, Clock::system());
+    let budgets = Arc::new(Budgets::unlimited());
+    let live = Live::new(
+        receiver,
+        Arc::new(Nothing),
+        10,
+        10,
+        budgets,
+        Clock::system(),
+    );
     let wanted = live.request_provisions(&live.snapshot());
     assert_eq!(wanted[0].provisioning.progress().requested, 3);
     // The function is deleted while its environments are being opened.

@@ -37,6 +37,7 @@ impl Instance {
         drop(store);
         let shared = &self.room.loaded.shared;
         shared.turnover.ended(self.room.usage.left_bytes());
+        self.room.usage.freed();
         Ok(Ok(stdout.take()))
     }
 }

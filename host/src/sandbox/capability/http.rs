@@ -123,7 +123,14 @@ impl Guest {
     fn weigh_http(&mut self) {
         let held: u64 = self.table.iter_mut().map(|entry| weight(entry)).sum();
         self.http.calls = 0;
-        self.http.set_full(held > self.http_bytes_max());
+        let is_counted = self.count_http(held);
+        self.http
+            .set_full(held > self.http_bytes_max() || !is_counted);
+    }
+
+    /// Counts in the host's memory what is more than every guest may hold: most requests count nothing.
+    fn count_http(&self, held: u64) -> bool {
+        self.limits.hold(held.saturating_sub(HELD_BYTES_MIN))
     }
 
     fn http_bytes_max(&self) -> u64 {
@@ -153,6 +160,7 @@ impl Guest {
         for body in bodies {
             self.close_streams(body, entries);
         }
+        self.count_http(held);
         left_open > LEFT_OPEN_MAX || held > self.http_bytes_max() / 2
     }
 

@@ -1,5 +1,6 @@
-//! How much of its `/tmp` an environment uses, and may use: in blocks, as a disk would count, and in
-//! names. It counts what it is told and what it writes; what a path leads to, it does not know.
+//! Use of a `/tmp` by its environment, and its bounds: in blocks, as a disk would count, and in names. All
+//! environments together have a budget of the host besides. A quota counts what it is told and what it writes; it
+//! knows no paths.
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::io::Errno;
 
+use crate::sandbox::budget::Grant;
 use crate::units::Mib;
 
 /// The names in one `/tmp`: of files, directories and links. Each costs the host an entry, and mostly
@@ -30,6 +32,8 @@ pub(super) fn blocks(bytes: u64) -> u64 {
 /// What one environment may keep in its `/tmp`.
 pub(in crate::sandbox) struct Quota {
     blocks_max: u64,
+    /// Its part of the host's scratch space.
+    grant: Grant,
     // A std mutex, never waited for: a guest makes one call at a time. Nothing awaits inside.
     used: Mutex<Used>,
 }
@@ -61,10 +65,11 @@ impl From<Full> for io::Error {
 }
 
 impl Quota {
-    pub(super) fn new(size: Mib) -> Self {
+    pub(super) fn new(size: Mib, grant: Grant) -> Self {
         Self {
             // And one for the directory itself, so that a file may be as large as all of it.
             blocks_max: blocks(size.bytes()) + 1,
+            grant,
             used: Mutex::default(),
         }
     }
@@ -78,7 +83,56 @@ impl Quota {
         if !fits(&used) {
             used.forget_closed();
         }
-        fits(&used).then_some(()).ok_or(Full)
+        let fits = fits(&used) && self.covers(&used, names + blocks);
+        fits.then_some(()).ok_or(Full)
+    }
+
+    /// Whether the host has scratch space for so many blocks more; idle environments make way.
+    fn covers(&self, used: &Used, blocks: u64) -> bool {
+        self.grant.cover(used.host_bytes() + blocks * BLOCK_BYTES)
+    }
+
+    /// End of a file that is written to at an offset, as far as the host has scratch space for it.
+    fn covered_end(&self, used: &Used, file: &Metadata, at: u64, bytes: u64) -> u64 {
+        let has = blocks(file.len());
+        // An empty write makes no file longer, wherever it is.
+        let end = if bytes == 0 {
+            0
+        } else {
+            at.saturating_add(bytes)
+        };
+        let wanted = blocks(end).saturating_sub(has);
+        if self.covers(used, wanted) {
+            return (has + wanted) * BLOCK_BYTES;
+        }
+        let left = wanted.min(self.grant.left() / BLOCK_BYTES);
+        let more = if self.covers(used, left) { left } else { 0 };
+        (has + more) * BLOCK_BYTES
+    }
+
+    /// Counts what is used now in the host's scratch space too.
+    fn count(&self, used: &Used) {
+        let bytes = used.host_bytes();
+        // What was looked at before is covered. A directory may grow by another block, which counts from the next
+        // look on where there is none.
+        self.grant.cover(bytes);
+        self.grant.fit(bytes);
+    }
+
+    /// Its environment is open.
+    pub(in crate::sandbox) fn opened_environment(&self) {
+        let used = self.lock();
+        self.grant.opened(used.host_bytes());
+    }
+
+    /// Bytes that count in the host's scratch space.
+    pub(in crate::sandbox) fn host_bytes(&self) -> u64 {
+        self.lock().host_bytes()
+    }
+
+    /// Its part of the host's scratch space.
+    pub(in crate::sandbox) fn grant(&self) -> &Grant {
+        &self.grant
     }
 
     /// Counts a new name, and the blocks of what it names.
@@ -87,6 +141,7 @@ impl Quota {
         used.was_named = true;
         used.names += 1;
         used.blocks += blocks;
+        self.count(&used);
     }
 
     /// Counts a directory as it is now.
@@ -95,12 +150,14 @@ impl Quota {
         let now = blocks(bytes);
         let before = used.directories.insert(identity, now).unwrap_or_default();
         used.change(before, now);
+        self.count(&used);
     }
 
     /// Gives back a name of what has others.
     pub(super) fn unnamed(&self) {
         let mut used = self.lock();
         used.names = used.names.saturating_sub(1);
+        self.count(&used);
     }
 
     /// Gives back the last name of something with its blocks; or lets it count until it is closed.
@@ -115,11 +172,14 @@ impl Quota {
         } else {
             used.give_back(blocks);
         }
+        self.count(&used);
     }
 
     /// Counts a file whose content was thrown away.
     pub(super) fn truncated(&self, bytes: u64) {
-        self.lock().change(blocks(bytes), 0);
+        let mut used = self.lock();
+        used.change(blocks(bytes), 0);
+        self.count(&used);
     }
 
     /// Remembers that a file or directory is open, for as long as it is.
@@ -129,6 +189,7 @@ impl Quota {
         // What has a name is not what lost its last one: that is closed, and its inode used again.
         if has_name && let Some(blocks) = used.orphans.remove(&identity) {
             used.give_back(blocks);
+            self.count(&used);
         }
         if used.opened.len() >= used.opened_max {
             used.opened.retain(|_, (_, file)| file.strong_count() > 0);
@@ -157,16 +218,20 @@ impl Quota {
             used.forget_closed();
             room = self.end_max(&used, &before).saturating_sub(at);
         }
-        let fitting = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
+        let fitting = room.min(bytes.len() as u64);
+        let end = self.covered_end(&used, &before, at, fitting);
+        let fitting = fitting.min(end.saturating_sub(at));
+        let fitting = usize::try_from(fitting).unwrap_or(usize::MAX);
         if fitting == 0 && !bytes.is_empty() {
             return Err(Full.into());
         }
-        let written = file.write_at(&bytes[..fitting], at)?;
-        if written > 0 {
+        let written = file.write_at(&bytes[..fitting], at);
+        if let Ok(written @ 1..) = written {
             let end = at.saturating_add(written as u64);
             used.resized(file, &before, end.max(before.len()));
         }
-        Ok(written)
+        self.count(&used);
+        written
     }
 
     /// Whether there is room for one byte more, at an offset or at the end. The C library of guests
@@ -181,7 +246,9 @@ impl Quota {
                 return Err(Full.into());
             }
         }
-        Ok(())
+        let end = at.saturating_add(1).max(before.len());
+        let covers = self.covers(&used, blocks(end) - blocks(before.len()));
+        covers.then_some(()).ok_or_else(|| Full.into())
     }
 
     /// Gives a file another length.
@@ -197,9 +264,15 @@ impl Quota {
                 return Err(Full.into());
             }
         }
-        file.set_len(bytes)?;
-        used.resized(file, &before, bytes);
-        Ok(())
+        if !self.covers(&used, blocks(bytes).saturating_sub(blocks(before.len()))) {
+            return Err(Full.into());
+        }
+        let resized = file.set_len(bytes);
+        if resized.is_ok() {
+            used.resized(file, &before, bytes);
+        }
+        self.count(&used);
+        resized
     }
 
     /// Whether nothing was ever put here.
@@ -233,6 +306,11 @@ impl Quota {
 }
 
 impl Used {
+    /// Bytes that the host counts. A name costs it an inode, of which a file system has a bounded number.
+    fn host_bytes(&self) -> u64 {
+        (self.blocks + self.names).saturating_mul(BLOCK_BYTES)
+    }
+
     fn change(&mut self, before: u64, now: u64) {
         self.blocks = (self.blocks + now).saturating_sub(before);
     }

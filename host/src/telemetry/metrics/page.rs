@@ -16,12 +16,29 @@ use super::{Fault, FunctionMetrics, Histogram, Metrics, Throttle};
 const OTHERS: &str = "all others";
 
 /// Numbers of the pipeline, as they are when the page is written.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Gauges {
     /// Invocations that hold a permit.
     pub permits_in_use: u64,
     /// Bound on them.
     pub permits_max: u64,
+    /// Memory of all environments.
+    pub memory: Budget,
+    /// Scratch space of all environments.
+    pub scratch: Budget,
+    /// Evictions of environments by reason.
+    pub evictions: Vec<(&'static str, u64)>,
+}
+
+/// Numbers of a budget.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Budget {
+    /// Bytes that environments hold or are admitted with.
+    pub taken: u64,
+    /// Bound on them.
+    pub bytes_max: u64,
+    /// Growths of guests that were refused.
+    pub refusals: u64,
 }
 
 type Named = (Arc<str>, Arc<FunctionMetrics>);
@@ -63,7 +80,8 @@ impl Collector for Page {
         let encoder = &mut encoder;
         self.encode_functions(encoder)?;
         self.encode_host(encoder)?;
-        self.encode_gauges(encoder)
+        self.encode_gauges(encoder)?;
+        self.encode_budgets(encoder)
     }
 }
 
@@ -158,6 +176,28 @@ impl Page {
             "Bound on invocations that run",
             bound,
         )
+    }
+}
+
+impl Page {
+    fn encode_budgets(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let budgets = [
+            ("memory", self.gauges.memory),
+            ("scratch", self.gauges.scratch),
+        ];
+        let by = |value: fn(Budget) -> u64| {
+            budgets.map(|(name, budget)| ([("resource", name)], value(budget)))
+        };
+        let help = "Bytes of the host that environments hold or are admitted with";
+        gauges(encoder, "guest_bytes", help, by(|it| it.taken))?;
+        let help = "Bound on the bytes of all environments";
+        gauges(encoder, "guest_bytes_limit", help, by(|it| it.bytes_max))?;
+        let help = "Growths of guests that the bound refused";
+        counters(encoder, "refused_growths", help, by(|it| it.refusals))?;
+        let evictions = self.gauges.evictions.iter();
+        let evictions = evictions.map(|(reason, count)| ([("reason", *reason)], *count));
+        let help = "Idle environments that were evicted";
+        counters(encoder, "evictions", help, evictions)
     }
 }
 

@@ -13,6 +13,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 use wasmtime_wasi::{ResourceTable, WasiCtxBuilder};
 
 use super::*;
+use crate::sandbox::budget::{self, Grant};
 use crate::sandbox::descriptors::Descriptors as Bounds;
 use crate::units::Mib;
 
@@ -38,7 +39,10 @@ impl Tmp {
             dir,
             ctx: wasi.build().filesystem().clone(),
             table: ResourceTable::new(),
-            quota: Arc::new(Quota::new(Mib::new(mib))),
+            quota: Arc::new(Quota::new(
+                Mib::new(mib),
+                Grant::of(budget::Resource::Scratch, u64::MAX),
+            )),
             descriptors: Held::new(Arc::new(Bounds::of_this_process())),
             root: 0,
         };

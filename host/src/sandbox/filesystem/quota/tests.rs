@@ -1,6 +1,11 @@
 use std::fs::OpenOptions;
 
 use super::*;
+use crate::sandbox::budget::Resource;
+
+fn unbounded() -> Grant {
+    Grant::of(Resource::Scratch, u64::MAX)
+}
 
 /// A file of its own, in a quota of `mib`.
 fn file(mib: u32) -> (Arc<Quota>, Arc<File>, tempfile::TempDir) {
@@ -8,7 +13,7 @@ fn file(mib: u32) -> (Arc<Quota>, Arc<File>, tempfile::TempDir) {
     let mut options = OpenOptions::new();
     let options = options.create(true).truncate(true).read(true).write(true);
     let file = Arc::new(options.open(dir.path().join("f")).unwrap());
-    (Arc::new(Quota::new(Mib::new(mib))), file, dir)
+    (Arc::new(Quota::new(Mib::new(mib), unbounded())), file, dir)
 }
 
 fn is_full(error: &io::Error) -> bool {
@@ -93,7 +98,7 @@ fn an_inode_that_is_used_again_is_another_file() {
 
 #[test]
 fn names_are_bounded_and_directories_count_as_they_are() {
-    let quota = Quota::new(Mib::new(512));
+    let quota = Quota::new(Mib::new(512), unbounded());
     for _ in 0..NAMES_MAX {
         quota.room(1, 0).unwrap();
         quota.named(0);
@@ -117,4 +122,22 @@ fn files_that_were_closed_are_forgotten() {
         quota.opened(&file, identity).unwrap();
     }
     assert!(quota.lock().opened.len() <= OPENED_MIN + 1);
+}
+
+#[test]
+fn host_space_bounds_a_file_to_the_last_block() {
+    const BLOCKS: u64 = 16;
+    let (_, file, _dir) = file(1);
+    let grant = Grant::of(Resource::Scratch, BLOCKS * BLOCK_BYTES);
+    let quota = Quota::new(Mib::new(512), grant);
+    let bytes = vec![1; 100_000];
+    assert_eq!(quota.write(&file, &[], Some(1 << 30)).unwrap(), 0);
+    assert!(!quota.grant().is_refused());
+    let written = quota.write(&file, &bytes, None).unwrap() as u64;
+    assert_eq!(written, BLOCKS * BLOCK_BYTES);
+    assert!(quota.write(&file, b"x", None).is_err() && quota.grant().is_refused());
+    assert!(quota.room_at(&file, None).is_err() && quota.resize(&file, 1 << 20).is_err());
+    assert_eq!(quota.grant().bytes(), BLOCKS * BLOCK_BYTES);
+    quota.resize(&file, 1).unwrap();
+    assert_eq!(quota.grant().bytes(), BLOCK_BYTES);
 }

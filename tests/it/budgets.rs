@@ -1,0 +1,279 @@
+//! Budgets of the host: memory and scratch space of all functions together, and the descriptors of directories that
+//! it keeps open for them. What is idle makes way, and what does not fit is throttled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Lamina, guest, log_of};
+use crate::metrics::{reaches, sample};
+
+const MIB: u64 = 1 << 20;
+const MEMORY: &str = "lamina_guest_bytes resource=memory";
+const SCRATCH: &str = "lamina_guest_bytes resource=scratch";
+
+/// A host with these limits and so many functions `f0`, `f1`, ...
+async fn host(limits: &str, functions: usize, more: Value) -> Arc<Lamina> {
+    let host = Lamina::configured(limits);
+    for number in 0..functions {
+        host.create(&format!("f{number}"), &guest("hostile"), more.clone())
+            .await;
+    }
+    Arc::new(host)
+}
+
+fn hold(mib: u64) -> Value {
+    json!({"do": "hold", "bytes": mib * MIB})
+}
+
+fn write(mib: u64) -> Value {
+    json!({"do": "write", "path": "/tmp/x", "bytes": mib * MIB})
+}
+
+fn spawn(host: &Arc<Lamina>, function: &str, event: Value) -> tokio::task::JoinHandle<Answer> {
+    let (host, function) = (Arc::clone(host), function.to_owned());
+    tokio::spawn(async move { host.invoke(&function, &event).await })
+}
+
+fn is_throttled(answer: &Answer) -> bool {
+    let (name, _) = answer.error();
+    let is_throttled = (answer.status.as_u16(), &*name) == (429, "TooManyRequestsException");
+    if is_throttled {
+        assert_eq!(answer.json()["Reason"], "ConcurrentInvocationLimitExceeded");
+    }
+    is_throttled
+}
+
+/// Waits until a number of the page of metrics is at most this.
+async fn falls_to(host: &Lamina, series: &str, expected: f64) {
+    for _ in 0..2_000 {
+        if sample(host, series).await <= expected {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{series} stays at {}", sample(host, series).await);
+}
+
+#[tokio::test]
+async fn functions_together_stay_within_the_memory_budget() {
+    let more = json!({"MemorySize": 128, "Timeout": 20});
+    let host = host("guest_memory_bytes = 268_435_456", 12, more).await;
+    let before = host.resident_kib();
+    // At once: what does not fit is throttled, or refused while it grows, and told as the host's limit.
+    let calls: Vec<_> = (0..12)
+        .map(|at| spawn(&host, &format!("f{at}"), hold(60)))
+        .collect();
+    let mut held = 0;
+    for call in calls {
+        let answer = call.await.expect("it ends");
+        if answer.status == 200 && answer.header("x-amz-function-error").is_empty() {
+            held += 1;
+        } else if answer.status == 200 {
+            assert_eq!(
+                answer.json()["errorType"],
+                "Runtime.OutOfMemory",
+                "{}",
+                answer.text()
+            );
+            assert!(
+                answer.text().contains("limits.guest_memory_bytes"),
+                "{}",
+                answer.text()
+            );
+            assert!(log_of(&answer).contains("limits.guest_memory_bytes"));
+        } else {
+            assert!(is_throttled(&answer), "{}", answer.text());
+        }
+        assert!(sample(&host, MEMORY).await <= 256.0 * MIB as f64);
+    }
+    assert!(held >= 3, "{held}");
+    // One after the other, all of them: what is idle makes way.
+    for at in 0..12 {
+        let answer = host.invoke(&format!("f{at}"), &json!({"do": "trap"})).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let answer = host.invoke(&format!("f{at}"), &hold(60)).await;
+        assert_eq!(
+            answer.header("x-amz-function-error"),
+            "",
+            "{}",
+            answer.text()
+        );
+        assert!(sample(&host, MEMORY).await <= 256.0 * MIB as f64);
+    }
+    assert!(sample(&host, "lamina_evictions_total reason=memory").await >= 8.0);
+    assert_eq!(
+        sample(&host, "lamina_guest_bytes_limit resource=memory").await,
+        268_435_456.0
+    );
+    let grown = host.peak_kib() - before;
+    // Guests use more of the host than their memories: stacks, batches of memory that wait to be given back.
+    assert!(grown < 400 << 10, "{grown} KiB");
+}
+
+#[tokio::test]
+async fn environment_without_memory_for_it_is_throttled() {
+    let more = json!({"MemorySize": 128, "Timeout": 60});
+    let host = host("guest_memory_bytes = 268_435_456", 4, more).await;
+    // Three environments hold 80 MiB each, and are busy with them.
+    let mut busy = Vec::new();
+    for at in 0..3 {
+        let function = format!("f{at}");
+        assert_eq!(host.invoke(&function, &hold(75)).await.status, 200);
+        busy.push(spawn(
+            &host,
+            &function,
+            json!({"do": "sleep", "ms": 40_000}),
+        ));
+    }
+    reaches(&host, "lamina_environments state=busy", 3.0).await;
+    let throttled = host.invoke("f3", &json!({"do": "echo"})).await;
+    assert!(is_throttled(&throttled), "{}", throttled.text());
+    assert_eq!(
+        sample(&host, "lamina_throttles_total reason=memory").await,
+        1.0
+    );
+    // When they are idle, their memory makes way.
+    for call in busy {
+        assert_eq!(call.await.expect("it ends").status, 200);
+    }
+    let answer = host.invoke("f3", &hold(75)).await;
+    assert_eq!(
+        answer.header("x-amz-function-error"),
+        "",
+        "{}",
+        answer.text()
+    );
+}
+
+#[tokio::test]
+async fn idle_memory_is_given_back() {
+    let limits = "idle_large_seconds = 1";
+    let host = host(limits, 4, json!({"MemorySize": 256, "Timeout": 20})).await;
+    let small = host.invoke("f0", &json!({"do": "echo"})).await;
+    assert_eq!(small.status, 200);
+    let before = host.resident_kib();
+    let calls: Vec<_> = (0..4)
+        .map(|at| spawn(&host, &format!("f{at}"), hold(100)))
+        .collect();
+    for call in calls {
+        let answer = call.await.expect("it ends");
+        assert_eq!(
+            answer.header("x-amz-function-error"),
+            "",
+            "{}",
+            answer.text()
+        );
+    }
+    falls_to(&host, MEMORY, 8.0 * MIB as f64).await;
+    assert!(sample(&host, "lamina_evictions_total reason=idle").await >= 1.0);
+    let grown = host.resident_kib().saturating_sub(before);
+    assert!(grown < 64 << 10, "{grown} KiB");
+}
+
+#[tokio::test]
+async fn functions_together_stay_within_the_scratch_budget() {
+    let more = json!({"MemorySize": 128, "Timeout": 60, "EphemeralStorage": {"Size": 512}});
+    let host = host("scratch_bytes = 67_108_864", 6, more).await;
+    let limit = 64.0 * MIB as f64;
+    // One after the other, 20 MiB each of 64: what is idle makes way.
+    for at in 0..6 {
+        let answer = host.invoke(&format!("f{at}"), &write(20)).await;
+        assert_eq!(
+            answer.header("x-amz-function-error"),
+            "",
+            "{}",
+            answer.text()
+        );
+        assert!(sample(&host, SCRATCH).await <= limit);
+    }
+    assert!(sample(&host, "lamina_evictions_total reason=scratch").await >= 3.0);
+    // A guest alone gets all there is, and no more.
+    let fill = json!({"do": "fill", "path": "/tmp/y"});
+    let filled = host.invoke("f5", &fill).await;
+    let bytes = filled.json()["bytes"].as_u64().expect("a number");
+    assert_eq!(filled.json()["error"], "StorageFull", "{}", filled.text());
+    assert!((30 * MIB..64 * MIB).contains(&bytes), "{bytes}");
+    assert!(
+        log_of(&filled).contains("limits.scratch_bytes"),
+        "{}",
+        log_of(&filled)
+    );
+    assert!(disk_bytes(&host.dir.path().join("data/scratch")) <= 64 * MIB);
+    // While it is busy, no other environment is opened; when it is idle, it makes way.
+    let sleep = spawn(&host, "f5", json!({"do": "sleep", "ms": 3_000}));
+    reaches(&host, "lamina_environments state=busy", 1.0).await;
+    let throttled = host.invoke("f0", &json!({"do": "echo"})).await;
+    assert!(is_throttled(&throttled), "{}", throttled.text());
+    assert_eq!(
+        sample(&host, "lamina_throttles_total reason=scratch").await,
+        1.0
+    );
+    assert_eq!(sleep.await.expect("it ends").status, 200);
+    let answer = host.invoke("f0", &write(20)).await;
+    assert_eq!(
+        answer.header("x-amz-function-error"),
+        "",
+        "{}",
+        answer.text()
+    );
+    assert_eq!(
+        sample(&host, "lamina_guest_bytes_limit resource=scratch").await,
+        limit
+    );
+}
+
+/// Bytes of the files below a directory.
+fn disk_bytes(dir: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(dir).expect("it is there");
+    let sizes = entries.map(|entry| {
+        let path = entry.expect("it can be read").path();
+        if path.is_dir() {
+            disk_bytes(&path)
+        } else {
+            path.metadata().map_or(0, |it| it.len())
+        }
+    });
+    sizes.sum()
+}
+
+/// Descriptors that the host has open.
+fn open_files(host: &Lamina) -> usize {
+    let dir = format!("/proc/{}/fd", host.pid());
+    std::fs::read_dir(dir).expect("the host runs").count()
+}
+
+#[tokio::test]
+async fn kept_directories_of_many_functions_are_bounded() {
+    let limits = "environments = 64\nidle_seconds = 1\nconnections_per_address = 500";
+    let host = Arc::new(Lamina::limited("-n 1024", limits));
+    let functions = 40;
+    let more = json!({"Timeout": 20});
+    for number in 0..functions {
+        host.create(&format!("f{number}"), &guest("hostile"), more.clone())
+            .await;
+    }
+    let before = open_files(&host);
+    for number in 0..functions {
+        let nap = json!({"do": "sleep", "ms": 300});
+        let calls: Vec<_> = (0..64)
+            .map(|_| spawn(&host, &format!("f{number}"), nap.clone()))
+            .collect();
+        for call in calls {
+            let answer = call.await.expect("it ends");
+            assert_eq!(answer.status, 200, "f{number}: {}", answer.text());
+        }
+    }
+    // What is idle is closed; 64 connections of this test stay.
+    for _ in 0..3_000 {
+        if open_files(&host) <= before + 64 + 8 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!(
+        "{} descriptors are open, {before} before",
+        open_files(&host)
+    );
+}
