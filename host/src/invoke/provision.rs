@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -63,6 +63,29 @@ pub(super) struct Counted {
 /// The count of an invocation that is admitted as provisioned.
 #[derive(Debug)]
 pub(super) struct ProvisionedPermit(Arc<Provisioning>);
+
+/// Time at which environments that did not come up are tried again, whatever else happens until then.
+#[derive(Debug)]
+struct Retry {
+    at: Instant,
+}
+
+impl Retry {
+    fn after(now: Instant) -> Self {
+        Self {
+            at: now + RETRY_PERIOD,
+        }
+    }
+
+    /// Whether it is time; then the next period begins.
+    fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = now >= self.at;
+        if is_due {
+            *self = Self::after(now);
+        }
+        is_due
+    }
+}
 
 impl Provisioning {
     pub(super) fn new(lost: Arc<Notify>) -> Self {
@@ -202,12 +225,18 @@ impl Invoker {
     pub async fn follow(&self) {
         let live = &self.0.live;
         let mut snapshots = live.snapshots();
+        let mut retry = Retry::after(self.0.clock.instant());
         loop {
+            let now = self.0.clock.instant();
+            let is_retry = retry.is_due(now);
             let snapshot = Arc::clone(&snapshots.borrow_and_update());
             live.follow(&snapshot);
             let wanted = live.request_provisions(&snapshot);
             for deployment in &wanted {
                 let provisioning = &deployment.provisioning;
+                if is_retry {
+                    provisioning.fail(None);
+                }
                 if provisioning.is_short() && !provisioning.is_filling.swap(true, Ordering::AcqRel)
                 {
                     let (pipeline, deployment) = (Arc::clone(&self.0), Arc::clone(deployment));
@@ -218,9 +247,7 @@ impl Invoker {
             tokio::select! {
                 changed = snapshots.changed() => if changed.is_err() { return },
                 () = live.lost().notified() => {}
-                () = self.0.clock.sleep(RETRY_PERIOD) => {
-                    wanted.iter().for_each(|it| it.provisioning.fail(None));
-                }
+                () = self.0.clock.sleep(retry.at.saturating_duration_since(now)) => {}
             }
         }
     }
@@ -265,6 +292,18 @@ mod tests {
     use super::*;
     use crate::invoke::live::LoadError;
     use crate::invoke::live::slot::Lack;
+
+    #[test]
+    fn retry_comes_however_often_the_provisioner_is_woken() {
+        let started = crate::clock::Clock::system().instant();
+        let mut retry = Retry::after(started);
+        let woken = (1..=70).map(|second| started + Duration::from_secs(second));
+        let due: Vec<_> = woken.filter(|now| retry.is_due(*now)).collect();
+        assert_eq!(
+            due,
+            [30, 60].map(|second| started + Duration::from_secs(second))
+        );
+    }
 
     #[test]
     fn limit_of_the_host_is_not_a_failure_of_the_function() {
