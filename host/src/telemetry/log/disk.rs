@@ -167,10 +167,9 @@ impl Directory<'_> {
     }
 
     /// Appends lines that [`encode`] made, of which the newest that fit are kept.
-    pub(super) fn append(&self, lines: &[Vec<u8>], bytes_max: usize) -> io::Result<()> {
+    pub(super) fn append(&self, lines: &[u8], bytes_max: usize) -> io::Result<()> {
         let half = (bytes_max / 2) as u64;
-        let lines = newest(lines, bytes_max / 2);
-        let text = lines.concat();
+        let text = newest(lines, bytes_max / 2);
         let mut file = self.segment()?;
         let mut bytes = file.metadata()?.len();
         if bytes > 0 && bytes + text.len() as u64 > half {
@@ -186,7 +185,7 @@ impl Directory<'_> {
             // A crash cut the last line short; the next one must not be joined to it.
             file.write_all(b"\n")?;
         }
-        file.write_all(&text)
+        file.write_all(text)
     }
 
     fn segment(&self) -> io::Result<File> {
@@ -278,17 +277,21 @@ impl Directory<'_> {
     }
 }
 
-/// An event as a line.
-pub(super) fn encode(event: &Event) -> io::Result<Vec<u8>> {
-    let line = Line {
-        n: event.sequence,
-        t: event.at,
-        s: event.stream.as_ref().into(),
-        m: event.message.as_str().into(),
-    };
-    let mut text = serde_json::to_vec(&line)?;
-    text.push(b'\n');
-    Ok(text)
+/// Events as lines. One buffer for all: the writer is behind every invocation, and a buffer for each
+/// line took a tenth of a processor.
+pub(super) fn encode<'a>(events: impl Iterator<Item = &'a Event>) -> io::Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for event in events {
+        let line = Line {
+            n: event.sequence,
+            t: event.at,
+            s: event.stream.as_ref().into(),
+            m: event.message.as_str().into(),
+        };
+        serde_json::to_writer(&mut lines, &line)?;
+        lines.push(b'\n');
+    }
+    Ok(lines)
 }
 
 fn decode(line: &[u8], streams: &mut HashSet<Arc<str>>) -> Option<Event> {
@@ -311,14 +314,18 @@ fn decode(line: &[u8], streams: &mut HashSet<Arc<str>>) -> Option<Event> {
 }
 
 /// The newest lines that fit, and the last one even if it does not.
-fn newest(lines: &[Vec<u8>], bytes_max: usize) -> &[Vec<u8>] {
-    let mut bytes = 0;
-    let fit = lines.iter().rev().take_while(|line| {
-        bytes += line.len();
-        bytes <= bytes_max
-    });
-    let count = fit.count().max(1).min(lines.len());
-    &lines[lines.len() - count..]
+fn newest(lines: &[u8], bytes_max: usize) -> &[u8] {
+    if lines.len() <= bytes_max {
+        return lines;
+    }
+    let is_end = |byte: &u8| *byte == b'\n';
+    // The end of a line that is left out: after it, or from the last line on, is what is kept.
+    let all_but_last = &lines[..lines.len() - 1];
+    let cut = lines.len() - bytes_max - 1;
+    let fits = all_but_last.get(cut..).unwrap_or_default();
+    let end = fits.iter().position(is_end).map(|at| cut + at);
+    let end = end.or_else(|| all_but_last.iter().rposition(is_end));
+    &lines[end.map_or(0, |at| at + 1)..]
 }
 
 fn modified(file: &fs::Metadata) -> Timestamp {
@@ -328,4 +335,26 @@ fn modified(file: &fs::Metadata) -> Timestamp {
 fn millis(time: std::time::SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::newest;
+
+    #[test]
+    fn newest_lines_that_fit_are_kept_and_always_the_last() {
+        let lines = b"one\nthree\nfour\n";
+        for (bytes_max, kept) in [
+            (15, "one\nthree\nfour\n"),
+            (14, "three\nfour\n"),
+            (11, "three\nfour\n"),
+            (10, "four\n"),
+            (5, "four\n"),
+            (4, "four\n"),
+            (0, "four\n"),
+        ] {
+            assert_eq!(newest(lines, bytes_max), kept.as_bytes(), "{bytes_max}");
+        }
+        assert_eq!(newest(b"", 0), b"");
+    }
 }

@@ -116,8 +116,7 @@ impl Run {
             return Ok(());
         }
         let (new, settings) = unwritten(group);
-        let lines = new.iter().map(|event| disk::encode(event));
-        let lines: Vec<Vec<u8>> = lines.collect::<io::Result<_>>()?;
+        let lines = disk::encode(new.iter().map(AsRef::as_ref))?;
         let directory = self.root.group(group.name());
         let mut is_new = false;
         if !directory.exists() {
@@ -125,8 +124,7 @@ impl Run {
             is_new = directory.put_settings(&settings)?;
         }
         directory.append(&lines, self.collector.bounds.group_bytes)?;
-        self.collector
-            .count(is_new, lines.iter().map(Vec::len).sum());
+        self.collector.count(is_new, lines.len());
         Ok(())
     }
 }
