@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use wasmtime::{Engine, EngineWeak, Store, UpdateDeadline};
 
 use super::guest::Guest;
-use super::scheduler::{MOVED_MIN, TICK, give_way};
+use super::scheduler::{MOVED_MIN, TICK, give_way, thread_nanos};
 use crate::clock::Clock;
 
 /// Error that ends a guest at its deadline.
@@ -29,6 +29,19 @@ pub(super) struct Deadline {
 struct Call {
     begins: AtomicU64,
     ends: AtomicU64,
+    /// Processor time of its thread at the last tick that it ran into; zero before the first.
+    seen: AtomicU64,
+}
+
+impl Call {
+    /// Whether it has used the processor since the last tick. The wall clock alone would take a call for a long
+    /// one whose thread waited for a processor, as all do under full load. The first tick tells nothing, nor
+    /// does the first on another thread.
+    fn has_run(&self, thread_nanos: u64) -> bool {
+        let seen = self.seen.swap(thread_nanos, Ordering::Relaxed);
+        let used = thread_nanos.checked_sub(seen);
+        seen != 0 && used.is_some_and(|used| used >= nanos(MOVED_MIN))
+    }
 }
 
 impl Deadline {
@@ -48,6 +61,7 @@ impl Deadline {
         self.call.begins.store(now, Ordering::Relaxed);
         let ends = now.saturating_add(nanos(time));
         self.call.ends.store(ends, Ordering::Relaxed);
+        self.call.seen.store(0, Ordering::Relaxed);
     }
 
     fn now(&self) -> u64 {
@@ -64,8 +78,9 @@ impl Deadline {
             if now >= deadline.call.ends.load(Ordering::Relaxed) {
                 return Err(TimeUp.into());
             }
-            // Also at the first look of a call that ticks have passed since the last one of.
-            if now.saturating_sub(deadline.call.begins.load(Ordering::Relaxed)) < moved_min {
+            // Ticks that passed before the call count for its store, too.
+            let taken = now.saturating_sub(deadline.call.begins.load(Ordering::Relaxed));
+            if taken < moved_min || !deadline.call.has_run(thread_nanos()) {
                 return Ok(UpdateDeadline::Continue(1));
             }
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(give_way())))
@@ -99,4 +114,27 @@ pub(super) fn tick(engines: [&Engine; 2], ticks: Arc<AtomicU64>) -> std::io::Res
         .name("lamina-epoch".into())
         .spawn(run)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn call_whose_thread_waited_for_a_processor_has_not_run() {
+        let moved_min = nanos(MOVED_MIN);
+        let call = Call::default();
+        assert!(!call.has_run(7_000));
+        assert!(!call.has_run(7_000 + moved_min - 1));
+        assert!(call.has_run(7_000 + 2 * moved_min));
+    }
+
+    #[test]
+    fn call_on_another_thread_is_measured_from_there() {
+        let moved_min = nanos(MOVED_MIN);
+        let call = Call::default();
+        assert!(!call.has_run(10 * moved_min));
+        assert!(!call.has_run(moved_min));
+        assert!(call.has_run(2 * moved_min));
+    }
 }

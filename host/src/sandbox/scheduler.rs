@@ -1,7 +1,7 @@
 //! Processor time of guests. A call starts on the worker that took it from the network, where it costs
-//! no hop; what still runs at a tick leaves for threads of this module, which are below the network's
-//! in priority and serve functions in turns. So a guest that spins holds up a worker for one tick at
-//! most, and other guests by one turn of each thread.
+//! no hop; a call that runs from one tick to the next leaves for threads of this module, which are below the
+//! network's in priority and serve functions in turns. So a guest that spins holds up a worker for two ticks
+//! at most, and other guests by one turn of each thread.
 //!
 //! A function whose calls have left starts its next ones here for a while: a caller that repeats calls of
 //! nearly a tick would otherwise have the network's workers as if they were its own.
@@ -21,20 +21,22 @@ use tokio_util::context::TokioContext;
 use crate::units::Mib;
 
 mod poll_context;
+mod processor_time;
 mod queue;
 mod threads;
 
 pub(super) use poll_context::give_way;
+pub(super) use processor_time::thread_nanos;
 use threads::Threads;
 
-/// How often running guests are interrupted: to look at their deadline, and to let others run. It is
-/// the longest turn, and bounds how long one guest can hold up a worker of the network.
-pub(super) const TICK: Duration = Duration::from_millis(10);
-/// A call that has taken less when a tick comes stays where it is: to move it would cost more than it
-/// is likely to take.
+/// Period at which running guests are interrupted: to look at their deadline, and to let others run. It is
+/// the longest turn; twice it is the longest time for which a guest can hold up a worker of the network.
+pub(super) const TICK: Duration = Duration::from_millis(5);
+/// Processor time between two ticks below which a call stays where it is: to move it would cost more than
+/// it is likely to take.
 pub(super) const MOVED_MIN: Duration = Duration::from_micros(500);
 /// Ticks that a function's calls start here after one of them has left, or had a long turn.
-const APART_TICKS: u64 = 100;
+const APART_TICKS: u64 = 200;
 
 /// The threads that guests leave for, and the functions they serve.
 pub struct Scheduler {

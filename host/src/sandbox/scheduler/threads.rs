@@ -3,14 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
 
 use async_task::Runnable;
 use rustix::process::setpriority_process;
 use rustix::thread::gettid;
 
 use super::queue::{Id, Queue};
-use super::{MOVED_MIN, Share, TICK};
+use super::{MOVED_MIN, Share, TICK, thread_nanos};
 
 /// How far these threads are below the network's in the system's eyes (`nice`). Under full load the
 /// network gets nine times as much; less for guests would make those starve that are only slow, and
@@ -90,15 +89,11 @@ impl Threads {
         self.pushed.notify_one();
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "what the processor is used for is measured, whatever time a test turns"
-    )]
     fn serve(&self) {
         if let Err(error) = setpriority_process(Some(gettid()), NICE) {
             tracing::warn!(%error, "the priority of a guests' thread could not be lowered");
         }
-        let tick = nanos(TICK);
+        let (tick, moved_min) = (nanos(TICK), nanos(MOVED_MIN));
         let mut ready = self.lock();
         loop {
             if ready.is_stopped {
@@ -113,16 +108,17 @@ impl Threads {
             };
             drop(ready);
             let Task { runnable, share } = task;
-            let started = Instant::now();
+            let before = thread_nanos();
             // Its panics go to the task that awaits it.
             runnable.run();
-            let taken = started.elapsed();
-            if taken >= MOVED_MIN {
+            // Not the wall clock's time: a short call that waits for a processor would be kept apart for ever.
+            let taken = thread_nanos().saturating_sub(before);
+            if taken >= moved_min {
                 share.keep_apart();
             }
             drop(share);
             ready = self.lock();
-            ready.queue.ended(charge, nanos(taken));
+            ready.queue.ended(charge, taken);
         }
     }
 
