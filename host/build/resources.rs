@@ -31,7 +31,7 @@ pub(crate) fn of(model: &Model, operation: &Operation) -> &'static str {
     require_known_labels(&members, operation);
     // Invoke names the unpublished version in its errors; DeleteFunction takes numbers of no version.
     match operation.name.as_str() {
-        "Invoke" => return "Invoked",
+        "Invoke" | "InvokeWithResponseStream" => return "Invoked",
         "DeleteFunction" => return "Deleted",
         "CreateFunction" => return "NewFunction",
         _ => {}

@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::Full;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::clock::Clock;
@@ -14,6 +13,7 @@ use crate::config::Token;
 use crate::control::Control;
 use crate::invoke::Invoker;
 use crate::names::RequestId;
+use crate::payload::Body;
 use crate::telemetry::log::Logs;
 use crate::telemetry::metrics::Metrics;
 
@@ -68,7 +68,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 
 /// What every API answers with.
-pub type HttpResponse = Response<Full<Bytes>>;
+pub type HttpResponse = Response<Body>;
 
 impl Front {
     /// A front for these parts of a host. Without access, anyone may do anything.
@@ -233,7 +233,7 @@ pub(crate) fn at_length<T>(parts: &Parts, bytes: usize, work: impl FnOnce() -> T
 
 /// A JSON document as a response.
 pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> HttpResponse {
-    let mut reply = Response::new(Full::new(body.into()));
+    let mut reply = Response::new(Body::from(Into::<Bytes>::into(body)));
     *reply.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
     reply.headers_mut().insert(header::CONTENT_TYPE, json);

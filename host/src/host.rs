@@ -10,7 +10,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::Front;
@@ -24,8 +23,8 @@ use crate::invoke::{self, Blame, Invoke, Invoker, Target};
 use crate::library::Library;
 use crate::names::{FunctionRef, Home, RequestId};
 use crate::outbound;
-use crate::payload::{Document, Event};
-use crate::sandbox::{self, FunctionResponse, Sandbox, Scheduler, compile::Compiler};
+use crate::payload::{Body, Document, Event};
+use crate::sandbox::{self, Sandbox, Scheduler, compile::Compiler};
 use crate::server::{self, Server};
 use crate::store::object::{self, Misconfigured, Objects};
 use crate::store::sqlite::Sqlite;
@@ -260,7 +259,7 @@ impl Host {
     }
 
     /// Answers one request of the AWS Lambda API, or to a function URL.
-    pub async fn handle<B>(&self, request: http::Request<B>) -> http::Response<Full<Bytes>>
+    pub async fn handle<B>(&self, request: http::Request<B>) -> http::Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: std::error::Error + Send + Sync + 'static,
@@ -300,8 +299,7 @@ impl FunctionHandle {
         let finished = self.invoker.invoke(invoke).await.map_err(of_invoke)?;
         let failed = finished.blame().is_some();
         let payload = match finished.outcome {
-            Ok(FunctionResponse::Json(body)) => body,
-            Ok(FunctionResponse::Http(response)) => response.into_body(),
+            Ok(reply) => reply.into_bytes(),
             Err(failure) => failure.document(),
         };
         let executed_version = finished.executed_version;
@@ -320,7 +318,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: std::error::Error + Send + Sync + 'static,
 {
-    type Response = http::Response<Full<Bytes>>;
+    type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 

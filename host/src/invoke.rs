@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::sandbox::outlet::Outlet;
 use crate::sandbox::{Balance, Resource, Scheduler, Share};
 use crate::telemetry::log::Logs;
 use crate::telemetry::metrics::{Budget, Gauges, Metrics};
@@ -22,11 +23,13 @@ mod report;
 pub mod request;
 pub mod resolve;
 mod run;
+pub mod running;
 pub mod snapshot;
 mod variables;
 
 pub use blame::Blame;
 pub use request::{Finished, Invoke, Mode, Target};
+pub use running::Running;
 
 use live::slot::{Eviction, IdleTimes};
 use live::{Deployment, Live};
@@ -126,7 +129,28 @@ impl Invoker {
         let admitted = self.0.admit(resolved).map_err(Error::from);
         let admitted = admitted.inspect_err(|it| self.0.count(it))?;
         let share = self.0.share(&admitted.deployment).clone();
-        share.run(Arc::clone(&self.0).complete(admitted)).await
+        share
+            .run(Arc::clone(&self.0).complete(admitted, None))
+            .await
+    }
+
+    /// Runs a resolved invocation until its response begins, or to its end where the response does not come
+    /// as it is written.
+    ///
+    /// # Errors
+    /// Where there is no room to run it.
+    pub async fn start(&self, resolved: resolve::Resolved) -> Result<Running, Error> {
+        if !resolved.invoke.streams {
+            return self.run(resolved).await.map(Running::Finished);
+        }
+        let executed_version = Arc::clone(&resolved.version.label);
+        let admitted = self.0.admit(resolved).map_err(Error::from);
+        let admitted = admitted.inspect_err(|it| self.0.count(it))?;
+        let share = self.0.share(&admitted.deployment).clone();
+        let (outlet, intake) = Outlet::new();
+        // A task: the function goes on while its reader is slow, and after it is gone.
+        let work = Arc::clone(&self.0).complete(admitted, Some(outlet));
+        running::begin(executed_version, tokio::spawn(share.run(work)), intake).await
     }
 
     /// Gives up environments that have been idle for too long, for ever. One task of the host's.
@@ -185,10 +209,14 @@ impl Pipeline {
         deployment.share.get_or_init(made)
     }
 
-    async fn complete(self: Arc<Self>, admitted: admit::Admitted) -> Result<Finished, Error> {
+    async fn complete(
+        self: Arc<Self>,
+        admitted: admit::Admitted,
+        outlet: Option<Outlet>,
+    ) -> Result<Finished, Error> {
         let leased = self.lease(admitted).await.map_err(Error::from);
         let leased = leased.inspect_err(|it| self.count(it))?;
-        Ok(self.run(leased).await)
+        Ok(self.run(leased, outlet).await)
     }
 
     fn count(&self, error: &Error) {

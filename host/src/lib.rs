@@ -44,6 +44,7 @@ pub use config::{
 };
 pub use host::{Error, FunctionHandle, Host, InvokeResponse};
 pub use names::{AccountId, Region, UserName};
+pub use payload::body::{Body, Broken};
 pub use policy::{Malformed as PolicyError, Policy};
 pub use sandbox::compile::Compiler;
 pub use sandbox::{Cidr, Egress};

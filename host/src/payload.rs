@@ -1,9 +1,11 @@
 //! Shapes of what goes into functions and comes out of them: JSON documents, and HTTP as events. On the
 //! ground floor, pure, and without an engine, so that every layer reads the same documents the same way.
 
+pub mod body;
 pub mod http;
 pub mod json;
 
+pub use body::Body;
 pub use http::HttpEvent;
 pub use json::Document;
 

@@ -28,6 +28,7 @@ mod guest;
 mod limits;
 mod memory_image;
 mod network;
+pub mod outlet;
 mod program;
 mod scheduler;
 mod stdio;
@@ -187,6 +188,19 @@ pub enum FunctionResponse {
     Json(Bytes),
     /// An HTTP response.
     Http(http::Response<Bytes>),
+    /// What went through an outlet, in bytes.
+    Streamed(u64),
+}
+
+impl FunctionResponse {
+    /// The bytes of a reply that is whole.
+    pub fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Json(document) => document,
+            Self::Http(response) => response.into_body(),
+            Self::Streamed(_) => Bytes::new(),
+        }
+    }
 }
 
 /// Facts about one invocation, for the guest.
@@ -237,15 +251,20 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// What a caller gets in place of the function's answer.
+    /// The JSON document that a caller gets in place of the function's answer.
     pub fn document(&self) -> Bytes {
+        self.to_json().into()
+    }
+
+    /// The same document as a text.
+    pub fn to_json(&self) -> String {
         let mut document = serde_json::Map::new();
         document.insert("errorType".into(), self.error_type.as_str().into());
         document.insert("errorMessage".into(), self.message.as_str().into());
         if !self.stack_trace.is_empty() {
             document.insert("stackTrace".into(), self.stack_trace.clone().into());
         }
-        serde_json::Value::Object(document).to_string().into()
+        serde_json::Value::Object(document).to_string()
     }
 }
 

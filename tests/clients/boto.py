@@ -64,6 +64,14 @@ assert client.invoke(FunctionName="a:x", Payload=b"{}")["ExecutedVersion"] == "1
 client.tag_resource(Resource=client.get_function(FunctionName="b")["Configuration"]["FunctionArn"], Tags={"k": "v"})
 assert client.get_function(FunctionName="b")["Tags"] == {"k": "v"}
 
+answer = client.invoke_with_response_stream(FunctionName="a:x", Payload=b'{"name": "stream"}', LogType="Tail")
+assert answer["ExecutedVersion"] == "1" and answer["StatusCode"] == 200
+events = list(answer["EventStream"])
+chunks = b"".join(event["PayloadChunk"]["Payload"] for event in events if "PayloadChunk" in event)
+assert json.loads(chunks) == "Hello, stream!", chunks
+assert b"REPORT" in base64.b64decode(events[-1]["InvokeComplete"]["LogResult"])
+assert "ErrorCode" not in events[-1]["InvokeComplete"]
+
 for name in ("a", "b", "c"):
     client.delete_function(FunctionName=name)
 assert client.list_functions()["Functions"] == []

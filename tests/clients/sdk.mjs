@@ -21,4 +21,14 @@ await assert.rejects(
   client.send(new sdk.GetFunctionCommand({ FunctionName: "none" })),
   { name: "ResourceNotFoundException" },
 );
+const streamed = await client.send(new sdk.InvokeWithResponseStreamCommand({
+  FunctionName: "js", Payload: JSON.stringify({ name: "stream" }),
+}));
+let text = "", end;
+for await (const event of streamed.EventStream) {
+  if (event.PayloadChunk) text += new TextDecoder().decode(event.PayloadChunk.Payload);
+  end = event.InvokeComplete ?? end;
+}
+assert.equal(JSON.parse(text), "Hello, stream!");
+assert.ok(end && !end.ErrorCode);
 await client.send(new sdk.DeleteFunctionCommand({ FunctionName: "js" }));

@@ -44,6 +44,7 @@ mod packages;
 mod permissions;
 mod races;
 mod reload;
+mod response_streams;
 mod robustness;
 mod s3;
 mod s3_faults;

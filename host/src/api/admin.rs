@@ -7,12 +7,12 @@
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::Full;
 use subtle::ConstantTimeEq;
 
 use super::access::Demand;
 use super::facts::NoKeys;
 use super::{Front, HttpResponse};
+use crate::payload::Body;
 use crate::telemetry::metrics::Metrics;
 
 /// The paths of the pages.
@@ -23,12 +23,12 @@ const ACTION: &str = "lamina:GetMetrics";
 
 /// The host answers.
 pub(super) fn health() -> HttpResponse {
-    Response::new(Full::from("ok\n"))
+    Response::new("ok\n".into())
 }
 
 /// A refusal of the metrics page.
 pub(super) fn refused(text: String) -> HttpResponse {
-    let mut reply = Response::new(Full::from(text + "\n"));
+    let mut reply = Response::new(Body::from(text + "\n"));
     *reply.status_mut() = StatusCode::FORBIDDEN;
     reply
 }
@@ -38,7 +38,7 @@ impl Front {
         if let Err(text) = self.may_read_metrics(parts) {
             return refused(text);
         }
-        let mut reply = Response::new(Full::from(self.metrics.page(self.invoker.gauges())));
+        let mut reply = Response::new(Body::from(self.metrics.page(self.invoker.gauges())));
         let kind = HeaderValue::from_static(Metrics::CONTENT_TYPE);
         reply.headers_mut().insert(header::CONTENT_TYPE, kind);
         reply

@@ -6,7 +6,6 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::Full;
 
 use super::{Front, HttpResponse, json};
 use crate::clock::Clock;
@@ -94,7 +93,7 @@ impl Front {
         };
         match self.control.library().package(digest).await {
             Ok(Some(package)) => {
-                let mut reply = Response::new(Full::new(package));
+                let mut reply = Response::new(package.into());
                 let zip = HeaderValue::from_static("application/zip");
                 reply.headers_mut().insert(header::CONTENT_TYPE, zip);
                 reply

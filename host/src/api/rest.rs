@@ -47,7 +47,7 @@ impl Front {
         let answered = match self.accept(request_id, parts, body).await {
             Ok((call, room)) => {
                 // How many events there are at once is bounded where they are run.
-                let room = Some(room).filter(|_| call.operation() != Operation::Invoke);
+                let room = Some(room).filter(|_| !invokes(call.operation()));
                 let answered = self.dispatch(call).await;
                 drop(room);
                 answered
@@ -76,7 +76,7 @@ impl Front {
         };
         let (name, bytes_max) = match route.operation() {
             // AWS calls it by the name of its permission here.
-            Operation::Invoke => ("InvokeFunction", EVENT_BYTES_MAX),
+            operation if invokes(operation) => ("InvokeFunction", EVENT_BYTES_MAX),
             other => (other.name(), REQUEST_BYTES_MAX),
         };
         let (bodies, from) = self.bodies_of(&parts, signed.as_ref());
@@ -100,6 +100,14 @@ impl Front {
         let call = &call;
         include!(concat!(env!("OUT_DIR"), "/dispatch.rs"))
     }
+}
+
+/// Whether an operation runs a function with its body as the event.
+fn invokes(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Invoke | Operation::InvokeWithResponseStream
+    )
 }
 
 fn unbuilt(operation: Operation) -> Fault {

@@ -4,23 +4,30 @@
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
-use http_body_util::Full;
 
 use super::access::Caller;
 use super::body::{self, Body};
 use super::{Front, HttpResponse, json, rest, sender};
-use crate::invoke::request::Outcome;
 use crate::invoke::snapshot::Cors;
 use crate::invoke::{self, Invoke, Target};
 use crate::names::RequestId;
-use crate::payload::{Event, HttpEvent, http as http_payload};
-use crate::sandbox;
+use crate::payload::{Event, HttpEvent};
 use crate::units::PAYLOAD_BYTES_MAX;
 
+mod answer;
 mod forwarded;
 mod permit;
 
 use permit::Refusal;
+
+/// The way that a request comes to a function.
+#[derive(Clone, Copy, Default)]
+struct Way<'a> {
+    /// The response goes out as it is written.
+    streams: bool,
+    /// Its caller, where it signed.
+    caller: Option<&'a Caller>,
+}
 
 impl Front {
     pub(super) async fn serve_url<B>(
@@ -62,9 +69,12 @@ impl Front {
             Ok(caller) => caller,
             Err(refusal) => return refused(refusal, &request_id),
         };
-        let caller = caller.as_deref();
+        let way = Way {
+            streams: route.streams,
+            caller: caller.as_deref(),
+        };
         let mut reply = self
-            .call_url(&route.target, caller, request_id, parts, body)
+            .call_url(&route.target, way, request_id, parts, body)
             .await;
         if let Some(cors) = cors {
             allow(cors, &parts.headers, reply.headers_mut());
@@ -112,7 +122,10 @@ impl Front {
         let (parts, body) = request.into_parts();
         let from = body::From::UNSHARED;
         match self.url_bodies.read(body, PAYLOAD_BYTES_MAX, &from).await {
-            Ok(body) => self.call_url(target, None, request_id, &parts, body).await,
+            Ok(body) => {
+                let way = Way::default();
+                self.call_url(target, way, request_id, &parts, body).await
+            }
             Err(error) => unread(error),
         }
     }
@@ -120,7 +133,7 @@ impl Front {
     async fn call_url(
         &self,
         target: &Target,
-        caller: Option<&Caller>,
+        way: Way<'_>,
         request_id: RequestId,
         parts: &Parts,
         body: Body,
@@ -134,52 +147,27 @@ impl Front {
         let event = HttpEvent {
             request,
             source_ip: forwarded::source_ip(parts),
-            iam: caller.and_then(permit::identity),
+            iam: way.caller.and_then(permit::identity),
             time: self.clock.now(),
         };
         let mut invoke = Invoke::new(request_id, target.clone(), Event::Http(Box::new(event)));
         invoke.trace_id = Some(trace_id.clone());
-        let finished = match self.invoker.resolve(invoke).await {
+        invoke.streams = way.streams;
+        let running = match self.invoker.resolve(invoke).await {
             Ok(resolved) => {
                 // The event is made. How many there are at once is bounded where they are run.
                 drop(room);
-                self.invoker.run(resolved).await
+                self.invoker.start(resolved).await
             }
             Err(error) => Err(error),
         };
-        let mut reply = match finished {
-            Ok(finished) => answer(finished.outcome, target, request_id),
+        let mut reply = match running {
+            Ok(running) => answer::of(running, target, request_id),
             Err(error) => failed(&error),
         };
         forwarded::seal(reply.headers_mut(), trace_id);
         reply
     }
-}
-
-/// The response to what a function did.
-fn answer(outcome: Outcome, target: &Target, request_id: RequestId) -> HttpResponse {
-    let response = match outcome {
-        Ok(sandbox::FunctionResponse::Json(result)) => http_payload::response_of(&result),
-        Ok(sandbox::FunctionResponse::Http(response))
-            if http_payload::is_final(response.status()) =>
-        {
-            Ok(response)
-        }
-        Ok(sandbox::FunctionResponse::Http(_)) => Err(http_payload::Error::Member(
-            "its status is none of 200 to 599",
-        )),
-        // Its log has the reason.
-        Err(_) => return bad_gateway(),
-    };
-    response.map_or_else(
-        |problem| {
-            let (function, id) = (target.name.as_str(), request_id.as_str());
-            let problem = &problem as &dyn std::error::Error;
-            tracing::warn!(function, id, problem, "a response could not be sent");
-            bad_gateway()
-        },
-        |response| response.map(Full::new),
-    )
 }
 
 fn failed(error: &invoke::Error) -> HttpResponse {

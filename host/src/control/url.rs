@@ -103,6 +103,7 @@ impl UrlRecord {
                 qualifier,
             },
             signed: self.auth == Auth::AwsIam,
+            streams: self.invoke_mode == Some(InvokeMode::ResponseStream),
             cors: self.cors.as_ref().map(|cors| Arc::new(cors.rules())),
         };
         (self.id.as_str().into(), route)
@@ -135,7 +136,6 @@ impl Control {
         patch: UrlPatch,
     ) -> Result<UrlRecord, Error> {
         self.require_target(function, alias.as_ref()).await?;
-        require_buffered(patch.invoke_mode)?;
         let now = self.0.clock.now();
         let record = UrlRecord {
             id: self.new_url_id(),
@@ -202,7 +202,6 @@ impl Control {
         patch: UrlPatch,
     ) -> Result<UrlRecord, Error> {
         self.require_target(function, alias).await?;
-        require_buffered(patch.invoke_mode)?;
         let record = self
             .write_below(function, || async {
                 let (mut record, read_at) = self.existing_url(function, alias).await?;
@@ -276,13 +275,6 @@ impl Control {
             .iter()
             .map(|byte| char::from(symbols[usize::from(byte % 32)]))
             .collect()
-    }
-}
-
-fn require_buffered(mode: Option<InvokeMode>) -> Result<(), UrlError> {
-    match mode {
-        Some(InvokeMode::ResponseStream) => Err(UrlError::Streaming),
-        _ => Ok(()),
     }
 }
 

@@ -168,6 +168,7 @@ fn produced(outcome: &Outcome) -> usize {
     match outcome {
         Ok(FunctionResponse::Json(document)) => document.len(),
         Ok(FunctionResponse::Http(response)) => response.body().len(),
+        Ok(FunctionResponse::Streamed(bytes)) => usize::try_from(*bytes).unwrap_or(usize::MAX),
         Err(_) => 0,
     }
 }

@@ -39,6 +39,8 @@ pub struct Invoke {
     pub mode: Mode,
     /// What the function is given.
     pub event: Event,
+    /// Whether the caller takes the response as it is written.
+    pub streams: bool,
     /// Whether the caller wants the end of the log.
     pub log_tail: bool,
     /// A JSON document for the context.
@@ -57,6 +59,7 @@ impl Invoke {
             target,
             mode: Mode::RequestResponse,
             event,
+            streams: false,
             log_tail: false,
             client_context: None,
             trace_id: None,

@@ -10,10 +10,13 @@ use super::request::{Finished, Outcome, ResourceUsage};
 use super::resolve::Resolved;
 use crate::payload::Event;
 use crate::sandbox::Context;
+use crate::sandbox::outlet::Outlet;
 use crate::telemetry::log::EnvironmentLog;
 
 impl Pipeline {
-    pub(super) async fn run(&self, leased: Leased) -> Finished {
+    /// Runs the guest between the START line and the REPORT line. What it streams goes to the outlet; its
+    /// environment and its permit are held until the reader has taken the last of it, or is gone.
+    pub(super) async fn run(&self, leased: Leased, outlet: Option<Outlet>) -> Finished {
         let Leased {
             admitted,
             opened,
@@ -33,8 +36,8 @@ impl Pipeline {
         report::start(&log, &resolved);
         let (outcome, usage, environment) = match opened {
             Opened::Ready(environment) => {
-                let (outcome, usage, environment) =
-                    self.call(environment, event, &resolved, init).await;
+                let called = self.call(environment, event, &resolved, init, outlet.as_ref());
+                let (outcome, usage, environment) = called.await;
                 (outcome, usage, Some(environment))
             }
             Opened::Failed { failure, .. } => (
@@ -49,6 +52,9 @@ impl Pipeline {
         report::end(&log, &resolved, &outcome, &usage);
         log.end();
         let log_tail = resolved.invoke.log_tail.then(|| log.tail());
+        if let Some(outlet) = outlet {
+            outlet.drained().await;
+        }
         // Only now: the next invocation in this environment begins the log anew.
         let keeps = !self.config.idle_timeout.is_zero();
         if let Some(environment) = environment.filter(|_| keeps) {
@@ -69,13 +75,14 @@ impl Pipeline {
         event: Event,
         resolved: &Resolved,
         init: Option<std::time::Duration>,
+        outlet: Option<&Outlet>,
     ) -> (Outcome, ResourceUsage, WarmEnvironment) {
         let version = &resolved.version;
         let context = self.context(resolved, &environment.log_stream);
         let started = self.clock.instant();
         let outcome = environment
             .environment
-            .invoke(event, &context, version.timeout)
+            .invoke(event, &context, version.timeout, outlet)
             .await;
         let usage = ResourceUsage {
             duration: self.clock.instant().saturating_duration_since(started),

@@ -2,6 +2,7 @@
 //! [`Instance`] is a component that runs, whatever its interface.
 
 use super::environment::{CallResult, StoreParts};
+use super::outlet::Outlet;
 use super::program::Entry;
 use super::{Cause, Context, Failure, FunctionResponse};
 use crate::payload::{self, Document, Event};
@@ -50,11 +51,11 @@ impl Instance {
         &mut self,
         event: Event,
         context: &Context,
+        outlet: Option<&Outlet>,
     ) -> CallResult<FunctionResponse> {
         let document = match (&mut *self, event) {
             (Self::Http(instance), Event::Http(event)) => {
-                let response = instance.invoke(event.into_request()).await?;
-                return Ok(response.map(FunctionResponse::Http));
+                return instance.invoke(event.into_request(), outlet).await;
             }
             (Self::Http(instance), Event::Json(event)) => {
                 return http_invoke(instance, &event).await;
@@ -67,7 +68,7 @@ impl Instance {
         let event = document.as_str();
         let answer = match self {
             Self::Handler(instance) => instance.invoke(event, context).await?,
-            Self::Streaming(instance) => instance.invoke(event, context).await?,
+            Self::Streaming(instance) => return instance.invoke(event, context, outlet).await,
             Self::CustomRuntime(instance) => instance.invoke(event, context).await?,
             Self::Command(instance) => instance.invoke(document.as_bytes()).await?,
             Self::Http(_) => unreachable!("events of HTTP components were taken above"),
@@ -103,8 +104,14 @@ async fn http_invoke(
         Ok(request) => request,
         Err(problem) => return Ok(Err(no_request(&problem))),
     };
-    let response = instance.invoke(request).await?;
-    Ok(response.map(|response| FunctionResponse::Json(payload::http::result_of(&response))))
+    // An event has one result, so it is whole.
+    let reply = instance.invoke(request, None).await?;
+    Ok(reply.map(|reply| match reply {
+        FunctionResponse::Http(response) => {
+            FunctionResponse::Json(payload::http::result_of(&response))
+        }
+        reply @ (FunctionResponse::Json(_) | FunctionResponse::Streamed(_)) => reply,
+    }))
 }
 
 fn no_request(problem: &payload::http::Error) -> Failure {

@@ -19,6 +19,7 @@ use super::engine::Shared;
 use super::filesystem::Files;
 use super::guest::Guest;
 use super::limits::{MemoryUsage, Refusal};
+use super::outlet::Outlet;
 use super::program::Loaded;
 use super::{Cause, Context, Failure, FunctionResponse, Program, Setup, Unopened, failure};
 use crate::names::RequestId;
@@ -160,7 +161,8 @@ impl Environment {
         })
     }
 
-    /// Runs the guest on one event, within `time`.
+    /// Runs the guest on one event, within `time`. Where there is an outlet, a guest that writes its response
+    /// writes it there.
     ///
     /// # Errors
     /// What went wrong, as the caller will see it. Whether the environment can be used again,
@@ -170,6 +172,7 @@ impl Environment {
         event: Event,
         context: &Context,
         time: Duration,
+        outlet: Option<&Outlet>,
     ) -> Result<FunctionResponse, Failure> {
         let id = &context.request_id;
         // Out of its place for the time of the call: should this future be dropped, so is the
@@ -180,7 +183,7 @@ impl Environment {
         self.deadline.restart(time);
         self.usage.begin_call();
         self.files.quota().grant().forget_refusal();
-        let called = bounded(time, instance.invoke(event, context)).await;
+        let called = bounded(time, instance.invoke(event, context, outlet)).await;
         let answer = judge(called, id, time, &self.usage, &self.log);
         let is_told = matches!(&answer, Err(failure) if failure.cause == Cause::Host);
         self.report_refusals(is_told);

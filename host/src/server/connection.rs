@@ -50,9 +50,9 @@ pub(super) async fn serve<S, F>(
                     Ok(answering) => answering.await,
                     Err(refusal) => refusal,
                 };
-                drop(begun);
+                let reply = untaken::keep(begun, reply);
                 Ok::<_, Infallible>(match held {
-                    Some(pulse) => untaken::hold(pulse, reply).await,
+                    Some(pulse) => untaken::hold(pulse, reply),
                     None => reply,
                 })
             }

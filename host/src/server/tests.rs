@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -54,10 +53,10 @@ async fn running_with(config: Config) -> Running {
 async fn answer(request: http::Request<Incoming>) -> HttpResponse {
     match request.uri().path() {
         "/slow" => tokio::time::sleep(Duration::from_millis(1_000)).await,
-        "/large" => return HttpResponse::new(Full::from(vec![b'x'; LARGE_BYTES])),
+        "/large" => return HttpResponse::new(Bytes::from(vec![b'x'; LARGE_BYTES]).into()),
         _ => {}
     }
-    HttpResponse::new(Full::from("answered"))
+    HttpResponse::new("answered".into())
 }
 
 async fn open(running: &Running, said: &[u8]) -> TcpStream {

@@ -1,36 +1,54 @@
-//! An answer that a client of HTTP/2 has asked for and not taken. It may ask for many at once and open
+//! A response that a client of HTTP/2 has asked for and not taken. It may ask for many at once and open
 //! no window for any, and the connection is as alive as ever: only what still holds the bytes tells.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 
-use super::pulse::Pulse;
+use super::pulse::{Begun, Pulse};
 use crate::api::HttpResponse;
+use crate::payload::Body;
 
-/// The bytes of an answer, until the last of them was written.
+/// Bytes of a response, until the last of them was written.
 struct Held {
     bytes: Bytes,
     number: u64,
     pulse: Arc<Pulse>,
 }
 
-/// Lets the connection's pulse feel an answer until it was taken.
-pub(super) async fn hold(pulse: Arc<Pulse>, reply: HttpResponse) -> HttpResponse {
-    let (head, body) = reply.into_parts();
-    // It is all there already.
-    let Ok(body) = body.collect().await;
-    let bytes = body.to_bytes();
+/// Lets the connection's pulse feel a response until it was taken.
+pub(super) fn hold(pulse: Arc<Pulse>, reply: HttpResponse) -> HttpResponse {
+    reply.map(|body| match body.into_whole() {
+        Ok(bytes) => held(&pulse, bytes).into(),
+        Err(streamed) => {
+            let hold = move |bytes: Bytes| held(&pulse, bytes);
+            Body::streamed(streamed.map_frame(move |frame| frame.map_data(&hold)))
+        }
+    })
+}
+
+/// Lets a connection be answered on until a response that is streamed has ended: the function may pause
+/// for longer than a connection may be idle.
+pub(super) fn keep(begun: Begun, reply: HttpResponse) -> HttpResponse {
+    reply.map(|body| match body.into_whole() {
+        Ok(bytes) => bytes.into(),
+        Err(streamed) => Body::streamed(streamed.map_frame(move |frame| {
+            let _kept_with_this_closure = &begun;
+            frame
+        })),
+    })
+}
+
+fn held(pulse: &Arc<Pulse>, bytes: Bytes) -> Bytes {
     if bytes.is_empty() {
-        return HttpResponse::from_parts(head, Full::new(bytes));
+        return bytes;
     }
-    let held = Held {
+    Bytes::from_owner(Held {
         number: pulse.hold(bytes.len()),
         bytes,
-        pulse,
-    };
-    HttpResponse::from_parts(head, Full::new(Bytes::from_owner(held)))
+        pulse: Arc::clone(pulse),
+    })
 }
 
 impl AsRef<[u8]> for Held {

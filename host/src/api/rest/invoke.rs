@@ -8,12 +8,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::call::resource::Invoked;
 use super::call::{Call, Permitted};
-use super::wire::{ErrorShape, Fault};
+use super::wire::{ErrorShape, Fault, Operation};
 use super::{error, no_content};
 use crate::api::{Front, HttpResponse, TRACE_ID, json};
 use crate::invoke::{Finished, Invoke, Mode};
 use crate::payload::{Document, Event};
-use crate::sandbox;
+
+mod stream;
 
 const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
 const LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
@@ -48,7 +49,7 @@ fn invocation(call: &Permitted<'_, Invoked>) -> Result<Invoke, Fault> {
     let mode = match word(headers, INVOCATION_TYPE) {
         None | Some("RequestResponse") => Mode::RequestResponse,
         Some("DryRun") => Mode::DryRun,
-        Some("Event") => return Err(no_events_yet()),
+        Some("Event") if call.operation() == Operation::Invoke => return Err(no_events_yet()),
         Some(_) => return Err(violation(call)),
     };
     let log_tail = match word(headers, LOG_TYPE) {
@@ -93,8 +94,7 @@ fn no_events_yet() -> Fault {
 
 fn answer(finished: Finished, wants_tail: bool) -> HttpResponse {
     let (body, failed) = match finished.outcome {
-        Ok(sandbox::FunctionResponse::Json(body)) => (body, false),
-        Ok(sandbox::FunctionResponse::Http(response)) => (response.into_body(), false),
+        Ok(reply) => (reply.into_bytes(), false),
         Err(failure) => (failure.document(), true),
     };
     let mut reply = json(StatusCode::OK, body);

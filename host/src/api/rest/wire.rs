@@ -3,8 +3,9 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
-use http_body_util::Full;
 use serde_json::{Map, Value};
+
+use crate::payload::Body;
 
 mod blob;
 mod check;
@@ -90,9 +91,9 @@ fn checked(
 }
 
 /// Writes the response of an operation that succeeded.
-pub fn render<T: Output>(operation: Operation, output: T) -> Response<Full<Bytes>> {
+pub fn render<T: Output>(operation: Operation, output: T) -> Response<Body> {
     let body = output.to_json().unwrap_or_default().to_string();
-    let mut response = Response::new(Full::from(body));
+    let mut response = Response::new(body.into());
     *response.status_mut() = operation.status();
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);

@@ -15,7 +15,4 @@ pub enum UrlError {
     /// No such function or alias.
     #[error("Function does not exist")]
     FunctionMissing,
-    /// A response that is streamed.
-    #[error("InvokeMode RESPONSE_STREAM is not supported by this host yet; use BUFFERED")]
-    Streaming,
 }

@@ -40,6 +40,7 @@ pub(in crate::invoke) fn function(name: &FunctionName, url: Option<&str>) -> Fun
             qualifier: None,
         },
         signed: false,
+        streams: false,
         cors: None,
     };
     Function {

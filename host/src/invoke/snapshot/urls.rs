@@ -15,6 +15,8 @@ pub struct UrlRoute {
     pub target: Target,
     /// Whether callers must sign their requests.
     pub signed: bool,
+    /// Whether responses go out as functions write them.
+    pub streams: bool,
     /// The cross-origin rules, where there are any.
     pub cors: Option<Arc<Cors>>,
 }

@@ -15,6 +15,9 @@ use crate::payload::{Document, json};
 /// Where the function describes a response that cannot be sent. It is never sent as it is: there may be
 /// cookies in it.
 pub fn response_of(result: &Bytes) -> Result<Response<Bytes>, Error> {
+    if let Some(response) = preceded(result) {
+        return response;
+    }
     let document = match Document::parse(result.clone()) {
         Ok(document) => document,
         Err(json::Invalid::Malformed(_)) if !may_describe(result) => {
@@ -32,6 +35,50 @@ pub fn response_of(result: &Bytes) -> Result<Response<Bytes>, Error> {
     })
 }
 
+/// Between the metadata of a streamed response and its body, as in AWS.
+pub const PRELUDE_END: [u8; 8] = [0; 8];
+
+/// The response of a function that streams, where it set metadata and its caller gets it whole.
+fn preceded(result: &Bytes) -> Option<Result<Response<Bytes>, Error>> {
+    // JSON has no such byte.
+    let end = result.iter().position(|byte| *byte == 0)?;
+    let body = result.slice(end..);
+    let body = body.slice_ref(body.strip_prefix(&PRELUDE_END)?);
+    let metadata = Document::parse(result.slice(..end)).ok()?;
+    metadata.root().members()?;
+    Some(head_of(Some(&metadata)).map(|head| head.map(|()| body)))
+}
+
+/// The status and headers of a response that is streamed, from the metadata that its function set.
+///
+/// # Errors
+/// Where they are not what a response can have.
+pub fn head_of(metadata: Option<&Document>) -> Result<Response<()>, Error> {
+    let mut response = Response::new(());
+    if let Some(metadata) = metadata.map(Document::root) {
+        if let Some(status) = metadata.member("statusCode") {
+            let status = status_of(status).ok_or(NO_STATUS)?;
+            *response.status_mut() = status;
+        }
+        set_headers(&mut response, metadata);
+    }
+    let bytes = HeaderValue::from_static("application/octet-stream");
+    response.headers_mut().entry(CONTENT_TYPE).or_insert(bytes);
+    Ok(response)
+}
+
+const NO_STATUS: Error = Error::Member("statusCode is none of 200 to 599");
+
+/// Sets the headers and cookies that a function describes.
+fn set_headers<T>(response: &mut Response<T>, said: json::Value<'_>) {
+    let headers = response.headers_mut();
+    let fields = said.member("headers").and_then(|it| it.members());
+    insert_fields(headers, fields);
+    for cookie in cookies(said.member("cookies")) {
+        headers.append(SET_COOKIE, cookie);
+    }
+}
+
 /// Whether a result that is not JSON was meant to be a response.
 fn may_describe(result: &[u8]) -> bool {
     const STATUS: &[u8] = b"\"statusCode\"";
@@ -40,18 +87,13 @@ fn may_describe(result: &[u8]) -> bool {
 }
 
 fn described(said: json::Value<'_>, status: json::Value<'_>) -> Result<Response<Bytes>, Error> {
-    let status = status_of(status).ok_or(Error::Member("statusCode is none of 200 to 599"))?;
+    let status = status_of(status).ok_or(NO_STATUS)?;
     let is_base64 = said.member("isBase64Encoded").and_then(|it| it.as_bool());
     let mut response = Response::new(body_of(said.member("body"), is_base64 == Some(true))?);
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    let fields = said.member("headers").and_then(|it| it.members());
-    insert_fields(headers, fields);
-    for cookie in cookies(said.member("cookies")) {
-        headers.append(SET_COOKIE, cookie);
-    }
+    set_headers(&mut response, said);
     let json = HeaderValue::from_static("application/json");
-    headers.entry(CONTENT_TYPE).or_insert(json);
+    response.headers_mut().entry(CONTENT_TYPE).or_insert(json);
     Ok(response)
 }
 

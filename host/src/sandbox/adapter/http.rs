@@ -5,6 +5,7 @@ use std::pin::pin;
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, StatusCode};
+use http_body::Frame;
 use http_body_util::{BodyExt, Full, Limited};
 use tokio::sync::oneshot;
 use wasmtime::Store;
@@ -17,7 +18,8 @@ use crate::sandbox::capability::runtime::Mailbox;
 use crate::sandbox::capability::system::Streams;
 use crate::sandbox::environment::{CallResult, StoreParts};
 use crate::sandbox::guest::Guest;
-use crate::sandbox::{Cause, Failure};
+use crate::sandbox::outlet::{Head, Outlet, TooLarge};
+use crate::sandbox::{Cause, Failure, FunctionResponse};
 use crate::units::PAYLOAD_BYTES_MAX;
 
 pub(in crate::sandbox) type Pre = ProxyPre<Guest>;
@@ -47,9 +49,11 @@ impl Instance {
     pub(in crate::sandbox) async fn invoke(
         &mut self,
         request: http::Request<Bytes>,
-    ) -> CallResult<http::Response<Bytes>> {
+        outlet: Option<&Outlet>,
+    ) -> CallResult<FunctionResponse> {
         let (sender, receiver) = oneshot::channel();
-        let mut collecting = pin!(collected(receiver, request.method() == Method::HEAD));
+        let is_head = request.method() == Method::HEAD;
+        let mut taking = pin!(taken(receiver, is_head, outlet));
         let request = request.map(|body| Full::new(body).map_err(never));
         let mut view = self.store.data_mut().http();
         let request = view.new_incoming_request(Scheme::Http, request)?;
@@ -64,15 +68,15 @@ impl Instance {
                     biased;
                     // Its end is everyone's: what it has not written, nobody will.
                     handled = handling.as_mut() => break handled?,
-                    response = collecting.as_mut(), if early.is_none() => early = Some(response),
+                    reply = taking.as_mut(), if early.is_none() => early = Some(reply),
                 }
             }
         }
         // Bodies that it has left open end here, as they do under `wasmtime serve`.
         self.is_spent = self.store.data_mut().close_http();
         Ok(match early {
-            Some(response) => response,
-            None => collecting.await,
+            Some(reply) => reply,
+            None => taking.await,
         })
     }
 
@@ -81,11 +85,12 @@ impl Instance {
     }
 }
 
-/// The whole response. It has ended when its body has, or when the guest cannot answer any more.
-async fn collected(
+/// Takes the response. It has ended when its body has, or when the guest cannot answer any more.
+async fn taken(
     receiver: oneshot::Receiver<Answered>,
     is_head: bool,
-) -> Result<http::Response<Bytes>, Failure> {
+    outlet: Option<&Outlet>,
+) -> Result<FunctionResponse, Failure> {
     let response = match receiver.await {
         Ok(Ok(response)) => response,
         Ok(Err(code)) => return Err(failed(&format!("The function answered with {code:?}"))),
@@ -93,6 +98,44 @@ async fn collected(
     };
     let (parts, body) = response.into_parts();
     let has_body = !is_head && !BODYLESS.contains(&parts.status);
+    match outlet {
+        Some(outlet) => {
+            outlet.begin(Head::Http(Box::new(parts)));
+            streamed(body, has_body, outlet).await
+        }
+        None => collected(parts, body, has_body).await,
+    }
+}
+
+/// Passes a body on as it comes.
+async fn streamed(
+    body: HyperOutgoingBody,
+    has_body: bool,
+    outlet: &Outlet,
+) -> Result<FunctionResponse, Failure> {
+    let mut body = pin!(body);
+    while let Some(frame) = body.frame().await {
+        match frame.map(Frame::into_data) {
+            // The length that it tells is that of another response, so nothing is missing.
+            _ if !has_body => {}
+            Ok(Ok(bytes)) => outlet.write(bytes).await.map_err(|_| too_large())?,
+            Ok(Err(frame)) => {
+                if let Ok(trailers) = frame.into_trailers() {
+                    outlet.end(trailers).await;
+                }
+            }
+            Err(error) => return Err(unreadable(&error)),
+        }
+    }
+    Ok(FunctionResponse::Streamed(outlet.written()))
+}
+
+/// A body whole.
+async fn collected(
+    parts: http::response::Parts,
+    body: HyperOutgoingBody,
+    has_body: bool,
+) -> Result<FunctionResponse, Failure> {
     let body = Limited::new(body, PAYLOAD_BYTES_MAX).collect().await;
     let body = match body {
         // The length that it tells is that of another response, so nothing is missing.
@@ -101,23 +144,35 @@ async fn collected(
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
             return Err(Failure::response_too_large());
         }
-        Err(error) => {
-            let problem = format!("The response body could not be read: {error}");
-            return Err(failed(&problem));
-        }
+        Err(error) => return Err(unreadable(&*error)),
     };
     match declared(&parts.headers).filter(|length| has_body && *length != body.len()) {
         Some(length) => Err(failed(&format!(
             "The response body has {} bytes, and its content-length says {length}",
             body.len()
         ))),
-        None => Ok(http::Response::from_parts(parts, body)),
+        None => Ok(FunctionResponse::Http(http::Response::from_parts(
+            parts, body,
+        ))),
     }
 }
 
 /// The length of its body that a response tells.
 fn declared(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn unreadable(error: &dyn std::error::Error) -> Failure {
+    failed(&format!("The response body could not be read: {error}"))
+}
+
+fn too_large() -> Failure {
+    Failure {
+        error_type: "Function.ResponseSizeTooLarge".into(),
+        message: format!("{TooLarge}"),
+        stack_trace: Vec::new(),
+        cause: Cause::Handler,
+    }
 }
 
 fn never(never: std::convert::Infallible) -> wasmtime_wasi_http::Error {

@@ -1,7 +1,6 @@
-//! `lambda:function/streaming-handler`: the function writes its response. This host collects it and
-//! sends it whole.
+//! `lambda:function/streaming-handler`: the function writes its response, which the caller gets as it comes
+//! or whole.
 
-use bytes::Bytes;
 use wasmtime::Store;
 use wasmtime::component::Resource;
 
@@ -11,7 +10,8 @@ use crate::sandbox::capability::runtime::Mailbox;
 use crate::sandbox::capability::system::Streams;
 use crate::sandbox::environment::{CallResult, StoreParts};
 use crate::sandbox::guest::Guest;
-use crate::sandbox::{Context, Failure};
+use crate::sandbox::outlet::Outlet;
+use crate::sandbox::{Context, Failure, FunctionResponse};
 
 pub(in crate::sandbox) type Pre = StreamingFunctionPre<Guest>;
 
@@ -35,8 +35,9 @@ impl Instance {
         &mut self,
         event: &str,
         context: &Context,
-    ) -> CallResult<Bytes> {
-        let sink = Sink::default();
+        outlet: Option<&Outlet>,
+    ) -> CallResult<FunctionResponse> {
+        let sink = Sink::new(outlet);
         let stream = self.store.data_mut().table.push(sink.clone())?;
         let lent = Resource::new_borrow(stream.rep());
         let handler = self.function.lambda_function_streaming_handler();

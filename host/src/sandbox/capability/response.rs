@@ -6,21 +6,26 @@ use bytes::{Bytes, BytesMut};
 use wasmtime::component::{HasSelf, Linker, Resource};
 
 use crate::payload::Document;
+use crate::sandbox::FunctionResponse;
 use crate::sandbox::bindings::streaming::lambda::function::response::{
     self, Host, HostResponseStream, WriteError,
 };
 use crate::sandbox::guest::Guest;
+use crate::sandbox::outlet::{Head, Outlet, PRELUDE_END, TooLarge};
 use crate::units::PAYLOAD_BYTES_MAX;
 
-/// Between the metadata and the body, as in AWS.
-const PRELUDE_END: [u8; 8] = [0; 8];
-
 /// A response that is being written; the type behind the `response-stream` resource.
-#[derive(Clone, Default)]
-pub struct Sink(Arc<Mutex<Written>>);
+#[derive(Clone)]
+pub enum Sink {
+    /// The caller gets it whole.
+    Collected(Arc<Mutex<Written>>),
+    /// The caller gets it as it is written.
+    Streamed(Outlet),
+}
 
+/// The part of a response that was written.
 #[derive(Default)]
-struct Written {
+pub struct Written {
     prelude: Option<String>,
     body: BytesMut,
 }
@@ -29,30 +34,78 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     response::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)
 }
 
-impl Sink {
-    // A std mutex: the sections copy bytes, and nothing awaits inside.
-    fn lock(&self) -> MutexGuard<'_, Written> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn append(&self, chunk: &[u8]) -> Result<(), WriteError> {
-        let mut written = self.lock();
-        if written.body.len() + chunk.len() > PAYLOAD_BYTES_MAX {
-            return Err(WriteError::Closed);
+impl Written {
+    fn begin(&mut self, prelude: String) -> Result<(), WriteError> {
+        if self.prelude.is_some() || !self.body.is_empty() {
+            return Err(WriteError::TooLate);
         }
-        written.body.extend_from_slice(chunk);
+        self.prelude = Some(prelude);
         Ok(())
     }
 
-    /// Everything that was written.
-    pub(in crate::sandbox) fn finished(&self) -> Bytes {
-        let mut written = self.lock();
-        let body = std::mem::take(&mut written.body);
-        match written.prelude.take() {
+    fn append(&mut self, chunk: &[u8]) -> Result<(), WriteError> {
+        if self.body.len() + chunk.len() > PAYLOAD_BYTES_MAX {
+            return Err(WriteError::Closed);
+        }
+        self.body.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    fn finished(&mut self) -> Bytes {
+        let body = std::mem::take(&mut self.body);
+        match self.prelude.take() {
             None => body.freeze(),
             Some(prelude) => [prelude.as_bytes(), &PRELUDE_END, &body].concat().into(),
         }
     }
+}
+
+impl Sink {
+    pub(in crate::sandbox) fn new(outlet: Option<&Outlet>) -> Self {
+        match outlet {
+            None => Self::Collected(Arc::default()),
+            Some(outlet) => Self::Streamed(outlet.clone()),
+        }
+    }
+
+    /// The response, whose function has returned.
+    pub(in crate::sandbox) fn finished(&self) -> FunctionResponse {
+        match self {
+            Self::Collected(written) => FunctionResponse::Json(lock(written).finished()),
+            Self::Streamed(outlet) => FunctionResponse::Streamed(outlet.written()),
+        }
+    }
+
+    fn begin(&self, prelude: String) -> Result<(), WriteError> {
+        let document = Document::parse(prelude.clone().into());
+        let is_object = |it: &Document| it.root().members().is_some();
+        let document = document.ok().filter(is_object);
+        let document = document.ok_or(WriteError::Malformed)?;
+        match self {
+            Self::Collected(written) => lock(written).begin(prelude),
+            Self::Streamed(outlet) if outlet.has_begun() => Err(WriteError::TooLate),
+            Self::Streamed(outlet) => {
+                outlet.begin(Head::Prelude(Some(document)));
+                Ok(())
+            }
+        }
+    }
+
+    async fn append(&self, chunk: Vec<u8>) -> Result<(), WriteError> {
+        match self {
+            Self::Collected(written) => lock(written).append(&chunk),
+            Self::Streamed(outlet) => {
+                outlet.begin(Head::Prelude(None));
+                let written = outlet.write(chunk.into()).await;
+                written.map_err(|TooLarge| WriteError::Closed)
+            }
+        }
+    }
+}
+
+// A std mutex: the sections copy bytes, and nothing awaits inside.
+fn lock(written: &Mutex<Written>) -> MutexGuard<'_, Written> {
+    written.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Host for Guest {}
@@ -63,17 +116,7 @@ impl HostResponseStream for Guest {
         stream: Resource<Sink>,
         prelude: String,
     ) -> wasmtime::Result<Result<(), WriteError>> {
-        let document = Document::parse(Bytes::copy_from_slice(prelude.as_bytes()));
-        let is_object = document.is_ok_and(|it| it.root().members().is_some());
-        let mut written = self.table.get(&stream)?.lock();
-        if !is_object {
-            return Ok(Err(WriteError::Malformed));
-        }
-        if written.prelude.is_some() || !written.body.is_empty() {
-            return Ok(Err(WriteError::TooLate));
-        }
-        written.prelude = Some(prelude);
-        Ok(Ok(()))
+        Ok(self.table.get(&stream)?.begin(prelude))
     }
 
     async fn write(
@@ -81,7 +124,8 @@ impl HostResponseStream for Guest {
         stream: Resource<Sink>,
         chunk: String,
     ) -> wasmtime::Result<Result<(), WriteError>> {
-        Ok(self.table.get(&stream)?.append(chunk.as_bytes()))
+        let sink = self.table.get(&stream)?.clone();
+        Ok(sink.append(chunk.into_bytes()).await)
     }
 
     async fn write_bytes(
@@ -89,7 +133,8 @@ impl HostResponseStream for Guest {
         stream: Resource<Sink>,
         chunk: Vec<u8>,
     ) -> wasmtime::Result<Result<(), WriteError>> {
-        Ok(self.table.get(&stream)?.append(&chunk))
+        let sink = self.table.get(&stream)?.clone();
+        Ok(sink.append(chunk).await)
     }
 
     async fn drop(&mut self, stream: Resource<Sink>) -> wasmtime::Result<()> {

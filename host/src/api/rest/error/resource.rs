@@ -216,7 +216,6 @@ fn url(error: &UrlError) -> Exception {
     match error {
         UrlError::AlreadyExists(_) => Of(ResourceConflictException),
         UrlError::NotFound | UrlError::FunctionMissing => Of(ResourceNotFoundException),
-        UrlError::Streaming => Of(InvalidParameterValueException),
     }
 }
 

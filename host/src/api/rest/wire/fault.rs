@@ -1,13 +1,12 @@
 //! Errors as AWS's clients understand them: the name in a header, the message in a body whose
 //! spelling of "message" depends on the error.
 
-use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::Full;
 use serde_json::{Map, Value};
 
 use crate::api::REQUEST_ID;
 use crate::names::RequestId;
+use crate::payload::Body;
 
 include!(concat!(env!("OUT_DIR"), "/faults.rs"));
 
@@ -75,7 +74,7 @@ impl Fault {
     }
 
     /// The response.
-    pub fn into_response(self, request_id: &RequestId) -> Response<Full<Bytes>> {
+    pub fn into_response(self, request_id: &RequestId) -> Response<Body> {
         let Facts {
             name,
             status,
@@ -94,7 +93,7 @@ impl Fault {
         for (name, value) in self.members {
             body.insert(name.into(), value.into());
         }
-        let mut response = Response::new(Full::from(Value::Object(body).to_string()));
+        let mut response = Response::new(Body::from(Value::Object(body).to_string()));
         *response.status_mut() = StatusCode::from_u16(status).expect("the model has real statuses");
         let headers = response.headers_mut();
         headers.insert(

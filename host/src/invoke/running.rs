@@ -1,0 +1,159 @@
+//! An invocation whose response comes as it is written. Its work is a task, which holds the environment and
+//! the permit; [`Finished`] exists when the last byte is taken, or its reader is gone.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::Frame;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::Error;
+use super::request::{Finished, Outcome};
+use crate::payload::Body;
+use crate::payload::body::Broken;
+use crate::sandbox::FunctionResponse;
+use crate::sandbox::outlet::{Head, Intake};
+
+/// An invocation that answers.
+#[derive(Debug)]
+pub enum Running {
+    /// It has come to its end, and its response is whole.
+    Finished(Finished),
+    /// Its response has begun.
+    Streaming(Streaming),
+}
+
+/// An invocation whose response has begun.
+#[derive(Debug)]
+pub struct Streaming {
+    /// The version that runs: a number or `$LATEST`.
+    pub executed_version: Arc<str>,
+    /// How the response begins.
+    pub head: Head,
+    /// The rest of it.
+    pub rest: Rest,
+}
+
+/// The part of a response that is still to come, and the end of its invocation.
+#[derive(Debug)]
+pub struct Rest {
+    frames: mpsc::Receiver<Frame<Bytes>>,
+    work: Work,
+}
+
+type Task = JoinHandle<Result<Finished, Error>>;
+
+#[derive(Debug)]
+enum Work {
+    Running(Task),
+    Done(Option<Box<Finished>>),
+}
+
+/// Waits until the response begins, or the invocation ends without one that is streamed.
+pub(super) async fn begin(
+    executed_version: Arc<str>,
+    mut work: Task,
+    intake: Intake,
+) -> Result<Running, Error> {
+    let Intake { mut head, frames } = intake;
+    let finished = tokio::select! {
+        biased;
+        Ok(head) = &mut head => {
+            let work = Work::Running(work);
+            let rest = Rest { frames, work };
+            return Ok(Running::Streaming(Streaming { executed_version, head, rest }));
+        }
+        ended = &mut work => joined(ended).await?,
+    };
+    // It may have begun and ended while nobody looked.
+    Ok(match head.try_recv() {
+        Ok(head) => {
+            let work = Work::Done(Some(Box::new(finished)));
+            let rest = Rest { frames, work };
+            Running::Streaming(Streaming {
+                executed_version,
+                head,
+                rest,
+            })
+        }
+        Err(_) => Running::Finished(finished.without_stream()),
+    })
+}
+
+/// The result of a task. Its panic is its caller's.
+async fn joined<T>(ended: Result<T, tokio::task::JoinError>) -> T {
+    match ended {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is coming down, and its tasks with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+impl Finished {
+    /// A function that may stream and wrote nothing has an empty response.
+    fn without_stream(mut self) -> Self {
+        if let Ok(FunctionResponse::Streamed(_)) = self.outcome {
+            self.outcome = Ok(FunctionResponse::Json(Bytes::new()));
+        }
+        self
+    }
+}
+
+impl Rest {
+    /// The next frame; none after the last one.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
+        self.frames.poll_recv(cx)
+    }
+
+    /// The end of the invocation, once all frames are taken. It is told once.
+    pub fn poll_finished(&mut self, cx: &mut Context<'_>) -> Poll<Option<Box<Finished>>> {
+        let ended = match &mut self.work {
+            Work::Done(finished) => return Poll::Ready(finished.take()),
+            Work::Running(task) => ready!(Pin::new(task).poll(cx)),
+        };
+        self.work = Work::Done(None);
+        let finished = match ended {
+            Ok(Ok(finished)) => finished,
+            // After its beginning no stage before the run can fail.
+            Ok(Err(error)) => unreachable!("a response began without an environment: {error}"),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => return Poll::Pending,
+            },
+        };
+        Poll::Ready(Some(Box::new(finished)))
+    }
+
+    /// The rest as the body of a response: it breaks off where the function fails.
+    pub fn into_body(self) -> Body {
+        Body::streamed(Remaining(self))
+    }
+}
+
+struct Remaining(Rest);
+
+impl http_body::Body for Remaining {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if let Some(frame) = ready!(self.0.poll_frame(cx)) {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        let finished = ready!(self.0.poll_finished(cx));
+        let outcome: Option<Outcome> = finished.map(|finished| finished.outcome);
+        Poll::Ready(match outcome {
+            Some(Err(failure)) => Some(Err(Broken(failure.message.into()))),
+            Some(Ok(_)) | None => None,
+        })
+    }
+}

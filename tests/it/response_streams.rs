@@ -1,0 +1,237 @@
+//! Responses that come as functions write them: through function URLs and through InvokeWithResponseStream.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+
+use crate::harness::{Lamina, guest};
+use crate::urls::url_of;
+
+/// A host with a function that streams, and a URL that does.
+async fn started(limits: &str) -> (Lamina, String) {
+    let host = Lamina::configured(limits);
+    host.create("f", &guest("streaming"), json!({"Timeout": 30}))
+        .await;
+    let domain = url_of(&host, "f", json!({"InvokeMode": "RESPONSE_STREAM"})).await;
+    (host, domain)
+}
+
+/// A response whose body is still to be read, on a connection of its own.
+async fn open(host: &Lamina, domain: &str, wish: &Value) -> http::Response<Incoming> {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let request = Request::post(host.endpoint())
+        .header("host", domain)
+        .header("content-type", "application/json")
+        .body(Full::<Bytes>::from(wish.to_string()));
+    let response = client.request(request.expect("well-formed")).await;
+    response.expect("the host answers")
+}
+
+async fn frame(response: &mut http::Response<Incoming>) -> Option<Bytes> {
+    let frame = response.body_mut().frame().await?;
+    frame.expect("it is whole").into_data().ok()
+}
+
+async fn invoke_stream(host: &Lamina, wish: &Value) -> Vec<(String, Bytes)> {
+    let path = "/2021-11-15/functions/f/response-streaming-invocations";
+    let tail = [("x-amz-log-type", "Tail")];
+    let answer = host.send("POST", path, &tail, wish.to_string()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(
+        answer.header("content-type"),
+        "application/vnd.amazon.eventstream"
+    );
+    assert_eq!(answer.header("x-amz-executed-version"), "$LATEST");
+    events(&answer.body)
+}
+
+/// The type and the payload of each message.
+fn events(mut bytes: &[u8]) -> Vec<(String, Bytes)> {
+    let number = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().expect("four bytes")) as usize;
+    let mut events = Vec::new();
+    while !bytes.is_empty() {
+        let (message, rest) = bytes.split_at(number(&bytes[..4]));
+        let headers = number(&message[4..8]);
+        let (mut fields, payload) = message[12..message.len() - 4].split_at(headers);
+        let mut kind = String::new();
+        while !fields.is_empty() {
+            let (name, after) = fields[1..].split_at(fields[0].into());
+            let length = u16::from_be_bytes([after[1], after[2]]).into();
+            let (value, after) = after[3..].split_at(length);
+            if name == b":event-type" {
+                kind = String::from_utf8_lossy(value).into_owned();
+            }
+            fields = after;
+        }
+        events.push((kind, Bytes::copy_from_slice(payload)));
+        bytes = rest;
+    }
+    events
+}
+
+/// The permit of a function with a reserve of one is free again.
+async fn free_again(host: &Lamina) {
+    for _ in 0..1_000 {
+        if host.invoke("f", &json!({"chunks": []})).await.status == 200 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the permit is not given back");
+}
+
+async fn reserve_one(host: &Lamina) {
+    let path = "/2017-10-31/functions/f/concurrency";
+    let one = json!({"ReservedConcurrentExecutions": 1});
+    assert_eq!(host.lambda("PUT", path, &one).await.status, 200);
+}
+
+#[tokio::test]
+async fn url_streams_while_the_function_writes() {
+    let (host, domain) = started("").await;
+    reserve_one(&host).await;
+    let metadata = json!({"statusCode": 201, "headers": {"x-own": "1"}, "cookies": ["a=1", "b=2"]});
+    let wish = json!({"metadata": metadata, "chunks": ["one", "two"], "pause_ms": 1_500});
+    let mut response = open(&host, &domain, &wish).await;
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["x-own"]),
+        (201, &"1".parse().expect("a value"))
+    );
+    assert_eq!(response.headers().get_all("set-cookie").iter().count(), 2);
+    assert_eq!(frame(&mut response).await.as_deref(), Some(&b"one"[..]));
+    // The function still runs.
+    assert_eq!(host.invoke("f", &json!({})).await.status, 429);
+    assert_eq!(frame(&mut response).await.as_deref(), Some(&b"two"[..]));
+    assert_eq!(frame(&mut response).await, None);
+    free_again(&host).await;
+}
+
+#[tokio::test]
+async fn function_whose_client_is_gone_runs_to_its_end() {
+    let (host, domain) = started("").await;
+    reserve_one(&host).await;
+    let wish = json!({"chunks": ["one", "two", "three"], "pause_ms": 300, "log": "all is written"});
+    let mut response = open(&host, &domain, &wish).await;
+    assert!(frame(&mut response).await.is_some());
+    drop(response);
+    free_again(&host).await;
+    let filter = json!({"logGroupName": "/aws/lambda/f", "filterPattern": "\"all is written\""});
+    let headers = [("x-amz-target", "Logs_20140328.FilterLogEvents")];
+    let found = host
+        .send("POST", "/", &headers, filter.to_string())
+        .await
+        .json();
+    assert_eq!(found["events"].as_array().map(Vec::len), Some(1), "{found}");
+}
+
+#[tokio::test]
+async fn slow_reader_costs_the_host_a_bounded_amount_of_memory() {
+    let (host, domain) = started("").await;
+    let mebibyte = "x".repeat(1 << 20);
+    let wish = |repeat: u32| json!({"chunks": [mebibyte], "repeat": repeat});
+    open(&host, &domain, &wish(1))
+        .await
+        .collect()
+        .await
+        .expect("it is whole");
+    let before = host.resident_kib();
+    let mut response = open(&host, &domain, &wish(100)).await;
+    let mut size = frame(&mut response).await.map_or(0, |frame| frame.len());
+    for _ in 0..50 {
+        host.health().await;
+    }
+    let grown = host.resident_kib().saturating_sub(before);
+    assert!(grown < 40 << 10, "{grown} KiB more");
+    while let Some(frame) = frame(&mut response).await {
+        size += frame.len();
+    }
+    assert_eq!(size, 100 << 20);
+}
+
+#[tokio::test]
+async fn failure_in_the_middle_breaks_the_stream_of_a_url() {
+    let (host, domain) = started("").await;
+    let wish = json!({"chunks": ["half"], "fail": "no more"});
+    let response = open(&host, &domain, &wish).await;
+    assert_eq!(response.status(), 200);
+    assert!(
+        response.into_body().collect().await.is_err(),
+        "it is not whole"
+    );
+}
+
+#[tokio::test]
+async fn failure_before_the_first_byte_is_a_bad_gateway() {
+    let (host, domain) = started("").await;
+    let response = open(&host, &domain, &json!({"fail": "at once"})).await;
+    assert_eq!(response.status(), 502);
+}
+
+#[tokio::test]
+async fn buffered_url_sends_the_metadata_as_status_and_headers() {
+    let host = Lamina::start();
+    host.create("f", &guest("streaming"), json!({})).await;
+    let domain = url_of(&host, "f", json!({})).await;
+    let wish =
+        json!({"metadata": {"statusCode": 418, "headers": {"x-own": "1"}}, "chunks": ["te", "xt"]});
+    let response = open(&host, &domain, &wish).await;
+    assert_eq!(response.status(), 418);
+    assert_eq!(response.headers()["x-own"], "1");
+    let body = response.into_body().collect().await.expect("it is whole");
+    assert_eq!(body.to_bytes(), "text");
+}
+
+#[tokio::test]
+async fn event_stream_has_chunks_and_their_end() {
+    let (host, _) = started("").await;
+    let wish = json!({"metadata": {"statusCode": 200}, "chunks": ["one", "two"]});
+    let events = invoke_stream(&host, &wish).await;
+    let kinds: Vec<_> = events.iter().map(|(kind, _)| kind.as_str()).collect();
+    let (last, chunks) = kinds.split_last().expect("some");
+    assert_eq!(*last, "InvokeComplete");
+    assert!(
+        chunks.iter().all(|kind| *kind == "PayloadChunk"),
+        "{kinds:?}"
+    );
+    let payload: Vec<u8> = events[..chunks.len()]
+        .iter()
+        .flat_map(|(_, it)| it.to_vec())
+        .collect();
+    assert_eq!(payload, b"{\"statusCode\":200}\0\0\0\0\0\0\0\0onetwo");
+    let complete: Value = serde_json::from_slice(&events[chunks.len()].1).expect("JSON");
+    assert!(complete.get("ErrorCode").is_none());
+    let tail = STANDARD.decode(complete["LogResult"].as_str().expect("a log"));
+    let tail = String::from_utf8(tail.expect("base64")).expect("UTF-8");
+    assert!(tail.contains("REPORT RequestId:"), "{tail}");
+}
+
+#[tokio::test]
+async fn event_stream_ends_with_the_failure() {
+    let (host, _) = started("").await;
+    for chunks in [json!(["half"]), json!([])] {
+        let events = invoke_stream(&host, &json!({"chunks": chunks, "fail": "no more"})).await;
+        let (kind, payload) = events.last().expect("some");
+        assert_eq!(kind, "InvokeComplete");
+        let complete: Value = serde_json::from_slice(payload).expect("JSON");
+        assert_eq!(complete["ErrorCode"], "Asked");
+        let details = complete["ErrorDetails"].as_str().expect("a text");
+        assert!(details.contains("no more"), "{details}");
+    }
+}
+
+#[tokio::test]
+async fn function_that_does_not_stream_is_one_chunk() {
+    let (host, _) = started("").await;
+    host.create("echo", &guest("echo"), json!({})).await;
+    let path = "/2021-11-15/functions/echo/response-streaming-invocations";
+    let answer = host.send("POST", path, &[], "{\"a\":1}").await;
+    let events = events(&answer.body);
+    assert_eq!(events[0], ("PayloadChunk".into(), Bytes::from("{\"a\":1}")));
+    assert_eq!(events[1], ("InvokeComplete".into(), Bytes::from("{}")));
+}
