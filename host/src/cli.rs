@@ -1,5 +1,5 @@
-//! The command line: what each command takes, and how the program starts and ends. Every command but
-//! `start` and `dev` is a client of a running host.
+//! Command line: commands, start-up and exit codes. Every command but `start` and `dev` is a client
+//! of a running host.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,7 +40,7 @@ use access::{Access, Calling, ClientOptions, Format, Printing};
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    // Users of `aws` write these before the command; they count there too, if the command has them.
+    // Global position: users of `aws` write these options before the command.
     #[command(flatten)]
     client: ClientOptions,
 }
@@ -49,7 +49,7 @@ struct Cli {
 enum Command {
     /// Start a host.
     Start(start::Start),
-    /// Make a new function from a blueprint.
+    /// Create a function from a blueprint.
     New(new::New),
     /// Build a function's crate into a component.
     Build {
@@ -59,19 +59,19 @@ enum Command {
         #[command(flatten)]
         printing: Printing,
     },
-    /// Build a function and put it on a running host.
+    /// Build a function and deploy it to a running host.
     Deploy(Calling<deploy::Deploy>),
     /// Start a host, deploy a function, and deploy it again whenever it changes.
     Dev(dev::Dev),
-    /// Sign a package, or make a key to sign with.
+    /// Sign a package, or generate a signing key.
     Sign(sign::Sign),
-    /// Invoke a function and print its answer.
+    /// Invoke a function and print its response.
     Invoke(Calling<invoke::Invoke>),
     /// Print a function's log.
     Logs(Calling<logs::Logs>),
     /// List the functions of a host.
     List(Calling<list::List>),
-    /// Publish layers: files that functions share.
+    /// Publish layers: files shared by functions.
     #[command(subcommand)]
     Layer(layer::Layer),
 }
@@ -80,11 +80,11 @@ enum Command {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Ended {
     Well,
-    /// The function answered with an error.
+    /// Invocation returned a function error.
     FunctionFailed,
 }
 
-/// Runs the program. Exit codes: 0, 1 where a function failed, 2 for wrong usage, 3 for all else.
+/// Runs the program. Exit codes: 0 success, 1 function error, 2 usage error, 3 any other error.
 #[must_use]
 pub fn main() -> ExitCode {
     if let Some(code) = compile_component() {
@@ -102,9 +102,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The child process that compiles a component within limits: `compile-component IN OUT`, and an architecture
-/// where it is not for this machine. It is not for people, so it is none of the commands that usage and
-/// suggestions name.
+/// Entry of the compiler child process: `compile-component IN OUT [ARCHITECTURE]`. Not a clap
+/// command, so that help and suggestions never name it.
 fn compile_component() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != "compile-component" {

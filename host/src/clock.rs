@@ -1,5 +1,5 @@
-//! Time and randomness for every other module. Nothing else in this crate reads a clock, waits or draws
-//! random bytes, so that tests turn time by hand and repeat a run from its seed.
+//! Time and randomness. No other module reads a clock, waits or draws random bytes, so that tests
+//! control time and replay a run from its seed.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -9,13 +9,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// A moment of wall-clock time, in milliseconds since the Unix epoch.
+/// Wall-clock time, in milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The moment this many milliseconds after the Unix epoch.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
@@ -30,18 +29,17 @@ impl Timestamp {
         self.0 / 1_000
     }
 
-    /// The moment `duration` after this one.
     pub fn after(self, duration: Duration) -> Self {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(millis))
     }
 
-    /// As Lambda writes most of its dates: `2026-11-25T02:38:45+0000`.
+    /// Lambda's usual date format: `2026-11-25T02:38:45+0000`.
     pub fn iso8601(self) -> String {
         self.utc().strftime("%Y-%m-%dT%H:%M:%S+0000").to_string()
     }
 
-    /// As a calendar date and time in UTC.
+    /// Calendar date and time in UTC.
     pub fn utc(self) -> jiff::Timestamp {
         i64::try_from(self.0)
             .ok()
@@ -49,59 +47,59 @@ impl Timestamp {
             .unwrap_or(jiff::Timestamp::MAX)
     }
 
-    /// The day it is then in UTC.
+    /// Calendar date in UTC.
     pub fn utc_date(self) -> jiff::civil::Date {
         jiff::tz::Offset::UTC.to_datetime(self.utc()).date()
     }
 }
 
-/// Where time and randomness come from.
+/// Source of time and randomness.
 pub trait TimeSource: Send + Sync + 'static {
-    /// The wall clock.
+    /// Wall-clock time.
     fn now(&self) -> Timestamp;
-    /// A clock that never goes back.
+    /// Monotonic time.
     fn instant(&self) -> Instant;
-    /// Fills `bytes` with unpredictable values.
+    /// Fills `bytes` from a cryptographic random source.
     fn fill(&self, bytes: &mut [u8]);
 }
 
-/// A handle on a [`TimeSource`].
+/// Handle of a [`TimeSource`].
 #[derive(Clone)]
 pub struct Clock(Arc<dyn TimeSource>);
 
 impl Clock {
-    /// The machine's own clock and random source.
+    /// The operating system's clock and random source.
     pub fn system() -> Self {
         Self(Arc::new(System))
     }
 
-    /// A clock of a test's own.
+    /// Clock of a test.
     #[cfg(test)]
     pub fn new(source: impl TimeSource) -> Self {
         Self(Arc::new(source))
     }
 
-    /// The wall clock.
+    /// Wall-clock time.
     pub fn now(&self) -> Timestamp {
         self.0.now()
     }
 
-    /// A clock that never goes back.
+    /// Monotonic time.
     pub fn instant(&self) -> Instant {
         self.0.instant()
     }
 
-    /// Waits. Under tokio's paused time, which tests use, it takes no real time.
+    /// Sleeps. Under tokio's paused time, which tests use, it takes no real time.
     pub async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }
 
-    /// Runs `work` for `limit` at most; `None` once that has passed, and `work` is dropped.
+    /// Runs `work` with a timeout. `None` once `limit` has passed; `work` is then dropped.
     pub async fn timeout<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout(limit, work).await.ok()
     }
 
-    /// `N` unpredictable bytes.
+    /// `N` bytes from the cryptographic random source.
     pub fn random<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         self.0.fill(&mut bytes);
@@ -115,7 +113,7 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// Time of a paused tokio runtime, and random bytes from a seed: the same seed gives the same run.
+/// Paused tokio time, and random bytes from a seed: equal seeds give equal runs.
 #[cfg(test)]
 #[derive(Debug)]
 pub struct Simulated {
@@ -125,7 +123,7 @@ pub struct Simulated {
 
 #[cfg(test)]
 impl Simulated {
-    /// A clock that starts at the Unix epoch of 2026 and draws from `seed`.
+    /// Clock that starts at 2026-01-01 and draws from `seed`.
     pub fn clock(seed: u64) -> Clock {
         Clock::new(Self {
             started: tokio::time::Instant::now(),
@@ -185,24 +183,24 @@ impl TimeSource for System {
             }
             let (given, left) = (pool.left, pool.left - bytes.len());
             bytes.copy_from_slice(&pool.bytes[left..given]);
-            // Nothing is given twice, and nothing stays that was given.
+            // Erased after use, so that no secret stays in memory and no byte is handed out twice.
             pool.bytes[left..given].fill(0);
             pool.left = left;
         });
     }
 }
 
-/// From the operating system, and not from aws-lc-rs, whose own source of entropy takes 25 ms to begin.
+/// The operating system's source rather than aws-lc-rs, whose entropy source takes 25 ms to start.
 fn draw(bytes: &mut [u8]) {
     getrandom::fill(bytes).expect("the operating system's random source is available");
 }
 
-/// Ids are drawn many at a time, since each draw is a system call; keys are longer, and drawn alone.
+/// Ids come from a pool, because each draw is a system call; keys are longer and drawn directly.
 const POOLED_BYTES_MAX: usize = 16;
 
 struct Pool {
     bytes: [u8; 512],
-    /// How many of them, from the first on, were not given yet.
+    /// Bytes not handed out yet, counted from the front.
     left: usize,
 }
 
@@ -217,7 +215,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn simulated_time_moves_with_tokio_and_the_seed_repeats_the_run() {
+    async fn simulated_time_follows_tokio_and_seed_repeats_run() {
         let clock = Simulated::clock(7);
         let (began, at) = (clock.now(), clock.instant());
         clock.sleep(Duration::from_secs(3_600)).await;
@@ -231,13 +229,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_random_is_given_twice() {
+    fn random_bytes_are_never_repeated() {
         let clock = Clock::system();
         let ids: HashSet<[u8; 16]> = (0..10_000).map(|_| clock.random()).collect();
         assert_eq!(ids.len(), 10_000);
         let keys: HashSet<[u8; 32]> = (0..100).map(|_| clock.random()).collect();
         assert_eq!(keys.len(), 100);
-        // Across the end of what is drawn at once, in pieces that do not divide it.
+        // Draws across the refill, in sizes that do not divide the pool.
         let odd: HashSet<[u8; 9]> = (0..10_000).map(|_| clock.random()).collect();
         assert_eq!(odd.len(), 10_000);
     }

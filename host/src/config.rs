@@ -1,5 +1,5 @@
-//! A host's configuration: plain data, read from `lamina.toml` or made by an embedder. It is passed to the parts
-//! that need it; nothing reads it from anywhere else.
+//! Configuration of a host: plain data, read from `lamina.toml` or built by an embedder, and passed
+//! to the components that need it. There is no global configuration.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -24,55 +24,55 @@ pub use signing::{SigningAlgorithm, SigningProfile};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The address the host answers on. Since 0.1.0.
+    /// Address and port to listen on. Since 0.1.0.
     pub listen: SocketAddr,
-    /// The data directory. Since 0.1.0.
+    /// Data directory. Since 0.1.0.
     pub data_dir: PathBuf,
-    /// The region in ARNs and signatures. Since 0.1.0.
+    /// Region in ARNs and signatures. Since 0.1.0.
     pub region: Region,
-    /// The account in ARNs: twelve digits. Since 0.1.0.
+    /// Account id in ARNs: twelve digits. Since 0.1.0.
     pub account_id: AccountId,
-    /// Access keys. Without any, every program on this machine may call, and no other. Since 0.1.0.
+    /// Access keys. Without any, only programs on this machine may call. Since 0.1.0.
     pub keys: Vec<Key>,
-    /// The bearer token with which the metrics of a host with keys can be read without a signature. Since 0.1.0.
+    /// Bearer token that gives access to the metrics page of a host with keys. Since 0.1.0.
     pub metrics_token: Option<Token>,
-    /// Which addresses functions may reach: "public", "any" or "deny". Since 0.1.0.
+    /// Egress policy of functions: "public", "any" or "deny". Since 0.1.0.
     pub egress: Egress,
-    /// Addresses and CIDR blocks that functions do not reach besides, with `egress = "public"`: the
+    /// Addresses and CIDR blocks blocked in addition, with `egress = "public"`: for example the
     /// public address of a host behind NAT, which the machine does not know. Since 0.1.0.
     pub egress_near: Vec<Cidr>,
-    /// Treatment of functions whose runtime this host does not have: "refuse" them at once, or
-    /// "accept" them and say so when they are invoked, for tools that move functions. Since 0.1.0.
+    /// Runtimes that this host lacks: "refuse" CreateFunction, or "accept" it and fail invocations,
+    /// for tools that migrate functions. Since 0.1.0.
     pub runtimes: Runtimes,
-    /// The S3 server that packages are read from. Since 0.1.0.
+    /// S3 server for deployment packages. Since 0.1.0.
     pub s3: S3,
-    /// Whose signatures on packages can be checked. Since 0.1.0.
+    /// Signing profiles with the public keys that verify signed packages. Since 0.1.0.
     pub signing_profiles: Vec<SigningProfile>,
-    /// Proxies before this host, by address or network: clients of many addresses come through them, so
-    /// that their connections and bodies are no single client's. Since 0.1.0.
+    /// Trusted reverse proxies, by address or CIDR block. Their connections carry many clients, so
+    /// per-address limits do not apply to them. Since 0.1.0.
     pub trusted_proxies: Vec<Network>,
-    /// Bounds. Since 0.1.0.
+    /// Limits. Since 0.1.0.
     pub limits: Limits,
 }
 
-/// Treatment of functions whose runtime this host does not have.
+/// Treatment of functions whose runtime this host lacks.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Runtimes {
-    /// They are refused when they are created.
+    /// CreateFunction is refused.
     #[default]
     Refuse,
-    /// They are taken, and cannot be invoked.
+    /// CreateFunction succeeds; invocations fail.
     Accept,
 }
 
-/// A secret that is sent as it is.
+/// A secret sent in clear, such as a bearer token.
 #[derive(Clone, Eq, PartialEq, Deserialize)]
 #[serde(transparent)]
 pub struct Token(String);
 
 impl Token {
-    /// Its bytes, to compare in constant time.
+    /// Bytes of the token, for constant-time comparison.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
@@ -92,69 +92,69 @@ pub struct Key {
     pub access_key_id: String,
     /// `AWS_SECRET_ACCESS_KEY`. Since 0.1.0.
     pub secret_access_key: String,
-    /// `AWS_SESSION_TOKEN`, where the client must send one. Since 0.1.0.
+    /// `AWS_SESSION_TOKEN`, if the client must send one. Since 0.1.0.
     pub session_token: Option<String>,
-    /// The account whose key it is: twelve digits. Without it, the host's own. Since 0.1.0.
+    /// Account of the key: twelve digits. Default: the host's own. Since 0.1.0.
     pub account: Option<AccountId>,
-    /// The user whose key it is, as in `arn:aws:iam::<account>:user/<name>`. Without it, it is the
-    /// key of the account's root user. Since 0.1.0.
+    /// User of the key, as in `arn:aws:iam::<account>:user/<name>`. Default: the account's root
+    /// user. Since 0.1.0.
     pub name: Option<UserName>,
-    /// Permissions of the key: an identity policy of AWS IAM, as JSON text or as a table.
-    /// Without it, everything. Since 0.1.0.
+    /// Identity-based policy of the key, as JSON text or as a table. Default: every action is
+    /// allowed. Since 0.1.0.
     pub policy: Option<Policy>,
 }
 
-/// Bounds of a host.
+/// Limits of a host.
 #[derive(Clone, Debug, Eq, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Invocations at once, in the whole account. Since 0.1.0.
+    /// Concurrent invocations of the account. Since 0.1.0.
     pub concurrency: u32,
-    /// Connections of one address at once; without it, a quarter of all. Since 0.1.0.
+    /// Concurrent connections per client address; default: a quarter of all. Since 0.1.0.
     pub connections_per_address: Option<usize>,
-    /// Environments at once, busy or idle. Since 0.1.0.
+    /// Environments of the host, busy or idle. Since 0.1.0.
     pub environments: u32,
     /// Memory of all environments together, in bytes; without it, three quarters of what the machine and its
     /// control groups (`memory.max`, `memory.limit_in_bytes`) give the host. Since 0.1.0.
     pub guest_memory_bytes: Option<u64>,
-    /// Seconds that an idle environment is kept; 0 gives each invocation a new one. Since 0.1.0.
+    /// Seconds before an idle environment is evicted; 0 disables reuse. Since 0.1.0.
     pub idle_seconds: u64,
     /// Seconds that an idle environment is kept which holds 64 MiB of memory and `/tmp`, or more. Since 0.1.0.
     pub idle_large_seconds: u64,
-    /// Bytes of all packages of the account: of functions, their versions and layers. Since 0.1.0.
+    /// Code storage of the account in bytes: functions, versions and layers. Since 0.1.0.
     pub code_bytes: u64,
-    /// Bytes of log that each function keeps. Since 0.1.0.
+    /// Log bytes kept per function. Since 0.1.0.
     pub log_bytes_per_function: usize,
-    /// Bytes of log that all functions keep on disk, deleted ones included. Since 0.1.0.
+    /// Log bytes on disk of all functions, deleted ones included. Since 0.1.0.
     pub log_bytes: u64,
     /// Files in the `/tmp`s of all environments together, in bytes; without it, half of what is free on the disk
     /// of the data directory. Since 0.1.0.
     pub scratch_bytes: Option<u64>,
-    /// Milliseconds that a change of a function shows as in progress. Clients written for AWS
-    /// expect to see it. Since 0.1.0.
+    /// Milliseconds that a change of a function shows as in progress, at least. Clients written for
+    /// AWS expect to see that state. Since 0.1.0.
     pub settle_millis: u64,
 }
 
-/// A configuration that cannot be used.
+/// Configuration error.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file cannot be read.
+    /// I/O error while reading the file.
     #[error("{path} cannot be read")]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The error of the operating system.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// The file has a mistake.
-    #[error("{path} is no configuration")]
+    /// Syntax error, unknown key or invalid value.
+    #[error("{path} is not a valid configuration")]
     Parse {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The mistake and its place.
+        /// Syntax error with its line and column.
         source: Box<toml::de::Error>,
     },
-    /// Anyone who can reach this address could run code.
+    /// Unauthenticated listener on a public address: anyone could run code.
     #[error(
         "{0} is not a loopback address, and there are no keys: anyone who reaches it could run \
          code on this machine. Add [[keys]] to lamina.toml, or listen on 127.0.0.1"
@@ -201,10 +201,10 @@ impl Default for Limits {
 }
 
 impl Config {
-    /// Reads a file.
+    /// Reads a configuration file.
     ///
     /// # Errors
-    /// Where it cannot be read, or has an unknown key or a value that is not allowed.
+    /// If the file cannot be read, or has an unknown key or an invalid value.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
             path: path.to_owned(),
@@ -223,7 +223,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The settings other than keys in which another configuration differs.
+    /// Names of the settings, other than keys, in which `other` differs. Only keys can be reloaded.
     pub(crate) fn fixed_differences(&self, other: &Self) -> Vec<&'static str> {
         let settings = [
             ("listen", self.listen != other.listen),
@@ -254,10 +254,10 @@ impl Config {
         !self.keys.is_empty() || others
     }
 
-    /// Refuses to serve strangers.
+    /// Refuses a public address without keys.
     ///
     /// # Errors
-    /// Where the address is not loopback and there are no keys.
+    /// If the address is not loopback and there are no keys.
     pub fn require_safe(&self) -> Result<(), Error> {
         if self.keys.is_empty() && !self.listen.ip().is_loopback() {
             return Err(Error::Open(self.listen));
@@ -267,14 +267,14 @@ impl Config {
 }
 
 fn can_be_read_by_others(path: &Path) -> bool {
-    /// Mode bits that let the group or others read.
+    /// Mode bits for reading by group and others.
     const READABLE_BY_OTHERS: u32 = 0o044;
     let found = std::fs::metadata(path);
     found.is_ok_and(|found| found.permissions().mode() & READABLE_BY_OTHERS != 0)
 }
 
 impl Limits {
-    /// Time that an idle environment is kept.
+    /// Idle time before eviction of an environment.
     pub fn idle_timeout(&self) -> Duration {
         Duration::from_secs(self.idle_seconds)
     }
@@ -284,7 +284,7 @@ impl Limits {
         Duration::from_secs(self.idle_large_seconds)
     }
 
-    /// Time that a change shows as in progress.
+    /// Minimum time that a change shows as in progress.
     pub fn settle(&self) -> Duration {
         Duration::from_millis(self.settle_millis)
     }
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn mistake_is_reported_with_its_place() {
+    fn malformed_config_is_reported_with_path() {
         for (text, expected) in [
             ("lisen = \"x\"", "unknown field `lisen`"),
             ("[limits]\nconcurrency = -1", "line 2"),

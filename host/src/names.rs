@@ -1,4 +1,5 @@
-//! The names of Lambda's resources, parsed once. Not their rules of existence: those are `control`'s.
+//! Names and ARNs of Lambda's resources, parsed once. Existence of resources is `control`'s
+//! concern.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ mod tests;
 pub use layer::{LayerRef, LayerVersionArn};
 pub use reference::{FunctionRef, Qualifier};
 
-/// Why a name was refused.
+/// Syntax error of a name.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Error {
     /// Not a function name, partial ARN or ARN.
@@ -60,7 +61,6 @@ macro_rules! name {
         }
 
         impl $name {
-            /// The name as it is written.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -109,10 +109,10 @@ impl FunctionName {
     /// The longest name of a function, in characters.
     pub const CHARS_MAX: usize = 64;
 
-    /// Takes a bare name, without account, region or qualifier.
+    /// Parses a bare name, without account, region or qualifier.
     ///
     /// # Errors
-    /// Where the name is empty, too long or has a character a name cannot have.
+    /// If the name is empty, too long or has a character a name cannot have.
     pub fn parse(name: &str) -> Result<Self, Error> {
         let fits = !name.is_empty() && name.len() <= Self::CHARS_MAX && name.bytes().all(is_word);
         fits.then(|| Self(name.into()))
@@ -121,10 +121,10 @@ impl FunctionName {
 }
 
 impl AliasName {
-    /// Takes an alias's name.
+    /// Parses an alias's name.
     ///
     /// # Errors
-    /// Where the name is empty, too long, a number, or has a character an alias cannot have.
+    /// If the name is empty, too long, a number, or has a character an alias cannot have.
     pub fn parse(name: &str) -> Result<Self, Error> {
         let number = name.bytes().all(|byte| byte.is_ascii_digit());
         let fits = !number && name.len() <= 128 && name.bytes().all(is_word);
@@ -134,10 +134,10 @@ impl AliasName {
 }
 
 impl AccountId {
-    /// Takes twelve digits.
+    /// Parses twelve digits.
     ///
     /// # Errors
-    /// Where it is anything else.
+    /// If the text is anything else.
     pub fn parse(id: &str) -> Result<Self, Error> {
         let fits = id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit());
         fits.then(|| Self(id.into()))
@@ -146,10 +146,11 @@ impl AccountId {
 }
 
 impl Region {
-    /// Takes the name of a region. Any name of the usual form will do: the host is the region.
+    /// Parses a region's name. Any name of AWS's form is accepted, because the host stands for the
+    /// region.
     ///
     /// # Errors
-    /// Where the name is empty, longer than 32 characters or has other characters than lower-case
+    /// If the name is empty, longer than 32 characters or has other characters than lower-case
     /// letters, digits and hyphens.
     pub fn parse(name: &str) -> Result<Self, Error> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -160,17 +161,17 @@ impl Region {
 }
 
 impl UserName {
-    /// Takes the name of a user.
+    /// Parses a user's name.
     ///
     /// # Errors
-    /// Where it is empty, too long or has a character it cannot have.
+    /// If the name is empty, too long or has a character it cannot have.
     pub fn parse(name: &str) -> Result<Self, Error> {
         let fits = !name.is_empty() && name.len() <= 64 && name.chars().all(Self::may_have);
         fits.then(|| Self(name.into()))
             .ok_or_else(|| Error::User(name.to_owned()))
     }
 
-    /// Characters that a name may have.
+    /// Characters allowed in a user's name.
     pub fn may_have(letter: char) -> bool {
         letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter)
     }
@@ -180,17 +181,17 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }
 
-/// The account and region a host answers for.
+/// Account and region of a host.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Home {
-    /// The account that owns every function of this host.
+    /// Account that owns every function of this host.
     pub account: AccountId,
-    /// The region in every ARN of this host.
+    /// Region in every ARN of this host.
     pub region: Region,
 }
 
 impl Home {
-    /// The ARN of a function, without qualifier.
+    /// ARN of a function, unqualified.
     pub fn function_arn(&self, name: &FunctionName) -> String {
         format!(
             "arn:aws:lambda:{}:{}:function:{name}",
@@ -198,7 +199,7 @@ impl Home {
         )
     }
 
-    /// The ARN of a function, qualified where a qualifier is given.
+    /// ARN of a function, qualified if a qualifier is given.
     pub fn arn_at(&self, name: &FunctionName, qualifier: Option<&Qualifier>) -> String {
         qualifier.map_or_else(
             || self.function_arn(name),
@@ -206,18 +207,17 @@ impl Home {
         )
     }
 
-    /// The ARN of one version or alias of a function.
+    /// ARN of one version or alias of a function.
     pub fn qualified_arn(&self, name: &FunctionName, qualifier: &Qualifier) -> String {
         format!("{}:{qualifier}", self.function_arn(name))
     }
 }
 
-/// The id of one invocation or API request: a random UUID, the same in headers, logs and context.
+/// Request id of an invocation or API call: a random UUID, the same in headers, logs and context.
 #[derive(Clone, Copy, Eq, PartialEq, Hash)]
 pub struct RequestId([u8; 36]);
 
 impl RequestId {
-    /// A new id.
     pub fn random(clock: &Clock) -> Self {
         let mut bytes = clock.random::<16>();
         bytes[6] = (bytes[6] & 0x0f) | 0x40;
@@ -235,7 +235,6 @@ impl RequestId {
         Self(text)
     }
 
-    /// The id as it is written.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("an id is made of ASCII only")
     }
@@ -245,7 +244,7 @@ fn hex_digit(nibble: u8) -> u8 {
     b"0123456789abcdef"[usize::from(nibble)]
 }
 
-/// Lower-case hexadecimal, as digests and stream names are written.
+/// Lower-case hexadecimal, the form of digests and stream names.
 pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
     let digit = |nibble| char::from(hex_digit(nibble));

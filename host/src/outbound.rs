@@ -1,6 +1,6 @@
-//! The one HTTP(S) client of the host, for everything that it fetches from or sends to other servers. It
-//! bounds connecting and idling, follows no redirect, asks no proxy, and trusts whom the machine trusts.
-//! What the bytes mean, its callers know.
+//! The one HTTP(S) client of the host, for all requests to other servers. It bounds connect and
+//! idle times, follows no redirects, uses no proxy, and trusts the machine's certificate
+//! authorities.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -20,41 +20,40 @@ pub mod retry;
 pub mod sigv4;
 mod tls;
 
-/// Time to make a connection.
+/// Timeout of TCP and TLS connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time that an idle connection is kept.
+/// Time before an idle connection is closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Idle connections kept for one server.
+/// Idle connections per server.
 const IDLE_MAX: usize = 4;
-/// Bytes of a response's head.
+/// Maximum size of a response head.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 
 type Http = HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// Why there is no answer.
+/// Failure of a request without a response.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// This machine has no certificates of authorities, which TLS needs.
+    /// No certificate authorities on this machine, which TLS needs.
     #[error("this machine has no certificates of authorities (ca-certificates)")]
     NoCertificates,
-    /// Nothing answered, or the connection broke. Another attempt may help.
+    /// Connection failed or broke. Retryable.
     #[error("{0}")]
     Unreachable(String),
-    /// Something answered that is not HTTP.
+    /// Response is not HTTP.
     #[error("{0}")]
     NotHttp(String),
 }
 
-/// The client; cheap to clone.
+/// HTTP(S) client; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// Made when it is first needed: reading the machine's certificates takes its time.
+    /// Built on first use, because reading the machine's certificates takes milliseconds.
     http: Arc<OnceLock<Http>>,
     clock: Clock,
 }
 
 impl Client {
-    /// A client that has connected to nothing yet.
     pub fn new(clock: Clock) -> Self {
         Self {
             http: Arc::default(),
@@ -62,15 +61,15 @@ impl Client {
         }
     }
 
-    /// The clock that requests are signed and attempts are spaced by.
+    /// Clock for signing and retry backoff.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Sends a request, once. Its answer's body is read by the caller, who bounds its size and time.
+    /// Sends a request once. The caller reads the response body and bounds its size and time.
     ///
     /// # Errors
-    /// Where no answer comes, whatever its status.
+    /// If there is no response. Any status is a success.
     pub async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Incoming>, Error> {
         let agent = HeaderValue::from_static(concat!("lamina/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().insert(header::USER_AGENT, agent);
@@ -86,11 +85,11 @@ impl Client {
         }
         let tls = tokio::task::spawn_blocking(tls::config).await;
         let tls = tls.map_err(|error| Error::Unreachable(error.to_string()))?;
-        // Without TLS, nobody has to be trusted.
+        // Plain HTTP needs no certificate authorities.
         if is_encrypted && !tls.has_roots {
             return Err(Error::NoCertificates);
         }
-        // Another call may have been quicker; then its client is used.
+        // A concurrent call may have built the client first.
         Ok(self.http.get_or_init(|| client(tls.config)).clone())
     }
 }
@@ -112,7 +111,7 @@ fn client(tls: rustls::ClientConfig) -> Http {
         .build(connector)
 }
 
-/// Reads a transport's error, with its causes.
+/// Classifies a transport error, with its causes.
 pub fn failed(error: &(dyn std::error::Error + 'static)) -> Error {
     let mut texts = Vec::new();
     let mut is_http = true;

@@ -1,6 +1,5 @@
-//! Policies in the language of AWS IAM: read once, then asked whether they allow or deny a request.
-//! Pure: what is known of a request comes in as [`Facts`]; who asks, and what is done with the
-//! answer, this module does not know.
+//! IAM policies: parsed once, then evaluated against requests. Pure: request context comes in as
+//! [`Facts`]; enforcement is the caller's.
 
 use std::str::FromStr;
 
@@ -26,32 +25,31 @@ use condition::Condition;
 use pattern::Pattern;
 use principal::{Match, Named};
 
-/// The largest document, in bytes of compact JSON. It is Lambda's own limit for the policy of a
-/// function.
+/// Largest document, in bytes of compact JSON: Lambda's limit for a function's policy.
 pub const BYTES_MAX: usize = 20_480;
 
-/// A policy: what is allowed and what is denied, to whom, on what, and when.
+/// An IAM policy document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     statements: Vec<Statement>,
 }
 
-/// Why a document is no policy.
+/// Syntax error of a policy document.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{path}{problem}")]
 pub struct Malformed {
-    /// Where in the document, with a colon and a space after it; empty for the document itself.
+    /// Path of the faulty element, followed by `: `; empty for the document itself.
     path: String,
-    /// What is wrong there.
+    /// Problem at that path.
     problem: String,
 }
 
-/// What a policy is attached to decides which elements it must have.
+/// Attachment of a policy. It decides which elements are mandatory.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
-    /// A caller: its statements name no principals.
+    /// Identity-based: statements have no `Principal`.
     Identity,
-    /// A function: its statements name principals.
+    /// Resource-based: statements have a `Principal`.
     Resource,
 }
 
@@ -72,43 +70,43 @@ enum Effect {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Principals {
-    /// The caller the policy is attached to.
+    /// The identity that the policy is attached to.
     Holder,
-    /// `Principal`
+    /// `Principal`.
     These(Vec<Named>),
-    /// `NotPrincipal`
+    /// `NotPrincipal`.
     AllBut(Vec<Named>),
 }
 
-/// `Action` or `Resource`, or with `Not` before it.
+/// `Action` or `Resource`, or the `Not` form of either.
 #[derive(Clone, Debug, PartialEq)]
 enum Set {
     These(Vec<Pattern>),
     AllBut(Vec<Pattern>),
 }
 
-/// What is asked: may this principal do this to this?
+/// One authorization request: principal, action, resource and context.
 #[derive(Clone, Copy)]
 pub struct Question<'a> {
-    /// Who asks.
+    /// Caller.
     pub principal: &'a Principal,
-    /// `lambda:InvokeFunction`, for example.
+    /// IAM action, such as `lambda:InvokeFunction`.
     pub action: &'a str,
-    /// An ARN; `*` where the action is on nothing in particular.
+    /// ARN, or `*` for actions without a resource.
     pub resource: &'a str,
-    /// What else is known of the request.
+    /// Request context, for conditions and policy variables.
     pub facts: &'a dyn Facts,
 }
 
-/// What is known of a request.
+/// Condition keys of a request (IAM's "request context").
 pub trait Facts {
-    /// The values of a condition key, which is given in lower case; none where the request has no
-    /// such thing. None where this host cannot know: what depends on it never allows anything, and
-    /// denies everything.
+    /// Values of a condition key, given in lower case; empty if the request lacks the key. `None`
+    /// if this host cannot know the key: an Allow that depends on it never applies, and a Deny
+    /// always does.
     fn values(&self, key: &str) -> Option<Vec<String>>;
 }
 
-/// What one policy says to a question.
+/// Result of one policy for one request. `Silent` is IAM's implicit deny.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Verdict {
     Denied,
@@ -117,33 +115,33 @@ enum Verdict {
 }
 
 impl Policy {
-    /// Reads a policy that is attached to a caller.
+    /// Parses an identity-based policy.
     ///
     /// # Errors
-    /// Where the document is no such policy.
+    /// If the document is not an identity-based policy.
     pub fn identity(document: &Value) -> Result<Self, Malformed> {
         read::policy(document, Kind::Identity)
     }
 
-    /// Reads a policy that is attached to a function.
+    /// Parses a resource-based policy.
     ///
     /// # Errors
-    /// Where the document is no such policy.
+    /// If the document is not a resource-based policy.
     pub fn resource(document: &Value) -> Result<Self, Malformed> {
         read::policy(document, Kind::Resource)
     }
 
-    /// The condition operators of the document that do not exist.
+    /// Condition operators in the document that IAM does not have.
     pub fn unknown_operators(&self) -> impl Iterator<Item = &str> {
         self.conditions().filter_map(Condition::unknown_operator)
     }
 
-    /// The condition keys it depends on, in lower case.
+    /// Condition keys in the document, in lower case.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.conditions().map(Condition::key)
     }
 
-    /// Whether it denies anything.
+    /// True if any statement has the effect Deny.
     pub fn has_denials(&self) -> bool {
         self.statements.iter().any(|it| it.effect == Effect::Deny)
     }
@@ -152,7 +150,8 @@ impl Policy {
         self.statements.iter().flat_map(|it| &it.conditions)
     }
 
-    /// A denial counts wherever it stands; of allowances, the one that means the caller most.
+    /// An explicit Deny wins from any statement; of several Allows, the closest principal match
+    /// wins.
     fn verdict(&self, question: &Question<'_>) -> Verdict {
         let mut verdict = Verdict::Silent;
         for statement in &self.statements {
@@ -171,8 +170,8 @@ impl Policy {
 }
 
 impl Statement {
-    /// How the statement means the principal, if it is about this question. What cannot be known
-    /// is taken for whatever allows less.
+    /// Principal match of this statement, or `None` if it does not apply. Unknown context counts
+    /// against the caller: it fails an Allow and satisfies a Deny.
     fn covers(&self, question: &Question<'_>) -> Option<Match> {
         let unknown = self.effect == Effect::Deny;
         let action = self.actions.has(question.action, true, question.facts);
@@ -204,7 +203,7 @@ impl Principals {
                 .iter()
                 .filter_map(|name| name.matching(principal))
                 .max(),
-            // Only what names the caller itself excepts it: its account's name does not.
+            // IAM exempts a caller from `NotPrincipal` only by its own ARN, not by its account.
             Self::AllBut(names) => {
                 let named = |name: &Named| name.matching(principal) == Some(Match::Itself);
                 (!names.iter().any(named)).then_some(Match::Itself)
@@ -214,7 +213,7 @@ impl Principals {
 }
 
 impl Set {
-    /// None where it depends on what cannot be known.
+    /// `None` if the result depends on unknown context.
     fn has(&self, text: &str, ignores_case: bool, facts: &dyn Facts) -> Option<bool> {
         let (patterns, all_but) = match self {
             Self::These(patterns) => (patterns, false),
@@ -235,7 +234,7 @@ impl Set {
 impl FromStr for Policy {
     type Err = Malformed;
 
-    /// Reads the JSON text of a policy that is attached to a caller.
+    /// Parses the JSON text of an identity-based policy.
     fn from_str(text: &str) -> Result<Self, Malformed> {
         let document = serde_json::from_str(text).map_err(|error| Malformed {
             path: String::new(),
@@ -246,7 +245,7 @@ impl FromStr for Policy {
 }
 
 impl<'de> Deserialize<'de> for Policy {
-    /// A policy that is attached to a caller: a document, or a text with the JSON of one.
+    /// Identity-based policy, as a JSON object or as a string that holds one.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let policy = match Value::deserialize(deserializer)? {
             Value::String(text) => text.parse(),

@@ -1,5 +1,5 @@
-//! What must outlive the process: records, and the blobs they name; and objects that others keep. It
-//! knows keys and bytes; what a function or an alias is, it does not know.
+//! Durable storage: records, content-addressed blobs and trees, and objects in S3. It handles keys
+//! and bytes, and knows nothing of functions or aliases.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,91 +14,91 @@ pub mod sqlite;
 mod tests;
 pub mod tree;
 
-/// Names a record: its kind, then its place within the kind. Both are plain text; ids order a listing.
+/// Key of a record. Listings are ordered by id.
 #[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub struct Key {
-    /// The collection, such as `function`.
+    /// Collection, such as `function`.
     pub kind: &'static str,
-    /// The record within its collection. Ordered by bytes.
+    /// Id within the collection; ordered bytewise.
     pub id: String,
 }
 
-/// Counts committed batches. Each record carries the revision of the batch that wrote it last.
+/// Sequence number of a committed batch. A record carries that of its last write.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub struct Revision(pub u64);
 
-/// A record as it was last written.
+/// A record as last written.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Record {
-    /// Its name.
+    /// Key.
     pub key: Key,
-    /// The batch that wrote it.
+    /// Revision of the last write.
     pub revision: Revision,
-    /// What was written.
+    /// Value.
     pub value: Bytes,
 }
 
-/// What must hold of a record for a batch to be applied.
+/// Precondition of a write on its record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Expect {
-    /// There is no such record.
+    /// The record does not exist.
     Absent,
-    /// The record is as this batch left it.
+    /// The record's revision equals this one.
     Revision(Revision),
-    /// There is such a record, whatever it says.
+    /// The record exists.
     Present,
-    /// Nothing.
+    /// No precondition.
     Any,
 }
 
 /// One write of a batch.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Write {
-    /// Writes the record.
+    /// Writes a record.
     Put {
-        /// Its name.
+        /// Key.
         key: Key,
-        /// What it shall say.
+        /// New value.
         value: Bytes,
-        /// What must hold before.
+        /// Precondition.
         expect: Expect,
     },
-    /// Deletes the record.
+    /// Deletes a record.
     Delete {
-        /// Its name.
+        /// Key.
         key: Key,
-        /// What must hold before.
+        /// Precondition.
         expect: Expect,
     },
 }
 
-/// Why the store refused or failed.
+/// Failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A record was not as the batch expected. Nothing of the batch was written.
-    #[error("record {}/{} was changed by someone else", .0.kind, .0.id)]
+    /// Precondition failed. Nothing of the batch was written.
+    #[error("record {}/{} was changed concurrently", .0.kind, .0.id)]
     Conflict(Key),
-    /// The data directory was written by a newer release.
+    /// Data directory of a newer release.
     #[error(
         "the data directory has schema version {found}; this release knows up to {known}. Start the release \
          that wrote it, or name another directory"
     )]
     Newer {
-        /// The version found.
+        /// Schema version found.
         found: u32,
-        /// The newest version this release can read.
+        /// Newest schema version that this release can read.
         known: u32,
     },
-    /// Another process has the data directory open.
+    /// Data directory is locked by another process.
     #[error("the data directory {0} is in use by another process")]
     InUse(String),
-    /// The disk has no room for what was to be written. Nothing of the batch was written.
+    /// Disk full. Nothing of the batch was written.
     #[error(
         "the disk of the data directory is full. Delete functions, versions or layers that are not needed, or \
          make room on it"
     )]
     Full,
-    /// The store's own trouble, such as a damaged file.
+    /// Internal error, such as a damaged file.
     #[error("the store failed: {0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -112,26 +112,26 @@ impl From<std::io::Error> for Error {
     }
 }
 
-/// Records of a kind that are read together with others.
+/// Records of one kind to read in a transaction.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Range {
-    /// The collection.
+    /// Collection.
     pub kind: &'static str,
-    /// The ids.
+    /// Ids.
     pub ids: Ids,
 }
 
 /// Ids of a [`Range`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Ids {
-    /// This one.
+    /// One id.
     One(String),
-    /// All that start with this.
+    /// All ids with this prefix.
     Below(String),
 }
 
 impl Range {
-    /// The record of this id.
+    /// The record with this id.
     pub fn one(kind: &'static str, id: &str) -> Self {
         let ids = Ids::One(id.to_owned());
         Self { kind, ids }
@@ -143,7 +143,7 @@ impl Range {
         Self { kind, ids }
     }
 
-    /// The least id, and whether an id is in the range.
+    /// Smallest id of the range, and a membership test.
     fn bounds(&self) -> (&str, impl Fn(&str) -> bool) {
         let (Ids::One(text) | Ids::Below(text)) = &self.ids;
         let is_one = matches!(self.ids, Ids::One(_));
@@ -159,12 +159,12 @@ impl Range {
 }
 
 impl Write {
-    /// The record that is written.
+    /// Key of the record written.
     pub fn key(&self) -> &Key {
         self.condition().0
     }
 
-    /// The record this is about, and what must hold of it.
+    /// Key and precondition.
     fn condition(&self) -> (&Key, Expect) {
         match self {
             Self::Put { key, expect, .. } | Self::Delete { key, expect } => (key, *expect),
@@ -173,7 +173,7 @@ impl Write {
 }
 
 impl Expect {
-    /// Whether it holds of a record that is at this revision, or is not there.
+    /// Checks the precondition against the current revision; `None` is a missing record.
     fn holds(self, found: Option<Revision>) -> bool {
         match self {
             Self::Absent => found.is_none(),
@@ -188,11 +188,11 @@ impl Expect {
 /// power loss; a refused one leaves no trace.
 #[async_trait]
 pub trait Records: Send + Sync + std::fmt::Debug {
-    /// The record of this name.
+    /// Record with this key.
     async fn get(&self, key: &Key) -> Result<Option<Record>, Error>;
 
-    /// Records of a kind whose ids start with `prefix` and come after `after`, in the order of their
-    /// ids, at most `limit` of them.
+    /// Up to `limit` records of a kind whose ids start with `prefix` and follow `after`, ordered by
+    /// id.
     async fn list(
         &self,
         kind: &'static str,
@@ -201,9 +201,9 @@ pub trait Records: Send + Sync + std::fmt::Debug {
         limit: usize,
     ) -> Result<Vec<Record>, Error>;
 
-    /// All records of these ranges as of one moment, in the order of the ranges and of their ids.
+    /// All records of these ranges, from one consistent snapshot, in order of range and id.
     async fn read(&self, ranges: Vec<Range>) -> Result<Vec<Record>, Error>;
 
-    /// Applies all writes or none, and returns when they are durable.
+    /// Applies all writes atomically; returns once they are durable.
     async fn commit(&self, batch: Vec<Write>) -> Result<Revision, Error>;
 }

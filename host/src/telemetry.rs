@@ -1,5 +1,4 @@
-//! The host's account of itself and of its functions: platform events, the logs that they and functions write, and
-//! counters.
+//! Telemetry: platform events, function logs and metrics.
 
 pub mod event;
 pub mod log;

@@ -1,37 +1,37 @@
-//! Bounded quantities and the service's limits. Not configuration: these are Lambda's own numbers.
+//! Lambda's quotas and units. Not configurable, except where a default says so.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A synchronous event.
+/// Event of a synchronous invocation.
 pub const EVENT_BYTES_MAX: usize = 6_291_456;
-/// A response may be 6 MiB and 100 bytes: AWS leaves room for the envelope.
+/// Response of an invocation: 6 MiB and 100 bytes, because AWS allows for the envelope.
 pub const PAYLOAD_BYTES_MAX: usize = 6_291_556;
-/// A whole API request: a 50 MiB zip in base64, with room for the rest of the document.
+/// Whole API request: a 50 MiB zip in base64 and the rest of the JSON document.
 pub const REQUEST_BYTES_MAX: usize = 70_167_211;
-/// A deployment package inside a request.
+/// Deployment package inside a request.
 pub const ZIP_BYTES_MAX: usize = 52_428_800;
-/// A deployment package that is fetched from S3.
+/// Deployment package from S3.
 pub const FETCHED_ZIP_BYTES_MAX: u64 = UNZIPPED_BYTES_MAX;
-/// A function and its layers, unpacked.
+/// Function code and layers, unzipped.
 pub const UNZIPPED_BYTES_MAX: u64 = 262_144_000;
-/// All packages of the account, unless configured otherwise.
+/// Code storage of the account, by default.
 pub const CODE_BYTES_DEFAULT: u64 = 80_530_636_800;
-/// Names and values of a function's environment variables, as compact JSON.
+/// Environment variables of a function, names and values as compact JSON.
 pub const ENVIRONMENT_BYTES_MAX: usize = 4_096;
-/// What `LogType: Tail` returns of an invocation's log.
+/// Log tail that `LogType: Tail` returns.
 pub const LOG_TAIL_BYTES_MAX: usize = 4_096;
-/// How long `init` may take before the environment is given up, as in AWS.
+/// Init timeout of an environment, as in AWS.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// `Timeout` of a function without a capacity provider. The model's own maximum, 5,400, is for functions with one.
+/// `Timeout` without a capacity provider; the model's 5,400 s applies with one.
 pub const TIMEOUT_SECONDS_MAX: u32 = 1_800;
 /// `MemorySize` of a function without a capacity provider; the model allows 32,768 with one.
 pub const MEMORY_MAX: Mib = Mib::new(10_240);
 /// `EphemeralStorage.Size` of a function without a capacity provider; the model allows 32,768 with one.
 pub const EPHEMERAL_MAX: Mib = Mib::new(10_240);
-/// Environments of one account that may run at once unless configured otherwise.
+/// Concurrent invocations of an account, by default.
 pub const ACCOUNT_CONCURRENCY_DEFAULT: u32 = 1_000;
 
 /// A memory size in MiB, as `MemorySize` gives it.
@@ -40,17 +40,14 @@ pub const ACCOUNT_CONCURRENCY_DEFAULT: u32 = 1_000;
 pub struct Mib(u32);
 
 impl Mib {
-    /// This many MiB.
     pub const fn new(mib: u32) -> Self {
         Self(mib)
     }
 
-    /// The number of MiB.
     pub const fn get(self) -> u32 {
         self.0
     }
 
-    /// The same in bytes.
     pub const fn bytes(self) -> u64 {
         (self.0 as u64) << 20
     }

@@ -75,7 +75,7 @@ async fn a_function_is_named_as_aws_names_it() {
     let (code, _, told) = lamina(&["logs", "quiet"]);
     assert_eq!(
         (code, told.as_str()),
-        (Some(0), "quiet has not logged anything\n")
+        (Some(0), "quiet has no log events\n")
     );
 }
 
@@ -103,7 +103,7 @@ fn a_mistake_is_told_once() {
     let data = data.path().to_str().expect("UTF-8");
     let (code, _, told) = run(&["start", "--listen", &address, "--data-dir", data]);
     let expected = format!(
-        "error: {address} cannot be listened on; choose another address with --listen: \
+        "error: cannot listen on {address}; choose another address with --listen: \
          Address already in use (os error 98)\n"
     );
     assert_eq!((code, told), (Some(3), expected));

@@ -1,5 +1,5 @@
-//! The options of the commands that call a host: where it is, whose key signs, what is printed. Only
-//! those commands have them, so that none takes an option and ignores it.
+//! Options of commands that call a host: endpoint, credentials and output format. Only these
+//! commands have them, so that no command silently ignores an option.
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, ValueEnum};
@@ -9,7 +9,7 @@ use super::{Cli, Command, environment};
 
 const ENDPOINT_URL: &str = "http://127.0.0.1:3001";
 const REGION: &str = "us-east-1";
-/// Key id and secret for a host without keys, which checks no signature.
+/// Access key id and secret for a host without keys, which verifies no signature.
 pub(super) const ANY_KEY: &str = "lamina";
 
 /// Endpoint and credentials of a host.
@@ -25,16 +25,16 @@ pub(super) struct Access {
 /// Output format.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(super) enum Format {
-    /// For people.
+    /// Human-readable.
     Text,
-    /// For scripts.
+    /// Machine-readable.
     Json,
 }
 
 /// Options for output.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct Printing {
-    /// Output format: text for people, JSON for scripts [default: text].
+    /// Output format: text or json [default: text].
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     output: Option<Format>,
 }
@@ -46,7 +46,7 @@ pub(super) struct ClientOptions {
     /// URL of the host [env: LAMINA_ENDPOINT_URL] [default: http://127.0.0.1:3001].
     #[arg(long, value_name = "URL")]
     endpoint_url: Option<String>,
-    /// The host's region [env: AWS_REGION] [default: us-east-1].
+    /// Region of the host [env: AWS_REGION] [default: us-east-1].
     #[arg(long)]
     region: Option<String>,
     #[arg(long, hide = true)]
@@ -69,8 +69,8 @@ pub(super) struct Calling<C: Args> {
 }
 
 impl<C: Args> Calling<C> {
-    /// The command, the client it speaks through and how it prints. `before` are the options that stood
-    /// before the command.
+    /// Splits into command, client and output format. `before` holds the options given before the
+    /// command.
     pub(super) fn with(self, before: ClientOptions) -> anyhow::Result<(C, Client, Format)> {
         let Self { command, client } = self;
         let printing = client.printing.clone().or(before.clone());
@@ -92,7 +92,7 @@ impl Printing {
 }
 
 impl ClientOptions {
-    /// Takes each value from after the command, before it, the environment or the default, in this order.
+    /// Precedence: option after the command, option before it, environment variable, default.
     fn access(self, before: Self, variable: impl Fn(&str) -> Option<String>) -> Access {
         let given = |after: Option<String>, before: Option<String>, name: &str| {
             let variable = || variable(name).filter(|it| !it.is_empty());
@@ -128,7 +128,7 @@ impl ClientOptions {
         }
     }
 
-    /// Ends the program where an option stood before a command that does not have it.
+    /// Exits with a usage error if an option precedes a command that does not have it.
     pub(super) fn require_used_by(&self, command: &Command) {
         let calls_a_host = match command {
             Command::Deploy(_)
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn option_nearest_to_the_command_wins() {
+    fn option_after_command_overrides_option_before_it() {
         let option = |region: &str| ClientOptions {
             region: Some(region.into()),
             ..ClientOptions::default()

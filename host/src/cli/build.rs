@@ -1,4 +1,4 @@
-//! `lamina build`: a crate into a component, by cargo.
+//! `lamina build`: compiles a crate into a component with cargo.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub(super) fn run(dir: &Path, format: Format) -> anyhow::Result<Ended> {
     Ok(Ended::Well)
 }
 
-/// Builds a crate and finds what came out.
+/// Builds a crate and returns the path of its component.
 pub(super) fn component(project: &Project) -> anyhow::Result<PathBuf> {
     let mut cargo = Command::new("cargo");
     if project.is_component {
@@ -43,7 +43,7 @@ pub(super) fn component(project: &Project) -> anyhow::Result<PathBuf> {
     let stdout = child
         .stdout
         .take()
-        .context("cargo's output is not to be had")?;
+        .context("cargo's output cannot be read")?;
     let mut artifacts = Vec::new();
     for line in BufReader::new(stdout).lines() {
         artifacts.extend(artifact(&line?, &project.name));
@@ -54,14 +54,14 @@ pub(super) fn component(project: &Project) -> anyhow::Result<PathBuf> {
     match artifacts.pop() {
         Some(path) => Ok(path),
         None => bail!(
-            "cargo built {} into no .wasm file: it needs a `main`, or `[lib] crate-type = \
+            "cargo produced no .wasm file for {}: the crate needs a `main`, or `[lib] crate-type = \
              [\"cdylib\"]` in Cargo.toml",
             project.name
         ),
     }
 }
 
-/// The `.wasm` file that a message of cargo's tells of, if it is this package's.
+/// Path of the `.wasm` file in a cargo message, if it belongs to this package.
 fn artifact(line: &str, package: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(line).ok()?;
     let name = message["target"]["name"].as_str()?.replace('_', "-");
@@ -78,7 +78,7 @@ fn artifact(line: &str, package: &str) -> Option<PathBuf> {
         .next_back()
 }
 
-/// Adds the target to the toolchain that the crate uses, where it is missing.
+/// Installs the wasm target of the crate's toolchain if it is missing.
 fn require_target(dir: &Path) -> anyhow::Result<()> {
     let rustup = |arguments: &[&str]| {
         Command::new("rustup")
@@ -87,7 +87,7 @@ fn require_target(dir: &Path) -> anyhow::Result<()> {
             .stdin(Stdio::null())
             .output()
     };
-    // Without rustup, cargo itself will say what it lacks.
+    // Without rustup, cargo's own error names the missing target.
     let Ok(installed) = rustup(&["target", "list", "--installed"]) else {
         return Ok(());
     };
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_artifact_is_the_packages_own() {
+    fn artifact_of_another_package_is_ignored() {
         let line = |name: &str, file: &str| {
             json!({"reason": "compiler-artifact", "target": {"name": name}, "filenames": [file]})
                 .to_string()

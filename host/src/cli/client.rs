@@ -1,4 +1,4 @@
-//! A signed client of a host's public API: what `aws lambda` would send.
+//! Signed client of a host's public API, equivalent to `aws lambda`.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use super::Access;
 use crate::api::rest::sigv4::{Credentials, sign};
 use crate::clock::Clock;
 
-/// Longest wait for a change of a function to settle.
+/// Timeout for a change of a function to finish.
 const SETTLE_MAX: Duration = Duration::from_secs(60);
 const SETTLE_POLL: Duration = Duration::from_millis(100);
 
-/// A client of one host.
+/// Client of one host.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     endpoint: String,
@@ -29,7 +29,7 @@ pub(super) struct Client {
     clock: Clock,
 }
 
-/// A host's answer.
+/// HTTP response of a host.
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) status: StatusCode,
@@ -37,7 +37,7 @@ pub(super) struct Response {
     pub(super) body: Bytes,
 }
 
-/// A host's refusal.
+/// Error response of a host.
 #[derive(Debug, thiserror::Error)]
 #[error("{name}: {message}")]
 pub(super) struct Refusal {
@@ -68,7 +68,7 @@ impl Client {
         })
     }
 
-    /// Sends a request of the Lambda API and takes its JSON answer.
+    /// Sends a Lambda API request and parses the JSON response.
     pub(super) async fn lambda(
         &self,
         method: Method,
@@ -80,10 +80,10 @@ impl Client {
         if answer.body.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&answer.body).context("the host's answer is not JSON")
+        serde_json::from_slice(&answer.body).context("the host's response is not JSON")
     }
 
-    /// Sends a request of CloudWatch Logs.
+    /// Sends a CloudWatch Logs request.
     pub(super) async fn logs(&self, operation: &str, body: &Value) -> anyhow::Result<Value> {
         let target = format!("Logs_20140328.{operation}");
         let headers = [
@@ -92,10 +92,10 @@ impl Client {
         ];
         let body = body.to_string().into();
         let answer = self.send("logs", Method::POST, "/", &headers, body).await?;
-        serde_json::from_slice(&answer.body).context("the host's answer is not JSON")
+        serde_json::from_slice(&answer.body).context("the host's response is not JSON")
     }
 
-    /// Sends a request. A refusal is an error.
+    /// Sends a request. An error status is an `Err`.
     pub(super) async fn send(
         &self,
         service: &str,
@@ -113,7 +113,7 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(body).context("the request cannot be made")?;
+        let request = request.body(body).context("the request cannot be built")?;
         let now = self.clock.now();
         let request = sign(&self.credentials, &self.region, service, now, request)?;
         let response = self
@@ -130,7 +130,7 @@ impl Client {
         let body = body
             .collect()
             .await
-            .context("the host's answer ended early")?
+            .context("the host's response ended early")?
             .to_bytes();
         let answer = Response {
             status: parts.status,
@@ -144,7 +144,7 @@ impl Client {
         }
     }
 
-    /// Waits until a function can be invoked and changed.
+    /// Waits until a function is Active and its last update has finished.
     pub(super) async fn settled(&self, name: &str) -> anyhow::Result<Value> {
         let path = format!("/2015-03-31/functions/{name}/configuration");
         let settled = async {
@@ -189,19 +189,19 @@ impl Response {
     }
 }
 
-/// The host answered 404.
+/// True for status 404.
 pub(super) fn is_missing(error: &anyhow::Error) -> bool {
     let refusal = error.downcast_ref::<Refusal>();
     refusal.is_some_and(|refusal| refusal.status == StatusCode::NOT_FOUND)
 }
 
-/// The host answered AccessDeniedException.
+/// True for AccessDeniedException.
 pub(super) fn is_denied(error: &anyhow::Error) -> bool {
     let refusal = error.downcast_ref::<Refusal>();
     refusal.is_some_and(|refusal| refusal.name == "AccessDeniedException")
 }
 
-/// The host answered 409.
+/// True for status 409.
 pub(super) fn is_conflict(error: &anyhow::Error) -> bool {
     let refusal = error.downcast_ref::<Refusal>();
     refusal.is_some_and(|refusal| refusal.status == StatusCode::CONFLICT)

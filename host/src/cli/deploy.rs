@@ -1,5 +1,5 @@
-//! `lamina deploy`: build a crate and make it a function of a running host, by the same calls that
-//! any AWS client would make.
+//! `lamina deploy`: builds a crate and creates or updates a function on a running host, through the
+//! public API.
 
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
@@ -20,34 +20,34 @@ use super::{Ended, Format, build, output};
 use crate::names::FunctionName;
 
 pub(super) const FUNCTIONS: &str = "/2015-03-31/functions";
-/// Roles are not assumed here, and AWS's API wants one.
+/// Placeholder role: CreateFunction requires one, and this host assumes none.
 const ROLE: &str = "arn:aws:iam::000000000000:role/lamina";
 
-/// Build a function and put it on a running host.
+/// Build a function and deploy it to a running host.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Deploy {
-    /// The function's crate.
+    /// Directory of the function's crate.
     #[arg(default_value = ".")]
     pub(super) dir: PathBuf,
-    /// The function's name [default: the package's].
+    /// Function name [default: the package's].
     #[arg(long)]
     pub(super) name: Option<String>,
     /// Memory in MiB.
     #[arg(long, value_name = "MIB")]
     pub(super) memory: Option<u32>,
-    /// Time-out in seconds.
+    /// Timeout in seconds.
     #[arg(long, value_name = "SECONDS")]
     pub(super) timeout: Option<u32>,
-    /// An environment variable; may be given many times.
+    /// Environment variable; may be repeated.
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     pub(super) env: Vec<(String, String)>,
-    /// The function's URL: none, iam (signed requests only) or public (anyone who reaches the host).
-    /// Without it, the URL stays as it is.
+    /// Function URL: none, iam (signed requests only) or public (anyone who can reach the host). If
+    /// not given, the URL stays unchanged.
     #[arg(long, value_enum, value_name = "ACCESS", hide_possible_values = true)]
     pub(super) url: Option<UrlAccess>,
 }
 
-/// A function that is on a host.
+/// A deployed function.
 #[derive(Clone, Debug)]
 pub(super) struct Deployed {
     pub(super) name: String,
@@ -67,7 +67,7 @@ impl Deploy {
         Ok(Ended::Well)
     }
 
-    /// Options of the command line override the manifest.
+    /// Overrides the manifest's settings with command-line options.
     fn apply(self, project: &mut Project) {
         let settings = &mut project.settings;
         settings.name = self.name.or_else(|| settings.name.take());
@@ -96,18 +96,18 @@ impl Deployed {
         }
     }
 
-    /// Says so where everyone may call the function.
+    /// Warns if the URL is public.
     pub(super) fn warn_if_public(&self) {
         if self.url.as_ref().is_some_and(Url::is_unsigned) {
             output::note(
-                "the URL is public: anyone who reaches the host may call it. `lamina deploy --url iam` asks \
-                 for signatures, `--url none` takes it away",
+                "the URL is public: anyone who reaches the host may call it. `lamina deploy --url iam` requires \
+                 signatures, `--url none` deletes it",
             );
         }
     }
 }
 
-/// Makes a component a function, or the new code of the function of this name.
+/// Creates the function, or updates its code.
 pub(super) async fn put(
     client: &Client,
     project: &Project,
@@ -169,7 +169,7 @@ async fn update(client: &Client, project: &Project, name: &str, zip: &str) -> an
     Ok(())
 }
 
-/// The members that the author has chosen.
+/// Settings in the manifest, as members of the request.
 fn settings(project: &Project) -> Value {
     let settings = &project.settings;
     let mut request = json!({});

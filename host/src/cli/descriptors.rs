@@ -1,16 +1,16 @@
-//! File descriptors: as many as the system lets this process have. The limit a shell sets is made for
-//! programs that have a few files open; a host has some for each environment and connection.
+//! File descriptor limit, raised to the maximum. Shells set a soft limit for small programs; a host
+//! needs descriptors for every environment and connection.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::server;
 
-/// Of one environment: the directory of its package and its `/tmp`.
+/// Per environment: package directory and `/tmp`.
 const PER_ENVIRONMENT: u64 = 2;
-/// Of the host: its records, its logs, its sockets.
+/// Host's own: records, logs, listeners.
 const OWN: u64 = 64;
 
-/// Takes all that this process may have, and says so where that is not enough.
+/// Raises the soft limit to the hard limit, and warns if that is too low.
 pub(super) fn raise(environments: u32) {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

@@ -1,5 +1,5 @@
-//! `lamina dev`: the inner loop. Builds a function, starts a host, deploys it there, invokes it once,
-//! and does so again whenever a source changes.
+//! `lamina dev`: builds a function, starts a host, deploys and invokes the function, and repeats on
+//! every source change.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -26,17 +26,18 @@ use crate::config::{Config, Key};
 
 const LOG_POLL: Duration = Duration::from_millis(300);
 
-/// Start a host, deploy a function, and deploy it again whenever it changes.
+/// Start a host, deploy a function, and redeploy it on every change.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Dev {
-    /// The function's crate.
+    /// Directory of the function's crate.
     #[arg(default_value = ".")]
     dir: PathBuf,
-    /// Exit after the first invoke.
+    /// Exit after the first invocation.
     #[arg(long)]
     once: bool,
-    /// The function's URL: none, iam (signed requests only) or public (anyone who reaches the host)
-    /// [default: public where the host has no keys, and so only this machine reaches it; else none].
+    /// Function URL: none, iam (signed requests only) or public (anyone who can reach the host)
+    /// [default: public if the host has no keys, because then only this machine can reach it; else
+    /// none].
     #[arg(long, value_enum, value_name = "ACCESS", hide_possible_values = true)]
     url: Option<UrlAccess>,
     #[command(flatten)]
@@ -51,7 +52,7 @@ impl Dev {
         let unkeyed = config.keys.is_empty().then_some(UrlAccess::Public);
         let url = self.url.or(project.settings.url);
         project.settings.url = url.or(unkeyed);
-        // Before the first build: what is written during it belongs to the next.
+        // Watch before the first build, so that changes made during it trigger the next one.
         let watch = Watch::on(project.sources(&config.data_dir)?)?;
         let mut session = Session {
             project,
@@ -65,14 +66,14 @@ impl Dev {
         };
         let (stop, stopping) = oneshot::channel::<()>();
         let (access, serving) = serve(config, stopping).await?;
-        let ended = session.work(&access, component).await?;
+        let ended = session.develop(&access, component).await?;
         drop(stop);
         serving.await??;
         Ok(ended)
     }
 }
 
-/// Starts a host, which ends when `stopping` is ready; and tells how to reach it.
+/// Starts a host that runs until `stopping` completes; returns how to reach it.
 async fn serve(
     config: Config,
     stopping: oneshot::Receiver<()>,
@@ -81,17 +82,17 @@ async fn serve(
     let own = own_access(&config);
     let (bound, address) = oneshot::channel();
     let serving = tokio::spawn(async move {
-        // The receiver is gone only when the command has failed.
+        // The receiver is dropped only after the command has failed.
         let bound = |address: SocketAddr| {
             let _ = bound.send(address);
         };
-        // Ready when the sender is dropped.
+        // Completes when the sender is dropped.
         let stopping = async { drop(stopping.await) };
         host.serve(config.listen, bound, stopping).await
     });
     let Ok(address) = address.await else {
         serving.await?.map_err(with_remedy)?;
-        anyhow::bail!("the host ended before it answered");
+        anyhow::bail!("the host stopped before it was ready");
     };
     let endpoint_url = format!("http://{}", reachable(address));
     let access = Access {
@@ -101,18 +102,18 @@ async fn serve(
     Ok((access, serving))
 }
 
-/// The function under development, and the signals and changes that drive it.
+/// The function under development, with its change and signal sources.
 struct Session {
     project: Project,
     data_dir: PathBuf,
     watch: Watch,
-    /// Gives up after the first failure.
+    /// Exit after the first failure.
     once: bool,
     stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Session {
-    /// Builds until it succeeds; None after a signal to stop.
+    /// Builds until success. `None` after a stop signal.
     async fn first_build(&mut self) -> anyhow::Result<Option<PathBuf>> {
         loop {
             match built(&self.project) {
@@ -125,7 +126,7 @@ impl Session {
         }
     }
 
-    /// Deploys until it succeeds; None after a signal to stop.
+    /// Deploys until success. `None` after a stop signal.
     async fn first_deployment(
         &mut self,
         client: &Client,
@@ -148,26 +149,26 @@ impl Session {
         }
     }
 
-    /// Waits for a change to the sources. False after a signal to stop.
+    /// Waits for a source change. False after a stop signal.
     async fn changes(&mut self) -> anyhow::Result<bool> {
-        output::note("waiting for a change; ctrl-c ends");
+        output::note("waiting for a change; Ctrl-C quits");
         tokio::select! {
             biased;
             () = &mut self.stopped => return Ok(false),
             () = self.watch.changed() => {}
         }
-        // The build reports a manifest that is half written.
-        let _ = self.look_around();
+        // A half-written manifest fails here too; the build that follows reports it.
+        let _ = self.watch_new_dependencies();
         Ok(true)
     }
 
-    /// A manifest may name other directories than before.
-    fn look_around(&mut self) -> anyhow::Result<()> {
+    /// Updates the watched directories; the manifest may have new path dependencies.
+    fn watch_new_dependencies(&mut self) -> anyhow::Result<()> {
         let sources = self.project.sources(&self.data_dir)?;
         self.watch.also(&sources)
     }
 
-    async fn work(mut self, access: &Access, component: PathBuf) -> anyhow::Result<Ended> {
+    async fn develop(mut self, access: &Access, component: PathBuf) -> anyhow::Result<Ended> {
         let client = Client::new(access)?;
         let Some(deployed) = self.first_deployment(&client, component).await? else {
             return Ok(Ended::Well);
@@ -186,11 +187,11 @@ impl Session {
         Ok(Ended::Well)
     }
 
-    /// Shows the log and deploys changes until a signal to stop.
+    /// Prints the log and redeploys changes until a stop signal.
     async fn follow(&mut self, client: &Client, log_group: &str) -> anyhow::Result<()> {
         let mut follower = Follower::default();
         follower.next(client, log_group).await?;
-        output::note("watching for changes; ctrl-c ends");
+        output::note("watching for changes; Ctrl-C quits");
         loop {
             tokio::select! {
                 biased;
@@ -209,14 +210,14 @@ impl Session {
     }
 
     async fn again(&mut self, client: &Client) -> anyhow::Result<()> {
-        self.look_around()?;
+        self.watch_new_dependencies()?;
         let component = built(&self.project)?;
         let deployed = deploy::put(client, &self.project, &component).await?;
         try_out(client, &self.project, &deployed).await.map(drop)
     }
 }
 
-/// Access of a host's own user: the first of its keys that may do everything here.
+/// Credentials of the host's owner: the first key without a policy.
 fn own_access(config: &Config) -> Access {
     let is_own = |key: &&Key| {
         let account = key.account.as_ref().unwrap_or(&config.account_id);
@@ -237,7 +238,7 @@ fn own_access(config: &Config) -> Access {
     }
 }
 
-/// An address to call a host by that listens on this one, which may be all of a machine's.
+/// Address to connect to for a listener on `address`, which may be the unspecified one.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -249,7 +250,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 
 fn built(project: &Project) -> anyhow::Result<PathBuf> {
     output::note(&output::bold(&format!("Building {}", project.name)));
-    // Cargo writes its own progress to the terminal.
+    // Cargo prints its own progress.
     build::component(project)
 }
 
@@ -269,7 +270,8 @@ async fn try_out(client: &Client, project: &Project, deployed: &Deployed) -> any
     })
 }
 
-/// Prints commands to type next. A secret of the user's own is not shown: terminals are shared and recorded.
+/// Prints example commands. Configured secrets are left out, because terminals are shared and
+/// recorded.
 fn introduce(access: &Access, deployed: &Deployed) {
     let (name, endpoint) = (&deployed.name, &access.endpoint_url);
     if let Some(url) = &deployed.url {
@@ -311,7 +313,7 @@ fn variables(access: &Access) -> String {
     all.join(" ")
 }
 
-/// As a shell takes it for one word.
+/// Quotes a value as one shell word.
 fn quoted(value: &str) -> String {
     let plain = |it: char| it.is_ascii_alphanumeric() || "-_/+=.,:@".contains(it);
     if !value.is_empty() && value.chars().all(plain) {
@@ -347,13 +349,13 @@ mod tests {
     }
 
     #[test]
-    fn pasted_value_is_one_word() {
+    fn quoted_value_is_one_shell_word() {
         assert_eq!(quoted("aB+/=9"), "aB+/=9");
         assert_eq!(quoted("it's $x"), r"'it'\''s $x'");
     }
 
     #[test]
-    fn host_on_all_addresses_is_called_by_loopback() {
+    fn unspecified_address_is_reached_by_loopback() {
         for (bound, called) in [
             ("0.0.0.0:1", "127.0.0.1:1"),
             ("[::]:1", "[::1]:1"),

@@ -1,10 +1,10 @@
-//! S3 settings from the environment, where `lamina.toml` has none: the variables of AWS's own tools.
-//! Only `start` and `dev` ask it.
+//! S3 settings from the process environment, for those that `lamina.toml` lacks; variable names are
+//! AWS's. Only `start` and `dev` read them.
 
 use crate::config::S3;
 
-/// Fills in what is left out. Keys are taken together or not at all: one from the file and one from the
-/// environment would be no pair.
+/// Fills in missing settings. Access key and secret come from one source, because a mixed pair
+/// never matches.
 pub(super) fn complete(s3: &mut S3, variable: impl Fn(&str) -> Option<String>) {
     let given = |name: &str| variable(name).filter(|value| !value.is_empty());
     let first = |names: [&str; 2]| names.into_iter().find_map(given);
@@ -23,7 +23,7 @@ pub(super) fn complete(s3: &mut S3, variable: impl Fn(&str) -> Option<String>) {
     }
 }
 
-/// A variable of this process. One that is not text is none.
+/// Environment variable of this process; `None` if it is not UTF-8.
 #[expect(
     clippy::disallowed_methods,
     reason = "AWS's tools are configured by environment variables"

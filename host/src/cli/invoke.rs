@@ -1,4 +1,4 @@
-//! `lamina invoke`: one event to a function, its answer to stdout.
+//! `lamina invoke`: sends one event to a function and prints the response.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -15,24 +15,24 @@ use super::client::{Client, Response};
 use super::named::Named;
 use super::{Ended, Format, output};
 
-/// Invoke a function and print its answer.
+/// Invoke a function and print its response.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Invoke {
-    /// The function: its name or ARN, and :QUALIFIER where it is not the newest code.
+    /// Function name or ARN, with an optional :VERSION or :ALIAS.
     #[arg(value_parser = Named::parse)]
     function: Named,
-    /// The event.
+    /// Event as JSON.
     #[arg(short, long, value_name = "JSON", conflicts_with = "file")]
     data: Option<String>,
-    /// A file with the event; `-` is stdin.
+    /// File with the event; `-` reads stdin.
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Print the log too, to stderr.
+    /// Print the tail of the log to stderr.
     #[arg(long)]
     log: bool,
 }
 
-/// A function's answer.
+/// Response of an invocation.
 pub(super) struct Invoked {
     pub(super) payload: Bytes,
     pub(super) failed: bool,
@@ -87,7 +87,7 @@ impl Invoke {
     }
 }
 
-/// Invokes a function, and takes the end of its log.
+/// Invokes a function and asks for its log tail.
 pub(super) async fn invoke(
     client: &Client,
     function: &Named,

@@ -1,4 +1,4 @@
-//! `lamina layer`: files that functions share, put on a running host.
+//! `lamina layer`: publishes layers to a running host.
 
 use std::fs::{self, File};
 use std::io::{self, Cursor, Seek, Write};
@@ -18,7 +18,7 @@ use zip::{DateTime, ZipWriter};
 use super::client::Client;
 use super::{Calling, Ended, Format, output};
 
-/// Publish layers: files that functions share.
+/// Publish layers: files shared by functions.
 #[derive(Debug, Subcommand)]
 pub(super) enum Layer {
     /// Publish a new version of a layer.
@@ -28,20 +28,20 @@ pub(super) enum Layer {
 /// Publish a new version of a layer.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Publish {
-    /// The layer's name.
+    /// Layer name.
     name: String,
-    /// A zip, or a directory to make one of. Functions see what is in it below /opt.
+    /// Zip file, or directory to zip. Functions see the content below /opt.
     content: PathBuf,
     /// Description of the version.
     #[arg(long)]
     description: Option<String>,
-    /// Its licence.
+    /// License of the content.
     #[arg(long, value_name = "LICENSE")]
     license_info: Option<String>,
-    /// A runtime it is made for; may be given many times.
+    /// Compatible runtime; may be repeated.
     #[arg(long, value_name = "RUNTIME")]
     compatible_runtime: Vec<String>,
-    /// An instruction set it is made for; may be given twice.
+    /// Compatible architecture; may be repeated.
     #[arg(long, value_name = "ARCHITECTURE")]
     compatible_architecture: Vec<String>,
 }
@@ -85,7 +85,7 @@ impl Publish {
     }
 }
 
-/// A name as a part of a path. The host judges it; it must only be able to.
+/// Percent-encodes a name as one path segment. The host validates it.
 fn segment(name: &str) -> anyhow::Result<String> {
     const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
     if name.is_empty() {
@@ -103,7 +103,7 @@ fn package(content: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(zip.finish()?.into_inner())
 }
 
-/// Adds what is in a directory. The same files make the same zip, whenever it is made.
+/// Adds a directory to a zip, deterministically: equal files give an equal zip.
 fn add<W: Write + Seek>(zip: &mut ZipWriter<W>, dir: &Path, prefix: &str) -> anyhow::Result<()> {
     let mut entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);

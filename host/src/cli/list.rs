@@ -1,4 +1,4 @@
-//! `lamina list`: the functions of a host.
+//! `lamina list`: lists the functions of a host.
 
 use clap::Args;
 use http::Method;

@@ -1,4 +1,4 @@
-//! `lamina logs`: a function's log, as it was and as it grows.
+//! `lamina logs`: prints a function's log and follows it.
 
 use std::time::Duration;
 
@@ -15,18 +15,18 @@ const POLL: Duration = Duration::from_millis(500);
 /// Print a function's log.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Logs {
-    /// The function: its name or ARN.
+    /// Function name or ARN.
     #[arg(value_parser = Named::parse)]
     function: Named,
-    /// Go on printing what comes.
+    /// Keep printing new events.
     #[arg(long, short)]
     follow: bool,
-    /// Only the newest lines.
+    /// Print only the last LINES lines.
     #[arg(long, value_name = "LINES")]
     last: Option<usize>,
 }
 
-/// A place in a log.
+/// Cursor in a log group.
 #[derive(Debug, Default)]
 pub(super) struct Follower {
     seen: Option<String>,
@@ -38,11 +38,11 @@ impl Logs {
         let mut follower = Follower::default();
         let mut events = follower.next(client, &group).await?;
         match missing {
-            // Logs outlive their functions.
+            // Log groups outlive their functions.
             Some(_) if !events.is_empty() => output::note("the function has been deleted"),
             Some(error) => return Err(error),
             None if events.is_empty() && !self.follow => {
-                output::note(&format!("{} has not logged anything", self.function.name));
+                output::note(&format!("{} has no log events", self.function.name));
             }
             None => {}
         }
@@ -60,8 +60,7 @@ impl Logs {
     }
 }
 
-/// The group that a function logs to. Where there is no such function, the one it would have logged to,
-/// and what the host said.
+/// Log group of a function. For a missing function, its default group and the host's error.
 async fn group(
     client: &Client,
     function: &Named,
@@ -74,14 +73,14 @@ async fn group(
             Ok((group.map_or_else(usual, str::to_owned), None))
         }
         Err(error) if is_missing(&error) => Ok((usual(), Some(error))),
-        // A caller that may read logs need not be allowed to read functions.
+        // Callers with log permissions only cannot read the function, but its default group.
         Err(error) if is_denied(&error) => Ok((usual(), None)),
         Err(error) => Err(error),
     }
 }
 
 impl Follower {
-    /// The events of a group since the last call, oldest first.
+    /// Events since the last call, oldest first.
     pub(super) async fn next(
         &mut self,
         client: &Client,
@@ -106,7 +105,7 @@ impl Follower {
                 break;
             }
         }
-        // Event ids count up, and a token is the first id wanted.
+        // Event ids ascend, and a token names the first id to return.
         let last = events
             .last()
             .and_then(|event| event["eventId"].as_str()?.parse::<u128>().ok());
@@ -131,7 +130,7 @@ pub(super) fn print(event: &Value, format: Format) {
     }
 }
 
-/// Without what would move a terminal's cursor elsewhere or change its colours.
+/// Strips control characters, which could move the cursor or change colours of the terminal.
 fn printable(text: &str) -> String {
     text.chars()
         .filter(|letter| !letter.is_control() || matches!(letter, '\t' | '\n'))

@@ -1,19 +1,19 @@
-//! A function as people name it on the command line: name, partial ARN or ARN, each with a qualifier or
-//! not. The host judges whether it is one of its own.
+//! Function reference on the command line: name, partial ARN or ARN, with an optional qualifier.
+//! The host validates account and region.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::names::FunctionRef;
 
-/// Characters that a path or a query has unencoded.
+/// Characters left unencoded in paths and queries.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
-/// A function that was named, and which code of it.
+/// A function reference with its qualifier.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Named {
-    /// Its bare name.
+    /// Bare name.
     pub(super) name: String,
-    /// It, without the qualifier, as a part of a path.
+    /// Reference without qualifier, as a path segment.
     segment: String,
     qualifier: Option<String>,
 }
@@ -23,7 +23,7 @@ impl Named {
         let named = FunctionRef::parse(text).map_err(|error| error.to_string())?;
         let qualifier = named.qualifier.map(|it| it.to_string());
         let bare = match &qualifier {
-            // The qualifier as it was written: `007` is version 7.
+            // Qualifier as written: `007` means version 7.
             Some(_) => text.rsplit_once(':').map_or(text, |(bare, _)| bare),
             None => text,
         };
@@ -34,7 +34,7 @@ impl Named {
         })
     }
 
-    /// The path of one of its parts: `configuration`, `invocations`.
+    /// Path of a sub-resource such as `configuration` or `invocations`.
     pub(super) fn path(&self, part: &str) -> String {
         let query = match &self.qualifier {
             Some(qualifier) => format!("?Qualifier={}", utf8_percent_encode(qualifier, PLAIN)),
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn function_reference_becomes_a_path() {
+    fn function_reference_is_encoded_as_path() {
         for (text, path) in [
             ("f", "f/x"),
             ("f:7", "f/x?Qualifier=7"),

@@ -1,5 +1,5 @@
-//! `lamina new`: a crate that is a function, from a blueprint. Blueprints are the repository's own
-//! examples, which are tested.
+//! `lamina new`: creates a function's crate from a blueprint. Blueprints are the repository's
+//! examples, so they are tested.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,35 +11,35 @@ use super::{Ended, output};
 
 mod sdk;
 
-/// Make a new function from a blueprint.
+/// Create a function from a blueprint.
 #[derive(Args, Clone, Debug)]
 pub(super) struct New {
-    /// The function's name, and its directory's.
+    /// Name of the function and its directory.
     name: String,
-    /// Blueprint that the function begins as.
+    /// Blueprint to start from.
     #[arg(long, value_enum, default_value_t = Blueprint::Hello)]
     blueprint: Blueprint,
-    /// Put a copy of the SDK into the crate. It is done anyway where the checkout that this program was
-    /// built from is not there.
+    /// Copy the SDK into the crate. This is the default if the checkout that this program was built
+    /// from is missing.
     #[arg(long)]
     vendor: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Blueprint {
-    /// A typed event in, a typed response out.
+    /// Typed event and typed response.
     Hello,
-    /// Init once, state between invocations, files in /tmp.
+    /// State between invocations, files in /tmp.
     Counter,
-    /// A program with its own loop, as with lambda_runtime.
+    /// Custom runtime with its own event loop, like lambda_runtime.
     CustomRuntime,
     /// WASI HTTP.
     Http,
-    /// A plain program: stdin to stdout.
+    /// Plain program: event on stdin, response on stdout.
     Command,
 }
 
-/// A blueprint's files.
+/// Files of a blueprint.
 struct Files {
     manifest: &'static str,
     source: (&'static str, &'static str),
@@ -112,19 +112,18 @@ impl Files {
     }
 }
 
-/// Refuses names of functions that cannot be those of crates.
+/// Refuses function names that cargo does not accept as crate names.
 fn require_crate_name(name: &str) -> anyhow::Result<()> {
     if !name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
         bail!("{name}: the name of a crate begins with a letter; choose another name");
     }
     if TAKEN.contains(&name.replace('-', "_").as_str()) {
-        bail!("{name}: a crate cannot have this name, which means something else; choose another");
+        bail!("{name} is reserved by Rust or cargo; choose another name");
     }
     Ok(())
 }
 
-/// Words of the language, directories of cargo's, crates that functions use: no names of crates, with
-/// `_` for `-`.
+/// Rust keywords, cargo's directory names and crates that functions depend on, with `_` for `-`.
 const TAKEN: [&str; 69] = [
     "Self",
     "_",
@@ -210,8 +209,7 @@ fn write(dir: &Path, name: &str, files: &Files, sdk: Option<&Path>) -> anyhow::R
     put(".gitignore", "target/\n.lamina/\n")
 }
 
-/// An example's manifest as that of a crate of its own: what it has from its workspace is written out,
-/// as it is there.
+/// Manifest of an example, made standalone: values inherited from the workspace are written out.
 fn manifest(files: &Files, name: &str, sdk: Option<&Path>) -> String {
     let shared = |key: &str| {
         let line = WORKSPACE.lines().find(|line| {
@@ -241,7 +239,7 @@ fn manifest(files: &Files, name: &str, sdk: Option<&Path>) -> String {
     manifest
 }
 
-/// The workspace of the examples, with the versions they share.
+/// Workspace manifest of the examples, with shared versions.
 const WORKSPACE: &str = include_str!("../../../examples/Cargo.toml");
 
 const PROFILE: &str = "
@@ -262,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blueprint_becomes_a_standalone_manifest() {
+    fn blueprint_manifest_is_standalone() {
         for blueprint in Blueprint::value_variants() {
             for sdk in [None, Some(Path::new("/the/sdk"))] {
                 let text = manifest(&blueprint.files(), "mine", sdk);
@@ -282,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn blueprint_has_the_versions_of_the_examples() {
+    fn blueprint_manifest_has_versions_of_examples() {
         let shared: toml::Table = toml::from_str(WORKSPACE).unwrap();
         let shared = shared["workspace"]["dependencies"].as_table().unwrap();
         for blueprint in Blueprint::value_variants() {

@@ -1,5 +1,5 @@
-//! Output for people: results on stdout, notes and errors on stderr. Colour and movement only on a terminal. A
-//! closed pipe is no error: its reader has seen enough.
+//! Terminal output: results on stdout, notes and errors on stderr; colour and progress only on a
+//! terminal. A closed pipe is no error, because its reader has seen enough.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::environment::variable;
 
-/// Prints a line of a command's result. Ends the program where nobody reads it any more.
+/// Prints a result line. Exits if stdout is closed.
 pub(super) fn line(text: &str) {
     let mut stdout = io::stdout().lock();
     let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
@@ -22,13 +22,13 @@ pub(super) fn line(text: &str) {
     }
 }
 
-/// Says what is going on, beside the result.
+/// Prints a note to stderr.
 pub(super) fn note(text: &str) {
-    // A reader that has closed stderr misses nothing that it wants.
+    // Write errors are ignored: a closed stderr must not fail the command.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Says what went wrong, and what led to it.
+/// Prints an error with its causes.
 pub(super) fn error(error: &anyhow::Error) {
     let label = if colour_on_stderr() {
         "\x1b[1;31merror:\x1b[0m"
@@ -38,7 +38,7 @@ pub(super) fn error(error: &anyhow::Error) {
     note(&format!("{label} {}", chain(error)));
 }
 
-/// An error and its causes. Many errors have their cause in their own text, which is then not repeated.
+/// Error chain as one line. A cause that the text before it already contains is skipped.
 fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -51,7 +51,7 @@ fn chain(error: &anyhow::Error) -> String {
     text
 }
 
-/// Emphasis, on a terminal.
+/// Bold on a terminal.
 pub(super) fn bold(text: &str) -> String {
     if colour_on_stderr() && io::stdout().is_terminal() {
         format!("\x1b[1m{text}\x1b[0m")
@@ -60,7 +60,7 @@ pub(super) fn bold(text: &str) -> String {
     }
 }
 
-/// Shows that something takes long, until it is dropped. Off a terminal it says so once.
+/// Progress spinner until dropped; without a terminal, one note.
 pub(super) fn progress(text: &str) -> ProgressBar {
     if !io::stderr().is_terminal() {
         note(text);
@@ -73,7 +73,7 @@ pub(super) fn progress(text: &str) -> ProgressBar {
     bar
 }
 
-/// Colour on stderr: it is a terminal, and NO_COLOR is not set.
+/// True if stderr is a terminal and NO_COLOR is unset.
 pub(super) fn colour_on_stderr() -> bool {
     let unwanted = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
     !unwanted && io::stderr().is_terminal()
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cause_is_printed_once() {
+    fn repeated_cause_is_printed_once() {
         let cause = || io::Error::other("the disk is full");
         let plain = anyhow::Error::new(cause()).context("a.txt");
         assert_eq!(chain(&plain), "a.txt: the disk is full");

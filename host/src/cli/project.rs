@@ -1,4 +1,4 @@
-//! A function's crate on disk: what cargo says of it.
+//! A function's crate on disk, as cargo describes it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,9 +13,9 @@ use super::watch::Sources;
 #[derive(Clone, Debug)]
 pub(super) struct Project {
     pub(super) dir: PathBuf,
-    /// The package's name.
+    /// Package name.
     pub(super) name: String,
-    /// `[package.metadata.component]`: it is built by `cargo component`.
+    /// True with `[package.metadata.component]`: built by `cargo component`.
     pub(super) is_component: bool,
     pub(super) settings: Settings,
 }
@@ -24,15 +24,15 @@ pub(super) struct Project {
 #[derive(Clone, Debug, Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Settings {
-    /// The function's name.
+    /// Function name.
     pub(super) name: Option<String>,
     /// Memory in MiB.
     pub(super) memory: Option<u32>,
-    /// Time-out in seconds.
+    /// Timeout in seconds.
     pub(super) timeout: Option<u32>,
     /// Environment variables.
     pub(super) env: std::collections::BTreeMap<String, String>,
-    /// The function's URL.
+    /// Access to the function URL.
     pub(super) url: Option<UrlAccess>,
 }
 
@@ -49,7 +49,7 @@ impl Project {
         Self::of(dir, &manifest.canonicalize()?, &metadata)
     }
 
-    /// Sources of the function: its crate, and crates it depends on by a path, directly or not.
+    /// Source directories: the crate and its path dependencies, direct and indirect.
     pub(super) fn sources(&self, data_dir: &Path) -> anyhow::Result<Sources> {
         let metadata = metadata(&self.dir.join("Cargo.toml"), &[])?;
         let manifest = self.dir.join("Cargo.toml").canonicalize()?;
@@ -80,12 +80,12 @@ impl Project {
         })
     }
 
-    /// The name the function gets.
+    /// Name of the deployed function.
     pub(super) fn function_name(&self) -> &str {
         self.settings.name.as_deref().unwrap_or(&self.name)
     }
 
-    /// The event to try the function with.
+    /// Event of the first invocation.
     pub(super) fn sample_event(&self) -> anyhow::Result<String> {
         let path = self.dir.join("event.json");
         match std::fs::read_to_string(&path) {
@@ -95,7 +95,7 @@ impl Project {
     }
 }
 
-/// The directories of the packages that a package needs and that cargo has from a path.
+/// Directories of the path dependencies of a package.
 fn path_dependencies(manifest: &Path, metadata: &Value) -> Vec<PathBuf> {
     let packages = || metadata["packages"].as_array().into_iter().flatten();
     let nodes = || {
@@ -126,7 +126,7 @@ fn path_dependencies(manifest: &Path, metadata: &Value) -> Vec<PathBuf> {
         .collect()
 }
 
-/// `cargo metadata` of a manifest.
+/// Runs `cargo metadata` on a manifest.
 fn metadata(manifest: &Path, more: &[&str]) -> anyhow::Result<Value> {
     let mut cargo = Command::new("cargo");
     cargo.args(["metadata", "--format-version", "1"]).args(more);

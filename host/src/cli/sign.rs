@@ -1,5 +1,4 @@
-//! `lamina sign`: puts a signature into a package, on the machine of whoever has the key. A host is
-//! not asked: it checks the signature when the package is deployed.
+//! `lamina sign`: signs a package locally. The host verifies the signature on deployment.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -19,7 +18,7 @@ use crate::names::RequestId;
 
 mod keygen;
 
-/// Sign a package, or make a key to sign with.
+/// Sign a package, or generate a signing key.
 #[derive(Args, Clone, Debug)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Sign {
@@ -33,24 +32,24 @@ pub(super) struct Sign {
 
 #[derive(Clone, Debug, Subcommand)]
 enum Command {
-    /// Make a key, and print the signing profile that goes into lamina.toml.
+    /// Generate a key and print its signing profile for lamina.toml.
     Keygen(keygen::Keygen),
 }
 
 #[derive(Args, Clone, Debug)]
 struct SignPackage {
-    /// The zip of a function or a layer, or a component.
+    /// Zip of a function or a layer, or a component.
     package: PathBuf,
-    /// The private key.
+    /// Private key file.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// The ARN of the version of the signing profile that has the other half of the key.
+    /// ARN of the signing profile version that has the public key.
     #[arg(long, value_name = "ARN")]
     profile: String,
-    /// File of the signed zip.
+    /// Output file for the signed zip.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Days that the signature is valid [default: as long as the profile says].
+    /// Validity of the signature in days [default: the profile's].
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
     valid_days: Option<u32>,
 }
@@ -106,7 +105,7 @@ fn read_key(path: &Path) -> anyhow::Result<SigningKey> {
     let mode = std::fs::metadata(path)?.permissions().mode();
     if mode & 0o077 != 0 {
         output::note(&format!(
-            "others may read {}; a private key should have mode 600",
+            "{} can be read by other users; a private key should have mode 600",
             shown(path)
         ));
     }

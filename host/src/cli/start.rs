@@ -1,4 +1,4 @@
-//! `lamina start`: runs a host until a signal stops it.
+//! `lamina start`: runs a host until a stop signal.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,13 +18,13 @@ use crate::sandbox::compile::Compiler;
 /// Start a host.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Start {
-    /// The configuration file.
+    /// Configuration file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Data directory [default: ./.lamina].
     #[arg(long, value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
-    /// The address to answer on [default: 127.0.0.1:3001].
+    /// Address and port to listen on [default: 127.0.0.1:3001].
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Option<SocketAddr>,
 }
@@ -32,7 +32,7 @@ pub(super) struct Start {
 impl Start {
     pub(super) async fn run(self) -> anyhow::Result<Ended> {
         log_to_stderr();
-        // Before the host is opened: a signal without a handler would end the process.
+        // Handler first: SIGHUP without a handler would kill the process while the host opens.
         let mut hangups = signal(SignalKind::hangup())?;
         let config = self.config()?;
         let host = open(&config).await?;
@@ -44,7 +44,9 @@ impl Start {
                 "lamina answers on http://{address}, data in {data_dir}"
             ));
             if config.keys.is_empty() {
-                output::note("no keys are configured: any program on this machine may use it");
+                output::note(
+                    "no access keys are configured: any program on this machine may call this host",
+                );
             }
         };
         let mut serving = pin!(host.serve(listen, bound, stopped));
@@ -58,7 +60,7 @@ impl Start {
         Ok(Ended::Well)
     }
 
-    /// Reads the configuration again and puts its keys in force. One that cannot be read changes nothing.
+    /// Rereads the configuration and replaces the keys. A file that fails to parse changes nothing.
     fn reload(&self, host: &Host) {
         let reloaded = self.config().and_then(|config| Ok(host.reload(&config)?));
         match reloaded {
@@ -69,9 +71,7 @@ impl Start {
                 output::note("the keys and their policies were reloaded");
                 if !fixed.is_empty() {
                     let fixed = fixed.join(", ");
-                    output::note(&format!(
-                        "changes of {fixed} take effect when lamina is started again"
-                    ));
+                    output::note(&format!("changes of {fixed} take effect after a restart"));
                 }
             }
         }
@@ -92,7 +92,7 @@ impl Start {
     }
 }
 
-/// Opens a host that compiles in children of this program.
+/// Opens a host that compiles in child processes of this program.
 pub(super) async fn open(config: &Config) -> anyhow::Result<Host> {
     descriptors::raise(config.limits.environments);
     let program = this_program().context("this program's own path is not known")?;
@@ -101,8 +101,8 @@ pub(super) async fn open(config: &Config) -> anyhow::Result<Host> {
     opened.with_context(|| format!("the host with its data in {dir} could not be opened"))
 }
 
-/// Path of the running program. After an upgrade another program may be at the path that it was started by, and
-/// would compile for another engine than the one that runs.
+/// Path of the running program. `/proc/self/exe` stays valid after an upgrade replaces the file,
+/// whose new engine would compile artifacts that this process cannot load.
 fn this_program() -> std::io::Result<PathBuf> {
     let own = PathBuf::from("/proc/self/exe");
     if own.exists() {
@@ -111,11 +111,11 @@ fn this_program() -> std::io::Result<PathBuf> {
     std::env::current_exe()
 }
 
-/// An error with its remedy on a command line.
+/// Adds the command-line remedy to an error.
 pub(super) fn with_remedy(error: host::Error) -> anyhow::Error {
     match error {
         host::Error::Listen { address, source } => anyhow::Error::new(source).context(format!(
-            "{address} cannot be listened on; choose another address with --listen"
+            "cannot listen on {address}; choose another address with --listen"
         )),
         error => error.into(),
     }
@@ -126,18 +126,18 @@ pub(super) fn with_remedy(error: host::Error) -> anyhow::Error {
 pub(super) enum Stops {
     /// SIGTERM and SIGINT.
     OnRequest,
-    /// These, and SIGHUP: a program of a terminal ends with it.
+    /// SIGTERM, SIGINT and SIGHUP, which ends programs of a terminal.
     WithTerminal,
 }
 
-/// Ready after the first signal. The second ends the process at once, whatever is still running.
+/// Completes at the first signal. The second one exits at once.
 pub(super) fn stopped(stops: Stops) -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let hangup = (stops == Stops::WithTerminal).then(|| signal(SignalKind::hangup()));
     let mut hangup = hangup.transpose()?;
     let (stop, stopped) = oneshot::channel::<()>();
-    // A task of its own: the one that waits for the first signal may be busy when the second comes.
+    // Separate task: the main task may be blocked in shutdown when the second signal arrives.
     tokio::spawn(async move {
         let mut signalled = async || {
             tokio::select! {
@@ -147,16 +147,18 @@ pub(super) fn stopped(stops: Stops) -> anyhow::Result<impl Future<Output = ()>> 
             }
         };
         signalled().await;
-        output::note("stopping; what runs may finish. Once more (ctrl-c) ends it at once");
+        output::note(
+            "stopping; running invocations may finish. Press Ctrl-C again to exit at once",
+        );
         drop(stop);
         let code = signalled().await;
         std::process::exit(code as i32);
     });
-    // Ready when the sender is dropped.
+    // Completes when the sender is dropped.
     Ok(async { drop(stopped.await) })
 }
 
-/// Ready when a signal has come, where it is waited for at all.
+/// Waits for an optional signal; pends forever without one.
 async fn received(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => drop(signal.recv().await),
@@ -164,7 +166,7 @@ async fn received(signal: &mut Option<Signal>) {
     }
 }
 
-/// Exit codes that shells give to processes that a signal has ended.
+/// Exit codes by shell convention: 128 plus the signal number.
 enum ExitCode {
     HungUp = 129,
     Interrupted = 130,
@@ -177,8 +179,8 @@ pub(super) fn log_to_stderr() {
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(output::colour_on_stderr())
-        // It would panic where stderr is a pipe that nobody reads any more.
+        // Its internal error log would panic on a closed stderr.
         .log_internal_errors(false);
-    // Someone who links the command line may have set one up.
+    // An embedder of the command line may have set a subscriber already.
     let _ = subscriber.with_writer(std::io::stderr).try_init();
 }

@@ -1,5 +1,4 @@
-//! Function URLs of `deploy` and `dev`: made only where they are asked for, and public only where that is asked
-//! for by name.
+//! Function URLs of `deploy` and `dev`. Created only on request, and public only if named so.
 
 use clap::ValueEnum;
 use http::Method;
@@ -9,23 +8,23 @@ use serde_json::{Value, json};
 use super::client::{Client, is_conflict, is_denied, is_missing};
 use super::deploy::FUNCTIONS;
 
-/// The statements that let everyone call a URL, and run the function through it.
+/// Policy statements that make a URL public: one for the URL, one for the function behind it.
 const CALL_STATEMENT: &str = "FunctionURLAllowPublicAccess";
 const RUN_STATEMENT: &str = "FunctionURLAllowInvokeAction";
 
-/// The callers of a function's URL.
+/// Access to a function URL.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum UrlAccess {
-    /// No URL; one that is there is deleted.
+    /// No URL; an existing one is deleted.
     None,
-    /// Callers that sign their requests and have the permission.
+    /// Signed requests with permission only.
     Iam,
-    /// Everyone who reaches the host.
+    /// Anyone who can reach the host.
     Public,
 }
 
-/// The URL of a function that is deployed.
+/// URL of a deployed function.
 #[derive(Clone, Debug)]
 pub(super) struct Url {
     pub(super) address: String,
@@ -34,7 +33,7 @@ pub(super) struct Url {
 }
 
 impl Url {
-    /// Callers need no signature. The function's policy has a say too.
+    /// True if callers need no signature. The function's policy applies all the same.
     pub(super) fn is_unsigned(&self) -> bool {
         self.auth_type == "NONE"
     }
@@ -48,7 +47,7 @@ impl Url {
     }
 }
 
-/// Makes, changes or deletes the URL of a function. Without a wish, the URL stays as it is.
+/// Creates, updates or deletes the URL. `None` leaves it unchanged.
 pub(super) async fn apply(
     client: &Client,
     name: &str,
@@ -69,7 +68,7 @@ pub(super) async fn apply(
             Ok(None)
         }
         Some(UrlAccess::Iam) => {
-            // First, so that nobody gets in who does not sign.
+            // Public access is revoked first, so that no unsigned request slips in between.
             close(client, name).await?;
             put(client, &path, "AWS_IAM").await.map(Some)
         }
@@ -93,7 +92,7 @@ async fn put(client: &Client, path: &str, auth_type: &str) -> anyhow::Result<Url
     Ok(Url::of(&shown))
 }
 
-/// Lets everyone in. Where the host has keys, a URL that needs no signature needs this.
+/// Adds the public policy statements, which AWS requires for auth type NONE.
 async fn open(client: &Client, name: &str) -> anyhow::Result<()> {
     let path = format!("{FUNCTIONS}/{name}/policy");
     let call = json!({
@@ -113,7 +112,7 @@ async fn open(client: &Client, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Takes back what [`open`] allowed.
+/// Removes the statements of [`open`].
 async fn close(client: &Client, name: &str) -> anyhow::Result<()> {
     for statement in [CALL_STATEMENT, RUN_STATEMENT] {
         let path = format!("{FUNCTIONS}/{name}/policy/{statement}");

@@ -1,5 +1,5 @@
-//! Watching sources: tells when what is in them has changed, whatever editors do to files. What is made
-//! of them is no source: build directories and the host's data change with every build and deployment.
+//! File watcher for sources, tolerant of how editors save files. Build directories and the host's
+//! data are excluded, because every build and deployment changes them.
 
 use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
@@ -13,14 +13,14 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode};
 use notify_debouncer_full::{DebounceEventResult, Debouncer, RecommendedCache, new_debouncer};
 use tokio::sync::mpsc::{Receiver, channel};
 
-/// Editors write a file in several steps.
+/// Debounce: editors write a file in several steps.
 const QUIET: Duration = Duration::from_millis(200);
-/// Directories that never hold sources, wherever they are.
+/// Directory names without sources.
 const NO_SOURCES: [&str; 2] = [".lamina", ".git"];
-/// The file by which programs tell others that a directory can be made again. Cargo writes it.
-const MADE: &str = "CACHEDIR.TAG";
+/// Cache directory tag: marks directories that can be rebuilt, such as cargo's target.
+const CACHE_TAG: &str = "CACHEDIR.TAG";
 
-/// Tells of changes for as long as it is kept.
+/// Watcher; stops when dropped.
 pub(super) struct Watch {
     sources: Sources,
     contents: u64,
@@ -28,7 +28,7 @@ pub(super) struct Watch {
     watcher: Debouncer<RecommendedWatcher, RecommendedCache>,
 }
 
-/// Directories with sources.
+/// Source directories.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sources {
     dirs: Vec<PathBuf>,
@@ -36,15 +36,15 @@ pub(super) struct Sources {
 }
 
 impl Watch {
-    /// Watches from now on. A change that comes before it is asked for is reported when it is.
+    /// Starts watching. A change before [`Watch::changed`] is called is reported by the call.
     pub(super) fn on(sources: Sources) -> anyhow::Result<Self> {
-        // One place: while a change waits to be looked at, others add nothing.
+        // Capacity one: further changes coalesce with a pending one.
         let (stir, stirred) = channel(1);
         let watched = sources.clone();
         let tell = move |result: DebounceEventResult| {
             let matters = match &result {
                 Ok(events) => events.iter().any(|event| watched.may_change(event)),
-                // Some event may have been lost.
+                // An error may mean lost events.
                 Err(_) => true,
             };
             if matters {
@@ -64,7 +64,7 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Watches these too, if it does not yet: a manifest may have got a new dependency.
+    /// Adds directories, such as those of new path dependencies.
     pub(super) fn also(&mut self, sources: &Sources) -> anyhow::Result<()> {
         let is_new = |dir: &&PathBuf| !self.sources.has(dir);
         let new: Vec<PathBuf> = sources.dirs.iter().filter(is_new).cloned().collect();
@@ -84,7 +84,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Ready when the sources say something else than before.
+    /// Completes when the contents of the sources differ from the last call.
     pub(super) async fn changed(&mut self) {
         while self.stirred.recv().await.is_some() {
             let contents = self.sources.contents();
@@ -98,10 +98,10 @@ impl Watch {
 }
 
 impl Sources {
-    /// The sources in these directories, without what is in one of `ignored`.
+    /// Sources in `dirs`, except those below `ignored`.
     ///
     /// # Errors
-    /// Where a directory is not there, or nothing would be left of it.
+    /// If a directory is missing, or `ignored` covers it all.
     pub(super) fn new(dirs: &[PathBuf], ignored: &[PathBuf]) -> anyhow::Result<Self> {
         let canonical = |dir: &PathBuf| {
             let found = dir.canonicalize();
@@ -122,8 +122,8 @@ impl Sources {
         Ok(Self { dirs, ignored })
     }
 
-    /// True for an event that may be a change of theirs. A read is none: looking for changes
-    /// reads them all.
+    /// True if an event may be a source change. Read events are not: fingerprinting reads every
+    /// file.
     fn may_change(&self, event: &Event) -> bool {
         let is_made = |path: &PathBuf| {
             let inside = path.ancestors().take_while(|it| !self.has(it));
@@ -142,13 +142,13 @@ impl Sources {
         path.file_name().is_some_and(named) || self.ignored.iter().any(|it| it == path)
     }
 
-    /// A fingerprint of all of them.
+    /// Fingerprint of all sources.
     fn contents(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         let mut seen = HashSet::new();
         let mut paths = self.dirs.clone();
         while let Some(path) = paths.pop() {
-            // Links may lead in circles.
+            // Symbolic links may form a cycle.
             let real = path.canonicalize().unwrap_or_else(|_| path.clone());
             if real.is_dir() && seen.insert(real) {
                 paths.extend(self.within(&path));
@@ -160,26 +160,26 @@ impl Sources {
         hasher.finish()
     }
 
-    /// Possible sources in a directory, in order.
+    /// Sorted entries of a directory that may be sources.
     fn within(&self, dir: &Path) -> Vec<PathBuf> {
         let entries = fs::read_dir(dir).into_iter().flatten();
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
         let mut paths: Vec<PathBuf> = paths
-            .filter(|path| !self.ignores(path) && !path.join(MADE).exists())
+            .filter(|path| !self.ignores(path) && !path.join(CACHE_TAG).exists())
             .collect();
         paths.sort();
         paths
     }
 }
 
-/// The real path of what may not be there yet.
+/// Canonical path, also of a file that does not exist yet.
 fn resolved(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let found = absolute.ancestors().find_map(|ancestor| {
         let rest = absolute.strip_prefix(ancestor).ok()?;
         Some(ancestor.canonicalize().ok()?.join(rest))
     });
-    // A trailing slash is no part of a name.
+    // Drops a trailing slash.
     found.unwrap_or(absolute).components().collect()
 }
 
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn only_sources_are_watched() {
+    fn change_outside_sources_is_ignored() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), "src/lib.rs", "one");
         let data = dir.path().join("data/");
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn change_before_the_question_is_reported() {
+    async fn change_before_the_call_is_reported() {
         let dir = tempfile::tempdir().unwrap();
         let dependency = tempfile::tempdir().unwrap();
         write(dir.path(), "src/lib.rs", "one");
@@ -235,11 +235,11 @@ mod tests {
         write(dir.path(), "src/lib.rs", "two");
         tokio::time::timeout(Duration::from_secs(30), watch.changed())
             .await
-            .expect("the change is told");
+            .expect("the change is reported");
         watch.also(&sources(dependency.path(), &[])).unwrap();
         write(dependency.path(), "src/lib.rs", "one");
         tokio::time::timeout(Duration::from_secs(30), watch.changed())
             .await
-            .expect("so is that of a new dependency");
+            .expect("a change of the new dependency is reported");
     }
 }

@@ -1,10 +1,10 @@
-//! A network of addresses, as `10.0.0.0/8`, or one address.
+//! CIDR block such as `10.0.0.0/8`, or a single address.
 
 use std::net::IpAddr;
 
 use serde::Deserialize;
 
-/// The addresses that begin with the same bits.
+/// A CIDR block.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Network {
@@ -12,13 +12,12 @@ pub struct Network {
     prefix_bits: u32,
 }
 
-/// A text that is no network.
+/// Syntax error of a CIDR block.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("`{0}` is not an address or a network, such as 10.0.0.0/8")]
 pub struct Malformed(String);
 
 impl Network {
-    /// Whether an address belongs to it.
     pub fn has(&self, address: IpAddr) -> bool {
         let (ours, theirs) = (bits(self.address), bits(address.to_canonical()));
         let (Some(ours), Some(theirs)) = (ours.get(..self.prefix()), theirs.get(..self.prefix()))
@@ -69,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn network_has_the_addresses_that_begin_alike() {
+    fn network_contains_addresses_with_its_prefix() {
         let network = |text: &str| Network::try_from(text.to_owned());
         for (text, address, expected) in [
             ("10.0.0.0/8", "10.200.3.4", true),

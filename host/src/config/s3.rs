@@ -1,31 +1,30 @@
-//! The S3 server that deployment packages are read from. Plain data, like all of the configuration. Missing
-//! settings come from the environment in the program's `start` and `dev`; an embedder's host takes none.
+//! S3 server for deployment packages. Plain data; the commands `start` and `dev` fill missing
+//! settings from the process environment, embedders get none.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-/// An S3 server, AWS's or any other. Without an endpoint and without keys there is none, and packages
-/// come with their requests.
+/// An S3 server, AWS's or a compatible one. Without endpoint and keys there is none, and functions
+/// are created from `ZipFile` only.
 #[derive(Clone, Eq, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct S3 {
-    /// The server's URL; AWS's own for the region where there are keys and no endpoint.
+    /// Endpoint URL. Default with keys: AWS's endpoint of the region.
     /// `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`. Since 0.1.0.
     pub endpoint: Option<String>,
-    /// The region in signatures; the host's own if there is none. `AWS_REGION`,
-    /// `AWS_DEFAULT_REGION`. Since 0.1.0.
+    /// Region in signatures. Default: the host's. `AWS_REGION`, `AWS_DEFAULT_REGION`. Since 0.1.0.
     pub region: Option<String>,
     /// `AWS_ACCESS_KEY_ID`. Without keys, requests are not signed. Since 0.1.0.
     pub access_key_id: Option<String>,
     /// `AWS_SECRET_ACCESS_KEY`. Since 0.1.0.
     pub secret_access_key: Option<String>,
-    /// `AWS_SESSION_TOKEN`, where the keys are good for a time. Since 0.1.0.
+    /// `AWS_SESSION_TOKEN`, for temporary credentials. Since 0.1.0.
     pub session_token: Option<String>,
-    /// Names buckets in the path, `/bucket/key`, rather than in the host name. Where there
-    /// is an endpoint they are, unless this is false. Since 0.1.0.
+    /// Path-style addressing, `/bucket/key`, rather than virtual-hosted. Default: true if an
+    /// endpoint is set. Since 0.1.0.
     pub path_style: Option<bool>,
-    /// Seconds that fetching one package may take. Since 0.1.0.
+    /// Timeout of one download, in seconds. Since 0.1.0.
     pub timeout_seconds: u64,
 }
 
@@ -44,7 +43,7 @@ impl Default for S3 {
 }
 
 impl S3 {
-    /// Longest time to fetch one package.
+    /// Timeout of one download.
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout_seconds)
     }

@@ -1,9 +1,8 @@
-//! Signing profiles as `lamina.toml` lists them. Plain data: what a key or a date means, and which
-//! are refused, `control` says when the host starts.
+//! Signing profiles of `lamina.toml`. Plain data; `control` parses keys and dates at start.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// One version of a signing profile: who may sign packages, with which key, for how long.
+/// One version of a signing profile: public key, algorithm and validity of its signatures.
 ///
 /// Its ARN, which code signing configurations name, is
 /// `arn:aws:signer:<region>:<account>:/signing-profiles/<name>/<version>`.
@@ -12,22 +11,22 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub struct SigningProfile {
     /// 2 to 64 letters, digits and underscores. Since 0.1.0.
     pub name: String,
-    /// Ten letters and digits. Another key is another version. Since 0.1.0.
+    /// Ten letters and digits. A new key is a new version. Since 0.1.0.
     pub version: String,
-    /// Signature algorithm of its key. A signature of another one is refused. Since 0.1.0.
+    /// Signature algorithm of the key; signatures of other algorithms are refused. Since 0.1.0.
     pub algorithm: SigningAlgorithm,
-    /// The public key: PEM, or the base64 of its DER or of its raw bytes. Since 0.1.0.
+    /// Public key: PEM, base64 of DER, or base64 of the raw bytes. Since 0.1.0.
     pub public_key: String,
-    /// Days for which a signature is valid after it was made. Without it, as long as the signature
-    /// itself says. Since 0.1.0.
+    /// Validity of a signature in days from signing. Default: the signature's own validity. Since
+    /// 0.1.0.
     #[serde(default)]
     pub validity_days: Option<u32>,
-    /// Signatures made at or after this time, as RFC 3339 writes it, are not good. The time of a
-    /// signature is its signer's word: after a theft of the key, give a time before its first use,
-    /// or take the profile away. Since 0.1.0.
+    /// Revocation date in RFC 3339: signatures made at or after it are invalid. The signing time is
+    /// claimed by the signer, so after a key theft give a date before its first misuse, or remove
+    /// the profile. Since 0.1.0.
     #[serde(default, deserialize_with = "moment")]
     pub revoked_at: Option<String>,
-    /// The ids of signing jobs whose signatures are not good. Since 0.1.0.
+    /// Revoked signing jobs, by id. Since 0.1.0.
     #[serde(default)]
     pub revoked_jobs: Vec<String>,
 }
@@ -43,7 +42,7 @@ pub enum SigningAlgorithm {
 }
 
 impl SigningAlgorithm {
-    /// As configurations and signatures write it.
+    /// Name in configurations and signatures.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ed25519 => "ed25519",
@@ -52,7 +51,7 @@ impl SigningAlgorithm {
     }
 }
 
-/// A date may be written as a string or as TOML's own kind of value.
+/// Date as a string or as a TOML datetime.
 fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     match toml::Value::deserialize(deserializer)? {
         toml::Value::String(text) => Ok(Some(text)),

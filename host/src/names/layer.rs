@@ -1,5 +1,4 @@
-//! How layers and their versions are named: by a name or an ARN, and the ARNs this host gives. Whether
-//! there is such a layer is not known here.
+//! Layer names and ARNs: parsing, and the ARNs of this host's layers.
 
 use std::fmt;
 
@@ -8,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::{AccountId, Error, Home, LayerName, Region, is_word};
 
 impl LayerName {
-    /// The longest name of a layer, in characters.
+    /// Maximum length of a layer's name, in characters.
     pub const CHARS_MAX: usize = 140;
 
-    /// Takes a bare name, without account, region or version.
+    /// Parses a bare name, without account, region or version.
     ///
     /// # Errors
-    /// Where the name is empty, too long or has a character a name cannot have.
+    /// If the name is empty, too long or has a character a name cannot have.
     pub fn parse(name: &str) -> Result<Self, Error> {
         let fits = !name.is_empty() && name.len() <= Self::CHARS_MAX && name.bytes().all(is_word);
         fits.then(|| Self(name.into()))
@@ -22,20 +21,20 @@ impl LayerName {
     }
 }
 
-/// A layer as a caller named it.
+/// A layer as named by a caller.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LayerRef {
-    /// Whose it is, if the caller gave an ARN.
+    /// Owner account and region, if the caller gave an ARN.
     pub home: Option<Home>,
-    /// The layer.
+    /// Layer name.
     pub name: LayerName,
 }
 
 impl LayerRef {
-    /// Takes `name` or `arn:aws:lambda:region:account:layer:name`.
+    /// Parses `name` or `arn:aws:lambda:region:account:layer:name`.
     ///
     /// # Errors
-    /// Where it is neither, or one of its parts is malformed.
+    /// If it is neither, or one of its parts is malformed.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let (home, name) = match owned(text)? {
             Some((home, name)) => (Some(home), name),
@@ -46,23 +45,23 @@ impl LayerRef {
     }
 }
 
-/// One version of a layer, by its ARN.
+/// ARN of a layer version.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct LayerVersionArn {
-    /// Whose it is.
+    /// Owner account and region.
     pub home: Home,
-    /// The layer.
+    /// Layer name.
     pub layer: LayerName,
-    /// The version's number.
+    /// Version number.
     pub version: u64,
 }
 
 impl LayerVersionArn {
-    /// Takes `arn:aws:lambda:region:account:layer:name:version`.
+    /// Parses `arn:aws:lambda:region:account:layer:name:version`.
     ///
     /// # Errors
-    /// Where it is anything else, or one of its parts is malformed.
+    /// If it is anything else, or one of its parts is malformed.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let refused = || Error::Layer(text.to_owned());
         let (home, rest) = owned(text)?.ok_or_else(refused)?;
@@ -99,7 +98,7 @@ impl TryFrom<String> for LayerVersionArn {
 }
 
 impl Home {
-    /// The ARN of a layer, without version.
+    /// ARN of a layer, without version.
     pub fn layer_arn(&self, name: &LayerName) -> String {
         format!(
             "arn:aws:lambda:{}:{}:layer:{name}",
@@ -107,7 +106,7 @@ impl Home {
         )
     }
 
-    /// The ARN of one version of a layer.
+    /// ARN of a layer version of this host.
     pub fn layer_version_arn(&self, layer: &LayerName, version: u64) -> LayerVersionArn {
         LayerVersionArn {
             home: self.clone(),
@@ -117,7 +116,7 @@ impl Home {
     }
 }
 
-/// Splits an ARN into the region and account of a layer and the rest. None where the text is no ARN.
+/// Splits a layer ARN into its owner and the remainder. `None` if the text is no ARN.
 fn owned(text: &str) -> Result<Option<(Home, &str)>, Error> {
     let parts: Vec<&str> = text.splitn(7, ':').collect();
     match parts.as_slice() {

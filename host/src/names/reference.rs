@@ -1,4 +1,4 @@
-//! The many ways a caller may name a function: name, partial ARN, ARN, each with a qualifier or not.
+//! Function references: name, partial ARN or ARN, each with an optional qualifier.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AccountId, AliasName, Error, FunctionName, Region};
 
-/// Which code of a function is meant.
+/// Qualifier of a function: `$LATEST`, a version or an alias.
 #[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
 pub enum Qualifier {
     /// The unpublished version.
@@ -18,10 +18,10 @@ pub enum Qualifier {
 }
 
 impl Qualifier {
-    /// Takes `$LATEST`, a version number or an alias's name.
+    /// Parses `$LATEST`, a version number or an alias's name.
     ///
     /// # Errors
-    /// Where it is none of these.
+    /// If the text is none of these.
     pub fn parse(text: &str) -> Result<Self, Error> {
         if text == "$LATEST" {
             return Ok(Self::Latest);
@@ -46,32 +46,34 @@ impl fmt::Display for Qualifier {
     }
 }
 
-/// A function as a caller named it. Account and region are there if the caller gave them.
+/// A function as named by a caller.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FunctionRef {
-    /// The account, of an ARN or a partial ARN.
+    /// Account, if the caller gave an ARN or a partial ARN.
     pub account: Option<AccountId>,
-    /// The region, of an ARN.
+    /// Region, if the caller gave an ARN.
     pub region: Option<Region>,
-    /// The function.
+    /// Function name.
     pub name: FunctionName,
-    /// The qualifier after the name, if there was one.
+    /// Qualifier after the name.
     pub qualifier: Option<Qualifier>,
 }
 
 impl FunctionRef {
-    /// Takes a name, and whatever of `arn:aws:lambda:`, `region:`, `account:` and `function:` stands
-    /// before it in this order, and a qualifier after it.
+    /// Parses a name, optionally preceded by `arn:aws:lambda:`, `region:`, `account:` and
+    /// `function:` in
+    /// this order, and optionally followed by a qualifier.
     ///
     /// # Errors
-    /// Where it is nothing of this form, or one of its parts is malformed.
+    /// If the text has another form, or a part is malformed.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let parts: Vec<&str> = text.split(':').collect();
         let mut rest = match parts.as_slice() {
             ["arn", partition, "lambda", rest @ ..] if partition.starts_with("aws") => rest,
             rest => rest,
         };
-        // A part is only what it looks like if a name can still follow.
+        // A part counts as a prefix only if more parts follow: a function may be named like an
+        // account.
         let mut next = |fits: &dyn Fn(&str) -> bool| match rest {
             [first, after @ ..] if !after.is_empty() && fits(first) => {
                 rest = after;
@@ -97,7 +99,7 @@ impl FunctionRef {
     }
 }
 
-/// Checks the form of a region's name, such as `us-east-1` or `us-gov-west-1`.
+/// Region names such as `us-east-1` or `us-gov-west-1`.
 fn is_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_lowercase());

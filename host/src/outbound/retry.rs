@@ -1,4 +1,4 @@
-//! Attempts of one request: what may pass is tried again, after pauses that grow and vary.
+//! Retries with exponential backoff and jitter.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,23 +7,23 @@ use backon::{ExponentialBuilder, Retryable};
 
 use crate::clock::Clock;
 
-/// How often and how fast to try.
+/// Retry limits and backoff.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
-    /// Attempts after the first.
+    /// Retries after the first attempt.
     pub retries_max: usize,
-    /// The pause before the first of them. Each later one is twice as long, and all vary by chance, so
-    /// that clients of one server do not come back together.
+    /// First backoff; each later one doubles. All have jitter, so that clients of one server do not
+    /// retry in step.
     pub pause_min: Duration,
-    /// The longest pause.
+    /// Maximum backoff.
     pub pause_max: Duration,
 }
 
-/// Runs `attempt` until it succeeds, fails for good, or the policy has no attempt left. Bound it by a
-/// time-out of its own.
+/// Runs `attempt` until it succeeds, fails permanently or runs out of retries. Callers add an
+/// overall timeout.
 ///
 /// # Errors
-/// As the last attempt.
+/// The last attempt's error.
 pub async fn attempts<T, E, F: Future<Output = Result<T, E>>>(
     policy: Policy,
     clock: &Clock,
@@ -59,7 +59,7 @@ mod tests {
         pause_max: Duration::from_secs(2),
     };
 
-    /// Attempts until one succeeds, and the time they took.
+    /// Runs attempts until number `succeeds_at`; returns their count and the elapsed time.
     async fn tried(succeeds_at: usize, may_pass: bool) -> (Result<usize, ()>, usize, Duration) {
         let clock = Simulated::clock(1);
         let (count, start) = (Cell::new(0), tokio::time::Instant::now());
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failure_that_may_pass_is_tried_again_after_growing_pauses() {
+    async fn transient_failure_is_retried_with_backoff() {
         let (done, count, _) = tried(2, true).await;
         assert_eq!((done, count), (Ok(2), 2));
         let (done, count, waited) = tried(9, true).await;
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn lasting_failure_is_not_tried_again() {
+    async fn permanent_failure_is_not_retried() {
         assert_eq!(tried(9, false).await, (Err(()), 1, Duration::ZERO));
     }
 }

@@ -1,4 +1,4 @@
-//! Signature Version 4 for requests to AWS's services and to servers like them.
+//! AWS Signature Version 4, for requests to AWS and compatible servers.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -16,33 +16,32 @@ use crate::clock::Timestamp;
 /// An access key.
 #[derive(Clone)]
 pub struct Credentials {
-    /// Names the secret.
+    /// Key id that identifies the secret.
     pub access_key_id: String,
-    /// The secret.
     pub secret_access_key: String,
-    /// Sent with requests that are signed with temporary keys.
+    /// Session token of temporary credentials.
     pub session_token: Option<String>,
 }
 
-/// The service that a request is signed for.
+/// Credential scope of a signature.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
-    /// Its region.
+    /// Region.
     pub region: &'a str,
-    /// Its name in signatures.
+    /// Service name.
     pub service: &'a str,
 }
 
-/// The request cannot be signed.
+/// Signing failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the request could not be signed: {0}")]
 pub struct Unsignable(String);
 
-/// Signs a request in its headers, its body included. The path is signed as it is: S3 asks for that, and
-/// other services do not when it holds more than letters, digits and slashes.
+/// Signs a request, body included, in its headers. The path is signed unnormalized, as S3 requires;
+/// other services normalize it, which makes a difference only beyond letters, digits and slashes.
 ///
 /// # Errors
-/// Where the request has no host, or a header that is not text.
+/// If the request has no host, or a header that is not text.
 pub fn sign(
     request: &mut Request<Bytes>,
     credentials: &Credentials,
@@ -128,7 +127,7 @@ mod tests {
         value.rsplit('=').next().unwrap().to_owned()
     }
 
-    /// Each of these paths names another object: the signature must tell them apart.
+    /// Each of these paths is a different object key, so each needs its own signature.
     #[test]
     fn path_is_signed_as_it_is() {
         let paths = ["/a", "//a", "/a/", "/./a", "/b/../a", "/a%2F", "/A"];

@@ -1,18 +1,18 @@
-//! TLS of the client: rustls with aws-lc-rs, TLS 1.2 and 1.3, and the authorities that this machine
-//! trusts.
+//! TLS of the client: rustls with aws-lc-rs, TLS 1.2 and 1.3, and the machine's certificate
+//! authorities.
 
 use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore};
 
-/// A client's TLS.
+/// Client TLS configuration.
 pub(super) struct Tls {
     pub(super) config: ClientConfig,
-    /// Whether it trusts any authority. Without, every handshake fails.
+    /// False if no certificate authority was found; then every handshake fails.
     pub(super) has_roots: bool,
 }
 
-/// Reads the machine's certificates. Waits for the disk.
+/// Loads the machine's certificates. Blocks on disk reads.
 pub(super) fn config() -> Tls {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();

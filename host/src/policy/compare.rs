@@ -1,5 +1,4 @@
-//! Values of conditions: read once by the type their operator asks for, then compared with what a
-//! request has.
+//! Operands of conditions, parsed by operator type and compared with request values.
 
 use std::cmp::Ordering;
 use std::net::IpAddr;
@@ -11,7 +10,7 @@ use super::Facts;
 use super::operator::Test;
 use super::pattern::{Pattern, Syntax};
 
-/// What a condition wants of its key: one of these.
+/// Operands of a condition; matching any of them is enough.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Wanted {
     Patterns(Vec<Pattern>),
@@ -23,7 +22,7 @@ pub(super) enum Wanted {
     Bytes(Vec<Vec<u8>>),
 }
 
-/// A range of addresses, such as `192.0.2.0/24`.
+/// CIDR block, such as `192.0.2.0/24`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Network {
     address: IpAddr,
@@ -31,7 +30,7 @@ pub(super) struct Network {
 }
 
 impl Wanted {
-    /// Reads the values of a condition; what is wrong where one is not what the operator takes.
+    /// Parses operands for the operator's type. The error says which operand does not fit.
     pub(super) fn read(test: Test, values: &[String], variables: bool) -> Result<Self, String> {
         let wildcards = match test {
             Test::Text { wildcards, .. } => wildcards,
@@ -56,7 +55,7 @@ impl Wanted {
         }
     }
 
-    /// Whether a value is one of those wanted. None where it cannot be compared with them.
+    /// Matches a request value against the operands. `None` if the types cannot be compared.
     pub(super) fn has(&self, test: Test, found: &str, facts: &dyn Facts) -> Option<bool> {
         match (self, test) {
             (Self::Patterns(patterns), Test::Text { ignores_case, .. }) => {
@@ -81,13 +80,13 @@ impl Wanted {
                 Some(wanted.iter().any(|network| network.has(found)))
             }
             (Self::Bytes(wanted), _) => Some(wanted.contains(&bytes(found)?)),
-            // The values were read by the same test.
+            // Unreachable in practice: operands were parsed for the same test.
             _ => None,
         }
     }
 }
 
-/// None where none matches for certain and one depends on what cannot be known.
+/// `None` if no pattern matches for certain and one depends on unknown context.
 fn some_pattern(
     patterns: &[Pattern],
     facts: &dyn Facts,
@@ -117,7 +116,7 @@ fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
-/// ISO 8601, a day alone meaning its beginning; or seconds since the Unix epoch.
+/// ISO 8601 timestamp, bare date (midnight UTC), or seconds since the Unix epoch.
 fn date(text: &str) -> Option<i64> {
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
         return Some(at.as_millisecond());

@@ -1,5 +1,4 @@
-//! One condition of a statement: a key of the request, an operator, and the values it is compared
-//! with.
+//! One condition of a statement: key, operator and operands.
 
 use super::Facts;
 use super::compare::Wanted;
@@ -8,7 +7,7 @@ use super::operator::{Operator, Quantifier, Test};
 /// A condition.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Condition {
-    /// In lower case.
+    /// Key in lower case.
     key: Box<str>,
     rule: Rule,
 }
@@ -16,12 +15,12 @@ pub(super) struct Condition {
 #[derive(Clone, Debug, PartialEq)]
 enum Rule {
     Known(Operator, Wanted),
-    /// Whatever the operator of this name would ask.
+    /// Operator name that IAM does not have; evaluates as unknown.
     Unknown(Box<str>),
 }
 
 impl Condition {
-    /// Reads a condition; what is wrong with it where it is none.
+    /// Parses a condition.
     pub(super) fn read(
         operator: &str,
         key: &str,
@@ -49,7 +48,7 @@ impl Condition {
         }
     }
 
-    /// Whether it holds of a request. None where that cannot be known.
+    /// Evaluates the condition. `None` if it depends on unknown context.
     pub(super) fn holds(&self, facts: &dyn Facts) -> Option<bool> {
         let Rule::Known(operator, wanted) = &self.rule else {
             return None;
@@ -83,14 +82,14 @@ impl Operator {
                 some(values, |value| fits(value).map(|fits| fits == self.negated))
                     .map(|fails| !fails)
             }
-            // Without a quantifier a key of several values passes by any; to be unlike the wanted,
-            // none of them may be like it.
+            // Without a quantifier, a multi-valued key passes if any value does; a negated operator
+            // needs all values to differ.
             None => some(values, fits).map(|fits| fits != self.negated),
         }
     }
 }
 
-/// Whether any value passes. None where none does for certain and one might.
+/// `None` if no value passes for certain and one might.
 fn some(values: &[String], passes: impl Fn(&String) -> Option<bool>) -> Option<bool> {
     let outcomes: Vec<Option<bool>> = values.iter().map(passes).collect();
     if outcomes.contains(&Some(true)) {

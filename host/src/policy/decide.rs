@@ -1,35 +1,35 @@
-//! Several policies together: a denial anywhere wins; within an account either side's allowance is
-//! enough, across accounts both are needed.
+//! Evaluation of identity- and resource-based policies together: any explicit Deny wins; within an
+//! account one Allow is enough, across accounts both sides must allow.
 
 use super::principal::Match;
 use super::{Policy, Question, Verdict};
 use crate::names::AccountId;
 
-/// The policies that have a say in a request.
+/// Policies that apply to a request.
 #[derive(Debug)]
 pub struct Policies<'a> {
-    /// The caller's own. None allows everything, as for the owner of an account; nobody's own
-    /// policy has a say for a caller who did not sign.
+    /// Policy of the caller. `None` allows everything, as for an account's root user; anonymous
+    /// callers have no identity-based policy.
     pub identity: Option<&'a Policy>,
-    /// Those of the resource.
+    /// Policies of the resource.
     pub resource: Vec<&'a Policy>,
 }
 
-/// Why a request is refused.
+/// Reason of a refusal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Denial {
-    /// The caller's policy denies it.
+    /// Explicit Deny in the identity-based policy.
     IdentityDenies,
-    /// The resource's policy denies it.
+    /// Explicit Deny in a resource-based policy.
     ResourceDenies,
-    /// The caller's policy does not allow it.
+    /// No Allow in the identity-based policy.
     IdentitySilent,
-    /// The resource's policy does not allow it, and would have to.
+    /// No Allow in the resource-based policies, where one is required.
     ResourceSilent,
 }
 
 impl Denial {
-    /// The end of IAM's sentence about it.
+    /// Final clause of IAM's AccessDenied message.
     pub fn reason(self, action: &str) -> String {
         match self {
             Self::IdentityDenies => "with an explicit deny in an identity-based policy".to_owned(),
@@ -44,10 +44,10 @@ impl Denial {
     }
 }
 
-/// Whether a request may be made.
+/// Evaluates the policies for one request.
 ///
 /// # Errors
-/// Where it may not.
+/// If the request is denied.
 pub fn decide(
     question: &Question<'_>,
     policies: &Policies<'_>,

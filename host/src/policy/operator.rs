@@ -1,26 +1,26 @@
-//! The names of condition operators, taken apart: `ForAnyValue:StringNotLikeIfExists`.
+//! Condition operator names, such as `ForAnyValue:StringNotLikeIfExists`, parsed into parts.
 
 use std::cmp::Ordering;
 
-/// How a condition's key and its values are compared.
+/// A condition operator.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Operator {
     pub(super) quantifier: Option<Quantifier>,
     pub(super) test: Test,
-    /// Holds where the test does not.
+    /// `Not...`: the test must fail.
     pub(super) negated: bool,
-    /// Holds also where the request has no such key.
+    /// `...IfExists`: a missing key passes.
     pub(super) if_exists: bool,
 }
 
-/// Of several values of one key, how many must pass.
+/// Prefix `ForAnyValue:` or `ForAllValues:`, for multi-valued keys.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Quantifier {
     Any,
     All,
 }
 
-/// What is compared, and how.
+/// Comparison type of an operator.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Test {
     Text { ignores_case: bool, wildcards: bool },
@@ -33,7 +33,7 @@ pub(super) enum Test {
     Null,
 }
 
-/// On which side of the wanted value the found one must be.
+/// Ordering of the request value relative to the operand.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Order {
     Equal,
@@ -44,7 +44,7 @@ pub(super) enum Order {
 }
 
 impl Operator {
-    /// Takes a name apart, if it is one.
+    /// Parses an operator name.
     pub(super) fn read(name: &str) -> Option<Self> {
         let (quantifier, rest) = match name.split_once(':') {
             Some(("ForAnyValue", rest)) => (Some(Quantifier::Any), rest),
@@ -57,7 +57,7 @@ impl Operator {
             None => (rest, false),
         };
         let (test, negated) = test(bare)?;
-        // Whether a key is there is no matter of its values.
+        // `Null` tests for the key itself, so quantifiers and `IfExists` make no sense with it.
         let absurd = test == Test::Null && (if_exists || quantifier.is_some());
         (!absurd).then_some(Self {
             quantifier,
@@ -111,7 +111,7 @@ fn order(name: &str) -> Option<(Order, bool)> {
 }
 
 impl Order {
-    /// Whether it is met by what was found, set against what is wanted.
+    /// True if the request value's ordering relative to the operand satisfies this.
     pub(super) fn is_met(self, found: Ordering) -> bool {
         match self {
             Self::Equal => found.is_eq(),

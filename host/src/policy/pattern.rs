@@ -1,9 +1,8 @@
-//! Patterns: `*` for any text, `?` for any character, `${key}` for what a request says. What they
-//! are compared with, their users know.
+//! Patterns with the wildcards `*` and `?` and policy variables `${key}`.
 
 use super::Facts;
 
-/// A pattern as it is written.
+/// A parsed pattern.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Pattern(Vec<Part>);
 
@@ -13,37 +12,38 @@ enum Part {
     Any,
     One,
     Variable {
-        /// In lower case.
+        /// Key in lower case.
         key: Box<str>,
         default: Option<Box<str>>,
     },
 }
 
-/// A pattern with the request's own words in the place of its variables.
+/// A pattern with its variables substituted.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Expanded(Vec<Glyph>);
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Glyph {
-    /// A character of the pattern.
+    /// Character of the pattern text.
     Written(char),
-    /// A character that came with the request. It never separates the parts of an ARN.
+    /// Character of a substituted value. It never separates ARN parts, so a caller cannot shift
+    /// them.
     Filled(char),
     Any,
     One,
 }
 
-/// Which characters of a text mean something.
+/// Metacharacters in force.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Syntax {
-    /// `*` and `?`
+    /// `*` and `?`.
     pub(super) wildcards: bool,
-    /// `${key}`. Version 2008-10-17 of the language has none.
+    /// `${key}`; absent in policy version 2008-10-17.
     pub(super) variables: bool,
 }
 
 impl Pattern {
-    /// Reads a pattern; what is wrong with it where it is none.
+    /// Parses a pattern.
     pub(super) fn read(text: &str, syntax: Syntax) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut plain = String::new();
@@ -76,7 +76,7 @@ impl Pattern {
         Ok(Self(parts))
     }
 
-    /// None where a variable has no value.
+    /// Substitutes variables. `None` if one has no value.
     pub(super) fn expand(&self, facts: &dyn Facts) -> Option<Expanded> {
         let mut glyphs = Vec::new();
         for part in &self.0 {
@@ -100,12 +100,12 @@ impl Pattern {
 }
 
 impl Expanded {
-    /// Whether the whole of a text is as the pattern says.
+    /// Matches the whole text.
     pub(super) fn matches(&self, text: &str, ignores_case: bool) -> bool {
         matches(&self.0, text, ignores_case)
     }
 
-    /// The same for ARNs: each of the six parts for itself, so that no `*` reaches across a colon.
+    /// Matches an ARN part by part, so that no `*` spans a colon.
     pub(super) fn matches_arn(&self, arn: &str) -> bool {
         let parts: Vec<&str> = arn.splitn(ARN_PARTS, ':').collect();
         let patterns: Vec<&[Glyph]> = self
@@ -119,11 +119,11 @@ impl Expanded {
     }
 }
 
-/// `arn`, partition, service, region, account, and the rest.
+/// `arn`, partition, service, region, account, resource.
 const ARN_PARTS: usize = 6;
 
-/// After the last `*` that was met, everything is tried again one character further on: the time
-/// is at most the product of the two lengths.
+/// Greedy match that backtracks to the last `*` only, so that time is bounded by the product of the
+/// lengths.
 fn matches(pattern: &[Glyph], text: &str, ignores_case: bool) -> bool {
     let same = |one: char, other: char| {
         one == other || (ignores_case && one.to_lowercase().eq(other.to_lowercase()))
@@ -167,7 +167,7 @@ fn after_first(text: &str) -> &str {
     letters.as_str()
 }
 
-/// The variable that a text begins with, and its length in bytes.
+/// Parses the variable at the start of `text`; returns it with its length in bytes.
 fn variable(text: &str) -> Result<(Part, usize), String> {
     let inside = &text[2..];
     let unended = || "a variable is not ended with }".to_owned();
@@ -182,7 +182,7 @@ fn variable(text: &str) -> Result<(Part, usize), String> {
     let rest = rest.strip_prefix('}').ok_or_else(unended)?;
     let bytes = text.len() - rest.len();
     match key.trim() {
-        // How the characters that mean something are written where they shall mean themselves.
+        // `${*}`, `${?}` and `${$}` are IAM's escapes for the literal characters.
         plain @ ("*" | "?" | "$") if default.is_none() => Ok((Part::Text(plain.into()), bytes)),
         key if key.contains(':') && !key.contains(char::is_whitespace) => {
             let key = key.to_lowercase().into();
@@ -192,7 +192,7 @@ fn variable(text: &str) -> Result<(Part, usize), String> {
     }
 }
 
-/// `'text'` with quotes inside doubled, and what comes after it.
+/// Parses `'text'` (inner quotes doubled); returns it with the remaining text.
 fn default_value(text: &str) -> Result<(Box<str>, &str), String> {
     let unquoted = || "the default of a variable is not in quotes".to_owned();
     let mut rest = text.trim_start().strip_prefix('\'').ok_or_else(unquoted)?;

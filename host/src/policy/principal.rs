@@ -1,47 +1,47 @@
-//! Who asks, and how policies name those who do.
+//! Callers, and the principals that policies name.
 
 use crate::names::{AccountId, UserName};
 
-/// Who makes a request.
+/// Caller of a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Principal {
-    /// Someone who did not sign it.
+    /// Unsigned request.
     Anonymous,
-    /// Someone with an access key.
+    /// Request signed with an access key.
     User {
-        /// The account the key belongs to.
+        /// Account of the access key.
         account: AccountId,
-        /// The user. Without one it is the account itself, its root user.
+        /// IAM user; `None` is the account's root user.
         name: Option<UserName>,
-        /// The ARN of the user, or of the account's root.
+        /// ARN of the user or of the account's root.
         arn: String,
     },
 }
 
-/// How a policy means a principal; the later the more.
+/// Closeness of a principal match; ordered from weak to strong.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
 pub(super) enum Match {
-    /// By its account, which leaves it to the account's own policies.
+    /// Account match: it delegates to the account's own identity-based policies.
     Account,
-    /// As itself, or as one of all.
+    /// Exact match, or `*`.
     Itself,
 }
 
-/// A principal as a policy names it.
+/// Principal in a policy.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Named {
-    /// `*`
+    /// `*`.
     Anyone,
-    /// An account: its id, or the ARN of its root.
+    /// Account id, or the ARN of its root.
     Account(AccountId),
-    /// The ARN of a user, a role or a session.
+    /// ARN of a user, role or session.
     Arn(Box<str>),
-    /// A service, a provider of identities, a canonical user. None of them signs requests here.
+    /// Service, identity provider or canonical user. None of these signs requests here.
     Other,
 }
 
 impl Principal {
-    /// A user of an account, or the account itself.
+    /// User of an account, or its root.
     pub fn user(account: AccountId, name: Option<UserName>) -> Self {
         let arn = match &name {
             Some(name) => format!("arn:aws:iam::{account}:user/{name}"),
@@ -50,7 +50,7 @@ impl Principal {
         Self::User { account, name, arn }
     }
 
-    /// The account, where there is one.
+    /// Account, unless anonymous.
     pub fn account(&self) -> Option<&AccountId> {
         match self {
             Self::Anonymous => None,
@@ -58,7 +58,7 @@ impl Principal {
         }
     }
 
-    /// The ARN, where there is one.
+    /// ARN, unless anonymous.
     pub fn arn(&self) -> Option<&str> {
         match self {
             Self::Anonymous => None,
@@ -68,7 +68,7 @@ impl Principal {
 }
 
 impl Named {
-    /// Reads an entry of `Principal`; nothing where it is none.
+    /// Parses one entry of `Principal`.
     pub(super) fn read(kind: &str, text: &str) -> Option<Self> {
         match kind {
             "AWS" if text == "*" => Some(Self::Anyone),
@@ -82,7 +82,7 @@ impl Named {
         }
     }
 
-    /// The ARNs of IAM and STS that can be principals. They have no wildcards.
+    /// Parses a principal ARN of IAM or STS. IAM allows no wildcards here.
     pub(super) fn of_arn(text: &str) -> Option<Self> {
         let parts: Vec<&str> = text.splitn(6, ':').collect();
         let ["arn", partition, service, "", account, rest] = parts.as_slice() else {
@@ -105,7 +105,7 @@ impl Named {
         (kinds.contains(&kind) && plain).then(|| Self::Arn(text.into()))
     }
 
-    /// How it means a principal, if it does.
+    /// Matches a caller.
     pub(super) fn matching(&self, principal: &Principal) -> Option<Match> {
         match (self, principal) {
             (Self::Anyone, _) => Some(Match::Itself),
@@ -123,7 +123,7 @@ impl Named {
     }
 }
 
-/// Whether a text is an ARN that can stand in `Principal`.
+/// True for ARNs that `Principal` may hold.
 pub fn is_principal_arn(text: &str) -> bool {
     Named::of_arn(text).is_some()
 }

@@ -1,4 +1,4 @@
-//! From a JSON document to a policy. What is not in the language is refused, with its place.
+//! Parser of policy documents. Unknown elements are refused with their path.
 
 use std::collections::HashSet;
 
@@ -52,7 +52,7 @@ pub(super) fn policy(document: &Value, kind: Kind) -> Result<Policy, Malformed> 
     Ok(Policy { statements: read })
 }
 
-/// Reads one statement.
+/// Parser of one statement.
 struct Reader {
     path: String,
     kind: Kind,
@@ -170,7 +170,8 @@ impl Reader {
         })
     }
 
-    /// The one of two elements that is there, and whether it is the second.
+    /// The element that is present of a pair such as `Action`/`NotAction`, and true for the `Not`
+    /// form.
     fn one_of<'a>(
         &self,
         members: &'a Members,
@@ -211,7 +212,7 @@ impl Reader {
     }
 }
 
-/// One plain value or a list of some, as text.
+/// A scalar or a list of scalars, as strings.
 fn texts(value: &Value) -> Option<Vec<String>> {
     let text = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
@@ -225,7 +226,7 @@ fn texts(value: &Value) -> Option<Vec<String>> {
     }
 }
 
-/// `*`, or a service's prefix, a colon and a name.
+/// `*`, or `service:name` with wildcards.
 fn is_action(text: &str) -> bool {
     let named = |byte: u8| byte.is_ascii_alphanumeric() || b"*?-_".contains(&byte);
     let parts = text.split_once(':');

@@ -1,4 +1,4 @@
-//! The language as AWS documents it, case by case. Each table says what a policy makes of a request.
+//! Table tests of policy evaluation, following IAM's documentation.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ mod refusals;
 
 const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
 
-/// Facts of a test; what begins with `unknown:` cannot be known.
+/// Request context; keys that begin with `unknown:` are unknown.
 struct Known(HashMap<&'static str, Vec<String>>);
 
 impl Facts for Known {
@@ -69,7 +69,7 @@ fn allows(members: Value, action: &str, resource: &str) -> bool {
 }
 
 #[test]
-fn principals_are_meant_as_themselves_or_by_their_account() {
+fn principal_matches_exactly_or_by_account() {
     let alice = user("000000000000", "alice");
     let root = Principal::user(account("000000000000"), None);
     let arn = "arn:aws:iam::000000000000:user/alice";
@@ -131,7 +131,7 @@ fn principals_are_meant_as_themselves_or_by_their_account() {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn a_denial_wins_and_across_accounts_both_must_allow() {
+fn explicit_deny_wins_and_cross_account_needs_both_sides() {
     let owner = account("000000000000");
     let identity = |effect: &str, action: &str| {
         let members = json!({"Effect": effect, "Action": action});
@@ -211,7 +211,7 @@ fn a_denial_wins_and_across_accounts_both_must_allow() {
 }
 
 #[test]
-fn the_policies_of_a_function_are_its_own_and_the_qualifiers() {
+fn qualified_request_gets_own_and_qualifier_policies() {
     let mut attached = Attached::default();
     let policy = || {
         let mut document = statement(json!({"Effect": "Deny"}));

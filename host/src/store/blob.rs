@@ -1,5 +1,5 @@
-//! Files by the digest of their content. What has a digest for its name is whole, on the disk, and never
-//! changes. All functions wait for the disk.
+//! Content-addressed files. A file named by its digest is complete, durable and immutable. All
+//! functions block on the disk.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -15,43 +15,43 @@ use serde::{Deserialize, Serialize};
 
 use super::directory;
 
-/// Mode of a file that only its owner may read or write.
+/// Mode of a private file.
 const PRIVATE: u32 = 0o600;
 
-/// The SHA-256 of some content.
+/// A SHA-256 digest.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Digest([u8; 32]);
 
-/// Why a text is not a digest.
+/// Syntax error of a digest.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("a digest is 64 hexadecimal digits")]
 pub struct NotADigest;
 
 impl Digest {
-    /// The digest of these bytes.
+    /// Digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         let digest = digest::digest(&digest::SHA256, bytes);
         Self(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
     }
 
-    /// The digest of all that a reader has.
+    /// Digest of a reader's remaining bytes.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// If the reader fails.
     pub fn read(mut source: impl io::Read) -> io::Result<Self> {
         let mut hasher = Hasher::default();
         io::copy(&mut source, &mut hasher)?;
         Ok(hasher.finish())
     }
 
-    /// In base64, as `CodeSha256` has it.
+    /// Base64, the form of `CodeSha256`.
     pub fn base64(&self) -> String {
         STANDARD.encode(self.0)
     }
 }
 
-/// A digest in the making, of all that is written to it.
+/// Incremental digest of the bytes written to it.
 #[derive(Clone)]
 pub struct Hasher(digest::Context);
 
@@ -62,7 +62,7 @@ impl Default for Hasher {
 }
 
 impl Hasher {
-    /// The digest of what was written.
+    /// Digest of the bytes written so far.
     pub fn finish(self) -> Digest {
         let digest = self.0.finish();
         Digest(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
@@ -127,11 +127,11 @@ impl TryFrom<String> for Digest {
     }
 }
 
-/// Files by the digest of their content.
+/// Content-addressed files of a directory.
 #[derive(Debug)]
 pub struct Blobs(PathBuf);
 
-/// A file that is being written. It is deleted when dropped before it is finished.
+/// A file being written. It is deleted on drop unless finished.
 #[derive(Debug)]
 pub struct Staged {
     file: File,
@@ -142,27 +142,27 @@ pub struct Staged {
 }
 
 impl Blobs {
-    /// The blobs of a directory, which is made where there is none.
+    /// Opens a directory, and creates it if it is missing.
     ///
     /// # Errors
-    /// Where the directory cannot be made.
+    /// If the directory cannot be created.
     pub fn open(dir: &Path) -> io::Result<Self> {
         directory::open(dir)?;
         Ok(Self(dir.to_owned()))
     }
 
-    /// Files that a killed process left unfinished.
+    /// Temporary files of a killed process.
     ///
     /// # Errors
-    /// Where the directory cannot be read.
+    /// If the directory cannot be read.
     pub fn leftovers(&self) -> io::Result<Vec<PathBuf>> {
         directory::leftovers(&self.0)
     }
 
-    /// Begins a file. Its digest is known when it is finished.
+    /// Creates a temporary file. Its digest is known once it is finished.
     ///
     /// # Errors
-    /// Where the file cannot be made.
+    /// If the file cannot be created.
     pub fn stage(&self) -> io::Result<Staged> {
         let path = directory::unfinished(&self.0);
         let mut options = OpenOptions::new();
@@ -176,24 +176,24 @@ impl Blobs {
         })
     }
 
-    /// The file of this digest, if it is here.
+    /// Path of the file with this digest.
     pub fn find(&self, digest: &Digest) -> Option<PathBuf> {
         let path = self.0.join(digest.to_string());
         path.is_file().then_some(path)
     }
 
-    /// Deletes the file of this digest, if it is here.
+    /// Deletes the file with this digest, if it exists.
     ///
     /// # Errors
-    /// Where it cannot be deleted.
+    /// If the file exists and cannot be deleted.
     pub fn remove(&self, digest: &Digest) -> io::Result<()> {
         directory::delete(&self.0.join(digest.to_string()))
     }
 
-    /// Digests of everything that is here.
+    /// Digests of all files.
     ///
     /// # Errors
-    /// Where the directory cannot be read.
+    /// If the directory cannot be read.
     pub fn list(&self) -> io::Result<Vec<Digest>> {
         directory::names(&self.0)
     }
@@ -205,18 +205,18 @@ impl Staged {
         self.size_bytes
     }
 
-    /// The digest of what is written so far.
+    /// Digest of the bytes written so far.
     pub fn digest(&self) -> Digest {
         self.hasher.clone().finish()
     }
 
-    /// Keeps the file under its digest, and tells where. It is on the disk when this returns.
+    /// Renames the file to its digest and returns its path. It is durable on return.
     ///
     /// # Errors
-    /// Where the disk does not take it.
+    /// On I/O errors, such as a full disk.
     pub fn finish(self) -> io::Result<PathBuf> {
         let path = self.dir.join(self.digest().to_string());
-        // A file that is here has this content; the new one goes away on drop.
+        // An existing file has the same content; drop deletes this one.
         if !path.exists() {
             self.file.sync_all()?;
             fs::rename(&self.path, &path)?;
@@ -241,8 +241,7 @@ impl Write for Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // It is not there any more where it was finished. What cannot be deleted now is deleted after
-        // the next start.
+        // Missing after `finish`. A file that cannot be deleted now is deleted on the next start.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -278,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn staged_file_that_is_dropped_leaves_nothing() {
+    fn dropped_staged_file_is_deleted() {
         let dir = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(dir.path()).unwrap();
         let mut staged = blobs.stage().unwrap();
@@ -291,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn digest_is_read_as_it_is_written() {
+    fn digest_round_trips_through_text() {
         let digest = Digest::of(b"");
         let text = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(digest.to_string(), text);

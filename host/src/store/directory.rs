@@ -1,5 +1,5 @@
-//! Directories that only the host's user may enter, and the names of what is unfinished in them. A
-//! crash leaves unfinished files and trees; they are never found under their digests.
+//! Private directories, and temporary names in them. A crash leaves temporary files and trees,
+//! which are never found by digest.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,40 +10,40 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::disk;
 
-/// Prefix of the names of unfinished files and directories.
+/// Prefix of temporary names.
 const UNFINISHED: &str = ".unfinished-";
-/// Permission bits that let others than the owner write.
+/// Mode bits for writing by group and others.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
-/// Tells unfinished files of this process apart.
+/// Distinguishes temporary names of this process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// Makes a directory with mode 0700, whatever the umask, or gives one that exists this mode.
+/// Creates a directory with mode 0700, whatever the umask; sets the mode of an existing one.
 ///
 /// # Errors
-/// Where the directory cannot be made, or is another user's.
+/// If the directory cannot be created, or belongs to another user.
 pub fn open(dir: &Path) -> io::Result<()> {
     disk::create_dir_all(dir)
 }
 
-/// Whether no user but this process's, and root, could have written a file or a directory, followed by
-/// no symbolic link.
+/// True if only this user or root can write the file or directory. Symbolic links are never
+/// trusted.
 ///
 /// # Errors
-/// Where it cannot be looked at.
+/// If the metadata cannot be read.
 pub fn is_trusted(path: &Path) -> io::Result<bool> {
     let found = fs::symlink_metadata(path)?;
     let own = [0, rustix::process::geteuid().as_raw()].contains(&found.uid());
     Ok(own && !found.is_symlink() && found.mode() & WRITABLE_BY_OTHERS == 0)
 }
 
-/// A new name for something unfinished.
+/// New temporary name.
 pub(super) fn unfinished(dir: &Path) -> PathBuf {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     dir.join(format!("{UNFINISHED}{}-{number}", std::process::id()))
 }
 
-/// Everything that is unfinished in a directory.
+/// All temporary files and trees in a directory.
 pub(super) fn leftovers(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
@@ -55,7 +55,7 @@ pub(super) fn leftovers(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The names in a directory that can be read as such, like digests.
+/// Entry names that parse, such as digests.
 pub(super) fn names<T: FromStr>(dir: &Path) -> io::Result<Vec<T>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
@@ -65,10 +65,10 @@ pub(super) fn names<T: FromStr>(dir: &Path) -> io::Result<Vec<T>> {
     Ok(found)
 }
 
-/// Deletes a file or a whole tree, following no symbolic link. A large tree takes seconds.
+/// Deletes a file or a tree without following symbolic links. A large tree takes seconds.
 ///
 /// # Errors
-/// Where it cannot be deleted.
+/// If the deletion fails.
 pub fn delete(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(path),
@@ -78,7 +78,7 @@ pub fn delete(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Waits until the names in a directory are on the disk.
+/// Flushes directory entries to the disk.
 pub(super) fn sync(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn directory_is_opened_for_its_owner_alone() {
+    fn opened_directory_is_private_to_owner() {
         let dir = tempfile::tempdir().unwrap();
         let new = dir.path().join("new");
         open(&new).unwrap();
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn file_that_others_may_write_is_not_trusted() {
+    fn file_writable_by_others_is_not_trusted() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         fs::write(&file, "x").unwrap();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn link_is_deleted_and_not_what_it_leads_to() {
+    fn deleting_a_link_keeps_its_target() {
         let dir = tempfile::tempdir().unwrap();
         let (tree, kept) = (dir.path().join("tree"), dir.path().join("kept"));
         fs::create_dir(&tree).unwrap();

@@ -1,4 +1,4 @@
-//! Records that are gone with the process: the contract in its plainest form, for tests.
+//! In-memory implementation of `Records`: the contract in its plainest form, for tests.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::{Error, Key, Range, Record, Records, Revision, Write};
 
-/// Records in memory.
+/// In-memory records.
 #[derive(Debug, Default)]
 pub struct Memory(Mutex<State>);
 
@@ -18,7 +18,7 @@ struct State {
 }
 
 impl Memory {
-    // A std mutex: nothing awaits inside.
+    // std mutex: no await inside the critical section.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -69,7 +69,8 @@ impl Records for Memory {
     async fn commit(&self, batch: Vec<Write>) -> Result<Revision, Error> {
         let mut state = self.lock();
         let revision = Revision(state.revision + 1);
-        // Conditions see the writes before them in the batch, so they are tried on a copy.
+        // Applied to a copy, because later preconditions see earlier writes and a conflict must
+        // undo both.
         let mut records = state.records.clone();
         for write in batch {
             let (key, expect) = write.condition();

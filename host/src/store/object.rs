@@ -1,5 +1,5 @@
-//! Objects of an S3 server, read part by part and within bounds. It knows buckets, keys and bytes, and
-//! nothing of what the bytes are for.
+//! Objects of an S3 server, streamed within bounds. It knows buckets, keys and bytes, and not their
+//! purpose.
 
 use std::io;
 use std::sync::Arc;
@@ -22,78 +22,78 @@ use crate::outbound::sigv4::{self, Scope};
 use crate::outbound::{self, Client};
 use address::Address;
 
-/// Objects that are read at once. Each takes a connection, a thread and a few parts in memory.
+/// Concurrent reads. Each takes a connection, a thread and a few parts in memory.
 const READS_MAX: usize = 4;
-/// How often a read is tried again that failed for a reason that may pass.
+/// Retries of a read that failed with a transient error.
 const RETRIES: Policy = Policy {
     retries_max: 2,
     pause_min: Duration::from_millis(200),
     pause_max: Duration::from_secs(2),
 };
 
-/// Names an object.
+/// Location of an object.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Location {
-    /// Its bucket.
+    /// Bucket.
     pub bucket: String,
-    /// Its key, as S3 has it: any text, slashes at its ends and empty parts included.
+    /// Key as S3 defines it: any text, with leading slashes and empty segments.
     pub key: String,
-    /// Its version, if not the newest.
+    /// Version id; `None` is the latest.
     pub version: Option<String>,
 }
 
-/// Why an object was not read.
+/// Failure of a read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no server to read from.
+    /// No server is configured.
     #[error("no S3 server is configured")]
     NotConfigured,
-    /// The server refused, in these words.
+    /// S3 error response.
     #[error("{code}: {message}")]
     Refused {
-        /// S3's name for the error.
+        /// S3 error code.
         code: String,
-        /// S3's text.
+        /// S3 error message.
         message: String,
-        /// Whether another attempt may help.
+        /// True if a retry may succeed.
         may_pass: bool,
     },
-    /// The object is larger than its reader allows.
+    /// Object exceeds the reader's limit.
     #[error("the object is larger than {0} bytes")]
     TooLarge(u64),
-    /// Something answered that is not S3.
+    /// Response is not S3's.
     #[error("the S3 server does not answer as S3 does: {problem}")]
     NotS3 {
-        /// Its answer.
+        /// Deviation from the protocol.
         problem: String,
-        /// Whether another attempt may help.
+        /// True if a retry may succeed.
         may_pass: bool,
     },
-    /// Something answered as AWS Lambda does: perhaps this very host.
+    /// Response of a Lambda API: the endpoint may be this very host.
     #[error("the S3 server answers as AWS Lambda does: {0}")]
     IsLambda(String),
-    /// Nothing answered, or the connection broke.
+    /// Connection failed or broke.
     #[error("the S3 server could not be reached: {0}")]
     Unreachable(String),
-    /// It took longer than it may.
+    /// Timeout of the whole read.
     #[error("the S3 server did not send the object within {} seconds", .0.as_secs())]
     TimedOut(Duration),
-    /// The object's bytes could not be kept.
+    /// Sink failed to keep the bytes.
     #[error(transparent)]
     Sink(io::Error),
 }
 
-/// Keeps an object's bytes. A sink that is dropped before it is finished forgets them.
+/// Destination of an object's bytes. A sink dropped before it is finished discards them.
 pub trait Sink {
-    /// What there is in the end.
+    /// Result of a finished sink.
     type Done;
-    /// Takes the next part, in order.
+    /// Appends the next part.
     fn write(&mut self, part: Bytes) -> impl Future<Output = io::Result<()>> + Send;
-    /// Takes notice that there are no more parts.
+    /// Completes the sink after the last part.
     fn finish(self) -> impl Future<Output = io::Result<Self::Done>> + Send;
 }
 
-/// The objects of a server; cheap to clone.
+/// Objects of one server; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Objects(Option<Arc<Server>>);
 
@@ -106,10 +106,10 @@ struct Server {
 }
 
 impl Objects {
-    /// The objects of the server that is configured, if one is. It is not asked for anything yet.
+    /// Objects of the configured server, if any. No request is sent yet.
     ///
     /// # Errors
-    /// Where the configuration contradicts itself.
+    /// If the configuration is inconsistent.
     pub fn new(config: Config, client: Client) -> Result<Self, Misconfigured> {
         config.check()?;
         if config.endpoint.is_none() && config.access_key_id.is_none() {
@@ -128,16 +128,15 @@ impl Objects {
         }))))
     }
 
-    /// The objects of no server.
+    /// Objects without a server: every read fails.
     pub fn none() -> Self {
         Self(None)
     }
 
-    /// Reads a whole object into a sink, which is made anew for each attempt, if it is no larger than
-    /// `bytes_max`.
+    /// Streams a whole object into a sink of at most `bytes_max`. Each retry gets a new sink.
     ///
     /// # Errors
-    /// Where it is larger, is not there, may not be read, or does not come in time.
+    /// If the object is too large, missing, forbidden or too slow.
     pub async fn read<S: Sink>(
         &self,
         location: &Location,
@@ -200,7 +199,7 @@ impl Server {
     }
 }
 
-/// The size that the server announces. Without one, nobody knows when the object is whole.
+/// Announced size. Without one, a truncated object could not be detected.
 fn length(headers: &HeaderMap) -> Result<u64, Error> {
     let length = headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|it| it.to_str().ok()?.parse().ok());
@@ -210,7 +209,7 @@ fn length(headers: &HeaderMap) -> Result<u64, Error> {
     })
 }
 
-/// Moves an object of this size into a sink. hyper fails a body that is shorter or longer.
+/// Streams an object of known size into a sink. hyper fails a body of another length.
 async fn keep<S: Sink>(
     response: Response<Incoming>,
     size: u64,
@@ -233,7 +232,7 @@ async fn keep<S: Sink>(
 }
 
 impl Error {
-    /// Whether another attempt may help.
+    /// True if a retry may succeed.
     fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,

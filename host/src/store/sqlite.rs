@@ -1,5 +1,5 @@
-//! Records in SQLite: one file that its operator can open, copy and repair. One thread writes, and
-//! commits what has come in meanwhile together; the disk is waited for before anyone is told.
+//! Records in SQLite: a single file that operators can open, copy and repair. One thread writes and
+//! commits queued batches as a group; callers are notified after the fsync.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write as _};
@@ -20,9 +20,9 @@ mod writer;
 
 use reserve::Reserve;
 
-/// Connections that read at once. Reads are short; more would only wait for the same cores.
+/// Read connections. Reads are short; more connections would only compete for the same cores.
 const READERS_MAX: usize = 4;
-/// Prepared statements that a connection keeps.
+/// Prepared statements cached per connection.
 const STATEMENTS_MAX: usize = 32;
 
 /// Records in a database file.
@@ -31,22 +31,23 @@ pub struct Sqlite {
     writer: writer::Writer,
     commits: Arc<Histogram>,
     readers: Arc<Readers>,
-    // Held for as long as the database is open. The writer ends first.
+    // Held until the database closes. Fields drop in order, so the writer ends first.
     _lock: File,
 }
 
 #[derive(Debug)]
 struct Readers {
     path: std::path::PathBuf,
-    // A std mutex: a connection is taken out or put back, and nothing awaits inside.
+    // std mutex: a connection is taken out or put back, no await inside.
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Sqlite {
-    /// Opens the database of a data directory, and makes it where there is none.
+    /// Opens the database of a data directory, and creates it if it is missing.
     ///
     /// # Errors
-    /// Where another process has it open, a newer release wrote it, or the file is damaged.
+    /// If another process holds the lock, a newer release wrote the database, or the file is
+    /// damaged.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         disk::create_data_dir(dir)?;
         let lock = lock(dir)?;
@@ -68,7 +69,7 @@ impl Sqlite {
         })
     }
 
-    /// Durations of commits: of the write and of the wait for the disk, not of the queue before them.
+    /// Durations of commits: transaction and fsync, without queueing.
     pub fn commit_durations(&self) -> Arc<Histogram> {
         Arc::clone(&self.commits)
     }
@@ -81,7 +82,7 @@ impl Sqlite {
         let work = tokio::task::spawn_blocking(move || readers.with(query));
         match work.await {
             Ok(found) => found,
-            // The runtime comes down, and whoever waits here with it: there is nothing to tell.
+            // Runtime shutdown cancels the task; the caller is about to be dropped too.
             Err(ended) if ended.is_cancelled() => std::future::pending().await,
             Err(ended) => Err(failed(ended)),
         }
@@ -136,7 +137,7 @@ impl Records for Sqlite {
     ) -> Result<Vec<Record>, Error> {
         let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
         self.query(move |connection| {
-            // A range of the primary key: it costs what it returns, however many records there are.
+            // Range scan of the primary key: the cost depends on the result, not on the table.
             let mut query = connection.prepare_cached(
                 "SELECT id, revision, value FROM records
                  WHERE kind = ?1 AND id >= ?2 AND (?3 IS NULL OR id > ?3) ORDER BY id LIMIT ?4",
@@ -156,7 +157,7 @@ impl Records for Sqlite {
 
     async fn read(&self, ranges: Vec<Range>) -> Result<Vec<Record>, Error> {
         self.query(move |connection| {
-            // One transaction: what other writers commit meanwhile is not seen.
+            // One transaction is one snapshot: concurrent commits stay invisible.
             let transaction = connection.unchecked_transaction()?;
             let mut query = transaction.prepare_cached(
                 "SELECT id, revision, value FROM records WHERE kind = ? AND id >= ? ORDER BY id",
@@ -196,7 +197,7 @@ fn record(kind: &'static str, row: &Row<'_>) -> rusqlite::Result<Record> {
     })
 }
 
-/// Keeps other processes out of the data directory; the lock ends with this process, however it ends.
+/// Locks the data directory. The operating system releases the lock however the process ends.
 fn lock(dir: &Path) -> Result<File, Error> {
     let path = dir.join("lock");
     let mut options = disk::options();
@@ -212,16 +213,16 @@ fn lock(dir: &Path) -> Result<File, Error> {
         )));
     }
     disk::close_to_others(&path)?;
-    // The lock is what counts: on a full disk there may be no room for the number.
-    let told = file.set_len(0).and_then(|()| file.rewind());
-    if let Err(error) = told.and_then(|()| write!(file, "{}", std::process::id())) {
+    // The lock is what counts; on a full disk the process id may not fit.
+    let cleared = file.set_len(0).and_then(|()| file.rewind());
+    if let Err(error) = cleared.and_then(|()| write!(file, "{}", std::process::id())) {
         tracing::warn!(%error, "the process id could not be written to the lock");
     }
     Ok(file)
 }
 
-/// Makes the database's file before SQLite does, which would take its mode from the umask. SQLite gives the
-/// files beside it the same mode; those of an earlier release are closed here.
+/// Creates the database file with mode 0600 before SQLite does, which follows the umask. SQLite
+/// gives its side files the same mode; those of an earlier release are fixed here.
 fn close(path: &Path) -> io::Result<()> {
     let mut options = disk::options();
     options
@@ -237,7 +238,7 @@ fn close(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A failure of SQLite: of a disk without room, or of its own.
+/// Classifies an SQLite error: disk full, or internal.
 fn of_sqlite(error: rusqlite::Error) -> Error {
     if is_full(&error) {
         Error::Full
@@ -247,7 +248,7 @@ fn of_sqlite(error: rusqlite::Error) -> Error {
 }
 
 fn is_full(error: &rusqlite::Error) -> bool {
-    /// `SQLITE_IOERR_SHMSIZE`: the file beside the database that its connections share could not grow.
+    /// `SQLITE_IOERR_SHMSIZE`: the shared-memory file could not grow.
     const SHARED_FILE_CANNOT_GROW: i32 = 10 | (19 << 8);
     match error {
         rusqlite::Error::SqliteFailure(cause, _) => {

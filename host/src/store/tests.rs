@@ -1,4 +1,4 @@
-//! The contract of `Records`, held by every implementation alike.
+//! Contract tests of `Records`, for every implementation.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ async fn values(
     found.into_iter().map(|record| record.key.id).collect()
 }
 
-async fn keeps_the_contract(records: &dyn Records) {
+async fn assert_contract(records: &dyn Records) {
     let first = records
         .commit(vec![put("a", "1", Expect::Absent)])
         .await
@@ -107,18 +107,18 @@ async fn keeps_the_contract(records: &dyn Records) {
 }
 
 #[tokio::test]
-async fn memory_keeps_the_contract() {
-    keeps_the_contract(&Memory::default()).await;
+async fn memory_records_satisfy_contract() {
+    assert_contract(&Memory::default()).await;
 }
 
 #[tokio::test]
-async fn sqlite_keeps_the_contract() {
+async fn sqlite_records_satisfy_contract() {
     let dir = tempfile::tempdir().unwrap();
-    keeps_the_contract(&Sqlite::open(dir.path()).unwrap()).await;
+    assert_contract(&Sqlite::open(dir.path()).unwrap()).await;
 }
 
 #[tokio::test]
-async fn records_outlive_the_process() {
+async fn committed_records_survive_reopen() {
     let dir = tempfile::tempdir().unwrap();
     let sqlite = Sqlite::open(dir.path()).unwrap();
     let revision = sqlite
@@ -141,7 +141,7 @@ async fn records_outlive_the_process() {
 }
 
 #[test]
-fn a_data_directory_has_one_process() {
+fn open_data_directory_is_locked() {
     let dir = tempfile::tempdir().unwrap();
     let _held = Sqlite::open(dir.path()).unwrap();
     let refused = Sqlite::open(dir.path()).unwrap_err().to_string();
@@ -152,7 +152,7 @@ fn a_data_directory_has_one_process() {
 }
 
 #[test]
-fn a_newer_data_directory_is_left_alone() {
+fn database_of_newer_release_is_not_touched() {
     let dir = tempfile::tempdir().unwrap();
     drop(Sqlite::open(dir.path()).unwrap());
     let connection = rusqlite::Connection::open(dir.path().join("lamina.db")).unwrap();
@@ -165,7 +165,7 @@ fn a_newer_data_directory_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_one_of_many_writers_wins() {
+async fn one_of_many_conflicting_writers_wins() {
     let dir = tempfile::tempdir().unwrap();
     let records = Arc::new(Sqlite::open(dir.path()).unwrap());
     let read_at = records
@@ -208,7 +208,7 @@ fn any_write() -> impl Strategy<Value = Write> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn sqlite_does_as_memory_does(
+    fn sqlite_behaves_like_memory(
         batches in prop::collection::vec(prop::collection::vec(any_write(), 1..4), 1..12)
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

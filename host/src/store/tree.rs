@@ -1,5 +1,5 @@
-//! Directory trees by the digest of what they were made from. What has a digest for its name is whole,
-//! on the disk, and its files are read-only. All functions wait for the disk.
+//! Content-addressed directory trees. A tree named by its digest is complete and durable, and its
+//! files are read-only. All functions block on the disk.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
@@ -9,53 +9,54 @@ use std::path::{Path, PathBuf};
 use super::blob::Digest;
 use super::directory;
 
-/// Directory trees by the digest of what they were made from.
+/// Directory trees, addressed by the digest of their source.
 #[derive(Debug)]
 pub struct Trees(PathBuf);
 
-/// Why a tree could not be made.
+/// Failure to create a tree.
 #[derive(Debug, thiserror::Error)]
 pub enum InsertError<E> {
-    /// Filling it failed.
+    /// `fill` failed.
     #[error("{0}")]
     Fill(E),
-    /// The disk failed.
+    /// I/O error.
     #[error("{0}")]
     Io(io::Error),
 }
 
 impl Trees {
-    /// The trees of a directory, which is made where there is none.
+    /// Opens a directory, and creates it if it is missing.
     ///
     /// # Errors
-    /// Where the directory cannot be made.
+    /// If the directory cannot be created.
     pub fn open(dir: &Path) -> io::Result<Self> {
         directory::open(dir)?;
         Ok(Self(dir.to_owned()))
     }
 
-    /// Trees that a killed process left half made or half deleted.
+    /// Temporary trees of a killed process, half written or half deleted.
     ///
     /// # Errors
-    /// Where the directory cannot be read.
+    /// If the directory cannot be read.
     pub fn leftovers(&self) -> io::Result<Vec<PathBuf>> {
         directory::leftovers(&self.0)
     }
 
-    /// The tree made from this content, if it is here.
+    /// Path of an existing tree.
     pub fn find(&self, digest: &Digest) -> Option<PathBuf> {
         Some(self.path(digest)).filter(|path| path.is_dir())
     }
 
-    /// The place of a tree, whether or not it is there.
+    /// Path of a tree, whether it exists or not.
     pub fn path(&self, digest: &Digest) -> PathBuf {
         self.0.join(digest.to_string())
     }
 
-    /// Makes a tree: `fill` gets an empty directory. It is on the disk, whole, when this returns.
+    /// Creates a tree: `fill` populates an empty directory. The tree is complete and durable on
+    /// return.
     ///
     /// # Errors
-    /// Where `fill` or the disk fails; then there is no tree.
+    /// If `fill` fails or on I/O errors; no tree is created then.
     pub fn insert<E>(
         &self,
         digest: &Digest,
@@ -67,7 +68,7 @@ impl Trees {
         let filled = fill(&unfinished).map_err(InsertError::Fill);
         let kept = filled.and_then(|()| self.keep(&unfinished, digest).map_err(InsertError::Io));
         if kept.is_err() {
-            // A directory that cannot be deleted now is deleted after the next start.
+            // Leftovers are deleted on the next start.
             let _ = directory::delete(&unfinished);
         }
         kept
@@ -77,26 +78,26 @@ impl Trees {
         protect(unfinished)?;
         sync_tree(unfinished)?;
         match fs::rename(unfinished, self.path(digest)) {
-            // Another call has made the same tree meanwhile.
+            // A concurrent call created the same tree.
             Err(_) if self.find(digest).is_some() => directory::delete(unfinished),
             Err(error) => Err(error),
             Ok(()) => directory::sync(&self.0),
         }
     }
 
-    /// Digests of everything that is here.
+    /// Digests of all trees.
     ///
     /// # Errors
-    /// Where the directory cannot be read.
+    /// If the directory cannot be read.
     pub fn list(&self) -> io::Result<Vec<Digest>> {
         directory::names(&self.0)
     }
 
-    /// Takes a tree out of its place with one rename, if it is here, and returns where it is now. The
-    /// caller deletes it: a tree that is half deleted is never found.
+    /// Renames a tree to a temporary name and returns that, for the caller to delete. A
+    /// half-deleted tree is thus never found by digest.
     ///
     /// # Errors
-    /// Where it cannot be renamed.
+    /// If it cannot be renamed.
     pub fn set_aside(&self, digest: &Digest) -> io::Result<Option<PathBuf>> {
         let unfinished = directory::unfinished(&self.0);
         match fs::rename(self.path(digest), &unfinished) {
@@ -107,9 +108,9 @@ impl Trees {
     }
 }
 
-/// Makes every file of a tree read-only. Directories stay writable to their owner: guests cannot
-/// write through their mounts, and renaming a directory needs it. Symbolic links have no mode of their
-/// own, and what they lead to is not this tree's.
+/// Makes the files of a tree read-only. Directories stay writable for the owner: renaming one
+/// requires it, and guests cannot write through their mounts. Symbolic links are skipped, as chmod
+/// would follow them out of the tree.
 fn protect(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -125,14 +126,14 @@ fn protect(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until a tree is on the disk, with all else that its file system has to write: file by file,
-/// a tree of thousands would take thousands of turns of the disk.
+/// Flushes a tree with one syncfs. One fsync per file would take thousands of disk round trips for
+/// a large tree.
 #[cfg(target_os = "linux")]
 fn sync_tree(dir: &Path) -> io::Result<()> {
     Ok(rustix::fs::syncfs(File::open(dir)?)?)
 }
 
-/// Waits until a tree is on the disk, file by file: this system knows nothing better.
+/// Flushes a tree file by file: this system has no syncfs.
 #[cfg(not(target_os = "linux"))]
 fn sync_tree(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
@@ -152,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tree_appears_whole_or_not_at_all() {
+    fn tree_is_created_whole_or_not_at_all() {
         let dir = tempfile::tempdir().unwrap();
         let trees = Trees::open(dir.path()).unwrap();
         let digest = Digest::of(b"x");
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn link_out_of_a_tree_changes_nothing_there() {
+    fn file_behind_symbolic_link_keeps_its_mode() {
         let dir = tempfile::tempdir().unwrap();
         let outside = dir.path().join("outside");
         fs::write(&outside, "x").unwrap();

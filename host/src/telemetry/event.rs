@@ -1,5 +1,5 @@
-//! Platform events: the story of an environment and of its invocations, typed, in the terms of AWS's Telemetry API
-//! (schema 2022-12-13). The host emits each once; sinks turn it into lines, counters and whatever else follows.
+//! Platform events of environments and invocations, in the terms of AWS's Telemetry API (schema
+//! 2022-12-13). The host emits each event once; sinks turn it into log lines and counters.
 
 use std::time::Duration;
 
@@ -7,79 +7,80 @@ use serde::{Serialize, Serializer};
 
 use crate::telemetry::log::Level;
 
-/// A receiver of the events of one environment. It is called on the way of invocations: it neither waits nor touches the
-/// disk.
+/// Receiver of an environment's events. It runs on the invoke path, so it must neither block nor do
+/// disk I/O.
 pub trait Sink: std::fmt::Debug + Send + Sync {
-    /// Receives an event, in the order of the story.
+    /// Receives an event; calls are in order.
     fn receive(&self, event: &Event<'_>);
 }
 
-/// One event. It borrows what it says, so that emitting one allocates nothing.
+/// A platform event. It borrows its data, so that emitting one allocates nothing.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
-    /// `platform.initStart`
+    /// `platform.initStart`.
     InitStart(InitStart<'a>),
-    /// `platform.initRuntimeDone`
+    /// `platform.initRuntimeDone`.
     InitRuntimeDone(InitEnd<'a>),
-    /// `platform.initReport`
+    /// `platform.initReport`.
     InitReport(InitReport<'a>),
-    /// `platform.start`
+    /// `platform.start`.
     Start(Start<'a>),
-    /// A failure, as the runtime or the platform describes it. AWS has no platform event of it: it is a line of the log.
+    /// Failure as described by the runtime or the platform. AWS has no such platform event; it is a
+    /// log line.
     Fault(Fault<'a>),
-    /// `platform.runtimeDone`
+    /// `platform.runtimeDone`.
     RuntimeDone(RuntimeDone<'a>),
-    /// `platform.report`
+    /// `platform.report`.
     Report(Report<'a>),
-    /// `platform.extension`
+    /// `platform.extension`.
     #[cfg_attr(not(test), expect(dead_code, reason = "no extension runs yet"))]
     Extension(Extension<'a>),
-    /// `platform.logsDropped`
+    /// `platform.logsDropped`.
     LogsDropped(LogsDropped),
 }
 
-/// An environment begins.
+/// Start of an environment.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InitStart<'a> {
-    /// Why it begins.
+    /// Trigger of the initialization.
     pub initialization_type: InitializationType,
-    /// When, in the life of its first invocation.
+    /// Phase of the initialization.
     pub phase: Phase,
-    /// The version of this host.
+    /// Version of this host.
     pub runtime_version: &'a str,
-    /// Its ARN.
+    /// ARN of that version.
     pub runtime_version_arn: &'a str,
-    /// The function's name.
+    /// Function name.
     pub function_name: &'a str,
-    /// A number or `$LATEST`.
+    /// Version number or `$LATEST`.
     pub function_version: &'a str,
-    /// The name of the log stream, as in AWS.
+    /// Name of the log stream, as in AWS.
     pub instance_id: &'a str,
-    /// In bytes.
+    /// Memory limit in bytes.
     pub instance_max_memory: u64,
 }
 
-/// An environment is ready, or is not.
+/// End of an initialization.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InitEnd<'a> {
-    /// Why it began.
+    /// Trigger of the initialization.
     pub initialization_type: InitializationType,
-    /// When it began.
+    /// Phase of the initialization.
     pub phase: Phase,
-    /// How `init` ended.
+    /// Outcome of `init`.
     #[serde(flatten)]
     pub status: Status<'a>,
 }
 
-/// The same with its duration.
+/// End of an initialization, with its duration.
 #[derive(Clone, Debug, Serialize)]
 pub struct InitReport<'a> {
-    /// How `init` ended.
+    /// Outcome of `init`.
     #[serde(flatten)]
     pub end: InitEnd<'a>,
-    /// How long it took.
+    /// Measurements.
     pub metrics: InitMetrics,
 }
 
@@ -87,92 +88,92 @@ pub struct InitReport<'a> {
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InitMetrics {
-    /// From the opening of the environment.
+    /// Time since the environment was opened.
     #[serde(rename = "durationMs", serialize_with = "millis")]
     pub duration: Duration,
 }
 
-/// An invocation begins.
+/// Start of an invocation.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Start<'a> {
-    /// The invocation.
+    /// Request id.
     pub request_id: &'a str,
-    /// The function, without a qualifier.
+    /// ARN of the function, unqualified.
     pub function_arn: &'a str,
-    /// A number or `$LATEST`.
+    /// Version number or `$LATEST`.
     pub version: &'a str,
-    /// The tenant of a function with tenant isolation.
+    /// Tenant id of a function with tenant isolation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant_id: Option<&'a str>,
 }
 
-/// Why an invocation, or an initialization, failed.
+/// Failure of an invocation or an initialization.
 #[derive(Clone, Debug)]
 pub struct Fault<'a> {
-    /// The invocation; `None` for an initialization.
+    /// Request id; `None` for an initialization.
     pub request_id: Option<&'a str>,
-    /// Who says so.
+    /// Source of the failure.
     pub origin: Origin,
-    /// `errorType`
+    /// `errorType`.
     pub error_type: &'a str,
-    /// `errorMessage`
+    /// `errorMessage`.
     pub message: &'a str,
-    /// `stackTrace`
+    /// `stackTrace`.
     pub stack_trace: &'a [String],
 }
 
-/// The source of a failure.
+/// Source of a failure.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Origin {
-    /// The function returned an error.
+    /// Error returned by the handler.
     Handler,
-    /// The environment came to an end: a trap, an exit, a time-out.
+    /// End of the environment: a trap, an exit or a timeout.
     Environment,
 }
 
-/// The function is done with an invocation.
+/// Response of a function, or its failure.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RuntimeDone<'a> {
-    /// The invocation.
+    /// Request id.
     pub request_id: &'a str,
-    /// How it ended.
+    /// Outcome.
     #[serde(flatten)]
     pub status: Status<'a>,
-    /// Its measurements.
+    /// Measurements.
     pub metrics: RuntimeMetrics,
-    /// The tenant of a function with tenant isolation.
+    /// Tenant id of a function with tenant isolation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant_id: Option<&'a str>,
 }
 
-/// Measurements of a runtime.
+/// Measurements of a response.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RuntimeMetrics {
-    /// From the arrival of the event in the environment to the answer.
+    /// Time from delivery of the event to the response.
     #[serde(rename = "durationMs", serialize_with = "millis")]
     pub duration: Duration,
-    /// Bytes of the answer.
+    /// Size of the response.
     pub produced_bytes: usize,
 }
 
-/// An invocation has ended.
+/// End of an invocation.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report<'a> {
-    /// The invocation.
+    /// Request id.
     pub request_id: &'a str,
-    /// Its measurements.
+    /// Measurements.
     pub metrics: Metrics,
-    /// How it ended.
+    /// Outcome.
     #[serde(flatten)]
     pub status: Status<'a>,
-    /// The tenant of a function with tenant isolation.
+    /// Tenant id of a function with tenant isolation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant_id: Option<&'a str>,
-    /// Whether the function answered with an error, which AWS's status does not say.
+    /// True for a function error, which AWS's status does not show.
     #[serde(skip)]
     pub is_function_error: bool,
 }
@@ -181,18 +182,18 @@ pub struct Report<'a> {
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Metrics {
-    /// From the arrival of the event in the environment to the answer.
+    /// Time from delivery of the event to the response.
     #[serde(rename = "durationMs", serialize_with = "millis")]
     pub duration: Duration,
-    /// Duration and initialization, in started milliseconds.
+    /// Duration and init duration, rounded up to milliseconds.
     pub billed_duration_ms: u64,
-    /// The memory of the function.
+    /// Configured memory of the function.
     #[serde(rename = "memorySizeMB")]
     pub memory_size_mb: u32,
-    /// The memory that the environment used, so far.
+    /// Peak memory of the environment so far.
     #[serde(rename = "maxMemoryUsedMB")]
     pub max_memory_used_mb: u64,
-    /// How long the environment took to start, if this invocation started it.
+    /// Start time of the environment; `None` for a warm one.
     #[serde(
         rename = "initDurationMs",
         serialize_with = "optional_millis",
@@ -201,68 +202,68 @@ pub struct Metrics {
     pub init_duration: Option<Duration>,
 }
 
-/// The state of an extension changed.
+/// State change of an extension.
 #[derive(Clone, Debug, Serialize)]
 pub struct Extension<'a> {
-    /// Its name.
+    /// Extension name.
     pub name: &'a str,
-    /// `Ready` and the like.
+    /// State, such as `Ready`.
     pub state: &'a str,
     /// Events that it registered for.
     pub events: &'a [&'a str],
 }
 
-/// Lines that were not kept.
+/// Dropped log lines.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogsDropped {
-    /// Their bytes.
+    /// Bytes dropped.
     pub dropped_bytes: u64,
-    /// Their number.
+    /// Lines dropped.
     pub dropped_records: u64,
-    /// Why.
+    /// Reason.
     pub reason: &'static str,
 }
 
-/// Why an environment begins.
+/// Trigger of an initialization.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub enum InitializationType {
-    /// For an invocation.
+    /// Invocation without an idle environment.
     #[serde(rename = "on-demand")]
     OnDemand,
-    /// Ahead of invocations.
+    /// Provisioned concurrency.
     #[serde(rename = "provisioned-concurrency")]
     ProvisionedConcurrency,
 }
 
-/// When an environment begins.
+/// Phase of an initialization.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// Before its first invocation.
+    /// Before the first invocation.
     Init,
-    /// Again, after the guest ended in an invocation.
+    /// Restart after the guest ended during an invocation.
     Invoke,
 }
 
-/// How something ended.
+/// Outcome of an initialization or an invocation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum Status<'a> {
-    /// Well; an error that a function answers with is an answer.
+    /// Success; a function error counts as one, as in AWS.
     Success,
-    /// The environment ended.
+    /// Environment ended.
     Error {
-        /// `Runtime.ExitError` and the like.
+        /// Error type such as `Runtime.ExitError`.
         #[serde(rename = "errorType")]
         error_type: &'a str,
     },
-    /// The time was up.
+    /// Timeout.
     Timeout,
 }
 
 impl Phase {
-    /// Its name in AWS's words.
+    /// Phase in AWS's log text.
     pub fn name(self) -> &'static str {
         match self {
             Self::Init => "init",
@@ -281,7 +282,7 @@ impl Status<'_> {
 }
 
 impl Event<'_> {
-    /// The level that AWS gives it.
+    /// Log level that AWS assigns to the event.
     pub fn level(&self) -> Level {
         match self {
             Self::InitStart(_) | Self::Start(_) | Self::Extension(_) => Level::Info,
@@ -304,7 +305,7 @@ impl InitEnd<'_> {
     }
 }
 
-/// Milliseconds to three places, as AWS has them.
+/// Milliseconds with three decimals, as in AWS.
 fn millis<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     let millis = (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0;
     serializer.serialize_f64(millis)

@@ -1,5 +1,5 @@
-//! Function logs: groups of streams of events, bounded, kept on disk, followed live. They know nothing of functions: a
-//! group is a name.
+//! Function logs: bounded log groups with streams, kept in memory and on disk. A group is a name;
+//! functions are unknown here.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -28,30 +28,30 @@ pub use environment::{EnvironmentLog, Stream};
 pub use format::{Format, Level, Levels};
 pub use query::{Direction, Filter, GroupSummary, GroupsQuery, Page, Pattern, StreamSummary};
 
-/// Bound on the groups on disk unless configured otherwise.
+/// Default limit of groups on disk.
 const GROUPS_MAX: usize = 10_000;
-/// Bound on the events of all groups on disk unless configured otherwise.
+/// Default limit of the bytes of all groups on disk.
 pub const BYTES_MAX_DEFAULT: u64 = 1 << 30;
-/// Bound on the events of all groups in memory.
+/// Limit of the bytes of all groups in memory.
 const MEMORY_BYTES_MAX: usize = 128 << 20;
 
-/// Bounds on logs, and the directory that they are kept in.
+/// Limits of logs, and their directory.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The directory. `None` keeps logs in memory only.
+    /// Directory; `None` keeps logs in memory only.
     pub dir: Option<PathBuf>,
-    /// Bytes of one group, in memory and again on disk.
+    /// Bytes per group, in memory and on disk each.
     pub group_bytes_max: usize,
-    /// Groups on disk. Beyond it those are removed that were not written to for longest.
+    /// Groups on disk. The groups with the oldest writes are collected beyond it.
     pub groups_max: usize,
-    /// Bytes of all groups on disk. Beyond it, the same.
+    /// Bytes of all groups on disk. The groups with the oldest writes are collected beyond it.
     pub bytes_max: u64,
     /// Bytes of all groups in memory.
     pub memory_bytes_max: usize,
 }
 
 impl Config {
-    /// The usual bounds.
+    /// Default limits.
     pub fn new(dir: Option<PathBuf>, group_bytes_max: usize) -> Self {
         Self {
             dir,
@@ -63,20 +63,20 @@ impl Config {
     }
 }
 
-/// One line of a log.
+/// A log event: one line.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Event {
-    /// Its position in its group. Increases with each event that arrives.
+    /// Position in the group, ascending in order of arrival.
     pub sequence: u64,
-    /// When it was written.
+    /// Time of the write.
     pub at: Timestamp,
-    /// The stream it was written to.
+    /// Stream name.
     pub stream: Arc<str>,
-    /// The line, without its end.
+    /// Text without the line ending.
     pub message: String,
 }
 
-/// All logs of a host; cheap to clone.
+/// Logs of a host; cheap to clone.
 #[derive(Clone)]
 pub struct Logs(Arc<Store>);
 
@@ -84,17 +84,17 @@ struct Store {
     config: Config,
     clock: Clock,
     groups: groups::Groups,
-    /// The directory; `None` for logs in memory only.
+    /// Directory on disk; `None` for in-memory logs.
     root: Option<disk::Root>,
-    /// The thread that writes to it.
+    /// Writer thread of the directory.
     writer: OnceLock<writer::Writer>,
 }
 
 impl Logs {
-    /// The logs of a data directory.
+    /// Opens the logs of a data directory.
     ///
     /// # Errors
-    /// If the directory cannot be made or read.
+    /// If the directory cannot be created or read.
     pub fn open(config: Config, clock: Clock) -> std::io::Result<Self> {
         let root = config.dir.clone().map(disk::Root::open).transpose()?;
         let found = root.as_ref().map(disk::Root::scan).unwrap_or_default();
@@ -108,7 +108,7 @@ impl Logs {
             root: root.clone(),
             writer: OnceLock::new(),
         });
-        // An earlier run may have had larger bounds.
+        // Limits may have been larger in an earlier run.
         collector.collect(&store);
         if let Some(root) = root {
             let writer = writer::Writer::start(root, collector, Arc::downgrade(&store))?;
@@ -117,8 +117,8 @@ impl Logs {
         Ok(Self(store))
     }
 
-    /// The log of one execution environment: a stream of a group. It does not touch the disk: the events there are read
-    /// when the group is.
+    /// Log of one execution environment: a stream of a group. Does no disk I/O; events on disk are
+    /// loaded when the group is read.
     pub fn environment(
         &self,
         group: &str,
@@ -131,7 +131,7 @@ impl Logs {
         Arc::new(log)
     }
 
-    /// The group of this name, to write to.
+    /// Group to write to.
     fn group(&self, name: &str) -> Arc<group::Group> {
         self.0.groups.get_or_make(name, self.0.clock.now())
     }
@@ -145,7 +145,7 @@ impl Store {
         }
     }
 
-    /// What the disk has of a group.
+    /// Settings and events of a group on disk.
     fn load(&self, group: &str) -> Option<group::Stored> {
         let directory = self.root.as_ref()?.group(group);
         Some(group::Stored {

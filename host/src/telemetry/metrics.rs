@@ -1,5 +1,5 @@
-//! Counters of a host. They are plain atomics: whoever counts holds the counter and takes no lock. The page that shows
-//! them names a bounded number of functions.
+//! Metrics of a host, as atomics: updating a held counter takes no lock. The page shows a bounded
+//! number of functions.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,33 +18,31 @@ pub use function::FunctionMetrics;
 pub use histogram::Histogram;
 pub use page::{Budget, Gauges};
 
-/// Functions with counters of their own. All others are counted together.
+/// Functions with their own series; all others share one.
 const FUNCTIONS_MAX: usize = 256;
 
-/// A number that only grows.
+/// Monotonic counter.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds to it.
     pub fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Its value.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// The limit that turned an invocation away.
+/// Limit that throttled an invocation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Throttle {
-    /// The function's reserved concurrency.
+    /// Reserved concurrency of the function.
     Reserved,
-    /// The concurrency of the account.
+    /// Concurrency of the account.
     Account,
-    /// The environments of the host.
+    /// Environments of the host.
     Environments,
     /// The memory of all functions together.
     Memory,
@@ -54,26 +52,26 @@ pub enum Throttle {
     Machine,
 }
 
-/// Whose fault it is that an invocation did not reach the function.
+/// Blame for an invocation that did not reach its function.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fault {
-    /// The caller's: there is no such function, or it cannot be invoked now.
+    /// Caller: the function does not exist or is not invokable now.
     Caller,
-    /// The function's: this host cannot run it.
+    /// Function: this host cannot run it.
     Function,
-    /// The host's.
+    /// Host.
     Host,
 }
 
-/// The counters of a host; cheap to clone.
+/// Metrics of a host; cheap to clone.
 #[derive(Clone, Default)]
 pub struct Metrics(Arc<Counters>);
 
 #[derive(Default)]
 struct Counters {
-    // A std mutex: it is locked when an environment opens and when the page is written.
+    // std mutex: locked when an environment opens and when the page is rendered.
     functions: Mutex<HashMap<Arc<str>, Arc<FunctionMetrics>>>,
-    /// Functions beyond the bound, and the past of those that made way.
+    /// Functions beyond the limit, and the totals of those displaced.
     others: Arc<FunctionMetrics>,
     throttles: [Counter; 6],
     faults: [Counter; 3],
@@ -116,7 +114,7 @@ impl Fault {
 }
 
 impl Metrics {
-    /// Counters with this histogram of commits to the store.
+    /// Metrics with the store's commit histogram.
     pub fn new(store_commits: Arc<Histogram>) -> Self {
         Self(Arc::new(Counters {
             store_commits,
@@ -124,7 +122,7 @@ impl Metrics {
         }))
     }
 
-    /// The counters of an environment of a function. It counts itself until it is dropped.
+    /// Counters of a new environment. It counts as open until dropped.
     pub fn environment(&self, function: &str) -> Arc<EnvironmentMetrics> {
         let function = self.function(function);
         let all = Arc::clone(&self.0.environments);
@@ -136,7 +134,7 @@ impl Metrics {
         if let Some(function) = functions.get(name) {
             return Arc::clone(function);
         }
-        if functions.len() >= FUNCTIONS_MAX && !self.make_way(&mut functions) {
+        if functions.len() >= FUNCTIONS_MAX && !self.displace_one(&mut functions) {
             return Arc::clone(&self.0.others);
         }
         let function = Arc::default();
@@ -144,8 +142,8 @@ impl Metrics {
         function
     }
 
-    /// Moves the counts of a function without environments to the others, so that sums over all functions never shrink.
-    fn make_way(&self, functions: &mut HashMap<Arc<str>, Arc<FunctionMetrics>>) -> bool {
+    /// Merges a function without environments into `others`, so that totals never shrink.
+    fn displace_one(&self, functions: &mut HashMap<Arc<str>, Arc<FunctionMetrics>>) -> bool {
         let mut unused = functions
             .iter()
             .filter(|(_, it)| Arc::strong_count(it) == 1);
@@ -159,12 +157,12 @@ impl Metrics {
         true
     }
 
-    /// Counts an invocation that a limit turned away.
+    /// Counts a throttled invocation.
     pub fn throttled(&self, throttle: Throttle) {
         self.0.throttles[throttle as usize].add(1);
     }
 
-    /// Counts an invocation that did not reach the function for another reason.
+    /// Counts an invocation that failed before it reached its function.
     pub fn failed(&self, fault: Fault) {
         self.0.faults[fault as usize].add(1);
     }

@@ -1,5 +1,5 @@
-//! Source of `lamina-sdk` for a new function. The SDK is in no registry: it comes from the checkout that this
-//! program was built from, or from a copy that the program carries.
+//! Source of `lamina-sdk` for new functions. The SDK is not on crates.io: it comes from the
+//! checkout that this program was built from, or from the copy embedded in the program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use toml::{Table, Value};
 
-/// The directory of the copy, in the function's crate.
+/// Directory of the copy in the function's crate.
 pub(super) const COPY: &str = "lamina-sdk";
 
 const GUEST: &str = "sdk-guest";
@@ -18,7 +18,7 @@ macro_rules! embedded {
     };
 }
 
-/// All of the SDK, by where it is in the repository.
+/// SDK files by repository path.
 const FILES: [(&str, &str); 20] = embedded![
     "sdk-guest/Cargo.toml",
     "sdk-guest/macro/Cargo.toml",
@@ -42,17 +42,17 @@ const FILES: [(&str, &str); 20] = embedded![
     "wit/function.wit",
 ];
 
-/// The manifest of the repository, which has the versions of what the SDK uses.
+/// Repository manifest, with the versions of the SDK's dependencies.
 const WORKSPACE: &str = include_str!("../../../../Cargo.toml");
 
-/// The SDK of the checkout that this program was built from, if that is still there.
+/// SDK directory of the build checkout, if it still exists.
 pub(super) fn checkout() -> Option<PathBuf> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
     let dir = repository.join(GUEST);
     dir.join("Cargo.toml").is_file().then_some(dir)
 }
 
-/// The line of a manifest that names the SDK, and one that says what it names.
+/// Dependency line for the SDK, with a comment line above it.
 pub(super) fn dependency(checkout: Option<&Path>) -> String {
     let (comment, path) = match checkout {
         Some(dir) => (
@@ -70,7 +70,7 @@ pub(super) fn dependency(checkout: Option<&Path>) -> String {
     )
 }
 
-/// Writes the copy.
+/// Writes the embedded SDK.
 pub(super) fn copy_to(dir: &Path) -> anyhow::Result<()> {
     let put = |path: &str, text: &str| {
         let path = dir.join(path);
@@ -81,7 +81,7 @@ pub(super) fn copy_to(dir: &Path) -> anyhow::Result<()> {
     FILES.iter().try_for_each(|(path, text)| put(path, text))
 }
 
-/// The repository's workspace, with only the SDK in it.
+/// Workspace manifest reduced to the SDK.
 fn workspace() -> anyhow::Result<String> {
     let mut manifest: Table = toml::from_str(WORKSPACE)?;
     manifest.retain(|key, _| key == "workspace");

@@ -1,4 +1,4 @@
-//! `lamina sign keygen`: a new key in a file of its owner's, and what a host must know of it.
+//! `lamina sign keygen`: generates a key file and prints the signing profile.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -19,19 +19,19 @@ use crate::names::{AccountId, Home, Region};
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct Keygen {
-    /// Signature algorithm of the key.
+    /// Signature algorithm.
     #[arg(long, value_enum, default_value_t = Algorithm::Ed25519)]
     algorithm: Algorithm,
-    /// File of the private key. It must not exist; only its owner may read it.
+    /// Output file for the private key. Must not exist; created with mode 600.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// The name of the signing profile.
+    /// Name of the signing profile.
     #[arg(long, default_value = "release", value_parser = name)]
     name: String,
-    /// The host's account.
+    /// Account id of the host.
     #[arg(long, value_name = "DIGITS", default_value = "000000000000", value_parser = AccountId::parse)]
     account_id: AccountId,
-    /// The host's region.
+    /// Region of the host.
     #[arg(long, env = "AWS_REGION", default_value = "us-east-1", value_parser = Region::parse)]
     region: Region,
     #[command(flatten)]
@@ -89,7 +89,7 @@ fn name(text: &str) -> Result<String, String> {
     fits.ok_or_else(|| "a name has 2 to 64 letters, digits and underscores".to_owned())
 }
 
-/// Ten letters and digits: no two keys share one by accident.
+/// Ten random letters and digits, so that collisions of versions are improbable.
 fn version(clock: &Clock) -> String {
     let symbols = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let symbol = |byte: u8| char::from(symbols[usize::from(byte) % symbols.len()]);

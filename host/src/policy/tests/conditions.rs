@@ -1,11 +1,11 @@
-//! Conditions: every operator, and what becomes of those that cannot be decided.
+//! Conditions: every operator, and unknown context.
 
 use serde_json::json;
 
 use super::*;
 
 #[test]
-fn conditions_hold_as_documented() {
+fn condition_of_each_operator_evaluates_as_documented() {
     let facts = known(&[
         ("aws:username", &["alice"]),
         (
@@ -197,7 +197,7 @@ fn conditions_hold_as_documented() {
 }
 
 #[test]
-fn what_cannot_be_known_allows_nothing_and_denies_everything() {
+fn unknown_context_fails_allow_and_satisfies_deny() {
     let facts = known(&[("n", &["not a number"]), ("aws:username", &["alice"])]);
     for members in [
         json!({"Condition": {"StringEquals": {"unknown:key": "x"}}}),
@@ -219,7 +219,7 @@ fn what_cannot_be_known_allows_nothing_and_denies_everything() {
         assert_eq!(with("Allow"), Verdict::Silent, "{members}");
         assert_eq!(with("Deny"), Verdict::Denied, "{members}");
     }
-    // A condition that does not hold is enough, whatever else cannot be known.
+    // One failing condition decides, even beside an unknown one.
     let condition = json!({"StringEquals": {"aws:username": "bob", "unknown:key": "x"}});
     let members = json!({"Effect": "Deny", "Condition": condition});
     let policy = Policy::identity(&statement(members)).unwrap();

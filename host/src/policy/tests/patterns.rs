@@ -1,4 +1,4 @@
-//! Wildcards and variables.
+//! Wildcards and policy variables.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -8,7 +8,7 @@ use super::*;
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn actions_and_resources_are_matched_by_wildcards() {
+fn wildcard_matches_action_and_resource() {
     let invoke = "lambda:InvokeFunction";
     for (members, action, resource, expected) in [
         (
@@ -103,7 +103,7 @@ fn actions_and_resources_are_matched_by_wildcards() {
 }
 
 #[test]
-fn a_pattern_takes_no_longer_than_the_product_of_the_lengths() {
+fn pattern_match_time_is_bounded_by_product_of_lengths() {
     let stars = format!("arn:{}", "*a".repeat(1_000));
     let text = format!("arn:{}b", "a".repeat(2_000));
     assert!(!allows(
@@ -114,7 +114,7 @@ fn a_pattern_takes_no_longer_than_the_product_of_the_lengths() {
 }
 
 #[test]
-fn variables_are_the_requests_own_words() {
+fn variable_is_replaced_by_request_value() {
     let facts = known(&[
         ("aws:username", &["al*ce"]),
         ("aws:tagkeys", &["a", "b"]),
@@ -137,7 +137,7 @@ fn variables_are_the_requests_own_words() {
     ] {
         assert_eq!(is(resource, name), expected, "{resource}");
     }
-    // What a request fills in does not move the parts of an ARN.
+    // A substituted value does not shift ARN parts.
     let condition = json!({"ArnLike": {"x": "arn:aws:lambda:${aws:RequestTag/x}:000000000000:f"}});
     let policy = Policy::identity(&statement(json!({"Condition": condition}))).unwrap();
     let facts = known(&[
@@ -151,7 +151,7 @@ fn variables_are_the_requests_own_words() {
         says(&policy, "lambda:GetFunction", "*", &facts),
         Verdict::Silent
     );
-    // The older version of the language has no variables.
+    // Policy version 2008-10-17 has no variables.
     let mut old = statement(json!({"Resource": "arn:f:${aws:username}"}));
     old["Version"] = "2008-10-17".into();
     let policy = Policy::identity(&old).unwrap();
@@ -171,7 +171,7 @@ const ALL: Syntax = Syntax {
 
 proptest! {
     #[test]
-    fn wildcards_match_as_regular_expressions_do(
+    fn wildcard_matches_like_equivalent_regex(
         pattern in "[ab*?:]{0,12}", text in "[ab:]{0,16}",
     ) {
         let expected = pattern.replace('*', ".*").replace('?', ".");
@@ -181,7 +181,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_a_pattern_or_refused(pattern in "[${},' a:*?ü]{0,24}", text in "\\PC{0,8}") {
+    fn any_text_parses_or_is_refused(pattern in "[${},' a:*?ü]{0,24}", text in "\\PC{0,8}") {
         if let Ok(read) = Pattern::read(&pattern, ALL)
             && let Some(expanded) = read.expand(&known(&[]))
         {

@@ -1,4 +1,4 @@
-//! Documents that are no policies.
+//! Malformed policy documents.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn what_is_no_policy_is_refused_with_its_place() {
+fn malformed_policy_is_refused_with_path() {
     let one = |members: Value| statement(members);
     for (document, expected) in [
         (json!([]), "an object is expected"),

@@ -1,41 +1,41 @@
-//! URLs of an S3 server's objects: buckets are in the path or in the host name, keys as they are.
+//! URLs of S3 objects, path-style or virtual-hosted.
 
 use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Location, Misconfigured};
 
-/// Everything but RFC 3986's unreserved characters is encoded, as signatures ask for it.
+/// Encodes all but RFC 3986's unreserved characters, as Signature Version 4 requires.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
-/// A key's slashes stay: S3 tells `a//b`, `/a` and `a/` apart.
+/// Slashes of a key stay as they are: `a//b`, `/a` and `a/` are different keys.
 const RESERVED_IN_KEY: &AsciiSet = &RESERVED.remove(b'/');
 
-/// The address of a server.
+/// Base address of a server.
 #[derive(Debug)]
 pub(super) struct Address {
     /// `https` or `http`.
     scheme: String,
-    /// The host, its port, and whatever path lies before the buckets; no slash at the end.
+    /// Host, port and path prefix, without trailing slash.
     rest: String,
     is_path_style: bool,
 }
 
 impl Address {
-    /// The server at this URL, or AWS's own in this region.
+    /// Address of an endpoint URL, or AWS's endpoint of the region.
     ///
     /// # Errors
-    /// Where it is not a URL of a server.
+    /// If the endpoint is not a valid URL.
     pub(super) fn new(
         endpoint: Option<&str>,
         region: &str,
         path_style: Option<bool>,
     ) -> Result<Self, Misconfigured> {
         let aws = || {
-            // China's regions have a domain of their own.
+            // Regions in China have their own domain.
             let top = if region.starts_with("cn-") { ".cn" } else { "" };
             format!("https://s3.{region}.amazonaws.com{top}")
         };
@@ -58,7 +58,7 @@ impl Address {
         })
     }
 
-    /// The URL of an object. A bucket whose name is no label of a host name is named in the path.
+    /// URL of an object. Path-style if the bucket name is not a valid DNS label.
     pub(super) fn url(&self, object: &Location) -> String {
         let Self { scheme, rest, .. } = self;
         let Location {
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn bucket_is_in_the_path_or_in_the_host_name() {
+    fn bucket_is_path_style_or_virtual_hosted() {
         let own = Some("http://127.0.0.1:9000/");
         let aws = "s3.eu-west-1.amazonaws.com";
         let below = Some("https://s3.example.com/below/");
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn key_is_asked_for_as_given() {
+    fn key_is_requested_unchanged() {
         let own = (Some("http://s3.test"), None);
         for (key, expected) in [
             ("/a", "/a"),
@@ -138,7 +138,7 @@ mod tests {
         ] {
             let made = url(own, "b", key);
             assert_eq!(made, format!("http://s3.test/b/{expected}"));
-            // Nothing on the way changes it.
+            // `Uri` does not normalize the path.
             let parsed: Uri = made.parse().unwrap();
             assert_eq!(parsed.path(), format!("/b/{expected}"));
         }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoint_that_is_no_url_is_refused() {
+    fn invalid_endpoint_url_is_refused() {
         for url in [
             "",
             "s3.example.com",

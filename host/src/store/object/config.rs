@@ -1,45 +1,45 @@
-//! Which S3 server, and as whom: plain data, checked as a whole.
+//! Configuration of the S3 client: plain data, validated as a whole.
 
 use std::time::Duration;
 
 use crate::outbound::sigv4::Credentials;
 
-/// Which S3 server, and as whom. Without an endpoint it is AWS's own; without keys, requests are
-/// not signed; without either there is no server.
+/// S3 endpoint and credentials. The default endpoint is AWS's; without keys, requests are unsigned;
+/// without both there is no server.
 #[derive(Clone, Default)]
 pub struct Config {
-    /// The URL of the server.
+    /// Endpoint URL.
     pub endpoint: Option<String>,
-    /// The region in signatures.
+    /// Region in signatures.
     pub region: String,
-    /// Names the secret.
+    /// Access key id.
     pub access_key_id: Option<String>,
-    /// The secret.
+    /// Secret access key.
     pub secret_access_key: Option<String>,
-    /// Sent with requests that are signed with keys for a time.
+    /// Session token of temporary credentials.
     pub session_token: Option<String>,
-    /// Whether buckets are named in the path rather than in the host name.
+    /// Path-style addressing; `None` follows the endpoint.
     pub path_style: Option<bool>,
-    /// How long reading one object may take, with all that it waits for.
+    /// Timeout of one read, retries included.
     pub time_max: Duration,
 }
 
-/// Why a configuration is none.
+/// Inconsistent configuration.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Misconfigured {
-    /// The endpoint is not the URL of a server.
+    /// Invalid endpoint URL.
     #[error("the S3 endpoint {0:?} is not a URL such as https://s3.example.com")]
     Endpoint(String),
-    /// One key without the other.
+    /// Access key id without secret, or the reverse.
     #[error("of the S3 keys access_key_id and secret_access_key there is one without the other")]
     HalfAKey,
-    /// A header could not be made of it.
+    /// Characters that a header cannot hold.
     #[error("the S3 setting {0} has characters that are not allowed in it")]
     Characters(&'static str),
 }
 
 impl Config {
-    /// The key to sign with, if there is one.
+    /// Credentials to sign with, if any.
     pub(super) fn credentials(&self) -> Option<Credentials> {
         Some(Credentials {
             access_key_id: self.access_key_id.clone()?,
@@ -48,7 +48,7 @@ impl Config {
         })
     }
 
-    /// Refuses settings that cannot work together.
+    /// Refuses inconsistent settings.
     pub(super) fn check(&self) -> Result<(), Misconfigured> {
         if self.access_key_id.is_some() != self.secret_access_key.is_some()
             || self.session_token.is_some() && self.access_key_id.is_none()
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_not_shown() {
+    fn debug_output_hides_secrets() {
         let config = Config {
             access_key_id: Some("id".into()),
             secret_access_key: Some("hidden".into()),

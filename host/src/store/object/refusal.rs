@@ -1,4 +1,4 @@
-//! Refusals of an S3 server: a small XML document, read within bounds and kept word for word.
+//! Error responses of an S3 server: a small XML document, read within bounds and kept verbatim.
 
 use http::response::Parts;
 use http::{HeaderMap, StatusCode};
@@ -8,12 +8,12 @@ use serde::Deserialize;
 
 use super::Error;
 
-/// S3's documents have some hundred bytes.
+/// S3's error documents have a few hundred bytes.
 const BYTES_MAX: usize = 16_384;
-/// The header in which AWS's JSON services, Lambda among them, name an error. S3 has it in the XML.
+/// Error header of AWS's JSON services such as Lambda; S3 uses the XML body.
 const LAMBDA_HEADER: &str = "x-amzn-errortype";
 
-/// The members of S3's document that say why.
+/// S3's `Error` element.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Document {
@@ -22,7 +22,7 @@ struct Document {
     message: String,
 }
 
-/// Reads an answer that is not the object.
+/// Parses a response other than the object.
 pub(super) async fn read(parts: &Parts, body: Incoming) -> Error {
     if let Some(name) = lambda_error(&parts.headers) {
         return Error::IsLambda(name);
@@ -48,7 +48,7 @@ pub(super) async fn read(parts: &Parts, body: Incoming) -> Error {
     }
 }
 
-/// Whether another attempt may help.
+/// True if a retry may succeed.
 fn may_pass(status: StatusCode) -> bool {
     let asks_to_wait = [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT];
     status.is_server_error() || asks_to_wait.contains(&status)
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusal_is_kept_word_for_word() {
+    fn error_response_is_kept_verbatim() {
         let cases = [
             (
                 "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchKey</Code><Message>The \
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn other_document_is_not_taken_for_a_refusal() {
+    fn other_document_is_not_s3() {
         for document in [
             "",
             "no XML",

@@ -1,5 +1,6 @@
-//! Room on the disk that is kept aside for deletions: without it nothing could be deleted on a full disk, and so
-//! no room be made. It is a file that is given up when a commit finds no room, and made again afterwards.
+//! Disk space reserved for deletions; without it, nothing could be deleted on a full disk to free
+//! space. A file holds the space. It is removed when a commit finds the disk full, and recreated
+//! later.
 
 use std::fs::File;
 use std::io;
@@ -9,14 +10,14 @@ use rustix::fs::{FallocateFlags, fallocate};
 
 use crate::disk;
 
-/// Bytes kept aside. SQLite begins its log anew after 1,000 pages of 4 KiB; twice that is enough for a log that
-/// grows to its full length and for what the database grows by meanwhile.
+/// Reserved bytes. SQLite checkpoints its WAL after 1,000 pages of 4 KiB; twice that covers a full
+/// WAL and the growth of the database meanwhile.
 pub(super) const RESERVE_BYTES: u64 = 8 << 20;
-/// Bytes that are kept aside at a time, so that a nearly full disk yields what it has.
+/// Allocation step, so that a nearly full disk still yields a part.
 const STEP_BYTES: u64 = 256 << 10;
 const FILE: &str = "reserve";
 
-/// The file of the reserve.
+/// The reserve file.
 #[derive(Debug)]
 pub(super) struct Reserve {
     path: PathBuf,
@@ -24,7 +25,7 @@ pub(super) struct Reserve {
 }
 
 impl Reserve {
-    /// The reserve of a data directory, filled as far as there is room.
+    /// Opens the reserve of a data directory and fills it as far as space allows.
     pub(super) fn open(dir: &Path) -> Self {
         let path = dir.join(FILE);
         let bytes = std::fs::metadata(&path).map_or(0, |found| found.len());
@@ -39,7 +40,7 @@ impl Reserve {
         reserve
     }
 
-    /// Gives the room back to the disk.
+    /// Frees the reserved space.
     pub(super) fn release(&mut self) {
         match std::fs::remove_file(&self.path) {
             Ok(()) => self.bytes = 0,
@@ -48,7 +49,7 @@ impl Reserve {
         }
     }
 
-    /// Takes as much of what is missing as the disk has. Nothing to do where nothing is missing.
+    /// Allocates missing space, as far as the disk has it.
     pub(super) fn fill(&mut self) {
         if self.bytes >= RESERVE_BYTES {
             return;
@@ -70,7 +71,7 @@ impl Reserve {
         self.bytes = file.metadata()?.len();
         while self.bytes < RESERVE_BYTES {
             if let Err(error) = fallocate(&file, FallocateFlags::empty(), self.bytes, STEP_BYTES) {
-                // A step may have been taken in part.
+                // A step may have been allocated in part.
                 self.cut(&file)?;
                 return Err(error.into());
             }

@@ -1,4 +1,4 @@
-//! The database's form, and how it came to be.
+//! Database schema and its migrations.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use rusqlite::Connection;
 
 use super::{Error, STATEMENTS_MAX, failed, of_sqlite};
 
-/// Says "this is Lamina's" to `file` and to ourselves: "LAMN".
+/// SQLite application id, "LAMN", by which `file` recognizes the database.
 const APPLICATION_ID: i32 = 0x4c41_4d4e;
 
-/// Each step leads from one schema version to the next. Steps are only ever added.
+/// Migrations from each schema version to the next; append-only.
 const MIGRATIONS: [&str; 1] = ["
     CREATE TABLE records (
         kind     TEXT NOT NULL,
@@ -25,19 +25,19 @@ const MIGRATIONS: [&str; 1] = ["
     INSERT INTO revision VALUES (1, 0);
 "];
 
-/// Opens the database for writing, brought up to this release's schema.
+/// Opens the database for writing and migrates it to this release's schema.
 pub(super) fn open(path: &Path) -> Result<Connection, Error> {
     let mut connection = Connection::open(path).map_err(of_sqlite)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-    // Before anything is written: a newer release's database is left as it is.
+    // Checked before any write, so that a newer release's database stays untouched.
     let found = version(&connection)?;
     durable(&connection)?;
     migrate(&mut connection, found)?;
     Ok(connection)
 }
 
-/// WAL with FULL: a commit has reached the disk when it returns. Asked back, because SQLite goes on
-/// silently with less where it cannot have this.
+/// Sets WAL mode with synchronous FULL: a commit is on disk when it returns. Read back, because
+/// SQLite silently falls back where WAL is impossible.
 fn durable(connection: &Connection) -> Result<(), Error> {
     connection
         .pragma_update(None, "journal_mode", "WAL")

@@ -1,5 +1,5 @@
-//! The one thread that writes. Batches that arrive while a commit waits for the disk are committed
-//! together by the next one; each stands or falls alone.
+//! The single writer thread. Batches that arrive during an fsync form the next group commit; each
+//! batch succeeds or fails on its own.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -12,12 +12,12 @@ use super::{Error, Revision, Write, failed, is_full};
 use crate::clock::Clock;
 use crate::telemetry::metrics::Histogram;
 
-/// Batches that may wait. Further callers wait for a place.
+/// Queued batches; further callers wait (backpressure).
 const QUEUE_MAX: usize = 1_024;
-/// Batches that are committed together at most.
+/// Batches per group commit.
 const GROUP_MAX: usize = 256;
-/// Bytes by which a batch may grow the records and still be committed from the reserve: deletions shrink them,
-/// and the end of a change that is in progress adds a few words to its record.
+/// Growth in bytes that may use the reserve: deletions shrink the records, and completing a change
+/// adds a few words to one.
 const GROWTH_BYTES_MAX: i64 = 4_096;
 
 type Outcome = Result<Revision, Error>;
@@ -29,7 +29,7 @@ struct Job {
 
 #[derive(Debug)]
 pub(super) struct Writer {
-    // Both are Some until the drop: the thread ends when the queue closes, and is waited for.
+    // Some until drop, which closes the queue and joins the thread.
     queue: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -63,7 +63,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         drop(self.queue.take());
         if let Some(thread) = self.thread.take() {
-            // It panics never, and has nothing to return.
+            // The thread returns nothing, and a panic in it was logged already.
             let _ = thread.join();
         }
     }
@@ -102,7 +102,7 @@ fn run(
     }
 }
 
-/// The error of a batch that was not committed because the whole group was not.
+/// Error of a batch whose group failed to commit.
 fn refusal(error: &rusqlite::Error) -> Error {
     if is_full(error) {
         return Error::Full;
@@ -110,7 +110,7 @@ fn refusal(error: &rusqlite::Error) -> Error {
     failed(std::io::Error::other(error.to_string()))
 }
 
-/// Commits on a full disk those batches that do not grow the records, in the room that is kept aside for them.
+/// On a full disk, commits the batches that do not grow the records, using the reserve.
 fn commit_from_reserve(
     connection: &mut Connection,
     reserve: &mut Reserve,
@@ -135,7 +135,7 @@ fn commit_from_reserve(
     Ok(growths.iter().map(outcome).collect())
 }
 
-/// Bytes that a batch adds to the records, less those that it replaces or deletes.
+/// Net growth of the records in bytes.
 fn growth(connection: &Connection, batch: &[Write]) -> rusqlite::Result<i64> {
     let mut find =
         connection.prepare_cached("SELECT length(value) FROM records WHERE kind = ? AND id = ?")?;
@@ -151,8 +151,8 @@ fn growth(connection: &Connection, batch: &[Write]) -> rusqlite::Result<i64> {
     Ok(growth)
 }
 
-/// Commits all batches of a group that can be, and tells of each how it went. An error is one of
-/// the whole group: nothing of it was committed.
+/// Commits a group and returns each batch's outcome. `Err` means that nothing of the group was
+/// committed.
 fn commit<B: AsRef<[Write]>>(
     connection: &mut Connection,
     batches: &[B],
@@ -169,7 +169,7 @@ fn commit<B: AsRef<[Write]>>(
                 last += 1;
                 outcomes.push(Ok(Revision(last)));
             }
-            // Dropped, the savepoint takes back what the batch had written.
+            // Dropping the savepoint rolls the batch back.
             Err(conflict) => outcomes.push(Err(conflict)),
         }
     }

@@ -1,4 +1,5 @@
-//! Changes to groups that callers ask for: deletion of a group or a stream, and retention. They wait for the disk.
+//! Changes to log groups: deletion of groups and streams, and retention. All functions block on the
+//! disk.
 
 use std::io;
 use std::sync::Arc;
@@ -7,41 +8,41 @@ use super::disk::Settings;
 use super::group::Group;
 use super::{Logs, Store};
 
-/// Why a group was not changed.
+/// Failure to change a group.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such group.
+    /// Group does not exist.
     #[error("the log group does not exist")]
     NoGroup,
-    /// There is no such stream.
+    /// Stream does not exist.
     #[error("the log stream does not exist")]
     NoStream,
-    /// The disk failed.
+    /// I/O error.
     #[error("the log group cannot be changed on disk")]
     Disk(#[from] io::Error),
 }
 
 impl Logs {
-    /// Deletes a group with its events and settings. A function that goes on logging to it makes a new one.
+    /// Deletes a group with its events and settings. A function that keeps logging recreates it.
     ///
     /// # Errors
-    /// If there is no such group, or if the disk fails.
+    /// If the group does not exist, or on I/O errors.
     pub fn delete_group(&self, name: &str) -> Result<(), Error> {
         self.0.delete_group(name)
     }
 
-    /// Deletes the events of a stream.
+    /// Deletes a stream with its events.
     ///
     /// # Errors
-    /// If there is no such group or stream, or if the disk fails.
+    /// If the group or the stream does not exist, or on I/O errors.
     pub fn delete_stream(&self, group: &str, stream: &str) -> Result<(), Error> {
         self.0.delete_stream(group, stream)
     }
 
-    /// Sets after how many days the events of a group expire; `None` keeps them.
+    /// Sets the retention in days; `None` never expires events.
     ///
     /// # Errors
-    /// If there is no such group, or if the disk fails.
+    /// If the group does not exist, or on I/O errors.
     pub fn set_retention(&self, group: &str, days: Option<u16>) -> Result<(), Error> {
         self.0.set_retention(group, days)
     }
@@ -98,7 +99,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes the expired events of a group from disk.
+    /// Deletes expired events of a group on disk.
     pub(super) fn expire(&self, name: &str) -> Result<(), Error> {
         let Some(root) = &self.root else {
             return Ok(());
@@ -113,7 +114,7 @@ impl Store {
         Ok(directory.expire(before)?)
     }
 
-    /// A group that exists, in memory.
+    /// Loads an existing group into memory.
     fn existing(&self, name: &str) -> Result<Arc<Group>, Error> {
         let now = self.clock.now();
         if let Some(group) = self.groups.get(name, now) {

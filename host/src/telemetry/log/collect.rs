@@ -1,24 +1,24 @@
-//! Collection of log groups on disk: expired events, and the groups that were not written to for longest once all of
-//! them exceed a bound.
+//! Garbage collection of log groups on disk: expired events, and beyond the limits the groups with
+//! the oldest writes.
 
 use super::disk::Found;
 use super::{Config, Store};
 
-/// Rounds between two looks for expired events: an hour.
+/// Writer rounds between two expiry runs: one hour.
 const ROUNDS_UNTIL_EXPIRY: u32 = 60;
 
-/// Bounds on the disk.
+/// Limits on disk.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DiskBounds {
-    /// Groups.
+    /// Number of groups.
     pub(super) groups: usize,
     /// Bytes of all groups.
     pub(super) bytes: u64,
-    /// Bytes of one group.
+    /// Bytes per group.
     pub(super) group_bytes: usize,
 }
 
-/// Counts of groups and bytes on disk. Each collection corrects them.
+/// Running totals of groups and bytes on disk; each collection corrects them.
 #[derive(Debug)]
 pub(super) struct Collector {
     pub(super) bounds: DiskBounds,
@@ -46,7 +46,7 @@ impl Collector {
         self.bytes += bytes as u64;
     }
 
-    /// Brings memory and disk within their bounds.
+    /// Enforces the limits of memory and disk.
     pub(super) fn after_write(&mut self, store: &Store) {
         store.groups.drop_written(store.config.memory_bytes_max / 2);
         if self.groups > self.bounds.groups || self.bytes > self.bounds.bytes {
@@ -54,7 +54,8 @@ impl Collector {
         }
     }
 
-    /// Removes the groups that were not written to for longest. It leaves a tenth free, so that not every write collects.
+    /// Deletes the groups with the oldest writes, down to 90 % of the limits, so that not every
+    /// write collects.
     pub(super) fn collect(&mut self, store: &Store) {
         let Some(root) = &store.root else { return };
         let mut found = root.scan();
@@ -82,7 +83,7 @@ impl Collector {
         }
     }
 
-    /// Removes expired events, now and then.
+    /// Deletes expired events once per hour.
     pub(super) fn expire(&mut self, store: &Store) {
         self.rounds += 1;
         if self.rounds < ROUNDS_UNTIL_EXPIRY {

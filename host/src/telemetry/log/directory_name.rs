@@ -1,4 +1,4 @@
-//! Names of the directories of log groups. Most are the group's own name, percent-encoded; longer ones end in a digest.
+//! Directory names of log groups: percent-encoded group names; long ones end in a digest.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
@@ -6,16 +6,16 @@ use std::fmt::Write;
 use aws_lc_rs::digest::{SHA256, digest};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// Bound on encoded names. File systems take 255 bytes.
+/// Limit of encoded names. File systems allow 255 bytes.
 const BYTES_MAX: usize = 200;
-/// Characters that are not encoded. A dot is: `..` may be the name of a group.
+/// Characters left unencoded. The dot is encoded, because `..` is a valid group name.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'#');
-/// Stands before a digest. Encoded names do not contain it.
+/// Separator before a digest. Encoded names do not contain it.
 const DIGESTED: char = '~';
-/// Marks a directory that is being deleted. Encoded names do not begin with it.
+/// Prefix of a directory under deletion. Encoded names never begin with it.
 const DELETED: &str = "~deleted-";
 
-/// The name of a group's directory.
+/// Directory name of a group.
 pub(super) fn of(group: &str) -> String {
     let mut name = utf8_percent_encode(group, PLAIN).to_string();
     if name.len() > BYTES_MAX {
@@ -28,7 +28,7 @@ pub(super) fn of(group: &str) -> String {
     name
 }
 
-/// The group of a directory; `None` if its name is a digest or no group's.
+/// Group name of a directory; `None` for digested or foreign names.
 pub(super) fn decoded(directory: &OsStr) -> Option<String> {
     let name = directory.to_str()?;
     if name.contains(DIGESTED) {
@@ -38,14 +38,14 @@ pub(super) fn decoded(directory: &OsStr) -> Option<String> {
     Some(decoded.ok()?.into_owned())
 }
 
-/// The name under which a directory is deleted.
+/// Name of a directory under deletion.
 pub(super) fn deleted(directory: &OsStr) -> OsString {
     let mut name = OsString::from(DELETED);
     name.push(directory);
     name
 }
 
-/// Whether a directory is being deleted.
+/// True for a directory under deletion.
 pub(super) fn is_deleted(directory: &OsStr) -> bool {
     directory.as_encoded_bytes().starts_with(DELETED.as_bytes())
 }

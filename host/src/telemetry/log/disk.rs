@@ -1,5 +1,5 @@
-//! Log groups on disk. Each has a directory with its newest events in two segments, `current` and `previous`, and with
-//! its settings in `group.json`.
+//! Log groups on disk: a directory per group, with its newest events in two segments, `current` and
+//! `previous`, and its settings in `group.json`.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -15,16 +15,16 @@ use serde::{Deserialize, Serialize};
 use super::{Event, directory_name};
 use crate::clock::Timestamp;
 
-/// Segments, from the newer to the older one.
+/// Segment files, newest first.
 const SEGMENTS: [&str; 2] = ["current", "previous"];
-/// The file with a group's settings.
+/// Settings file.
 const SETTINGS: &str = "group.json";
 
-/// The directory of all groups.
+/// Directory of all groups.
 #[derive(Clone, Debug)]
 pub(super) struct Root(PathBuf);
 
-/// The directory of one group, which may not exist.
+/// Directory of one group; it may not exist.
 #[derive(Debug)]
 pub(super) struct Directory<'a> {
     root: &'a Path,
@@ -34,25 +34,25 @@ pub(super) struct Directory<'a> {
 /// Settings of a group.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct Settings {
-    /// Its name, which its directory's name need not contain.
+    /// Group name; a digested directory name does not contain it.
     pub(super) name: String,
-    /// Milliseconds of the group's creation.
+    /// Creation time in milliseconds.
     pub(super) created: u64,
-    /// Events older than this number of days expire.
+    /// Retention in days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) retention_days: Option<u16>,
 }
 
-/// A group that has a directory.
+/// A group on disk.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) name: String,
     pub(super) bytes: u64,
-    /// The last write to its events.
+    /// Time of the last write.
     pub(super) written: Timestamp,
 }
 
-/// An event on disk.
+/// An event as a JSON line.
 #[derive(Serialize, Deserialize)]
 struct Line<'a> {
     n: u64,
@@ -64,7 +64,7 @@ struct Line<'a> {
 }
 
 impl Root {
-    /// Makes the directory, and removes what an interrupted deletion left.
+    /// Creates the directory, and completes interrupted deletions.
     pub(super) fn open(path: PathBuf) -> io::Result<Self> {
         crate::disk::create_dir_all(&path)?;
         for entry in fs::read_dir(&path)?.filter_map(Result::ok) {
@@ -82,7 +82,7 @@ impl Root {
         }
     }
 
-    /// Names of all groups, in no order.
+    /// Names of all groups, unordered.
     pub(super) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.0).into_iter().flatten();
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
@@ -106,7 +106,7 @@ impl Root {
             Some(name) => name,
             None => directory.settings()?.name,
         };
-        // Only groups that are found again under their names.
+        // Skips directories that a look-up by name would not find.
         (self.0.join(directory_name::of(&name)) == path).then_some(name)
     }
 }
@@ -135,12 +135,12 @@ impl Directory<'_> {
         })
     }
 
-    /// Bytes of its events.
+    /// Bytes of the events.
     pub(super) fn bytes(&self) -> u64 {
         self.found(String::new()).map_or(0, |found| found.bytes)
     }
 
-    /// The settings; `None` for a group that has no directory. Directories of earlier versions have no file of settings.
+    /// Settings; `None` without a directory. Directories of earlier releases have no settings file.
     pub(super) fn settings(&self) -> Option<Settings> {
         let directory = self.path.metadata().ok()?;
         let text = fs::read(self.path.join(SETTINGS)).ok();
@@ -152,7 +152,7 @@ impl Directory<'_> {
         }))
     }
 
-    /// Stores settings durably, and makes the directory if there is none. Returns whether it made one.
+    /// Writes the settings durably, and creates the directory if missing. Returns true if it did.
     pub(super) fn put_settings(&self, settings: &Settings) -> io::Result<bool> {
         let is_new = !self.exists();
         if is_new {
@@ -166,7 +166,7 @@ impl Directory<'_> {
         Ok(is_new)
     }
 
-    /// Appends lines that [`encode`] made, of which the newest that fit are kept.
+    /// Appends lines made by [`encode`]. If they exceed a segment, only the newest are kept.
     pub(super) fn append(&self, lines: &[u8], bytes_max: usize) -> io::Result<()> {
         let half = (bytes_max / 2) as u64;
         let text = newest(lines, bytes_max / 2);
@@ -182,7 +182,7 @@ impl Directory<'_> {
             file.read_exact_at(&mut last, bytes - 1)?;
         }
         if last != [b'\n'] {
-            // A crash cut the last line short; the next one must not be joined to it.
+            // Terminates a line that a crash cut short, so that the next one stays readable.
             file.write_all(b"\n")?;
         }
         file.write_all(text)
@@ -194,11 +194,12 @@ impl Directory<'_> {
         options.open(self.path.join("current"))
     }
 
-    /// The newest events. A line cut short by a crash is left out.
+    /// Newest events. Skips a line that a crash cut short.
     pub(super) fn read(&self, bytes_max: usize) -> Vec<Event> {
         let mut events = Vec::new();
         let mut streams = HashSet::new();
-        // In this order: a segment that is renamed meanwhile is read twice rather than not at all.
+        // Newest first: a segment renamed meanwhile is then read twice, which is harmless, and
+        // never missed.
         for segment in SEGMENTS {
             let lines = self.lines(segment, bytes_max);
             events.extend(lines.filter_map(|line| decode(&line, &mut streams)));
@@ -215,7 +216,7 @@ impl Directory<'_> {
         lines.map_while(Result::ok)
     }
 
-    /// Removes the events of a stream durably. Returns whether there were any.
+    /// Deletes the events of a stream durably. Returns true if there were any.
     pub(super) fn remove_stream(&self, stream: &str, bytes_max: usize) -> io::Result<bool> {
         let mut any = false;
         for segment in SEGMENTS {
@@ -239,7 +240,7 @@ impl Directory<'_> {
         Ok(any)
     }
 
-    /// Removes segments whose newest event is older than this.
+    /// Deletes segments whose newest event is older than `before`.
     pub(super) fn expire(&self, before: Timestamp) -> io::Result<()> {
         for segment in SEGMENTS {
             let path = self.path.join(segment);
@@ -250,7 +251,7 @@ impl Directory<'_> {
         Ok(())
     }
 
-    /// Removes the group durably. A crash leaves it whole, or under a name that is no group's.
+    /// Deletes the group durably. After a crash the directory is whole, or named as under deletion.
     pub(super) fn remove(&self) -> io::Result<()> {
         if !self.exists() {
             return Ok(());
@@ -296,7 +297,7 @@ pub(super) fn encode<'a>(events: impl Iterator<Item = &'a Event>) -> io::Result<
 
 fn decode(line: &[u8], streams: &mut HashSet<Arc<str>>) -> Option<Event> {
     let Line { n, t, s, m } = serde_json::from_slice(line).ok()?;
-    // Events share the name of their stream: it is longer than most messages.
+    // Interned: a stream name is longer than most messages.
     let stream = match streams.get(s.as_ref()) {
         Some(stream) => Arc::clone(stream),
         None => {

@@ -1,6 +1,6 @@
-//! The log of one execution environment: splits a guest's output into lines, keeps the end of the
-//! current invocation's log, and moves lines to their group in batches. Every invocation writes to it, so
-//! it takes one short lock and makes no system call.
+//! Log of one execution environment: splits guest output into lines, keeps the log tail of the
+//! current invocation, and moves lines to the group in batches. It is on the invoke path, so it
+//! takes one short lock and makes no system call.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,21 +14,21 @@ use crate::clock::Timestamp;
 use crate::telemetry::event::{Event, Fault, LogsDropped, Origin, Sink};
 use crate::units::LOG_TAIL_BYTES_MAX;
 
-/// Bound on a line; a longer one is cut into several.
+/// Limit of a line; longer ones are split.
 const LINE_BYTES_MAX: usize = 256 << 10;
-/// Bytes of lines that wait for the end of the invocation.
+/// Limit of lines buffered until the end of the invocation.
 const BATCH_BYTES_MAX: usize = 64 << 10;
-/// Milliseconds that lines wait for the end of the invocation.
+/// Maximum time that lines stay buffered.
 const BATCH_MILLIS_MAX: u64 = 200;
-/// Size of a line besides its text.
+/// Overhead of a line besides its text.
 const LINE_OVERHEAD_BYTES: usize = 64;
-/// Size of a line besides its text if it becomes a JSON object.
+/// Overhead of a line that becomes a JSON object.
 const OBJECT_OVERHEAD_BYTES: usize = 128;
-/// Bytes that a guest may write in a second, and in one burst. Lines beyond it are dropped and counted.
+/// Rate limit of guest output, sustained and burst. Excess lines are dropped and counted.
 const FLOOD_BYTES_PER_SECOND: u64 = 1 << 20;
 const FLOOD_BURST_BYTES: u64 = 4 << 20;
 
-/// The standard streams of a guest. Each has lines of its own.
+/// Standard streams of a guest. Each is split into lines separately.
 #[derive(Clone, Copy, Debug)]
 pub enum Stream {
     /// Standard output.
@@ -37,27 +37,27 @@ pub enum Stream {
     Error,
 }
 
-/// The log of one execution environment.
+/// Log of one execution environment.
 pub struct EnvironmentLog {
     logs: Logs,
     stream: Arc<str>,
     format: Format,
-    /// Other receivers of the events.
+    /// Other receivers of platform events.
     sinks: Vec<Arc<dyn Sink>>,
-    // A std mutex: the sections copy bytes, and nothing awaits inside.
+    // std mutex: the sections copy bytes, no await inside.
     state: Mutex<State>,
 }
 
 struct State {
-    /// The group, until it is deleted: then the next flush makes a new one.
+    /// Current group. Deletion replaces it on the next flush.
     group: Arc<Group>,
-    /// Lines that have no end yet, of standard output and of standard error.
+    /// Incomplete lines of standard output and standard error.
     partial: [Vec<u8>; 2],
     batch: Vec<(Timestamp, String)>,
     batch_bytes: usize,
     batch_since: u64,
     tail: Option<Vec<u8>>,
-    /// The current invocation; for logs in JSON only, whose lines name it.
+    /// Current invocation; set for JSON logs only, whose lines name it.
     invocation: Option<Invocation>,
     has_begun: bool,
     /// Bytes that the guest may write now.
@@ -75,7 +75,7 @@ impl EnvironmentLog {
         format: Format,
         sinks: Vec<Arc<dyn Sink>>,
     ) -> Self {
-        // As in AWS, the first tail in JSON begins with the start of the environment.
+        // As in AWS, the first JSON tail includes the start of the environment.
         let tail = (format != Format::Text).then(Vec::new);
         let state = State::new(group, tail);
         Self {
@@ -87,7 +87,7 @@ impl EnvironmentLog {
         }
     }
 
-    /// Begins an invocation, and keeps the end of its log if the caller wants the tail.
+    /// Starts an invocation, and keeps its log tail on request.
     pub fn begin(&self, tail: bool, request_id: &str, tenant_id: Option<&str>) {
         let mut state = self.lock();
         let goes_on = tail && state.tail.is_some() && !state.has_begun;
@@ -103,7 +103,7 @@ impl EnvironmentLog {
         }
     }
 
-    /// Writes a line, as it is.
+    /// Writes a line unchanged.
     #[cfg(test)]
     pub fn line(&self, text: &str) {
         let mut state = self.lock();
@@ -111,7 +111,7 @@ impl EnvironmentLog {
         self.keep(&mut state, text.to_owned());
     }
 
-    /// Writes more about a failure than its event does.
+    /// Writes details of a failure beyond its event.
     pub fn failure(&self, text: &str) {
         self.emit(&Event::Fault(Fault {
             request_id: None,
@@ -122,14 +122,14 @@ impl EnvironmentLog {
         }));
     }
 
-    /// Writes an event in the format of the log, and passes it on to the other sinks.
+    /// Writes an event in the log's format and forwards it to the other sinks.
     pub fn emit(&self, event: &Event<'_>) {
         let mut state = self.lock();
         self.flush_partial(&mut state);
         self.write_event(&mut state, event);
     }
 
-    /// Writes a guest's output.
+    /// Writes guest output.
     pub fn output(&self, stream: Stream, bytes: &[u8]) {
         let now = self.logs.0.clock.now();
         let mut state = self.lock();
@@ -148,7 +148,7 @@ impl EnvironmentLog {
         state.partial[stream as usize].extend_from_slice(rest);
     }
 
-    /// The last bytes of this invocation's log, if [`Self::begin`] was to keep them.
+    /// Log tail of this invocation, if [`Self::begin`] was asked to keep it.
     pub fn tail(&self) -> Bytes {
         let mut tail = self.lock().tail.take().unwrap_or_default();
         let cut = tail.len().saturating_sub(LOG_TAIL_BYTES_MAX);
@@ -156,7 +156,7 @@ impl EnvironmentLog {
         tail.into()
     }
 
-    /// Ends an invocation: its lines become readable.
+    /// Ends an invocation and publishes its lines.
     pub fn end(&self) {
         let mut state = self.lock();
         self.flush_partial(&mut state);
@@ -178,7 +178,7 @@ impl EnvironmentLog {
         self.report_dropped(state);
     }
 
-    /// A whole line of a guest: its kept beginning, and its end.
+    /// Writes a complete guest line: the buffered beginning and `end`.
     fn guest_line(&self, state: &mut State, stream: Stream, end: &[u8], now: Timestamp) {
         let overhead = match self.format {
             Format::Text => 1,
@@ -201,7 +201,7 @@ impl EnvironmentLog {
         }
     }
 
-    /// Reports the lines that were dropped since the last time.
+    /// Reports lines dropped since the last report.
     fn report_dropped(&self, state: &mut State) {
         let (dropped_records, dropped_bytes) = (state.dropped_lines, state.dropped_bytes);
         if dropped_records == 0 {
@@ -260,7 +260,7 @@ impl EnvironmentLog {
         }
         let bounds = self.logs.0.bounds();
         while !state.group.append(&self.stream, &mut state.batch, bounds) {
-            // The group was deleted. As in AWS, a function that goes on logging makes a new one.
+            // The group was deleted. As in AWS, a function that keeps logging recreates it.
             state.group = self.logs.group(state.group.name());
         }
         writer::mark(&self.logs, &state.group);
@@ -285,7 +285,7 @@ impl State {
         }
     }
 
-    /// Takes bytes from the guest's credit, which grows with time.
+    /// Takes bytes from the rate limiter's credit, which grows with time.
     fn may_write(&mut self, bytes: usize, now: Timestamp) -> bool {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let since = self.credit_at.replace(now.millis());

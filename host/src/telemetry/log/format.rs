@@ -1,46 +1,46 @@
-//! Formats of a log: text, or one JSON object a line, in the shape of AWS's runtimes. Objects below a level are left out.
+//! Log formats: text, or JSON lines in the shape of AWS's runtimes, filtered by level.
 
 use serde_json::{Map, Value, json};
 
 use crate::clock::Timestamp;
 
-/// The format of a log.
+/// Log format of a function.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Format {
-    /// Lines as they are.
+    /// Plain lines.
     #[default]
     Text,
-    /// JSON objects of these levels and above.
+    /// JSON lines at or above these levels.
     Json(Levels),
 }
 
-/// The lowest levels that are written.
+/// Minimum levels of a JSON log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Levels {
-    /// Of the lines of the function.
+    /// Minimum level of application lines.
     pub application: Level,
-    /// Of the events of the platform.
+    /// Minimum level of platform events.
     pub system: Level,
 }
 
-/// The level of a line.
+/// Log level.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Level {
-    /// `TRACE`
+    /// `TRACE`.
     Trace,
-    /// `DEBUG`
+    /// `DEBUG`.
     Debug,
-    /// `INFO`
+    /// `INFO`.
     Info,
-    /// `WARN`
+    /// `WARN`.
     Warn,
-    /// `ERROR`
+    /// `ERROR`.
     Error,
-    /// `FATAL`
+    /// `FATAL`.
     Fatal,
 }
 
-/// The invocation that lines belong to.
+/// Invocation that lines are attributed to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Invocation {
     pub(super) request_id: String,
@@ -57,13 +57,12 @@ impl Level {
         Self::Fatal,
     ];
 
-    /// The level of this name, however it is spelled.
+    /// Parses a level, ignoring case.
     pub fn parse(name: &str) -> Option<Self> {
         let mut all = Self::ALL.into_iter();
         all.find(|level| level.name().eq_ignore_ascii_case(name))
     }
 
-    /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Trace => "TRACE",
@@ -77,8 +76,8 @@ impl Level {
 }
 
 impl Levels {
-    /// A line of the function, if its level is written. A JSON object passes as it is, at the level that it names; any
-    /// other line becomes one at the level INFO.
+    /// Formats an application line; `None` if its level is filtered out. A JSON object passes
+    /// unchanged at its own level; any other line is wrapped at INFO.
     pub(super) fn application(
         self,
         line: String,
@@ -106,7 +105,7 @@ fn object(line: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(text).ok()
 }
 
-/// A text as a JSON line.
+/// Wraps a text as a JSON line.
 pub(super) fn message(
     level: Level,
     text: &str,
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_have_an_order_and_names() {
+    fn levels_are_ordered_and_named() {
         assert!(Level::ALL.is_sorted());
         for level in Level::ALL {
             assert_eq!(Level::parse(level.name()), Some(level));

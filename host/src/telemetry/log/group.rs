@@ -1,4 +1,4 @@
-//! A log group in memory: its settings and the newest events of all its streams, up to a number of bytes.
+//! Log group in memory: settings and the newest events of all streams, bounded in bytes.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -9,32 +9,33 @@ use super::Event;
 use super::disk::Settings;
 use crate::clock::Timestamp;
 
-/// Size of an event besides its text.
+/// Overhead of an event besides its text.
 const EVENT_OVERHEAD_BYTES: usize = 96;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Bounds on the events in memory.
+/// Limits of events in memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// Of one group.
+    /// Bytes per group.
     pub(super) group_bytes: usize,
-    /// Of all groups.
+    /// Bytes of all groups.
     pub(super) all_bytes: usize,
 }
 
-/// One group.
+/// A log group.
 pub(super) struct Group {
     name: Arc<str>,
-    // A std mutex: the sections push or copy events, and nothing awaits or touches the disk inside.
+    // std mutex: the sections push or copy events, without await or disk I/O.
     ring: Mutex<Ring>,
-    // Taken before `ring`, by threads that may wait for the disk. A group and its successor share it: the deletion of
-    // the one is over before the other is written.
+    // Lock order: before `ring`. Held during disk I/O, so only by threads that may block. Shared
+    // between a deleted group and its successor, so that the deletion finishes before the successor
+    // is written.
     disk: Arc<Mutex<()>>,
-    /// Set once, under the lock of `ring`, when the group is deleted.
+    /// Set once on deletion, under the `ring` lock.
     deleted: AtomicBool,
-    /// Whether the writer was notified of events that it has not written.
+    /// True while the writer has a pending notification for this group.
     pub(super) marked: AtomicBool,
-    /// Milliseconds of the last write or read.
+    /// Time of the last write or read, in milliseconds.
     used: AtomicU64,
 }
 
@@ -45,26 +46,26 @@ pub(super) struct Ring {
     /// Bytes of the events of all groups.
     all_bytes: Arc<AtomicUsize>,
     next_sequence: u64,
-    /// The first sequence that is certainly in memory. Older events may be on disk.
+    /// Smallest sequence that is certainly in memory. Older events may be on disk.
     first_sequence: u64,
-    /// Whether the events on disk are here too, up to the bound.
+    /// True if the ring holds the events on disk too, up to the limit.
     is_whole: bool,
-    /// The settings, once they were read from disk or made.
+    /// Settings; `None` until loaded or created.
     settings: Option<Settings>,
-    /// Whether any event or setting was ever kept: an open environment alone makes no group.
+    /// True once an event or setting was stored: an open environment alone creates no group.
     exists: bool,
     /// Events below this sequence are on disk.
     pub(super) written: u64,
 }
 
-/// What the disk has of a group.
+/// Settings and events of a group on disk.
 pub(super) struct Stored {
     pub(super) settings: Settings,
     pub(super) events: Vec<Event>,
 }
 
 impl Group {
-    /// A group whose sequences begin at `first`. Its events and settings on disk are read when it is.
+    /// Group with sequences from `first`. Events and settings on disk are loaded on read.
     pub(super) fn new(
         name: Arc<str>,
         now: Timestamp,
@@ -81,7 +82,7 @@ impl Group {
         }
     }
 
-    /// A new group in place of this deleted one, of which the disk has nothing.
+    /// Empty replacement of this deleted group, with no data on disk.
     pub(super) fn successor(&self, now: Timestamp, first: u64) -> Self {
         let old = self.ring();
         let mut ring = Ring::empty(first.max(old.next_sequence), Arc::clone(&old.all_bytes));
@@ -105,12 +106,12 @@ impl Group {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Exclusive use of the group's directory. May wait for the disk.
+    /// Locks the group's directory. Blocks on disk I/O of other threads.
     pub(super) fn disk(&self) -> MutexGuard<'_, ()> {
         self.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves lines into the group, unless it is deleted. Returns whether it was not.
+    /// Moves lines into the group. Returns false if it is deleted.
     pub(super) fn append(
         &self,
         stream: &Arc<str>,
@@ -137,7 +138,7 @@ impl Group {
         true
     }
 
-    /// Reads what the disk has, once. Others wait for it only where they need the disk too.
+    /// Loads events and settings from disk, once. Writers to memory are not blocked.
     pub(super) fn complete(&self, load: impl FnOnce() -> Option<Stored>, bounds: Bounds) {
         if !self.ring().is_complete() {
             let _disk = self.disk();
@@ -145,7 +146,7 @@ impl Group {
         }
     }
 
-    /// The same for a caller that has exclusive use of the directory.
+    /// Like [`Self::complete`], for a caller that holds the disk lock.
     pub(super) fn complete_locked(&self, load: impl FnOnce() -> Option<Stored>, bounds: Bounds) {
         if self.is_deleted() || self.ring().is_complete() {
             return;
@@ -174,7 +175,7 @@ impl Group {
         self.deleted.load(Ordering::Acquire)
     }
 
-    /// Marks unwritten events. Returns whether the writer must be notified: once until it has written.
+    /// Marks unwritten events. Returns true if the writer must be notified.
     pub(super) fn mark(&self) -> bool {
         !self.marked.swap(true, Ordering::AcqRel)
     }
@@ -203,7 +204,7 @@ impl Ring {
         }
     }
 
-    /// The events on disk of a group that is not in memory.
+    /// Ring of a group that exists on disk only.
     pub(super) fn of(stored: Stored, all_bytes: Arc<AtomicUsize>, bounds: Bounds) -> Self {
         let next = stored.events.last().map_or(0, |event| event.sequence + 1);
         let mut ring = Self::empty(next, all_bytes);
@@ -237,10 +238,10 @@ impl Ring {
         self.events.push_back(Arc::new(event));
     }
 
-    /// Drops the oldest events until the group and all groups are within their bounds.
+    /// Evicts the oldest events until the group and all groups are within their limits.
     fn shrink(&mut self, bounds: Bounds) {
         while self.bytes > bounds.group_bytes && self.drop_oldest() {
-            // There is no space for older ones either.
+            // Older events do not fit either, so nothing is missing.
             self.is_whole = true;
         }
         while self.all() > bounds.all_bytes && self.drop_oldest() {
@@ -249,7 +250,7 @@ impl Ring {
         self.find_first();
     }
 
-    /// Drops the events that are on disk, to be read again when they are asked for.
+    /// Evicts events that are on disk; reads load them again.
     pub(super) fn drop_written(&mut self) {
         while self
             .events
@@ -262,7 +263,7 @@ impl Ring {
         self.find_first();
     }
 
-    /// Moves the boundary to the events that may be on disk only, unless all are here.
+    /// Updates the first sequence in memory, unless the ring is complete.
     fn find_first(&mut self) {
         if !self.is_whole {
             let next = self.next_sequence;
@@ -270,7 +271,7 @@ impl Ring {
         }
     }
 
-    /// Drops expired events.
+    /// Evicts expired events.
     pub(super) fn expire(&mut self, now: Timestamp) {
         let Some(before) = self.settings.as_ref().and_then(|it| it.expiry(now)) else {
             return;
@@ -280,7 +281,7 @@ impl Ring {
         }
     }
 
-    /// Removes the events of a stream. Returns whether there were any.
+    /// Deletes the events of a stream. Returns true if there were any.
     pub(super) fn remove_stream(&mut self, stream: &str) -> bool {
         let (before, mut freed) = (self.events.len(), 0);
         self.events.retain(|event| {
@@ -318,12 +319,12 @@ impl Ring {
         self.all_bytes.load(Ordering::Relaxed)
     }
 
-    /// Events in the order they arrived.
+    /// Events in order of arrival.
     pub(super) fn events(&self) -> &VecDeque<Arc<Event>> {
         &self.events
     }
 
-    /// Bytes of the texts of the events.
+    /// Bytes of the events' texts.
     pub(super) fn text_bytes(&self) -> usize {
         self.events.iter().map(|event| event.message.len()).sum()
     }
@@ -365,7 +366,7 @@ impl Settings {
         }
     }
 
-    /// Events before this time have expired.
+    /// Time before which events have expired.
     pub(super) fn expiry(&self, now: Timestamp) -> Option<Timestamp> {
         let days = self.retention_days?;
         let age = DAY * u32::from(days);

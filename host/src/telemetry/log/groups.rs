@@ -1,4 +1,4 @@
-//! The log groups that are in memory.
+//! Log groups in memory.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -7,26 +7,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::group::Group;
 use crate::clock::Timestamp;
 
-/// How long an unused group stays in memory.
+/// Time before an unused group is evicted.
 const IDLE_MILLIS: u64 = 60_000;
-/// Milliseconds that the times of files may lag behind the clock: they are those of its last tick.
+/// Lag of file times behind the clock, in milliseconds: the kernel uses the time of its last tick.
 const FILE_TIME_MILLIS: u64 = 20;
-/// Sequences that a group may give out in a millisecond before they run ahead of the clock.
+/// Sequences that a group may assign per millisecond before they run ahead of the clock.
 const SEQUENCES_PER_MILLI: u64 = 1 << 20;
 
-/// The groups that are in memory.
+/// Log groups in memory.
 #[derive(Default)]
 pub(super) struct Groups {
     by_name: Mutex<HashMap<Arc<str>, Arc<Group>>>,
     /// Bytes of their events.
     bytes: Arc<AtomicUsize>,
-    /// Sequences below this one may have been given out by groups that are no longer in memory.
+    /// Sequences below this one may be taken by evicted groups.
     first_sequence: AtomicU64,
 }
 
 impl Groups {
-    /// Groups after a restart. Sequences go on from the time of day, so that those which a killed process gave out and
-    /// did not write are not given out again; nor are those on disk, should the clock have gone back since.
+    /// Groups after a restart. Sequences continue from the wall clock, past those that a killed
+    /// process assigned and did not write, and past those on disk in case the clock went back.
     pub(super) fn after(written: Timestamp) -> Self {
         let groups = Self::default();
         let first = (written.millis() + FILE_TIME_MILLIS).saturating_mul(SEQUENCES_PER_MILLI);
@@ -34,7 +34,7 @@ impl Groups {
         groups
     }
 
-    /// The group of this name, to write to. It does not touch the disk.
+    /// Returns or creates a group to write to. Does no disk I/O.
     pub(super) fn get_or_make(&self, name: &str, now: Timestamp) -> Arc<Group> {
         let mut groups = self.lock();
         let found = groups.get(name).map(Arc::clone);
@@ -56,19 +56,19 @@ impl Groups {
         by_clock.max(self.first_sequence.load(Ordering::Relaxed))
     }
 
-    /// The group of this name, if it is in memory. Reading makes no groups: anyone can think of names.
+    /// Group in memory. Reading creates no group, because callers could invent any number of names.
     pub(super) fn get(&self, name: &str, now: Timestamp) -> Option<Arc<Group>> {
         let group = self.peek(name)?;
         group.touch(now);
         Some(group)
     }
 
-    /// The same, without prolonging its stay.
+    /// Like [`Self::get`], without marking the group as used.
     pub(super) fn peek(&self, name: &str) -> Option<Arc<Group>> {
         self.lock().get(name).map(Arc::clone)
     }
 
-    /// Removes a deleted group, unless another one has its place.
+    /// Removes a deleted group, unless it was replaced.
     pub(super) fn remove(&self, group: &Arc<Group>) {
         let mut groups = self.lock();
         if groups
@@ -81,19 +81,19 @@ impl Groups {
         self.first_sequence.fetch_max(next, Ordering::Relaxed);
     }
 
-    /// Bytes of all events in memory, to be counted by what holds such events.
+    /// Byte counter of all events in memory, shared with their rings.
     pub(super) fn bytes(&self) -> &Arc<AtomicUsize> {
         &self.bytes
     }
 
-    /// Names of the groups that exist.
+    /// Names of existing groups.
     pub(super) fn names(&self) -> Vec<Arc<str>> {
         let groups = self.all();
         let existing = groups.iter().filter(|it| it.ring().exists());
         existing.map(|it| Arc::clone(it.name())).collect()
     }
 
-    /// Forgets the groups that nobody can write to, that are wholly on disk and that were not used lately.
+    /// Evicts groups that are idle, without writers, and wholly on disk.
     pub(super) fn forget_idle(&self, now: Timestamp) {
         self.lock().retain(|_, group| {
             let ring = group.ring();
@@ -107,7 +107,7 @@ impl Groups {
         });
     }
 
-    /// Drops events that are on disk, those of the least recently used groups first, until all take no more than this.
+    /// Evicts events that are on disk, least recently used groups first, down to `bytes_max`.
     pub(super) fn drop_written(&self, bytes_max: usize) {
         if self.bytes.load(Ordering::Relaxed) <= bytes_max {
             return;

@@ -1,5 +1,5 @@
-//! Events as lines of a JSON log. The shapes are AWS's: of its Telemetry API for events of the platform, of its runtimes
-//! for errors that a function returns.
+//! Platform events and errors as JSON log lines. Shapes are AWS's: of the Telemetry API for events,
+//! of the runtimes for function errors.
 
 use serde::Serialize;
 use serde_json::json;
@@ -9,7 +9,7 @@ use super::text;
 use crate::clock::Timestamp;
 use crate::telemetry::event::{Event, Fault, Origin};
 
-/// The line of an event, if the log wants events of its level.
+/// JSON line of an event; `None` if its level is filtered out.
 pub(super) fn line(
     event: &Event<'_>,
     levels: Levels,
@@ -53,7 +53,7 @@ fn fault(
         };
         return Some(format::message(level, message, at, invocation));
     }
-    // The runtime writes it, so the level of the application decides.
+    // Function errors are written by the runtime in AWS, so the application level applies.
     if level < levels.application {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Queries of logs: pages of events in the order they arrived, streams of a group, and groups.
+//! Log queries: pages of events in order of arrival, streams and groups.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,34 +8,34 @@ use super::group::Ring;
 use super::{Event, Logs, Store};
 use crate::clock::Timestamp;
 
-/// AWS's bound on the text of a page.
+/// AWS's limit on the text of a page.
 const PAGE_BYTES_MAX: usize = 1 << 20;
 
-/// Which events are wanted.
+/// Filter of events.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Of these streams. Empty means all.
+    /// Stream names; empty selects all.
     pub streams: Vec<String>,
-    /// Of streams whose names begin so.
+    /// Prefix of the stream name.
     pub stream_prefix: String,
-    /// Not before.
+    /// Start time, inclusive.
     pub start: Option<Timestamp>,
-    /// Before.
+    /// End time, exclusive.
     pub end: Option<Timestamp>,
-    /// That match this pattern.
+    /// Pattern of the message.
     pub pattern: Pattern,
-    /// From where, and in which direction.
+    /// Start position and direction.
     pub direction: Direction,
-    /// At most so many.
+    /// Maximum number of events.
     pub limit: usize,
 }
 
-/// Where a page begins.
+/// Start position and direction of a page.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Direction {
-    /// The oldest events from this sequence on.
+    /// Oldest events from this sequence on.
     Forward(u64),
-    /// The newest events below this sequence.
+    /// Newest events below this sequence.
     Backward(u64),
 }
 
@@ -45,77 +45,77 @@ impl Default for Direction {
     }
 }
 
-/// Terms in an event's text.
+/// Terms of a filter pattern.
 #[derive(Clone, Debug, Default)]
 pub struct Pattern {
-    /// All of these are there.
+    /// Terms that must all occur.
     pub all: Vec<String>,
-    /// One of these is, if there are any.
+    /// Terms of which at least one must occur; empty matches.
     pub any: Vec<String>,
-    /// None of these is.
+    /// Terms that must not occur.
     pub none: Vec<String>,
 }
 
-/// Events, and where the next ones are.
+/// A page of events.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// In the order they arrived.
+    /// Events in order of arrival.
     pub events: Vec<Arc<Event>>,
-    /// Sequence of the first event that was left out; none if all were taken.
+    /// Sequence of the next event; `None` on the last page.
     pub next: Option<u64>,
 }
 
 /// A stream of a group.
 #[derive(Clone, Debug)]
 pub struct StreamSummary {
-    /// Its name.
+    /// Stream name.
     pub name: Arc<str>,
-    /// The time of its first event that is kept.
+    /// Time of the oldest event kept.
     pub first: Timestamp,
-    /// The time of its last event.
+    /// Time of the newest event.
     pub last: Timestamp,
 }
 
-/// Which groups are wanted.
+/// Query of groups.
 #[derive(Clone, Debug, Default)]
 pub struct GroupsQuery {
-    /// Whose names begin so.
+    /// Prefix of the name.
     pub prefix: String,
-    /// Whose names contain this.
+    /// Substring of the name.
     pub part: String,
-    /// Whose names are among these, if there are any.
+    /// Exact names; empty selects all.
     pub names: Vec<String>,
-    /// Whose names come after this one.
+    /// Name to continue after.
     pub after: Option<String>,
-    /// At most so many.
+    /// Maximum number of groups.
     pub limit: usize,
 }
 
 /// A group.
 #[derive(Clone, Debug)]
 pub struct GroupSummary {
-    /// Its name.
+    /// Group name.
     pub name: String,
-    /// When it was made.
+    /// Creation time.
     pub created: Timestamp,
-    /// Days after which its events expire.
+    /// Retention in days.
     pub retention_days: Option<u16>,
-    /// Bytes of its events.
+    /// Bytes of the events.
     pub stored_bytes: u64,
 }
 
 impl Logs {
-    /// Events of a group. `None` if there is no such group.
+    /// Events of a group; `None` if it does not exist.
     pub fn filter(&self, group: &str, filter: &Filter) -> Option<Page> {
         self.0.read(group, |ring| filter.page(ring))
     }
 
-    /// The streams of a group. `None` if there is no such group.
+    /// Streams of a group; `None` if it does not exist.
     pub fn streams(&self, group: &str) -> Option<Vec<StreamSummary>> {
         self.0.read(group, streams)
     }
 
-    /// Groups in the order of their names, and whether there are more.
+    /// Groups by name, and true if there are more.
     pub fn groups(&self, query: &GroupsQuery) -> (Vec<GroupSummary>, bool) {
         let root = self.0.root.as_ref();
         let on_disk = root.map(|root| root.names()).unwrap_or_default();
@@ -130,8 +130,7 @@ impl Logs {
 }
 
 impl Store {
-    /// Looks at a group's events, in memory or on disk. It leaves nothing in memory where nothing was. May wait for the
-    /// disk.
+    /// Reads a group from memory or disk, without loading it into memory. Blocks on the disk.
     fn read<T>(&self, name: &str, look: impl FnOnce(&Ring) -> T) -> Option<T> {
         let load = || self.load(name);
         let now = self.clock.now();

@@ -1,4 +1,4 @@
-//! Lines, pages and filters of logs.
+//! Log lines, pages and filters.
 
 use super::*;
 use crate::telemetry::event::{
@@ -16,7 +16,7 @@ fn open(logs: &Logs, group: &str, stream: &str, format: Format) -> Arc<Environme
     logs.environment(group, stream, format, Vec::new())
 }
 
-/// The messages of all pages.
+/// Messages of all pages.
 fn messages(logs: &Logs, filter: &Filter) -> Vec<String> {
     let mut filter = filter.clone();
     let mut messages = Vec::new();
@@ -55,7 +55,7 @@ fn output_is_split_into_lines() {
 }
 
 #[test]
-fn tail_is_the_end_of_one_invocation() {
+fn tail_holds_last_bytes_of_one_invocation() {
     let logs = in_memory(1 << 20);
     let log = open(&logs, "g", "s", Format::Text);
     log.begin(true, "id", None);
@@ -88,7 +88,7 @@ fn flood_of_lines_is_dropped_and_counted() {
 }
 
 #[test]
-fn line_without_end_is_cut() {
+fn line_over_limit_is_split() {
     let logs = in_memory(64 << 20);
     let log = open(&logs, "g", "s", Format::Text);
     (0..10).for_each(|_| log.output(Stream::Out, &[b'y'; 100_000]));
@@ -113,7 +113,7 @@ fn group_keeps_its_newest_events() {
 }
 
 #[test]
-fn pages_follow_one_another_without_loss_or_repetition() {
+fn pages_neither_skip_nor_repeat_events() {
     let logs = in_memory(1 << 20);
     let log = open(&logs, "g", "s", Format::Text);
     (0..50).for_each(|n| log.line(&format!("{n}")));
@@ -145,7 +145,7 @@ fn pages_follow_one_another_without_loss_or_repetition() {
 }
 
 #[test]
-fn page_takes_no_more_than_a_mebibyte_of_text() {
+fn page_text_is_at_most_one_mebibyte() {
     let logs = in_memory(64 << 20);
     let log = open(&logs, "g", "s", Format::Text);
     (0..5).for_each(|_| log.line(&"x".repeat(400 << 10)));
@@ -155,7 +155,7 @@ fn page_takes_no_more_than_a_mebibyte_of_text() {
 }
 
 #[test]
-fn filters_pick_streams_times_and_terms() {
+fn filter_selects_streams_times_and_terms() {
     let logs = in_memory(1 << 20);
     open(&logs, "g", "2026/a", Format::Text).line("ERROR one");
     open(&logs, "g", "2026/b", Format::Text).line("ERROR two");
@@ -178,7 +178,7 @@ fn filters_pick_streams_times_and_terms() {
     );
 }
 
-/// What is written in JSON, with the times taken out.
+/// JSON lines, without their times.
 fn objects(logs: &Logs) -> Vec<serde_json::Value> {
     let parse = |line: String| {
         let mut object: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -277,7 +277,7 @@ fn events_below_the_level_are_left_out() {
 }
 
 #[test]
-fn first_tail_in_json_begins_with_the_start() {
+fn first_json_tail_includes_environment_start() {
     let logs = in_memory(1 << 20);
     let log = in_json(&logs, Level::Info, Level::Info);
     log.line("start");
@@ -310,7 +310,7 @@ fn flood_in_json_is_reported_in_json() {
 }
 
 #[test]
-fn error_of_a_handler_is_written_as_runtimes_write_it() {
+fn handler_error_is_logged_in_runtime_format() {
     use serde_json::json;
     let stack = ["at one".to_owned(), "at two".to_owned()];
     let event = Event::Fault(Fault {
@@ -345,7 +345,7 @@ fn error_of_a_handler_is_written_as_runtimes_write_it() {
 }
 
 #[test]
-fn sinks_receive_every_event_whatever_the_level_of_the_log() {
+fn sinks_receive_events_below_the_log_level() {
     #[derive(Debug, Default)]
     struct Kinds(std::sync::Mutex<Vec<&'static str>>);
     impl crate::telemetry::event::Sink for Kinds {

@@ -1,18 +1,18 @@
-//! Events as lines of a text log, as Lambda writes them.
+//! Platform events as text log lines, in Lambda's format.
 
 use std::fmt::Write;
 use std::time::Duration;
 
 use crate::telemetry::event::{Event, Fault, InitReport, Origin, Report, Status};
 
-/// The line of an event, if it has one in text.
+/// Text line of an event; `None` if it has none.
 pub(super) fn line(event: &Event<'_>) -> Option<String> {
     match event {
         Event::InitStart(it) => Some(format!(
             "INIT_START Runtime Version: {}\tRuntime Version ARN: {}",
             it.runtime_version, it.runtime_version_arn
         )),
-        // REPORT shows how long a successful one took.
+        // Successful initializations show their duration in REPORT.
         Event::InitReport(it) => (it.end.status != Status::Success).then(|| init_report(it)),
         Event::Start(it) => Some(format!(
             "START RequestId: {} Version: {}",
@@ -75,7 +75,7 @@ fn write_status(line: &mut String, status: Status<'_>) {
     }
 }
 
-/// Errors that a function returns look as AWS's runtimes write them; failures of the platform name the invocation.
+/// Function errors have the format of AWS's runtimes; platform failures name the request id.
 fn fault(fault: &Fault<'_>) -> String {
     if fault.origin == Origin::Handler {
         let mut line = format!("[ERROR] {}: {}", fault.error_type, fault.message);
@@ -90,7 +90,7 @@ fn fault(fault: &Fault<'_>) -> String {
     }
 }
 
-/// A message without the id of the invocation, with which most begin.
+/// Strips the request id with which most messages begin.
 pub(super) fn reason<'a>(id: &str, message: &'a str) -> &'a str {
     let message = message.strip_prefix("RequestId: ").unwrap_or(message);
     message.strip_prefix(id).unwrap_or(message).trim_start()

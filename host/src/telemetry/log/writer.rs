@@ -1,5 +1,5 @@
-//! The thread that writes logs to disk: it appends, a few times a second, the new events of each group. It never holds
-//! up an invocation: if it cannot keep pace, the oldest unwritten events are lost with the ring.
+//! Writer thread of logs: appends new events of each group to disk, a few times per second. It
+//! never blocks an invocation; if it falls behind, the ring evicts the oldest unwritten events.
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -12,25 +12,25 @@ use super::disk::{self, Root, Settings};
 use super::group::Group;
 use super::{Event, Logs, Store};
 
-/// How long events wait for more of the same before they are written.
+/// Delay before a write, to batch further events.
 const PERIOD: Duration = Duration::from_millis(250);
-/// Rounds between two looks for groups that nobody uses: a minute.
+/// Rounds between two evictions of idle groups: one minute.
 const ROUNDS_UNTIL_TIDY: u32 = 240;
 
-/// The thread that writes.
+/// Handle of the writer thread.
 pub(super) struct Writer {
-    // Both are Some until the drop: the thread ends when the channel closes, and is waited for.
+    // Some until drop, which closes the channel and joins the thread.
     marks: Option<Sender<Arc<Group>>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Notifies the writer that a group has new events; once, until it has written.
+/// Notifies the writer of new events; once per write.
 pub(super) fn mark(logs: &Logs, group: &Arc<Group>) {
     let writer = logs.0.writer.get();
     if let Some(marks) = writer.and_then(|writer| writer.marks.as_ref())
         && group.mark()
     {
-        // Only a writer that has ended does not listen, and then nothing is written any more.
+        // The send fails only after the writer has ended, on shutdown.
         let _ = marks.send(Arc::clone(group));
     }
 }
@@ -56,7 +56,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         drop(self.marks.take());
-        // The thread itself drops the logs if the last handle goes while it tidies up.
+        // The writer thread itself may drop the last handle; it must not join itself.
         let thread = self.thread.take();
         if let Some(thread) = thread.filter(|it| it.thread().id() != std::thread::current().id()) {
             let _ = thread.join();
@@ -84,7 +84,7 @@ impl Run {
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            // When the logs are dropped the channel closes, and the rest is written at once.
+            // Dropping the logs closes the channel, which flushes at once.
             let mut groups = vec![first];
             groups.extend(marked.recv_timeout(PERIOD));
             groups.extend(marked.try_iter());
@@ -108,7 +108,7 @@ impl Run {
 
     fn write(&mut self, group: &Arc<Group>) -> io::Result<()> {
         let _disk = group.disk();
-        // Cleared before the events are read: a later one marks the group again.
+        // Cleared before reading, so that a later event marks the group again.
         group
             .marked
             .store(false, std::sync::atomic::Ordering::Release);
@@ -129,7 +129,7 @@ impl Run {
     }
 }
 
-/// The events that are not on disk yet, oldest first, which count as written from now on.
+/// Unwritten events, oldest first; marks them as written.
 fn unwritten(group: &Group) -> (Vec<Arc<Event>>, Option<Settings>) {
     let mut ring = group.ring();
     let next = ring.next_sequence();

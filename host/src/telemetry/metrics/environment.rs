@@ -1,4 +1,4 @@
-//! Counts of environments by their state, fed by the events of each.
+//! Gauges of environments by state, fed by their events.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,7 +14,7 @@ pub(super) struct Environments {
     pub(super) provisioned: AtomicU64,
 }
 
-/// One environment. Its events count for its function too.
+/// Metrics of one environment. Its events count for its function too.
 #[derive(Debug)]
 pub struct EnvironmentMetrics {
     function: Arc<FunctionMetrics>,
@@ -36,7 +36,7 @@ impl EnvironmentMetrics {
     }
 }
 
-/// Moves an environment into a state or out of it, and the count of the host with it.
+/// Sets a state flag and adjusts the host's gauge.
 fn set(state: &AtomicBool, count: &AtomicU64, is_in: bool) {
     if state.swap(is_in, Ordering::Relaxed) != is_in {
         if is_in {
@@ -58,7 +58,7 @@ impl Sink for EnvironmentMetrics {
                     set(&self.is_provisioned, &self.all.provisioned, true);
                 }
             }
-            // An invocation whose environment did not come up has a story too, and no environment.
+            // An invocation whose environment failed to start emits Start without an environment.
             Event::Start(_) if self.is_open.load(Ordering::Relaxed) => {
                 set(&self.is_busy, &self.all.busy, true);
             }

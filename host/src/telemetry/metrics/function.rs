@@ -1,29 +1,29 @@
-//! Counters of one function, fed by the events of its environments.
+//! Metrics of one function, fed by its environments' events.
 
 use super::{Counter, Histogram};
 use crate::telemetry::event::{Event, InitializationType, Sink, Status};
 
-/// Counters of one function.
+/// Metrics of one function.
 #[derive(Debug, Default)]
 pub struct FunctionMetrics {
-    /// Durations of invocations; their count is that of the invocations.
+    /// Durations of invocations; their count is the number of invocations.
     pub(super) durations: Histogram,
-    /// Durations of initializations, on demand and ahead of invocations.
+    /// Durations of initializations: on demand, provisioned.
     pub(super) inits: [Histogram; 2],
-    /// Invocations that ended in an error, by its kind.
+    /// Failed invocations by kind.
     pub(super) errors: [Counter; 3],
     pub(super) dropped_lines: Counter,
     pub(super) dropped_bytes: Counter,
 }
 
-/// How an invocation failed; all of these are the function's fault.
+/// Kind of a function's failure.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum ErrorKind {
-    /// It returned an error.
+    /// Returned error.
     Handler,
-    /// It trapped, exited or ran out of memory.
+    /// Trap, exit or out of memory.
     Environment,
-    /// Its time was up.
+    /// Timeout.
     Timeout,
 }
 

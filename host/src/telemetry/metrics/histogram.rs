@@ -1,9 +1,10 @@
-//! A histogram of durations, made of atomics.
+//! Histogram of durations, lock-free.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Upper bounds of its buckets in microseconds, from a warm invocation to the longest time-out. One more has no bound.
+/// Upper bounds of the buckets in microseconds, from a warm invocation to the longest timeout; one
+/// more bucket is unbounded.
 const BOUNDS_MICROS: [u64; 17] = [
     50,
     100,
@@ -25,24 +26,24 @@ const BOUNDS_MICROS: [u64; 17] = [
 ];
 const BUCKETS: usize = BOUNDS_MICROS.len() + 1;
 
-/// Counts of durations by their size, and their sum.
+/// Histogram of durations.
 #[derive(Debug, Default)]
 pub struct Histogram {
     counts: [AtomicU64; BUCKETS],
     sum_micros: AtomicU64,
 }
 
-/// A histogram at one moment.
+/// Values of a histogram at one moment.
 #[derive(Clone, Debug)]
 pub(super) struct Snapshot {
-    /// Upper bounds in seconds, with the durations between each and the one before.
+    /// Upper bounds in seconds, each with the count of its own bucket.
     pub(super) buckets: [(f64, u64); BUCKETS],
     pub(super) count: u64,
     pub(super) sum_seconds: f64,
 }
 
 impl Histogram {
-    /// Counts a duration.
+    /// Records a duration.
     pub fn observe(&self, duration: Duration) {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let bucket = BOUNDS_MICROS.partition_point(|bound| *bound < micros);
@@ -50,7 +51,7 @@ impl Histogram {
         self.sum_micros.fetch_add(micros, Ordering::Relaxed);
     }
 
-    /// Adds the durations of another one.
+    /// Adds all durations of another histogram.
     pub(super) fn absorb(&self, other: &Self) {
         for (own, counts) in self.counts.iter().zip(&other.counts) {
             own.fetch_add(counts.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -59,7 +60,7 @@ impl Histogram {
         self.sum_micros.fetch_add(sum, Ordering::Relaxed);
     }
 
-    /// Durations counted so far.
+    /// Number of durations recorded.
     pub(super) fn count(&self) -> u64 {
         let counts = self.counts.iter();
         counts.map(|count| count.load(Ordering::Relaxed)).sum()
@@ -79,7 +80,8 @@ impl Histogram {
         }
         Snapshot {
             buckets,
-            // Of the same reads: a page whose count differs from its last bucket is refused by parsers.
+            // Computed from the same loads: parsers reject a page whose count differs from its
+            // buckets.
             count: buckets.iter().map(|bucket| bucket.1).sum(),
             sum_seconds: self.sum_micros.load(Ordering::Relaxed) as f64 / 1_000_000.0,
         }

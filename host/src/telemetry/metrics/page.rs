@@ -1,4 +1,4 @@
-//! The page of a host's counters, in the text format of Prometheus (version 0.0.4).
+//! Metrics page in Prometheus's text format (version 0.0.4).
 
 use std::fmt::Error;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use prometheus_client::registry::{Registry, Unit};
 use super::function::ErrorKind;
 use super::{Fault, FunctionMetrics, Histogram, Metrics, Throttle};
 
-/// The label of the functions that have no counters of their own. No function is called so: the name has a space.
+/// Label of functions without their own series. The space keeps it distinct from any function name.
 const OTHERS: &str = "all others";
 
-/// Numbers of the pipeline, as they are when the page is written.
+/// Gauges of the invoke pipeline.
 #[derive(Clone, Debug, Default)]
 pub struct Gauges {
-    /// Invocations that hold a permit.
+    /// Permits in use.
     pub permits_in_use: u64,
-    /// Bound on them.
+    /// Limit of permits.
     pub permits_max: u64,
     /// Memory of all environments.
     pub memory: Budget,
@@ -51,10 +51,10 @@ struct Page {
 }
 
 impl Metrics {
-    /// The content type of the page.
+    /// Content type of the page.
     pub const CONTENT_TYPE: &'static str = prometheus_text::CONTENT_TYPE;
 
-    /// The page, with these numbers.
+    /// Renders the page.
     pub fn page(&self, gauges: Gauges) -> String {
         let functions = self.functions();
         let mut functions: Vec<Named> = functions
@@ -160,7 +160,7 @@ impl Page {
         let [open, busy, provisioned] = [&all.open, &all.busy, &all.provisioned];
         let [open, busy, provisioned] =
             [open, busy, provisioned].map(|it| it.load(Ordering::Relaxed));
-        // The two were read one after the other.
+        // Saturating: the two loads are not atomic together.
         let idle = open.saturating_sub(busy);
         let states = [([("state", "busy")], busy), ([("state", "idle")], idle)];
         gauges(encoder, "environments", "Environments by state", states)?;

@@ -1,4 +1,4 @@
-//! Counters and their page.
+//! Counters and the metrics page.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn report(millis: u64, status: Status<'_>, is_function_error: bool) -> Event<'_>
     })
 }
 
-/// The value of a series of a page.
+/// Value of a series on the page.
 fn value(page: &str, series: &str) -> f64 {
     let line = page.lines().find_map(|line| line.strip_prefix(series));
     let value = line.unwrap_or_else(|| panic!("{series} in {page}"));
@@ -77,7 +77,7 @@ fn events_of_a_function_are_counted() {
 }
 
 #[test]
-fn duration_falls_into_the_first_bucket_that_holds_it() {
+fn duration_counts_in_first_fitting_bucket() {
     let histogram = Histogram::default();
     for micros in [0, 50, 51, 100, 2_000_000_000] {
         histogram.observe(Duration::from_micros(micros));
@@ -90,7 +90,7 @@ fn duration_falls_into_the_first_bucket_that_holds_it() {
 }
 
 #[test]
-fn functions_beyond_the_bound_are_counted_together() {
+fn functions_beyond_limit_share_one_series() {
     let metrics = Metrics::default();
     let held: Vec<_> = (0..FUNCTIONS_MAX + 10)
         .map(|n| metrics.function(&format!("f{n}")))
@@ -106,7 +106,7 @@ fn functions_beyond_the_bound_are_counted_together() {
     assert_eq!(series, FUNCTIONS_MAX + 1);
     let others = "lamina_invocations_total{function=\"all others\"}";
     assert_eq!(value(&page, others), 10.0);
-    // A function without environments makes way for another; its past stays in the sum.
+    // A function without environments is displaced; its totals stay.
     drop(held);
     metrics.function("new");
     let page = metrics.page(Gauges::default());

@@ -1,4 +1,4 @@
-//! Deletion, retention and bounds of log groups.
+//! Deletion, retention and limits of log groups.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::clock::TimeSource;
 
 const DAY_MILLIS: u64 = 24 * 60 * 60 * 1_000;
 
-/// Wall-clock time that a test sets.
+/// Wall clock that a test sets.
 #[derive(Clone)]
 struct Manual(Arc<AtomicU64>);
 
@@ -93,7 +93,7 @@ fn interrupted_deletion_is_completed_at_the_next_start() {
 }
 
 #[test]
-fn deleting_while_logging_leaves_whole_groups() {
+fn deletion_during_logging_leaves_whole_groups() {
     let dir = tempfile::tempdir().unwrap();
     let logs = kept_in(dir.path());
     std::thread::scope(|scope| {
@@ -157,7 +157,7 @@ fn expired_events_are_neither_shown_nor_kept() {
     time.advance(10 * DAY_MILLIS);
     logs.0.expire("g").unwrap();
     assert!(!dir.path().join("g/current").exists());
-    // The group itself stays, with its retention, as in AWS.
+    // The group and its retention stay, as in AWS.
     assert_eq!(messages(&logs, &all()), Vec::<String>::new());
     assert_eq!(group_names(&logs), ["g"]);
     logs.set_retention("g", None).unwrap();
@@ -186,14 +186,14 @@ fn groups_beyond_the_bound_are_collected_by_age() {
         write(dir.path(), &format!("g{n:02}"), &"x".repeat(1_000));
         age(&format!("g{n:02}"), 1_000 - n);
     }
-    // At the start, and down to nine tenths.
+    // Collected on open, down to nine tenths.
     let logs = start(10, 1 << 30);
     let newest = |from: usize| (from..20).map(|n| format!("g{n:02}")).collect::<Vec<_>>();
     assert_eq!(group_names(&logs), newest(11));
     drop(logs);
     let logs = start(10, 5_000);
     assert_eq!(group_names(&logs), newest(16));
-    // And while it runs.
+    // Collected while running.
     for n in 20..40 {
         line(&logs, &format!("g{n}"), "s", &"x".repeat(1_000));
     }
@@ -205,7 +205,7 @@ fn groups_beyond_the_bound_are_collected_by_age() {
 }
 
 #[test]
-fn group_takes_no_more_disk_than_its_bound() {
+fn group_on_disk_stays_within_its_limit() {
     let dir = tempfile::tempdir().unwrap();
     let bound = 64 << 10;
     for round in 0..8 {
@@ -222,7 +222,7 @@ fn group_takes_no_more_disk_than_its_bound() {
 }
 
 #[test]
-fn all_groups_together_take_no_more_memory_than_their_bound() {
+fn memory_of_all_groups_stays_within_limit() {
     let dir = tempfile::tempdir().unwrap();
     let bound = 256 << 10;
     let config = Config {
@@ -240,7 +240,7 @@ fn all_groups_together_take_no_more_memory_than_their_bound() {
         assert!(bytes <= bound, "{bytes}");
     }
     drop(open);
-    // Events that memory had no space for are read from disk.
+    // Events evicted from memory are read from disk.
     logs.0.groups.drop_written(0);
     drop(logs);
     let logs = kept_in(dir.path());
@@ -251,7 +251,7 @@ fn all_groups_together_take_no_more_memory_than_their_bound() {
 }
 
 #[test]
-fn events_dropped_from_memory_are_read_from_disk_again() {
+fn evicted_events_are_read_from_disk() {
     let dir = tempfile::tempdir().unwrap();
     let logs = kept_in(dir.path());
     let log = open(&logs, "g", "s", Format::Text);
@@ -261,7 +261,7 @@ fn events_dropped_from_memory_are_read_from_disk_again() {
     while group.marked.load(Ordering::Acquire) || !group.ring().is_written() {
         std::thread::yield_now();
     }
-    // The writer holds the directory until it has written.
+    // The writer holds the lock until it has written.
     drop(group.disk());
     logs.0.groups.drop_written(0);
     assert_eq!(logs.0.groups.bytes().load(Ordering::Relaxed), 0);

@@ -1,4 +1,4 @@
-//! Logs on disk: events and groups outlive the process.
+//! Logs on disk: events and groups survive a restart.
 
 use super::*;
 
@@ -17,7 +17,7 @@ pub(super) fn group_names(logs: &Logs) -> Vec<String> {
     groups.into_iter().map(|group| group.name).collect()
 }
 
-/// Logs one line, and waits until the disk has it.
+/// Logs one line and flushes it to disk.
 pub(super) fn write(dir: &std::path::Path, group: &str, line: &str) {
     let logs = kept_in(dir);
     open(&logs, group, "s", Format::Text).line(line);
@@ -25,7 +25,7 @@ pub(super) fn write(dir: &std::path::Path, group: &str, line: &str) {
 }
 
 #[test]
-fn events_outlive_the_process() {
+fn events_survive_restart() {
     let dir = tempfile::tempdir().unwrap();
     let name = "/aws/lambda/a b";
     assert!(kept_in(dir.path()).filter(name, &all()).is_none());
@@ -111,7 +111,7 @@ fn events_in_memory_follow_events_on_disk() {
 }
 
 #[test]
-fn groups_are_forgotten_by_their_own_idle_time() {
+fn idle_group_is_evicted_from_memory() {
     let dir = tempfile::tempdir().unwrap();
     let logs = kept_in(dir.path());
     let busy = open(&logs, "busy", "s", Format::Text);
@@ -153,7 +153,7 @@ fn group_of_any_valid_name_is_kept() {
 }
 
 #[test]
-fn events_on_disk_are_older_whatever_the_clock_says() {
+fn sequences_ascend_after_clock_went_back() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "g", "one");
     let file = dir.path().join("g/current");
