@@ -1,6 +1,6 @@
-//! Turns AWS's published service model into Rust: the closed set of operations and their routes, the
-//! constraints of every request, the requests and responses of the operations that are built, and
-//! every error. It fails loudly on what it does not understand: nothing is guessed at run time.
+//! Code generator from AWS's service model: operations and routes, request constraints, structures
+//! of the implemented operations, and errors. An unknown construct in the model fails the build, so
+//! nothing is guessed at run time.
 
 use std::path::Path;
 use std::{env, fs};
@@ -19,7 +19,7 @@ mod resources;
 mod structs;
 
 const MODEL: &str = "model/lambda-2015-03-31.json";
-/// Operations that are routed and answer that they are not built. It may only shrink.
+/// Unimplemented operations: routed, and answered as such. The list may only shrink.
 const UNBUILT: &str = "model/unbuilt.txt";
 
 fn main() {

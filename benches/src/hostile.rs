@@ -1,5 +1,5 @@
-//! A quiet function beside hostile ones: what its callers, the control plane and the health check wait, and the
-//! most memory that the host has had, for each thing that guests can do to the host.
+//! Latencies of a quiet function, the control plane and the health check beside hostile functions, one
+//! row for each way to load the processor.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

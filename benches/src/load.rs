@@ -1,14 +1,15 @@
-//! Load by `wrk -t1 -c32`: one thread of it, so that the server has the other core of a small machine.
+//! Load generator `wrk -t1 -c32`: one thread, which leaves the server the other core of a small
+//! machine.
 
 use std::io::Write;
 use std::process::Command;
 
 use anyhow::{Context, bail};
 
-/// Long enough for a rate to settle.
+/// Long enough for a stable rate.
 const DURATION: &str = "5s";
 
-/// Requests a second. A refusal by the server is an error, not a rate.
+/// Requests per second. Error responses fail the measurement.
 pub(crate) fn wrk(url: &str, body: Option<&str>, host: Option<&str>) -> anyhow::Result<f64> {
     let mut script = tempfile::NamedTempFile::new()?;
     if let Some(body) = body {

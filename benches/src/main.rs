@@ -1,10 +1,10 @@
-//! The promised numbers, measured: Lamina beside bare hyper, `wasmtime serve` and workerd, in one run,
-//! on one machine. Needs `wrk` (Debian) and, for the comparison, wasmtime 48 and workerd:
+//! Benchmarks of the promised numbers: Lamina beside bare hyper, `wasmtime serve` and workerd, in
+//! one run, on one machine. Needs `wrk` (Debian) and, for the comparison, wasmtime 48 and workerd:
 //! `cargo install wasmtime-cli --version 48.0.8 --locked --root .tools/wasmtime` and
 //! `npm install --prefix .tools/workerd workerd`.
 //!
-//! `cargo build --release -p lamina && cargo run --release -p lamina-benches`; with `-- scale`, the
-//! control plane with many functions; with `-- hostile`, a quiet function beside hostile ones.
+//! `cargo build --release -p lamina && cargo run --release -p lamina-benches`. Add `-- scale` for
+//! the control plane with many functions, or `-- hostile` for a quiet function beside hostile ones.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![expect(
@@ -67,7 +67,7 @@ async fn warm_invoke(limit: f64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The same `wasi:http` component under every host that runs it.
+/// One `wasi:http` component under every host that runs it.
 async fn http(limit: f64) -> anyhow::Result<()> {
     let component = servers::guest("http-hello")?;
     for (name, limits) in [("warm", ""), ("fresh", "idle_seconds = 0")] {
@@ -97,10 +97,10 @@ async fn http(limit: f64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Resident memory: of an idle host with one function, and of each idle environment.
+/// Resident memory of an idle host with one function, and per idle environment.
 async fn memory() -> anyhow::Result<()> {
     const ENVIRONMENTS: u64 = 200;
-    // Shown as under way no longer than it is.
+    // Minimal settling time, so that updates do not dominate the measurement.
     let host = Lamina::start("settle_millis = 1")?;
     host.create("hello", &servers::hello()?).await?;
     host.invoke("hello", &json!({})).await?;
@@ -166,7 +166,7 @@ async fn start_up() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A warm call without HTTP: admission, lease, guest, log, accounting.
+/// Warm call without HTTP: admission, lease, guest, log, accounting.
 async fn in_process() -> anyhow::Result<()> {
     const CALLS: u32 = 200_000;
     let host = Lamina::start("")?;

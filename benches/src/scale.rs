@@ -1,4 +1,4 @@
-//! The cost of the control plane with 1, 100 and 10,000 functions: it must not grow with them.
+//! Cost of the control plane with 1, 100 and 10,000 functions; it must not grow with their number.
 
 use std::time::Instant;
 
@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::servers::{Lamina, guest};
 
-/// Functions deployed, from the fewest to the most.
+/// Functions deployed, ascending.
 const SIZES: [u32; 3] = [1, 100, 10_000];
-/// Calls whose median is told.
+/// Calls per median.
 const CALLS: usize = 101;
 
 /// Medians in milliseconds.
@@ -79,7 +79,7 @@ async fn measure(host: &Lamina, size: u32, component: &[u8]) -> anyhow::Result<V
     let functions = "/2015-03-31/functions";
     let middle = format!("{functions}/f{:06}", size / 2);
     let mut measured = [const { Vec::new() }; 5];
-    // Pages of one function, so that they are alike however many functions there are.
+    // Pages of one function, so that the response size does not depend on their number.
     let first = format!("{functions}?MaxItems=1");
     let last = match size.checked_sub(2) {
         Some(before) => format!("{first}&Marker=f{before:06}"),

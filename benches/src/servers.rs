@@ -1,4 +1,4 @@
-//! The servers under measurement, each a process of its own.
+//! Servers under measurement, one process each.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -23,12 +23,12 @@ fn root() -> &'static Path {
         .expect("benches/ is in the repository")
 }
 
-/// The example `hello`; the tests build it.
+/// Example `hello`, built by the tests.
 pub(crate) fn hello() -> anyhow::Result<Vec<u8>> {
     read(&root().join("examples/target/wasm32-wasip2/release/hello.wasm"))
 }
 
-/// A guest of `tests/guests`; the tests build them.
+/// Guest of `tests/guests`, built by the tests.
 pub(crate) fn guest(name: &str) -> anyhow::Result<Vec<u8>> {
     read(&guest_path(name))
 }
@@ -47,7 +47,7 @@ fn guest_path(name: &str) -> PathBuf {
         .join(file)
 }
 
-/// A process that answers on a port, and ends with this.
+/// A listening child process, killed on drop.
 pub(crate) struct Running {
     child: Child,
     address: SocketAddr,
@@ -71,7 +71,7 @@ impl Running {
         Self::spawn(command.arg(guest_path("http-hello")), "http://")
     }
 
-    /// A worker in JavaScript that answers with the same bytes as the guest `http-hello`.
+    /// JavaScript worker that sends the same bytes as the guest `http-hello`.
     pub(crate) fn workerd(dir: &Path) -> anyhow::Result<Self> {
         let program = root().join(".tools/workerd/node_modules/.bin/workerd");
         let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
@@ -130,7 +130,7 @@ impl Drop for Running {
     }
 }
 
-/// The least that an HTTP server of this kind can do: read a request, answer with fixed bytes.
+/// Baseline hyper server: reads a request and sends fixed bytes.
 pub(crate) async fn bare() -> anyhow::Result<()> {
     use std::io::Write;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -151,7 +151,7 @@ pub(crate) async fn bare() -> anyhow::Result<()> {
     }
 }
 
-/// The release build of Lamina.
+/// Release build of Lamina.
 pub(crate) struct Lamina {
     running: Running,
     dir: TempDir,
@@ -264,7 +264,7 @@ impl Lamina {
         self.create_with(name, component, Value::Null).await
     }
 
-    /// A function with more configuration.
+    /// Creates a function with additional configuration.
     pub(crate) async fn create_with(
         &self,
         name: &str,
@@ -288,7 +288,7 @@ impl Lamina {
         .await
     }
 
-    /// The host name of a function's URL.
+    /// Host name of a function URL.
     pub(crate) async fn function_url(&self, name: &str) -> anyhow::Result<String> {
         let path = format!("/2021-10-31/functions/{name}/url");
         let made = self

@@ -1,4 +1,4 @@
-//! What the model says of every shape that a request is made of, as tables.
+//! Tables of constraints for every shape reachable from a request.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -7,23 +7,22 @@ use serde_json::{Map, Value};
 
 use crate::model::{Member, Model, string};
 
-/// Runtimes of this host that are not AWS's.
+/// Runtimes of this host beyond AWS's.
 const OWN_RUNTIMES: &[&str] = &["wasip2"];
 
-/// Lists of whose items AWS does not say that they must not be null.
+/// Lists whose items may be null as far as AWS's error messages say.
 const NULL_UNSAID: &[&str] = &["SecurityGroupIds", "SubnetIds"];
 
-/// Lists of which AWS tells what their members must be as if the list itself had to be that.
+/// Lists for which AWS reports an item constraint as if it were one of the list itself.
 const TOLD_AS_ONE: &[&str] = &["CompatibleRuntimes"];
 
-/// Members that AWS looks at after all others of their structure, wherever its model has them.
+/// Members that AWS validates last, whatever their position in the model.
 const LAST: &[(&str, &str)] = &[("PublishLayerVersionRequest", "CompatibleArchitectures")];
 
-/// AWS tells a set of words in the order in which a hash table of this many places has them.
-const PLACES: u32 = 32;
-/// The table of the runtimes that a function may have is another: one of Java's own, large enough for
-/// 25 to 48 words.
-const RUNTIME_PLACES: u32 = 64;
+/// AWS prints enum values in the iteration order of a Java hash table with this many buckets.
+const BUCKETS: u32 = 32;
+/// Runtimes come in the order of another Java hash table, sized for 25 to 48 entries.
+const RUNTIME_BUCKETS: u32 = 64;
 
 pub(crate) fn generate(model: &Model) -> String {
     let mut reached = BTreeSet::new();
@@ -104,10 +103,10 @@ fn shape(model: &Model, name: &str) -> String {
         "timestamp" => "Shape::Timestamp".into(),
         "blob" => format!("Shape::Blob {{ max: {:?} }}", number(shape, "max")),
         "list" => format!(
-            "Shape::List {{ min: {}, member: &SHAPE_{}, told: Told::{} }}",
+            "Shape::List {{ min: {}, member: &SHAPE_{}, item_wording: Told::{} }}",
             bounds(),
             model.element(name, "member").to_uppercase(),
-            told(name)
+            item_wording(name)
         ),
         "map" => format!(
             "Shape::Map {{ min: {}, key: &SHAPE_{}, value: &SHAPE_{} }}",
@@ -119,7 +118,7 @@ fn shape(model: &Model, name: &str) -> String {
     }
 }
 
-/// A member of a structure.
+/// Table row of a structure's member.
 fn row(model: &Model, structure: &str, member: &Member<'_>) -> String {
     let location = match member.location {
         None if model.payload(structure) == Some(member.name) => "Location::Payload".into(),
@@ -129,7 +128,7 @@ fn row(model: &Model, structure: &str, member: &Member<'_>) -> String {
         Some(("header", field)) => format!("Location::Header({:?})", field.to_lowercase()),
         Some((other, _)) => panic!("location {other} is not handled in requests"),
     };
-    // AWS refuses the runtime of a function in other words than the model's.
+    // AWS's error for an unknown runtime is not the model's enum constraint.
     let shape = match (member.name, member.shape) {
         ("Runtime", "Runtime") => "ANY_RUNTIME".into(),
         (_, shape) => shape.to_uppercase(),
@@ -140,8 +139,8 @@ fn row(model: &Model, structure: &str, member: &Member<'_>) -> String {
     )
 }
 
-/// How AWS tells of a list's items.
-fn told(list: &str) -> &'static str {
+/// Wording of AWS's errors for a list's items.
+fn item_wording(list: &str) -> &'static str {
     match list {
         _ if NULL_UNSAID.contains(&list) => "NullUnsaid",
         _ if TOLD_AS_ONE.contains(&list) => "AsOne",
@@ -149,21 +148,21 @@ fn told(list: &str) -> &'static str {
     }
 }
 
-/// The values that a string may have, if only some, in the order in which AWS tells them.
+/// Enum values of a string shape in AWS's order of printing.
 fn values<'a>(model: &'a Model, name: &str) -> Vec<&'a str> {
     let mut words = words(model, name);
-    // Of words with one place, the last that was put there comes first.
+    // New entries go to the front of a bucket.
     words.reverse();
-    words.sort_by_key(|word| java_hash(word) % PLACES);
+    words.sort_by_key(|word| java_hash(word) % BUCKETS);
     words
 }
 
-/// The runtimes, in the order in which AWS tells of those that a function may have.
+/// Runtimes in AWS's order of printing.
 fn runtimes(model: &Model) -> Vec<&str> {
     let mut words = words(model, "Runtime");
     words.sort_by_key(|word| {
         let hash = java_hash(word);
-        (hash ^ (hash >> 16)) % RUNTIME_PLACES
+        (hash ^ (hash >> 16)) % RUNTIME_BUCKETS
     });
     words
 }
@@ -175,7 +174,7 @@ fn words<'a>(model: &'a Model, name: &str) -> Vec<&'a str> {
     words.chain(own.iter().copied()).collect()
 }
 
-/// What `String.hashCode` of Java is of a word.
+/// Java's `String.hashCode`.
 fn java_hash(word: &str) -> u32 {
     word.bytes().fold(0, |hash: u32, byte| {
         hash.wrapping_mul(31).wrapping_add(byte.into())

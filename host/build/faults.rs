@@ -1,13 +1,13 @@
-//! Every error the service can answer with, its status, and how it spells `message`.
+//! Errors of the service, with their status and the spelling of `message`.
 
 use std::fmt::Write;
 
 use crate::model::Model;
 
-/// Errors of those below whose message has a capital.
+/// Unmodelled errors that spell it `Message`.
 const CAPITAL: [&str; 1] = ["AccessDeniedException"];
 
-/// Errors that AWS answers and its model does not have: name, status.
+/// Errors that AWS returns beyond its model: name, status.
 const UNMODELLED: [(&str, u64); 11] = [
     ("AccessDeniedException", 403),
     ("IncompleteSignatureException", 400),

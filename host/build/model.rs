@@ -1,4 +1,4 @@
-//! The service model, read: operations and shapes by name.
+//! Service model: operations and shapes by name.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,8 @@ pub(crate) struct Member<'a> {
     pub(crate) name: &'a str,
     pub(crate) shape: &'a str,
     pub(crate) required: bool,
-    /// `uri`, `querystring`, `header` or `statusCode`, with the name there. None is the body.
+    /// `uri`, `querystring`, `header` or `statusCode`, with the name used there; `None` is the
+    /// body.
     pub(crate) location: Option<(&'a str, &'a str)>,
 }
 
@@ -42,7 +43,7 @@ impl Model {
         }
     }
 
-    /// The names in the coverage file, each known, in order and once.
+    /// Operation names in the coverage file; checked to be known, sorted and unique.
     pub(crate) fn coverage(&self, text: &str) -> BTreeSet<String> {
         let names: Vec<&str> = text.lines().collect();
         assert!(names.is_sorted(), "{} is sorted", super::UNBUILT);
@@ -84,7 +85,7 @@ impl Model {
             .map(|(name, shape)| (name.as_str(), object(shape)))
     }
 
-    /// The members of a structure, in the model's order.
+    /// Members of a structure in the model's order.
     pub(crate) fn members<'a>(&'a self, name: &str) -> Vec<Member<'a>> {
         let shape = self.shape(name);
         let required: Vec<&str> = shape
@@ -106,12 +107,12 @@ impl Model {
             .collect()
     }
 
-    /// The member that is the whole body, of structures that have one.
+    /// Payload member of a structure: the one that is the whole body.
     pub(crate) fn payload(&self, name: &str) -> Option<&str> {
         self.shape(name).get("payload").map(string)
     }
 
-    /// The shapes that a shape is made of, itself included.
+    /// Collects a shape and all shapes that it references.
     pub(crate) fn reach<'a>(&'a self, name: &'a str, into: &mut BTreeSet<&'a str>) {
         if !into.insert(name) {
             return;
@@ -131,7 +132,7 @@ impl Model {
         }
     }
 
-    /// The shape of a list's members, or of a map's keys or values.
+    /// Shape of a list's items, or of a map's keys or values.
     pub(crate) fn element(&self, name: &str, part: &str) -> &str {
         string(&self.shape(name)[part]["shape"])
     }

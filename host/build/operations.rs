@@ -1,4 +1,4 @@
-//! The operations, and the table that leads requests to them.
+//! Operations and their routing table.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -48,9 +48,9 @@ pub(crate) fn generate(model: &Model) -> String {
     code
 }
 
-/// The choice of the method that answers an operation: the one of its name, with the resource that the
-/// model says it has. A request is as large as the largest of them and is moved with each, so all lie
-/// elsewhere but the one that must be fast.
+/// Dispatch of each operation to the method of its name, with the resource type that the model
+/// implies. Futures are boxed, as the largest request would bloat each of them, except for Invoke,
+/// which must be fast.
 pub(crate) fn dispatch(model: &Model, unbuilt: &BTreeSet<String>) -> String {
     let mut code = String::from("match call.operation() {\n");
     let built = model.operations.iter();
@@ -74,7 +74,7 @@ pub(crate) fn dispatch(model: &Model, unbuilt: &BTreeSet<String>) -> String {
     code
 }
 
-/// One row for each operation. Of operations on one path, those that ask for a query come first.
+/// Routing table rows. On one path, operations with a query constraint come first.
 fn table(model: &Model, code: &mut String) {
     let mut rows: Vec<&Operation> = model.operations.iter().collect();
     rows.sort_by_key(|operation| !operation.uri.contains('?'));

@@ -1,10 +1,9 @@
-//! The resource that each operation acts on, and the members of its request that name it. Requests as
-//! operations see them have no such members: the resource reaches an operation in the proof that its
-//! caller may use it, and in no other way.
+//! Resource of each operation, and the request members that name it. These members are left out of
+//! the request structure: an operation gets the resource from the authorization proof only.
 
 use crate::model::{Member, Model, Operation};
 
-/// Members that name a resource wherever they stand in the path.
+/// Members that name a resource in any position of the path.
 const LABELS: [&str; 8] = [
     "CapacityProviderName",
     "CodeSigningConfigArn",
@@ -15,12 +14,12 @@ const LABELS: [&str; 8] = [
     "UUID",
     "VersionNumber",
 ];
-/// Labels that name a part of the resource before them: policies are asked about the whole.
+/// Labels of a sub-resource; policies apply to the whole resource.
 const PARTS: [&str; 2] = ["Name", "StatementId"];
 /// Members that name a resource outside the path.
 const ELSEWHERE: [&str; 3] = ["Arn", "FunctionName", "Qualifier"];
 
-/// The type, in the host's `rest::call::resource`, of the resource of an operation.
+/// Type of an operation's resource, in the host's `rest::call::resource`.
 pub(crate) fn of(model: &Model, operation: &Operation) -> &'static str {
     let members = model.members(&operation.input);
     let at = |place: &str, name: &str| {
@@ -29,7 +28,8 @@ pub(crate) fn of(model: &Model, operation: &Operation) -> &'static str {
     };
     let label = |name: &str| at("uri", name);
     require_known_labels(&members, operation);
-    // Invoke names the unpublished version in its errors; DeleteFunction takes numbers of no version.
+    // Exceptions: Invoke reports `$LATEST` in its errors, DeleteFunction accepts unknown version
+    // numbers.
     match operation.name.as_str() {
         "Invoke" | "InvokeWithResponseStream" => return "Invoked",
         "DeleteFunction" => return "Deleted",
@@ -73,7 +73,7 @@ pub(crate) fn of(model: &Model, operation: &Operation) -> &'static str {
     "Account"
 }
 
-/// Whether a member names the resource of its operation.
+/// True if the member names the operation's resource.
 pub(crate) fn is_name(member: &Member<'_>) -> bool {
     match location(member) {
         "uri" => LABELS.contains(&member.name),

@@ -1,4 +1,4 @@
-//! The requests and responses of the operations that are built, as structures.
+//! Request and response structures of the implemented operations.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -119,7 +119,7 @@ fn read(name: &str, members: &[Member<'_>], code: &mut String) {
 fn write(model: &Model, name: &str, code: &mut String) {
     let _ = writeln!(code, "impl ToJson for {name} {{");
     code.push_str("    fn to_json(self) -> Option<Value> {\n");
-    // Some shapes have no members.
+    // Shapes without members need no `mut`.
     let mutable = if model.members(name).is_empty() {
         ""
     } else {

@@ -1,5 +1,5 @@
-//! The context of an invocation, with the names and types of `lambda_runtime`. How it is made
-//! from the contract's record is in `guest`.
+//! Invocation context, with the names and types of `lambda_runtime`. Conversion from the WIT record
+//! is in `guest`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,73 +7,73 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-/// Facts about one invocation and the function it runs in.
+/// Invocation context.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
-    /// The id of this invocation; the same in the logs and in every retry.
+    /// Request id; the same in the logs and in every retry.
     pub request_id: String,
-    /// When the invocation times out, in milliseconds since the Unix epoch.
+    /// Deadline of the invocation, in milliseconds since the Unix epoch.
     pub deadline: u64,
-    /// The ARN the caller used, alias or version included.
+    /// Invoked ARN, with the caller's alias or version.
     pub invoked_function_arn: String,
-    /// The tracing header of this invocation.
+    /// X-Ray tracing header.
     pub xray_trace_id: Option<String>,
-    /// What a mobile SDK says about its application.
+    /// Client context of a mobile SDK.
     pub client_context: Option<ClientContext>,
-    /// The Cognito identity that authorised the request.
+    /// Cognito identity that authorised the request.
     pub identity: Option<CognitoIdentity>,
-    /// The tenant this invocation belongs to, for functions with tenant isolation.
+    /// Tenant id, for functions with tenant isolation.
     pub tenant_id: Option<String>,
-    /// Facts about the function.
+    /// Configuration of the function.
     pub env_config: Arc<Config>,
 }
 
-/// Facts about a function that are the same in all invocations of one environment.
+/// Function configuration; constant within an environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
-    /// The function's name.
+    /// Function name.
     pub function_name: String,
-    /// The memory the function is configured with, in MiB.
+    /// Configured memory in MiB.
     pub memory: i32,
-    /// The version that runs: a number, or `$LATEST`.
+    /// Version number, or `$LATEST`.
     pub version: String,
-    /// The log stream of this environment.
+    /// Log stream of this environment.
     pub log_stream: String,
-    /// The log group of the function.
+    /// Log group of the function.
     pub log_group: String,
 }
 
-/// What an AWS Mobile SDK sends with an invocation.
+/// Client context of an AWS Mobile SDK.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ClientContext {
-    /// The application.
+    /// Application.
     pub client: ClientApplication,
-    /// What the application added.
+    /// Custom values of the application.
     pub custom: HashMap<String, String>,
-    /// The device it runs on.
+    /// Environment values of the SDK, such as device properties.
     #[serde(alias = "env")]
     pub environment: HashMap<String, String>,
 }
 
-/// The mobile application of a [`ClientContext`].
+/// Mobile application of a [`ClientContext`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ClientApplication {
-    /// The id of this installation.
+    /// Installation id.
     #[serde(alias = "installation_id")]
     pub installation_id: String,
-    /// The title as registered with AWS.
+    /// Title as registered with AWS.
     #[serde(alias = "app_title")]
     pub app_title: String,
-    /// The name of its version.
+    /// Version name.
     #[serde(alias = "app_version_name")]
     pub app_version_name: String,
-    /// The code of its version.
+    /// Package name.
     #[serde(alias = "app_version_code")]
     pub app_version_code: String,
-    /// The name of its package.
+    /// Package name.
     #[serde(alias = "app_package_name")]
     pub app_package_name: String,
 }
@@ -82,19 +82,19 @@ pub struct ClientApplication {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CognitoIdentity {
-    /// The identity.
+    /// Identity id.
     pub identity_id: String,
-    /// The pool it belongs to.
+    /// Identity pool id.
     pub identity_pool_id: String,
 }
 
 impl Context {
-    /// When the invocation times out.
+    /// Deadline of the invocation.
     pub fn deadline(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_millis(self.deadline)
     }
 
-    /// The time left until then; zero once it has passed.
+    /// Time until the deadline; zero once it has passed.
     #[expect(
         clippy::disallowed_methods,
         reason = "the guest's only clock is the one its host gives it"
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_deadline_counts_from_the_unix_epoch() {
+    fn deadline_counts_from_unix_epoch() {
         let context = Context {
             deadline: 1_500,
             ..Context::default()
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_context_is_read_in_both_spellings_of_the_mobile_sdks() {
+    fn client_context_parses_both_mobile_sdk_spellings() {
         for json in [
             r#"{"client":{"app_title":"Shop"},"custom":{"k":"v"},"env":{"locale":"en"}}"#,
             r#"{"client":{"appTitle":"Shop"},"custom":{"k":"v"},"environment":{"locale":"en"}}"#,

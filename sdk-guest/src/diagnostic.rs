@@ -1,4 +1,4 @@
-//! What the caller of a failed invocation is told, and how errors become it.
+//! Error reports to callers, and the conversion of errors into them.
 
 use std::any::type_name;
 use std::convert::Infallible;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// The error type of what has no better name: boxed errors and plain texts.
+/// Error type of boxed errors and plain strings, which have no name of their own.
 const UNNAMED: &str = "Error";
 
 /// `errorType` and `errorMessage` of a failed invocation.
@@ -46,14 +46,14 @@ const UNNAMED: &str = "Error";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Diagnostic {
-    /// What kind of error it is; callers tell errors apart by this.
+    /// Error type; callers distinguish errors by it.
     pub error_type: String,
-    /// What happened.
+    /// Error message.
     pub error_message: String,
 }
 
 impl Diagnostic {
-    /// Names the error after its Rust type, without modules and type arguments.
+    /// Error type from the Rust type's name, without modules and type arguments.
     pub fn named<E: std::error::Error>(error: &E) -> Self {
         Diagnostic {
             error_type: short_name(type_name::<E>()).to_owned(),
@@ -135,8 +135,8 @@ impl From<Infallible> for Diagnostic {
     }
 }
 
-/// The last segment of a type's path. A type called just `Error` says nothing that way: it keeps
-/// its path.
+/// Last path segment of a type. A type called just `Error` keeps its path, because the bare name
+/// carries no information.
 fn short_name(path: &str) -> &str {
     let path = path.split('<').next().unwrap_or(path);
     match path.rsplit("::").next() {
@@ -145,10 +145,9 @@ fn short_name(path: &str) -> &str {
     }
 }
 
-/// Stands for an error while `#[handler]` picks the way from it to a [`Diagnostic`]. Method resolution
-/// on `&&&probe` finds `ByConversion` first; where its bound does not hold, `ByTypeName` is one
-/// dereference away, and `Otherwise` two. That one holds for every type, so that a type that cannot be
-/// an error is refused in words.
+/// Autoref specialization: `#[handler]` resolves `diagnosis` on `&&&probe`. `ByConversion` matches
+/// first; if its bound fails, `ByTypeName` is one dereference away, and `Otherwise` two. The latter
+/// matches every type, so that an unsuitable error type gets a readable compiler message.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Probe<E>(PhantomData<E>);
@@ -210,13 +209,13 @@ impl TypeName {
 #[derive(Debug)]
 pub struct Unsupported;
 
-/// What no type is: the compiler's words for an error that callers cannot be told of.
+/// Implemented by no type: its `on_unimplemented` attribute is the compiler message.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the error of a function of Lamina",
     note = "return `lamina_sdk::Error`, or implement `std::error::Error` for `{Self}`, or \
             `From<{Self}>` for `lamina_sdk::Diagnostic`",
-    note = "for `anyhow::Error`, switch on the feature `anyhow` of lamina-sdk"
+    note = "for `anyhow::Error`, enable the feature `anyhow` of lamina-sdk"
 )]
 pub trait FunctionError {}
 

@@ -1,35 +1,35 @@
-//! Events and responses, and their JSON.
+//! Events and responses, as JSON.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::{Context, Diagnostic};
 
-/// How much of the event before the mistake an error message shows, in bytes.
+/// Bytes of the event shown before a parse error.
 const SHOWN_BYTES: usize = 40;
 
-/// One event and its context.
+/// An event with its context.
 #[derive(Clone, Debug)]
 pub struct LambdaEvent<T> {
-    /// The event.
+    /// Deserialized event.
     pub payload: T,
-    /// Facts about the invocation.
+    /// Invocation context.
     pub context: Context,
 }
 
 impl<T> LambdaEvent<T> {
-    /// Puts the two together; for tests of a handler.
+    /// Combines event and context, for tests of a handler.
     pub fn new(payload: T, context: Context) -> Self {
         Self { payload, context }
     }
 
-    /// Takes the two apart.
+    /// Splits into event and context.
     pub fn into_parts(self) -> (T, Context) {
         (self.payload, self.context)
     }
 }
 
-/// Reads the event into the type that the handler asks for.
+/// Deserializes the event.
 pub fn read_event<T: DeserializeOwned>(
     event: &str,
     context: Context,
@@ -40,7 +40,7 @@ pub fn read_event<T: DeserializeOwned>(
     }
 }
 
-/// Writes the handler's response.
+/// Serializes the response.
 pub fn write_response<R: Serialize>(response: &R) -> Result<String, Diagnostic> {
     serde_json::to_string(response).map_err(|error| Diagnostic {
         error_type: "Runtime.MarshalError".to_owned(),
@@ -48,8 +48,8 @@ pub fn write_response<R: Serialize>(response: &R) -> Result<String, Diagnostic> 
     })
 }
 
-/// Says what did not fit and where. An event is mostly one long line, in which a column says
-/// little, so the text that leads up to the mistake is shown.
+/// Error of an event that does not fit its type. It quotes the text before the error, because
+/// events are mostly one long line in which a column number helps little.
 fn misfit(event: &str, expected: &str, error: &serde_json::Error) -> Diagnostic {
     let mut error_message = format!("the event does not fit `{expected}`: {error}");
     let before = text_before(event, error.line(), error.column());
@@ -62,7 +62,7 @@ fn misfit(event: &str, expected: &str, error: &serde_json::Error) -> Diagnostic 
     }
 }
 
-/// The last few characters up to a place that serde names: lines from 1, columns in bytes.
+/// Last characters before a position; serde counts lines from 1 and columns in bytes.
 fn text_before(event: &str, line: usize, column: usize) -> &str {
     let Some(line) = line
         .checked_sub(1)
@@ -86,13 +86,13 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_fits_is_read() {
+    fn fitting_event_is_deserialized() {
         let event = read_event::<Vec<u8>>("[1,2]", Context::default()).unwrap();
         assert_eq!(event.payload, [1, 2]);
     }
 
     #[test]
-    fn an_event_that_does_not_fit_is_refused_with_what_and_where() {
+    fn unfitting_event_is_refused_with_position() {
         for (event, message) in [
             (
                 r#"{"item":7}"#,
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_before_a_mistake_is_short_and_whole_characters() {
+    fn quoted_text_is_short_and_cut_at_characters() {
         let event = "é".repeat(100);
         let before = text_before(&event, 1, 151);
         assert!(before.len() <= SHOWN_BYTES + 1 && before.chars().all(|c| c == 'é'));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_that_is_no_json_is_an_error() {
+    fn unserializable_response_is_an_error() {
         let odd = std::collections::HashMap::from([(vec![1], 1)]);
         let error = write_response(&odd).unwrap_err();
         assert_eq!(error.error_type, "Runtime.MarshalError");

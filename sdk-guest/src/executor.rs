@@ -1,16 +1,16 @@
-//! The smallest executor that can run a handler: it polls one future on the one thread there is.
+//! Minimal executor: polls one future on the only thread.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// Runs a future to its end.
+/// Runs a future to completion.
 ///
 /// # Panics
 ///
-/// If the future waits for something that nothing is left to bring about, such as a timer or a
-/// socket of a reactor that does not run. Waiting on would last until the invocation times out.
+/// If the future is pending and nothing can wake it, as with timers or sockets of an absent reactor.
+/// Waiting would last until the invocation times out.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let woken = Arc::new(Woken::default());
@@ -20,7 +20,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;
         }
-        // With one thread, whoever could wake the future did so while it was polled.
+        // Single thread: only the future itself can have called the waker, during the poll.
         assert!(
             woken.take(),
             "the handler awaits something that nothing here can complete: \
@@ -29,7 +29,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Whether the future asked to be polled again.
+/// Set when the waker is called.
 #[derive(Default)]
 struct Woken(AtomicBool);
 
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_future_is_polled_as_often_as_it_asks() {
+    fn woken_future_is_polled_again() {
         let mut left = 3;
         let output = block_on(std::future::poll_fn(|context| {
             if left == 0 {
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "awaits something that nothing here can complete")]
-    fn a_future_that_nobody_wakes_is_not_waited_for() {
+    fn pending_future_without_wake_panics() {
         block_on(std::future::pending::<()>());
     }
 }

@@ -1,5 +1,4 @@
-//! The host's side: the contract `lambda:function`, joined to the rest of this crate. Only
-//! compiled for WebAssembly.
+//! Binding of the contract `lambda:function` to this crate. Compiled for WebAssembly only.
 #![expect(
     unsafe_code,
     reason = "generated bindings, and wasi-libc's functions around a snapshot"
@@ -44,7 +43,7 @@ pub mod bindings {
 
 pub use bindings::export;
 
-/// A function of the author as an implementation of the contract.
+/// Adapter from an author's function to the contract's exports.
 #[derive(Debug)]
 pub struct Exported<F: Function>(PhantomData<F>);
 
@@ -58,7 +57,8 @@ impl<F: Function> Exported<F> {
 
 impl<F: Function> Guest for Exported<F> {
     fn init() -> Result<(), types::Failure> {
-        // The state lives as long as the environment, so that handlers may borrow it in futures.
+        // Leaked on purpose: the state lives as long as the environment, so handlers may borrow it
+        // in futures.
         F::slot().set(Some(Box::leak(Box::new(F::init()?))));
         Ok(())
     }

@@ -34,7 +34,7 @@
 //! assert_eq!(response.message, "Hello, Ada!");
 //! ```
 //!
-//! Work that is done once goes into an init function; what it returns is lent to every call:
+//! Work done once goes into an init function; each call borrows its return value:
 //!
 //! ```
 //! use lamina_sdk::{Error, LambdaEvent, handler};
@@ -55,8 +55,8 @@
 //!
 //! # Porting from `lambda_runtime`
 //!
-//! A program with its own `main` stays one: the import and the attribute of `main` change. It is
-//! a custom runtime, which asks the host for events in a loop, and is built as a binary.
+//! A program with its own `main` becomes a custom runtime, which polls the host for events in a
+//! loop and is built as a binary. Only the import and the attribute of `main` change.
 //!
 //! ```no_run
 //! use lamina_sdk::{Error, LambdaEvent, run, service_fn};
@@ -74,11 +74,13 @@
 //!
 //! # Errors
 //!
-//! What the caller sees as `errorType` and `errorMessage` is a [`Diagnostic`]. With [`Error`] and
-//! `?` any error will do. An error type of your own is reported under its own name, or as its
-//! `From` conversion into [`Diagnostic`] says. An event that does not fit its type is
-//! `Runtime.UnmarshalError`, with the place where it stops to fit. With the feature `anyhow` an
-//! `anyhow::Error` will do too: its message has its whole context.
+//! A [`Diagnostic`] holds the `errorType` and `errorMessage` that the caller sees. With [`Error`]
+//! and
+//! `?` any error works. An error type of your own is reported under its own name, or converted by
+//! its
+//! `From` implementation for [`Diagnostic`]. An event that does not fit its type is
+//! `Runtime.UnmarshalError`, with the position of the error. With the feature `anyhow` an
+//! `anyhow::Error` works too, and its message has the whole context.
 //!
 //! A panic cannot be caught in WebAssembly: its message goes to the log, the environment ends and
 //! the caller sees `Runtime.ExitError`. In a custom runtime the caller sees the message too.
@@ -86,15 +88,14 @@
 //! # Logs
 //!
 //! `println!` and `eprintln!` write to the function's log. So do the macros of
-//! [`lamina_sdk::tracing`], after `lamina_sdk::tracing::init_default_subscriber()`. They
-//! are a feature, `tracing`, that is on unless it is switched off.
+//! [`lamina_sdk::tracing`], after `lamina_sdk::tracing::init_default_subscriber()`; they need the
+//! default feature `tracing`.
 //!
-//! # What `async` means here
+//! # Async runtime
 //!
 //! A component has one thread and handles one event at a time. `async` functions, `join!`,
-//! `select!`, channels and streams work. Futures of `tokio::time` or `tokio::net` need a reactor
-//! that is not there: they panic, which the log says. `std::thread::sleep`, `std::net` and
-//! `std::fs` work, and block.
+//! `select!`, channels and streams work. Futures of `tokio::time` or `tokio::net` panic, because
+//! they need a reactor. `std::thread::sleep`, `std::net` and `std::fs` work, and block.
 //!
 //! # Snapshots
 //!
@@ -129,10 +130,10 @@ pub use program::run;
 pub use service::{ServiceFn, service_fn};
 pub use tower_service::Service;
 
-/// Any error: what `?` turns every other error into.
+/// Boxed error, the target of `?`.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// What the attributes expand to. Not for authors: it changes without notice.
+/// Support code of the attribute macros. Not public API: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
     pub use std::string::String;

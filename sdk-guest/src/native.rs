@@ -1,16 +1,16 @@
-//! The host's side where there is no host: a native build, made for the unit tests and docs of a
-//! function. The handler stays callable; only the program itself does not run.
+//! Stand-in for the host in native builds, for unit tests and docs of a function. Handlers are
+//! callable; the program itself does not run.
 
 use std::marker::PhantomData;
 
 use crate::program::Function;
 
-/// Stands where the component's exports would be.
+/// Stand-in for the component's exports.
 #[derive(Debug)]
 pub struct Exported<F: Function>(PhantomData<F>);
 
 impl<F: Function> Exported<F> {
-    /// Uses every part of the function, so that none of it is called dead code.
+    /// References every part of the function, to avoid dead-code warnings.
     pub fn check() {
         let _ = (
             F::slot,
@@ -22,7 +22,7 @@ impl<F: Function> Exported<F> {
     }
 }
 
-/// In a component this exports the function.
+/// Export of the function in a component.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __native_export {
@@ -33,7 +33,7 @@ macro_rules! __native_export {
 pub use __native_export as export;
 
 pub(crate) mod custom_runtime {
-    //! The Runtime API that is not there.
+    //! Stand-in for the Runtime API.
 
     use crate::{Context, Diagnostic, Error};
 

@@ -1,18 +1,17 @@
-//! What a handler and its hooks may return. Whatever else they return, the compiler says so in words.
+//! Return types of handlers and hooks, with readable compiler messages for unsuitable ones.
 
-/// A `Result`, and nothing else.
+/// Implemented by `Result` only.
 #[diagnostic::on_unimplemented(
     message = "a function of Lamina returns `Result<_, Error>`, not `{Self}`",
-    label = "this is no `Result`",
+    label = "not a `Result`",
     note = "write `Result<Response, lamina_sdk::Error>`, and `Ok(..)` around what is returned"
 )]
 pub trait Outcome {
-    /// What it is when all went well.
+    /// Success type.
     type Good;
-    /// What it is otherwise.
+    /// Error type.
     type Bad;
 
-    /// It, as it is.
     fn result(self) -> Result<Self::Good, Self::Bad>;
 }
 
@@ -25,11 +24,11 @@ impl<T, E> Outcome for Result<T, E> {
     }
 }
 
-/// The result of a call.
+/// Unwraps a handler's return value into a `Result`.
 ///
 /// # Errors
 ///
-/// Where the call failed.
+/// The call's error.
 pub fn outcome<R: Outcome>(returned: R) -> Result<R::Good, R::Bad> {
     returned.result()
 }

@@ -1,6 +1,5 @@
-//! The two kinds of program and what drives them: a function that the host calls, and a custom
-//! runtime that asks the host for events. The host's side of both is `guest`, or `native` where
-//! there is none.
+//! Program types: a function called by the host, and a custom runtime that polls the host for
+//! events. The host interface is in `guest`, or in `native` for native builds.
 
 use std::cell::Cell;
 use std::process::ExitCode;
@@ -16,21 +15,21 @@ use crate::guest::custom_runtime;
 use crate::native::custom_runtime;
 use crate::{Context, Diagnostic, Error, LambdaEvent, block_on, event};
 
-/// Where a function keeps its state: empty before init, then the same until the environment ends.
+/// State of a function: empty before init, then constant until the environment ends.
 pub type Slot<State> = Cell<Option<&'static State>>;
 
-/// What `#[handler]` makes of an author's function.
+/// A function as expanded by `#[handler]`.
 pub trait Function {
-    /// What the init function returned, if the handler takes it.
+    /// Return type of the init function, if the handler takes it.
     type State: 'static;
 
-    /// Where the state is.
+    /// Storage of the state.
     fn slot() -> &'static LocalKey<Slot<Self::State>>;
 
-    /// Makes the state.
+    /// Runs the init function.
     fn init() -> Result<Self::State, Diagnostic>;
 
-    /// Answers one event, JSON for JSON.
+    /// Handles one event, JSON to JSON.
     fn invoke(
         event: &str,
         context: Context,
@@ -42,21 +41,20 @@ pub trait Function {
         Ok(())
     }
 
-    /// Runs in each copy of a snapshot.
+    /// Runs in each environment restored from a snapshot.
     fn after_restore(_: &'static Self::State) -> Result<(), Diagnostic> {
         Ok(())
     }
 }
 
-/// Asks the host for events, one after the other, and answers each with the handler.
+/// Polls the host for events and answers each with the handler.
 ///
-/// This is the loop of a custom runtime; it stands in the `main` of a binary, under
+/// This is the event loop of a custom runtime, for the `main` of a binary under
 /// [`#[lamina_sdk::main]`](crate::main). It does not return while the environment lives.
 ///
 /// # Errors
 ///
-/// If the service says that it will never be ready again, or if there is no host: the program was
-/// built for something else than a component.
+/// If the service is permanently not ready, or in a native build, which has no host.
 pub async fn run<S, T>(mut handler: S) -> Result<(), Error>
 where
     S: Service<LambdaEvent<T>>,
@@ -90,7 +88,7 @@ where
     event::write_response(&response)
 }
 
-/// Runs the author's `main` and tells the host if it failed.
+/// Runs the author's `main` and reports its failure to the host.
 pub fn start<E: Into<Diagnostic>>(main: impl Future<Output = Result<(), E>>) -> ExitCode {
     match block_on(main) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,16 +1,16 @@
-//! A handler as a `tower` service, so that middleware written for `lambda_runtime` fits.
+//! Handlers as `tower` services, compatible with middleware for `lambda_runtime`.
 
 use std::fmt;
 use std::task::{Context, Poll};
 
 use tower_service::Service;
 
-/// Makes a service of an async function or closure.
+/// Makes a service from an async function or closure.
 pub fn service_fn<F>(function: F) -> ServiceFn<F> {
     ServiceFn { function }
 }
 
-/// What [`service_fn`] makes.
+/// Service returned by [`service_fn`].
 #[derive(Clone, Copy)]
 pub struct ServiceFn<F> {
     function: F,

@@ -1,4 +1,4 @@
-//! The `tracing` crate, and a subscriber that writes its events into the function's log, one line
+//! Re-export of `tracing`, and a subscriber that writes events to the function's log, one line
 //! each: level, target, message, fields.
 //!
 //! ```
@@ -8,7 +8,7 @@
 //! info!(order = 7, "accepted");
 //! ```
 //!
-//! Spans are not shown; a function that needs more brings `tracing-subscriber`, which also works.
+//! Spans are not shown. For more, use `tracing-subscriber`, which also works.
 
 pub use ::tracing::*;
 
@@ -18,16 +18,16 @@ use std::io::Write as _;
 use field::{Field, Visit};
 use level_filters::LevelFilter;
 
-/// Installs the subscriber, in `main` or in the init function. The level is that of the
-/// function's logging configuration (`AWS_LAMBDA_LOG_LEVEL`), else of `RUST_LOG`, else `INFO`.
+/// Installs the subscriber; call it in `main` or in the init function. The level comes from the
+/// function's logging configuration (`AWS_LAMBDA_LOG_LEVEL`), else from `RUST_LOG`, else is `INFO`.
 ///
-/// Does nothing if a subscriber is already there.
+/// Does nothing if a subscriber is already set.
 pub fn init_default_subscriber() {
     let lines = LogLines { most: level() };
     let _already_there = subscriber::set_global_default(lines);
 }
 
-/// Writes events to stdout.
+/// Subscriber that writes events to stdout.
 struct LogLines {
     most: LevelFilter,
 }
@@ -46,11 +46,11 @@ impl Subscriber for LogLines {
         let mut line = format!("{} {}:", metadata.level(), metadata.target());
         event.record(&mut Fields(&mut line));
         line.push('\n');
-        // A log that cannot be written to is no reason to fail the invocation.
+        // An unwritable log must not fail the invocation.
         let _unwritable = std::io::stdout().write_all(line.as_bytes());
     }
 
-    // Spans are not enabled, so that these are never called with one that matters.
+    // Spans are disabled, so the span methods do nothing.
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
         span::Id::from_u64(1)
     }
@@ -64,7 +64,7 @@ impl Subscriber for LogLines {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// Appends ` name=value` for each field, and the message without its name.
+/// Formats fields as ` name=value`; the message goes without its name.
 struct Fields<'a>(&'a mut String);
 
 impl Visit for Fields<'_> {
@@ -87,7 +87,7 @@ fn level() -> LevelFilter {
         .unwrap_or(LevelFilter::INFO)
 }
 
-/// Lambda's names of levels are those of `tracing`, and `FATAL`.
+/// Lambda's level names are those of `tracing`, and `FATAL`.
 fn parse_level(name: &str) -> Option<LevelFilter> {
     if name.eq_ignore_ascii_case("fatal") {
         return Some(LevelFilter::ERROR);
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lambdas_levels_are_known_in_any_case() {
+    fn lambda_level_parses_in_any_case() {
         for (name, level) in [
             ("TRACE", Some(LevelFilter::TRACE)),
             ("debug", Some(LevelFilter::DEBUG)),

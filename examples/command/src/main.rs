@@ -1,8 +1,8 @@
-//! A program that knows nothing of Lambda: the event comes on stdin, what it prints is the
-//! result. Each invocation is a new run. A non-zero exit code is a failed invocation.
+//! Plain program without Lambda code: reads the event from stdin and prints the response. Each
+//! invocation is a new run. A non-zero exit code fails the invocation.
 //!
-//! `{"text": "to be or not to be"}` is answered with `{"words": 6}`; an event without `text`, such as
-//! a request to its function URL, has no words.
+//! For `{"text": "to be or not to be"}` the response is `{"words": 6}`. An event without `text`,
+//! such as a request to the function URL, has no words.
 
 use std::error::Error;
 

@@ -1,10 +1,10 @@
-//! What an environment keeps between invocations, and what not.
+//! State that an environment keeps between invocations.
 //!
 //! Init runs once in each environment. Its state and the files in `/tmp` live as long as the
-//! environment does; another environment of the same function has its own. So this counter
-//! counts the invocations of one environment, twice: in memory and in a file.
+//! environment; another environment of the same function has its own. This counter counts the
+//! invocations of one environment, in memory and in a file.
 //!
-//! `{"by": 2}` is answered with `{"memory": 2, "file": 2}` the first time.
+//! The first response to `{"by": 2}` is `{"memory": 2, "file": 2}`.
 
 use std::cell::Cell;
 use std::fs;

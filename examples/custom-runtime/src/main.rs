@@ -1,9 +1,9 @@
-//! A function with its own `main`, as AWS's `lambda_runtime` has it: the program asks for events
-//! in a loop instead of being called. Porting one changes the import and the attribute of `main`.
+//! Custom runtime with its own `main`, like AWS's `lambda_runtime`: the program polls for events in
+//! a loop instead of being called. Porting changes the import and the attribute of `main`.
 //!
-//! It answers with the sum: `{"add": [1, 2, 3]}` gives `6`, and an event without `add`, such as a
-//! request to its function URL, gives `0`. Anything but a list of numbers under `add` is a failed
-//! invocation; the program goes on with the next.
+//! The response is the sum: `{"add": [1, 2, 3]}` gives `6`, and an event without `add`, such as a
+//! request to the function URL, gives `0`. Any other value of `add` fails the invocation; the
+//! program continues with the next one.
 
 use lamina_sdk::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;

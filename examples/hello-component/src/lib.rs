@@ -1,5 +1,5 @@
-//! What a component of any toolchain does: it exports `lambda:function/handler`, here through the
-//! bindings that `cargo component` generates. It answers with its event.
+//! Component without the SDK: it exports `lambda:function/handler`, here through the bindings that
+//! `cargo component` generates. It echoes its event.
 
 #[allow(warnings, reason = "the bindings are generated")]
 mod bindings;

@@ -1,4 +1,4 @@
-//! The smallest function: a typed event in, a typed response out.
+//! Minimal function: a typed event and a typed response.
 
 use lamina_sdk::{Error, LambdaEvent, handler};
 

@@ -1,8 +1,9 @@
-//! An HTTP server without a server: the component exports `wasi:http/incoming-handler` and the
-//! host calls it for each request to the function's URL. An Invoke with the event of an HTTP API
-//! (payload 2.0, as in `event.json`) becomes a request too.
+//! HTTP function without a server: the component exports `wasi:http/incoming-handler`, and the host
+//! calls it for each request to the function URL. An Invoke with an HTTP API event (payload 2.0, as
+//! in
+//! `event.json`) becomes a request too.
 //!
-//! `GET /` answers with a text, `POST /echo` with the body of the request.
+//! `GET /` returns a text, `POST /echo` the body of the request.
 
 use wasip2::exports::wasi::http::incoming_handler::Guest;
 use wasip2::http::types::{
@@ -10,7 +11,7 @@ use wasip2::http::types::{
 };
 use wasip2::io::streams::StreamError;
 
-/// How much of a body is in memory at once.
+/// Buffer size when copying a body.
 const CHUNK_BYTES: u64 = 64 * 1024;
 
 struct Server;
@@ -32,7 +33,7 @@ impl Guest for Server {
 fn text(out: ResponseOutparam, status: u16, text: &str) {
     let body = start(out, status, "text/plain; charset=utf-8");
     let stream = body.write().expect("a body is written once");
-    // A caller that has gone needs no answer, here and below.
+    // Write errors mean that the caller has left; here and below they are ignored.
     let _gone = stream.blocking_write_and_flush(text.as_bytes());
     drop(stream);
     let _gone = OutgoingBody::finish(body, None);
@@ -52,13 +53,13 @@ fn echo(request: &IncomingRequest, out: ResponseOutparam) {
     };
     drop((sink, source));
     drop(IncomingBody::finish(incoming));
-    // A body that is not finished tells the caller that it is incomplete.
+    // An unfinished body tells the caller that it is incomplete.
     if copied {
         let _gone = OutgoingBody::finish(body, None);
     }
 }
 
-/// Sends the head of the response; what is written to the body afterwards goes straight out.
+/// Sends the head of the response; the body streams as it is written.
 fn start(out: ResponseOutparam, status: u16, content_type: &str) -> OutgoingBody {
     let headers = Fields::new();
     headers

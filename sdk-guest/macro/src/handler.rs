@@ -1,12 +1,12 @@
-//! The expansion of `#[handler]`: the author's function as it stands, and beside it an
-//! implementation of `lamina_sdk::__private::Function` that is exported from the component.
+//! Expansion of `#[handler]`: the author's function unchanged, and an implementation of
+//! `lamina_sdk::__private::Function` that is exported from the component.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, ItemFn, Path, Result, ReturnType, Type, meta::ParseNestedMeta};
 
-/// What the attribute's parentheses hold.
+/// Arguments of the attribute.
 #[derive(Default)]
 pub(crate) struct Options {
     init: Option<Path>,
@@ -15,7 +15,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Takes one `name = path` of the list.
+    /// Parses one `name = path` argument.
     pub(crate) fn set(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
         let option = if meta.path.is_ident("init") {
             &mut self.init
@@ -96,7 +96,7 @@ pub(crate) fn expand(options: &Options, function: &ItemFn) -> Result<TokenStream
     })
 }
 
-/// Refuses what cannot be a handler, and finds the type of its state.
+/// Validates the signature and returns the type of the state.
 fn check<'a>(options: &Options, function: &'a ItemFn) -> Result<Option<&'a Type>> {
     let signature = &function.sig;
     if !signature.generics.params.is_empty() {
@@ -132,8 +132,8 @@ fn check<'a>(options: &Options, function: &'a ItemFn) -> Result<Option<&'a Type>
     }
 }
 
-/// `Function::init`: the author's, or nothing to do. What it returns is kept only where the
-/// handler asks for it.
+/// `Function::init`: calls the author's init function, if any. Its value is kept only if the
+/// handler takes it.
 fn init(options: &Options, state: Option<&Type>) -> TokenStream {
     let body = match (&options.init, state) {
         (Some(init), Some(_)) => outcome(place(init), &quote!(#init())),
@@ -150,7 +150,7 @@ fn init(options: &Options, state: Option<&Type>) -> TokenStream {
     }
 }
 
-/// One of the two hooks around a snapshot, or nothing: the trait has the empty ones.
+/// One of the two snapshot hooks; without a path, the trait's empty default.
 fn hook(name: &str, path: Option<&Path>, state: Option<&Type>) -> Option<TokenStream> {
     let path = path?;
     let name = syn::Ident::new(name, proc_macro2::Span::call_site());
@@ -165,9 +165,9 @@ fn hook(name: &str, path: Option<&Path>, state: Option<&Type>) -> Option<TokenSt
     })
 }
 
-/// The result of a call, its error turned into a `Diagnostic`. `diagnosis` is chosen by method
-/// resolution: a conversion that the author wrote, else the name of the error's type. What the compiler
-/// has against either, it says at `place`.
+/// Expression for the result of a call, with its error converted into a `Diagnostic`. Method
+/// resolution chooses
+/// `diagnosis`: the author's conversion, or else the type name. Compiler errors point to `place`.
 fn outcome(place: Span, call: &TokenStream) -> TokenStream {
     quote_spanned! {place=>
         __private::outcome(#call).map_err(|error| {
@@ -178,7 +178,7 @@ fn outcome(place: Span, call: &TokenStream) -> TokenStream {
     }
 }
 
-/// Where the author wrote this, as the place of something that the author did not write.
+/// Span of the author's code, so that errors in generated code point there.
 fn place(written: &impl Spanned) -> Span {
     written.span().resolved_at(Span::mixed_site())
 }

@@ -1,5 +1,6 @@
-//! The two attributes of `lamina-sdk`: `handler` and `main`. They only connect the author's
-//! function to `lamina_sdk::__private`; everything that happens at run time is written there.
+//! Attribute macros of `lamina-sdk`: `handler` and `main`. They only connect the author's function
+//! to
+//! `lamina_sdk::__private`, which has all run-time code.
 
 mod handler;
 mod main_fn;
@@ -24,7 +25,7 @@ use syn::{ItemFn, parse_macro_input};
 /// - `before_checkpoint = close` runs when the environment is about to be snapshotted.
 /// - `after_restore = reopen` runs in each environment made from a snapshot.
 ///
-/// Both hooks get `&State` too where the handler has it.
+/// Both hooks take `&State` too if the handler does.
 #[proc_macro_attribute]
 pub fn handler(options: TokenStream, function: TokenStream) -> TokenStream {
     let mut parsed = handler::Options::default();
@@ -36,8 +37,8 @@ pub fn handler(options: TokenStream, function: TokenStream) -> TokenStream {
         .into()
 }
 
-/// Makes an `async fn main` the program of a custom runtime: what `#[tokio::main]` is to AWS's
-/// `lambda_runtime`. An error that it returns before the first event fails the initialisation.
+/// Makes an `async fn main` a custom runtime, like `#[tokio::main]` for AWS's `lambda_runtime`. An
+/// error returned before the first event fails the initialisation.
 ///
 /// ```ignore
 /// #[lamina_sdk::main]

@@ -1,4 +1,4 @@
-//! The expansion of `#[main]`.
+//! Expansion of `#[main]`.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -9,7 +9,7 @@ pub(crate) fn expand(mut function: ItemFn) -> Result<TokenStream> {
     if signature.asyncness.is_none() {
         return Err(Error::new_spanned(
             signature.fn_token,
-            "`#[lamina_sdk::main]` stands on an `async fn`; a sync `main` needs no attribute",
+            "`#[lamina_sdk::main]` goes on an `async fn`; a sync `main` needs no attribute",
         ));
     }
     if !signature.inputs.is_empty() {

@@ -1,9 +1,9 @@
-//! From errors to what the caller sees.
+//! Conversion of errors into diagnostics.
 
 use super::*;
 
-/// What `#[handler]` writes.
-macro_rules! told {
+/// Expansion of `#[handler]` for an error.
+macro_rules! diagnosed {
     ($error:expr) => {
         (&&&Probe::of(&$error)).diagnosis().of($error)
     };
@@ -45,7 +45,7 @@ fn diagnostic(error_type: &str, error_message: &str) -> Diagnostic {
 }
 
 #[test]
-fn a_type_is_named_by_its_last_segment() {
+fn type_is_named_by_last_segment() {
     for (path, name) in [
         ("shop::order::OutOfStock", "OutOfStock"),
         ("OutOfStock", "OutOfStock"),
@@ -58,7 +58,7 @@ fn a_type_is_named_by_its_last_segment() {
 }
 
 #[test]
-fn a_boxed_error_keeps_its_message_and_a_boxed_diagnostic_its_type_too() {
+fn boxed_error_keeps_message_and_boxed_diagnostic_keeps_type() {
     let boxed: Error = OutOfStock.into();
     assert_eq!(Diagnostic::from(boxed), diagnostic("Error", "nothing left"));
     let boxed: Error = diagnostic("SoldOut", "no bread").into();
@@ -67,17 +67,20 @@ fn a_boxed_error_keeps_its_message_and_a_boxed_diagnostic_its_type_too() {
 }
 
 #[test]
-fn a_handlers_error_is_converted_where_the_author_says_how_and_named_where_not() {
+fn error_uses_conversion_or_else_type_name() {
     let error = OutOfStock;
-    assert_eq!(told!(error), diagnostic("OutOfStock", "nothing left"));
+    assert_eq!(diagnosed!(error), diagnostic("OutOfStock", "nothing left"));
     let error = Denied;
-    assert_eq!(told!(error), diagnostic("AccessDenied", "ask the owner"));
+    assert_eq!(
+        diagnosed!(error),
+        diagnostic("AccessDenied", "ask the owner")
+    );
     let error: Error = "boxed".into();
-    assert_eq!(told!(error), diagnostic("Error", "boxed"));
+    assert_eq!(diagnosed!(error), diagnostic("Error", "boxed"));
 }
 
 #[test]
-fn the_json_is_that_of_a_failed_invocation() {
+fn diagnostic_json_has_lambda_error_members() {
     assert_eq!(
         serde_json::to_string(&diagnostic("SoldOut", "no bread")).unwrap(),
         r#"{"errorType":"SoldOut","errorMessage":"no bread"}"#
@@ -86,9 +89,12 @@ fn the_json_is_that_of_a_failed_invocation() {
 
 #[cfg(feature = "anyhow")]
 #[test]
-fn an_anyhow_error_tells_its_context_and_keeps_a_diagnostic() {
+fn anyhow_error_shows_context_and_keeps_diagnostic() {
     let error = anyhow::Error::new(OutOfStock).context("order 7");
-    assert_eq!(told!(error), diagnostic("Error", "order 7: nothing left"));
+    assert_eq!(
+        diagnosed!(error),
+        diagnostic("Error", "order 7: nothing left")
+    );
     let error = anyhow::Error::new(diagnostic("SoldOut", "no bread"));
     assert_eq!(Diagnostic::from(error), diagnostic("SoldOut", "no bread"));
 }

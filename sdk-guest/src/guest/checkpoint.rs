@@ -1,10 +1,9 @@
-//! Makes a component fit to be snapshotted. Memory survives in the copies; the host's handles
-//! behind it do not. `wasi-libc` keeps such handles for the standard streams and the preopened
-//! directories, and with them a copy of the environment variables; each use of one would trap in
-//! the copy.
+//! Prepares a component for a snapshot. Memory survives in the restored copies, the host's handles
+//! do not. `wasi-libc` caches handles of the standard streams and preopened directories, and a copy
+//! of the environment variables; using a stale handle would trap.
 
-/// Drops what `wasi-libc` holds and sets it up anew for its first use in the copy. The author's
-/// hook must have run before: nothing may print or open files between this and the snapshot.
+/// Closes `wasi-libc`'s cached handles and resets them for first use in the copy. Call after the
+/// author's hook: printing or opening files before the snapshot would cache handles again.
 #[cfg(target_env = "p2")]
 pub(super) fn release_handles() {
     unsafe extern "C" {
@@ -26,7 +25,7 @@ pub(super) fn release_handles() {
     }
 }
 
-/// A component made by an adapter from `wasm32-wasip1` keeps its handles in the adapter, which
-/// has no way to drop them.
+/// Components adapted from `wasm32-wasip1` keep their handles in the adapter, which cannot drop
+/// them.
 #[cfg(not(target_env = "p2"))]
 pub(super) fn release_handles() {}

@@ -1,18 +1,18 @@
-//! The Runtime API as the contract has it, `lambda:function/runtime`.
+//! Runtime API of the contract, `lambda:function/runtime`.
 
 use std::cell::RefCell;
 
 use super::bindings::lambda::function::runtime;
 use crate::{Context, Diagnostic, Error};
 
-/// One event as it came, and what its context says.
+/// An event as received, with its parsed context.
 pub(crate) struct Invocation {
     pub(crate) request_id: String,
     pub(crate) event: String,
     pub(crate) context: Result<Context, Diagnostic>,
 }
 
-/// How far this program is.
+/// Phase of the program.
 enum Phase {
     Initialising,
     Waiting,
@@ -23,7 +23,7 @@ thread_local! {
     static PHASE: RefCell<Phase> = const { RefCell::new(Phase::Initialising) };
 }
 
-/// A panic ends the program, but before it does the waiting caller can be told.
+/// Installs a panic hook that reports the panic to the waiting caller before the program ends.
 pub(crate) fn prepare() -> Result<(), Error> {
     let log = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -53,8 +53,8 @@ pub(crate) fn next() -> Invocation {
     }
 }
 
-/// Whether the host took the answer makes no difference here: it has told the caller why not,
-/// and the next event may well go better.
+/// Errors are ignored: the host has reported the refusal to the caller, and the next event may
+/// succeed.
 pub(crate) fn answer(request_id: &str, answer: Result<String, Diagnostic>) {
     let _refused = match answer {
         Ok(response) => runtime::respond(request_id, &response),
@@ -62,7 +62,8 @@ pub(crate) fn answer(request_id: &str, answer: Result<String, Diagnostic>) {
     };
 }
 
-/// An error after the first event is no failure of the initialisation; the exit code says enough.
+/// Reports only an error before the first event; later ones are not init failures, and the exit
+/// code suffices.
 pub(crate) fn fail_to_start(diagnostic: Diagnostic) {
     if PHASE.with_borrow(|phase| matches!(phase, Phase::Initialising)) {
         runtime::init_error(&diagnostic.into());

@@ -1,5 +1,4 @@
-//! Answers with the event. No SDK and no JSON parser, so that a bench which calls it measures the
-//! host.
+//! Echo function. Without SDK and JSON parser, so that a bench of it measures the host.
 
 use exports::lambda::function::handler::{Context, Failure, Guest};
 

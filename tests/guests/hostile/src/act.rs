@@ -1,5 +1,5 @@
-//! What can be asked for, and doing it. Paths, sizes and texts come from the event, so that a
-//! test says in one place what it does and what it expects.
+//! Actions of the hostile guest. Paths, sizes and texts come from the event, so that a test holds
+//! both the action and the expectation.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -15,21 +15,21 @@ use serde_json::{Value, json};
 use crate::exports::lambda::function::handler::{Context, Failure};
 use crate::{failure, network};
 
-/// How much is written at once.
+/// Bytes per write.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// What one call of the random source gives.
+/// Bytes per call of the random source.
 const DRAWN_BYTES: u64 = 64 * 1024;
 
-/// Calls since the guest was made.
+/// Calls since instantiation.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// So much data that a host does better not to copy it into every new memory.
+/// Data segment large enough for the host to map it copy-on-write.
 static DATA: [AtomicU64; 6144] = [const { AtomicU64::new(1) }; 6144];
 
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum Act {
-    // What ends the environment.
+    // Actions that end the environment.
     Loop,
     Allocate,
     Recurse,
@@ -37,7 +37,7 @@ pub enum Act {
     Panic { message: String },
     Exit { code: i32 },
 
-    // What the host must refuse or bound.
+    // Actions that the host must refuse or bound.
     NotJson,
     Return { bytes: usize },
     Log { bytes: usize, line_bytes: usize },
@@ -59,7 +59,7 @@ pub enum Act {
     Link { from: String, to: String },
     Orphan { path: String, bytes: u64 },
 
-    // What a test looks at.
+    // Actions that inspect the sandbox.
     Echo,
     Sleep { ms: u64 },
     Read { path: String },
@@ -166,7 +166,7 @@ fn allocate() -> ! {
     }
 }
 
-/// Not a tail call, and nothing that a compiler could turn into a loop.
+/// Neither a tail call nor convertible to a loop.
 #[inline(never)]
 fn recurse(depth: u64) -> u64 {
     if depth == u64::MAX {
@@ -175,7 +175,7 @@ fn recurse(depth: u64) -> u64 {
     recurse(depth + 1).rotate_left(7).wrapping_mul(3) ^ depth
 }
 
-/// A JSON text of exactly this length, the quotes included.
+/// JSON string of exactly this length, quotes included.
 fn json_of(bytes: usize) -> String {
     format!("\"{}\"", "x".repeat(bytes.saturating_sub(2)))
 }
@@ -193,13 +193,13 @@ fn log(bytes: usize, line_bytes: usize) -> io::Result<Value> {
     Ok(json!(bytes))
 }
 
-/// Keeps the memory until the environment ends.
+/// Leaks the memory, to keep it until the environment ends.
 fn hold(bytes: usize) -> Value {
     std::mem::forget(vec![1_u8; bytes]);
     json!(core::arch::wasm32::memory_size(0) * 64 * 1024)
 }
 
-/// Opens one file again and again, for as long as the host gives it.
+/// Opens one file repeatedly until the host refuses.
 fn handles() -> Value {
     let mut opened = 0_u64;
     loop {
@@ -211,7 +211,7 @@ fn handles() -> Value {
     }
 }
 
-/// Does the same again and again for a time, and tells how often.
+/// Repeats an action for a time; returns the count.
 fn repeat(ms: u64, act: impl Fn() -> bool) -> Value {
     let begun = since_epoch();
     let mut count = 0_u64;
@@ -221,7 +221,7 @@ fn repeat(ms: u64, act: impl Fn() -> bool) -> Value {
     json!(count)
 }
 
-/// Opens one file again and again for reading, for as long as the host gives it.
+/// Opens one file for reading repeatedly until the host refuses.
 fn files(path: &str) -> Value {
     let mut opened = 0_u64;
     loop {
@@ -243,13 +243,13 @@ fn write(path: &str, bytes: usize) -> io::Result<Value> {
     Ok(json!(bytes))
 }
 
-/// Writes for as long as the host lets it, and tells how much is there and why there is no more.
+/// Writes until the host refuses; returns the size and the error.
 fn fill(path: &str) -> io::Result<Value> {
     let mut file = File::create(path)?;
     let chunk = vec![b'x'; CHUNK_BYTES];
     while file.write_all(&chunk).is_ok() {}
-    // The C library calls whatever goes wrong in a stream an I/O error, and that it cannot have
-    // another one by its name.
+    // wasi-libc reports any stream failure as EIO; a write through the file descriptor gets the
+    // real error.
     let error = File::options().append(true).open(path)?.write_all(b"x");
     let error = error.map_err(|error| format!("{:?}", error.kind())).err();
     Ok(json!({"bytes": fs::metadata(path)?.len(), "error": error}))
@@ -261,7 +261,7 @@ fn sparse(path: &str, bytes: u64) -> io::Result<File> {
     Ok(file)
 }
 
-/// Makes files for as long as the host lets it.
+/// Creates files until the host refuses.
 fn names(dir: &str) -> Value {
     let mut made = 0_u64;
     loop {
@@ -272,7 +272,7 @@ fn names(dir: &str) -> Value {
     }
 }
 
-/// A file without a name, open until the environment ends.
+/// Unlinked file that stays open until the environment ends.
 fn orphan(path: &str, bytes: u64) -> io::Result<Value> {
     std::mem::forget(sparse(path, bytes)?);
     fs::remove_file(path)?;

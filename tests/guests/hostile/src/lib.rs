@@ -1,6 +1,6 @@
-//! Does whatever bad thing the event asks for, and a few harmless ones by which a test looks
-//! around in the sandbox. `{"do": "loop"}` never returns, `{"do": "list", "path": "/"}` lists a
-//! directory; [`act::Act`] has all of them. The variable `INIT` makes initialisation go wrong.
+//! Hostile function: does the bad action that the event names, or a harmless one to inspect the
+//! sandbox. `{"do": "loop"}` never returns, `{"do": "list", "path": "/"}` lists a directory; see
+//! [`act::Act`] for all. The variable `INIT` makes the initialisation fail.
 
 mod act;
 mod network;

@@ -1,4 +1,4 @@
-//! What a guest can take of the network, as much as the host gives.
+//! Exhaustion of network resources.
 
 use std::net::UdpSocket;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use wasip2::sockets::instance_network::instance_network;
 use wasip2::sockets::ip_name_lookup::resolve_addresses;
 
-/// Opens sockets until it is refused one, and keeps them until the environment ends.
+/// Opens sockets until the host refuses, and leaks them.
 pub fn sockets() -> Value {
     let mut opened = 0_u64;
     loop {
@@ -18,7 +18,7 @@ pub fn sockets() -> Value {
     }
 }
 
-/// Begins look-ups of different names without waiting for one of them, and keeps them under way.
+/// Starts look-ups of different names without waiting, and keeps them pending.
 pub fn lookups(count: usize) -> Value {
     let network = instance_network();
     for begun in 0..count {

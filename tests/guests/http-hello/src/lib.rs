@@ -1,5 +1,5 @@
-//! Answers every request with `hello`. It is deployed to Lamina and served by `wasmtime serve`,
-//! the same file, so that a bench compares the hosts.
+//! Responds to every request with `hello`. The same file runs in Lamina and in `wasmtime serve`, so
+//! that a bench compares the hosts.
 
 use wasip2::exports::wasi::http::incoming_handler::Guest;
 use wasip2::http::types::{

@@ -1,5 +1,5 @@
-//! Does, by the path of its request, what hosts stumble over: it ends early, leaves things open, tells
-//! lengths of bodies that it does not send.
+//! HTTP function with bad manners, by request path: ends early, leaks handles, announces lengths of
+//! bodies that it does not send.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,7 +12,7 @@ struct Manners;
 
 wasip2::http::proxy::export!(Manners);
 
-/// Requests that this instance has had.
+/// Requests handled by this instance.
 static REQUESTS: AtomicU32 = AtomicU32::new(0);
 
 impl Guest for Manners {
@@ -84,7 +84,7 @@ impl Guest for Manners {
     }
 }
 
-/// Fills bodies that nobody will ever see, until the host has enough.
+/// Fills bodies that are never sent, until the host refuses.
 fn keep_bodies(out: ResponseOutparam) {
     for _ in 0..3_000 {
         let response = OutgoingResponse::new(Fields::new());
@@ -106,7 +106,7 @@ fn keep_bodies(out: ResponseOutparam) {
 fn fields(list: &[(&str, &str)]) -> Fields {
     let fields = Fields::new();
     for (name, value) in list {
-        // The host may have no room for more.
+        // The host may refuse more fields.
         let _refused = fields.append(name, value.as_bytes());
     }
     fields
@@ -125,7 +125,7 @@ fn write(body: &OutgoingBody, bytes: &[u8]) {
     stream.blocking_write_and_flush(bytes).expect("it is open");
 }
 
-/// Without a body, a length that was told is an error here, and right all the same.
+/// Ignores the error of an announced length without a body, which is intended.
 fn finish(body: OutgoingBody) {
     let _length = OutgoingBody::finish(body, None);
 }
@@ -136,7 +136,7 @@ fn text(out: ResponseOutparam, text: &str) {
     finish(body);
 }
 
-/// The size of a request's body.
+/// Size of the request's body.
 fn read(request: IncomingRequest) -> usize {
     let body = request.consume().expect("it is the first");
     let mut size = 0;

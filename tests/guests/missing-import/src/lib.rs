@@ -1,5 +1,5 @@
-//! A function that imports an interface which no host has. The host refuses it when it is created
-//! and names the import.
+//! Component that imports an interface unknown to any host. CreateFunction refuses it and names the
+//! import.
 
 use acme::warehouse::stock;
 use exports::lambda::function::handler::{Context, Failure, Guest};

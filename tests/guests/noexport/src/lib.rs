@@ -1,5 +1,5 @@
-//! A component that is no function: it exports only an interface that the host does not know. The
-//! host refuses it and names what it exports.
+//! Component that exports only an unknown interface. CreateFunction refuses it and names the
+//! export.
 
 use exports::acme::warehouse::stock::Guest;
 

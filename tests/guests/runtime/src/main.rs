@@ -1,6 +1,6 @@
-//! A program with its own loop, as AWS's custom runtimes are. It answers each event with the event, and
-//! only then does what that names: `"sleep"`, `"loop"`, `"trap"` and `"exit"` are no way to get ready
-//! for the next.
+//! Custom runtime that echoes each event, and only then performs the action that it names:
+//! `"sleep"`,
+//! `"loop"`, `"trap"` and `"exit"` keep it from polling for the next event.
 
 use lambda::function::runtime;
 

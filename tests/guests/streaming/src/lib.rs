@@ -1,6 +1,7 @@
-//! Streams what the event asks for: `{"metadata": {...}, "chunks": ["a", "b"]}`. With `"late":
-//! true` the metadata comes after the chunks, with `"fail": "why"` a failure ends the stream, and
-//! `"pause_ms"` waits between chunks, `"repeat"` writes them many times, `"log"` is a line at the end. Behind a function URL, the body of the request asks.
+//! Streaming function, driven by its event: `{"metadata": {...}, "chunks": ["a", "b"]}`. `"late":
+//! true` sends the metadata after the chunks, `"fail": "why"` ends the stream with a failure,
+//! `"pause_ms"` waits between chunks, `"repeat"` repeats the chunks, `"log"` logs a line at the
+//! end. Behind a function URL, the request body holds the event.
 
 use std::time::Duration;
 
@@ -15,10 +16,10 @@ struct Wish {
     metadata: Option<serde_json::Value>,
     #[serde(default)]
     chunks: Vec<String>,
-    /// How many times the chunks are written.
+    /// Repetitions of the chunks.
     #[serde(default = "once")]
     repeat: u32,
-    /// A line for the log, after the last chunk.
+    /// Log line after the last chunk.
     log: Option<String>,
     #[serde(default)]
     late: bool,
@@ -27,7 +28,7 @@ struct Wish {
     fail: Option<String>,
 }
 
-/// The part of a function URL's event that matters here.
+/// Relevant part of a function URL's event.
 #[derive(Default, Deserialize)]
 struct Arrived {
     body: Option<String>,
