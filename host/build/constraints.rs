@@ -103,10 +103,10 @@ fn shape(model: &Model, name: &str) -> String {
         "timestamp" => "Shape::Timestamp".into(),
         "blob" => format!("Shape::Blob {{ max: {:?} }}", number(shape, "max")),
         "list" => format!(
-            "Shape::List {{ min: {}, member: &SHAPE_{}, item_wording: Told::{} }}",
+            "Shape::List {{ min: {}, member: &SHAPE_{}, told: Told::{} }}",
             bounds(),
             model.element(name, "member").to_uppercase(),
-            item_wording(name)
+            told(name)
         ),
         "map" => format!(
             "Shape::Map {{ min: {}, key: &SHAPE_{}, value: &SHAPE_{} }}",
@@ -140,7 +140,7 @@ fn row(model: &Model, structure: &str, member: &Member<'_>) -> String {
 }
 
 /// Wording of AWS's errors for a list's items.
-fn item_wording(list: &str) -> &'static str {
+fn told(list: &str) -> &'static str {
     match list {
         _ if NULL_UNSAID.contains(&list) => "NullUnsaid",
         _ if TOLD_AS_ONE.contains(&list) => "AsOne",

@@ -70,7 +70,7 @@ pub struct ClientApplication {
     /// Version name.
     #[serde(alias = "app_version_name")]
     pub app_version_name: String,
-    /// Package name.
+    /// Version code.
     #[serde(alias = "app_version_code")]
     pub app_version_code: String,
     /// Package name.

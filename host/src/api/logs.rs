@@ -1,4 +1,5 @@
-//! CloudWatch Logs: signature, request, authorization and answer of the operations on function logs.
+//! CloudWatch Logs API: signature, parsing, authorization and execution of operations on function
+//! logs.
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -25,9 +26,9 @@ mod tests;
 
 use operation::{Backend, Demanded, Permitted};
 
-/// Bound on a request. The longest ones are filters with a hundred stream names.
+/// Limit of a request. The longest requests are filters with a hundred stream names.
 const REQUEST_BYTES_MAX: usize = 64 << 10;
-/// Content type of requests and answers.
+/// Content type of requests and responses.
 const JSON: &str = "application/x-amz-json-1.1";
 
 /// An error of this API.
@@ -86,7 +87,7 @@ impl From<log::Error> for Fault {
     }
 }
 
-/// A refusal before anything of the request is read.
+/// AccessDenied response of a check before the request is parsed.
 pub(super) fn refused(text: String) -> HttpResponse {
     let fault = Fault {
         status: StatusCode::FORBIDDEN,
@@ -149,7 +150,7 @@ impl Front {
             logs: self.logs.clone(),
             home: self.control.home().clone(),
         };
-        // Events that are not in memory are read from disk.
+        // Events evicted from memory are read from disk.
         let document = tokio::task::spawn_blocking(move || permitted.answer(&backend))
             .await
             .map_err(|_| Fault {
@@ -165,7 +166,8 @@ impl Front {
         Ok(json(StatusCode::OK, text))
     }
 
-    /// Authorization of one request. Log groups have no policies of their own: the caller's decides.
+    /// Authorizes one request. Log groups have no resource-based policies, so the identity-based
+    /// policy decides.
     fn authorize_logs(
         &self,
         demanded: Demanded,
@@ -173,7 +175,7 @@ impl Front {
         parts: &Parts,
     ) -> Result<Permitted, Fault> {
         let home = self.control.home();
-        // A host without keys has no callers; anyone may do anything.
+        // A host without keys has no callers and allows everything.
         let Some(caller) = caller.filter(|it| !it.owns(&home.account)) else {
             return demanded.permitted_by(|_, _| Ok(()));
         };

@@ -1,11 +1,11 @@
-//! Constraints on members of requests, and the message in which CloudWatch Logs lists the broken ones.
+//! Request constraints, and CloudWatch Logs' message that lists all violations.
 
 use super::Fault;
 
-/// AWS's bound on the names of groups and streams.
+/// AWS's limit of group and stream names.
 const NAME_CHARS_MAX: usize = 512;
 
-/// Constraints that a request breaks.
+/// Violated constraints of a request.
 #[derive(Debug, Default)]
 pub(super) struct Constraints(Vec<String>);
 
@@ -23,12 +23,12 @@ impl Constraints {
         }
     }
 
-    /// A member that is required and was not given.
+    /// Missing required member.
     pub(super) fn null(&mut self, member: &str) {
         self.broken(member, None, "not be null");
     }
 
-    /// A number of days out of a set.
+    /// Number out of a set of days.
     pub(super) fn days(&mut self, member: &str, value: Option<i64>, set: &[u16]) -> u16 {
         let Some(value) = value else {
             self.null(member);
@@ -55,7 +55,7 @@ impl Constraints {
         self.broken(member, Some(name), &constraint);
     }
 
-    /// A number within bounds; `None` stands for the default.
+    /// Number within a range; `None` stands for the default.
     pub(super) fn range(&mut self, member: &str, value: Option<i64>, min: i64, max: i64) {
         let Some(value) = value else { return };
         let constraint = if value < min {
@@ -82,7 +82,7 @@ impl Constraints {
         ));
     }
 
-    /// Refuses the request if it breaks any constraint.
+    /// Refuses the request if any constraint is violated.
     pub(super) fn met(self) -> Result<(), Fault> {
         match self.0.len() {
             0 => Ok(()),
@@ -90,7 +90,7 @@ impl Constraints {
         }
     }
 
-    /// The refusal that lists the broken constraints.
+    /// Error that lists the violations.
     pub(super) fn fault(&self) -> Fault {
         let count = self.0.len();
         let noun = if count == 1 { "error" } else { "errors" };

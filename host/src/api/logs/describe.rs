@@ -1,4 +1,4 @@
-//! DescribeLogGroups and DescribeLogStreams: lists of log groups and of the streams of a group.
+//! DescribeLogGroups and DescribeLogStreams.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,16 +11,16 @@ use super::target::{AllGroups, Group, group_arn};
 use crate::names::Home;
 use crate::telemetry::log::{GroupSummary, GroupsQuery, StreamSummary};
 
-/// AWS's default and bound for the groups or streams on a page.
+/// AWS's default and maximum page size for groups and streams.
 const PAGE_MAX: u8 = 50;
-/// The class of every group here, and AWS's default.
+/// Log class of every group of this host, and AWS's default.
 const STANDARD: &str = "STANDARD";
 const CLASSES: [&str; 4] = [STANDARD, "INFREQUENT_ACCESS", "DELIVERY", "ESSENTIALS"];
 
 #[derive(Debug)]
 pub(super) struct DescribeLogGroups {
     query: GroupsQuery,
-    /// Whether the request asks for groups that no host has: of other accounts or classes.
+    /// True for requests of groups that this host never has: other accounts or classes.
     is_empty: bool,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct GroupsRequest {
 impl Operation for DescribeLogGroups {
     const NAME: &'static str = "DescribeLogGroups";
     type Request = GroupsRequest;
-    // AWS judges the list as a whole, however the request narrows it.
+    // AWS authorizes the whole list, whatever filters the request has.
     type Target = AllGroups;
 
     fn parse(request: GroupsRequest, home: &Home) -> Result<(AllGroups, Self), Fault> {
@@ -110,7 +110,7 @@ pub(super) struct DescribeLogStreams {
     prefix: String,
     by_time: bool,
     descending: bool,
-    /// The last stream of the page before.
+    /// Last stream of the previous page.
     after: Option<(u64, String)>,
     limit: usize,
 }
@@ -168,7 +168,7 @@ impl Operation for DescribeLogStreams {
                 "lastEventTimestamp": stream.last.millis(),
                 "lastIngestionTime": stream.last.millis(),
                 "arn": format!("{arn}:log-stream:{}", stream.name),
-                // AWS no longer counts the bytes of streams.
+                // AWS stopped counting the bytes of streams.
                 "storedBytes": 0,
             })
         });
@@ -182,7 +182,7 @@ impl Operation for DescribeLogStreams {
 }
 
 impl DescribeLogStreams {
-    /// The streams that are left to show, in order.
+    /// Remaining streams, in order.
     fn page(&self, mut streams: Vec<StreamSummary>) -> Vec<StreamSummary> {
         streams.retain(|stream| stream.name.starts_with(&self.prefix));
         streams.sort_by_cached_key(|stream| self.key(stream));
@@ -208,7 +208,7 @@ impl DescribeLogStreams {
     }
 }
 
-/// The position in a list of streams that a token stands for.
+/// Position in a list of streams, parsed from a token.
 fn position(token: &str) -> Result<(u64, String), Fault> {
     let (time, name) = token.split_once('/').ok_or_else(bad_token)?;
     let time = time.parse().map_err(|_| bad_token())?;

@@ -11,9 +11,9 @@ use crate::clock::Timestamp;
 use crate::names::Home;
 use crate::telemetry::log::{Direction, Event, Filter, Page};
 
-/// AWS's default and bound for the events on a page.
+/// AWS's default and maximum page size.
 const EVENTS_MAX: u32 = 10_000;
-/// AWS's bound on `logStreamNames`.
+/// AWS's limit of `logStreamNames`.
 const STREAMS_MAX: usize = 100;
 
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(super) struct FilterRequest {
 impl Operation for FilterLogEvents {
     const NAME: &'static str = "FilterLogEvents";
     type Request = FilterRequest;
-    // AWS grants this operation by group only: a grant on a stream allows it nowhere.
+    // AWS authorizes this operation by group only; a policy for a stream does not apply.
     type Target = Group;
 
     fn parse(request: FilterRequest, home: &Home) -> Result<(Group, Self), Fault> {
@@ -51,10 +51,10 @@ impl Operation for FilterLogEvents {
             )?,
             stream_prefix: request.log_stream_name_prefix.unwrap_or_default(),
             start,
-            // The end is part of the range here; in GetLogEvents it is not.
+            // The end time is inclusive here and exclusive in GetLogEvents.
             end: end.map(|end| Timestamp::from_millis(end.millis().saturating_add(1))),
             pattern: pattern::parse(request.filter_pattern.as_deref().unwrap_or_default())?,
-            // Oldest first unless asked otherwise; in GetLogEvents it is the other way round.
+            // Oldest first by default; GetLogEvents defaults to newest first.
             direction: direction(
                 request.next_token.as_deref(),
                 request.start_from_head != Some(false),
@@ -74,7 +74,8 @@ impl Operation for FilterLogEvents {
         }
         let mut answer = json!({"events": events, "searchedLogStreams": []});
         if let Some(next) = page.next {
-            // `lamina logs` makes tokens of its own from event ids, so forward ones are plain numbers.
+            // Forward tokens are plain numbers, because `lamina logs` derives tokens from event
+            // ids.
             answer["nextToken"] = match is_forward {
                 true => next.to_string().into(),
                 false => format!("b/{}", next + 1).into(),
@@ -135,7 +136,7 @@ impl Operation for GetLogEvents {
         }
         let page = backend.logs.filter(stream.group.name(), &filter);
         let Page { events, .. } = page.ok_or_else(Fault::no_group)?;
-        // As in AWS, an empty page gives back the token that asked for it: clients stop there.
+        // As in AWS, an empty page returns the token of its request, at which clients stop.
         let empty = match filter.direction {
             Direction::Forward(from) => (from, from),
             Direction::Backward(u64::MAX) => (0, 0),
@@ -174,7 +175,7 @@ impl Paging {
     }
 }
 
-/// Streams of the group that a filter picks. None of them is a target: the whole group is judged.
+/// Streams selected by a filter. Authorization covers the whole group, so they are no targets.
 fn streams(names: Option<Vec<String>>, prefix: Option<&str>) -> Result<Vec<String>, Fault> {
     let names = names.unwrap_or_default();
     if !names.is_empty() && prefix.is_some() {
@@ -198,7 +199,7 @@ fn streams(names: Option<Vec<String>>, prefix: Option<&str>) -> Result<Vec<Strin
     constraints.met().map(|()| names)
 }
 
-/// Where a page begins: at a token, or at an end of the log.
+/// Start of a page: a token, or an end of the log.
 fn direction(token: Option<&str>, from_head: bool) -> Result<Direction, Fault> {
     let Some(token) = token else {
         return Ok(match from_head {
@@ -219,7 +220,7 @@ pub(super) fn bad_token() -> Fault {
     Fault::invalid("The specified nextToken is invalid.")
 }
 
-/// An event in AWS's shape. Lambda ends each message with a line feed.
+/// Event in AWS's shape. Lambda ends each message with a line feed.
 fn shown(event: &Event, filtered: bool) -> Value {
     let mut shown = json!({
         "timestamp": event.at.millis(),

@@ -1,5 +1,5 @@
-//! Operations of CloudWatch Logs. Each parses its request into one target and into options that name no other
-//! resource; the target is judged, and is all that the operation then reads.
+//! CloudWatch Logs operations. Each parses its request into one target and into options that name
+//! no other resource, so that the target authorized is the target read.
 
 use std::fmt;
 
@@ -11,40 +11,40 @@ use super::{Fault, delete, describe, events, retention};
 use crate::names::Home;
 use crate::telemetry::log::Logs;
 
-/// What operations work on.
+/// Dependencies of operations.
 #[derive(Debug)]
 pub(super) struct Backend {
     pub(super) logs: Logs,
     pub(super) home: Home,
 }
 
-/// One operation, holding the options of its request.
+/// One operation, with the options of its request.
 pub(super) trait Operation: Sized + Send + 'static {
     const NAME: &'static str;
-    /// The members of its request. Members that it does not list change nothing.
+    /// Members of the request. Unlisted members are ignored.
     type Request: DeserializeOwned;
     type Target: Target;
 
     fn parse(request: Self::Request, home: &Home) -> Result<(Self::Target, Self), Fault>;
 
-    /// Answers from the target alone; `Null` is an empty answer. May wait for the disk.
+    /// Executes the operation on the target; `Null` is an empty response. Blocks on the disk.
     fn answer(self, target: &Self::Target, backend: &Backend) -> Result<Value, Fault>;
 }
 
 type Handler = Box<dyn FnOnce(&Backend) -> Result<Value, Fault> + Send>;
 
-/// A parsed request that nobody has permitted yet.
+/// A parsed, not yet authorized request.
 pub(super) struct Demanded {
     action: String,
     resource: String,
     answer: Handler,
 }
 
-/// A request whose caller may act on its target.
+/// An authorized request.
 pub(super) struct Permitted(Handler);
 
 impl Demanded {
-    /// Parses the request of the operation of this name.
+    /// Parses a request of the named operation.
     pub(super) fn parse(operation: &str, body: &[u8], home: &Home) -> Result<Self, Fault> {
         match operation {
             events::FilterLogEvents::NAME => Self::of::<events::FilterLogEvents>(body, home),
@@ -81,7 +81,7 @@ impl Demanded {
         })
     }
 
-    /// Asks whether the caller may take this action on this resource.
+    /// Authorizes the action on the target.
     pub(super) fn permitted_by(
         self,
         judge: impl FnOnce(&str, &str) -> Result<(), Fault>,
@@ -91,7 +91,7 @@ impl Demanded {
 }
 
 impl Permitted {
-    /// Answers the request. May wait for the disk.
+    /// Executes the request. Blocks on the disk.
     pub(super) fn answer(self, backend: &Backend) -> Result<Value, Fault> {
         (self.0)(backend)
     }

@@ -1,4 +1,4 @@
-//! Filter patterns of words: `word` is required, one of `?these` is required, `-word` is excluded.
+//! Filter patterns of terms: `word` is required, one of `?these` is required, `-word` is excluded.
 
 use super::Fault;
 use crate::telemetry::log::Pattern;

@@ -1,12 +1,12 @@
-//! Resources of CloudWatch Logs, as operations name them and as policies see them.
+//! Targets of CloudWatch Logs operations, as requests name them and as policies match them.
 
 use super::Fault;
 use super::constraint::Constraints;
 use crate::names::Home;
 
-/// The resource that one operation acts on.
+/// Resource that an operation acts on.
 pub(super) trait Target: Send + 'static {
-    /// The ARN that policies are asked about.
+    /// ARN for authorization.
     fn arn(&self, home: &Home) -> String;
 }
 
@@ -14,7 +14,7 @@ pub(super) trait Target: Send + 'static {
 #[derive(Debug)]
 pub(super) struct AllGroups;
 
-/// One log group, by its name.
+/// One log group, by name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Group(String);
 
@@ -25,13 +25,14 @@ pub(super) struct Stream {
     pub(super) name: String,
 }
 
-// AWS judges every operation by the ARN of a stream. The parts that an operation has no target for stay empty:
-// "not authorized to perform: logs:DescribeLogGroups on resource: arn:aws:logs:…:log-group::log-stream:".
+// AWS authorizes every operation by a stream ARN, with empty parts where the operation has no
+// target: "not authorized to perform: logs:DescribeLogGroups on resource:
+// arn:aws:logs:…:log-group::log-stream:".
 fn stream_arn(home: &Home, group: &str, stream: &str) -> String {
     format!("{}:log-stream:{stream}", group_arn(home, group))
 }
 
-/// The ARN of a log group, as DescribeLogGroups shows it.
+/// ARN of a log group, as in DescribeLogGroups.
 pub(super) fn group_arn(home: &Home, group: &str) -> String {
     let Home { region, account } = home;
     format!("arn:aws:logs:{region}:{account}:log-group:{group}")
@@ -56,7 +57,7 @@ impl Target for Stream {
 }
 
 impl Group {
-    /// The group of operations that take a name or an identifier, which is a name or an ARN.
+    /// Group of operations that accept a name or an identifier, which is a name or an ARN.
     pub(super) fn parse(
         name: Option<String>,
         identifier: Option<String>,
@@ -74,14 +75,14 @@ impl Group {
         }
     }
 
-    /// The group that a member of a request names.
+    /// Group named by a member.
     pub(super) fn named(member: &'static str, name: String) -> Result<Self, Fault> {
         let mut constraints = Constraints::default();
         constraints.group_name(member, &name);
         constraints.met().map(|()| Self(name))
     }
 
-    /// The group that a name or an ARN identifies.
+    /// Group identified by name or ARN.
     pub(super) fn identified(identifier: String, home: &Home) -> Result<Self, Fault> {
         if !identifier.starts_with("arn:") {
             return Self::named("logGroupIdentifier", identifier);
@@ -92,7 +93,7 @@ impl Group {
         Self::named("logGroupIdentifier", name.to_owned())
     }
 
-    /// The group of operations that take a name only.
+    /// Group of operations that accept a name only.
     pub(super) fn required(name: Option<String>) -> Result<Self, Fault> {
         let Some(name) = name else {
             let mut constraints = Constraints::default();

@@ -1,5 +1,5 @@
-//! Authorization of every operation against every way to name a group or a stream: the judged resource is the one
-//! that is read.
+//! Authorization of every operation by every way to name a group or stream: the resource authorized
+//! is the resource read.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ struct Case {
     resource: &'static str,
     /// Members that name the target.
     own: &'static [&'static str],
-    /// Parts of the answer.
+    /// Expected parts of the response.
     readable: &'static [&'static str],
     /// Names and messages outside the target.
     hidden: &'static [&'static str],
@@ -71,7 +71,7 @@ fn cases() -> [Case; 8] {
     ]
 }
 
-/// An operation that answers nothing.
+/// Case of an operation with an empty response.
 fn changing(operation: &'static str, resource: &'static str, own: &'static [&'static str]) -> Case {
     let mut request = json!({"logGroupName": "mine", "retentionInDays": 1});
     if own.contains(&"logStreamName") {
@@ -87,7 +87,7 @@ fn changing(operation: &'static str, resource: &'static str, own: &'static [&'st
     }
 }
 
-/// Members of CloudWatch Logs that name a resource in some request, and one that no request has.
+/// Resource-naming members of all requests, and one that no request has.
 fn members() -> Vec<(&'static str, Value)> {
     let other = format!("{ARN}other");
     let stream = format!("{ARN}other:log-stream:stream-2");
@@ -138,8 +138,8 @@ fn backend() -> Backend {
     Backend { logs, home: home() }
 }
 
-/// The resource that a request is judged by, and what it reads once it is permitted.
-fn judged(operation: &str, request: &Value, backend: &Backend) -> Option<(String, String)> {
+/// Resource that a request is authorized by, and its response once permitted.
+fn authorized(operation: &str, request: &Value, backend: &Backend) -> Option<(String, String)> {
     let body = request.to_string();
     let demanded = Demanded::parse(operation, body.as_bytes(), &backend.home).ok()?;
     let mut resource = String::new();
@@ -152,7 +152,7 @@ fn judged(operation: &str, request: &Value, backend: &Backend) -> Option<(String
     Some((resource, answer.unwrap_or_default()))
 }
 
-/// The messages of a group.
+/// Messages of a group.
 fn content(backend: &Backend, group: &str) -> Vec<String> {
     let filter = Filter {
         limit: 10,
@@ -163,10 +163,10 @@ fn content(backend: &Backend, group: &str) -> Vec<String> {
 }
 
 #[test]
-fn each_operation_is_judged_by_its_own_target() {
+fn operation_is_authorized_by_its_own_target() {
     for case in cases() {
         let backend = backend();
-        let (resource, answer) = judged(case.operation, &case.request, &backend).unwrap();
+        let (resource, answer) = authorized(case.operation, &case.request, &backend).unwrap();
         assert_eq!(
             resource,
             format!("{ARN}{}", case.resource),
@@ -180,7 +180,7 @@ fn each_operation_is_judged_by_its_own_target() {
 }
 
 #[test]
-fn unused_members_change_neither_the_judged_nor_the_read_resource() {
+fn unused_members_do_not_change_target() {
     for case in cases() {
         let unused = members()
             .into_iter()
@@ -189,8 +189,8 @@ fn unused_members_change_neither_the_judged_nor_the_read_resource() {
             let mut request = case.request.clone();
             request[name] = value;
             let backend = backend();
-            // A refusal reads nothing.
-            let Some((resource, answer)) = judged(case.operation, &request, &backend) else {
+            // A refused request reads nothing.
+            let Some((resource, answer)) = authorized(case.operation, &request, &backend) else {
                 continue;
             };
             let operation = case.operation;
@@ -211,13 +211,13 @@ fn unused_members_change_neither_the_judged_nor_the_read_resource() {
 }
 
 #[test]
-fn group_is_judged_alike_by_name_and_by_arn() {
+fn group_by_name_or_arn_has_same_target() {
     let backend = backend();
     for operation in ["FilterLogEvents", "DescribeLogStreams", "GetLogEvents"] {
         let by = |member: &str, value: &str| {
             let mut request = json!({"logStreamName": "stream-1"});
             request[member] = value.into();
-            judged(operation, &request, &backend)
+            authorized(operation, &request, &backend)
         };
         let named = by("logGroupName", "mine");
         assert!(named.is_some());
@@ -236,7 +236,7 @@ fn group_is_judged_alike_by_name_and_by_arn() {
 }
 
 #[test]
-fn request_that_breaks_constraints_is_refused_with_all_of_them() {
+fn refusal_lists_all_violated_constraints() {
     let request = json!({"logGroupName": "mine", "limit": 51, "orderBy": "Age"}).to_string();
     let refused = Demanded::parse("DescribeLogStreams", request.as_bytes(), &home()).unwrap_err();
     assert_eq!(
