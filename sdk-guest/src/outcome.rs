@@ -12,6 +12,7 @@ pub trait Outcome {
     /// Error type.
     type Bad;
 
+    /// Converts into the `Result`.
     fn result(self) -> Result<Self::Good, Self::Bad>;
 }
 

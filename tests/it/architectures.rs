@@ -1,4 +1,4 @@
-//! Functions that ask for an architecture: compiled for it, and run on this machine whatever it is.
+//! Architectures: functions are compiled for their own, and run on this machine whatever it is.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ const FUNCTIONS: &str = "/2015-03-31/functions";
 const X86_64: u16 = 62;
 const AARCH64: u16 = 183;
 
-/// How many compiled components the host has for each kind of machine, by ELF's number for it.
+/// Number of compiled artifacts by ELF machine type.
 fn compiled(host: &Lamina) -> BTreeMap<u16, usize> {
     let dir = host.dir.path().join("data/artifacts");
     let mut machines = BTreeMap::new();
@@ -25,7 +25,7 @@ fn compiled(host: &Lamina) -> BTreeMap<u16, usize> {
     machines
 }
 
-/// The machine that the tests run on, the other one, and what AWS calls that.
+/// ELF machine of this host, the other one, and AWS's name of the latter.
 fn kinds() -> (u16, u16, &'static str) {
     if cfg!(target_arch = "x86_64") {
         (X86_64, AARCH64, "arm64")
@@ -49,7 +49,7 @@ async fn shown(host: &Lamina, name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_function_for_other_machines_runs_here_too() {
+async fn function_of_other_architecture_runs_here() {
     let host = Lamina::start();
     let (own, other, asked) = kinds();
     host.create("f", &example("hello"), json!({"Architectures": [asked]}))
@@ -58,14 +58,14 @@ async fn a_function_for_other_machines_runs_here_too() {
     assert_eq!(shown(&host, "f").await, json!([asked]));
     let answer = host.invoke("f", &json!({"name": "you"})).await;
     assert_eq!(answer.text(), "\"Hello, you!\"");
-    // One for this machine is made for it alone.
+    // A function of this machine's architecture has one artifact.
     let more = json!({"Architectures": [own_name()]});
     host.create("g", &guest("echo"), more).await;
     assert_eq!(compiled(&host), BTreeMap::from([(own, 2), (other, 1)]));
 }
 
 #[tokio::test]
-async fn another_architecture_comes_with_new_code() {
+async fn code_update_changes_architecture() {
     let host = Lamina::start();
     let (own, other, asked) = kinds();
     let component = guest("echo");
@@ -91,12 +91,12 @@ async fn another_architecture_comes_with_new_code() {
     assert_eq!(update(Some(asked), false).await, json!([asked]));
     assert_eq!(compiled(&host), BTreeMap::from([(own, 1), (other, 1)]));
     assert_eq!(host.invoke("f", &json!({"a": 1})).await.status, 200);
-    // Without a word on it, it stays.
+    // Without `Architectures`, the update keeps them.
     assert_eq!(update(None, false).await, json!([asked]));
     assert_eq!(update(Some(own_name()), false).await, json!([own_name()]));
     assert_eq!(host.invoke("f", &json!({"a": 1})).await.status, 200);
 
-    // The next host on this directory deletes what nobody asks for any more.
+    // The next host on this directory collects unused artifacts.
     let host = Lamina::in_dir(host.kill(), "");
     for _ in 0..500 {
         if compiled(&host) == BTreeMap::from([(own, 1)]) {

@@ -1,4 +1,4 @@
-//! Who may do what: identity policies of access keys and resource policies of functions, together.
+//! Authorization: identity-based policies of access keys and resource-based policies of functions.
 
 use serde_json::{Value, json};
 
@@ -13,8 +13,8 @@ mod resources;
 const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
 const F: &str = "/2015-03-31/functions/f";
 
-/// A host with keys: `owner` may do anything, `bob` is of another account, and `alice` may do what
-/// these statements say.
+/// Host with three keys: `owner` without restrictions, `bob` of another account, and `alice` with
+/// these statements.
 fn host(alice: &Value) -> Lamina {
     Lamina::configured(&keys(alice))
 }
@@ -63,7 +63,7 @@ fn silent(name: &str, kind: &str, action: &str, resource: &str) -> (u16, String)
     refusal(name, action, resource, &why)
 }
 
-fn told(answer: &Answer) -> (u16, String) {
+fn status_and_message(answer: &Answer) -> (u16, String) {
     if answer.status == 403 {
         assert_eq!(answer.header("x-amzn-errortype"), "AccessDeniedException");
     }
@@ -85,7 +85,7 @@ fn policy_path(rest: &str) -> String {
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table of operations")]
-async fn a_caller_may_do_what_its_policy_allows() {
+async fn caller_is_limited_to_its_policy() {
     let secret = format!("{ARN}-secret");
     let mut denied = allow("lambda:*", &secret);
     denied["Effect"] = "Deny".into();
@@ -94,16 +94,22 @@ async fn a_caller_may_do_what_its_policy_allows() {
     let People { owner, alice, .. } = people(&host);
     owner.create("f", &json!({})).await;
     owner.create("f-secret", &json!({})).await;
-    assert_eq!(told(&alice.invoke("f").await), (200, r#"{"x":1}"#.into()));
+    assert_eq!(
+        status_and_message(&alice.invoke("f").await),
+        (200, r#"{"x":1}"#.into())
+    );
     assert_eq!(alice.invoke(ARN).await.status, 200);
     let invoke = "lambda:InvokeFunction";
     let deny = "with an explicit deny in an identity-based policy";
     let expected = refusal("alice", invoke, &secret, deny);
-    assert_eq!(told(&alice.invoke("f-secret").await), expected);
-    // What there is not is refused alike: a refusal tells nothing of what exists.
+    assert_eq!(
+        status_and_message(&alice.invoke("f-secret").await),
+        expected
+    );
+    // A missing function is refused alike, so that refusals do not reveal its existence.
     let other = ARN.replace("function:f", "function:g");
     let expected = silent("alice", "identity", invoke, &other);
-    assert_eq!(told(&alice.invoke("g").await), expected);
+    assert_eq!(status_and_message(&alice.invoke("g").await), expected);
     for (method, path, action, resource) in [
         ("GET", F, "lambda:GetFunction", ARN),
         (
@@ -160,18 +166,18 @@ async fn a_caller_may_do_what_its_policy_allows() {
     ] {
         let answer = alice.lambda(method, path, &Value::Null).await;
         let expected = silent("alice", "identity", action, resource);
-        assert_eq!(told(&answer), expected, "{method} {path}");
+        assert_eq!(status_and_message(&answer), expected, "{method} {path}");
     }
     let made = alice.try_create("h", &json!({})).await;
     let resource = ARN.replace("function:f", "function:h");
     let expected = silent("alice", "identity", "lambda:CreateFunction", &resource);
-    assert_eq!(told(&made), expected);
+    assert_eq!(status_and_message(&made), expected);
     let missing = owner.lambda("GET", "/2015-03-31/functions/h", &Value::Null);
     assert_eq!(missing.await.status, 404, "nothing was made");
 }
 
 #[tokio::test]
-async fn the_qualifier_that_is_judged_is_the_one_that_is_invoked() {
+async fn authorized_qualifier_is_the_invoked_one() {
     let host = host(&json!([allow(
         "lambda:InvokeFunction",
         &format!("{ARN}:$LATEST")
@@ -199,7 +205,7 @@ async fn the_qualifier_that_is_judged_is_the_one_that_is_invoked() {
 }
 
 #[tokio::test]
-async fn within_an_account_the_functions_policy_is_enough() {
+async fn resource_policy_suffices_within_account() {
     let host = host(&json!([allow("s3:*", "*")]));
     let People { owner, alice, .. } = people(&host);
     owner.create("f", &json!({})).await;
@@ -216,7 +222,7 @@ async fn within_an_account_the_functions_policy_is_enough() {
     let latest = format!("{ARN}:$LATEST");
     let expected = silent("alice", "identity", "lambda:InvokeFunction", &latest);
     assert_eq!(
-        told(&qualified),
+        status_and_message(&qualified),
         expected,
         "the statement is about the function unqualified"
     );
@@ -231,7 +237,7 @@ async fn within_an_account_the_functions_policy_is_enough() {
 }
 
 #[tokio::test]
-async fn a_grant_on_an_alias_is_for_the_alias_only() {
+async fn grant_on_alias_excludes_function() {
     let host = host(&json!([allow("s3:*", "*")]));
     let People { owner, alice, bob } = people(&host);
     owner.create("f", &json!({"Publish": true})).await;
@@ -265,7 +271,7 @@ async fn a_grant_on_an_alias_is_for_the_alias_only() {
 }
 
 #[tokio::test]
-async fn tags_are_shown_to_those_who_may_list_them() {
+async fn tags_need_list_tags_permission() {
     let host = host(&json!([allow("lambda:GetFunction", ARN)]));
     let People { owner, alice, .. } = people(&host);
     owner.create("f", &json!({"Tags": {"team": "edge"}})).await;
@@ -283,7 +289,7 @@ async fn tags_are_shown_to_those_who_may_list_them() {
 }
 
 #[tokio::test]
-async fn an_explicit_denial_keeps_even_the_owner_out() {
+async fn explicit_deny_applies_to_owner() {
     let host = host(&json!([allow("lambda:*", "*")]));
     let People { owner, alice, .. } = people(&host);
     owner.create("f", &json!({})).await;
@@ -298,19 +304,19 @@ async fn an_explicit_denial_keeps_even_the_owner_out() {
     assert_eq!(put.status, 200, "{}", put.text());
     let why = "with an explicit deny in a resource-based policy";
     let expected = refusal("owner", "lambda:InvokeFunction", ARN, why);
-    assert_eq!(told(&owner.invoke("f").await), expected);
+    assert_eq!(status_and_message(&owner.invoke("f").await), expected);
     let latest = refusal(
         "owner",
         "lambda:InvokeFunction",
         &format!("{ARN}:$LATEST"),
         why,
     );
-    assert_eq!(told(&owner.invoke("f:$LATEST").await), latest);
+    assert_eq!(status_and_message(&owner.invoke("f:$LATEST").await), latest);
     assert_eq!(alice.invoke("f").await.status, 200);
     let host = Lamina::in_dir(host.kill(), &keys(&json!([allow("lambda:*", "*")])));
     let People { owner, alice, .. } = people(&host);
     assert_eq!(
-        told(&owner.invoke("f").await),
+        status_and_message(&owner.invoke("f").await),
         expected,
         "it outlives the process"
     );
@@ -324,31 +330,43 @@ async fn an_explicit_denial_keeps_even_the_owner_out() {
 }
 
 #[tokio::test]
-async fn across_accounts_both_sides_must_allow() {
+async fn cross_account_call_needs_both_policies() {
     let host = host(&json!([allow("lambda:*", "*")]));
     let People { owner, bob, .. } = people(&host);
     owner.create("f", &json!({})).await;
     let get = format!("/2015-03-31/functions/{ARN}");
     let nothing = (403, r#"{"Message":null}"#.to_owned());
-    assert_eq!(told(&bob.lambda("GET", &get, &Value::Null).await), nothing);
     assert_eq!(
-        told(
+        status_and_message(&bob.lambda("GET", &get, &Value::Null).await),
+        nothing
+    );
+    assert_eq!(
+        status_and_message(
             &bob.lambda("GET", "/2015-03-31/functions", &Value::Null)
                 .await
         ),
         nothing
     );
-    assert_eq!(told(&bob.try_create("mine", &json!({})).await), nothing);
+    assert_eq!(
+        status_and_message(&bob.try_create("mine", &json!({})).await),
+        nothing
+    );
     let expected = silent("bob", "resource", "lambda:InvokeFunction", ARN);
-    assert_eq!(told(&bob.invoke(ARN).await), expected);
+    assert_eq!(status_and_message(&bob.invoke(ARN).await), expected);
     let account = json!({"StatementId": "theirs", "Principal": "111111111111"});
     grant(owner, &policy_path(""), account).await;
-    assert_eq!(told(&bob.invoke(ARN).await), (200, r#"{"x":1}"#.into()));
-    assert_eq!(told(&bob.lambda("GET", &get, &Value::Null).await), nothing);
+    assert_eq!(
+        status_and_message(&bob.invoke(ARN).await),
+        (200, r#"{"x":1}"#.into())
+    );
+    assert_eq!(
+        status_and_message(&bob.lambda("GET", &get, &Value::Null).await),
+        nothing
+    );
     let own = "arn:aws:lambda:us-east-1:111111111111:function:f";
     let expected = silent("bob", "resource", "lambda:InvokeFunction", own);
     assert_eq!(
-        told(&bob.invoke("f").await),
+        status_and_message(&bob.invoke("f").await),
         expected,
         "a bare name is one of bob's own"
     );
@@ -361,7 +379,7 @@ async fn across_accounts_both_sides_must_allow() {
     let foreign = ARN.replace("000000000000", "222222222222");
     let path = format!("/2015-03-31/functions/{foreign}");
     assert_eq!(
-        told(&owner.lambda("GET", &path, &Value::Null).await),
+        status_and_message(&owner.lambda("GET", &path, &Value::Null).await),
         nothing
     );
 }

@@ -1,4 +1,4 @@
-//! Bounds that take their time to reach, or are set on other processes.
+//! Limits that take long to reach or apply to other processes.
 
 use std::process::{Command, Stdio};
 
@@ -6,9 +6,9 @@ use serde_json::json;
 
 use crate::harness::{Lamina, guest, program};
 
-/// Whatever its time-out is.
+/// Independent of the function's own timeout.
 #[tokio::test]
-async fn an_init_has_ten_seconds() {
+async fn init_over_ten_seconds_times_out() {
     let host = Lamina::start();
     for (name, init) in [("within", "sleep:9000"), ("beyond", "sleep:12000")] {
         let more = json!({"Timeout": 1, "Environment": {"Variables": {"INIT": init}}});
@@ -33,9 +33,9 @@ async fn an_init_has_ten_seconds() {
 }
 
 #[test]
-fn whoever_compiles_is_limited() {
+fn compiler_process_is_limited() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    // Its child waits here for the component, limited already.
+    // The child blocks on this FIFO after it has set its limits.
     let component = dir.path().join("component");
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     let kind = rustix::fs::FileType::Fifo;
@@ -57,7 +57,7 @@ fn whoever_compiles_is_limited() {
         };
         ["Max cpu time", "Max address space", "Max core file size"].map(limit)
     };
-    // In this order they are set.
+    // Limits are set in this order.
     let is_limited = (0..1_000_000).any(|_| limits()[2] == "0 0");
     assert!(is_limited, "{:?}", limits());
     let found = limits();

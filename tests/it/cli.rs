@@ -1,4 +1,4 @@
-//! The `lamina` program, as people type it.
+//! `lamina` program as typed by users.
 
 use std::process::{Command, Output};
 
@@ -24,7 +24,7 @@ fn err(output: &Output) -> String {
 }
 
 #[test]
-fn a_new_function_runs_in_one_command() {
+fn new_function_runs_in_one_command() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("mine");
     let path = path.to_str().expect("UTF-8");
@@ -62,7 +62,7 @@ fn a_new_function_runs_in_one_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_host_is_driven() {
+async fn commands_drive_running_host() {
     let host = Lamina::start();
     host.create("f", &guest("hostile"), json!({})).await;
     let endpoint = host.endpoint();
@@ -90,7 +90,7 @@ async fn a_running_host_is_driven() {
 }
 
 #[test]
-fn mistakes_are_told_with_what_to_do() {
+fn usage_error_has_remedy() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().to_str().expect("UTF-8");
     let cases: [(&[&str], i32, &str); 5] = [
@@ -125,7 +125,7 @@ fn mistakes_are_told_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_data_directory_in_use_or_newer_is_left_alone() {
+async fn locked_or_newer_data_directory_is_refused() {
     let host = Lamina::start();
     let data = host.dir.path().join("data");
     let start = || {
@@ -166,7 +166,7 @@ async fn a_data_directory_in_use_or_newer_is_left_alone() {
 }
 
 #[test]
-fn help_reads_well() {
+fn help_lists_every_command() {
     let help = out(&lamina(&["--help"]));
     for command in [
         "start", "new", "build", "deploy", "dev", "invoke", "logs", "list",

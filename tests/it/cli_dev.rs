@@ -1,4 +1,4 @@
-//! `lamina dev`, as people edit: nothing they write is lost, and nothing is built that nobody wrote.
+//! `lamina dev` during edits: every edit is deployed, and nothing else triggers a build.
 
 use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::harness::{program, signal};
 
-/// A function that answers what a dependency says. Its build waits for a file, `go`.
+/// Function that responds with a dependency's text. Its build waits for a file `go`.
 struct Crate {
     dir: tempfile::TempDir,
 }
@@ -55,7 +55,7 @@ impl Crate {
         std::fs::write(path, text).expect("it is written");
     }
 
-    /// Waits until the dependency has been compiled for the function.
+    /// Waits until the dependency is compiled.
     fn dependency_is_built(&self) {
         let deps = self.function().join("target/wasm32-wasip2/release/deps");
         let is_built = || {
@@ -101,7 +101,7 @@ impl Dev {
         }
     }
 
-    /// Waits for something that is said beside the results.
+    /// Waits for a note on stderr.
     fn noted(&mut self, wanted: &str) {
         loop {
             let line = self.notes.recv_timeout(Duration::from_secs(120));
@@ -112,13 +112,13 @@ impl Dev {
         }
     }
 
-    /// Waits for a line of the result.
+    /// Waits for a line on stdout.
     fn until(&mut self, wanted: &str) {
         let mut lines = self.stdout.by_ref().map_while(Result::ok);
         assert!(lines.any(|line| line == wanted), "{wanted} did not come");
     }
 
-    /// Stops it as ctrl-c does, and gives back what it said beside its results.
+    /// Stops the program like Ctrl-C; returns its stderr.
     fn stop(mut self) -> Vec<String> {
         signal(&self.child, Signal::INT);
         assert!(self.child.wait().expect("it ends").success());
@@ -128,16 +128,16 @@ impl Dev {
 }
 
 #[test]
-fn every_edit_is_deployed_once() {
+fn edit_is_deployed_once() {
     let made = Crate::new();
     let mut dev = Dev::start(&made.function());
-    // While the first build is under way, and has done with the dependency.
+    // During the first build, after it has compiled the dependency.
     made.dependency_is_built();
     made.say("two");
     made.write("f/go", "");
     dev.until("\"one\"");
     dev.until("\"two\"");
-    // By now the host has written to its data in the crate, and cargo to its target.
+    // The host has written its data into the crate by now, and cargo its target.
     made.say("three");
     dev.until("\"three\"");
     let notes = dev.stop();
@@ -146,7 +146,7 @@ fn every_edit_is_deployed_once() {
 }
 
 #[test]
-fn a_first_build_that_fails_is_tried_again() {
+fn failed_first_build_is_retried() {
     let made = Crate::new();
     made.write("f/go", "");
     made.write("f/src/main.rs", "fn main() { this is no Rust }");
@@ -165,7 +165,7 @@ fn a_first_build_that_fails_is_tried_again() {
 }
 
 #[test]
-fn a_configured_host_is_used_with_its_own_key() {
+fn configured_host_signs_with_own_key() {
     let made = Crate::new();
     made.write("f/go", "");
     let keys = "region = \"eu-west-1\"\n[[keys]]\naccess_key_id = \"mine\"\nsecret_access_key = \"it's\"\n";
@@ -191,7 +191,7 @@ fn a_configured_host_is_used_with_its_own_key() {
         "{told}{notes}"
     );
     assert!(notes.contains("the secret of mine"), "{notes}");
-    // A file is no terminal.
+    // stderr is not a terminal.
     assert!(notes.contains("DEBUG"), "{notes}");
     assert!(!notes.contains('\x1b'), "{notes}");
 }

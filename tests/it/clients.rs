@@ -1,5 +1,5 @@
-//! Real clients, as their users have them: the AWS CLI, boto3, cargo-lambda, the JavaScript SDK. They
-//! are installed by `tests/run` into `.tools`; without them these tests fail and say so.
+//! Real clients: AWS CLI, boto3, cargo-lambda, JavaScript SDK. `tests/run` installs them into
+//! `.tools`; these tests fail without them and say so.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Lamina, ROLE, example, guest, program, root, zipped};
 
-/// A client's command, with what every AWS client wants to know.
+/// Command of a client, with the settings of all AWS clients.
 pub fn client(program: &str, host: &Lamina) -> Command {
     let program = root().join(".tools").join(program);
     assert!(
@@ -21,7 +21,7 @@ pub fn client(program: &str, host: &Lamina) -> Command {
     command
 }
 
-/// Leads clients of AWS to a host.
+/// Points AWS clients to a host.
 fn aim(command: &mut Command, host: &Lamina) {
     command
         .env("AWS_ACCESS_KEY_ID", "x")
@@ -42,7 +42,7 @@ fn ran(command: &mut Command) -> Output {
     output
 }
 
-pub fn said(command: &mut Command) -> Value {
+pub fn json_of(command: &mut Command) -> Value {
     serde_json::from_slice(&ran(command).stdout).unwrap_or(Value::Null)
 }
 
@@ -54,7 +54,7 @@ fn package(dir: &Path) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::too_many_lines, reason = "one story, told from start to end")]
-async fn the_aws_cli_drives_the_host() {
+async fn aws_cli_drives_host() {
     let host = Lamina::start();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let zip = format!("fileb://{}", package(dir.path()));
@@ -64,7 +64,7 @@ async fn the_aws_cli_drives_the_host() {
         .to_str()
         .expect("UTF-8")
         .to_owned();
-    let aws = |arguments: &[&str]| said(client("venv/bin/aws", &host).args(arguments));
+    let aws = |arguments: &[&str]| json_of(client("venv/bin/aws", &host).args(arguments));
     let made = aws(&[
         "lambda",
         "create-function",
@@ -171,11 +171,11 @@ async fn the_aws_cli_drives_the_host() {
     assert_eq!(aws(&["lambda", "list-functions"])["Functions"], json!([]));
 }
 
-/// With a thousand invocations, run the script by hand: the CLI takes its time.
+/// The script is for a thousand invocations by hand; the CLI is too slow for that here.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_aws_cli_alone_drives_the_control_plane() {
+async fn aws_cli_alone_drives_control_plane() {
     let guest = root().join("tests/guests/target/wasm32-wasip2/release/hostile.wasm");
-    // Built, if it was not.
+    // Builds the guest.
     drop(self::guest("hostile"));
     let aws = root().join(".tools/venv/bin/aws");
     assert!(aws.exists(), "the AWS CLI is missing: run tests/run");
@@ -186,7 +186,7 @@ async fn the_aws_cli_alone_drives_the_control_plane() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn boto3_drives_the_host() {
+async fn boto3_drives_host() {
     let host = Lamina::start();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let script = root().join("tests/clients/boto.py");
@@ -196,7 +196,7 @@ async fn boto3_drives_the_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn chalice_deploys() {
+async fn chalice_deploys_function() {
     let host = Lamina::with("runtimes = \"accept\"", "");
     let [chalice, aws] = ["chalice", "aws"].map(|it| root().join(".tools/venv/bin").join(it));
     assert!(chalice.exists(), "chalice is missing: run tests/run");
@@ -207,7 +207,7 @@ async fn chalice_deploys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_javascript_sdk_drives_the_host() {
+async fn javascript_sdk_drives_host() {
     let host = Lamina::start();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let script = root().join("tests/clients/sdk.mjs");
@@ -217,7 +217,7 @@ async fn the_javascript_sdk_drives_the_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cargo_lambda_invokes() {
+async fn cargo_lambda_invokes_function() {
     let host = Lamina::start();
     host.create("cargo", &example("hello"), json!({})).await;
     let mut command = client("venv/bin/cargo-lambda", &host);
@@ -233,9 +233,9 @@ async fn cargo_lambda_invokes() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("Hello, cargo!"));
 }
 
-/// It insists on a native `bootstrap`; the component beside it is what runs.
+/// cargo-lambda requires a native `bootstrap`; the component beside it is what runs.
 #[tokio::test(flavor = "multi_thread")]
-async fn cargo_lambda_deploys_a_component_with_an_alias_and_a_url() {
+async fn cargo_lambda_deploys_component_alias_and_url() {
     let host = Lamina::start();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let write = |name: &str, bytes: &[u8]| {
@@ -273,7 +273,7 @@ async fn cargo_lambda_deploys_a_component_with_an_alias_and_a_url() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signatures_are_required_where_there_are_keys() {
+async fn host_with_keys_requires_signatures() {
     let keys = "[[keys]]\naccess_key_id = \"AK\"\nsecret_access_key = \"secret\"";
     let host = Lamina::configured(keys);
     let unsigned = host
@@ -304,7 +304,7 @@ async fn signatures_are_required_where_there_are_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cargo_component_builds_runs() {
+async fn cargo_component_build_runs() {
     let dir = root().join("examples/hello-component");
     let mut command = Command::new("cargo");
     let tools = root().join(".tools/cargo/bin");
@@ -334,7 +334,7 @@ async fn what_cargo_component_builds_runs() {
 }
 
 #[tokio::test]
-async fn a_native_bootstrap_beside_a_component_is_passed_over() {
+async fn native_bootstrap_beside_component_is_ignored() {
     use std::io::Write;
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, bytes) in [

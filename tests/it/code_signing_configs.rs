@@ -1,4 +1,4 @@
-//! Code signing configurations through the API: their life, who has them, what is refused.
+//! Code signing configurations through the API: lifecycle, functions that use them, refusals.
 
 use serde_json::{Value, json};
 
@@ -10,8 +10,8 @@ const FAKE: &str = "arn:aws:signer:us-east-1:000000000000:/signing-profiles/test
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one story, told from start to end")]
-async fn a_configuration_lives_as_long_as_no_function_has_it() {
-    // Guests may take longer to build than a host keeps an idle connection.
+async fn unused_configuration_is_changed_and_deleted() {
+    // Built first: building may take longer than the host keeps an idle connection.
     let echo = guest("echo");
     let host = Lamina::start();
     let request = json!({
@@ -88,7 +88,7 @@ async fn a_configuration_lives_as_long_as_no_function_has_it() {
             .json(),
         has
     );
-    // Its function gone, nothing holds it any more.
+    // Unused again after its function is deleted.
     let gone = host
         .lambda("DELETE", &format!("{FUNCTIONS}/f"), &Value::Null)
         .await;
@@ -101,7 +101,7 @@ async fn a_configuration_lives_as_long_as_no_function_has_it() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_told_in_awss_words() {
+async fn missing_resource_error_is_awss() {
     let package = zipped(&guest("echo"));
     let host = Lamina::start();
     let arn = "arn:aws:lambda:us-east-1:000000000000:code-signing-config:csc-0123456789abcdef0";
@@ -128,7 +128,7 @@ async fn what_is_missing_is_told_in_awss_words() {
     );
     let body = json!({"Type": "User", "Message": text});
     let asked = json!({"CodeSigningConfigArn": arn});
-    // The configuration is looked for before the function.
+    // The configuration is checked before the function.
     let put = host.lambda("PUT", &of_function("none"), &asked).await;
     assert_eq!((put.status.as_u16(), put.json()), (404, body.clone()));
     assert_eq!(
@@ -161,7 +161,7 @@ async fn what_is_missing_is_told_in_awss_words() {
 }
 
 #[tokio::test]
-async fn listings_come_in_pages() {
+async fn configurations_are_listed_in_pages() {
     let echo = guest("echo");
     let host = Lamina::start();
     let mut arns = Vec::new();
@@ -202,7 +202,7 @@ async fn listings_come_in_pages() {
 }
 
 #[tokio::test]
-async fn a_configuration_is_not_deleted_behind_a_functions_back() {
+async fn configuration_in_use_is_not_deleted() {
     let echo = guest("echo");
     let host = std::sync::Arc::new(Lamina::start());
     host.create("f", &echo, json!({})).await;
@@ -231,7 +231,7 @@ async fn a_configuration_is_not_deleted_behind_a_functions_back() {
 }
 
 #[tokio::test]
-async fn nonsense_is_refused() {
+async fn invalid_configuration_is_refused() {
     let host = Lamina::start();
     let publishers =
         |arns: Value| json!({"AllowedPublishers": {"SigningProfileVersionArns": arns}});

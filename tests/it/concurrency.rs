@@ -11,7 +11,7 @@ use crate::versions::publish;
 const FUNCTIONS: &str = "/2015-03-31/functions";
 
 #[tokio::test]
-async fn a_reserve_is_kept_and_never_exceeded() {
+async fn reserved_concurrency_is_kept_and_not_exceeded() {
     let host = std::sync::Arc::new(Lamina::start());
     host.create("f", &guest("hostile"), json!({})).await;
     let path = "/2017-10-31/functions/f/concurrency";
@@ -56,7 +56,7 @@ async fn a_reserve_is_kept_and_never_exceeded() {
 }
 
 #[tokio::test]
-async fn provisioned_environments_are_ready_before_they_are_needed() {
+async fn provisioned_environments_start_ahead_of_calls() {
     let host = Lamina::start();
     host.create(
         "f",
@@ -79,7 +79,7 @@ async fn provisioned_environments_are_ready_before_they_are_needed() {
     ready().await;
     let answer = host.invoke("f:1", &json!({"do": "echo"})).await;
     assert!(!crate::harness::log_of(&answer).contains("Init Duration"));
-    // One that is lost is made again.
+    // A lost environment is replaced.
     host.invoke("f:1", &json!({"do": "loop"})).await;
     ready().await;
     let latest = "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=%24LATEST";
@@ -97,7 +97,7 @@ async fn provisioned_environments_are_ready_before_they_are_needed() {
 }
 
 #[tokio::test]
-async fn what_is_provisioned_of_a_reserve_is_for_that_version_alone() {
+async fn provisioned_share_of_reserve_is_for_its_version() {
     let host = Lamina::start();
     let more = json!({"Publish": true});
     host.create("f", &guest("hostile"), more).await;
@@ -131,7 +131,7 @@ async fn what_is_provisioned_of_a_reserve_is_for_that_version_alone() {
 }
 
 #[tokio::test]
-async fn what_is_provisioned_is_used_before_all_else() {
+async fn provisioned_environment_is_used_first() {
     let host = Lamina::start();
     host.create("f", &guest("hostile"), json!({"Publish": true}))
         .await;
@@ -139,7 +139,7 @@ async fn what_is_provisioned_is_used_before_all_else() {
     let asked = json!({"ProvisionedConcurrentExecutions": 1});
     assert_eq!(host.lambda("PUT", path, &asked).await.status, 202);
     is_ready(&host, path).await;
-    // Two at once, of which one is not provisioned, and whichever it is, comes back last.
+    // Two concurrent calls, one of them not provisioned; either may finish last.
     for (first, second) in [(300, 600), (600, 300)] {
         let sleep = |ms: u32| json!({"do": "sleep", "ms": ms});
         let (first, second) = (sleep(first), sleep(second));
@@ -151,7 +151,7 @@ async fn what_is_provisioned_is_used_before_all_else() {
 }
 
 #[tokio::test]
-async fn that_environments_are_made_ready_is_seen() {
+async fn provisioning_shows_in_progress() {
     let host = Lamina::configured("settle_millis = 2_000");
     let more = json!({"Publish": true});
     host.create("f", &guest("hostile"), more).await;
@@ -164,7 +164,7 @@ async fn that_environments_are_made_ready_is_seen() {
     assert_eq!(shown["AvailableProvisionedConcurrentExecutions"], 0);
 }
 
-/// Changes `f` and publishes it.
+/// Changes `f` and publishes a version.
 async fn publish_another(host: &Lamina) {
     let change = json!({"Timeout": 19});
     let path = format!("{FUNCTIONS}/f/configuration");
@@ -173,7 +173,7 @@ async fn publish_another(host: &Lamina) {
     publish(host, "f").await;
 }
 
-/// Waits until what is provisioned is there.
+/// Waits until provisioned concurrency is READY.
 async fn is_ready(host: &Lamina, path: &str) {
     for _ in 0..1_000 {
         if host.lambda("GET", path, &Value::Null).await.json()["Status"] == "READY" {
@@ -184,9 +184,9 @@ async fn is_ready(host: &Lamina, path: &str) {
     panic!("it does not become ready");
 }
 
-/// Where calls run on what was provisioned for the version before.
+/// Calls run on environments provisioned for the previous version.
 #[tokio::test]
-async fn a_reserve_is_kept_while_what_is_provisioned_moves() {
+async fn reserve_holds_while_provisioned_version_changes() {
     let host = Lamina::start();
     host.create(
         "f",
@@ -230,7 +230,7 @@ async fn a_reserve_is_kept_while_what_is_provisioned_moves() {
 }
 
 #[tokio::test]
-async fn what_is_provisioned_moves_with_its_alias() {
+async fn provisioned_concurrency_follows_its_alias() {
     let host = Lamina::configured("settle_millis = 3_000");
     let more = json!({"Publish": true});
     host.create("f", &guest("hostile"), more).await;
@@ -264,7 +264,7 @@ async fn what_is_provisioned_moves_with_its_alias() {
 }
 
 #[tokio::test]
-async fn what_is_provisioned_less_of_is_not_made_anew() {
+async fn lowered_provisioned_concurrency_keeps_environments() {
     let host = Lamina::configured("idle_seconds = 1");
     host.create("f", &guest("hostile"), json!({"Publish": true}))
         .await;
@@ -286,10 +286,11 @@ async fn what_is_provisioned_less_of_is_not_made_anew() {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // Time in which more would go, were they thought too many, and be made again.
+    // Long enough for surplus environments to be removed and replaced, if they were counted as
+    // such.
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(allocated().await, 3);
-    // An environment that nobody called tells of its start when it goes, in a stream of its own.
+    // A provisioned environment without calls logs its start on eviction, in its own stream.
     let group = json!({"logGroupName": "/aws/lambda/f"});
     let streams = logs(&host, "DescribeLogStreams", &group).await.json();
     let streams = streams["logStreams"].as_array().map(Vec::len);
@@ -297,7 +298,7 @@ async fn what_is_provisioned_less_of_is_not_made_anew() {
 }
 
 #[tokio::test]
-async fn sums_over_functions_are_kept_by_concurrent_requests() {
+async fn concurrent_requests_keep_account_sums() {
     let host = std::sync::Arc::new(Lamina::start());
     let more = json!({"Publish": true});
     for name in ["f", "g"] {

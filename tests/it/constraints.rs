@@ -1,14 +1,14 @@
-//! Every constraint of AWS's model, broken once: whatever operation and member it is about, the answer is
-//! AWS's validation message, and names the value and the place.
+//! Constraints of AWS's model, each violated once: the response is AWS's validation message with
+//! the value and its path.
 
 use serde_json::{Map, Value, json};
 
 use crate::harness::{Lamina, root};
 
-/// How deep members of members are tried.
+/// Maximum nesting of members tested.
 const DEPTH_MAX: usize = 4;
 
-/// A document that breaks one constraint, where, and what must be said of it.
+/// Document that violates one constraint, its path and the expected message.
 struct Broken {
     document: Value,
     path: String,
@@ -27,7 +27,7 @@ impl Model {
         &self.0["shapes"][name.as_str().unwrap_or_default()]
     }
 
-    /// Every way to break a constraint below a shape.
+    /// All violations below a shape.
     fn broken(&self, shape: &Value, depth: usize) -> Vec<Broken> {
         if depth > DEPTH_MAX {
             return Vec::new();
@@ -55,7 +55,7 @@ impl Model {
         let members = shape["members"].as_object().into_iter().flatten();
         let mut found = Vec::new();
         for (name, member) in members.filter(|(_, member)| member.get("location").is_none()) {
-            // Refused in words of its own.
+            // `Runtime` has its own error message.
             if name == "Runtime" || shape["payload"] == **name {
                 continue;
             }
@@ -127,7 +127,7 @@ fn broken_number(shape: &Value) -> Vec<Broken> {
 }
 
 #[tokio::test]
-async fn every_constraint_is_told_in_awss_words() {
+async fn violated_constraint_has_awss_message() {
     let host = Lamina::with("runtimes = \"accept\"", "settle_millis = 20");
     let model = Model::read();
     let mut told = 0;

@@ -1,11 +1,11 @@
-//! The coverage file is honest: what it lists answers 501 by name, everything else does not.
+//! Coverage file: listed operations respond with 501, all others do not.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Lamina, root};
 
 #[tokio::test]
-async fn unbuilt_operations_say_so_and_no_others_do() {
+async fn listed_operations_respond_501() {
     let host = Lamina::start();
     let model = std::fs::read_to_string(root().join("host/model/lambda-2015-03-31.json"));
     let model: Value = serde_json::from_str(&model.expect("the model")).expect("is JSON");
@@ -36,9 +36,9 @@ async fn unbuilt_operations_say_so_and_no_others_do() {
     }
 }
 
-/// It may only shrink: raise nothing here.
+/// The list may only shrink; never raise the number.
 #[test]
-fn the_coverage_file_only_shrinks() {
+fn coverage_file_only_shrinks() {
     let unbuilt = std::fs::read_to_string(root().join("host/model/unbuilt.txt"));
     assert!(unbuilt.expect("the coverage file").lines().count() <= 21);
 }

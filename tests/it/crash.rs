@@ -1,17 +1,17 @@
-//! `kill -9` at any moment loses nothing that was acknowledged.
+//! Durability: `kill -9` at any moment loses no acknowledged change.
 
 use serde_json::{Value, json};
 
 use crate::harness::{self, Lamina, guest, zipped};
 
 #[tokio::test]
-async fn what_was_acknowledged_is_there_after_a_kill() {
+async fn acknowledged_change_survives_kill() {
     let mut host = Lamina::start();
     let package = zipped(&guest("echo"));
     let mut acknowledged = Vec::new();
     for round in 0..6 {
         let name = format!("f{round}");
-        // Killed while it is still Pending, at once after it was acknowledged.
+        // Killed while Pending, right after the acknowledgement.
         assert_eq!(
             host.try_create(&name, &package, json!({})).await.status,
             201
@@ -40,7 +40,7 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
 }
 
 #[tokio::test]
-async fn a_kill_in_the_middle_of_an_upload_leaves_nothing_half() {
+async fn kill_during_upload_leaves_no_partial_package() {
     let host = std::sync::Arc::new(Lamina::start());
     let package = zipped(&guest("hostile"));
     let upload = tokio::spawn({
@@ -69,7 +69,7 @@ async fn a_kill_in_the_middle_of_an_upload_leaves_nothing_half() {
 }
 
 #[tokio::test]
-async fn packages_that_nobody_uses_are_deleted() {
+async fn unused_package_is_collected() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     let count = |host: &Lamina| {
@@ -81,7 +81,7 @@ async fn packages_that_nobody_uses_are_deleted() {
     assert_eq!(count(&host), [1, 1, 1]);
     host.lambda("DELETE", "/2015-03-31/functions/f", &Value::Null)
         .await;
-    // Collected when the host starts, and every hour.
+    // Collection runs at start and every hour.
     let host = Lamina::in_dir(host.kill(), "");
     for _ in 0..500 {
         if count(&host) == [0, 0, 0] {
@@ -93,12 +93,12 @@ async fn packages_that_nobody_uses_are_deleted() {
 }
 
 #[tokio::test]
-async fn what_an_older_engine_compiled_is_compiled_again() {
+async fn artifact_of_other_engine_is_recompiled() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     let dir = host.kill();
     let artifacts = dir.path().join("data/artifacts");
-    // As an upgrade of the engine leaves it: under another engine's name.
+    // Renamed to another engine's hash, as after an engine upgrade.
     for artifact in std::fs::read_dir(&artifacts)
         .expect("artifacts")
         .filter_map(Result::ok)
@@ -120,12 +120,12 @@ async fn what_an_older_engine_compiled_is_compiled_again() {
 }
 
 #[tokio::test]
-async fn another_program_in_the_place_of_this_one_changes_nothing() {
+async fn replaced_program_does_not_affect_running_host() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let program = dir.path().join("lamina");
     std::fs::copy(harness::program(), &program).expect("it is copied");
     let host = Lamina::run_by(&program);
-    // As package managers do it.
+    // Replaced by rename, as package managers do.
     let next = dir.path().join("next");
     std::fs::write(&next, "not the program any more").expect("it is written");
     std::fs::rename(&next, &program).expect("it is replaced");
@@ -134,7 +134,7 @@ async fn another_program_in_the_place_of_this_one_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_kill_left_half_compiled_is_deleted() {
+async fn partial_artifact_of_killed_host_is_deleted() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     let dir = host.kill();

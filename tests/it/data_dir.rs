@@ -1,5 +1,4 @@
-//! The data directory: closed to other users, usable on a full disk, and never without the key of what is sealed
-//! in it.
+//! Data directory: private, usable on a full disk, and never opened without its host key.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +12,7 @@ use crate::harness::{Lamina, guest, program, zipped};
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
 
-/// Everything below a directory with its mode, without following links.
+/// Modes of everything below a directory, without following links.
 fn modes(dir: &Path, found: &mut Vec<(PathBuf, u32)>) {
     for entry in fs::read_dir(dir).expect("it can be read").flatten() {
         let seen = entry.metadata().expect("it is there");
@@ -25,12 +24,12 @@ fn modes(dir: &Path, found: &mut Vec<(PathBuf, u32)>) {
 }
 
 #[tokio::test]
-async fn data_directory_is_closed_whatever_the_umask() {
+async fn data_directory_is_private_with_any_umask() {
     for umask in ["000", "022", "077"] {
         let host = Lamina::after(&format!("umask {umask}"), "");
         let more = json!({"Environment": {"Variables": {"AB": "1"}}});
         host.create("f", &guest("hostile"), more).await;
-        // It leaves a warm environment with a file in its `/tmp`, and a log.
+        // Leaves a warm environment with a file in `/tmp`, and a log.
         let write = json!({"do": "write", "path": "/tmp/secret", "bytes": 9});
         host.invoke("f", &write).await;
         let data = host.dir.path().join("data");
@@ -49,7 +48,7 @@ async fn data_directory_is_closed_whatever_the_umask() {
             .permissions()
             .mode();
         assert_eq!(own & 0o777, 0o700, "umask {umask}");
-        // Guests' files and unpacked packages are as their makers left them, in closed directories.
+        // Files of guests and unpacked packages keep their own modes, inside private directories.
         let is_inner = |path: &Path| {
             let below = path.strip_prefix(&data).expect("below").components();
             let parts: Vec<_> = below.map(|it| it.as_os_str().to_owned()).collect();
@@ -68,7 +67,7 @@ async fn data_directory_is_closed_whatever_the_umask() {
 }
 
 #[tokio::test]
-async fn artifact_that_others_could_have_written_is_made_again() {
+async fn artifact_writable_by_others_is_recompiled() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     let dir = host.kill();
@@ -86,7 +85,7 @@ async fn artifact_that_others_could_have_written_is_made_again() {
     );
 }
 
-/// What a start that is refused says.
+/// stderr of a refused start.
 fn refused_start(dir: &Path) -> String {
     let mut command = Command::new(program());
     command.args(["start", "--listen", "127.0.0.1:0", "--data-dir"]);
@@ -121,7 +120,7 @@ async fn missing_host_key_stops_the_start() {
 }
 
 #[test]
-fn configuration_with_secrets_that_others_can_read_is_warned_of() {
+fn readable_config_with_secrets_is_warned_of() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let config = dir.path().join("lamina.toml");
     let data = dir.path().join("data");
@@ -129,7 +128,7 @@ fn configuration_with_secrets_that_others_can_read_is_warned_of() {
     let told = |text: &str, mode: u32| {
         fs::write(&config, text).expect("it is written");
         fs::set_permissions(&config, Permissions::from_mode(mode)).expect("it is set");
-        // It cannot listen there, and so it ends.
+        // This address cannot be bound, so the program exits.
         let mut command = Command::new(program());
         command.args(["start", "--listen", "192.0.2.1:1", "--config"]);
         let output = command.arg(&config).arg("--data-dir").arg(&data).output();
@@ -148,17 +147,17 @@ fn configuration_with_secrets_that_others_can_read_is_warned_of() {
     }
 }
 
-/// Says something that a test that passes must not hide.
+/// Prints even if the test passes.
 fn say(text: &str) {
     let mut stderr = std::io::stderr().lock();
     std::io::Write::write_all(&mut stderr, format!("{text}\n").as_bytes()).expect("it is open");
 }
 
-/// A small disk of its own. It is unmounted when this is dropped, whatever is still open on it.
+/// Small mounted disk, unmounted on drop.
 struct Disk(TempDir);
 
 impl Disk {
-    /// None, loudly, where this process may not mount.
+    /// `None`, with a message, if this process may not mount.
     fn of(mib: u32) -> Option<Self> {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let size = format!("size={mib}m");
@@ -181,7 +180,7 @@ impl Disk {
         TempDir::new_in(self.0.path()).expect("a directory on the disk")
     }
 
-    /// Takes all the room that is left.
+    /// Fills the remaining space.
     fn fill(&self) {
         let path = self.0.path().join("filler");
         let file = fs::File::options().create(true).append(true).open(path);
@@ -202,7 +201,7 @@ impl Drop for Disk {
             .arg("--lazy")
             .arg(self.0.path())
             .status();
-        // Not an assertion: a panic in a drop would hide the test's own.
+        // No assertion: a panic in drop would hide the test's own.
         if !unmounted.is_ok_and(|status| status.success()) {
             say(&format!("{} is still mounted", self.0.path().display()));
         }
@@ -255,7 +254,7 @@ async fn full_disk_lets_functions_run_and_be_deleted() {
         "the room of the deleted function is not given back"
     );
     disk.fill();
-    // A change of a few bytes ends too.
+    // A change of a few bytes completes too.
     let changed = json!({"Timeout": 9});
     let change = host
         .lambda("PUT", &(path("kept") + "/configuration"), &changed)

@@ -1,4 +1,4 @@
-//! File descriptors that guests take: never those that the host needs.
+//! File descriptors of guests, which must leave enough for the host.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Lamina, guest};
 
-/// What each of so many environments at once could open.
+/// Number of descriptors opened by each of several concurrent environments.
 async fn opened(host: &Arc<Lamina>, event: &Value, environments: usize) -> Vec<u64> {
     let call = |host: Arc<Lamina>, event| async move { host.invoke("f", &event).await };
     let calls = (0..environments).map(|_| tokio::spawn(call(Arc::clone(host), event.clone())));
@@ -20,7 +20,7 @@ async fn opened(host: &Arc<Lamina>, event: &Value, environments: usize) -> Vec<u
 }
 
 #[tokio::test]
-async fn sockets_and_files_of_guests_are_bounded() {
+async fn sockets_and_files_of_guests_are_limited() {
     // A quarter of 512 for all guests, an eighth of that for each.
     let host = Arc::new(Lamina::limited("-n 512", ""));
     let more = json!({"Timeout": 20, "MemorySize": 128});
@@ -29,15 +29,15 @@ async fn sockets_and_files_of_guests_are_bounded() {
     for act in ["sockets", "files"] {
         let one = opened(&host, &hold(act), 1).await;
         assert_eq!(one, [16], "{act}");
-        // It holds them still. That of another call is the same environment's.
+        // The environment holds them; another call in it gets no more.
         assert_eq!(opened(&host, &hold(act), 1).await, [0], "{act}");
         host.invoke("f", &json!({"do": "trap"})).await;
     }
     let many = opened(&host, &hold("sockets"), 24).await;
     assert!(many.iter().all(|it| *it <= 16), "{many:?}");
-    // What the pool of environments keeps, they keep: a bound on all of them, reached.
+    // Idle environments keep theirs: the bound on all guests is reached.
     assert!(many.iter().sum::<u64>() <= 128, "{many:?}");
-    // New connections are taken, and other functions run.
+    // The host accepts connections and runs other functions.
     let fresh = std::net::TcpStream::connect(host.address).expect("it listens");
     drop(fresh);
     host.health().await;

@@ -1,5 +1,5 @@
-//! JSON that serde_json cannot hold, and every runtime of AWS writes: it goes through the host as it is, and
-//! the host finds in it what it looks for.
+//! JSON beyond serde_json that AWS's runtimes write: passed through unchanged, with its members
+//! found.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use crate::urls::url_of;
 
 const INVOKE: &str = "/2015-03-31/functions/f/invocations";
 
-/// Members with half an emoji, a number out of range, and 130 levels.
+/// Members with an unpaired surrogate, a number out of range, and 130 levels.
 fn members() -> [String; 3] {
     let levels = "[".repeat(130) + &"]".repeat(130);
     [

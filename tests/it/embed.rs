@@ -1,4 +1,4 @@
-//! The host as a library, as an edge proxy links it.
+//! Embedded host, as in an edge proxy.
 
 use bytes::Bytes;
 use http::Request;
@@ -9,7 +9,7 @@ use tower::ServiceExt;
 
 use crate::harness::{Lamina, example};
 
-/// A data directory with functions in it, made by a host that is gone.
+/// Data directory with functions of an earlier host.
 async fn functions(names: &[&str]) -> tempfile::TempDir {
     let host = Lamina::start();
     for name in names {
@@ -19,7 +19,7 @@ async fn functions(names: &[&str]) -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn a_function_is_a_service_and_can_be_invoked() {
+async fn function_is_invoked_and_served() {
     let dir = functions(&["hello", "http"]).await;
     let config = Config {
         data_dir: dir.path().join("data"),
@@ -62,7 +62,7 @@ async fn a_function_is_a_service_and_can_be_invoked() {
 }
 
 #[tokio::test]
-async fn two_hosts_cannot_have_one_directory() {
+async fn second_host_of_directory_is_refused() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let config = || Config {
         data_dir: dir.path().to_owned(),

@@ -1,5 +1,5 @@
-//! Execution environments: that a host has room for as many as it says, that its own limits are never
-//! told as a function's fault, and what each finds in its environment variables.
+//! Execution environments: capacity, host limits that are not the function's fault, and environment
+//! variables.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::harness::{Answer, Lamina, guest, log_of};
 
-/// Whether an answer is the function's own.
+/// True for a response of the function itself.
 fn is_answer(answer: &Answer) -> bool {
     assert_eq!(
         answer.header("x-amz-function-error"),
@@ -19,7 +19,7 @@ fn is_answer(answer: &Answer) -> bool {
 }
 
 #[tokio::test]
-async fn a_host_takes_all_the_files_it_may_open() {
+async fn host_raises_descriptor_limit() {
     let host = Lamina::limited("-Sn 256", "");
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", host.pid()));
     let limits = limits.expect("the host runs");
@@ -42,7 +42,7 @@ async fn a_host_takes_all_the_files_it_may_open() {
 }
 
 #[tokio::test]
-async fn too_few_files_are_no_fault_of_the_functions() {
+async fn descriptor_shortage_is_not_function_error() {
     let host = Arc::new(Lamina::limited("-n 120", "connections_per_address = 1000"));
     host.create("f", &guest("hostile"), json!({"Timeout": 30}))
         .await;
@@ -74,7 +74,7 @@ async fn too_few_files_are_no_fault_of_the_functions() {
     assert!(is_answer(&host.invoke("f", &json!({"do": "echo"})).await));
 }
 
-/// A component with more core modules, each of which is instantiated.
+/// Adds core modules to a component, each instantiated.
 fn with_modules(component: &[u8], modules: &[&[u8]]) -> Vec<u8> {
     const HEADER_BYTES: usize = 8;
     const CORE_MODULE: u8 = 1;
@@ -99,7 +99,7 @@ fn with_modules(component: &[u8], modules: &[&[u8]]) -> Vec<u8> {
         let size = u8::try_from(module.len()).expect("the module is small");
         made.extend([CORE_MODULE, size]);
         made.extend(*module);
-        // One instance, of the module just added, without arguments.
+        // One instance of the module just added, without arguments.
         made.extend([CORE_INSTANCES, 4, 1, 0, count, 0]);
         count += 1;
     }
@@ -107,7 +107,7 @@ fn with_modules(component: &[u8], modules: &[&[u8]]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn one_place_is_enough_for_all_that_a_component_may_bring() {
+async fn environment_slot_fits_largest_component() {
     const MEMORY: &[u8] = b"\0asm\x01\0\0\0\x05\x03\x01\0\x01";
     const TABLE: &[u8] = b"\0asm\x01\0\0\0\x04\x04\x01\x70\0\x01";
     let host = Lamina::configured("environments = 1");
@@ -115,7 +115,7 @@ async fn one_place_is_enough_for_all_that_a_component_may_bring() {
     host.create("many", &with_modules(&guest("echo"), &modules), json!({}))
         .await;
     host.create("few", &guest("echo"), json!({})).await;
-    // Each makes room for the other.
+    // Each evicts the other.
     for name in ["many", "few", "many", "many"] {
         let answer = host.invoke(name, &json!(name)).await;
         assert!(is_answer(&answer), "{}", answer.text());
@@ -124,7 +124,7 @@ async fn one_place_is_enough_for_all_that_a_component_may_bring() {
 }
 
 #[tokio::test]
-async fn an_answer_counts_whatever_the_runtime_does_after_it() {
+async fn response_counts_despite_later_runtime_failure() {
     let host = Lamina::start();
     host.create("r", &guest("runtime"), json!({"Timeout": 1}))
         .await;
@@ -155,7 +155,7 @@ async fn an_answer_counts_whatever_the_runtime_does_after_it() {
 }
 
 #[tokio::test]
-async fn memory_that_was_refused_once_explains_no_later_end() {
+async fn refused_memory_does_not_explain_later_exit() {
     let host = Lamina::start();
     host.create("f", &guest("hostile"), json!({})).await;
     let reserve = json!({"do": "reserve", "bytes": 1_u64 << 30});
@@ -170,7 +170,7 @@ async fn memory_that_was_refused_once_explains_no_later_end() {
 }
 
 #[tokio::test]
-async fn an_authors_variables_come_before_the_hosts() {
+async fn user_variables_override_defaults() {
     let host = Lamina::start();
     let chosen = json!({
         "TZ": "Europe/Berlin", "LANG": "C", "LAMBDA_RUNTIME_DIR": "/mine", "PATH": "/opt/mine",
@@ -197,7 +197,7 @@ async fn an_authors_variables_come_before_the_hosts() {
 }
 
 #[tokio::test]
-async fn a_log_begins_with_the_runtime() {
+async fn log_starts_with_init_start() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     host.invoke("f", &json!(1)).await;
@@ -225,7 +225,7 @@ async fn a_log_begins_with_the_runtime() {
 }
 
 #[tokio::test]
-async fn a_function_is_told_its_language_unless_it_brings_its_own() {
+async fn execution_env_names_runtime_unless_provided() {
     let host = Lamina::start();
     for (runtime, told) in [
         ("wasip2", Some("AWS_Lambda_wasip2")),
@@ -243,9 +243,9 @@ async fn a_function_is_told_its_language_unless_it_brings_its_own() {
     }
 }
 
-/// The data of this guest is mapped into its memories, since it is much; that of most others is copied.
+/// This guest's data segment is large, so it is mapped; small ones are copied.
 #[tokio::test]
-async fn what_a_guest_writes_to_its_data_goes_with_it() {
+async fn guest_data_is_reset_in_new_environment() {
     let host = Lamina::start();
     host.create("f", &guest("hostile"), json!({})).await;
     let data = json!({"do": "data"});

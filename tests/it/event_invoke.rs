@@ -1,4 +1,4 @@
-//! Event invoke configurations through the API: put, changed, listed, deleted, refused.
+//! Event invoke configurations through the API.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ fn arn(name: &str) -> String {
     format!("arn:aws:lambda:us-east-1:000000000000:function:{name}")
 }
 
-/// A configuration without its time, after a look at that.
+/// Configuration without its modification time, which is checked.
 fn known(mut shown: Value) -> Value {
     let members = shown.as_object_mut().expect("an object");
     let modified = members.remove("LastModified").expect("a time");
@@ -31,12 +31,12 @@ fn known(mut shown: Value) -> Value {
     shown
 }
 
-fn told(answer: &Answer) -> (u16, Value) {
+fn status_and_body(answer: &Answer) -> (u16, Value) {
     (answer.status.as_u16(), answer.json())
 }
 
 #[tokio::test]
-async fn a_configuration_is_put_changed_replaced_and_deleted() {
+async fn configuration_lifecycle_is_awss() {
     let host = host_with(&["f"]).await;
     let path = path("f");
     let none = json!({"Type": "User", "Message":
@@ -47,7 +47,7 @@ async fn a_configuration_is_put_changed_replaced_and_deleted() {
         ("POST", json!({"MaximumRetryAttempts": 1})),
     ] {
         let refused = host.lambda(method, &path, &body).await;
-        assert_eq!(told(&refused), (404, none.clone()), "{method}");
+        assert_eq!(status_and_body(&refused), (404, none.clone()), "{method}");
         assert_eq!(refused.error().0, "ResourceNotFoundException");
     }
     let put = host
@@ -76,14 +76,14 @@ async fn a_configuration_is_put_changed_replaced_and_deleted() {
         (changed.status.as_u16(), known(changed.json())),
         (200, second)
     );
-    // A change of the destinations is of both of them.
+    // An update of DestinationConfig replaces both destinations.
     let change = json!({"DestinationConfig": {"OnSuccess": {"Destination": TOPIC}}});
     let changed = host.lambda("POST", &path, &change).await.json();
     assert_eq!(
         changed["DestinationConfig"],
         json!({"OnSuccess": {"Destination": TOPIC}, "OnFailure": {}})
     );
-    // A put leaves nothing of what was there.
+    // Put replaces the whole configuration.
     let replaced = host
         .lambda("PUT", &path, &json!({"MaximumEventAgeInSeconds": 21_600}))
         .await;
@@ -99,13 +99,13 @@ async fn a_configuration_is_put_changed_replaced_and_deleted() {
         (204, "")
     );
     assert_eq!(
-        told(&host.lambda("GET", &path, &Value::Null).await),
+        status_and_body(&host.lambda("GET", &path, &Value::Null).await),
         (404, none)
     );
 }
 
 #[tokio::test]
-async fn a_configuration_goes_with_its_function() {
+async fn configuration_is_deleted_with_function() {
     let host = host_with(&["f"]).await;
     let put = host
         .lambda(
@@ -125,14 +125,14 @@ async fn a_configuration_goes_with_its_function() {
         .await;
     let gone = host.lambda("GET", &list, &Value::Null).await;
     let expected = json!({"Type": "User", "Message": "The function doesn't exist."});
-    assert_eq!(told(&gone), (404, expected));
+    assert_eq!(status_and_body(&gone), (404, expected));
     host.create("f", &guest("echo"), json!({})).await;
     let listed = host.lambda("GET", &list, &Value::Null).await;
     assert_eq!(listed.json(), json!({"FunctionEventInvokeConfigs": []}));
 }
 
 #[tokio::test]
-async fn a_configuration_survives_a_kill() {
+async fn configuration_survives_kill() {
     let host = host_with(&["f"]).await;
     let put = host
         .lambda("PUT", &path("f"), &json!({"MaximumRetryAttempts": 2}))
@@ -143,7 +143,7 @@ async fn a_configuration_survives_a_kill() {
 }
 
 #[tokio::test]
-async fn destinations_are_services_that_take_records() {
+async fn destination_may_be_any_supported_service() {
     let host = host_with(&["f", "g"]).await;
     let put = async |config: Value| {
         let body = json!({"DestinationConfig": config});
@@ -166,7 +166,7 @@ async fn destinations_are_services_that_take_records() {
             (200, &config)
         );
     }
-    // An empty text takes a destination back.
+    // An empty string removes a destination.
     let cleared = put(json!({"OnSuccess": {"Destination": ""}})).await.json();
     assert_eq!(
         cleared["DestinationConfig"],
@@ -175,7 +175,7 @@ async fn destinations_are_services_that_take_records() {
 }
 
 #[tokio::test]
-async fn what_takes_no_records_is_no_destination() {
+async fn unsuitable_destination_is_refused() {
     let host = host_with(&["f", "g"]).await;
     let put = async |config: Value| {
         let body = json!({"DestinationConfig": config});
@@ -230,7 +230,7 @@ async fn what_takes_no_records_is_no_destination() {
     for (config, text) in cases {
         let refused = put(config.clone()).await;
         let expected = json!({"Type": "User", "message": text});
-        assert_eq!(told(&refused), (400, expected), "{config}");
+        assert_eq!(status_and_body(&refused), (400, expected), "{config}");
         assert_eq!(refused.error().0, "InvalidParameterValueException");
     }
     let kept = host.lambda("GET", &path("f"), &Value::Null).await;
@@ -238,13 +238,17 @@ async fn what_takes_no_records_is_no_destination() {
 }
 
 #[tokio::test]
-async fn what_aws_refuses_is_refused_in_its_words() {
+async fn refusal_has_awss_message() {
     let host = host_with(&["f"]).await;
     let nothing = json!({"Type": "User", "message":
         "You must specify at least one of error handling or destination setting."});
     for (method, name) in [("PUT", "f"), ("POST", "f"), ("PUT", "missing")] {
         let refused = host.lambda(method, &path(name), &json!({})).await;
-        assert_eq!(told(&refused), (400, nothing.clone()), "{method} {name}");
+        assert_eq!(
+            status_and_body(&refused),
+            (400, nothing.clone()),
+            "{method} {name}"
+        );
     }
     let body = json!({"MaximumRetryAttempts": 1});
     let unknown = json!({"Type": "User", "Message": "The function doesn't exist."});
@@ -255,7 +259,11 @@ async fn what_aws_refuses_is_refused_in_its_words() {
         ("PUT", "f:7"),
     ] {
         let refused = host.lambda(method, &path(name), &body).await;
-        assert_eq!(told(&refused), (404, unknown.clone()), "{method} {name}");
+        assert_eq!(
+            status_and_body(&refused),
+            (404, unknown.clone()),
+            "{method} {name}"
+        );
     }
     let refused = host.lambda("GET", &path("missing"), &Value::Null).await;
     let text = format!(
@@ -263,7 +271,7 @@ async fn what_aws_refuses_is_refused_in_its_words() {
         arn("missing")
     );
     assert_eq!(
-        told(&refused),
+        status_and_body(&refused),
         (404, json!({"Type": "User", "Message": text}))
     );
     let differing = format!("{}?Qualifier=other", path("f:one"));
@@ -272,7 +280,7 @@ async fn what_aws_refuses_is_refused_in_its_words() {
 }
 
 #[tokio::test]
-async fn values_out_of_bounds_are_refused_and_nothing_is_left_of_them() {
+async fn value_out_of_range_is_refused_without_effect() {
     let host = host_with(&["f"]).await;
     let constraint = |value: i32, name: &str, constraint: &str| {
         format!(
@@ -312,7 +320,7 @@ async fn values_out_of_bounds_are_refused_and_nothing_is_left_of_them() {
     ];
     for (name, value, text) in cases {
         let refused = host.lambda("PUT", &path("f"), &json!({name: value})).await;
-        assert_eq!(told(&refused), (400, json!({"message": text})));
+        assert_eq!(status_and_body(&refused), (400, json!({"message": text})));
     }
     for body in [
         json!({"MaximumRetryAttempts": "1"}),

@@ -1,5 +1,5 @@
-//! The life of event source mappings through the API: what AWS assumes of each kind of source, states,
-//! claims, listings, refusals, restarts. No source is read: only what is said of it is tested here.
+//! Event source mappings through the API: defaults by source type, states, uniqueness, listings,
+//! refusals, restarts. No source is polled.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ async fn get(host: &Lamina, path: &str) -> Answer {
     host.lambda("GET", path, &Value::Null).await
 }
 
-/// The mapping, once its change is done.
+/// Mapping after its change has completed.
 async fn settled(host: &Lamina, path: &str) -> Value {
     for _ in 0..1_000 {
         let shown = get(host, path).await.json();
@@ -79,7 +79,7 @@ async fn gone(host: &Lamina, path: &str) -> Answer {
     panic!("{path} does not go");
 }
 
-/// A mapping without what is different each time, after a look at that.
+/// Mapping without its variable members, which are checked.
 fn known(mut shown: Value) -> Value {
     let members = shown.as_object_mut().expect("an object");
     let id = members.remove("UUID").expect("a UUID");
@@ -109,7 +109,7 @@ fn function_arn(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_queue_is_mapped_changed_and_let_go() {
+async fn queue_mapping_lifecycle_is_awss() {
     let host = host_with(&["f"]).await;
     let made = map(&host, json!({"EventSourceArn": SQS})).await;
     let path = path_of(&made);
@@ -174,7 +174,7 @@ async fn a_queue_is_mapped_changed_and_let_go() {
 }
 
 #[tokio::test]
-async fn each_kind_of_source_has_its_own_defaults() {
+async fn source_type_determines_defaults() {
     let host = host_with(&["f"]).await;
     let stream = json!({
         "BatchSize": 100, "MaximumBatchingWindowInSeconds": 0, "ParallelizationFactor": 1,
@@ -230,7 +230,7 @@ async fn each_kind_of_source_has_its_own_defaults() {
 }
 
 #[tokio::test]
-async fn every_choice_is_kept_and_shown() {
+async fn all_members_are_kept_and_shown() {
     let host = host_with(&["f"]).await;
     let stream = json!({
         "EventSourceArn": KINESIS, "StartingPosition": "AT_TIMESTAMP",
@@ -279,7 +279,7 @@ async fn every_choice_is_kept_and_shown() {
     expected["ProvisionedPollerConfig"]["MaximumPollers"] = json!(200);
     assert_eq!(made, expected);
     settled(&host, &path).await;
-    // A registry goes with an empty one; pollers that are not named stay.
+    // An empty registry configuration removes it; unnamed poller settings stay.
     let change = json!({
         "AmazonManagedKafkaEventSourceConfig": {"SchemaRegistryConfig": {}},
         "ProvisionedPollerConfig": {"MaximumPollers": 9}, "LoggingConfig": {},
@@ -297,7 +297,7 @@ async fn every_choice_is_kept_and_shown() {
 }
 
 #[tokio::test]
-async fn a_function_is_mapped_to_a_source_once() {
+async fn second_mapping_of_same_source_is_refused() {
     let host = Arc::new(host_with(&["f", "g"]).await);
     let racers = (0..8).map(|_| {
         let host = host.clone();
@@ -348,7 +348,7 @@ async fn a_function_is_mapped_to_a_source_once() {
         already(text, &mapped)
     );
 
-    // Another function may read it too, until it is the same function after all.
+    // Another function may use the source, until it becomes the same function.
     let other = map(&host, json!({"FunctionName": "g", "EventSourceArn": SQS})).await;
     let path = path_of(&other);
     settled(&host, &path).await;
@@ -356,7 +356,7 @@ async fn a_function_is_mapped_to_a_source_once() {
         .lambda("PUT", &path, &json!({"FunctionName": "f"}))
         .await;
     assert_eq!((moved.status.as_u16(), moved.error()), expected);
-    // What was let go can be mapped again.
+    // A deleted mapping can be created again.
     let path = path_of(&made[0]);
     settled(&host, &path).await;
     host.lambda("DELETE", &path, &Value::Null).await;
@@ -369,7 +369,7 @@ async fn a_function_is_mapped_to_a_source_once() {
 }
 
 #[tokio::test]
-async fn the_function_is_named_in_every_form_and_must_be_there() {
+async fn function_reference_is_resolved_and_must_exist() {
     let host = host_with(&["f"]).await;
     let plain = function_arn("f");
     let latest = format!("{plain}:$LATEST");
@@ -405,7 +405,7 @@ async fn the_function_is_named_in_every_form_and_must_be_there() {
 }
 
 #[tokio::test]
-async fn mappings_are_listed_by_page_function_and_source() {
+async fn mappings_are_filtered_and_paged() {
     let host = host_with(&["f", "g"]).await;
     let mut ids = Vec::new();
     for (name, arn) in [
@@ -465,7 +465,7 @@ async fn mappings_are_listed_by_page_function_and_source() {
 }
 
 #[tokio::test]
-async fn a_change_under_way_is_waited_for_and_survives_a_restart() {
+async fn change_in_progress_survives_restart() {
     let host = Lamina::configured("settle_millis = 60000");
     let package = crate::harness::zipped(&guest("echo"));
     assert_eq!(host.try_create("f", &package, json!({})).await.status, 201);
@@ -479,7 +479,7 @@ async fn a_change_under_way_is_waited_for_and_survives_a_restart() {
         assert_eq!((refused.status.as_u16(), refused.json()), (400, expected));
         assert_eq!(refused.error().0, "ResourceInUseException");
     }
-    // The change was cut short; the next start goes on with it.
+    // The change was interrupted; the next start completes it.
     let host = Lamina::in_dir(host.kill(), "");
     assert_eq!(settled(&host, &path).await["State"], "Enabled");
     let host = Lamina::in_dir(host.kill(), "settle_millis = 60000");

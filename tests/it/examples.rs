@@ -1,4 +1,4 @@
-//! Every example is deployed and called, each through the interface it shows.
+//! Examples, each deployed and called through the interface that it shows.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn event(name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn every_example_answers_its_event() {
+async fn example_responds_to_its_event() {
     let host = Lamina::start();
     let checks: [(&str, fn(&Value) -> bool); 5] = [
         ("hello", |answer| {
@@ -37,7 +37,7 @@ async fn every_example_answers_its_event() {
 }
 
 #[tokio::test]
-async fn no_example_is_without_a_test() {
+async fn every_example_has_a_test() {
     let dirs = std::fs::read_dir(root().join("examples")).expect("examples/ is there");
     let names = dirs
         .filter_map(Result::ok)
@@ -46,7 +46,7 @@ async fn no_example_is_without_a_test() {
         .filter_map(|it| it.file_name().into_string().ok())
         .collect();
     names.sort();
-    // hello-component is deployed by `clients`, where cargo-component is installed.
+    // hello-component is deployed by `clients`, if cargo-component is installed.
     assert_eq!(
         names,
         [
@@ -61,7 +61,7 @@ async fn no_example_is_without_a_test() {
 }
 
 #[tokio::test]
-async fn a_streaming_function_answers_whole() {
+async fn streaming_function_response_is_buffered() {
     let host = Lamina::start();
     host.create("s", &guest("streaming"), json!({})).await;
     let plain = host.invoke("s", &json!({"chunks": ["a", "b"]})).await;
@@ -72,7 +72,7 @@ async fn a_streaming_function_answers_whole() {
 }
 
 #[test]
-fn a_hello_function_is_small() {
+fn hello_function_is_small() {
     let bytes = example("hello").len();
     assert!(bytes <= 200_000, "{bytes}");
     let source = std::fs::read_to_string(root().join("examples/hello/src/lib.rs"));

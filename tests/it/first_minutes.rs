@@ -1,5 +1,5 @@
-//! The first minutes with Lamina: the README's function, the scaffold of `lamina new` and the printed commands are
-//! one text, and all of it works.
+//! First minutes with Lamina: the README's function, the scaffold of `lamina new` and the printed
+//! commands agree and work.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -15,7 +15,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).expect("it is there")
 }
 
-/// Kills what it holds, if a test did not come to its end.
+/// Child that is killed on drop, if a test fails.
 struct Running(Child);
 
 impl Drop for Running {
@@ -26,7 +26,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn readme_shows_the_function_that_new_makes() {
+fn readme_shows_the_scaffold_of_new() {
     let readme = read("README.md");
     let shown = readme.split("```rust\n").nth(1).expect("a function");
     let shown = shown.split("```").next().expect("its end");
@@ -35,8 +35,8 @@ fn readme_shows_the_function_that_new_makes() {
     assert_eq!(shown, function);
 }
 
-/// A new function of the first blueprint, in its own directory. It is built beside the examples, whose
-/// dependencies are compiled.
+/// New function of the default blueprint. It is built beside the examples, whose dependencies are
+/// compiled.
 fn scaffold(dir: &Path) {
     let mut new = Command::new(program());
     let made = new.arg("new").arg(dir).output().expect("the program runs");
@@ -66,7 +66,7 @@ fn printed_commands_call_the_new_function() {
         std::thread::spawn(move || stderr.lines().map_while(Result::ok).collect::<Vec<_>>());
     let stdout = BufReader::new(dev.0.stdout.take().expect("it was piped"));
     let mut printed = Vec::new();
-    // Kept open: the program ends when its output is closed.
+    // Kept open: the program exits when its stdout closes.
     let mut lines = stdout.lines().map_while(Result::ok);
     for line in lines.by_ref() {
         let is_last = line.contains("aws lambda invoke");
@@ -109,7 +109,7 @@ fn printed_commands_call_the_new_function() {
 }
 
 #[tokio::test]
-async fn url_of_every_blueprint_answers_a_plain_get() {
+async fn blueprint_url_answers_plain_get() {
     let host = Lamina::start();
     for name in ["hello", "counter", "custom-runtime", "command", "http"] {
         host.create(name, &example(name), json!({})).await;
@@ -119,7 +119,7 @@ async fn url_of_every_blueprint_answers_a_plain_get() {
     }
 }
 
-/// Deploys the example to a host with these options; gives back what is said and the URL's configuration.
+/// Deploys the example with these options; returns stdout, stderr and the URL's configuration.
 async fn deployed(host: &Lamina, options: &[&str]) -> (Vec<String>, String, Value) {
     let mut deploy = Command::new(program());
     deploy.arg("deploy").arg(root().join("examples/hello"));
@@ -142,7 +142,7 @@ async fn deployed(host: &Lamina, options: &[&str]) -> (Vec<String>, String, Valu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn url_is_made_only_where_it_is_asked_for() {
+async fn url_is_created_on_request_only() {
     let host = Lamina::start();
     let public = "the URL is public: anyone who reaches the host may call it";
     let policy = async || {
@@ -169,7 +169,7 @@ async fn url_is_made_only_where_it_is_asked_for() {
     assert_eq!(shown["AuthType"], "NONE");
     assert!(notes.contains(public), "{notes}");
     assert_eq!(policy().await, 200);
-    // Without a word it stays as it is, and what is public is said again.
+    // Without the option the URL stays unchanged, and a public one is announced again.
     let (told, notes, _) = deployed(&host, &["--output", "json"]).await;
     let told: Value = serde_json::from_str(&told[0]).expect("JSON");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The front door: who is let in, and what a function URL says of the way here.
+//! Front: admission of requests, and the proxy headers of function URLs.
 
 use serde_json::{Value, json};
 
@@ -8,8 +8,8 @@ use crate::urls::{get, url_of};
 const FUNCTIONS: &str = "/2015-03-31/functions";
 const LOGS: (&str, &str) = ("x-amz-target", "Logs_20140328.DescribeLogGroups");
 
-/// What a browser adds where a page of another site makes a request, or where such a page has given
-/// this machine a name of its own.
+/// Headers that browsers add to cross-site requests, or the host name of a page that resolves to
+/// this machine (DNS rebinding).
 const SIGNS: [(&str, &str); 4] = [
     ("origin", "https://evil.example"),
     ("origin", "null"),
@@ -18,7 +18,7 @@ const SIGNS: [(&str, &str); 4] = [
 ];
 
 #[tokio::test]
-async fn a_web_page_has_no_business_with_a_host_without_keys() {
+async fn keyless_host_refuses_web_pages() {
     let host = Lamina::start();
     host.create("echo", &guest("echo"), json!({})).await;
     let shown = host
@@ -85,7 +85,7 @@ async fn a_web_page_has_no_business_with_a_host_without_keys() {
 }
 
 #[tokio::test]
-async fn a_function_url_tells_the_way_and_the_trace() {
+async fn url_event_has_forwarding_and_trace_headers() {
     let host = Lamina::start();
     host.create("echo", &guest("echo"), json!({})).await;
     let domain = url_of(&host, "echo", json!({})).await;

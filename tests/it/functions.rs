@@ -1,4 +1,4 @@
-//! The life of a function through the API: states, revisions, listings, deletion, downloads.
+//! Function lifecycle through the API: states, revisions, listings, deletion, downloads.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ const FUNCTIONS: &str = "/2015-03-31/functions";
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one story, told from start to end")]
-async fn a_function_is_created_invoked_updated_listed_and_deleted() {
+async fn function_lifecycle_is_awss() {
     let host = Lamina::start();
     let package = zipped(&example("hello"));
     let made = host
@@ -105,7 +105,7 @@ async fn a_function_is_created_invoked_updated_listed_and_deleted() {
 }
 
 #[tokio::test]
-async fn the_package_can_be_downloaded_as_it_was() {
+async fn downloaded_package_is_unchanged() {
     let host = Lamina::start();
     let package = zipped(&guest("echo"));
     host.create("f", &guest("echo"), json!({})).await;
@@ -123,7 +123,7 @@ async fn the_package_can_be_downloaded_as_it_was() {
 }
 
 #[tokio::test]
-async fn listings_come_in_pages() {
+async fn functions_are_listed_in_pages() {
     let host = Lamina::start();
     let echo = guest("echo");
     for name in ["a", "b", "c"] {
@@ -142,7 +142,7 @@ async fn listings_come_in_pages() {
 }
 
 #[tokio::test]
-async fn two_writers_never_both_win() {
+async fn revision_id_admits_one_of_two_writers() {
     let host = std::sync::Arc::new(Lamina::start());
     host.create("f", &guest("echo"), json!({})).await;
     let revision = host.settled("f").await["RevisionId"].clone();
@@ -170,7 +170,7 @@ async fn two_writers_never_both_win() {
 }
 
 #[tokio::test]
-async fn dry_runs_run_nothing() {
+async fn dry_run_does_not_invoke() {
     let host = Lamina::start();
     host.create("f", &guest("hostile"), json!({})).await;
     let path = format!("{FUNCTIONS}/f/invocations");
@@ -184,7 +184,7 @@ async fn dry_runs_run_nothing() {
 }
 
 #[tokio::test]
-async fn concurrency_is_never_exceeded() {
+async fn account_concurrency_is_not_exceeded() {
     let host = std::sync::Arc::new(Lamina::configured("concurrency = 3"));
     host.create("f", &guest("hostile"), json!({})).await;
     let calls = (0..9).map(|_| {
@@ -208,7 +208,7 @@ async fn concurrency_is_never_exceeded() {
 }
 
 #[tokio::test]
-async fn an_idle_environment_makes_room_for_another_function() {
+async fn idle_environment_is_evicted_for_other_function() {
     let host = Lamina::configured("environments = 1");
     host.create("a", &guest("echo"), json!({})).await;
     host.create("b", &guest("echo"), json!({})).await;

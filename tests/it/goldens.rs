@@ -1,6 +1,6 @@
-//! What every operation answers, to the letter: each story in `goldens/` is a list of requests with the
-//! answers expected. Run with `LAMINA_BLESS=1`, it writes down the answers it gets; then read the diff.
-//! What differs from run to run is masked.
+//! Golden responses of every operation: each scenario in `goldens/` lists requests with the
+//! expected responses. `LAMINA_BLESS=1` records the actual responses; review the diff. Values that
+//! differ between runs are masked.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ fn dir() -> PathBuf {
     root().join("tests/it/goldens")
 }
 
-/// Values a story refers to as `${name}`: packages, and what was answered as `${step/Member}`.
+/// Values for `${name}` in a scenario: packages, and `${step/Member}` of earlier responses.
 type Known = HashMap<String, String>;
 
 fn packages() -> Known {
@@ -42,7 +42,7 @@ fn filled(text: &str, known: &Known) -> String {
     filled
 }
 
-/// Of an answer, what must stay the same.
+/// Stable parts of a response.
 fn kept(answer: &Answer) -> Value {
     let mut kept = Map::new();
     kept.insert("status".into(), answer.status.as_u16().into());
@@ -83,7 +83,7 @@ fn mask(value: &mut Value) {
     }
 }
 
-/// Ids and digests that are inside a text.
+/// Text with ids and digests masked.
 fn without_digests(text: &str) -> String {
     let is_digest = |word: &&str| {
         let is_uuid = word.len() == 36 && word.matches('-').count() == 4;
@@ -108,7 +108,7 @@ fn remember(known: &mut Known, step: &str, answer: &Answer) {
     }
 }
 
-async fn told(host: &Lamina, step: &Value, known: &mut Known) -> Value {
+async fn response(host: &Lamina, step: &Value, known: &mut Known) -> Value {
     let request = step["request"].as_str().expect("a request");
     let (method, path) = request.split_once(' ').expect("a method and a path");
     let body = match &step["body"] {
@@ -118,7 +118,7 @@ async fn told(host: &Lamina, step: &Value, known: &mut Known) -> Value {
     let mut answer = host
         .send(method, &filled(path, known), &[], body.clone())
         .await;
-    // A step may wait until something has settled.
+    // A step may poll until a state is reached.
     if let Some(until) = step["until"].as_str() {
         for _ in 0..500 {
             if answer.text().contains(until) {
@@ -136,15 +136,15 @@ async fn told(host: &Lamina, step: &Value, known: &mut Known) -> Value {
     kept(&answer)
 }
 
-async fn story(path: &Path) {
-    let text = std::fs::read_to_string(path).expect("a story can be read");
+async fn run_scenario(path: &Path) {
+    let text = std::fs::read_to_string(path).expect("a run_scenario can be read");
     let mut steps: Vec<Value> =
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let host = Lamina::with("runtimes = \"accept\"", "settle_millis = 200");
     let mut known = packages();
     let blesses = std::env::var_os("LAMINA_BLESS").is_some();
     for step in &mut steps {
-        let found = told(&host, step, &mut known).await;
+        let found = response(&host, step, &mut known).await;
         if blesses {
             step["answer"] = found;
         } else {
@@ -154,12 +154,12 @@ async fn story(path: &Path) {
     }
     if blesses {
         let text = serde_json::to_string_pretty(&json!(steps)).expect("it is JSON");
-        std::fs::write(path, text + "\n").expect("a story can be written");
+        std::fs::write(path, text + "\n").expect("a run_scenario can be written");
     }
 }
 
 #[tokio::test]
-async fn every_answer_is_what_it_was() {
+async fn responses_match_goldens() {
     let mut stories: Vec<PathBuf> = std::fs::read_dir(dir())
         .expect("the stories")
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -167,6 +167,6 @@ async fn every_answer_is_what_it_was() {
     stories.sort();
     assert!(!stories.is_empty());
     for path in stories {
-        story(&path).await;
+        run_scenario(&path).await;
     }
 }

@@ -1,4 +1,4 @@
-//! A host under test: the release program on a port of its own, in a directory of its own.
+//! Host under test: the program on its own port, in its own directory.
 
 use std::io::{BufRead, BufReader, Cursor, Write};
 use std::net::SocketAddr;
@@ -19,14 +19,14 @@ use tempfile::TempDir;
 
 pub const ROLE: &str = "arn:aws:iam::000000000000:role/r";
 
-/// The repository.
+/// Repository root.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("tests/ is in the repository")
 }
 
-/// The program, built once for all tests; or another build of it, named by `LAMINA_PROGRAM`.
+/// Program under test, built once; `LAMINA_PROGRAM` names another build.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
@@ -38,13 +38,13 @@ pub fn program() -> &'static Path {
     })
 }
 
-/// A guest of `tests/guests` as WebAssembly.
+/// Component of a guest in `tests/guests`.
 pub fn guest(name: &str) -> Vec<u8> {
     static BUILT: OnceLock<()> = OnceLock::new();
     component(&BUILT, "tests/guests", name)
 }
 
-/// A function of `examples` as WebAssembly.
+/// Component of an example.
 pub fn example(name: &str) -> Vec<u8> {
     static BUILT: OnceLock<()> = OnceLock::new();
     component(&BUILT, "examples", name)
@@ -78,7 +78,7 @@ fn cargo(arguments: &[&str], dir: &Path) {
     );
 }
 
-/// A deployment package with this component.
+/// Deployment package of a component.
 pub fn zipped(component: &[u8]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let stored =
@@ -89,7 +89,8 @@ pub fn zipped(component: &[u8]) -> Vec<u8> {
     zip.finish().expect("the zip is in memory").into_inner()
 }
 
-/// Sends a signal to a child, without the program `kill`: it is in procps, which not every machine has.
+/// Sends a signal to a child, without the program `kill`, which is in procps and missing on minimal
+/// machines.
 pub fn signal(child: &Child, signal: Signal) {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     kill_process(pid.expect("a child has a process id"), signal).expect("the child runs");
@@ -99,7 +100,7 @@ pub struct Lamina {
     child: Child,
     pub address: SocketAddr,
     pub dir: TempDir,
-    /// What it wrote to stderr before it answered.
+    /// Lines on stderr before the host was ready.
     pub said: Vec<String>,
     http: Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>,
 }
@@ -111,7 +112,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The host name of a function URL that was made just now.
+    /// Host name of a created function URL.
     pub fn url_domain(&self) -> String {
         assert_eq!(self.status, 201, "{}", self.text());
         let made = self.json();
@@ -134,7 +135,7 @@ impl Answer {
             .map_or("", |value| value.to_str().unwrap_or("?"))
     }
 
-    /// The error's name and message.
+    /// Error type and message.
     pub fn error(&self) -> (String, String) {
         let body = self.json();
         let message = body["message"]
@@ -152,20 +153,20 @@ impl Lamina {
         Self::configured("")
     }
 
-    /// A host with more configuration than the tests' own.
+    /// Host with additional configuration.
     pub fn configured(limits: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         Self::in_dir(dir, limits)
     }
 
-    /// The same, with environment variables.
+    /// Host with additional configuration and environment variables.
     pub fn with_environment(limits: &str, variables: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let text = format!("[limits]\nsettle_millis = 20\n{limits}\n");
         Self::launch(program(), dir, &text, variables)
     }
 
-    /// A host that is run by another copy of the program.
+    /// Host run from another path of the program.
     pub fn run_by(program: &Path) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         Self::launch(program, dir, "[limits]\nsettle_millis = 20\n", &[])
@@ -185,7 +186,7 @@ impl Lamina {
         )
     }
 
-    /// A host with configuration before and in its limits.
+    /// Host with settings before and inside `[limits]`.
     pub fn with(settings: &str, limits: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         Self::launch(
@@ -196,7 +197,7 @@ impl Lamina {
         )
     }
 
-    /// A host that a shell with this umask starts.
+    /// Host started by a shell with this umask.
     pub fn masked(umask: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut shell = Command::new("sh");
@@ -205,12 +206,12 @@ impl Lamina {
         Self::launch_by(shell, dir, "[limits]\nsettle_millis = 20\n", &[])
     }
 
-    /// A host that a shell with these limits starts, as `ulimit` has them.
+    /// Host started by a shell with `ulimit` limits.
     pub fn limited(ulimit: &str, limits: &str) -> Self {
         Self::after(&format!("ulimit {ulimit}"), limits)
     }
 
-    /// A host that a shell starts after another command of its own, such as `umask 000`.
+    /// Host started by a shell after a command such as `umask 000`.
     pub fn after(command: &str, limits: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let text = format!("[limits]\nsettle_millis = 20\n{limits}\n");
@@ -238,7 +239,7 @@ impl Lamina {
             .arg(&config)
             .arg("--data-dir")
             .arg(dir.path().join("data"));
-        // Whoever runs the tests may have an S3 server of their own.
+        // Developers may have an S3 server configured in their environment.
         for name in [
             "AWS_ENDPOINT_URL",
             "AWS_ENDPOINT_URL_S3",
@@ -262,7 +263,7 @@ impl Lamina {
             }
             said.push(line);
         };
-        // Its log must be read, or it would wait for room in the pipe.
+        // Drained, because a full pipe would block the host.
         std::thread::spawn(move || stderr.for_each(drop));
         let http = Client::builder(TokioExecutor::new()).build_http();
         Self {
@@ -274,7 +275,7 @@ impl Lamina {
         }
     }
 
-    /// Kills the host as `kill -9` does, and gives back its directory.
+    /// Kills the host like `kill -9`; returns its directory.
     pub fn kill(mut self) -> TempDir {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
@@ -282,7 +283,7 @@ impl Lamina {
         std::mem::replace(&mut self.dir, other)
     }
 
-    /// Sends the host a signal.
+    /// Sends a signal to the host.
     pub fn signal(&self, signal: Signal) {
         self::signal(&self.child, signal);
     }
@@ -334,7 +335,7 @@ impl Lamina {
         self.send(method, path, &[], body).await
     }
 
-    /// Asks for a function; whatever comes of it.
+    /// Requests a function and returns the response.
     pub async fn try_create(&self, name: &str, package: &[u8], more: Value) -> Answer {
         let mut request = json!({
             "FunctionName": name, "Runtime": "provided.al2023", "Handler": "bootstrap",
@@ -346,7 +347,7 @@ impl Lamina {
         self.lambda("POST", "/2015-03-31/functions", &request).await
     }
 
-    /// Makes a function, and waits until it can be invoked.
+    /// Creates a function and waits until it is active.
     pub async fn create(&self, name: &str, component: &[u8], more: Value) {
         let made = self.try_create(name, &zipped(component), more).await;
         assert_eq!(made.status, 201, "{}", made.text());
@@ -365,7 +366,7 @@ impl Lamina {
         panic!("{name} does not settle");
     }
 
-    /// Invokes a function and asks for its log.
+    /// Invokes a function and requests its log tail.
     pub async fn invoke(&self, name: &str, event: &Value) -> Answer {
         let path = format!("/2015-03-31/functions/{name}/invocations");
         let tail = [("x-amz-log-type", "Tail")];
@@ -379,12 +380,12 @@ impl Lamina {
         );
     }
 
-    /// Resident memory of the host, in KiB.
+    /// Resident memory of the host in KiB.
     pub fn resident_kib(&self) -> u64 {
         self.memory_kib("VmRSS:")
     }
 
-    /// The most resident memory that the host ever had, in KiB.
+    /// Peak resident memory of the host in KiB.
     pub fn peak_kib(&self) -> u64 {
         self.memory_kib("VmHWM:")
     }
@@ -400,7 +401,7 @@ impl Lamina {
     }
 }
 
-/// The log that came with an answer.
+/// Log tail of a response.
 pub fn log_of(answer: &Answer) -> String {
     let log = STANDARD
         .decode(answer.header("x-amz-log-result"))

@@ -1,9 +1,9 @@
-//! Memory that callers make the host hold.
+//! Host memory held by requests.
 
 use crate::harness::Lamina;
 use crate::signed::Signed;
 
-/// The most memory that a host has had, in KiB.
+/// Peak resident memory of the host in KiB.
 fn peak_kib(host: &Lamina) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid()));
     let status = status.expect("the host runs");
@@ -15,7 +15,7 @@ fn peak_kib(host: &Lamina) -> u64 {
 }
 
 #[tokio::test]
-async fn body_of_made_up_values_takes_no_more_than_its_bytes() {
+async fn body_of_unknown_members_uses_bounded_memory() {
     const BYTES: usize = 16 << 20;
     let policy = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}"#;
     let host = Lamina::configured(&format!(
@@ -35,6 +35,7 @@ async fn body_of_made_up_values_takes_no_more_than_its_bytes() {
         }
     }
     let grown = peak_kib(&host) - before;
-    // A generic tree takes 83 times as much; a body that grows is moved, and an allocator keeps some.
+    // A generic tree takes 83 times as much. A growing body is reallocated, and the allocator keeps
+    // some memory.
     assert!(grown < 8 * (BYTES as u64 >> 10), "{grown} KiB");
 }

@@ -1,5 +1,5 @@
-//! Guests that misbehave. Each ends in Lambda's own error for it, the next invocation works, and the
-//! host is as it was.
+//! Hostile guests. Each ends in Lambda's own error, the next invocation works, and the host is
+//! unaffected.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ async fn host() -> Lamina {
     host
 }
 
-/// What went wrong, and that nothing else did.
+/// Error of a failed invocation; checks that the next one works.
 async fn failed(host: &Lamina, event: &Value) -> (String, String, Answer) {
     let answer = host.invoke("f", event).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -40,7 +40,7 @@ async fn failed(host: &Lamina, event: &Value) -> (String, String, Answer) {
 }
 
 #[tokio::test]
-async fn a_loop_runs_into_its_time_out() {
+async fn endless_loop_times_out() {
     let host = host().await;
     for event in [json!({"do": "loop"}), json!({"do": "sleep", "ms": 60_000})] {
         let (kind, message, answer) = failed(&host, &event).await;
@@ -59,7 +59,7 @@ async fn a_loop_runs_into_its_time_out() {
 }
 
 #[tokio::test]
-async fn loops_do_not_hold_up_others() {
+async fn endless_loops_do_not_delay_others() {
     let host = std::sync::Arc::new(host().await);
     host.create("echo", &guest("echo"), json!({})).await;
     let loops: Vec<_> = (0..6)
@@ -77,7 +77,7 @@ async fn loops_do_not_hold_up_others() {
 }
 
 #[tokio::test]
-async fn ends_of_a_guest_are_told_apart() {
+async fn guest_failures_have_distinct_errors() {
     let host = host().await;
     let cases = [
         (json!({"do": "trap"}), "Runtime.ExitError", "unreachable"),
@@ -124,7 +124,7 @@ async fn ends_of_a_guest_are_told_apart() {
 }
 
 #[tokio::test]
-async fn the_hosts_memory_is_back_where_it_was() {
+async fn failed_guests_leave_no_host_memory() {
     let host = host().await;
     for event in [
         json!({"do": "allocate"}),
@@ -147,7 +147,7 @@ async fn the_hosts_memory_is_back_where_it_was() {
 }
 
 #[tokio::test]
-async fn a_guest_that_recursed_gives_its_stack_back() {
+async fn stack_of_deep_recursion_is_released() {
     let host = Arc::new(host().await);
     let at_once = async |event: Value| {
         let call = |host: Arc<Lamina>, event| async move { host.invoke("f", &event).await };
@@ -168,9 +168,9 @@ async fn a_guest_that_recursed_gives_its_stack_back() {
     assert!(grown < 40 << 10, "{grown} KiB more than before");
 }
 
-/// Others' memory may wait to be given back with more of its kind.
+/// Small memories are decommitted in batches, large ones at once.
 #[tokio::test]
-async fn a_large_guest_gives_its_memory_back_at_once() {
+async fn large_guest_memory_is_released_at_once() {
     let host = host().await;
     host.invoke("f", &json!({"do": "trap"})).await;
     let before = host.resident_kib();
@@ -180,7 +180,7 @@ async fn a_large_guest_gives_its_memory_back_at_once() {
 }
 
 #[tokio::test]
-async fn a_guest_sees_its_own_files_only() {
+async fn guest_sees_only_its_own_files() {
     let host = host().await;
     let ask = async |event: Value| host.invoke("f", &event).await;
     let task = ask(json!({"do": "list", "path": "/var/task"})).await.json();
@@ -210,7 +210,7 @@ async fn a_guest_sees_its_own_files_only() {
 }
 
 #[tokio::test]
-async fn a_guest_reaches_nothing_near_the_host() {
+async fn guest_cannot_reach_host_networks() {
     let host = host().await;
     for address in [
         host.address.to_string(),
@@ -230,7 +230,7 @@ async fn a_guest_reaches_nothing_near_the_host() {
 }
 
 #[tokio::test]
-async fn a_guest_sees_lambdas_variables_and_context() {
+async fn guest_sees_lambda_variables_and_context() {
     let host = Lamina::start();
     let more = json!({"Environment": {"Variables": {"MINE": "yes"}}, "MemorySize": 256});
     host.create("f", &guest("hostile"), more).await;
@@ -256,7 +256,7 @@ async fn a_guest_sees_lambdas_variables_and_context() {
 }
 
 #[tokio::test]
-async fn what_fails_in_init_is_told() {
+async fn init_failure_is_reported() {
     let host = Lamina::start();
     let cases = [
         ("fail", "InitRefused", "INIT asked for it"),
@@ -282,7 +282,7 @@ async fn what_fails_in_init_is_told() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_function_is_refused_with_its_reason() {
+async fn unsuitable_package_is_refused_with_reason() {
     let host = Lamina::start();
     let hello = example("hello");
     let cases: [(Vec<u8>, &str); 6] = [

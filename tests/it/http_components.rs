@@ -1,5 +1,5 @@
-//! Components for wasi:http that end early or leave things open: they fail at once and by their own fault,
-//! and hold nothing in the host for longer than a request.
+//! wasi:http components that end early or leak handles: they fail at once as function errors, and
+//! hold nothing in the host beyond a request.
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ async fn invoked(host: &Lamina, path: &str) -> Value {
 }
 
 #[tokio::test]
-async fn component_that_ends_is_a_bad_gateway_at_once() {
+async fn ended_component_is_bad_gateway_at_once() {
     let (host, domain) = started(json!({})).await;
     for (path, kind) in [
         ("/trap", "Runtime.ExitError"),
@@ -45,7 +45,7 @@ async fn component_that_ends_is_a_bad_gateway_at_once() {
 }
 
 #[tokio::test]
-async fn body_left_open_ends_when_the_function_returns() {
+async fn open_body_ends_when_function_returns() {
     let (host, domain) = started(json!({})).await;
     for path in ["/open-body", "/open-stream", "/open-body"] {
         let answer = at(&host, &domain, path).await;
@@ -59,7 +59,7 @@ async fn body_left_open_ends_when_the_function_returns() {
 }
 
 #[tokio::test]
-async fn length_without_a_body_is_allowed_for_head_and_304() {
+async fn length_without_body_is_allowed_for_head_and_304() {
     let (host, domain) = started(json!({})).await;
     let head = host.send("HEAD", "/length", &[("host", &domain)], "").await;
     assert_eq!((head.status.as_u16(), head.header("x-own")), (200, "1"));
@@ -79,7 +79,7 @@ async fn length_without_a_body_is_allowed_for_head_and_304() {
 }
 
 #[tokio::test]
-async fn requests_left_open_do_not_stay_in_the_hosts_memory() {
+async fn leaked_requests_are_freed() {
     let (host, domain) = started(json!({})).await;
     let body = vec![b'x'; 5 << 20];
     let send = async |path: &str| {
@@ -101,7 +101,7 @@ async fn requests_left_open_do_not_stay_in_the_hosts_memory() {
 }
 
 #[tokio::test]
-async fn handles_left_open_end_an_environment_before_they_fail_a_request() {
+async fn leaked_handles_replace_environment_before_failure() {
     let (host, domain) = started(json!({})).await;
     let mut restarts = 0;
     for _ in 0..2_500 {
@@ -113,7 +113,7 @@ async fn handles_left_open_end_an_environment_before_they_fail_a_request() {
 }
 
 #[tokio::test]
-async fn fields_and_bodies_of_one_request_are_bounded() {
+async fn fields_and_bodies_of_request_are_limited() {
     let (host, domain) = started(json!({})).await;
     for _ in 0..20 {
         let answer = at(&host, &domain, "/keep-fields").await;

@@ -21,7 +21,7 @@ fn lamina(host: &Lamina, arguments: &[&str]) -> Output {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_program_publishes_directories_and_zips() {
+async fn cli_publishes_directories_and_zips() {
     let host = Lamina::start();
     let dir = tempfile::tempdir().expect("a temporary directory");
     fs::create_dir(dir.path().join("lib")).expect("it is made");
@@ -52,7 +52,7 @@ async fn the_program_publishes_directories_and_zips() {
     );
     assert_eq!(shown["CompatibleArchitectures"], json!(["arm64"]));
 
-    // What can be downloaded can be published again, and is the same.
+    // A downloaded layer can be published again and is identical.
     let location = shown["Content"]["Location"].as_str().expect("a link");
     let link = location.strip_prefix(&host.endpoint()).expect("here");
     let zip = host.send("GET", link, &[], "").await.body;
@@ -95,7 +95,7 @@ async fn layer(host: &Lamina, name: &str, files: &[(&str, &str)]) -> Value {
     json!({"Arn": made["LayerVersionArn"], "CodeSize": made["Content"]["CodeSize"]})
 }
 
-/// What the function finds in a file.
+/// Content of a file as the function reads it.
 async fn read(host: &Lamina, name: &str, path: &str) -> Value {
     let event = json!({"do": "read", "path": path});
     host.invoke(name, &event).await.json()
@@ -109,7 +109,7 @@ async fn reconfigured(host: &Lamina, name: &str, change: Value) -> Value {
     answer.json()
 }
 
-/// Waits until so many packages are left: the others are collected soon after the host has started.
+/// Waits until `count` packages are left; collection starts soon after the host.
 async fn left(host: &Lamina, count: usize) {
     let packages = host.dir.path().join("data/packages");
     for _ in 0..1_000 {
@@ -122,7 +122,7 @@ async fn left(host: &Lamina, count: usize) {
 }
 
 #[tokio::test]
-async fn a_function_sees_its_layers_merged_as_long_as_it_has_them() {
+async fn layers_are_merged_at_opt_while_attached() {
     let package = zipped(&guest("hostile"));
     let host = Lamina::start();
     let one = layer(
@@ -147,11 +147,11 @@ async fn a_function_sees_its_layers_merged_as_long_as_it_has_them() {
     let refused = host.invoke("f", &write).await;
     assert_eq!(refused.header("x-amz-function-error"), "Unhandled");
 
-    // Published versions keep the layers they were published with.
+    // Published versions keep their layers.
     let path = format!("{FUNCTIONS}/f/versions");
     let version = host.lambda("POST", &path, &json!({})).await.json();
     assert_eq!(version["Layers"], json!([one, two]));
-    // Another order, another sight; a description changes nothing.
+    // Changed order changes the merged files; a changed description does not.
     let turned = json!({"Layers": [two["Arn"], one["Arn"]]});
     let changed = reconfigured(&host, "f", turned).await;
     assert_eq!(changed["Layers"], json!([two, one]));
@@ -161,7 +161,7 @@ async fn a_function_sees_its_layers_merged_as_long_as_it_has_them() {
     assert_eq!(read(&host, "f", "/opt/turn/dir").await, "one");
     assert_eq!(read(&host, "f:1", "/opt/lib/both").await, "two");
 
-    // Deleted layers stay where they are, even when the host starts anew.
+    // Deleted layers stay mounted, also after a restart.
     layer(&host, "spare", &[("spare", "")]).await;
     for name in ["one", "two", "spare"] {
         let gone = delete(&host, &format!("{LAYERS}/{name}/versions/1")).await;
@@ -179,7 +179,7 @@ async fn a_function_sees_its_layers_merged_as_long_as_it_has_them() {
         told(&again),
         refusal(400, "InvalidParameterValueException", &missing)
     );
-    // And one can be rid of them.
+    // They can be removed from the function.
     let changed = reconfigured(&host, "f", json!({"Layers": []})).await;
     assert!(changed.get("Layers").is_none(), "{changed}");
     let gone = host
@@ -190,7 +190,7 @@ async fn a_function_sees_its_layers_merged_as_long_as_it_has_them() {
 }
 
 #[tokio::test]
-async fn layers_a_function_may_not_have_are_refused() {
+async fn unsuitable_layers_are_refused() {
     let package = zipped(&guest("echo"));
     let host = Lamina::start();
     let mut arns = Vec::new();
@@ -240,9 +240,9 @@ async fn layers_a_function_may_not_have_are_refused() {
 }
 
 #[tokio::test]
-async fn a_function_and_its_layers_share_250_mib() {
+async fn function_and_layers_over_250_mib_are_refused() {
     let echo = guest("echo");
-    // Half and a little more, of what packs well but not suspiciously well.
+    // Just over half of the limit, compressible but below the ratio limit.
     let noise: String = (0..16_384_u32)
         .map(|n| char::from(b' ' + (n.wrapping_mul(2_654_435_761) >> 24) as u8 % 95))
         .collect();

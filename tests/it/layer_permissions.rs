@@ -1,4 +1,4 @@
-//! Permissions of layer versions through the API: added, shown, removed, in awareness of each other.
+//! Permissions of layer versions through the API: added, shown, removed, with revisions.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::layers::{ARN, LAYERS, delete, published, refusal, told};
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one story, told from start to end")]
-async fn permissions_are_added_and_removed() {
+async fn layer_permissions_are_added_and_removed() {
     let host = Lamina::start();
     published(&host, "l", json!({})).await;
     let path = format!("{LAYERS}/l/versions/1/policy");
@@ -105,7 +105,7 @@ async fn permissions_are_added_and_removed() {
 }
 
 #[tokio::test]
-async fn a_policy_has_a_longest_length() {
+async fn layer_policy_over_limit_is_refused() {
     let host = Lamina::start();
     published(&host, "l", json!({})).await;
     let path = format!("{LAYERS}/l/versions/1/policy");

@@ -1,4 +1,4 @@
-//! What is refused of layers through the API: zips, names, numbers, members.
+//! Refused layers: zips, names, numbers, members.
 
 use std::io::Cursor;
 
@@ -8,7 +8,7 @@ use crate::harness::Lamina;
 use crate::layers::{ARN, LAYERS, delete, get, numbers, publish, published, refusal, told, zip_of};
 
 #[tokio::test]
-async fn zips_that_are_not_allowed_leave_nothing() {
+async fn refused_zip_publishes_nothing() {
     let host = Lamina::start();
     let zeros = "\0".repeat(8 << 20);
     let mut link = zip::ZipWriter::new(Cursor::new(Vec::new()));
@@ -51,7 +51,7 @@ async fn zips_that_are_not_allowed_leave_nothing() {
 }
 
 #[tokio::test]
-async fn numbers_below_one_are_refused() {
+async fn layer_version_below_one_is_refused() {
     let host = Lamina::start();
     published(&host, "l", json!({})).await;
     let less = refusal(
@@ -68,7 +68,7 @@ async fn numbers_below_one_are_refused() {
 }
 
 #[tokio::test]
-async fn names_and_filters_that_cannot_be_are_refused() {
+async fn invalid_layer_names_and_filters_are_refused() {
     let host = Lamina::start();
     let other_account = ARN.replace("000000000000", "123456789012");
     let other_region = ARN.replace("us-east-1", "eu-west-1");
@@ -139,7 +139,7 @@ async fn names_and_filters_that_cannot_be_are_refused() {
 }
 
 #[tokio::test]
-async fn content_that_cannot_be_had_is_refused() {
+async fn unavailable_content_is_refused() {
     let host = Lamina::start();
     let path = format!("{LAYERS}/l/versions");
     for content in [

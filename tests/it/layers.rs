@@ -1,4 +1,4 @@
-//! Layers through the API: their versions, numbers, listings and downloads.
+//! Layers through the API: versions, numbers, listings, downloads.
 
 use std::io::{Cursor, Write};
 
@@ -31,7 +31,7 @@ pub async fn publish(host: &Lamina, name: &str, zip: &[u8], more: Value) -> Answ
     host.lambda("POST", &path, &request).await
 }
 
-/// Publishes a version, and returns what it is.
+/// Publishes a version and returns it.
 pub async fn published(host: &Lamina, name: &str, more: Value) -> Value {
     let answer = publish(host, name, &zip_of(&[("file", name)]), more).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
@@ -66,7 +66,7 @@ pub fn numbers(listed: &Value) -> Vec<u64> {
         .collect()
 }
 
-pub fn told(answer: &Answer) -> (u16, String, String) {
+pub fn error_of(answer: &Answer) -> (u16, String, String) {
     let (name, text) = answer.error();
     (answer.status.as_u16(), name, text)
 }
@@ -76,8 +76,11 @@ pub fn refusal(status: u16, name: &str, text: &str) -> (u16, String, String) {
 }
 
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "one story, told from start to end")]
-async fn a_version_is_published_read_downloaded_and_deleted() {
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story, error_of from start to end"
+)]
+async fn layer_version_lifecycle_is_awss() {
     let host = Lamina::start();
     let zip = zip_of(&[("lib/data.txt", "one")]);
     let said = json!({
@@ -123,7 +126,7 @@ async fn a_version_is_published_read_downloaded_and_deleted() {
         "{created}"
     );
 
-    // The link is new each time; all else stays as it was.
+    // The link is new each time; all else stays the same.
     let by_arn = format!("?find=LayerVersion&Arn={ARN}:l:1");
     for path in ["/l/versions/1", &format!("/{ARN}:l/versions/1"), &by_arn] {
         let mut got = get(&host, path).await.json();
@@ -149,7 +152,7 @@ async fn a_version_is_published_read_downloaded_and_deleted() {
         "The resource you requested does not exist.",
     );
     for path in ["/l/versions/1", "/none/versions/1", &by_arn] {
-        assert_eq!(told(&get(&host, path).await), missing, "{path}");
+        assert_eq!(error_of(&get(&host, path).await), missing, "{path}");
     }
     for path in ["l/versions/1", "none/versions/7"] {
         let again = delete(&host, &format!("{LAYERS}/{path}")).await;
@@ -163,7 +166,7 @@ async fn a_version_is_published_read_downloaded_and_deleted() {
 }
 
 #[tokio::test]
-async fn numbers_are_never_used_again() {
+async fn layer_version_numbers_are_not_reused() {
     let host = Lamina::start();
     for expected in 1..=3 {
         assert_eq!(published(&host, "l", json!({})).await["Version"], expected);
@@ -172,7 +175,7 @@ async fn numbers_are_never_used_again() {
         delete(&host, &format!("{LAYERS}/l/versions/{number}")).await;
     }
     assert_eq!(published(&host, "l", json!({})).await["Version"], 4);
-    // Not after kill -9 either.
+    // Numbers survive `kill -9`.
     let host = Lamina::in_dir(host.kill(), "");
     let by_arn = published(&host, &format!("{ARN}:l"), json!({})).await;
     assert_eq!(by_arn["Version"], 5);
@@ -190,7 +193,7 @@ async fn numbers_are_never_used_again() {
 }
 
 #[tokio::test]
-async fn listings_are_filtered_and_come_in_pages() {
+async fn layers_are_filtered_and_paged() {
     let host = Lamina::start();
     let bare = published(&host, "bare", json!({})).await;
     let absent = [
@@ -227,7 +230,7 @@ async fn listings_are_filtered_and_come_in_pages() {
     for (query, expected) in cases {
         let listed = get(&host, &format!("/made-for/versions?{query}")).await;
         assert_eq!(numbers(&listed.json()), expected, "{query}");
-        // One at a time, as paginators go through them.
+        // Page by page, as paginators do.
         let (mut seen, mut marker) = (Vec::new(), String::new());
         loop {
             let path = format!("/made-for/versions?{query}&MaxItems=1{marker}");

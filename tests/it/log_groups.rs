@@ -1,4 +1,4 @@
-//! Log groups as CloudWatch Logs shows and changes them.
+//! Log groups through CloudWatch Logs.
 
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ async fn groups(host: &Lamina) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn reading_a_group_does_not_make_it() {
+async fn reading_does_not_create_group() {
     let host = Lamina::start();
     for n in 0..100 {
         let request = json!({"logGroupName": format!("ghost-{n}")});
@@ -67,7 +67,7 @@ async fn group_of_any_valid_name_is_kept() {
         found["events"].as_array().map_or(0, Vec::len)
     };
     assert_eq!(events(&host).await, 1);
-    // The writer has it on disk a moment later.
+    // The writer flushes after a short delay.
     let dir = host.dir.path().join("data/logs");
     let is_written = || {
         let entries = std::fs::read_dir(&dir).into_iter().flatten();
@@ -128,7 +128,7 @@ async fn aws_cli_manages_log_groups() {
     assert_eq!(on_group("filter-log-events", &[])["events"], json!([]));
     on_group("delete-log-group", &[]);
     assert_eq!(aws(&["describe-log-groups"])["logGroups"], json!([]));
-    // A warm environment that logs on makes the group anew.
+    // A warm environment that keeps logging recreates the group.
     assert_eq!(host.invoke("f", &json!({})).await.status, 200);
     assert_eq!(group()["logGroupName"], GROUP);
     let events = on_group("filter-log-events", &[])["events"].clone();
@@ -137,7 +137,7 @@ async fn aws_cli_manages_log_groups() {
 }
 
 #[tokio::test]
-async fn changes_of_missing_or_misnamed_groups_are_refused_in_awss_words() {
+async fn missing_or_misnamed_group_error_is_awss() {
     let host = Lamina::start();
     let missing = json!({
         "__type": "ResourceNotFoundException",

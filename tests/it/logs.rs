@@ -1,5 +1,4 @@
-//! Functions that log in JSON: the events of the host, the lines of the function, and the levels that
-//! keep them. What is logged in text, the other stories show.
+//! JSON logs: platform events, application lines and level filters.
 
 use serde_json::{Value, json};
 
@@ -17,7 +16,7 @@ fn print(text: &str) -> Value {
     json!({"do": "print", "stdout": text, "stderr": ""})
 }
 
-/// Lines as objects, without what is another each time; that must be there and be of its kind.
+/// JSON lines without their variable members, which are checked.
 fn objects(lines: &str) -> Vec<Value> {
     let clean = |line: &str| {
         let mut object: Value = serde_json::from_str(line).expect(line);
@@ -74,7 +73,7 @@ fn start(id: &str) -> Value {
     json!({"type": "platform.start", "record": record})
 }
 
-/// All that the function has logged.
+/// All log lines of the function.
 async fn logged(host: &Lamina, group: &str) -> Vec<Value> {
     let target = [("x-amz-target", "Logs_20140328.FilterLogEvents")];
     let body = json!({"logGroupName": group});
@@ -91,7 +90,7 @@ async fn logged(host: &Lamina, group: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn events_and_lines_are_json() {
+async fn json_log_has_events_and_lines() {
     let host = host(json!({})).await;
     let text = "plain\n{\"level\":\"DEBUG\",\"n\":1}\n {\"level\":\"ERROR\",\"n\":2}\n[3]\n";
     let first = host.invoke("f", &print(text)).await;
@@ -133,7 +132,7 @@ async fn events_and_lines_are_json() {
 }
 
 #[tokio::test]
-async fn every_event_is_there_at_debug() {
+async fn debug_level_logs_every_event() {
     let host = host(json!({"SystemLogLevel": "DEBUG", "ApplicationLogLevel": "TRACE"})).await;
     let answer = host.invoke("f", &print("{\"level\":\"trace\"}")).await;
     let id = answer.header("x-amzn-requestid");
@@ -158,7 +157,7 @@ async fn every_event_is_there_at_debug() {
 }
 
 #[tokio::test]
-async fn only_failures_are_there_at_warn() {
+async fn warn_level_logs_failures_only() {
     let host = host(json!({"SystemLogLevel": "WARN", "ApplicationLogLevel": "FATAL"})).await;
     let quiet = host
         .invoke("f", &print("plain\n{\"level\":\"ERROR\"}\n"))
@@ -206,7 +205,7 @@ async fn only_failures_are_there_at_warn() {
 }
 
 #[tokio::test]
-async fn an_environment_that_does_not_come_up_says_so() {
+async fn failed_environment_start_is_logged() {
     let host = Lamina::start();
     let more = json!({
         "LoggingConfig": {"LogFormat": "JSON", "SystemLogLevel": "WARN"},
@@ -224,7 +223,7 @@ async fn an_environment_that_does_not_come_up_says_so() {
 }
 
 #[tokio::test]
-async fn a_guest_opened_again_says_that_it_is() {
+async fn restarted_environment_logs_phase_invoke() {
     let host = host(json!({"SystemLogLevel": "DEBUG"})).await;
     host.invoke("f", &json!({"do": "loop"})).await;
     let log = tail(&host.invoke("f", &json!({"do": "echo"})).await);
@@ -238,7 +237,7 @@ async fn a_guest_opened_again_says_that_it_is() {
 }
 
 #[tokio::test]
-async fn the_function_is_told_how_it_logs() {
+async fn function_sees_log_format_variables() {
     let host = host(json!({"ApplicationLogLevel": "WARN"})).await;
     let variables = async |name: &str| host.invoke(name, &json!({"do": "env"})).await.json();
     let env = variables("f").await;
@@ -257,7 +256,7 @@ async fn the_function_is_told_how_it_logs() {
 }
 
 #[tokio::test]
-async fn a_group_that_was_chosen_has_streams_with_the_functions_name() {
+async fn custom_group_has_streams_named_after_function() {
     let host = host(json!({"LogGroup": "shared"})).await;
     let env = host.invoke("f", &json!({"do": "env"})).await.json();
     assert_eq!(env["AWS_LAMBDA_LOG_GROUP_NAME"], "shared");
@@ -270,7 +269,7 @@ async fn a_group_that_was_chosen_has_streams_with_the_functions_name() {
 }
 
 #[tokio::test]
-async fn a_change_of_the_format_is_there_with_the_next_environment() {
+async fn changed_log_format_applies_to_next_environment() {
     let host = host(json!({})).await;
     host.invoke("f", &json!({"do": "echo"})).await;
     let path = "/2015-03-31/functions/f/configuration";
@@ -290,7 +289,7 @@ async fn a_change_of_the_format_is_there_with_the_next_environment() {
 }
 
 #[tokio::test]
-async fn a_tenant_is_named_where_it_logs() {
+async fn log_events_name_tenant() {
     let host = Lamina::start();
     let more = json!({
         "LoggingConfig": {"LogFormat": "JSON"},
@@ -309,7 +308,7 @@ async fn a_tenant_is_named_where_it_logs() {
 }
 
 #[tokio::test]
-async fn error_of_a_handler_leaves_a_line() {
+async fn handler_error_is_logged() {
     let failed = json!({"do": "fail", "type": "Mine", "message": "as told"});
     let host = host(json!({})).await;
     host.create("g", &guest("hostile"), json!({})).await;

@@ -1,5 +1,5 @@
-//! Every integration test, in one binary: twelve would take three times as long to build. They use
-//! the real program through its public API, with real functions and real clients.
+//! Integration tests, in one binary, because separate ones would take three times as long to link.
+//! They run the real program through its public API, with real functions and clients.
 
 mod architectures;
 mod authorization;

@@ -1,4 +1,4 @@
-//! The page of metrics: what it counts after real invocations, and who may read it.
+//! Metrics page: counts after real invocations, and access.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::signed::Signed;
 
 const PATH: &str = "/_lamina/metrics";
 
-/// The samples of a page by name and labels. A line that is neither a sample nor a comment fails the test.
+/// Samples by name and labels. Any other line fails the test.
 fn samples(answer: &Answer) -> BTreeMap<String, f64> {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(
@@ -62,7 +62,7 @@ pub async fn reaches(host: &Lamina, series: &str, expected: f64) {
 }
 
 #[tokio::test]
-async fn page_counts_real_invocations() {
+async fn metrics_page_counts_invocations() {
     let host = Lamina::configured("log_bytes_per_function = 16777216");
     let more = json!({"Timeout": 1, "MemorySize": 256});
     host.create("f", &guest("hostile"), more).await;
@@ -94,7 +94,7 @@ async fn page_counts_real_invocations() {
         value("lamina_invocation_duration_seconds function=f all"),
         4.0
     );
-    // The environment that exited was opened again.
+    // The environment that exited was started again.
     assert_eq!(
         value("lamina_init_duration_seconds function=f,type=on-demand all"),
         2.0
@@ -109,7 +109,7 @@ async fn page_counts_real_invocations() {
 }
 
 #[tokio::test]
-async fn page_of_a_keyed_host_is_for_those_who_may_read_it() {
+async fn metrics_page_of_keyed_host_needs_permission() {
     let policy = |action: &str| {
         let statement = json!({"Effect": "Allow", "Action": action, "Resource": "*"});
         json!({"Version": "2012-10-17", "Statement": [statement]})

@@ -1,5 +1,4 @@
-//! What is said of a function, a version or an alias that is not there, or that an operation does not
-//! take: each family of operations has words of its own. Functions themselves are not here.
+//! Errors for a missing function, version or alias, which differ by operation family.
 
 use serde_json::{Value, json};
 
@@ -7,8 +6,8 @@ use crate::harness::{Lamina, guest};
 
 const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function";
 
-/// The status, the name and the text of the answer.
-async fn told(host: &Lamina, request: &str, body: &Value) -> (u16, String, String) {
+/// Status, error type and message.
+async fn error_of(host: &Lamina, request: &str, body: &Value) -> (u16, String, String) {
     let (method, path) = request.split_once(' ').expect("a method and a path");
     let answer = host.lambda(method, path, body).await;
     let (name, text) = answer.error();
@@ -20,7 +19,7 @@ fn not_found(text: &str) -> (u16, String, String) {
 }
 
 #[tokio::test]
-async fn provisioned_concurrency_tells_of_the_alias_before_the_function() {
+async fn provisioned_concurrency_reports_missing_alias_first() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     let cases = [
@@ -44,7 +43,7 @@ async fn provisioned_concurrency_tells_of_the_alias_before_the_function() {
         ] {
             let request = format!("{method} {path}");
             assert_eq!(
-                told(&host, &request, body).await,
+                error_of(&host, &request, body).await,
                 not_found(&text),
                 "{request}"
             );
@@ -53,7 +52,7 @@ async fn provisioned_concurrency_tells_of_the_alias_before_the_function() {
 }
 
 #[tokio::test]
-async fn concurrency_is_reserved_for_functions_only() {
+async fn reserved_concurrency_of_qualifier_is_refused() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({"Publish": true}))
         .await;
@@ -69,7 +68,11 @@ async fn concurrency_is_reserved_for_functions_only() {
     for name in ["f:$LATEST", "f:1", &format!("{ARN}:f:$LATEST")] {
         let name = name.replace(':', "%3A");
         let request = format!("PUT /2017-10-31/functions/{name}/concurrency");
-        assert_eq!(told(&host, &request, &asked).await, refused, "{request}");
+        assert_eq!(
+            error_of(&host, &request, &asked).await,
+            refused,
+            "{request}"
+        );
     }
     let shown = "/2019-09-30/functions/f/concurrency";
     let shown = host.lambda("GET", shown, &Value::Null).await;
@@ -77,7 +80,7 @@ async fn concurrency_is_reserved_for_functions_only() {
 }
 
 #[tokio::test]
-async fn a_url_that_is_changed_needs_its_alias_and_one_that_is_read_does_not() {
+async fn url_update_needs_existing_alias() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     let (no_function, no_url) = (
@@ -96,7 +99,7 @@ async fn a_url_that_is_changed_needs_its_alias_and_one_that_is_read_does_not() {
     ] {
         let request = format!("{method} /2021-10-31/functions/{path}");
         assert_eq!(
-            told(&host, &request, body).await,
+            error_of(&host, &request, body).await,
             not_found(text),
             "{request}"
         );

@@ -1,5 +1,4 @@
-//! A real S3 server for the tests: moto, which `tests/run` installs from PyPI into `.tools`. Nothing of
-//! what is tested is in here.
+//! S3 server of the tests: moto, installed by `tests/run` from PyPI into `.tools`.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -13,14 +12,14 @@ use hyper_util::rt::TokioExecutor;
 
 use crate::harness::root;
 
-/// Moto, on a port of its own, until it is dropped.
+/// Moto on its own port; stopped on drop.
 pub struct Moto {
     child: Child,
     pub endpoint: String,
 }
 
-/// What it answered.
-pub struct Said {
+/// Response of moto.
+pub struct Response {
     pub headers: HeaderMap,
     pub body: String,
 }
@@ -30,7 +29,7 @@ impl Moto {
         Self::started("http", &[]).await
     }
 
-    /// One that speaks TLS with this certificate and key.
+    /// Moto with TLS.
     pub async fn encrypted(certificate: &str, key: &str) -> Self {
         Self::started("https", &["-s", "-c", certificate, "-k", key]).await
     }
@@ -67,8 +66,8 @@ impl Moto {
         panic!("moto does not answer");
     }
 
-    /// Moto believes whoever says who they are, unless told otherwise.
-    pub async fn send(&self, service: &str, method: &str, path: &str, body: &[u8]) -> Said {
+    /// Unless guarded, moto accepts any credentials.
+    pub async fn send(&self, service: &str, method: &str, path: &str, body: &[u8]) -> Response {
         let claim = format!(
             "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/{service}/aws4_request, \
              SignedHeaders=host, Signature=x"
@@ -91,10 +90,10 @@ impl Moto {
         let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
         assert!(parts.status.is_success(), "{method} {path}: {body}");
         let headers = parts.headers;
-        Said { headers, body }
+        Response { headers, body }
     }
 
-    /// Makes a bucket that keeps every version of its objects.
+    /// Creates a versioned bucket.
     pub async fn bucket(&self, name: &str) {
         self.send("s3", "PUT", &format!("/{name}"), b"").await;
         let versioning = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
@@ -103,7 +102,7 @@ impl Moto {
         self.send("s3", "PUT", &path, versioning.as_bytes()).await;
     }
 
-    /// Puts an object, and tells the version it is.
+    /// Puts an object and returns its version.
     pub async fn put(&self, path: &str, object: &[u8]) -> String {
         let said = self.send("s3", "PUT", path, object).await;
         let version = said.headers.get("x-amz-version-id");
@@ -111,7 +110,8 @@ impl Moto {
         version.expect("the bucket keeps versions").to_owned()
     }
 
-    /// Makes a user that may read everything in S3: key and secret. From then on moto believes no one.
+    /// Creates a user with read access to S3; returns key id and secret. From then on moto checks
+    /// credentials.
     pub async fn guarded(&self) -> (String, String) {
         let iam = async |form: &str| self.send("iam", "POST", "/", form.as_bytes()).await.body;
         let policy = "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%7B%22Effect%22%3A%22\

@@ -1,5 +1,5 @@
-//! Guests in a network of the test's own: at a public address of the host's machine, beside a DNS server
-//! that is silent. Needs a network namespace, which root may make: another user's run skips it.
+//! Guests in a network namespace of the test: a public address of the machine, and a silent DNS
+//! server. Creating a namespace requires root; other users skip these tests.
 
 use std::net::UdpSocket;
 use std::process::Command;
@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use crate::harness::{Lamina, guest};
 
-/// Runs a test in a network of its own, on a thread that nothing else runs on. It has mounts of its own
-/// as well, so that the host there finds another `/etc/resolv.conf`.
+/// Runs a test in its own network and mount namespaces, on its own thread, so that the host sees
+/// another
+/// `/etc/resolv.conf`.
 fn in_own_network(test: impl Future<Output = ()> + Send + 'static) {
     let thread = std::thread::spawn(move || {
         use rustix::thread::{UnshareFlags, unshare_unsafe};
@@ -18,7 +19,7 @@ fn in_own_network(test: impl Future<Output = ()> + Send + 'static) {
         // SAFETY: descriptors stay shared, and nothing else of this process depends on the namespaces.
         let left = unsafe { unshare_unsafe(apart) };
         if left.is_err() || !run("ip link set lo up") || !run("mount --make-rprivate /") {
-            // This user may not make a network namespace.
+            // This user may not create a network namespace.
             return;
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -38,7 +39,7 @@ fn run(command: &str) -> bool {
 }
 
 #[test]
-fn public_address_of_the_machine_is_refused() {
+fn public_address_of_machine_is_refused() {
     in_own_network(async {
         let host = Lamina::start();
         host.create("f", &guest("hostile"), json!({"Timeout": 3}))
@@ -49,7 +50,7 @@ fn public_address_of_the_machine_is_refused() {
             host.invoke("f", &event).await.json()["errorType"].clone()
         };
         assert_eq!(connect("5.6.7.8").await, "HostUnreachable");
-        // Only now: the host follows the machine's addresses as they change.
+        // Added late: the host follows address changes.
         assert!(
             run("ip address add 5.6.7.8/24 dev lo"),
             "an address is added"
@@ -61,7 +62,7 @@ fn public_address_of_the_machine_is_refused() {
 }
 
 #[test]
-fn silent_dns_server_holds_up_look_ups_only() {
+fn silent_dns_server_blocks_only_lookups() {
     in_own_network(async {
         let server = UdpSocket::bind("127.0.0.1:53").expect("a port of a new network");
         let dir = tempfile::tempdir().expect("a temporary directory");
@@ -83,7 +84,7 @@ fn silent_dns_server_holds_up_look_ups_only() {
             .lambda("GET", "/2015-03-31/functions/f", &Value::Null)
             .await;
         assert_eq!(shown.status, 200);
-        // The next call waits for look-ups of its own; what the host does otherwise does not.
+        // Another call waits for its own look-up; the rest of the host is not blocked.
         let answer = host
             .invoke("f", &json!({"do": "lookup", "name": "x.example.com"}))
             .await;

@@ -1,5 +1,5 @@
-//! Packages as tools make them: with entries for their root, directories listed twice, symbolic links.
-//! Functions see what `unzip` and AWS make of them.
+//! Packages as tools write them: root entries, repeated directories, symbolic links. Functions see
+//! the same files as after `unzip` and on AWS.
 
 use std::io::{Cursor, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use crate::layers::{ARN, publish};
 
 type Zip = zip::ZipWriter<Cursor<Vec<u8>>>;
 
-/// A zip that `write` writes.
+/// Zip written by `write`.
 fn zip(write: impl FnOnce(&mut Zip, zip::write::SimpleFileOptions)) -> Vec<u8> {
     let mut zip = Zip::new(Cursor::new(Vec::new()));
     let options =
@@ -39,7 +39,7 @@ async fn read(host: &Lamina, path: &str) -> Value {
 }
 
 #[tokio::test]
-async fn package_that_lists_its_root_is_taken() {
+async fn package_with_root_entry_is_accepted() {
     let host = Lamina::start();
     let component = guest("hostile");
     for (root, name) in [("/", "f"), ("./", "g")] {
@@ -62,7 +62,7 @@ async fn package_that_lists_its_root_is_taken() {
 }
 
 #[tokio::test]
-async fn symbolic_links_are_followed_inside_a_package_and_a_layer_only() {
+async fn symbolic_links_are_confined_to_package_and_layer() {
     let host = Lamina::start();
     let component = guest("hostile");
     let links = |zip: &mut Zip, options: zip::write::SimpleFileOptions| {
@@ -77,7 +77,7 @@ async fn symbolic_links_are_followed_inside_a_package_and_a_layer_only() {
         file(zip, "lib/real", b"content", options);
     };
     let layer = zip(links);
-    // The component itself may be a link, as packages with `bootstrap -> bin/app` have it.
+    // The component may be a symbolic link, as in packages with `bootstrap -> bin/app`.
     let package = zip(|zip, options| {
         links(zip, options);
         file(zip, "bin/app", &component, options);
@@ -107,7 +107,7 @@ async fn symbolic_links_are_followed_inside_a_package_and_a_layer_only() {
     assert_eq!(names, json!(["lib", "out", "passwd", "up"]));
 }
 
-/// Modes of a directory and of everything in it.
+/// Modes of a directory and its entries.
 fn modes(dir: &Path) -> Vec<(String, u32)> {
     let mode = |path: &Path| {
         let found = std::fs::metadata(path).expect("it is there");
@@ -121,7 +121,7 @@ fn modes(dir: &Path) -> Vec<(String, u32)> {
 }
 
 #[tokio::test]
-async fn packages_and_artifacts_are_the_hosts_alone_whatever_the_umask() {
+async fn packages_and_artifacts_are_private_with_any_umask() {
     let host = Lamina::masked("000");
     host.create("f", &guest("hostile"), json!({})).await;
     let data = host.dir.path().join("data");
@@ -135,7 +135,7 @@ async fn packages_and_artifacts_are_the_hosts_alone_whatever_the_umask() {
 }
 
 #[tokio::test]
-async fn artifact_that_others_could_have_written_is_not_run() {
+async fn artifact_writable_by_others_is_not_run() {
     let host = Lamina::start();
     host.create("f", &guest("hostile"), json!({})).await;
     let artifacts = host.dir.path().join("data/artifacts");
@@ -143,7 +143,7 @@ async fn artifact_that_others_could_have_written_is_not_run() {
     std::fs::set_permissions(&artifacts, open).expect("it is ours");
     let refused = host.invoke("f", &json!({"do": "echo"})).await;
     assert_eq!(refused.status, 500, "{}", refused.text());
-    // A start does not trust what is there: it compiles again.
+    // The next start does not trust the artifacts and recompiles.
     let host = Lamina::in_dir(host.kill(), "");
     let echo = json!({"do": "echo"});
     assert_eq!(host.invoke("f", &echo).await.json(), echo);
@@ -168,13 +168,13 @@ async fn code_storage_limit_is_enforced_and_shown() {
     assert!(text.starts_with("Code storage limit exceeded."), "{text}");
     let layer = publish(&host, "l", &package, json!({})).await;
     assert_eq!(layer.error().0, "CodeStorageExceededException");
-    // New code takes the place of the old.
+    // New code replaces the old in the sum.
     let zip = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &package);
     let code = json!({"ZipFile": zip});
     let path = "/2015-03-31/functions/f/code";
     let updated = host.lambda("PUT", path, &code).await;
     assert_eq!(updated.status, 200, "{}", updated.text());
-    // What is deleted is not in use any more.
+    // Deleted code is not counted.
     let version = "/2015-03-31/functions/f?Qualifier=1";
     let deleted = host.lambda("DELETE", version, &Value::Null).await;
     assert_eq!(deleted.status, 204, "{}", deleted.text());

@@ -1,4 +1,4 @@
-//! Resource policies: statements added and removed one by one, policies put and deleted as a whole.
+//! Resource-based policies: statements added and removed, policies put and deleted as a whole.
 
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ async fn remove(host: &Lamina, rest: &str) -> Answer {
         .await
 }
 
-fn told(answer: &Answer) -> (u16, String, String) {
+fn error_of(answer: &Answer) -> (u16, String, String) {
     let (name, text) = answer.error();
     (answer.status.as_u16(), name, text)
 }
@@ -46,17 +46,17 @@ fn not_found(text: &str) -> (u16, String, String) {
     (404, "ResourceNotFoundException".into(), text.into())
 }
 
-/// The resource policy's path, for a qualifier with its colon, or for none.
+/// Path of the resource policy of a qualifier, given with its colon.
 fn whole(qualifier: &str) -> String {
     let arn = format!("{ARN}{qualifier}").replace(':', "%3A");
     format!("/2026-07-09/resource-policy/{arn}")
 }
 
 #[tokio::test]
-async fn statements_come_and_go_one_by_one() {
+async fn statements_are_added_and_removed() {
     let host = host().await;
     let missing = "The resource you requested does not exist.";
-    assert_eq!(told(&get(&host).await), not_found(missing));
+    assert_eq!(error_of(&get(&host).await), not_found(missing));
     let source = json!({"SourceArn": "arn:aws:s3:::bucket", "SourceAccount": "123456789012"});
     let added = add(&host, "s3", source).await;
     assert_eq!(added.status, 201);
@@ -78,44 +78,44 @@ async fn statements_come_and_go_one_by_one() {
     let text = "The statement id (s3) provided already exists. Please provide a new statement id, \
                 or remove the existing statement.";
     let conflict = (409, "ResourceConflictException".into(), text.into());
-    assert_eq!(told(&again), conflict);
+    assert_eq!(error_of(&again), conflict);
 
     let unknown = remove(&host, "nope").await;
     let text = "Statement nope is not found in resource policy.";
-    assert_eq!(told(&unknown), not_found(text));
+    assert_eq!(error_of(&unknown), not_found(text));
     assert_eq!(remove(&host, "s3").await.status, 204);
     let left = get(&host).await.json()["Policy"].to_string();
     assert!(left.contains("other") && !left.contains("s3"), "{left}");
     assert_eq!(remove(&host, "other").await.status, 204);
-    assert_eq!(told(&get(&host).await), not_found(missing));
+    assert_eq!(error_of(&get(&host).await), not_found(missing));
     let text = "No policy is associated with the given resource.";
-    assert_eq!(told(&remove(&host, "other").await), not_found(text));
+    assert_eq!(error_of(&remove(&host, "other").await), not_found(text));
 }
 
 #[tokio::test]
-async fn a_policy_has_a_revision_of_its_own() {
+async fn policy_has_its_own_revision() {
     let host = host().await;
     let stale = json!({"RevisionId": "00000000-0000-4000-8000-000000000000"});
     let text = "The Revision Id provided does not match the latest Revision Id. Call the GetPolicy \
                 API to retrieve the latest Revision Id";
     let refusal = (412, "PreconditionFailedException".into(), text.to_owned());
-    assert_eq!(told(&add(&host, "a", stale.clone()).await), refusal);
+    assert_eq!(error_of(&add(&host, "a", stale.clone()).await), refusal);
     assert_eq!(add(&host, "a", json!({})).await.status, 201);
     let revision = get(&host).await.json()["RevisionId"].clone();
-    assert_eq!(told(&add(&host, "b", stale).await), refusal);
+    assert_eq!(error_of(&add(&host, "b", stale).await), refusal);
     let fresh = json!({"RevisionId": revision});
     assert_eq!(add(&host, "b", fresh).await.status, 201);
     let query = |revision: &Value| {
         let revision = revision.as_str().unwrap_or_default();
         format!("a?RevisionId={revision}")
     };
-    assert_eq!(told(&remove(&host, &query(&revision)).await), refusal);
+    assert_eq!(error_of(&remove(&host, &query(&revision)).await), refusal);
     let revision = get(&host).await.json()["RevisionId"].clone();
     assert_eq!(remove(&host, &query(&revision)).await.status, 204);
 }
 
 #[tokio::test]
-async fn where_there_is_no_policy_yet_the_revision_is_that_of_what_it_is_for() {
+async fn revision_without_policy_is_that_of_function() {
     let host = host().await;
     let path = format!("{F}/versions");
     let version = host.lambda("POST", &path, &json!({})).await;
@@ -147,11 +147,11 @@ async fn where_there_is_no_policy_yet_the_revision_is_that_of_what_it_is_for() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_granted_is_refused_in_awss_words() {
+async fn invalid_statement_error_is_awss() {
     let host = host().await;
     let post = |path: &'static str, more: Value| {
         let (host, request) = (&host, grant("s", more));
-        async move { told(&host.lambda("POST", path, &request).await) }
+        async move { error_of(&host.lambda("POST", path, &request).await) }
     };
     let invalid = |text: &str| {
         (
@@ -212,12 +212,12 @@ async fn what_cannot_be_granted_is_refused_in_awss_words() {
     );
     let gone = host.lambda("DELETE", "/2015-03-31/functions/g/policy/s", &Value::Null);
     let text = "No policy found for: arn:aws:lambda:us-east-1:000000000000:function:g";
-    assert_eq!(told(&gone.await), not_found(text));
+    assert_eq!(error_of(&gone.await), not_found(text));
     assert_eq!(get(&host).await.status, 404, "nothing was added");
 }
 
 #[tokio::test]
-async fn a_policy_has_twenty_kilobytes() {
+async fn policy_over_20_kb_is_refused() {
     let host = host().await;
     let mut added = 0;
     let refused = loop {
@@ -229,7 +229,7 @@ async fn a_policy_has_twenty_kilobytes() {
         added += 1;
     };
     assert_eq!(added, 4);
-    let (status, name, text) = told(&refused);
+    let (status, name, text) = error_of(&refused);
     assert_eq!((status, &*name), (400, "PolicyLengthExceededException"));
     assert!(
         text.starts_with("The final policy size (2") && text.ends_with("limit (20480)."),
@@ -240,7 +240,7 @@ async fn a_policy_has_twenty_kilobytes() {
 }
 
 #[tokio::test]
-async fn a_policy_is_put_read_and_deleted_as_a_whole() {
+async fn resource_policy_is_put_read_and_deleted() {
     let host = host().await;
     add(&host, "gone", json!({})).await;
     let statement = json!({
@@ -290,14 +290,14 @@ async fn a_policy_is_put_read_and_deleted_as_a_whole() {
     );
     let text = "No policy is associated with the given resource.";
     let again = host.lambda("DELETE", &whole(""), &Value::Null).await;
-    assert_eq!(told(&again), not_found(text));
+    assert_eq!(error_of(&again), not_found(text));
     let missing = host.lambda("GET", &whole(""), &Value::Null).await;
     let text = "The resource you requested does not exist.";
-    assert_eq!(told(&missing), not_found(text));
+    assert_eq!(error_of(&missing), not_found(text));
 }
 
 #[tokio::test]
-async fn versions_and_aliases_have_policies_of_their_own() {
+async fn version_and_alias_have_own_policies() {
     let host = host().await;
     let make = async |path: &str, body: Value| {
         let made = host.lambda("POST", &format!("{F}{path}"), &body).await;
@@ -329,7 +329,7 @@ async fn versions_and_aliases_have_policies_of_their_own() {
     let latest = read(":$LATEST/policy").await;
     assert_eq!(latest.json(), get(&host).await.json());
 
-    // They go with what they are for, and the next of the name does not inherit them.
+    // Policies are deleted with their version or alias, and not inherited by a namesake.
     let gone = async |path: &str| {
         let path = format!("{F}{path}");
         let gone = host.lambda("DELETE", &path, &Value::Null).await;
@@ -337,16 +337,16 @@ async fn versions_and_aliases_have_policies_of_their_own() {
     };
     gone("/aliases/prod").await;
     let text = "The resource you requested does not exist.";
-    assert_eq!(told(&read(":prod/policy").await), not_found(text));
+    assert_eq!(error_of(&read(":prod/policy").await), not_found(text));
     make("/aliases", alias).await;
-    assert_eq!(told(&read(":prod/policy").await), not_found(text));
+    assert_eq!(error_of(&read(":prod/policy").await), not_found(text));
     gone("/aliases/prod").await;
     gone("?Qualifier=1").await;
-    // GetPolicy does not look whether what the policy is of is there.
-    assert_eq!(told(&read(":1/policy").await), not_found(text));
+    // GetPolicy does not check that the version exists.
+    assert_eq!(error_of(&read(":1/policy").await), not_found(text));
     let path = "/2015-03-31/functions/none/policy";
     let none = host.lambda("GET", path, &Value::Null).await;
-    assert_eq!(told(&none), not_found(text));
+    assert_eq!(error_of(&none), not_found(text));
     assert_eq!(
         get(&host).await.status,
         200,
@@ -355,7 +355,7 @@ async fn versions_and_aliases_have_policies_of_their_own() {
 }
 
 #[tokio::test]
-async fn what_is_no_policy_is_not_put() {
+async fn malformed_policy_is_not_put() {
     let host = host().await;
     let good = json!({
         "Effect": "Allow", "Principal": "*", "Action": "lambda:InvokeFunction", "Resource": ARN,
@@ -401,7 +401,7 @@ async fn what_is_no_policy_is_not_put() {
     let fine = with("Sid", json!("s"));
     let to = |path: String| {
         let (host, request) = (&host, json!({"Policy": fine}));
-        async move { told(&host.lambda("PUT", &path, &request).await) }
+        async move { error_of(&host.lambda("PUT", &path, &request).await) }
     };
     let latest = "We currently do not support adding policies for $LATEST.".to_owned();
     assert_eq!(to(whole("%3A$LATEST")).await, (400, invalid.into(), latest));
@@ -423,7 +423,7 @@ async fn what_is_no_policy_is_not_put() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn writers_at_once_do_not_lose_each_others_statements() {
+async fn concurrent_writers_keep_all_statements() {
     let host = host().await;
     let sids: Vec<String> = (0..8).map(|at| format!("s{at}")).collect();
     let writers = sids.iter().map(|sid| add(&host, sid, json!({})));
@@ -437,7 +437,7 @@ async fn writers_at_once_do_not_lose_each_others_statements() {
     );
 }
 
-/// All of them at once.
+/// Runs all futures concurrently.
 async fn futures_of<F: Future<Output = Answer>>(futures: Vec<F>) -> Vec<Answer> {
     let mut waiting: Vec<_> = futures.into_iter().map(|it| (Box::pin(it), None)).collect();
     std::future::poll_fn(move |context| {
@@ -456,7 +456,7 @@ async fn futures_of<F: Future<Output = Answer>>(futures: Vec<F>) -> Vec<Answer> 
 }
 
 #[tokio::test]
-async fn a_policy_outlives_the_process_and_not_its_function() {
+async fn policy_survives_restart_and_goes_with_function() {
     let host = host().await;
     add(&host, "kept", json!({})).await;
     let before = get(&host).await.json();

@@ -1,5 +1,5 @@
-//! What many requests do to one function at once: whatever gets ahead of what, what is acknowledged is
-//! true, and a function has nothing that it was not given.
+//! Concurrent requests to one function: acknowledged changes hold in any order, and nothing is
+//! inherited from a deleted namesake.
 
 use std::io::{Cursor, Write};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::signing::configure;
 const FUNCTIONS: &str = "/2015-03-31/functions";
 const URLS: &str = "/2021-10-31/functions";
 
-/// What a function has below it, of each kind.
+/// Number of child resources of a function, by kind.
 async fn below(host: &Lamina, name: &str) -> Vec<(String, usize)> {
     let lists = [
         (format!("{URLS}/{name}/urls"), "FunctionUrlConfigs"),
@@ -46,7 +46,7 @@ async fn delete(host: &Lamina, path: &str, after: Duration) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_function_made_again_has_nothing_of_the_one_deleted() {
+async fn recreated_function_inherits_nothing() {
     let host = Lamina::start();
     let package = zipped(&guest("echo"));
     let path = format!("{FUNCTIONS}/f");
@@ -86,7 +86,7 @@ async fn a_function_made_again_has_nothing_of_the_one_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_alias_leads_to_a_version_that_is_gone() {
+async fn alias_never_points_to_deleted_version() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     for round in 0..40 {
@@ -107,7 +107,7 @@ async fn no_alias_leads_to_a_version_that_is_gone() {
             delete(&host, &path, Duration::from_micros(100 * (round % 10))),
             host.lambda("POST", &aliases, &alias),
         );
-        // Whoever was first, the other is refused.
+        // One of the two is refused, whichever came second.
         let outcome = (deleted.status.as_u16(), made.status.as_u16());
         assert!(
             matches!(outcome, (204, 404) | (409, 201)),
@@ -118,7 +118,7 @@ async fn no_alias_leads_to_a_version_that_is_gone() {
     }
 }
 
-/// Makes aliases with these numbers, all at once.
+/// Creates aliases with these numbers concurrently.
 async fn made_at_once(host: &Arc<Lamina>, numbers: Vec<usize>) -> Vec<Answer> {
     let mut making = JoinSet::new();
     for number in numbers {
@@ -133,14 +133,14 @@ async fn made_at_once(host: &Arc<Lamina>, numbers: Vec<usize>) -> Vec<Answer> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_may_add_to_a_function_at_once() {
+async fn concurrent_alias_creations_all_succeed() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     let host = Arc::new(host);
     for made in made_at_once(&host, (0..16).collect()).await {
         assert_eq!(made.status, 201, "{}", made.text());
     }
-    // Of many who make the same, one does.
+    // Of several identical requests, one succeeds.
     let same = made_at_once(&host, vec![99; 8]).await;
     let made = same.iter().filter(|made| made.status == 201).count();
     assert_eq!(made, 1);
@@ -150,7 +150,7 @@ async fn many_may_add_to_a_function_at_once() {
     }
 }
 
-/// The same component with other bytes, so that it is compiled again: that takes a while.
+/// The same component with different bytes, so that it is compiled, which takes a while.
 fn new_to_the_host(component: &[u8], number: u8) -> Vec<u8> {
     [component, &[0, 3, 1, b'n', number]].concat()
 }
@@ -165,7 +165,7 @@ fn package(files: &[(&str, &[u8])]) -> Vec<u8> {
     zip.finish().expect("it is in memory").into_inner()
 }
 
-/// Gives a function new code and, while it is taken in, does something else to the function.
+/// Updates a function's code and runs another request meanwhile.
 async fn meanwhile(host: &Lamina, package: &[u8], other: impl Future<Output = Answer>) -> Answer {
     let code = json!({"ZipFile": STANDARD.encode(package)});
     let path = format!("{FUNCTIONS}/f/code");
@@ -178,7 +178,7 @@ async fn meanwhile(host: &Lamina, package: &[u8], other: impl Future<Output = An
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_function_runs_the_component_that_its_handler_names() {
+async fn concurrent_updates_keep_handler_and_code_consistent() {
     let host = Lamina::configured("settle_millis = 1");
     let (echo, hostile) = (guest("echo"), guest("hostile"));
     let both = package(&[("a.wasm", &hostile), ("b.wasm", &echo)]);
@@ -205,7 +205,7 @@ async fn a_function_runs_the_component_that_its_handler_names() {
         overtaken += usize::from(updated.status == 200);
         let shown = host.settled("f").await;
         assert_eq!(shown["Handler"], "b");
-        // The one of them knows no such act, the other answers anything.
+        // One component has no such action, the other echoes anything.
         let event = json!({"do": "nothing"});
         let answer = host.invoke("f", &event).await;
         assert_eq!(answer.json(), event, "round {number}");
@@ -214,7 +214,7 @@ async fn a_function_runs_the_component_that_its_handler_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_package_satisfies_the_code_signing_configuration_that_the_function_has() {
+async fn package_satisfies_code_signing_of_function() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     let nobody = "arn:aws:signer:us-east-1:000000000000:/signing-profiles/nobody/abcdefghij";
@@ -227,7 +227,7 @@ async fn a_package_satisfies_the_code_signing_configuration_that_the_function_ha
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_alias_made_again_has_nothing_of_the_one_deleted() {
+async fn recreated_alias_inherits_nothing() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     let aliases = format!("{FUNCTIONS}/f/aliases");

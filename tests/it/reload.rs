@@ -1,4 +1,4 @@
-//! A hang-up signal: keys and their policies are read anew, and no connection is lost.
+//! SIGHUP: keys and policies are reloaded, and no connection is lost.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -35,14 +35,14 @@ async fn until(host: &Lamina, key: &str, wanted: u16) {
 }
 
 #[tokio::test]
-async fn keys_and_policies_are_reloaded_on_a_hangup() {
+async fn sighup_reloads_keys_and_policies() {
     let host = Lamina::with(&key("old", ""), "settle_millis = 20");
     assert_eq!(
         (status(&host, "old").await, status(&host, "new").await),
         (200, 403)
     );
     let config = host.dir.path().join("lamina.toml");
-    // A request that has begun before.
+    // A request in progress before the reload.
     let mut begun = TcpStream::connect(host.address).expect("it answers");
     let head = format!("GET /_lamina/health HTTP/1.1\r\nhost: {}\r\n", host.address);
     begun.write_all(head.as_bytes()).expect("it reads");
@@ -61,7 +61,7 @@ async fn keys_and_policies_are_reloaded_on_a_hangup() {
     let mut answer = String::new();
     begun.read_to_string(&mut answer).expect("it answers");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    // What cannot be read changes nothing.
+    // A malformed file changes nothing.
     fs::write(&config, "keys = 7").expect("it is written");
     host.signal(Signal::HUP);
     fs::write(&config, key("newest", "")).expect("it is written");

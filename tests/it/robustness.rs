@@ -1,4 +1,4 @@
-//! Bad requests. Whatever comes, the answer is a client's error, and the host stays up.
+//! Bad requests: the response is a client error, and the host keeps running.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::harness::{Lamina, ROLE, guest, root};
 const FUNCTIONS: &str = "/2015-03-31/functions";
 
 #[tokio::test]
-async fn payloads_that_cannot_be_are_refused() {
+async fn invalid_payload_is_refused() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     let path = format!("{FUNCTIONS}/f/invocations");
@@ -52,7 +52,7 @@ async fn payloads_that_cannot_be_are_refused() {
 }
 
 #[tokio::test]
-async fn requests_to_nowhere_are_told_so() {
+async fn unknown_path_is_refused() {
     let host = Lamina::start();
     for (method, path, status) in [
         ("GET", "/", 404),
@@ -68,7 +68,7 @@ async fn requests_to_nowhere_are_told_so() {
 }
 
 #[tokio::test]
-async fn unsupported_members_are_refused_by_name() {
+async fn unsupported_member_is_refused_by_name() {
     let host = Lamina::start();
     for (name, value) in [
         ("PublishTo", json!("LATEST_PUBLISHED")),
@@ -86,7 +86,7 @@ async fn unsupported_members_are_refused_by_name() {
     }
 }
 
-/// Values that are wrong for a member, whatever it is.
+/// Values unsuitable for any member.
 fn wrong_values() -> Vec<Value> {
     let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
     vec![
@@ -107,7 +107,7 @@ fn wrong_values() -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn every_member_of_every_request_may_be_wrong() {
+async fn wrong_member_value_is_client_error() {
     let host = Lamina::start();
     let model = std::fs::read_to_string(root().join("host/model/lambda-2015-03-31.json"));
     let model: Value = serde_json::from_str(&model.expect("the model")).expect("is JSON");
@@ -169,9 +169,9 @@ fn text(value: &Value) -> String {
         .collect()
 }
 
-/// The largest request that AWS takes is a package in base64 and what goes with it.
+/// AWS's largest request is a package in base64 and its metadata.
 #[tokio::test]
-async fn a_request_is_as_large_as_it_may_be() {
+async fn request_over_limit_is_refused() {
     const BYTES_MAX: usize = 70_167_211;
     let host = Lamina::start();
     let sized = |bytes: usize| {

@@ -1,5 +1,4 @@
-//! Packages that are in S3, on a real S3 server: functions are made and changed from there, and what S3
-//! refuses is told in its words.
+//! Packages in S3, on a real S3 server: functions and layers from objects, and S3's errors.
 
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -15,7 +14,7 @@ use crate::moto::Moto;
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
 
-/// Asks for a function of this code; whatever comes of it.
+/// Requests a function of this code and returns the response.
 pub async fn try_create(host: &Lamina, name: &str, code: Value) -> Answer {
     let request = json!({
         "FunctionName": name, "Runtime": "provided.al2023", "Handler": "bootstrap",
@@ -24,13 +23,13 @@ pub async fn try_create(host: &Lamina, name: &str, code: Value) -> Answer {
     host.lambda("POST", FUNCTIONS, &request).await
 }
 
-/// An S3 server that has one object under every key, and remembers what it was asked for.
-struct Recorder {
+/// S3 server with one object under every key; it records the request lines.
+struct RecordingServer {
     endpoint: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-impl Recorder {
+impl RecordingServer {
     async fn start(object: Vec<u8>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
@@ -61,12 +60,12 @@ impl Recorder {
     }
 }
 
-/// A host that reads from this server, with more settings of `[s3]`.
+/// Host with this S3 endpoint and more settings of `[s3]`.
 pub fn host_of(endpoint: &str, more: &str) -> Lamina {
     Lamina::configured(&format!("[s3]\nendpoint = \"{endpoint}\"\n{more}"))
 }
 
-/// Keys that moto takes for good as long as it believes everyone.
+/// Credentials that moto accepts unless guarded.
 const ANY_KEYS: &str = "access_key_id = \"x\"\nsecret_access_key = \"x\"";
 
 pub async fn require_refused(host: &Lamina, code: Value, expected: &str) {
@@ -84,7 +83,7 @@ pub async fn require_refused(host: &Lamina, code: Value, expected: &str) {
 }
 
 #[tokio::test]
-async fn functions_are_made_and_changed_from_s3() {
+async fn function_is_created_and_updated_from_s3() {
     let moto = Moto::start().await;
     moto.bucket("code").await;
     let (hello, echo) = (zipped(&example("hello")), zipped(&guest("echo")));
@@ -105,7 +104,7 @@ async fn functions_are_made_and_changed_from_s3() {
     let answer = host.invoke("f", &json!({"name": "S3"})).await;
     assert_eq!(answer.text(), "\"Hello, S3!\"");
 
-    // Without a version it is the newest.
+    // Without a version id, the latest is used.
     let code = format!("{FUNCTIONS}/f/code");
     let newest = json!({"S3Bucket": "code", "S3Key": "a b/ü+&=%.zip"});
     let mut dry = newest.clone();
@@ -130,8 +129,8 @@ async fn functions_are_made_and_changed_from_s3() {
 }
 
 #[tokio::test]
-async fn keys_are_signed_and_fetched_as_given() {
-    let server = Recorder::start(zipped(&guest("echo"))).await;
+async fn object_keys_are_signed_and_fetched_unchanged() {
+    let server = RecordingServer::start(zipped(&guest("echo"))).await;
     let keys = ["/a.zip", "a//b.zip", "//", "a/", "a/../b.zip", "./a.zip"];
     let host = host_of(&server.endpoint, ANY_KEYS);
     for (number, key) in keys.into_iter().enumerate() {
@@ -144,7 +143,7 @@ async fn keys_are_signed_and_fetched_as_given() {
 }
 
 #[tokio::test]
-async fn what_s3_refuses_is_told_in_its_words() {
+async fn s3_error_is_passed_on() {
     let moto = Moto::start().await;
     moto.bucket("code").await;
     moto.put("/code/here.zip", &zipped(&guest("echo"))).await;
@@ -188,7 +187,7 @@ async fn what_s3_refuses_is_told_in_its_words() {
 }
 
 #[tokio::test]
-async fn layers_are_published_from_s3() {
+async fn layer_is_published_from_s3() {
     let moto = Moto::start().await;
     moto.bucket("code").await;
     let package = zipped(&guest("echo"));
@@ -224,7 +223,7 @@ async fn layers_are_published_from_s3() {
 }
 
 #[tokio::test]
-async fn requests_are_signed_with_the_keys_that_are_configured() {
+async fn s3_requests_are_signed_with_configured_keys() {
     let moto = Moto::start().await;
     moto.bucket("code").await;
     let package = zipped(&guest("echo"));
@@ -249,7 +248,7 @@ async fn requests_are_signed_with_the_keys_that_are_configured() {
 }
 
 #[tokio::test]
-async fn the_environment_says_what_the_file_does_not() {
+async fn s3_settings_default_to_environment() {
     let moto = Moto::start().await;
     moto.bucket("code").await;
     moto.put("/code/a.zip", &zipped(&guest("echo"))).await;
@@ -271,7 +270,7 @@ async fn the_environment_says_what_the_file_does_not() {
 }
 
 #[tokio::test]
-async fn a_server_with_a_certificate_of_ones_own_is_trusted_where_the_machine_trusts_it() {
+async fn private_ca_is_trusted_if_machine_trusts_it() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = |name: &str| {
         let path = dir.path().join(name);

@@ -1,5 +1,5 @@
-//! S3 servers that are none, that lie, or that never answer; and hosts that have none. Each ends in one
-//! clear error, in time, and nothing is made.
+//! Faulty S3 servers: not S3, wrong, or silent; and hosts without one. Each ends in one clear error
+//! in time, and nothing is created.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,25 +13,25 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::harness::{Lamina, guest, zipped};
 use crate::s3::{host_of, require_refused, try_create};
 
-/// What a server does once it has been asked.
+/// Behaviour of a server after the request.
 #[derive(Clone)]
-enum Then {
-    /// Says this and hangs up.
+enum Behaviour {
+    /// Sends this and closes.
     Says(Vec<u8>),
-    /// Says this and no more, without hanging up.
+    /// Sends this and keeps the connection open.
     Waits(Vec<u8>),
-    /// Says this, and then this for ever.
+    /// Sends the first, then the second forever.
     GoesOn(Vec<u8>, Vec<u8>),
 }
 
-/// A server that does the same whatever it is asked, and counts how often it is.
+/// Server with one behaviour for every request; it counts them.
 struct Server {
     endpoint: String,
     asked: Arc<AtomicUsize>,
 }
 
 impl Server {
-    async fn start(then: Then) -> Self {
+    async fn start(then: Behaviour) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("it is bound");
         let asked = Arc::new(AtomicUsize::new(0));
@@ -49,7 +49,7 @@ impl Server {
     }
 
     async fn saying(text: &str) -> Self {
-        Self::start(Then::Says(text.as_bytes().to_vec())).await
+        Self::start(Behaviour::Says(text.as_bytes().to_vec())).await
     }
 
     fn asked(&self) -> usize {
@@ -57,7 +57,7 @@ impl Server {
     }
 }
 
-async fn answer(mut stream: TcpStream, then: Then) {
+async fn answer(mut stream: TcpStream, then: Behaviour) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
@@ -65,14 +65,14 @@ async fn answer(mut stream: TcpStream, then: Then) {
             Err(_) => return,
         }
     }
-    // That the host hangs up is what is tested.
+    // Write errors are expected: the host hangs up.
     match then {
-        Then::Says(bytes) => drop(stream.write_all(&bytes).await),
-        Then::Waits(bytes) => {
+        Behaviour::Says(bytes) => drop(stream.write_all(&bytes).await),
+        Behaviour::Waits(bytes) => {
             let _ = stream.write_all(&bytes).await;
             let _ = stream.read_u8().await;
         }
-        Then::GoesOn(first, more) => {
+        Behaviour::GoesOn(first, more) => {
             let mut sent = stream.write_all(&first).await;
             while sent.is_ok() {
                 sent = stream.write_all(&more).await;
@@ -99,7 +99,7 @@ const IS_LAMBDA: &str = "Error occurred while GetObject. The S3 endpoint of this
                          lamina.toml, or AWS_ENDPOINT_URL_S3.";
 
 #[tokio::test]
-async fn without_a_server_the_caller_is_told_what_to_configure() {
+async fn unconfigured_s3_error_names_settings() {
     let host = Lamina::start();
     let expected = "This host has no S3 server to read packages from. Set endpoint, access_key_id \
                     and secret_access_key under [s3] in lamina.toml, or start the host with \
@@ -113,7 +113,7 @@ async fn without_a_server_the_caller_is_told_what_to_configure() {
 }
 
 #[tokio::test]
-async fn a_package_is_in_one_place() {
+async fn code_needs_exactly_one_source() {
     let host = Lamina::start();
     let both = "Please do not provide other FunctionCode parameters when providing a ZipFile.";
     let half = "S3 Bucket and Key are required for uploading with S3 parameters.";
@@ -145,36 +145,36 @@ async fn a_package_is_in_one_place() {
 }
 
 #[tokio::test]
-async fn object_over_250_mib_is_refused_before_it_is_read() {
-    let announced = Server::start(Then::Waits(ok(262_144_001))).await;
+async fn object_over_250_mib_is_refused_unread() {
+    let announced = Server::start(Behaviour::Waits(ok(262_144_001))).await;
     let host = host_of(&announced.endpoint, "");
-    // Of the body there is nothing to wait for: it would be late, not too large.
+    // Only the head is sent: a host that read the body would time out instead.
     require_refused(&host, code(), TOO_LARGE).await;
     assert_eq!(announced.asked(), 1, "asking again does not help");
 
-    // Without a length, nobody knows when it is whole.
+    // Without a length, a truncated object could not be detected.
     let endless = b"HTTP/1.1 200 OK\r\nETag: \"e\"\r\n\r\n".to_vec();
-    let endless = Server::start(Then::GoesOn(endless, vec![0; 65_536])).await;
+    let endless = Server::start(Behaviour::GoesOn(endless, vec![0; 65_536])).await;
     let host = host_of(&endless.endpoint, "");
     require_refused(&host, code(), NOT_S3).await;
     assert!(host.resident_kib() < 300_000, "{}", host.resident_kib());
 }
 
 #[tokio::test]
-async fn package_of_250_mib_from_s3_is_read_to_its_end() {
-    let largest = Server::start(Then::GoesOn(ok(262_144_000), vec![0; 65_536])).await;
+async fn package_of_250_mib_from_s3_is_accepted() {
+    let largest = Server::start(Behaviour::GoesOn(ok(262_144_000), vec![0; 65_536])).await;
     let host = host_of(&largest.endpoint, "");
     let unzipped =
         "Could not unzip uploaded file. Please check your file, then try to upload again.";
     require_refused(&host, code(), unzipped).await;
-    // It went to the disk, not to memory.
+    // The package went to disk, not to memory.
     assert!(host.peak_kib() < 300_000, "{}", host.peak_kib());
-    let empty = Server::start(Then::Waits(ok(0))).await;
+    let empty = Server::start(Behaviour::Waits(ok(0))).await;
     require_refused(&host_of(&empty.endpoint, ""), code(), unzipped).await;
 }
 
 #[tokio::test]
-async fn answers_that_are_not_s3s_are_told_apart() {
+async fn response_of_non_s3_server_is_classified() {
     let page = "HTTP/1.1 404 Not Found\r\nContent-Length: 13\r\n\r\n<html></html>";
     let moved = "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n";
     let lambda = "HTTP/1.1 404 Not Found\r\nx-amzn-ErrorType: X\r\nContent-Length: 2\r\n\r\n{}";
@@ -195,7 +195,7 @@ async fn answers_that_are_not_s3s_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_read_within_bounds() {
+async fn s3_error_body_is_bounded() {
     let words = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
     let head = |status: &str, length: usize| {
         format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")
@@ -215,16 +215,16 @@ async fn a_refusal_is_read_within_bounds() {
     assert_eq!(busy.asked(), 3, "it may pass");
 
     let endless = b"HTTP/1.1 404 Not Found\r\n\r\n<Error><Code>".to_vec();
-    let endless = Server::start(Then::GoesOn(endless, vec![b'x'; 65_536])).await;
+    let endless = Server::start(Behaviour::GoesOn(endless, vec![b'x'; 65_536])).await;
     let host = host_of(&endless.endpoint, "");
     require_refused(&host, code(), NOT_S3).await;
     assert!(host.resident_kib() < 300_000, "{}", host.resident_kib());
 }
 
 #[tokio::test]
-async fn a_server_that_never_answers_is_given_up_and_holds_up_no_one() {
+async fn silent_s3_server_times_out_and_blocks_no_one() {
     let echo = guest("echo");
-    let silent = Server::start(Then::Waits(Vec::new())).await;
+    let silent = Server::start(Behaviour::Waits(Vec::new())).await;
     let host = Arc::new(host_of(&silent.endpoint, "timeout_seconds = 6"));
     let waiting: Vec<_> = (0..6)
         .map(|n| {
@@ -249,21 +249,21 @@ async fn a_server_that_never_answers_is_given_up_and_holds_up_no_one() {
 
     let mut half = ok(1_000);
     half.extend_from_slice(b"PK");
-    let half = Server::start(Then::Waits(half)).await;
+    let half = Server::start(Behaviour::Waits(half)).await;
     let host = host_of(&half.endpoint, "timeout_seconds = 1");
     let expected = "Error occurred while GetObject. The S3 endpoint of this host did not send it \
                     within 1 s.";
     require_refused(&host, code(), expected).await;
 }
 
-/// Passes everything on to whatever address it is told later.
-async fn passage() -> (String, tokio::sync::watch::Sender<Option<SocketAddr>>) {
+/// Proxy to an address that is set later.
+async fn proxy() -> (String, tokio::sync::watch::Sender<Option<SocketAddr>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
-    let (tell, told) = tokio::sync::watch::channel(None::<SocketAddr>);
+    let (tell, address_set) = tokio::sync::watch::channel(None::<SocketAddr>);
     tokio::spawn(async move {
         while let Ok((mut from, _)) = listener.accept().await {
-            let address = told.borrow().expect("it was told");
+            let address = address_set.borrow().expect("it was set");
             tokio::spawn(async move {
                 let mut to = TcpStream::connect(address)
                     .await
@@ -276,8 +276,8 @@ async fn passage() -> (String, tokio::sync::watch::Sender<Option<SocketAddr>>) {
 }
 
 #[tokio::test]
-async fn a_host_that_is_its_own_s3_server_says_so() {
-    let (endpoint, tell) = passage().await;
+async fn endpoint_that_is_this_host_is_reported() {
+    let (endpoint, tell) = proxy().await;
     let variables = [
         ("AWS_ENDPOINT_URL", endpoint.as_str()),
         ("AWS_ACCESS_KEY_ID", "x"),
@@ -287,7 +287,7 @@ async fn a_host_that_is_its_own_s3_server_says_so() {
     let host = Lamina::with_environment("", &variables);
     tell.send_replace(Some(host.address));
     require_refused(&host, code(), IS_LAMBDA).await;
-    // A bucket of this name makes it an operation of its own.
+    // With this bucket name, the request is an operation of the host itself.
     let own = json!({"S3Bucket": "2015-03-31", "S3Key": "functions/missing"});
     require_refused(&host, own, IS_LAMBDA).await;
     let made = host.try_create("f", &package, json!({})).await;

@@ -1,11 +1,10 @@
-//! The SDK as authors meet it: what compiles without more being asked for, and what the compiler says
-//! where it does not.
+//! SDK as authors use it: default features, and compiler messages.
 
 use std::process::Command;
 
 use crate::harness::root;
 
-/// What the compiler says of a function with this source. It uses the examples' dependencies.
+/// Compiler output for a function with this source. It uses the examples' lock file.
 fn compiled(name: &str, features: &str, source: &str) -> Result<(), String> {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let write = |path: &str, text: &str| {
@@ -41,7 +40,7 @@ fn handler(returns: &str, body: &str) -> String {
 }
 
 #[test]
-fn tracing_and_anyhow_are_there_as_in_lambda_runtime() {
+fn tracing_is_default_and_anyhow_a_feature() {
     let traced = "lamina_sdk::tracing::info!(n = 1, \"said\"); Ok(())";
     let source = handler("Result<(), lamina_sdk::Error>", traced);
     assert_eq!(compiled("traced", "", &source), Ok(()));
@@ -53,7 +52,7 @@ fn tracing_and_anyhow_are_there_as_in_lambda_runtime() {
 }
 
 #[test]
-fn what_a_function_cannot_return_is_said_in_words() {
+fn unsuitable_return_type_has_readable_error() {
     for (returns, body, expected) in [
         (
             "String",
@@ -74,7 +73,7 @@ fn what_a_function_cannot_return_is_said_in_words() {
     ] {
         let said = compiled("unfit", "", &handler(returns, body)).expect_err(returns);
         assert!(said.contains(expected), "{said}");
-        // At what the author wrote.
+        // The error points to the author's code.
         assert!(said.contains("--> src/lib.rs:3:"), "{said}");
     }
 }

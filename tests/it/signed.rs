@@ -1,4 +1,4 @@
-//! A client that signs its requests, with AWS's own signer.
+//! Client that signs its requests with AWS's own signer.
 
 use std::time::SystemTime;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Lamina, ROLE, guest, zipped};
 
-/// Someone with an access key: its id, and its secret is the id too.
+/// Caller with an access key; its secret equals its id.
 #[derive(Clone, Copy)]
 pub struct Signed<'a> {
     pub host: &'a Lamina,
@@ -27,7 +27,7 @@ impl Signed<'_> {
         self.send("lambda", method, path, &[], body).await
     }
 
-    /// A request to a function URL.
+    /// Sends a request to a function URL.
     pub async fn url(&self, domain: &str) -> Answer {
         self.send("lambda", "GET", "/", &[("host", domain)], "")
             .await
@@ -96,7 +96,7 @@ impl Signed<'_> {
             .collect()
     }
 
-    /// Makes a function that answers what it is given, and waits until it can be invoked.
+    /// Creates an echo function and waits until it is active.
     pub async fn create(&self, name: &str, more: &Value) {
         let made = self.try_create(name, more).await;
         assert_eq!(made.status, 201, "{}", made.text());

@@ -1,5 +1,5 @@
-//! Layers of functions whose code must be signed: they are held to the same, whenever the function is
-//! deployed or gets others.
+//! Layers of functions with a code signing configuration: verified at creation, code update and
+//! layer change.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use crate::signing::{CONFIGS, Desk, Profile, configure, of_function, refusal, up
 const FUNCTIONS: &str = "/2015-03-31/functions";
 const LAYERS: &str = "/2018-10-31/layers";
 
-/// A layer of one file.
+/// Layer zip with one file.
 fn files(content: &str) -> Vec<u8> {
     use std::io::Write;
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
@@ -21,7 +21,7 @@ fn files(content: &str) -> Vec<u8> {
     zip.finish().expect("in memory").into_inner()
 }
 
-/// The published layer's version.
+/// Publishes a layer and returns its version.
 async fn publish(host: &Lamina, name: &str, zip: &[u8]) -> Value {
     let request = json!({"Content": {"ZipFile": STANDARD.encode(zip)}});
     let path = format!("{LAYERS}/{name}/versions");
@@ -41,8 +41,9 @@ async fn attach(host: &Lamina, layers: &[&str]) -> Answer {
     host.lambda("PUT", &path, &json!({"Layers": layers})).await
 }
 
-/// Two profiles, a host that knows them, and layers on it: `ours` and `theirs`, signed; `none`, not; and
-/// `changed`, which was changed after it had been signed.
+/// Two profiles, a host that trusts them, and its layers: `ours` and `theirs`, signed; `none`,
+/// unsigned; and
+/// `changed`, modified after signing.
 struct Stage {
     desk: Desk,
     ours: Profile,
@@ -82,7 +83,7 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn only_signed_layers_are_attached_where_it_is_enforced() {
+async fn enforced_signing_refuses_unsigned_layers() {
     let stage = Stage::set().await;
     let (host, ours) = (&stage.host, &stage.ours);
     let config = configure(host, &[&ours.arn], "Enforce").await;
@@ -114,7 +115,7 @@ async fn only_signed_layers_are_attached_where_it_is_enforced() {
     }
     let shown = host.settled("f").await;
     assert_eq!(shown["Layers"], layers, "it is as it was");
-    // What does not concern its layers is not asked about them.
+    // Updates that do not touch layers do not verify them.
     let path = format!("{FUNCTIONS}/f/configuration");
     let changed = host.lambda("PUT", &path, &json!({"Timeout": 9})).await;
     assert_eq!(changed.status, 200, "{}", changed.text());
@@ -128,13 +129,13 @@ async fn only_signed_layers_are_attached_where_it_is_enforced() {
 }
 
 #[tokio::test]
-async fn new_code_is_not_deployed_on_layers_that_are_not_allowed_any_more() {
+async fn code_update_verifies_attached_layers() {
     let stage = Stage::set().await;
     let (host, ours, theirs) = (&stage.host, &stage.ours, &stage.theirs);
     let config = configure(host, &[&ours.arn], "Enforce").await;
     let made = stage.create(&config, &["ours"]).await;
     assert_eq!(made.status, 201, "{}", made.text());
-    // A layer that is gone is checked where it is still attached.
+    // A deleted layer is verified while it is attached.
     let path = format!("{LAYERS}/ours/versions/1");
     assert_eq!(host.lambda("DELETE", &path, &Value::Null).await.status, 204);
     assert_eq!(update(host, "f", &stage.package).await.status, 200);
@@ -156,7 +157,7 @@ async fn new_code_is_not_deployed_on_layers_that_are_not_allowed_any_more() {
 }
 
 #[tokio::test]
-async fn a_warning_lets_unsigned_layers_pass_but_not_changed_ones() {
+async fn warn_policy_accepts_unsigned_but_not_changed_layers() {
     let stage = Stage::set().await;
     let host = &stage.host;
     let config = configure(host, &[&stage.ours.arn], "Warn").await;
@@ -170,14 +171,14 @@ async fn a_warning_lets_unsigned_layers_pass_but_not_changed_ones() {
     let changed = attach(host, &["none", "changed"]).await;
     assert_eq!(changed.status, 400);
     assert_eq!(changed.error().0, "InvalidCodeSignatureException");
-    // Without a configuration, nothing is looked at.
+    // Without a configuration, nothing is verified.
     let path = of_function("f");
     assert_eq!(host.lambda("DELETE", &path, &Value::Null).await.status, 204);
     assert_eq!(attach(host, &["changed"]).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_layer_shows_who_signed_it() {
+async fn layer_version_shows_signer() {
     let stage = Stage::set().await;
     let host = &stage.host;
     let content = async |name: &str| {
@@ -193,7 +194,7 @@ async fn a_layer_shows_who_signed_it() {
     let made = publish(host, "more", &made).await;
     let profile = &made["Content"]["SigningProfileVersionArn"];
     assert_eq!(*profile, stage.theirs.arn);
-    // Nobody signed these, whatever they say.
+    // Neither has a valid signature.
     for name in ["none", "changed"] {
         let shown = content(name).await;
         assert!(shown["CodeSha256"].is_string(), "{shown}");

@@ -1,5 +1,5 @@
-//! Code signing, from a key to a function: the program signs, the host checks. The configurations
-//! themselves are in `code_signing_configs`.
+//! Code signing end to end: the program signs, the host verifies. Configurations are in
+//! `code_signing_configs`.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use crate::harness::{Answer, Lamina, guest, program, zipped};
 pub const CONFIGS: &str = "/2020-04-22/code-signing-configs";
 const FUNCTIONS: &str = "/2015-03-31/functions";
 
-/// Keys and packages of a test, and what signs.
+/// Directory with a test's keys and packages.
 pub struct Desk(TempDir);
 
-/// A key, its profile's ARN, and the block for `lamina.toml`.
+/// Key file, profile ARN and the block for `lamina.toml`.
 pub struct Profile {
     key: PathBuf,
     pub arn: String,
@@ -46,7 +46,7 @@ impl Desk {
         Profile { key, arn, block }
     }
 
-    /// A package, signed.
+    /// Signs a package.
     pub fn signed(&self, package: &[u8], profile: &Profile, more: &[&str]) -> Vec<u8> {
         let (before, after) = (self.path("package"), self.path("signed.zip"));
         std::fs::write(&before, package).expect("it is written");
@@ -75,7 +75,7 @@ fn sign(arguments: &[&str], paths: &[&Path]) -> Output {
     command.output().expect("the program runs")
 }
 
-/// The zip with another file in it.
+/// Adds a file to a zip.
 pub fn with_file(package: &[u8], name: &str) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new_append(std::io::Cursor::new(package.to_vec()));
     let archive = archive.as_mut().expect("a zip");
@@ -117,7 +117,7 @@ pub fn refusal(subject: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn only_signed_code_is_deployed_where_it_is_enforced() {
+async fn enforced_signing_refuses_unsigned_code() {
     let component = guest("echo");
     for algorithm in ["ed25519", "ecdsa-p256"] {
         let desk = Desk::new();
@@ -152,7 +152,7 @@ async fn only_signed_code_is_deployed_where_it_is_enforced() {
         let tampered = update(&host, "f", &with_file(&signed, "more.txt")).await;
         assert_eq!(tampered.status, 400);
         assert_eq!(tampered.error().0, "InvalidCodeSignatureException");
-        // A bare component is wrapped when it is signed.
+        // Signing a bare component wraps it in a zip.
         let again = update(&host, "f", &desk.signed(&component, &ours, &[])).await;
         assert_eq!(again.status, 200, "{}", again.text());
         assert_ne!(again.json()["SigningJobArn"], shown["SigningJobArn"]);
@@ -160,7 +160,7 @@ async fn only_signed_code_is_deployed_where_it_is_enforced() {
 }
 
 #[tokio::test]
-async fn a_warning_lets_unsigned_code_pass_but_not_changed_code() {
+async fn warn_policy_accepts_unsigned_but_not_changed_code() {
     let desk = Desk::new();
     let ours = desk.profile("ours", "ed25519");
     let unsigned = zipped(&guest("echo"));
@@ -175,7 +175,7 @@ async fn a_warning_lets_unsigned_code_pass_but_not_changed_code() {
     assert_eq!(tampered.error().0, "InvalidCodeSignatureException");
     let updated = update(&host, "f", &signed).await.json();
     assert_eq!(updated["SigningProfileVersionArn"], ours.arn);
-    // Code that was deployed is not looked at again, and code without a configuration not at all.
+    // Deployed code is not verified again, and code without a configuration never.
     host.settled("f").await;
     assert_eq!(
         host.lambda("DELETE", &of_function("f"), &Value::Null)
@@ -189,7 +189,7 @@ async fn a_warning_lets_unsigned_code_pass_but_not_changed_code() {
 }
 
 #[tokio::test]
-async fn what_was_revoked_or_has_expired_is_refused() {
+async fn revoked_or_expired_signature_is_refused() {
     let desk = Desk::new();
     let ours = desk.profile("ours", "ed25519");
     let package = zipped(&guest("echo"));
@@ -227,7 +227,7 @@ async fn what_was_revoked_or_has_expired_is_refused() {
 }
 
 #[test]
-fn keys_are_made_for_their_owners_alone() {
+fn generated_key_file_is_private() {
     let desk = Desk::new();
     let profile = desk.profile("ours", "ecdsa-p256");
     let mode = std::fs::metadata(&profile.key)
@@ -264,7 +264,7 @@ fn keys_are_made_for_their_owners_alone() {
 }
 
 #[test]
-fn a_host_does_not_start_with_a_profile_it_cannot_use() {
+fn invalid_signing_profile_stops_start() {
     let desk = Desk::new();
     let config = desk.path("lamina.toml");
     let data = desk.path("data");

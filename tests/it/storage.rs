@@ -1,5 +1,4 @@
-//! A guest's `/tmp`: as large as it was asked for and no larger, and still there when the guest has
-//! ended and its environment goes on.
+//! `/tmp` of a guest: size limit, and reuse after the guest ends while its environment lives on.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -17,7 +16,7 @@ async fn host(timeout: u64) -> Lamina {
     host
 }
 
-/// What the function answers, or the type of its error.
+/// Response of the function, or its error type.
 async fn ask(host: &Lamina, event: Value) -> Value {
     let answer = host.invoke("f", &event).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -27,7 +26,7 @@ async fn ask(host: &Lamina, event: Value) -> Value {
     }
 }
 
-/// Bytes that the host's environments take on the disk.
+/// Disk usage of the host's environments in bytes.
 fn on_disk(host: &Lamina) -> u64 {
     fn visit(dir: &Path) -> u64 {
         let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
@@ -43,7 +42,7 @@ fn on_disk(host: &Lamina) -> u64 {
 }
 
 #[tokio::test]
-async fn a_guest_cannot_fill_the_hosts_disk() {
+async fn guest_cannot_fill_host_disk() {
     let host = host(30).await;
     let hole = json!({"do": "sparse", "path": "/tmp/hole", "bytes": 500 * MIB});
     assert_eq!(ask(&host, hole.clone()).await, Value::Null);
@@ -55,7 +54,7 @@ async fn a_guest_cannot_fill_the_hosts_disk() {
     assert!(on_disk(&host) < 14 * MIB, "{}", on_disk(&host));
     let echo = json!({"do": "echo"});
     assert_eq!(ask(&host, echo.clone()).await, echo);
-    // What is removed gives its room back, and the last of its names counts.
+    // Removed files free their space, once the last link is gone.
     let link = json!({"do": "link", "from": "/tmp/more", "to": "/tmp/same"});
     assert_eq!(ask(&host, link).await, Value::Null);
     assert_eq!(
@@ -77,7 +76,7 @@ async fn a_guest_cannot_fill_the_hosts_disk() {
 }
 
 #[tokio::test]
-async fn a_tmp_has_the_size_that_was_asked_for() {
+async fn tmp_has_configured_size() {
     let host = Lamina::start();
     let more = json!({"EphemeralStorage": {"Size": 1024}});
     host.create("f", &guest("hostile"), more).await;
@@ -87,7 +86,7 @@ async fn a_tmp_has_the_size_that_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_guest_has_65536_names() {
+async fn tmp_has_65536_names() {
     let host = host(60).await;
     let names = json!({"do": "names", "dir": "/tmp"});
     let all = json!({"made": 65_536, "error": "StorageFull"});
@@ -104,7 +103,7 @@ async fn a_guest_has_65536_names() {
 }
 
 #[tokio::test]
-async fn a_file_without_a_name_counts_until_its_environment_ends() {
+async fn unlinked_open_file_counts_until_environment_ends() {
     let host = host(30).await;
     let orphan = json!({"do": "orphan", "path": "/tmp/gone", "bytes": 100 * MIB});
     assert_eq!(ask(&host, orphan).await, 100 * MIB);
@@ -115,7 +114,7 @@ async fn a_file_without_a_name_counts_until_its_environment_ends() {
 }
 
 #[tokio::test]
-async fn a_guest_that_ends_leaves_its_tmp_to_the_next() {
+async fn tmp_survives_guest_restart() {
     let host = host(1).await;
     let stream =
         async || ask(&host, json!({"do": "env"})).await["AWS_LAMBDA_LOG_STREAM_NAME"].clone();
@@ -144,7 +143,7 @@ async fn a_guest_that_ends_leaves_its_tmp_to_the_next() {
 }
 
 #[tokio::test]
-async fn no_tenant_gets_the_tmp_of_another() {
+async fn tmp_is_not_shared_between_tenants() {
     let host = Lamina::start();
     let more = json!({"Timeout": 1, "TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}});
     host.create("f", &guest("hostile"), more).await;

@@ -1,4 +1,4 @@
-//! Tags of functions.
+//! Tags of functions and other resources.
 
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ async fn host() -> Lamina {
 }
 
 #[tokio::test]
-async fn tags_are_given_changed_listed_and_taken() {
+async fn tags_are_set_changed_listed_and_removed() {
     let host = host().await;
     assert_eq!(tags(&host).await, json!({"Tags": {"team": "edge"}}));
     let before = host.lambda("GET", FUNCTION, &Value::Null).await.json();
@@ -69,7 +69,7 @@ async fn tags_are_given_changed_listed_and_taken() {
 }
 
 #[tokio::test]
-async fn fifty_tags_are_the_most() {
+async fn over_fifty_tags_are_refused() {
     let host = host().await;
     let some = |from: usize, to: usize| {
         let pairs = (from..to).map(|at| (format!("k{at}"), json!("v")));
@@ -96,7 +96,7 @@ async fn fifty_tags_are_the_most() {
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "tables of what is refused")]
-async fn what_cannot_be_tagged_is_refused_in_awss_words() {
+async fn untaggable_resource_error_is_awss() {
     let host = host().await;
     let one = json!({"k": "v"});
     let uuid = "00000000-0000-4000-8000-000000000000";
@@ -188,7 +188,7 @@ async fn what_cannot_be_tagged_is_refused_in_awss_words() {
 }
 
 #[tokio::test]
-async fn tags_may_change_while_the_function_does() {
+async fn tags_change_during_function_update() {
     let host = Lamina::start();
     let package = crate::harness::zipped(&guest("echo"));
     assert_eq!(host.try_create("f", &package, json!({})).await.status, 201);
@@ -201,7 +201,7 @@ async fn tags_may_change_while_the_function_does() {
 }
 
 #[tokio::test]
-async fn code_signing_configurations_have_tags_too() {
+async fn code_signing_configuration_is_tagged() {
     let host = Lamina::start();
     let profile = "arn:aws:signer:us-east-1:000000000000:/signing-profiles/p/0123456789";
     let request = json!({
@@ -224,7 +224,7 @@ async fn code_signing_configurations_have_tags_too() {
 }
 
 #[tokio::test]
-async fn event_source_mappings_have_tags_too() {
+async fn event_source_mapping_is_tagged() {
     let host = host().await;
     let queue = "arn:aws:sqs:us-east-1:000000000000:queue";
     let request = json!({

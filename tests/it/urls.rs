@@ -1,4 +1,4 @@
-//! Function URLs: HTTP in, HTTP out.
+//! Function URLs: requests to events, results to responses.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -22,7 +22,7 @@ pub async fn get(host: &Lamina, domain: &str, path: &str, headers: &[(&str, &str
 }
 
 #[tokio::test]
-async fn request_becomes_an_event_and_result_a_response() {
+async fn request_becomes_event_and_result_response() {
     let host = Lamina::start();
     host.create("echo", &guest("echo"), json!({})).await;
     let domain = url_of(&host, "echo", json!({})).await;
@@ -50,7 +50,7 @@ async fn request_becomes_an_event_and_result_a_response() {
 }
 
 #[tokio::test]
-async fn http_component_gets_the_request_itself() {
+async fn http_component_gets_original_request() {
     let host = Lamina::start();
     host.create("http", &example("http"), json!({})).await;
     let domain = url_of(&host, "http", json!({})).await;
@@ -61,10 +61,10 @@ async fn http_component_gets_the_request_itself() {
     );
 }
 
-/// Both versions answer: one is a component for HTTP, the other takes events. Neither gets what is meant for
-/// the other.
+/// Both versions respond: one is an HTTP component, the other takes events. Neither may get the
+/// other's form.
 #[tokio::test]
-async fn weighted_alias_is_drawn_once_for_each_request() {
+async fn weighted_alias_is_drawn_once_per_request() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({"Publish": true}))
         .await;
@@ -96,7 +96,7 @@ async fn weighted_alias_is_drawn_once_for_each_request() {
         ];
         let answer = host.send("POST", "/nowhere-at-all", &headers, body).await;
         match answer.status.as_u16() {
-            // The event has no status of its own: it comes back as it went in.
+            // The echoed event has no status code, so it is the body.
             200 => {
                 assert_eq!(answer.json()["version"], "2.0", "{}", answer.text());
                 echoed += 1;
@@ -108,7 +108,7 @@ async fn weighted_alias_is_drawn_once_for_each_request() {
 }
 
 #[tokio::test]
-async fn failure_is_a_bad_gateway_and_unknown_url_forbidden() {
+async fn failure_is_bad_gateway_and_unknown_url_forbidden() {
     let host = Lamina::start();
     host.create("f", &guest("hostile"), json!({})).await;
     let domain = url_of(&host, "f", json!({})).await;
@@ -129,7 +129,7 @@ async fn failure_is_a_bad_gateway_and_unknown_url_forbidden() {
 }
 
 #[tokio::test]
-async fn url_of_a_deleted_alias_is_forbidden() {
+async fn url_of_deleted_alias_is_forbidden() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     let alias = json!({"Name": "a", "FunctionVersion": "$LATEST"});
@@ -167,7 +167,7 @@ async fn url_of_a_deleted_alias_is_forbidden() {
 }
 
 #[tokio::test]
-async fn invoke_mode_is_echoed_only_once_it_was_set() {
+async fn invoke_mode_is_echoed_only_if_set() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     let path = "/2021-10-31/functions/f/url";
@@ -184,7 +184,7 @@ async fn invoke_mode_is_echoed_only_once_it_was_set() {
 }
 
 #[tokio::test]
-async fn function_with_a_reserve_of_none_is_throttled() {
+async fn function_with_zero_reserve_is_throttled() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     let domain = url_of(&host, "f", json!({})).await;
@@ -200,7 +200,7 @@ async fn function_with_a_reserve_of_none_is_throttled() {
 }
 
 #[tokio::test]
-async fn cross_origin_rules_are_kept() {
+async fn cors_configuration_is_applied() {
     let host = Lamina::start();
     host.create("echo", &guest("echo"), json!({})).await;
     let cors = json!({"Cors": {"AllowOrigins": ["https://a.example"], "AllowMethods": ["GET"]}});
@@ -215,7 +215,7 @@ async fn cross_origin_rules_are_kept() {
 }
 
 #[tokio::test]
-async fn second_url_of_a_function_is_refused() {
+async fn second_url_of_function_is_refused() {
     let host = Lamina::start();
     host.create("echo", &guest("echo"), json!({})).await;
     url_of(&host, "echo", json!({})).await;

@@ -1,5 +1,4 @@
-//! Values of requests: each is taken as it was sent or refused, and bounds that depend on other members are
-//! those of AWS.
+//! Request values: taken as sent or refused; limits that depend on other members are AWS's.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,7 +11,7 @@ use crate::harness::{Lamina, example, guest, zipped};
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
 
-/// Sends an Invoke with a header of any octets; gives back the status line and the body.
+/// Sends an Invoke with a header of arbitrary bytes; returns status and body.
 fn invoke_with(host: &Lamina, name: &str, value: &[u8]) -> (u16, String) {
     let mut stream = TcpStream::connect(host.address).expect("it answers");
     let head = format!(
@@ -30,7 +29,7 @@ fn invoke_with(host: &Lamina, name: &str, value: &[u8]) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn tenant_id_that_is_not_ascii_is_refused() {
+async fn non_ascii_tenant_id_is_refused() {
     let host = Lamina::start();
     let isolation = json!({"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}});
     host.create("f", &example("counter"), isolation).await;
@@ -42,24 +41,24 @@ async fn tenant_id_that_is_not_ascii_is_refused() {
         b"",
         &[b'x'; 257],
     ] {
-        let (status, told) = invoke_with(&host, "x-amz-tenant-id", tenant);
-        assert_eq!(status, 400, "{tenant:?}: {told}");
+        let (status, body) = invoke_with(&host, "x-amz-tenant-id", tenant);
+        assert_eq!(status, 400, "{tenant:?}: {body}");
         assert!(
-            told.contains("at 'tenantId' failed to satisfy constraint"),
-            "{told}"
+            body.contains("at 'tenantId' failed to satisfy constraint"),
+            "{body}"
         );
     }
-    let (status, told) = invoke_with(&host, "x-amz-tenant-id", b"Blue 1._:/=+-@");
-    assert_eq!(status, 200, "{told}");
+    let (status, body) = invoke_with(&host, "x-amz-tenant-id", b"Blue 1._:/=+-@");
+    assert_eq!(status, 200, "{body}");
 }
 
 #[tokio::test]
-async fn header_of_invoke_that_is_not_ascii_is_refused() {
+async fn non_ascii_invoke_header_is_refused() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     for name in ["x-amz-invocation-type", "x-amz-log-type"] {
-        let (status, told) = invoke_with(&host, name, b"\xff");
-        assert_eq!(status, 400, "{name}: {told}");
+        let (status, body) = invoke_with(&host, name, b"\xff");
+        assert_eq!(status, 400, "{name}: {body}");
     }
 }
 
@@ -91,7 +90,7 @@ async fn client_context_that_is_no_object_is_refused() {
 }
 
 #[tokio::test]
-async fn sizes_without_a_capacity_provider_have_awss_bounds() {
+async fn sizes_without_capacity_provider_have_awss_limits() {
     let host = Lamina::start();
     let package = zipped(&guest("echo"));
     let most = json!({"Timeout": 1800, "MemorySize": 10240, "EphemeralStorage": {"Size": 10240}});
@@ -119,7 +118,7 @@ async fn sizes_without_a_capacity_provider_have_awss_bounds() {
 }
 
 #[tokio::test]
-async fn vpc_of_subnets_has_an_id() {
+async fn vpc_config_with_subnets_shows_vpc_id() {
     let host = Lamina::start();
     let network = json!({"SubnetIds": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]});
     host.create("f", &guest("echo"), json!({"VpcConfig": network}))
@@ -160,7 +159,7 @@ async fn vpc_of_subnets_has_an_id() {
 }
 
 #[tokio::test]
-async fn tag_keys_of_aws_are_refused() {
+async fn tag_key_with_aws_prefix_is_refused() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     let package = zipped(&guest("echo"));
@@ -198,7 +197,7 @@ async fn tag_keys_of_aws_are_refused() {
 }
 
 #[tokio::test]
-async fn provisioned_concurrency_of_a_weighted_alias_is_refused() {
+async fn provisioned_concurrency_of_weighted_alias_is_refused() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({})).await;
     let versions = format!("{FUNCTIONS}/f/versions");
@@ -229,7 +228,7 @@ async fn provisioned_concurrency_of_a_weighted_alias_is_refused() {
     };
     route(&json!({"AdditionalVersionWeights": {}})).await;
     assert_eq!(put().await.status, 202);
-    // As gradual deployments do: weights come afterwards, and what is provisioned stays as it is.
+    // As in gradual deployments, weights come later and the provisioned concurrency stays.
     route(&routing).await;
     assert_eq!(put().await.error(), refused);
     assert_eq!(host.lambda("GET", path, &Value::Null).await.status, 200);

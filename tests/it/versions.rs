@@ -1,5 +1,5 @@
-//! Versions and aliases: what is published stays, aliases lead to it, traffic is split, and concurrency
-//! is set aside.
+//! Versions and aliases: immutable versions, alias resolution, traffic splitting, reserved
+//! concurrency.
 
 use std::collections::HashMap;
 
@@ -37,7 +37,7 @@ pub async fn publish(host: &Lamina, name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_version_is_pending_while_something_is_made_for_it() {
+async fn version_is_pending_until_compiled_or_snapshotted() {
     let host = Lamina::start();
     let snap_start = json!({"SnapStart": {"ApplyOn": "PublishedVersions"}});
     host.create("snap", &example("hello"), snap_start).await;
@@ -58,7 +58,7 @@ async fn a_version_is_pending_while_something_is_made_for_it() {
 }
 
 #[tokio::test]
-async fn what_is_invoked_and_not_there_is_named_with_its_version() {
+async fn missing_version_error_names_it() {
     let host = Lamina::start();
     host.create("f", &example("hello"), json!({})).await;
     for (name, named) in [("f:3", "f:3"), ("g", "g:$LATEST")] {
@@ -76,7 +76,7 @@ async fn what_is_invoked_and_not_there_is_named_with_its_version() {
 }
 
 #[tokio::test]
-async fn what_is_published_stays_as_it_was() {
+async fn published_version_is_immutable() {
     let host = Lamina::start();
     host.create("f", &example("hello"), json!({})).await;
     let first = publish(&host, "f").await;
@@ -147,7 +147,7 @@ async fn what_is_published_stays_as_it_was() {
 }
 
 #[tokio::test]
-async fn pages_of_versions_leave_nothing_out() {
+async fn version_pages_are_complete() {
     let host = Lamina::start();
     host.create("a", &guest("echo"), json!({"Publish": true}))
         .await;
@@ -179,7 +179,7 @@ async fn pages_of_versions_leave_nothing_out() {
 }
 
 #[tokio::test]
-async fn an_alias_splits_traffic_by_weight() {
+async fn alias_splits_traffic_by_weight() {
     let host = Lamina::start();
     host.create("f", &guest("echo"), json!({"Publish": true}))
         .await;
@@ -207,7 +207,7 @@ async fn an_alias_splits_traffic_by_weight() {
             .entry(answer.header("x-amz-executed-version").into())
             .or_default() += 1;
     }
-    // 100 are expected; so far off, one run in a million million would be.
+    // 100 are expected; a result outside this range has a probability below 1e-12.
     assert!((40..180).contains(&counts["2"]), "{counts:?}");
     let used = host
         .lambda(
@@ -236,7 +236,7 @@ async fn an_alias_splits_traffic_by_weight() {
 }
 
 #[tokio::test]
-async fn tenants_do_not_share_environments() {
+async fn tenants_get_separate_environments() {
     let host = Lamina::start();
     let isolation = json!({"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}});
     host.create("f", &example("counter"), isolation).await;

@@ -1,12 +1,15 @@
-//! Conditions of policies, met and not met by real requests.
+//! Policy conditions with real requests.
 
 use serde_json::{Value, json};
 
-use super::{ARN, F, People, allow, host, people, refusal, silent, told};
+use super::{ARN, F, People, allow, host, people, refusal, silent, status_and_message};
 
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "one story, told from start to end")]
-async fn conditions_are_about_the_request_and_the_function() {
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story, status_and_message from start to end"
+)]
+async fn conditions_match_request_and_function_context() {
     let conditioned = |action: &str, resource: &str, condition: Value| {
         let mut statement = allow(action, resource);
         statement["Condition"] = condition;
@@ -94,13 +97,13 @@ async fn conditions_are_about_the_request_and_the_function() {
         status("GET", "/2015-03-31/functions", Value::Null).await,
         200
     );
-    // To make a function with tags is to tag it too.
+    // CreateFunction with tags requires TagResource too.
     let tagged = alice
         .try_create("h", &json!({"Tags": {"team": "bob"}}))
         .await;
     let resource = ARN.replace("function:f", "function:h");
     let expected = silent("alice", "identity", "lambda:TagResource", &resource);
-    assert_eq!(told(&tagged), expected);
+    assert_eq!(status_and_message(&tagged), expected);
     assert_eq!(
         alice
             .try_create("h", &json!({"Tags": {"team": "alice"}}))
@@ -108,15 +111,15 @@ async fn conditions_are_about_the_request_and_the_function() {
             .status,
         201
     );
-    // Nor may a layer be used that may not be read.
+    // A layer needs GetLayerVersion of its user.
     let layer = "arn:aws:lambda:us-east-1:000000000000:layer:l:1";
     let layered = alice.try_create("i", &json!({"Layers": [layer]})).await;
     let expected = silent("alice", "identity", "lambda:GetLayerVersion", layer);
-    assert_eq!(told(&layered), expected);
+    assert_eq!(status_and_message(&layered), expected);
 }
 
 #[tokio::test]
-async fn a_denial_with_an_unknown_condition_denies() {
+async fn deny_with_unknown_condition_applies() {
     let mut denial = allow("lambda:InvokeFunction", "*");
     denial["Effect"] = "Deny".into();
     denial["Condition"] = json!({"StringEquals": {"aws:SomethingNew": "x"}});
@@ -125,6 +128,6 @@ async fn a_denial_with_an_unknown_condition_denies() {
     owner.create("f", &json!({})).await;
     let why = "with an explicit deny in an identity-based policy";
     let expected = refusal("alice", "lambda:InvokeFunction", ARN, why);
-    assert_eq!(told(&alice.invoke("f").await), expected);
+    assert_eq!(status_and_message(&alice.invoke("f").await), expected);
     assert_eq!(alice.lambda("GET", F, &Value::Null).await.status, 200);
 }

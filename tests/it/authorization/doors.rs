@@ -1,8 +1,8 @@
-//! The other doors of a host: function URLs and logs.
+//! Authorization of function URLs and logs.
 
 use serde_json::json;
 
-use super::{ARN, F, People, allow, grant, host, people, policy_path, told};
+use super::{ARN, F, People, allow, grant, host, people, policy_path, status_and_message};
 use crate::signed::Signed;
 
 async fn url_of(owner: Signed<'_>, name: &str, auth: &str) -> String {
@@ -21,11 +21,12 @@ fn forbidden() -> (u16, String) {
 }
 
 #[tokio::test]
-async fn an_open_url_needs_the_functions_policy() {
+async fn unauthenticated_url_needs_resource_policy() {
     let host = host(&json!([allow("s3:*", "*")]));
     let People { owner, .. } = people(&host);
     let domain = url_of(owner, "f", "NONE").await;
-    let get = || async { told(&host.send("GET", "/", &[("host", &domain)], "").await) };
+    let get =
+        || async { status_and_message(&host.send("GET", "/", &[("host", &domain)], "").await) };
     assert_eq!(get().await, forbidden());
     let call = json!({
         "StatementId": "call", "Principal": "*", "Action": "lambda:InvokeFunctionUrl",
@@ -51,11 +52,14 @@ async fn an_open_url_needs_the_functions_policy() {
     );
     let nowhere = [("host", "nobody.lambda-url.us-east-1.localhost")];
     let nowhere = host.send("GET", "/", &nowhere, "").await;
-    assert_eq!(told(&nowhere), (403, r#"{"Message":null}"#.into()));
+    assert_eq!(
+        status_and_message(&nowhere),
+        (403, r#"{"Message":null}"#.into())
+    );
 }
 
 #[tokio::test]
-async fn a_signed_url_needs_the_callers_policy_or_the_functions() {
+async fn signed_url_call_needs_either_policy() {
     let may = json!([
         allow("lambda:InvokeFunctionUrl", ARN),
         allow("lambda:InvokeFunction", ARN)
@@ -64,7 +68,7 @@ async fn a_signed_url_needs_the_callers_policy_or_the_functions() {
     let People { owner, alice, bob } = people(&host);
     let domain = url_of(owner, "f", "AWS_IAM").await;
     let unsigned = host.send("GET", "/", &[("host", &domain)], "").await;
-    assert_eq!(told(&unsigned), forbidden());
+    assert_eq!(status_and_message(&unsigned), forbidden());
     let stranger = Signed {
         host: &host,
         key: "stranger",
@@ -77,7 +81,7 @@ async fn a_signed_url_needs_the_callers_policy_or_the_functions() {
     );
     assert_eq!(owner.url(&domain).await.status, 200);
     assert_eq!(alice.url(&domain).await.status, 200);
-    assert_eq!(told(&bob.url(&domain).await), forbidden());
+    assert_eq!(status_and_message(&bob.url(&domain).await), forbidden());
     for (sid, action) in [
         ("a", "lambda:InvokeFunctionUrl"),
         ("b", "lambda:InvokeFunction"),
@@ -87,12 +91,12 @@ async fn a_signed_url_needs_the_callers_policy_or_the_functions() {
     }
     assert_eq!(bob.url(&domain).await.status, 200);
     let other = url_of(owner, "g", "AWS_IAM").await;
-    assert_eq!(told(&alice.url(&other).await), forbidden());
+    assert_eq!(status_and_message(&alice.url(&other).await), forbidden());
     assert_eq!(owner.url(&other).await.status, 200);
 }
 
 #[tokio::test]
-async fn logs_are_read_by_those_who_may() {
+async fn log_reading_needs_permission() {
     let group = "arn:aws:logs:us-east-1:000000000000:log-group:/aws/lambda/f:*";
     let host = host(&json!([allow("logs:FilterLogEvents", group)]));
     let People { owner, alice, bob } = people(&host);
@@ -127,7 +131,7 @@ async fn logs_are_read_by_those_who_may() {
 
 #[tokio::test]
 
-async fn grant_on_one_stream_opens_that_stream_only() {
+async fn grant_on_one_stream_excludes_others() {
     const STREAM: &str = "2026/01/01/[$LATEST]abc";
     let group = "arn:aws:logs:us-east-1:000000000000:log-group:";
     let stream = format!("{group}/aws/lambda/f:log-stream:{STREAM}");
@@ -152,7 +156,7 @@ async fn grant_on_one_stream_opens_that_stream_only() {
             json!({"__type": "AccessDeniedException", "message": text})
         );
     }
-    // The stream that is granted does not exist, which only those learn who may read it.
+    // The permitted stream does not exist, which only callers with the permission learn.
     let permitted = alice.logs("GetLogEvents", &request).await.json();
     assert_eq!(permitted["__type"], "ResourceNotFoundException");
     let other = json!({"logGroupName": "/aws/lambda/f", "logStreamName": "other"});
@@ -161,7 +165,7 @@ async fn grant_on_one_stream_opens_that_stream_only() {
 }
 
 #[tokio::test]
-async fn name_below_the_url_domain_never_leads_to_another_api() {
+async fn name_below_url_domain_reaches_no_other_api() {
     let host = host(&json!([allow("lambda:*", "*")]));
     let People { owner, .. } = people(&host);
     let domain = url_of(owner, "f", "AWS_IAM").await;
@@ -182,7 +186,7 @@ async fn name_below_the_url_domain_never_leads_to_another_api() {
 }
 
 #[tokio::test]
-async fn event_of_a_signed_url_has_its_caller() {
+async fn signed_url_event_names_caller() {
     let may = json!([allow("lambda:*", "*")]);
     let host = host(&may);
     let People { owner, alice, bob } = people(&host);
@@ -214,7 +218,7 @@ async fn event_of_a_signed_url_has_its_caller() {
 }
 
 #[tokio::test]
-async fn bad_signature_of_a_url_is_named() {
+async fn bad_url_signature_is_explained() {
     let host = host(&json!([allow("lambda:*", "*")]));
     let People { owner, .. } = people(&host);
     let domain = url_of(owner, "f", "AWS_IAM").await;
@@ -233,5 +237,5 @@ async fn bad_signature_of_a_url_is_named() {
         old.text()
     );
     let unsigned = host.send("GET", "/", &[("host", &domain)], "").await;
-    assert_eq!(told(&unsigned), forbidden());
+    assert_eq!(status_and_message(&unsigned), forbidden());
 }

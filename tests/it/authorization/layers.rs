@@ -1,4 +1,4 @@
-//! Layers across accounts: their own policies say who may read them.
+//! Cross-account access to layers by their resource-based policies.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +8,7 @@ use super::{People, host, people, silent, told};
 use crate::harness::zipped;
 
 #[tokio::test]
-async fn a_layers_policy_lets_other_accounts_read_it() {
+async fn layer_policy_grants_cross_account_read() {
     let host = host(&json!([super::allow("lambda:GetLayerVersion", "*")]));
     let People { owner, alice, bob } = people(&host);
     let content = json!({"Content": {"ZipFile": STANDARD.encode(zipped(b"text"))}});

@@ -1,5 +1,5 @@
-//! The resource that policies are asked about is the resource that an operation touches: every operation
-//! of the model that names a function, by every way to name it.
+//! Authorized resource equals accessed resource: every operation of the model that names a
+//! function, by every reference to name it.
 
 use std::collections::BTreeSet;
 
@@ -11,31 +11,31 @@ use super::{ARN, F, allow};
 use crate::harness::{Answer, Lamina, ROLE, guest, root, zipped};
 use crate::signed::Signed;
 
-/// An operation whose path names a function.
+/// An operation with a function in its path.
 struct Operation {
     name: String,
     method: String,
     uri: String,
-    /// Whether its model has a Qualifier in the query.
+    /// True if the model has a Qualifier in the query.
     has_qualifier: bool,
 }
 
-/// A way to name the function `f`, with the qualifier in the name and the one beside it.
-struct Way {
+/// A reference to name the function `f`: qualifier in the name and in the query.
+struct Reference {
     name: String,
     inner: Option<&'static str>,
     query: &'static str,
     beside: Option<&'static str>,
 }
 
-impl Way {
-    /// The qualifier that counts for an operation.
+impl Reference {
+    /// Effective qualifier for an operation.
     fn qualifier(&self, operation: &Operation) -> Option<&'static str> {
         let beside = self.beside.filter(|_| operation.has_qualifier);
         beside.or(self.inner)
     }
 
-    /// The ARN that policies must be asked about.
+    /// Expected ARN for authorization.
     fn arn(&self, operation: &Operation) -> String {
         match self.qualifier(operation) {
             Some(qualifier) => format!("{ARN}:{qualifier}"),
@@ -71,7 +71,7 @@ fn operations() -> Vec<Operation> {
     named.collect()
 }
 
-fn ways() -> Vec<Way> {
+fn references() -> Vec<Reference> {
     let forms = [
         "f".to_owned(),
         "%66".to_owned(),
@@ -105,16 +105,16 @@ fn ways() -> Vec<Way> {
         ("?Qualifier=", None),
         ("?FunctionName=g&Name=g&LayerName=g", None),
     ];
-    let mut ways = Vec::new();
+    let mut references = Vec::new();
     for form in &forms {
         for (end, inner) in inner {
-            // Every way beside the plainest name, and the plainest two beside the others.
+            // All queries with the plainest name, and the two plainest queries with the others.
             let queries = if *form == "f" && end.is_empty() {
                 &queries[..]
             } else {
                 &queries[..2]
             };
-            ways.extend(queries.iter().map(|(query, beside)| Way {
+            references.extend(queries.iter().map(|(query, beside)| Reference {
                 name: format!("{form}{end}"),
                 inner,
                 query,
@@ -122,10 +122,10 @@ fn ways() -> Vec<Way> {
             }));
         }
     }
-    ways
+    references
 }
 
-/// A request body with which an operation succeeds.
+/// A valid request body of an operation.
 fn body(operation: &str, zip: &str) -> Value {
     match operation {
         "AddPermission" => json!({
@@ -149,24 +149,25 @@ fn body(operation: &str, zip: &str) -> Value {
     }
 }
 
-fn path(operation: &Operation, way: &Way) -> String {
-    let path = operation.uri.replace("{FunctionName}", &way.name);
+fn path(operation: &Operation, reference: &Reference) -> String {
+    let path = operation.uri.replace("{FunctionName}", &reference.name);
     let path = path.replace("{Name}", "prod").replace("{StatementId}", "s");
-    // ListProvisionedConcurrencyConfigs has a query in its path.
+    // The path of ListProvisionedConcurrencyConfigs contains a query already.
     match path.contains('?') {
-        true => format!("{path}{}", way.query.replace('?', "&")),
-        false => format!("{path}{}", way.query),
+        true => format!("{path}{}", reference.query.replace('?', "&")),
+        false => format!("{path}{}", reference.query),
     }
 }
 
-async fn call(who: Signed<'_>, operation: &Operation, way: &Way, zip: &str) -> Answer {
-    let path = path(operation, way);
+async fn call(who: Signed<'_>, operation: &Operation, reference: &Reference, zip: &str) -> Answer {
+    let path = path(operation, reference);
     who.lambda(&operation.method, &path, &body(&operation.name, zip))
         .await
 }
 
-/// A host where `owner` may do anything, `denied` may do anything but to `f`, `partial` may do anything
-/// to the alias `prod` alone, and `nobody` may do nothing.
+/// Host with keys: `owner` without restrictions, `denied` with a Deny on `f`, `partial` with the
+/// alias
+/// `prod` only, and `nobody` without permissions.
 fn host() -> Lamina {
     let mut deny = allow("lambda:*", ARN);
     deny["Effect"] = "Deny".into();
@@ -210,7 +211,7 @@ fn grant() -> Value {
     json!({"StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"})
 }
 
-/// All that there is of the function as a whole.
+/// State of the function as a whole.
 async fn state(owner: Signed<'_>) -> String {
     let mut state = String::new();
     for path in [
@@ -226,7 +227,7 @@ async fn state(owner: Signed<'_>) -> String {
         "/2020-06-30/functions/f/code-signing-config",
     ] {
         let mut shown = owner.lambda("GET", path, &Value::Null).await.json();
-        // A link to the code is another each time.
+        // The code link differs each time.
         shown["Code"] = Value::Null;
         state += &format!("{path}: {shown}\n");
     }
@@ -234,37 +235,39 @@ async fn state(owner: Signed<'_>) -> String {
 }
 
 #[tokio::test]
-async fn every_operation_is_judged_for_what_it_touches() {
+async fn operation_is_authorized_by_accessed_resource() {
     let host = host();
     let key = |key| Signed { host: &host, key };
     let (owner, denied, partial, nobody) =
         (key("owner"), key("denied"), key("partial"), key("nobody"));
     prepare(owner).await;
     let zip = STANDARD.encode(zipped(&guest("echo")));
-    let (before, operations, ways) = (state(owner).await, operations(), ways());
+    let (before, operations, references) = (state(owner).await, operations(), references());
     assert!(operations.len() > 35, "{}", operations.len());
     for operation in &operations {
-        for way in &ways {
-            let what = format!("{} {}", operation.name, path(operation, way));
-            let agree = way.inner.is_none()
+        for reference in &references {
+            let what = format!("{} {}", operation.name, path(operation, reference));
+            let agree = reference.inner.is_none()
                 || !operation.has_qualifier
-                || way.beside.is_none_or(|it| Some(it) == way.inner);
-            let refused = call(nobody, operation, way, &zip).await;
-            let resource = format!("on resource: {} because", way.arn(operation));
+                || reference
+                    .beside
+                    .is_none_or(|it| Some(it) == reference.inner);
+            let refused = call(nobody, operation, reference, &zip).await;
+            let resource = format!("on resource: {} because", reference.arn(operation));
             assert_eq!(refused.status, 403, "{what}: {}", refused.text());
-            // Two qualifiers that differ name nothing: either may be told.
+            // With two different qualifiers, the refusal may name either.
             assert!(
                 !agree || refused.text().contains(&resource),
                 "{what}: {}",
                 refused.text()
             );
-            let refused = call(denied, operation, way, &zip).await;
+            let refused = call(denied, operation, reference, &zip).await;
             assert_eq!(refused.status, 403, "{what}: {}", refused.text());
-            let answer = call(partial, operation, way, &zip).await;
-            let may = agree && way.qualifier(operation) == Some("prod");
+            let answer = call(partial, operation, reference, &zip).await;
+            let may = agree && reference.qualifier(operation) == Some("prod");
             let is_let_in = answer.status != 403;
             assert!(!agree || is_let_in == may, "{what}: {}", answer.text());
-            let is_taken = operation.has_qualifier || way.inner.is_none();
+            let is_taken = operation.has_qualifier || reference.inner.is_none();
             let is_done = answer.status.is_success();
             assert!(!is_done || (may && is_taken), "{what}: {}", answer.text());
         }
@@ -273,7 +276,7 @@ async fn every_operation_is_judged_for_what_it_touches() {
 }
 
 #[tokio::test]
-async fn every_operation_of_the_table_succeeds_for_who_may() {
+async fn operation_succeeds_for_permitted_caller() {
     let host = host();
     let owner = Signed {
         host: &host,
@@ -282,7 +285,7 @@ async fn every_operation_of_the_table_succeeds_for_who_may() {
     prepare(owner).await;
     let zip = STANDARD.encode(zipped(&guest("echo")));
     let mut operations = operations();
-    // What is made comes before what is changed, and what is deleted comes last.
+    // Creating operations first, deleting ones last.
     operations.sort_by_key(|it| {
         let order = ["Create", "Put", "Update", "Get", "List", "Invoke", "Delete"];
         let order = order.iter().position(|start| it.name.starts_with(start));
@@ -300,18 +303,18 @@ async fn every_operation_of_the_table_succeeds_for_who_may() {
             "DeleteFunction",
         ];
         let is_qualified = beside[..3].iter().any(|it| operation.name.starts_with(it));
-        // A configuration is there, but no code signing.
+        // A configuration without code signing exists.
         if operation.name == "PutFunctionCodeSigningConfig" {
             continue;
         }
-        let way = Way {
+        let reference = Reference {
             name: "f".into(),
             inner: None,
             query: if is_qualified { "?Qualifier=prod" } else { "" },
             beside: None,
         };
         settled(owner).await;
-        let answer = call(owner, operation, &way, &zip).await;
+        let answer = call(owner, operation, &reference, &zip).await;
         assert!(
             answer.status.is_success(),
             "{}: {}",
@@ -335,7 +338,7 @@ async fn settled(owner: Signed<'_>) {
 }
 
 #[tokio::test]
-async fn function_named_in_the_body_is_judged() {
+async fn function_in_body_is_authorized() {
     let mut deny = allow("lambda:*", ARN);
     deny["Effect"] = "Deny".into();
     let host = super::host(&json!([allow("lambda:*", "*"), deny]));
@@ -369,7 +372,7 @@ async fn function_named_in_the_body_is_judged() {
 }
 
 #[tokio::test]
-async fn mapping_is_judged_for_the_function_it_leaves_and_the_one_it_goes_to() {
+async fn moved_mapping_needs_permission_on_both_functions() {
     let only = |name: &str, actions: Value| {
         let mut statement = allow("lambda:*", "*");
         statement["Action"] = actions;
@@ -419,7 +422,7 @@ async fn mapping_is_judged_for_the_function_it_leaves_and_the_one_it_goes_to() {
 }
 
 #[tokio::test]
-async fn layer_version_with_another_spelling_is_the_same_version() {
+async fn layer_version_number_is_normalized_for_authorization() {
     let layer = "arn:aws:lambda:us-east-1:000000000000:layer:l:1";
     let mut deny = allow("lambda:*", layer);
     deny["Effect"] = "Deny".into();
@@ -451,7 +454,7 @@ async fn layer_version_with_another_spelling_is_the_same_version() {
 }
 
 #[tokio::test]
-async fn members_that_an_operation_does_not_have_meet_no_condition() {
+async fn foreign_members_satisfy_no_condition() {
     let mut tagged = allow("lambda:PutFunctionConcurrency", ARN);
     tagged["Condition"] = json!({"ForAnyValue:StringEquals": {"aws:TagKeys": "team"}});
     let host = super::host(&json!([tagged]));
@@ -464,7 +467,7 @@ async fn members_that_an_operation_does_not_have_meet_no_condition() {
 }
 
 #[tokio::test]
-async fn code_signing_needs_leave_for_the_configuration_too() {
+async fn code_signing_needs_permission_on_configuration() {
     let host = super::host(&json!([allow("lambda:PutFunctionCodeSigningConfig", ARN)]));
     let super::People { owner, alice, .. } = super::people(&host);
     owner.create("f", &json!({})).await;
@@ -482,7 +485,7 @@ async fn code_signing_needs_leave_for_the_configuration_too() {
 }
 
 #[tokio::test]
-async fn tags_with_a_qualifier_are_withheld_as_without() {
+async fn tags_by_qualified_arn_need_permission() {
     let mut deny = allow("lambda:ListTags", ARN);
     deny["Effect"] = "Deny".into();
     let host = super::host(&json!([allow("lambda:*", "*"), deny]));
@@ -501,7 +504,7 @@ async fn tags_with_a_qualifier_are_withheld_as_without() {
 }
 
 #[tokio::test]
-async fn grant_on_an_alias_is_no_grant_to_replace_the_code() {
+async fn grant_on_alias_does_not_allow_code_update() {
     let host = super::host(&json!([allow("s3:*", "*")]));
     let super::People { owner, bob, .. } = super::people(&host);
     owner.create("f", &json!({"Publish": true})).await;

@@ -1,4 +1,4 @@
-//! Event source mappings that are refused: in AWS's words, by name, and without a trace.
+//! Refused event source mappings: AWS's messages, and no effect.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::{
     DYNAMODB, KINESIS, MAPPINGS, SQS, get, host_with, map, merged, path_of, settled, try_map,
 };
 
-/// Requests for what a source does not have or must be told, and what is said of them.
+/// Requests unsuitable for their source type, with the expected message.
 fn unsupported() -> Vec<(Value, String)> {
     let unsupported =
         |name: &str| format!("Unsupported {name} parameter for given event source mapping type.");
@@ -33,7 +33,7 @@ fn unsupported() -> Vec<(Value, String)> {
     ]
 }
 
-/// Requests whose values do not go together, and what is said of them.
+/// Requests with inconsistent values, with the expected message.
 fn unfit() -> Vec<(Value, String)> {
     vec![
         (
@@ -85,7 +85,7 @@ fn unfit() -> Vec<(Value, String)> {
 }
 
 #[tokio::test]
-async fn what_aws_refuses_is_refused_in_its_words() {
+async fn refusal_has_awss_message() {
     let host = host_with(&["f"]).await;
     let cases = unsupported().into_iter().chain(unfit());
     for (request, expected) in cases {
@@ -120,7 +120,7 @@ async fn what_aws_refuses_is_refused_in_its_words() {
 }
 
 #[tokio::test]
-async fn hostile_mappings_are_refused_and_nothing_is_left_of_them() {
+async fn hostile_mapping_is_refused_without_effect() {
     let host = host_with(&["f"]).await;
     let deep = "{\"a\":".repeat(600) + "[1]" + &"}".repeat(600);
     let requests = [
@@ -166,7 +166,7 @@ async fn hostile_mappings_are_refused_and_nothing_is_left_of_them() {
 }
 
 #[tokio::test]
-async fn filters_are_given_changed_and_taken_away() {
+async fn filters_are_set_changed_and_removed() {
     let host = host_with(&["f"]).await;
     let criteria = |patterns: &[&str]| {
         let filters: Vec<Value> = patterns.iter().map(|it| json!({"Pattern": it})).collect();
