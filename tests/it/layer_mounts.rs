@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::harness::{Lamina, guest, program, zipped};
-use crate::layers::{ARN, LAYERS, delete, get, publish, refusal, told, zip_of};
+use crate::layers::{ARN, LAYERS, delete, error_of, get, publish, refusal, zip_of};
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
 
@@ -41,8 +41,8 @@ async fn cli_publishes_directories_and_zips() {
     ];
     let arguments = [&["layer", "publish", "my-layer", path][..], &said].concat();
     let first = lamina(&host, &arguments);
-    let told = String::from_utf8_lossy(&first.stdout).into_owned();
-    assert_eq!(told, format!("{ARN}:my-layer:1\n"), "{first:?}");
+    let error_of = String::from_utf8_lossy(&first.stdout).into_owned();
+    assert_eq!(error_of, format!("{ARN}:my-layer:1\n"), "{first:?}");
     let shown = get(&host, "/my-layer/versions/1").await.json();
     assert_eq!(shown["Description"], "what it is");
     assert_eq!(shown["LicenseInfo"], "MIT");
@@ -176,7 +176,7 @@ async fn layers_are_merged_at_opt_while_attached() {
         .await;
     let missing = format!("Layer version {ARN}:one:1 does not exist.");
     assert_eq!(
-        told(&again),
+        error_of(&again),
         refusal(400, "InvalidParameterValueException", &missing)
     );
     // They can be removed from the function.
@@ -227,9 +227,9 @@ async fn unsuitable_layers_are_refused() {
     for (layers, expected) in cases {
         let wish = json!({"Layers": layers});
         let created = host.try_create("not-there", &package, wish.clone()).await;
-        assert_eq!(told(&created), expected, "{wish}");
+        assert_eq!(error_of(&created), expected, "{wish}");
         let updated = host.lambda("PUT", &path, &wish).await;
-        assert_eq!(told(&updated), expected, "{wish}");
+        assert_eq!(error_of(&updated), expected, "{wish}");
     }
     let shapeless = json!({"Layers": [format!("{ARN}:a")]});
     let refused = host.lambda("PUT", &path, &shapeless).await;
@@ -265,20 +265,20 @@ async fn function_and_layers_over_250_mib_are_refused() {
     let invalid = |text: &str| refusal(400, "InvalidParameterValueException", text);
     let consumed = invalid("Layers consume more than the available size of 262144000 bytes");
     let refused = host.try_create("f", &zipped(&echo), both).await;
-    assert_eq!(told(&refused), consumed);
+    assert_eq!(error_of(&refused), consumed);
     let exceeded = invalid(&format!(
         "Function code combined with layers exceeds the maximum allowed size of 262144000 bytes. \
          The actual size is {} bytes.",
         2 * half.len() + echo.len()
     ));
     let refused = host.try_create("f", &package, one.clone()).await;
-    assert_eq!(told(&refused), exceeded);
+    assert_eq!(error_of(&refused), exceeded);
 
     let path = format!("{FUNCTIONS}/small");
     host.create("small", &echo, one.clone()).await;
     let code = json!({"ZipFile": STANDARD.encode(&package)});
     let refused = host.lambda("PUT", &format!("{path}/code"), &code).await;
-    assert_eq!(told(&refused), exceeded);
+    assert_eq!(error_of(&refused), exceeded);
     reconfigured(&host, "small", json!({"Layers": []})).await;
     let taken = host.lambda("PUT", &format!("{path}/code"), &code).await;
     assert_eq!(taken.status, 200, "{}", taken.text());
@@ -286,5 +286,5 @@ async fn function_and_layers_over_250_mib_are_refused() {
     let refused = host
         .lambda("PUT", &format!("{path}/configuration"), &one)
         .await;
-    assert_eq!(told(&refused), exceeded);
+    assert_eq!(error_of(&refused), exceeded);
 }

@@ -3,10 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::harness::Lamina;
-use crate::layers::{ARN, LAYERS, delete, published, refusal, told};
+use crate::layers::{ARN, LAYERS, delete, error_of, published, refusal};
 
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "one story, told from start to end")]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story, error_of from start to end"
+)]
 async fn layer_permissions_are_added_and_removed() {
     let host = Lamina::start();
     published(&host, "l", json!({})).await;
@@ -17,7 +20,10 @@ async fn layer_permissions_are_added_and_removed() {
         "ResourceNotFoundException",
         "No policy is associated with the given resource.",
     );
-    assert_eq!(told(&host.lambda("GET", &path, &Value::Null).await), none);
+    assert_eq!(
+        error_of(&host.lambda("GET", &path, &Value::Null).await),
+        none
+    );
     let missing = refusal(
         404,
         "ResourceNotFoundException",
@@ -30,7 +36,7 @@ async fn layer_permissions_are_added_and_removed() {
         ("DELETE", format!("{elsewhere}/s")),
     ] {
         let answer = host.lambda(method, &path, &add("s", "*")).await;
-        assert_eq!(told(&answer), missing, "{method}");
+        assert_eq!(error_of(&answer), missing, "{method}");
     }
 
     let added = host.lambda("POST", &path, &add("one", "*")).await;
@@ -50,7 +56,7 @@ async fn layer_permissions_are_added_and_removed() {
 
     let twice = host.lambda("POST", &path, &add("one", "*")).await;
     assert_eq!(
-        told(&twice),
+        error_of(&twice),
         refusal(
             409,
             "ResourceConflictException",
@@ -66,7 +72,7 @@ async fn layer_permissions_are_added_and_removed() {
     );
     let wrong = format!("{path}?RevisionId=00000000-0000-4000-8000-000000000000");
     let refused = host.lambda("POST", &wrong, &add("two", "*")).await;
-    assert_eq!(told(&refused), stale);
+    assert_eq!(error_of(&refused), stale);
     let mut second = add("two", "arn:aws:iam::123456789012:root");
     second["OrganizationId"] = "o-abcdefghij".into();
     let right = format!("{path}?RevisionId={first}");
@@ -85,10 +91,10 @@ async fn layer_permissions_are_added_and_removed() {
 
     let remove = |id: &str, revision: &str| format!("{path}/{id}?RevisionId={revision}");
     let old = delete(&host, &remove("one", &first)).await;
-    assert_eq!(told(&old), stale);
+    assert_eq!(error_of(&old), stale);
     let unknown = delete(&host, &format!("{path}/three")).await;
     assert_eq!(
-        told(&unknown),
+        error_of(&unknown),
         refusal(
             404,
             "ResourceNotFoundException",
@@ -99,9 +105,12 @@ async fn layer_permissions_are_added_and_removed() {
     for path in [remove("one", newest), format!("{path}/two")] {
         assert_eq!(delete(&host, &path).await.status, 204, "{path}");
     }
-    assert_eq!(told(&host.lambda("GET", &path, &Value::Null).await), none);
+    assert_eq!(
+        error_of(&host.lambda("GET", &path, &Value::Null).await),
+        none
+    );
     let again = delete(&host, &format!("{path}/two")).await;
-    assert_eq!(told(&again), none);
+    assert_eq!(error_of(&again), none);
 }
 
 #[tokio::test]
@@ -115,7 +124,7 @@ async fn layer_policy_over_limit_is_refused() {
             json!({"StatementId": id, "Principal": "*", "Action": "lambda:GetLayerVersion"});
         let answer = host.lambda("POST", &path, &statement).await;
         if answer.status != 201 {
-            let (status, name, text) = told(&answer);
+            let (status, name, text) = error_of(&answer);
             assert_eq!(
                 (status, name.as_str()),
                 (400, "PolicyLengthExceededException")

@@ -5,7 +5,9 @@ use std::io::Cursor;
 use serde_json::json;
 
 use crate::harness::Lamina;
-use crate::layers::{ARN, LAYERS, delete, get, numbers, publish, published, refusal, told, zip_of};
+use crate::layers::{
+    ARN, LAYERS, delete, error_of, get, numbers, publish, published, refusal, zip_of,
+};
 
 #[tokio::test]
 async fn refused_zip_publishes_nothing() {
@@ -35,7 +37,7 @@ async fn refused_zip_publishes_nothing() {
         (link, "a file and a directory"),
     ];
     for (zip, expected) in cases {
-        let (status, name, text) = told(&publish(&host, "l", &zip, json!({})).await);
+        let (status, name, text) = error_of(&publish(&host, "l", &zip, json!({})).await);
         assert_eq!(
             (status, name.as_str()),
             (400, "InvalidParameterValueException"),
@@ -61,9 +63,9 @@ async fn layer_version_below_one_is_refused() {
     );
     for number in ["0", "-1"] {
         let got = get(&host, &format!("/l/versions/{number}")).await;
-        assert_eq!(told(&got), less);
+        assert_eq!(error_of(&got), less);
         let deleted = delete(&host, &format!("{LAYERS}/none/versions/{number}")).await;
-        assert_eq!(told(&deleted), less);
+        assert_eq!(error_of(&deleted), less);
     }
 }
 
@@ -124,7 +126,7 @@ async fn invalid_layer_names_and_filters_are_refused() {
         ("/l/versions/one".to_owned(), 400, "SerializationException"),
     ];
     for (path, status, name) in cases {
-        let (found, error, text) = told(&get(&host, &path).await);
+        let (found, error, text) = error_of(&get(&host, &path).await);
         assert_eq!((found, error.as_str()), (status, name), "{path}: {text}");
     }
     let denied = get(&host, &format!("/{other_account}:l/versions/1")).await;
@@ -151,7 +153,7 @@ async fn unavailable_content_is_refused() {
         let refused = host
             .lambda("POST", &path, &json!({"Content": content}))
             .await;
-        let (status, name, text) = told(&refused);
+        let (status, name, text) = error_of(&refused);
         assert_eq!(
             (status, name.as_str()),
             (400, "InvalidParameterValueException"),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::clients::{client, said};
+use crate::clients::{client, json_of};
 use crate::harness::{Answer, Lamina, guest};
 
 pub async fn logs(host: &Lamina, operation: &str, request: &Value) -> Answer {
@@ -90,7 +90,7 @@ async fn aws_cli_manages_log_groups() {
     const GROUP: &str = "/aws/lambda/f";
     let aws = |arguments: &[&str]| {
         let mut command = client("venv/bin/aws", &host);
-        said(command.arg("logs").args(arguments))
+        json_of(command.arg("logs").args(arguments))
     };
     let on_group = |operation: &str, more: &[&str]| {
         aws(&[&[operation, "--log-group-name", GROUP], more].concat())

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{People, host, people, silent, told};
+use super::{People, host, people, silent, status_and_message};
 use crate::harness::zipped;
 
 #[tokio::test]
@@ -22,7 +22,10 @@ async fn layer_policy_grants_cross_account_read() {
     let by_arn = |name: &str| format!("{layers}?find=LayerVersion&Arn={}", arn(name));
     let get = "lambda:GetLayerVersion";
     let refused = bob.lambda("GET", &by_arn("l"), &Value::Null).await;
-    assert_eq!(told(&refused), silent("bob", "resource", get, &arn("l")));
+    assert_eq!(
+        status_and_message(&refused),
+        silent("bob", "resource", get, &arn("l"))
+    );
     let statement = json!({"StatementId": "s", "Principal": "111111111111", "Action": get});
     let path = format!("{layers}/l/versions/1/policy");
     let added = owner.lambda("POST", &path, &statement).await;
@@ -30,13 +33,16 @@ async fn layer_policy_grants_cross_account_read() {
     let shown = bob.lambda("GET", &by_arn("l"), &Value::Null).await;
     assert_eq!(shown.json()["LayerVersionArn"], arn("l"));
     let refused = bob.lambda("GET", &by_arn("m"), &Value::Null).await;
-    assert_eq!(told(&refused), silent("bob", "resource", get, &arn("m")));
+    assert_eq!(
+        status_and_message(&refused),
+        silent("bob", "resource", get, &arn("m"))
+    );
     let path = format!("{layers}/l/versions/1");
     assert_eq!(alice.lambda("GET", &path, &Value::Null).await.status, 200);
     let refused = alice.lambda("DELETE", &path, &Value::Null).await;
     let delete = "lambda:DeleteLayerVersion";
     assert_eq!(
-        told(&refused),
+        status_and_message(&refused),
         silent("alice", "identity", delete, &arn("l"))
     );
 }

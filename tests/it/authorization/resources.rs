@@ -481,7 +481,7 @@ async fn code_signing_needs_permission_on_configuration() {
         "lambda:PutFunctionCodeSigningConfig",
         config,
     );
-    assert_eq!(super::told(&refused), expected);
+    assert_eq!(super::status_and_message(&refused), expected);
 }
 
 #[tokio::test]
