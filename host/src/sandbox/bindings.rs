@@ -1,4 +1,4 @@
-//! The contract of `wit/` as Rust, one module for each world. Nothing but generated code.
+//! Generated bindings of `wit/`, one module per world.
 
 pub(super) mod function {
     wasmtime::component::bindgen!({

@@ -1,5 +1,5 @@
-//! The host interfaces that a guest may import. Each has a file, which links it and has the state that an
-//! environment keeps of it.
+//! Host interfaces for guests to import. Each has a file that links it and defines its
+//! per-environment state.
 
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
@@ -14,11 +14,11 @@ pub(super) mod runtime;
 pub(super) mod system;
 mod variables;
 
-/// Every import this host offers.
+/// Linker with all imports of this host.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     system::link(&mut linker)?;
-    // These take the place of parts of the system's.
+    // The following shadow parts of the system interfaces.
     linker.allow_shadowing(true);
     variables::link(&mut linker)?;
     files::link(&mut linker)?;
@@ -30,7 +30,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     Ok(linker)
 }
 
-/// The packages of what this host offers.
+/// Packages of the imports offered.
 const PACKAGES: [&str; 8] = [
     "lambda:function/",
     "wasi:cli/",
@@ -42,7 +42,7 @@ const PACKAGES: [&str; 8] = [
     "wasi:sockets/",
 ];
 
-/// Imports of a component from packages that this host has nothing of.
+/// Imports of a component from unknown packages.
 pub(super) fn strange_imports(component: &Component) -> Vec<String> {
     let shape = component.component_type();
     let names = shape.imports(component.engine()).map(|(name, _)| name);

@@ -83,7 +83,7 @@ impl Deadline {
             if taken < moved_min || !deadline.call.has_run(thread_nanos()) {
                 return Ok(UpdateDeadline::Continue(1));
             }
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(give_way())))
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(yield_now())))
         });
     }
 }

@@ -1,5 +1,5 @@
-//! File descriptors that guests hold: sockets and files, bounded for each environment and for all of
-//! them together, so that what is left is the host's own.
+//! File descriptors of guests, sockets and files: limited per environment and in total, so that the
+//! host keeps enough.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -8,14 +8,14 @@ use std::sync::{Arc, Weak};
 
 use rustix::process::{Resource, getrlimit};
 
-/// Descriptors of one environment; AWS has the same.
+/// Limit per environment, as in AWS.
 const ENVIRONMENT_MAX: usize = 1_024;
-/// Of what the process may open, the part that is all guests'. Connections may take a half; the rest is
-/// for the directories of environments, for records, logs and name look-ups.
+/// Divisor for all guests' part of the process limit. Connections may take half; the rest is for
+/// environment directories, records, logs and DNS.
 const GUESTS_SHARE: usize = 4;
 /// Of what is all guests', the part that one environment may have.
 const ENVIRONMENT_SHARE: usize = 8;
-/// Where the process may open few: what a runtime opens before it does anything.
+/// Minimum per environment on machines with low limits: what a runtime opens at start-up.
 const ENVIRONMENT_MIN: usize = 8;
 
 /// Descriptors of all guests of a host.
@@ -26,22 +26,22 @@ pub(super) struct Descriptors {
     taken: AtomicUsize,
 }
 
-/// Descriptors of one guest. They are given back when it is dropped.
+/// Descriptors of one guest, released on drop.
 #[derive(Debug)]
 pub(super) struct Held {
     all: Arc<Descriptors>,
     taken: usize,
-    /// Open files by where they are in memory. A stream keeps its file open after the guest has dropped
-    /// the file itself, so only the file knows when it is closed.
+    /// Open files by address. A stream keeps its file open after the guest has dropped the file
+    /// handle, so only the reference count shows when it closes.
     files: HashMap<usize, Weak<File>>,
 }
 
-/// There are no descriptors left.
+/// Descriptor limit reached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Exhausted;
 
 impl Descriptors {
-    /// Bounds from what this process may open. Call it after that was raised.
+    /// Limits derived from the process limit. Call after raising it.
     pub(super) fn of_this_process() -> Self {
         let open_max = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         Self::new(usize::try_from(open_max).unwrap_or(usize::MAX))
@@ -79,7 +79,7 @@ impl Held {
         }
     }
 
-    /// Counts a descriptor that is about to be opened.
+    /// Counts a descriptor before it is opened.
     pub(super) fn take(&mut self) -> Result<(), Exhausted> {
         if self.try_take().is_ok() {
             return Ok(());
@@ -88,19 +88,19 @@ impl Held {
         self.try_take()
     }
 
-    /// Gives back what was taken: it was closed, or not opened after all.
+    /// Releases a descriptor that was closed, or not opened after all.
     pub(super) fn give_back(&mut self) {
         debug_assert!(self.taken > 0, "what is given back was taken");
         self.taken -= 1;
         self.all.give_back(1);
     }
 
-    /// Remembers what was opened with a descriptor that was taken for it.
+    /// Associates a file with a descriptor taken for it.
     pub(super) fn opened(&mut self, file: &Arc<File>) {
         self.files.insert(address(file), Arc::downgrade(file));
     }
 
-    /// Gives back the descriptor of a file, unless a stream has it still.
+    /// Releases the descriptor of a file, unless a stream still holds it.
     pub(super) fn dropped(&mut self, file: &Weak<File>) {
         if file.strong_count() == 0 && self.files.remove(&file.as_ptr().addr()).is_some() {
             self.give_back();
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn environment_cannot_take_what_is_for_all() {
+    fn environment_cannot_exhaust_shared_descriptors() {
         let all = Arc::new(Descriptors::new(1_024));
         assert_eq!((all.all_max, all.each_max), (256, 32));
         let mut guests: Vec<Held> = (0..9).map(|_| Held::new(Arc::clone(&all))).collect();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn file_counts_until_its_last_stream_is_closed() {
+    fn file_counts_until_last_stream_is_closed() {
         let all = Arc::new(Descriptors::new(1_024));
         let mut guest = Held::new(Arc::clone(&all));
         let (file, other) = (open(), open());
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_follow_what_the_process_may_open() {
+    fn limits_derive_from_process_limit() {
         for (open_max, all, each) in [(64, 16, 8), (20_000, 5_000, 625), (1 << 20, 262_144, 1_024)]
         {
             let limits = Descriptors::new(open_max);

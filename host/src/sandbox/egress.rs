@@ -1,5 +1,5 @@
-//! Egress policy: which addresses guests may reach. By default the internet, as in AWS, and nothing
-//! near the host: not the host itself, not its networks, not a cloud's metadata service.
+//! Egress policy of guests. By default the public internet, as in AWS, but not the host, its
+//! networks or a cloud's metadata service.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -15,20 +15,20 @@ mod special;
 pub use cidr::Cidr;
 use machine::Machine;
 
-/// Which addresses guests may reach.
+/// Egress policy.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Egress {
-    /// None.
+    /// No address.
     Deny,
-    /// Public ones.
+    /// Public addresses.
     #[default]
     Public,
-    /// All, the host's own included. For one's own machine.
+    /// Any address, the host's included. For development machines.
     Any,
 }
 
-/// The policy with all that it depends on; cheap to clone.
+/// Policy with its data; cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Reach {
     egress: Egress,
@@ -37,7 +37,7 @@ pub(super) struct Reach {
 }
 
 impl Reach {
-    /// `near` is refused besides what is near by itself.
+    /// `near` blocks further addresses.
     pub(super) fn new(egress: Egress, near: &[Cidr]) -> Self {
         Self {
             egress,
@@ -60,7 +60,7 @@ impl Reach {
         });
     }
 
-    /// Whether packets may be sent to an address.
+    /// True if packets may be sent to the address.
     pub(super) fn includes(&self, address: IpAddr) -> bool {
         match self.egress {
             Egress::Deny => false,
@@ -79,7 +79,7 @@ impl Reach {
             SocketAddrUse::TcpConnect | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => {
                 self.includes(address.ip())
             }
-            // An outgoing socket is bound to the wildcard address before it connects.
+            // Outgoing sockets bind to the wildcard address before they connect.
             SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => {
                 address.ip().is_unspecified() && address.port() == 0
             }
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn machines_own_networks_are_near() {
+    fn networks_of_machine_are_blocked() {
         let reach = reach(
             Egress::Public,
             &["2600:1f00::7/128"],
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_connect_and_do_not_listen() {
+    fn sockets_connect_but_do_not_listen() {
         let reach = reach(Egress::Public, &[], &[]);
         let public = "1.1.1.1:53".parse().unwrap();
         let wildcard = "0.0.0.0:0".parse().unwrap();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn deny_and_any_do_not_look_at_the_address() {
+    fn deny_and_any_ignore_the_address() {
         assert!(!reach(Egress::Deny, &[], &[]).includes(to("1.1.1.1")));
         assert!(reach(Egress::Any, &[], &["5.6.7.8/24"]).includes(to("5.6.7.8")));
     }

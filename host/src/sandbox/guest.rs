@@ -1,4 +1,4 @@
-//! The data of a guest's store: what each capability keeps of an environment, and the limits.
+//! Store data of a guest: per-environment state of each capability, and limits.
 
 use std::sync::Arc;
 
@@ -16,17 +16,17 @@ use super::network::Lookups;
 use super::program::Loaded;
 use crate::telemetry::log::EnvironmentLog;
 
-/// Handles that one environment may hold: files, sockets, streams, requests.
+/// Resource handles of one environment: files, sockets, streams, requests.
 const RESOURCES_MAX: usize = 10_000;
 
-/// The data of a guest's store.
+/// Store data of a guest.
 pub(super) struct Guest {
     pub(super) wasi: WasiCtx,
     pub(super) table: ResourceTable,
     pub(super) http: Http,
-    /// What it uses of its `/tmp`.
+    /// Usage of `/tmp`.
     pub(super) quota: Arc<Quota>,
-    // After the table: they are given back when what they were taken for is closed.
+    // Declared after the table: descriptors are released once their resources are closed.
     pub(super) descriptors: Held,
     pub(super) lookups: Lookups,
     pub(super) setup: Arc<Setup>,

@@ -1,23 +1,22 @@
-//! How the memories of a new environment get their first contents. It is a setting of the engine, so there
-//! is an engine for each way.
+//! Initialization of linear memories. It is an engine setting, so there is one engine per variant.
 
 use wasmparser::{DataKind, Parser, Payload};
 
-/// Data from this size on is mapped. A guest that writes to few pages costs the same either way with 60 KiB,
-/// and a fifth less where 30 KiB are copied; but what is copied, every idle environment holds.
+/// Smallest data size to map. For guests that write to few pages, 60 KiB cost the same either way,
+/// and copying 30 KiB is 20 % cheaper; but copied pages are held by every idle environment.
 const MAPPED_BYTES_MIN: usize = 32 << 10;
 
-/// How data segments come into memories.
+/// Initialization of data segments.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum MemoryImage {
-    /// They are copied. The pages are the environment's own from the start.
+    /// Copied: pages belong to the environment from the start.
     Copied,
-    /// They are mapped, and a page is copied when the guest writes to it: a fault, and on other cores that
-    /// run the host an interruption. For components with much data, such as interpreters.
+    /// Mapped copy-on-write: the first write to a page costs a fault and a TLB shootdown on the
+    /// host's other cores. For components with much data, such as interpreters.
     Mapped,
 }
 
-/// What there is of each kind.
+/// One value per variant.
 #[derive(Debug)]
 pub(super) struct Each<T> {
     copied: T,
@@ -45,10 +44,9 @@ impl<T> Each<T> {
 }
 
 impl MemoryImage {
-    /// All there are.
     pub const ALL: [Self; 2] = [Self::Copied, Self::Mapped];
 
-    /// The better one for a component.
+    /// Better variant for a component.
     pub(super) fn of(component: &[u8]) -> wasmparser::Result<Self> {
         let bytes = data_bytes(component)?;
         Ok(if bytes < MAPPED_BYTES_MIN {
@@ -59,7 +57,7 @@ impl MemoryImage {
     }
 }
 
-/// What the active data segments of all modules in a component hold together.
+/// Bytes of active data segments of all modules in a component.
 fn data_bytes(component: &[u8]) -> wasmparser::Result<usize> {
     let mut bytes = 0;
     for payload in Parser::new(0).parse_all(component) {
@@ -80,7 +78,7 @@ fn data_bytes(component: &[u8]) -> wasmparser::Result<usize> {
 mod tests {
     use super::*;
 
-    /// A component of one module with a memory and two active segments and a passive one of a size.
+    /// Component with one module, a memory, two active segments and a passive one.
     fn component(segment_bytes: usize) -> Vec<u8> {
         let data = vec![7; segment_bytes];
         let active = [&[0, 0x41, 0, 0x0b], length(data.len()).as_slice(), &data].concat();
@@ -104,14 +102,14 @@ mod tests {
         .concat()
     }
 
-    /// Of seven bits a byte.
+    /// LEB128 length.
     fn length(of: usize) -> [u8; 4] {
         let byte = |shift: u32, more: u8| u8::try_from(of >> shift & 0x7f).unwrap() | more;
         [byte(0, 0x80), byte(7, 0x80), byte(14, 0x80), byte(21, 0)]
     }
 
     #[test]
-    fn what_is_copied_is_little() {
+    fn small_data_is_copied_and_large_is_mapped() {
         let half = MAPPED_BYTES_MIN / 2;
         assert_eq!(data_bytes(&component(half)).unwrap(), MAPPED_BYTES_MIN);
         let of = |bytes| MemoryImage::of(&component(bytes)).unwrap();

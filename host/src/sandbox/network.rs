@@ -1,5 +1,5 @@
-//! `wasi:sockets` with bounds: sockets count as descriptors of their guest, and names are looked up
-//! by an asynchronous resolver. The rest of the interfaces is wasmtime's own.
+//! `wasi:sockets` with limits: sockets count as descriptors, and DNS uses an asynchronous resolver.
+//! The rest is wasmtime's own.
 
 use wasmtime::component::Linker;
 
@@ -10,7 +10,7 @@ mod sockets;
 
 pub(super) use names::{Lookups, Names, ProgramLookups};
 
-/// Replaces those functions of `wasi:sockets` that take something of the host.
+/// Replaces the functions of `wasi:sockets` that consume host resources.
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     sockets::add_to_linker(linker)?;
     names::interface::add_to_linker(linker)

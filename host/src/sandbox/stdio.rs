@@ -1,5 +1,5 @@
-//! A guest's standard streams. Writes never wait: the log and the result are bounded, and what is
-//! too much is dropped and said, or ends the call.
+//! Standard streams of a guest. Writes never block: log and response are bounded; excess is dropped
+//! and reported, or ends the call.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,24 +14,24 @@ use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError};
 use crate::telemetry::log::{EnvironmentLog, Stream};
 use crate::units::PAYLOAD_BYTES_MAX;
 
-/// What one write may carry.
+/// Limit of one write.
 const WRITE_BYTES_MAX: usize = 64 << 10;
 
-/// Standard output or error that leads to the log.
+/// Standard output or error, to the log.
 #[derive(Clone)]
 pub(super) struct Output(pub(super) Arc<EnvironmentLog>, pub(super) Stream);
 
-/// Standard input that holds an event.
+/// Standard input with an event.
 pub(super) struct Input(pub(super) Bytes);
 
-/// Standard output that is kept as a result.
+/// Standard output captured as a response.
 #[derive(Clone, Default)]
 pub(super) struct Captured(Arc<Mutex<BytesMut>>);
 
 impl Captured {
-    /// What was written, one byte more than allowed where it was too much.
+    /// Captured bytes; one more than allowed if the limit was exceeded.
     pub(super) fn take(&self) -> Bytes {
-        // A std mutex: the sections copy bytes, and nothing awaits inside.
+        // std mutex: the sections copy bytes, no await inside.
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *kept).freeze()
     }
@@ -43,7 +43,7 @@ impl Captured {
     }
 }
 
-/// Where written bytes go.
+/// Sink of written bytes.
 trait Destination: Clone + Send + Sync + 'static {
     fn accept(&self, bytes: &[u8]);
 }
@@ -60,7 +60,7 @@ impl Destination for Captured {
     }
 }
 
-/// A stream that is always ready.
+/// Stream that is always ready.
 struct Writer<D>(D);
 
 #[async_trait::async_trait]

@@ -1,34 +1,33 @@
-//! The machines that code is compiled for: the one that this host is on, and all of an architecture. Which
-//! functions are compiled for which, `control` decides.
+//! Compile targets: this machine, or any machine of an architecture. `control` chooses them per
+//! function.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// An instruction set that a function asks for.
+/// Instruction set of a function.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub enum Architecture {
-    /// `x86_64`
+    /// `x86_64`.
     X86_64,
-    /// `arm64`
+    /// `arm64`.
     Arm64,
 }
 
-/// What code is compiled for.
+/// Compile target.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Target {
-    /// This machine, with all that its processor can do. Only this can be run.
+    /// This machine, with all its CPU features. The only runnable target.
     Here,
-    /// Every machine of an architecture, with what all its processors can do.
+    /// Any machine of an architecture, with its baseline CPU features.
     Any(Architecture),
 }
 
 impl Architecture {
-    /// All there are.
     pub const ALL: [Self; 2] = [Self::X86_64, Self::Arm64];
 
-    /// This machine's; None where it is one that functions cannot ask for.
+    /// This machine's architecture; `None` if functions cannot have it.
     pub const fn of_this_machine() -> Option<Self> {
         if cfg!(target_arch = "x86_64") {
             Some(Self::X86_64)
@@ -39,7 +38,7 @@ impl Architecture {
         }
     }
 
-    /// What AWS calls it.
+    /// AWS's name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
@@ -47,7 +46,7 @@ impl Architecture {
         }
     }
 
-    /// The machines that code for it is made for; the same that this program is built for there.
+    /// Target triple for the architecture, the same as of this program's builds there.
     pub(super) const fn triple(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64-unknown-linux-gnu",
@@ -57,13 +56,13 @@ impl Architecture {
 }
 
 impl Target {
-    /// What a function of this architecture is compiled for, besides the machine it runs on here.
+    /// Additional target of a function of this architecture; `None` if this machine has it.
     pub fn elsewhere(architecture: Architecture) -> Option<Self> {
         let here = Architecture::of_this_machine();
         (here != Some(architecture)).then_some(Self::Any(architecture))
     }
 
-    /// What another machine may have compiled that can be run here too.
+    /// Target whose artifacts, compiled by another machine, run here too.
     pub fn from_elsewhere() -> Option<Self> {
         Architecture::of_this_machine().map(Self::Any)
     }
@@ -75,7 +74,7 @@ impl fmt::Display for Architecture {
     }
 }
 
-/// A text that names no architecture.
+/// Syntax error of an architecture.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("not an architecture")]
 pub struct Unknown;

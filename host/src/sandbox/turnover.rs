@@ -1,22 +1,22 @@
-//! The memory of guests that have ended is given back in batches, since each time it is, every core
-//! that runs the host is interrupted. A batch fills as guests end; so that what a large guest held
-//! does not wait for others to end, this fills it at once.
+//! Batched decommit of ended guests' memory. Each decommit interrupts every core that runs the
+//! host, so regions are collected in batches. Large guests fill their batch at once, so that their
+//! memory does not wait for others to end.
 
 use wasmtime::{Engine, Instance, Module, Store};
 
 use super::engine::TABLES_PER_COMPONENT_MAX;
 
-/// Regions that are given back together. Each memory of a guest is one, its stack, and each of its tables,
-/// even an empty one. On as many cores, as many batches may wait, of each engine.
+/// Regions per batch. Each memory, stack and table of a guest is one region, even an empty table.
+/// Each core may have one pending batch per engine.
 pub(super) const BATCH: usize = 64;
-/// A guest from this size on does not wait. Smaller ones hold at most this much for each region of a batch.
+/// Guests from this size on flush their batch. Smaller ones hold at most this much per region.
 const LARGE_BYTES: u64 = 2 << 20;
 
-/// Tables of the module that fills a batch.
+/// Tables of the filler module.
 const TABLES: usize = 32;
 const _: () = assert!(TABLES <= TABLES_PER_COMPONENT_MAX as usize && BATCH.is_multiple_of(TABLES));
 
-/// A module of empty tables: `(module (table 0 funcref) ...)`.
+/// Filler module of empty tables: `(module (table 0 funcref) ...)`.
 fn tables() -> Vec<u8> {
     let count = u8::try_from(TABLES).expect("there are few");
     let section = [4, 1 + 3 * count, count];
@@ -28,10 +28,10 @@ fn tables() -> Vec<u8> {
     .concat()
 }
 
-/// Fills batches.
+/// Fills batches to flush them.
 pub(super) struct Turnover {
     engine: Engine,
-    /// None where memories are not kept for others, and nothing waits.
+    /// Filler module; `None` without a pooling allocator, where nothing is deferred.
     tables: Option<Module>,
 }
 
@@ -45,7 +45,7 @@ impl Turnover {
         })
     }
 
-    /// To be called where a guest's store was dropped, on the same thread, with what the guest may have left.
+    /// Call after a guest's store was dropped, on the same thread, with the bytes it may have left.
     pub(super) fn ended(&self, left_bytes: u64) {
         let is_large = left_bytes >= LARGE_BYTES;
         let Some(tables) = self.tables.as_ref().filter(|_| is_large) else {
@@ -53,7 +53,7 @@ impl Turnover {
         };
         for _ in 0..BATCH / TABLES {
             let mut store = Store::new(&self.engine, ());
-            // Where there is no slot left, the engine gives back what waits, and nothing is to be done.
+            // Without a free slot, the engine flushes by itself.
             if Instance::new(&mut store, tables, &[]).is_err() {
                 return;
             }

@@ -1,11 +1,10 @@
-//! Between this host's own types and those of the contract: what every adapter that has a context or a
-//! failure to hand over shares.
+//! Conversions between the host's types and the contract's, shared by all adapters.
 
 use crate::sandbox::bindings::function::lambda::function::types as called;
 use crate::sandbox::bindings::runtime::lambda::function::types as asking;
 use crate::sandbox::{Cause, Context, Failure};
 
-/// For functions that are called, borrowed: a warm call copies each string once, into the guest.
+/// Borrowed, for functions that are called: a warm call copies each string once, into the guest.
 impl<'a> From<&'a Context> for called::Context<'a> {
     fn from(context: &'a Context) -> Self {
         Self {
@@ -25,7 +24,7 @@ impl<'a> From<&'a Context> for called::Context<'a> {
     }
 }
 
-/// For programs that ask for their events, owned: it waits for them in a channel.
+/// Owned, for custom runtimes: the event waits in a channel.
 impl From<&Context> for asking::Context {
     fn from(context: &Context) -> Self {
         let borrowed = called::Context::from(context);

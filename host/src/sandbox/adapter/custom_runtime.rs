@@ -1,6 +1,6 @@
-//! `wasi:cli/run` with `lambda:function/runtime`: a program with its own loop, which asks for events.
-//! Its run is one future that owns the store. It is polled only while it starts or while an
-//! invocation waits for it: between invocations the guest is frozen.
+//! Adapter of custom runtimes: `wasi:cli/run` with `lambda:function/runtime`. The run is one future
+//! that owns the store. It is polled only during start-up and invocations; in between the guest is
+//! frozen.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,7 +20,7 @@ type Run = Pin<Box<dyn Future<Output = wasmtime::Result<()>> + Send>>;
 
 pub(in crate::sandbox) struct Instance {
     run: Run,
-    /// How the program ended, while what it said last was still to be heard.
+    /// Outcome of the program, kept while a signal sent before it is still unread.
     ended: Option<wasmtime::Result<()>>,
     events: Sender<Invocation>,
     signals: Receiver<Signal>,
@@ -68,13 +68,13 @@ impl Instance {
         }
     }
 
-    /// Lets a guest that has answered go on until it asks for the next event.
+    /// Resumes a guest after its response until it polls for the next event.
     pub(in crate::sandbox) async fn settle(&mut self) -> CallResult<()> {
         while !matches!(self.next_signal().await?, Signal::Ready) {}
         Ok(Ok(()))
     }
 
-    /// What the guest says next. Its end, orderly or not, is an error: more was expected of it.
+    /// Next signal of the guest. The end of the program is an error, because a signal was expected.
     async fn next_signal(&mut self) -> wasmtime::Result<Signal> {
         let ended = if let Some(ended) = self.ended.take() {
             ended
@@ -85,7 +85,7 @@ impl Instance {
                 ended = &mut self.run => ended,
             }
         };
-        // The guest may have spoken and ended in one go.
+        // The guest may send a signal and end in the same poll.
         if let Ok(signal) = self.signals.try_recv() {
             self.ended = Some(ended);
             return Ok(signal);

@@ -1,4 +1,4 @@
-//! `lambda:function/handler`: the function is called. The hot path.
+//! Adapter of `lambda:function/handler`. Hot path.
 
 use bytes::Bytes;
 use wasmtime::Store;

@@ -1,23 +1,23 @@
-//! Which interface a component has, found from what it exports and imports.
+//! Detection of a component's interface from its exports and imports.
 
 use wasmtime::component::Component;
 
 use crate::sandbox::Interface;
 
-/// Why a component cannot be a function.
+/// Reason that a component cannot be a function.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It exports nothing that this host calls.
+    /// No known export.
     #[error(
         "The component exports {exports}, and none of what a function must export: \
          lambda:function/handler, lambda:function/streaming-handler, wasi:http/incoming-handler \
          or wasi:cli/run."
     )]
     NoEntry {
-        /// What it exports.
+        /// Exports found.
         exports: String,
     },
-    /// It exports what a later release will call.
+    /// Export of WASI 0.3.
     #[error(
         "The component exports {0}, of WASI 0.3, which this host does not run yet. Build it for \
          WASI 0.2 (wasi:http/incoming-handler)."
@@ -26,7 +26,7 @@ pub enum Error {
 }
 
 impl Interface {
-    /// The interface of a component.
+    /// Interface of a component.
     pub(in crate::sandbox) fn of(component: &Component) -> Result<Self, Error> {
         let engine = component.engine();
         let shape = component.component_type();
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_interface_is_found_from_the_exports() {
+    fn interface_is_detected_from_exports() {
         let runtime = "lambda:function/runtime@1.0.0";
         let cases = [
             (
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_that_is_no_function_is_told_what_it_exports() {
+    fn unknown_exports_are_named_in_refusal() {
         let error = Interface::found(&[], &["acme:thing/api@0.1.0"])
             .unwrap_err()
             .to_string();

@@ -1,4 +1,4 @@
-//! `wasi:filesystem`: the guest's directories, where what is written to `/tmp` is counted.
+//! `wasi:filesystem`, with writes to `/tmp` counted against the quota.
 
 use wasmtime::component::Linker;
 use wasmtime_wasi::filesystem::WasiFilesystemCtxView;

@@ -1,4 +1,4 @@
-//! `lambda:function/runtime`: Lambda's runtime API as an import, for programs with a loop of their own.
+//! `lambda:function/runtime`: the Runtime API, for custom runtimes.
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use wasmtime::component::{HasSelf, Linker};
@@ -11,30 +11,30 @@ use crate::sandbox::bindings::runtime::lambda::function::types;
 use crate::sandbox::guest::Guest;
 use crate::units::PAYLOAD_BYTES_MAX;
 
-/// A guest says at most two things before the host looks: an answer, and that it is ready again.
+/// A guest sends at most two signals between polls: a response, and Ready.
 const SIGNALS_MAX: usize = 4;
 
-/// The guest's end of the line. Guests that are called have none.
+/// Guest's side of the channels. Functions that are called have none.
 #[derive(Default)]
 pub(in crate::sandbox) struct Mailbox {
     line: Option<(Receiver<Invocation>, Sender<Signal>)>,
-    /// The invocation that waits for an answer.
+    /// Request id of the invocation in progress.
     current: Option<String>,
 }
 
-/// The host's end of it.
+/// Host's side of the channels.
 pub(in crate::sandbox) struct Line {
     pub(in crate::sandbox) events: Sender<Invocation>,
     pub(in crate::sandbox) signals: Receiver<Signal>,
 }
 
-/// A message from the guest.
+/// Message from the guest.
 pub(in crate::sandbox) enum Signal {
-    /// It waits for an event.
+    /// Polls for an event.
     Ready,
-    /// It could not initialise.
+    /// Initialisation failed.
     InitFailed(Failure),
-    /// It has answered.
+    /// Responded.
     Answered(Result<String, Failure>),
 }
 
@@ -43,7 +43,7 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 }
 
 impl Mailbox {
-    /// Both ends of a line.
+    /// Connected pair of both sides.
     pub(in crate::sandbox) fn connected() -> (Self, Line) {
         let (events, inbox) = channel(1);
         let (outbox, signals) = channel(SIGNALS_MAX);
@@ -90,7 +90,7 @@ impl Host for Guest {
 
     async fn init_error(&mut self, failure: types::Failure) -> wasmtime::Result<()> {
         if let Some((_, outbox)) = &self.mailbox.line {
-            // Nobody listens for it after the first event; then it is only an exit.
+            // After the first event nothing receives it, and the exit counts.
             let _ = outbox.try_send(Signal::InitFailed(failure.into()));
         }
         Ok(())

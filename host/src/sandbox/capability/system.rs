@@ -1,4 +1,4 @@
-//! WASI's clocks, random numbers, standard streams and sockets, from wasmtime-wasi.
+//! WASI clocks, random, standard streams and sockets, from wasmtime-wasi.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use crate::sandbox::guest::Guest;
 use crate::sandbox::stdio::{Captured, Input, Output};
 use crate::telemetry::log::{EnvironmentLog, Stream};
 
-/// Random bytes that a guest may ask for in one call; the host allocates them.
+/// Limit of one random request, because the host allocates the bytes.
 const RANDOM_BYTES_MAX: u64 = 64 << 10;
 
-/// Where a guest's standard streams lead.
+/// Targets of a guest's standard streams.
 pub(in crate::sandbox) enum Streams {
     /// Both to the log.
     Log,
-    /// An event comes in, the result goes out, and the log gets the rest.
+    /// Event on stdin, response on stdout, stderr to the log.
     Event { stdin: Input, stdout: Captured },
 }
 
@@ -25,7 +25,7 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)
 }
 
-/// The state of one guest, without directories.
+/// WASI context of a guest, without directories.
 pub(in crate::sandbox) fn context(
     reach: &Reach,
     log: &Arc<EnvironmentLog>,

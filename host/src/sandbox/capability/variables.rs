@@ -1,4 +1,4 @@
-//! `wasi:cli/environment`: a guest's environment variables, put together when it asks for them, which few do.
+//! `wasi:cli/environment`: environment variables, assembled on request, because few guests ask.
 
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::p2::bindings::cli::environment;

@@ -1,15 +1,15 @@
-//! Whose fault it is that there is no compiled component.
+//! Classification of compile failures.
 
 use super::*;
 
 const HELLO: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// A component of many instances of one module, which has this section.
+/// Component with many instances of one module with this section.
 fn many(instances: u8, section: &[u8]) -> Vec<u8> {
     let module = [b"\0asm\x01\0\0\0".as_slice(), section].concat();
     let module_bytes = u8::try_from(module.len()).unwrap();
     let mut component = [HELLO, &[1, module_bytes], &module].concat();
-    // Each is one instantiation of module 0 with nothing; lengths are of seven bits a byte.
+    // Each instantiates module 0 without arguments; lengths are LEB128.
     let bytes = 1 + 3 * u16::from(instances);
     assert!(instances < 128);
     let [low, high] = [bytes & 0x7f | 0x80, bytes >> 7].map(|it| u8::try_from(it).unwrap());
@@ -32,7 +32,7 @@ fn refusal(component: &[u8]) -> String {
 }
 
 #[test]
-fn what_no_environment_has_room_for_is_refused_by_name() {
+fn component_over_engine_limits_is_refused_by_name() {
     let memory = [5, 3, 1, 0, 1];
     let table = [4, 4, 1, 0x70, 0, 1];
     let large_table = [4, 7, 1, 0x70, 0, 0x80, 0x80, 0x80, 0x08];
@@ -63,7 +63,7 @@ fn what_no_environment_has_room_for_is_refused_by_name() {
         assert!(text.contains(expected), "{text}");
         assert!(text.starts_with("The component needs more than"), "{text}");
     }
-    // What is wrong with these is only that they export nothing.
+    // These components are within the limits and only lack exports.
     let memories = [5, 5, 2, 0, 1, 0, 1];
     let tables = [4, 7, 2, 0x70, 0, 1, 0x70, 0, 1];
     for few in [many(1, &memory), many(1, &memories), many(1, &tables)] {
@@ -73,7 +73,7 @@ fn what_no_environment_has_room_for_is_refused_by_name() {
 }
 
 #[test]
-fn what_is_not_as_its_name_says_is_refused() {
+fn mistyped_export_or_import_is_refused() {
     let run = |instance: u8| {
         let export = [
             b"\x0b\x18\x01\0\x12wasi:cli/run@0.2.0\x05".as_slice(),
@@ -92,13 +92,13 @@ fn what_is_not_as_its_name_says_is_refused() {
 }
 
 #[test]
-fn what_is_no_component_is_refused() {
+fn invalid_component_is_refused() {
     let text = refusal(b"\0asm\x0d\0\x01\0\xff");
     assert!(text.starts_with("The component is not valid"), "{text}");
 }
 
 #[test]
-fn a_child_that_says_nothing_is_judged_by_its_end() {
+fn silent_child_is_classified_by_exit_status() {
     let signal = |signal: Signal| ExitStatus::from_raw(signal.as_raw());
     let exit = |code: i32| ExitStatus::from_raw(code << 8);
     let no_memory = "memory allocation of 8589934592 bytes failed\n";
@@ -130,7 +130,7 @@ fn a_child_that_says_nothing_is_judged_by_its_end() {
 }
 
 #[tokio::test]
-async fn who_compiles_too_long_is_stopped() {
+async fn compilation_over_time_limit_is_killed() {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("endless");
     std::fs::write(&program, "#!/bin/sh\nexec sleep 1000\n").unwrap();
@@ -148,11 +148,11 @@ async fn who_compiles_too_long_is_stopped() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_what_was_not_finished() {
+async fn failed_compilation_leaves_no_files() {
     let dir = tempfile::tempdir().unwrap();
     let from = dir.path().join("in");
     std::fs::write(&from, HELLO).unwrap();
-    // A shell has no script of the name that the child is run with.
+    // `/bin/sh` fails, because the child's arguments name no script.
     let program = PathBuf::from("/bin/sh");
     let mut failures = Vec::new();
     for compiler in [Compiler::Child { program }, Compiler::InProcess] {

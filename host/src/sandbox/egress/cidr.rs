@@ -1,4 +1,4 @@
-//! A block of addresses: `203.0.113.0/24`, `2001:db8::/32`, or a single address.
+//! CIDR block: `203.0.113.0/24`, `2001:db8::/32`, or a single address.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,20 +6,20 @@ use std::str::FromStr;
 
 use serde::de::{Deserialize, Deserializer, Error as _};
 
-/// A block of addresses that begin with the same bits.
+/// A CIDR block.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Cidr {
     address: IpAddr,
     bits: u8,
 }
 
-/// A text that is no block of addresses.
+/// Syntax error of a CIDR block.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("not an address or a CIDR block, such as \"203.0.113.7\" or \"2001:db8::/32\"")]
 pub struct Malformed;
 
 impl Cidr {
-    /// The block of `address` with the first `bits` bits in common; None where it has fewer.
+    /// Block with a prefix length; `None` if it exceeds the address width.
     pub const fn new(address: IpAddr, bits: u8) -> Option<Self> {
         if bits > width(address) {
             return None;
@@ -27,7 +27,7 @@ impl Cidr {
         Some(Self { address, bits })
     }
 
-    /// Whether an address of the same family is in the block.
+    /// True if an address of the same family is in the block.
     pub fn contains(self, address: IpAddr) -> bool {
         let (own, other) = match (self.address, address) {
             (IpAddr::V4(own), IpAddr::V4(other)) => (own.to_bits().into(), other.to_bits().into()),

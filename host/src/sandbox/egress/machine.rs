@@ -1,5 +1,5 @@
-//! The machine's own addresses and networks, followed as they change. A guest that reaches one of
-//! them reaches the host, or what only the host's network can.
+//! Addresses and networks of the machine, tracked as they change. Reaching one of them reaches the
+//! host, or services exposed only to its network.
 
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
@@ -12,30 +12,31 @@ use rustix::net::{self, AddressFamily, RecvFlags, SocketFlags, SocketType};
 
 use super::Cidr;
 
-/// The multicast groups of rtnetlink that tell changes of IPv4 and IPv6 addresses.
+/// Netlink multicast groups for changes of IPv4 and IPv6 addresses.
 const ADDRESS_CHANGES: u32 = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
 const RTMGRP_IPV4_IFADDR: u32 = 0x10;
 const RTMGRP_IPV6_IFADDR: u32 = 0x100;
-/// The shortest prefix that counts as a network of the machine. A shorter one is a default route that
-/// a tunnel has put on its interface: only the machine's address in it is near.
+/// Shortest prefix treated as a local network. A shorter one is a default route that a tunnel put
+/// on its interface; only the machine's own address in it is blocked.
 const NETWORK_BITS_MIN: u8 = 8;
 
-/// The machine's networks, as they are at each question.
+/// Networks of the machine, current at each query.
 #[derive(Debug)]
 pub(super) struct Machine {
-    /// None where the kernel tells no changes; the networks are then read at each question.
+    /// Netlink socket; `None` if unavailable, and then every query rereads the networks.
     changes: Option<OwnedFd>,
-    // A std mutex: asked once for a connection, and nothing awaits inside.
+    // std mutex: locked once per connection, no await inside.
     networks: Mutex<Vec<Cidr>>,
     is_fixed: bool,
 }
 
 impl Machine {
     pub(super) fn new() -> Self {
-        // Before the first read: a change in between is then read twice, and not missed.
+        // Subscribed before the first read: a change in between is then read twice rather than
+        // missed.
         let changes = subscribe();
         if let Err(error) = &changes {
-            tracing::info!(%error, "changes of the machine's addresses are not told; they are read");
+            tracing::info!(%error, "no netlink notifications of address changes: addresses are reread on every check");
         }
         Self {
             changes: changes.ok(),
@@ -53,12 +54,11 @@ impl Machine {
         }
     }
 
-    /// Whether an address is the machine's, or in one of its networks. True also while the machine's
-    /// addresses cannot be read.
+    /// True if the address is the machine's or in one of its networks, or if they cannot be read.
     pub(super) fn has(&self, address: IpAddr) -> bool {
         let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.is_fixed && (networks.is_empty() || self.has_changed()) {
-            // One that has no address at all cannot be: there is always the loopback.
+            // An empty list is an error, because there is always a loopback.
             *networks = read().unwrap_or_default();
             if networks.is_empty() {
                 return true;
@@ -67,18 +67,18 @@ impl Machine {
         networks.iter().any(|network| network.contains(address))
     }
 
-    /// Whether addresses have changed since this was asked last.
+    /// True if addresses changed since the last call.
     fn has_changed(&self) -> bool {
         let Some(changes) = &self.changes else {
             return true;
         };
         let mut changed = false;
-        // Messages are not read for what they say, and may be cut off.
+        // Message contents are ignored and may be truncated.
         let mut message = [0_u8; 64];
         loop {
             match net::recv(changes, message.as_mut_slice(), RecvFlags::DONTWAIT) {
                 Ok(_) => changed = true,
-                // More changes than the socket could keep.
+                // Socket buffer overflow: some change was lost.
                 Err(Errno::NOBUFS) => changed = true,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return changed,
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_address_of_the_machine_is_its_own() {
+    fn machine_has_all_its_addresses() {
         let machine = Machine::new();
         assert!(machine.has("127.0.0.1".parse().unwrap()));
         for interface in if_addrs::get_if_addrs().unwrap() {
@@ -127,11 +127,11 @@ mod tests {
         assert!(!machine.has("1.1.1.1".parse().unwrap()));
     }
 
-    /// Needs to add an address to the loopback, which a new network namespace allows its maker.
+    /// Adds an address to the loopback, which requires a new network namespace.
     #[test]
-    fn new_address_is_the_machines_at_once() {
+    fn new_address_is_tracked_at_once() {
         let (told, asked) = std::sync::mpsc::channel();
-        // Of this thread alone: others stay in their network.
+        // Namespace of this thread only.
         let thread = std::thread::spawn(move || {
             #[expect(
                 unsafe_code,

@@ -1,12 +1,12 @@
-//! Special-purpose addresses: those that are not of the public internet, wherever the host is. From
-//! IANA's special-purpose registries (RFC 6890), and what clouds have put on public addresses.
+//! Special-purpose addresses, which are not public internet anywhere: IANA's registries (RFC 6890),
+//! and cloud services at public addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Azure's virtual server of metadata, DNS and health: the same public address in every network.
+/// Azure's wire server for metadata, DNS and health: one public address in every network.
 const AZURE_WIRE_SERVER: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
 
-/// Whether an address is one of the public internet. IPv4-mapped addresses are to be made canonical.
+/// True for public internet addresses. Canonicalize IPv4-mapped addresses first.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -18,10 +18,10 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     let near = match address.octets() {
         [0 | 10 | 127 | 224..=255, ..] => true,
         [100, 64..=127, ..] | [169, 254, ..] | [172, 16..=31, ..] => true,
-        // With the anycast addresses of PCP and TURN, which lead to the nearest gateway, and with
+        // Includes the anycast addresses of PCP and TURN, which lead to the nearest gateway, and
         // 192.0.0.192, the metadata service of Oracle's cloud.
         [192, 0, 0, _] | [192, 0, 2, _] => true,
-        // The relays of 6to4, which would take packets to addresses that were not checked.
+        // 6to4 relays would forward to unchecked addresses.
         [192, 88, 99, _] | [192, 168, ..] => true,
         [198, 18..=19, ..] | [198, 51, 100, _] | [203, 0, 113, _] => true,
         _ => false,
@@ -31,12 +31,12 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     match address.segments() {
-        // IETF protocol assignments, with Teredo at their head: it carries IPv4 addresses.
+        // IETF protocol assignments, including Teredo, which embeds IPv4 addresses.
         [0x2001, 0..=0x01ff, ..] => false,
-        // Documentation, 6to4 (which carries IPv4 addresses), documentation again.
+        // Documentation, 6to4 (embeds IPv4 addresses), documentation.
         [0x2001, 0x0db8, ..] | [0x2002, ..] | [0x3fff, 0..=0x0fff, ..] => false,
-        // Only 2000::/3 is assigned to the public internet. Outside are, besides private networks,
-        // IPv4 addresses by translation (64:ff9b::/96) that would not be checked.
+        // Only 2000::/3 is assigned to the public internet. Outside are private networks and
+        // translated IPv4 addresses (64:ff9b::/96), which would be unchecked.
         [first, ..] => matches!(first, 0x2000..=0x3fff),
     }
 }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
     use crate::sandbox::egress::Cidr;
 
-    /// The registries' rows: block, and whether it is globally reachable. "N/A" counts as not.
+    /// Rows of the registries: block, and the "globally reachable" column; "N/A" counts as false.
     /// https://www.iana.org/assignments/iana-ipv4-special-registry (2025-10) and -ipv6-.
     const REGISTRY: [(&str, bool); 50] = [
         ("0.0.0.0/8", false),
@@ -101,8 +101,8 @@ mod tests {
         ("fc00::/7", false),
     ];
 
-    /// Blocks that are globally reachable and near all the same: gateways by anycast, translation
-    /// to IPv4, and identifiers that are no locations.
+    /// Globally reachable blocks that are blocked nevertheless: anycast gateways, translation to
+    /// IPv4, and identifiers without a location.
     const NEAR_ALL_THE_SAME: [&str; 9] = [
         "192.0.0.9/32",
         "192.0.0.10/32",
@@ -115,7 +115,7 @@ mod tests {
         "2001:30::/28",
     ];
 
-    /// The first, the last and a middle address of a block.
+    /// First, last and middle address of a block.
     fn probes(block: &str) -> [IpAddr; 3] {
         let (first, bits) = block.split_once('/').unwrap();
         let bits: u32 = bits.parse().unwrap();
@@ -132,10 +132,10 @@ mod tests {
     }
 
     #[test]
-    fn special_purpose_registries_are_honoured() {
+    fn special_purpose_blocks_are_not_public() {
         let more = [
             ("fe80::/10", false),
-            // Multicast has registries of its own.
+            // Multicast has its own registries.
             ("224.0.0.0/4", false),
             ("ff00::/8", false),
             ("168.63.129.16/32", false),
@@ -144,7 +144,8 @@ mod tests {
             ("100.100.100.200/32", false),
         ];
         for (block, is_global) in REGISTRY.into_iter().chain(more) {
-            // Of "2001:4:112::/48", the AS112 servers of reverse DNS, a function has no need.
+            // "2001:4:112::/48" holds the AS112 servers of reverse DNS, which functions do not
+            // need.
             let near =
                 !is_global || NEAR_ALL_THE_SAME.contains(&block) || block == "2001:4:112::/48";
             for address in probes(block) {

@@ -1,9 +1,9 @@
-//! A guest's directories with a [`Quota`]: whatever takes or gives back room in `/tmp` is counted, and
-//! refused with `insufficient-space` where there is none.
+//! Guest directories with a [`Quota`]: operations that allocate or free space in `/tmp` are
+//! counted, and refused with `insufficient-space` beyond the limit.
 //!
-//! A guest makes one call at a time, and none of them waits for anything: directories are opened so
-//! that files are read and written on the thread that calls. So nothing changes between the look
-//! before an operation and the look after it.
+//! A guest makes one call at a time, and file operations never suspend, because directories are
+//! opened for blocking I/O on the calling thread. So nothing changes between the checks before and
+//! after an operation.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -19,21 +19,21 @@ use wasmtime_wasi::p2::{FsError, FsResult};
 use super::quota::{Full, Identity, Quota};
 use crate::sandbox::descriptors::{Exhausted, Held};
 
-/// Names the host functions of [`Counted`] to the linker.
+/// Marker type for the linker.
 pub(in crate::sandbox) struct CountedFilesystem;
 
 impl HasData for CountedFilesystem {
     type Data<'a> = Counted<'a>;
 }
 
-/// A guest's directories and files.
+/// Directories and files of a guest.
 pub(in crate::sandbox) struct Counted<'a> {
     pub(in crate::sandbox) wasi: WasiFilesystemCtxView<'a>,
     pub(in crate::sandbox) quota: &'a Arc<Quota>,
     pub(in crate::sandbox) descriptors: &'a mut Held,
 }
 
-/// What a name leads to.
+/// Metadata of a path.
 pub(super) struct Seen {
     pub(super) identity: Identity,
     links: u64,
@@ -47,19 +47,19 @@ impl From<Full> for FsError {
     }
 }
 
-/// `wasi:filesystem` has no code for `EMFILE`; this is the one that programs take for "later, perhaps".
+/// `wasi:filesystem` has no code for `EMFILE`; programs treat this one as transient.
 impl From<Exhausted> for FsError {
     fn from(_: Exhausted) -> Self {
         ErrorCode::InsufficientMemory.into()
     }
 }
 
-/// The same descriptor once more: a call takes it by value.
+/// Second handle of the same descriptor, because calls take it by value.
 pub(super) fn same(fd: &Resource<Descriptor>) -> Resource<Descriptor> {
     Resource::new_borrow(fd.rep())
 }
 
-/// The path of the directory that the last name of a path is in.
+/// Parent directory of a path.
 fn parent(path: &str) -> &str {
     let mut path = path;
     while let Some(shorter) = path.strip_suffix('/').or_else(|| path.strip_suffix("/.")) {
@@ -69,7 +69,7 @@ fn parent(path: &str) -> &str {
 }
 
 impl Counted<'_> {
-    /// Whether it is of `/tmp`, the only place that guests may write to.
+    /// True for `/tmp`, the only writable directory.
     pub(super) fn is_counted(&self, fd: &Resource<Descriptor>) -> FsResult<bool> {
         let permissions = match self.wasi.table.get(fd)? {
             Descriptor::File(file) => file.perms,
@@ -78,7 +78,7 @@ impl Counted<'_> {
         Ok(permissions == FsPerms::ReadWrite)
     }
 
-    /// The file or directory behind a descriptor.
+    /// File or directory of a descriptor.
     pub(super) fn file(&self, fd: &Resource<Descriptor>) -> FsResult<&Arc<File>> {
         Ok(match self.wasi.table.get(fd)? {
             Descriptor::File(file) => &file.file,
@@ -86,7 +86,7 @@ impl Counted<'_> {
         })
     }
 
-    /// The file, where it is one of `/tmp`.
+    /// File of a descriptor, if it is in `/tmp`.
     pub(super) fn counted_file(&self, fd: &Resource<Descriptor>) -> FsResult<Option<Arc<File>>> {
         Ok(match self.wasi.table.get(fd)? {
             Descriptor::File(file) if file.perms == FsPerms::ReadWrite => {
@@ -96,7 +96,7 @@ impl Counted<'_> {
         })
     }
 
-    /// Whether there is room. Elsewhere than in `/tmp` the operation itself is refused.
+    /// Checks the quota. Outside `/tmp` the operation itself is refused.
     pub(super) fn room(&self, fd: &Resource<Descriptor>, names: u64, blocks: u64) -> FsResult<()> {
         if self.is_counted(fd)? {
             self.quota.room(names, blocks)?;
@@ -104,7 +104,7 @@ impl Counted<'_> {
         Ok(())
     }
 
-    /// Opens a file or directory; in `/tmp`, with what it takes there counted.
+    /// Opens a file or directory, counted if in `/tmp`.
     pub(super) async fn open_within_quota(
         &mut self,
         fd: Resource<Descriptor>,
@@ -140,7 +140,7 @@ impl Counted<'_> {
         Ok(opened)
     }
 
-    /// What a path leads to. What is wrong with it, the operation will say.
+    /// Metadata of a path. Errors are ignored, because the operation itself reports them.
     pub(super) async fn look(&mut self, fd: &Resource<Descriptor>, path: &str) -> Option<Seen> {
         let (wasi, flags) = (&mut self.wasi, PathFlags::empty());
         let stat = wasi.stat_at(same(fd), flags, path.to_owned()).await.ok()?;
@@ -153,7 +153,7 @@ impl Counted<'_> {
         })
     }
 
-    /// The length of the file that a path leads to.
+    /// Length of the file at a path.
     pub(super) async fn bytes_of(
         &mut self,
         fd: &Resource<Descriptor>,
@@ -164,7 +164,7 @@ impl Counted<'_> {
         stat.ok().map(|stat| stat.size)
     }
 
-    /// Counts the directory that a path's last name is in, whose names are others than before.
+    /// Recounts the parent directory of a path after its entries have changed.
     pub(super) async fn count_parent(&mut self, fd: &Resource<Descriptor>, path: &str) {
         let (wasi, parent) = (&mut self.wasi, parent(path));
         let (stat, hash) = if parent.is_empty() {
@@ -183,7 +183,7 @@ impl Counted<'_> {
         }
     }
 
-    /// Gives back what a path led to and does not lead to any more.
+    /// Releases the space of a file that a path no longer leads to.
     pub(super) async fn count_lost(
         &mut self,
         seen: Option<Seen>,
@@ -202,7 +202,7 @@ impl Counted<'_> {
         }
     }
 
-    /// Remembers that a file or directory is open, so that it counts until it is closed.
+    /// Marks a file or directory as open: it counts until closed.
     pub(super) async fn count_open(&mut self, fd: &Resource<Descriptor>) -> FsResult<()> {
         let hash = self.wasi.metadata_hash(same(fd)).await?;
         Ok(self.quota.opened(self.file(fd)?, hash.lower)?)

@@ -1,12 +1,12 @@
-//! Deletes what guests leave behind. A guest may nest directories as deep as it may have names, deeper
-//! than a path can be long, a stack can grow or files can be open: so nothing here recurses.
+//! Deletion of guests' files. Guests may nest directories deeper than paths, the stack or open
+//! files allow, so nothing here recurses.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Deletes a directory and all that is in it. Directories are moved to one place before they are
-/// emptied, so that no path has more than two names below `root`, and one directory is open at a time.
+/// Deletes a directory tree. Directories are moved to one staging directory before they are
+/// emptied, so that paths stay short and one directory is open at a time.
 pub(super) fn delete(root: &Path) -> io::Result<()> {
     let staging = staging(root)?;
     let mut last = 0;
@@ -22,7 +22,8 @@ pub(super) fn delete(root: &Path) -> io::Result<()> {
     fs::remove_dir(root)
 }
 
-/// Deletes what files there are, and moves directories to `staging` under the next numbers.
+/// Deletes the files of a directory and moves its subdirectories to `staging` under the next
+/// numbers.
 fn empty(dir: &Path, staging: &Path, last: &mut u64) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -37,7 +38,7 @@ fn empty(dir: &Path, staging: &Path, last: &mut u64) -> io::Result<()> {
     Ok(())
 }
 
-/// A new directory in `root`, whatever names there are already.
+/// New directory in `root`, with an unused name.
 fn staging(root: &Path) -> io::Result<PathBuf> {
     let mut number = 0_u64;
     loop {
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trees_of_any_depth_are_deleted() {
+    fn tree_of_any_depth_is_deleted() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("tree");
         fs::create_dir_all(root.join(".gone-0/1")).unwrap();

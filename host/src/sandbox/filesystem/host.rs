@@ -1,5 +1,5 @@
-//! `wasi:filesystem/types` over [`Counted`] directories: wasmtime's own functions, with the counting
-//! before and after them. How things are counted, it does not know.
+//! `wasi:filesystem/types` over [`Counted`] directories: wasmtime's implementation with quota
+//! accounting around it.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ impl HostDirectoryEntryStream for Counted<'_> {
 }
 
 impl HostDescriptor for Counted<'_> {
-    // What grows and shrinks files.
+    // Operations that change file sizes.
 
     async fn write(
         &mut self,
@@ -88,7 +88,7 @@ impl HostDescriptor for Counted<'_> {
         Ok(self.wasi.table.push(Box::new(stream) as DynOutputStream)?)
     }
 
-    // What makes names and takes them away.
+    // Operations that create and delete names.
 
     async fn open_at(
         &mut self,
@@ -186,7 +186,7 @@ impl HostDescriptor for Counted<'_> {
         new_fd: Resource<Descriptor>,
         new_path: String,
     ) -> FsResult<()> {
-        // No new name, but a directory may grow by it: not beyond all bounds.
+        // A rename adds no name, but may grow the directory.
         self.room(&new_fd, 0, 0)?;
         let replaced = self.look(&new_fd, &new_path).await;
         let (from, to) = (same(&fd), same(&new_fd));
@@ -199,7 +199,7 @@ impl HostDescriptor for Counted<'_> {
         Ok(())
     }
 
-    // What only looks.
+    // Operations that only read.
 
     async fn advise(
         &mut self,

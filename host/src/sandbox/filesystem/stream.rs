@@ -1,5 +1,5 @@
-//! The output stream of a file in `/tmp`. It writes while it is called, as reads of this host do: what
-//! is written is counted at once, and no write is under way when a guest ends.
+//! Output stream of a file in `/tmp`. It writes synchronously, so that bytes are counted at once
+//! and no write is in progress when a guest ends.
 
 use std::fs::File;
 use std::io;
@@ -10,14 +10,14 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use super::quota::Quota;
 
-/// What one write may carry.
+/// Limit of one write.
 const WRITE_BYTES_MAX: usize = 64 << 10;
 
-/// Writes to a file.
+/// Stream that writes to a file.
 pub(super) struct FileStream {
     file: Arc<File>,
     quota: Arc<Quota>,
-    /// Where the next byte goes; None is always the end.
+    /// Next offset; `None` appends.
     offset: Option<u64>,
     is_closed: bool,
 }
@@ -66,7 +66,7 @@ impl OutputStream for FileStream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         self.open()?;
         self.write_all(&bytes).map_err(|error| {
-            // As `wasi:io` has it: after a failure the stream is closed.
+            // `wasi:io` closes a stream after a failure.
             self.is_closed = true;
             StreamError::LastOperationFailed(error.into())
         })

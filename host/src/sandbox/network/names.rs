@@ -1,6 +1,6 @@
-//! Name look-ups: by an asynchronous resolver, so that a silent DNS server holds up tasks and no
-//! threads; bounded for a guest, a program and the host; ended after a time; answered within the
-//! egress policy.
+//! DNS look-ups of guests with an asynchronous resolver, so that a silent server blocks tasks and
+//! no threads. Limited per guest, program and host, with a timeout, and filtered by the egress
+//! policy.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,48 +18,47 @@ use crate::sandbox::egress::Reach;
 
 pub(super) mod interface;
 
-/// Look-ups under way at once, of all guests. Each has some sockets: the host keeps descriptors for
-/// them aside.
+/// Concurrent look-ups of the host. Each uses a few sockets, for which descriptors are reserved.
 const HOST_MAX: usize = 128;
-/// Of them, those of one program: functions whose DNS servers are silent leave some to others.
+/// Concurrent look-ups of one program, so that functions with silent DNS servers leave some to
+/// others.
 const PROGRAM_MAX: usize = 32;
-/// Of them, those of one guest.
+/// Concurrent look-ups of one guest.
 const GUEST_MAX: usize = 8;
-/// Look-ups of one guest that are under way or wait for it. More are refused at once.
+/// Running and queued look-ups of one guest. More are refused.
 const GUEST_ASKED_MAX: usize = 64;
-/// From the question to the answer, the wait for others included. The C library gives up after as long
-/// with one silent server.
+/// Timeout including the queue; as long as the C library waits for one silent server.
 const TIME_MAX: Duration = Duration::from_secs(10);
-/// How long one server may take, as in `resolv.conf` where it says nothing.
+/// Timeout per server, the default of `resolv.conf`.
 const SERVER_TIME_MAX: Duration = Duration::from_secs(4);
-/// Answers kept for their time to live; the longest have 64 KiB.
+/// Cached responses, kept for their TTL; the largest have 64 KiB.
 const CACHED_MAX: u64 = 256;
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
-/// Why a name has no addresses.
+/// Failure of a look-up.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Failed {
-    /// It is no name.
+    /// Malformed name.
     Malformed,
-    /// There is no such name, or it has no addresses.
+    /// Unknown name, or one without addresses.
     Unknown,
-    /// It has addresses, and the guest may reach none of them.
+    /// Addresses exist, but egress policy blocks all.
     Denied,
-    /// Too many look-ups, or no answer in time.
+    /// Too many look-ups, or timeout.
     Later,
 }
 
-/// The resolver of a host.
+/// Resolver of a host.
 #[derive(Debug)]
 pub(in crate::sandbox) struct Names {
     reach: Reach,
     clock: Clock,
     permits: Semaphore,
-    // A std mutex: held while two small files are read, and only where they have changed.
+    // std mutex: held during reads of two small files, and only after they changed.
     resolver: Mutex<Option<(SystemTime, TokioResolver)>>,
 }
 
-/// Look-ups of one program: the bound on all its guests.
+/// Limit of one program's look-ups.
 #[derive(Debug)]
 pub(in crate::sandbox) struct ProgramLookups(Semaphore);
 
@@ -75,7 +74,7 @@ struct Own {
     asked: AtomicUsize,
 }
 
-/// A look-up that may be made.
+/// An admitted look-up.
 #[derive(Debug)]
 struct Asked(Arc<Own>);
 
@@ -95,7 +94,7 @@ impl Lookups {
         }))
     }
 
-    /// None where too many are under way or wait.
+    /// `None` if too many are running or queued.
     fn ask(&self) -> Option<Asked> {
         let more = |asked: usize| (asked < GUEST_ASKED_MAX).then_some(asked + 1);
         let asked = &self.0.asked;
@@ -129,7 +128,7 @@ impl Names {
         }
     }
 
-    /// The addresses of a name that a guest may reach.
+    /// Addresses of a name, filtered by egress policy.
     async fn resolve(
         &self,
         name: &str,
@@ -164,20 +163,22 @@ impl Names {
         if name.num_labels() == 0 {
             return Err(Failed::Malformed);
         }
-        // In this order: who waits for the host holds nothing that others wait for but his own.
+        // Lock order: a task waiting for the host's permit holds only permits of its own guest and
+        // program.
         let _guest = guest.acquire().await;
         let _program = program.0.acquire().await;
         let _host = self.permits.acquire().await;
         let resolver = self.resolver()?;
         let found = resolver.lookup_ip(name).await.map_err(Failed::from)?;
         let mut addresses: Vec<IpAddr> = found.iter().map(|it| it.to_canonical()).collect();
-        // Where the machine has no route for IPv6, a client that tries them in order waits less.
+        // IPv4 first: on a machine without IPv6 route, clients that try addresses in order wait
+        // less.
         addresses.sort_by_key(IpAddr::is_ipv6);
         addresses.dedup();
         Ok(addresses)
     }
 
-    /// The resolver of the machine's configuration as it is now.
+    /// Resolver for the current `resolv.conf`.
     fn resolver(&self) -> Result<TokioResolver, Failed> {
         let changed = std::fs::metadata(RESOLV_CONF).and_then(|it| it.modified());
         let changed = changed.unwrap_or(SystemTime::UNIX_EPOCH);

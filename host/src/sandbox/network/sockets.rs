@@ -1,4 +1,4 @@
-//! Sockets counted as descriptors, from their creation until the guest drops them.
+//! Sockets counted as descriptors from creation to drop.
 
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceType};
 use wasmtime_wasi::p2::bindings::sockets::network::{
@@ -13,8 +13,8 @@ use wasmtime_wasi::sockets::WasiSocketsView;
 use crate::sandbox::descriptors::Exhausted;
 use crate::sandbox::guest::Guest;
 
-/// Names that wasmtime's own definitions have: another version would be another interface, and the
-/// definitions here would replace nothing. `sockets_of_a_guest_are_bounded` would show it.
+/// Interface names of wasmtime's definitions. With another version the definitions here would
+/// shadow nothing; `sockets_and_files_of_guests_are_limited` would detect that.
 const TCP: &str = "wasi:sockets/tcp@0.2.12";
 const UDP: &str = "wasi:sockets/udp@0.2.12";
 
@@ -41,7 +41,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> 
         })
 }
 
-// Errors of both interfaces below are turned into codes by this one; it is wasmtime's own.
+// Shared by both interfaces below; wasmtime's own conversion.
 
 impl network::Host for Guest {
     fn convert_error_code(&mut self, error: SocketError) -> wasmtime::Result<ErrorCode> {
@@ -81,7 +81,7 @@ impl udp_create_socket::Host for Guest {
     }
 }
 
-/// The `EMFILE` of sockets.
+/// `EMFILE` of sockets.
 impl From<Exhausted> for SocketError {
     fn from(_: Exhausted) -> Self {
         ErrorCode::NewSocketLimit.into()

@@ -1,5 +1,5 @@
-//! Where the work that is being polled runs: on a worker of the network's, which it must leave at a
-//! tick, or on a thread where it only lets others go before it.
+//! Context in which work is polled: on a network worker, which it must leave at a tick, or on a
+//! scheduler thread, where it yields to others.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -8,53 +8,52 @@ use std::task::{Context, Poll};
 
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum PollContext {
-    /// Polled by a [`Scheduled`](super::Scheduled), which moves what asks to leave.
+    /// Polled by [`Scheduled`](super::Scheduled), which moves work that asks to leave.
     Network { leaves: bool },
-    /// On the scheduler's threads, or on whatever polls guests in tests.
+    /// On a scheduler thread, or in a test.
     Apart,
 }
 
 thread_local! {
-    static PLACE: Cell<PollContext> = const { Cell::new(PollContext::Apart) };
+    static CONTEXT: Cell<PollContext> = const { Cell::new(PollContext::Apart) };
 }
 
-/// Polls work on a worker of the network's. The second value tells whether it asks to leave.
+/// Polls work on a network worker. The second value is true if it asks to leave.
 pub(super) fn on_network<T>(poll: impl FnOnce() -> Poll<T>) -> (Poll<T>, bool) {
-    let before = PLACE.replace(PollContext::Network { leaves: false });
+    let before = CONTEXT.replace(PollContext::Network { leaves: false });
     let _restored = Restore(before);
     let polled = poll();
-    let leaves = PLACE.get() == PollContext::Network { leaves: true };
+    let leaves = CONTEXT.get() == PollContext::Network { leaves: true };
     (polled, leaves)
 }
 
-/// Puts back what was before, also when the poll panics.
+/// Restores the previous context, also after a panic.
 struct Restore(PollContext);
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        PLACE.set(self.0);
+        CONTEXT.set(self.0);
     }
 }
 
-/// Lets others run: on a worker of the network's by leaving it, elsewhere by going to the end of the
-/// queue.
-pub(in crate::sandbox) fn give_way() -> GiveWay {
-    GiveWay(false)
+/// Yields: leaves a network worker, or goes to the end of the queue on a scheduler thread.
+pub(in crate::sandbox) fn yield_now() -> YieldNow {
+    YieldNow(false)
 }
 
 #[derive(Debug)]
-pub(in crate::sandbox) struct GiveWay(bool);
+pub(in crate::sandbox) struct YieldNow(bool);
 
-impl Future for GiveWay {
+impl Future for YieldNow {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if std::mem::replace(&mut self.0, true) {
             return Poll::Ready(());
         }
-        match PLACE.get() {
-            // Not woken: the move polls it there.
-            PollContext::Network { .. } => PLACE.set(PollContext::Network { leaves: true }),
+        match CONTEXT.get() {
+            // No wake-up needed: the move polls it.
+            PollContext::Network { .. } => CONTEXT.set(PollContext::Network { leaves: true }),
             PollContext::Apart => cx.waker().wake_by_ref(),
         }
         Poll::Pending

@@ -1,28 +1,27 @@
-//! The fair queue: functions take turns by the processor time they have used for their weight, so that
-//! how many calls a function has under way changes nothing for others. Start-time fair queueing: it
-//! knows neither threads nor what a turn is.
+//! Fair queue of functions by CPU time per weight (start-time fair queueing), so that a function's
+//! number of calls does not affect others. Independent of threads and of the turn length.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-/// Tells functions apart.
+/// Function id.
 pub(super) type Id = u64;
 
-/// Processor time of a function, in nanoseconds of one that has [`WEIGHT`].
+/// CPU time of a function in nanoseconds, scaled to [`WEIGHT`].
 pub(super) type VirtualNanos = u64;
 
-/// The weight whose time passes as the clock's: the memory in MiB that AWS gives one processor for.
+/// Weight at which virtual time equals CPU time: the memory in MiB for which AWS gives one vCPU.
 const WEIGHT: u64 = 1_769;
 
-/// What is ready to run, by function.
+/// Runnable work by function.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     functions: HashMap<Id, Waiting<T>>,
-    /// Functions that have something to run, the least served first.
+    /// Functions with runnable work, least served first.
     order: BTreeSet<(VirtualNanos, Id)>,
-    /// When the turn that began last began. A function that comes back begins from here: what it did
-    /// not use while it had nothing to run is lost.
+    /// Virtual start time of the latest turn. A returning function starts from here, so that idle
+    /// time is not saved up.
     now: VirtualNanos,
-    /// Turns that are under way.
+    /// Turns in progress.
     running: usize,
 }
 
@@ -31,11 +30,11 @@ struct Waiting<T> {
     tasks: VecDeque<T>,
     served: VirtualNanos,
     weight: u64,
-    /// Turns that are under way. While there are any, what the function was served is remembered.
+    /// Turns in progress. While there are any, the function's served time is kept.
     running: usize,
 }
 
-/// What a function was charged for a turn that is under way.
+/// Provisional charge of a turn in progress.
 #[derive(Debug)]
 #[must_use = "the turn is charged for what it took when it has ended"]
 pub(super) struct Charge {
@@ -53,7 +52,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Adds something of a function; `weight` is its memory in MiB.
+    /// Enqueues work of a function; `weight` is its memory in MiB.
     pub(super) fn push(&mut self, function: Id, weight: u64, task: T) {
         let now = self.now;
         let waiting = self.functions.entry(function).or_insert_with(|| Waiting {
@@ -70,8 +69,8 @@ impl<T> Queue<T> {
         waiting.tasks.push_back(task);
     }
 
-    /// Takes the next turn, which is charged as one of `nanos` until it has [`ended`](Self::ended):
-    /// charged only afterwards, a function would be served by all threads at once.
+    /// Dequeues the next turn and charges `nanos` in advance, until [`ended`](Self::ended): charged
+    /// afterwards, one function could occupy all threads at once.
     pub(super) fn next(&mut self, nanos: u64) -> Option<(T, Charge)> {
         let (served, function) = self.order.pop_first()?;
         self.now = self.now.max(served);
@@ -91,7 +90,7 @@ impl<T> Queue<T> {
         Some((task, charge))
     }
 
-    /// Charges a turn for what it took.
+    /// Replaces the provisional charge by the actual time.
     pub(super) fn ended(&mut self, charge: Charge, nanos: u64) {
         let Charge {
             function,
@@ -111,17 +110,17 @@ impl<T> Queue<T> {
         self.forget_served();
     }
 
-    /// Takes out all that waits.
+    /// Drains all work.
     pub(super) fn clear(&mut self) -> Vec<T> {
         self.order.clear();
         let waiting = self.functions.drain();
         waiting.flat_map(|(_, it)| it.tasks).collect()
     }
 
-    /// Forgets functions that have nothing to run and no more than their share behind them.
+    /// Drops functions without work that are not above their share.
     fn forget_served(&mut self) {
         if self.running == 0 && self.order.is_empty() {
-            // There is nobody to be fair to, and all begin anew.
+            // Without competition all functions start anew.
             return self.functions.clear();
         }
         if self.functions.len() > 2 * self.order.len() + FORGOTTEN_MIN {
@@ -132,7 +131,7 @@ impl<T> Queue<T> {
     }
 }
 
-/// Functions that are remembered before the first look at which of them need not be.
+/// Functions kept before the first cleanup.
 const FORGOTTEN_MIN: usize = 64;
 
 impl<T> Waiting<T> {
@@ -147,7 +146,7 @@ mod tests {
 
     const TICK: u64 = 10_000_000;
 
-    /// Runs turns of one tick each; a task goes back to the queue after its turn.
+    /// Runs turns of one tick each; work is requeued after its turn.
     fn run(queue: &mut Queue<Id>, weights: &[u64], turns: usize) -> Vec<Id> {
         let mut served = Vec::new();
         for _ in 0..turns {
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_function_is_served_next_however_many_calls_another_has() {
+    fn quiet_function_is_served_before_function_with_many_calls() {
         let mut queue = Queue::new();
         for _ in 0..400 {
             queue.push(0, 128, 0);
@@ -179,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_function_is_served_next_among_many_busy_ones() {
+    fn quiet_function_is_served_before_many_busy_ones() {
         let weights = [128; 401];
         let mut queue = Queue::new();
         (0..400).for_each(|function| queue.push(function, 128, function));
@@ -187,12 +186,12 @@ mod tests {
         queue.push(400, 128, 400);
         let next = run(&mut queue, &weights, 400);
         let place = next.iter().position(|it| *it == 400).unwrap();
-        // Not before those that have been served as little, and before all others.
+        // After functions served equally little, and before all others.
         assert!(place <= 400 - 1_234 % 400, "{place}");
     }
 
     #[test]
-    fn processor_time_is_shared_by_weight() {
+    fn cpu_time_is_shared_by_weight() {
         let weights = [128, 512];
         let mut queue = Queue::new();
         (0..8).for_each(|_| queue.push(0, 128, 0));
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn short_turns_are_charged_as_short() {
+    fn short_turn_is_charged_its_actual_time() {
         let mut queue = Queue::new();
         queue.push(0, 128, 0);
         queue.push(1, 128, 1);
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn idle_time_is_not_saved_up() {
+    fn idle_function_saves_up_no_time() {
         let mut queue = Queue::new();
         queue.push(0, 128, 0);
         run(&mut queue, &[128], 1_000);
@@ -235,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn one_function_is_not_served_twice_at_once_while_another_waits() {
+    fn waiting_function_is_served_before_second_turn() {
         let mut queue = Queue::new();
         queue.push(0, 128, 0);
         queue.push(0, 128, 0);
@@ -245,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_that_end_are_forgotten() {
+    fn idle_functions_are_dropped() {
         let mut queue = Queue::new();
         for function in 0..10_000 {
             queue.push(function, 128, function);

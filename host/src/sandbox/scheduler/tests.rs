@@ -16,7 +16,7 @@ fn is_apart() -> bool {
 }
 
 #[tokio::test]
-async fn work_without_a_tick_stays_where_it_is() {
+async fn work_without_tick_stays_on_worker() {
     let (_scheduler, share) = scheduler();
     let work = async {
         tokio::task::yield_now().await;
@@ -26,24 +26,24 @@ async fn work_without_a_tick_stays_where_it_is() {
 }
 
 #[tokio::test]
-async fn work_that_gives_way_leaves_and_the_next_starts_apart() {
+async fn yielding_work_moves_and_next_call_starts_on_scheduler() {
     let (scheduler, share) = scheduler();
     let work = async {
         let before = is_apart();
-        give_way().await;
+        yield_now().await;
         (before, is_apart())
     };
     assert_eq!(share.run(work).await, (false, true));
     assert!(share.run(async { is_apart() }).await);
     let other = scheduler.share("other", Mib::new(128));
     assert!(!other.run(async { is_apart() }).await);
-    // Not for ever.
+    // Only for a limited number of ticks.
     scheduler.ticks.fetch_add(APART_TICKS, Ordering::Relaxed);
     assert!(!share.run(async { is_apart() }).await);
 }
 
 #[tokio::test]
-async fn versions_of_a_function_have_one_share() {
+async fn versions_of_function_share_one_weight() {
     let (scheduler, share) = scheduler();
     let again = scheduler.share("f", Mib::new(512));
     assert!(Arc::ptr_eq(&share.0, &again.0));
@@ -51,11 +51,11 @@ async fn versions_of_a_function_have_one_share() {
 }
 
 #[tokio::test]
-async fn timers_and_io_go_on_apart() {
+async fn timers_and_io_work_on_scheduler_threads() {
     let (_scheduler, share) = scheduler();
     let clock = crate::clock::Clock::system();
     let work = async move {
-        give_way().await;
+        yield_now().await;
         clock.sleep(Duration::from_millis(1)).await;
         let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = server.local_addr().unwrap();
@@ -66,14 +66,14 @@ async fn timers_and_io_go_on_apart() {
 }
 
 #[tokio::test]
-async fn dropped_work_goes_on() {
+async fn detached_work_completes() {
     let (_scheduler, share) = scheduler();
     for leaves in [false, true] {
         let (go, gone) = oneshot::channel::<()>();
         let (told, done) = oneshot::channel();
         let work = async move {
             if leaves {
-                give_way().await;
+                yield_now().await;
             }
             gone.await.unwrap();
             told.send(()).unwrap();
@@ -87,17 +87,17 @@ async fn dropped_work_goes_on() {
 }
 
 #[tokio::test]
-async fn work_that_was_not_polled_never_runs() {
+async fn unpolled_work_never_runs() {
     let (_scheduler, share) = scheduler();
     drop(share.run(async { unreachable!("nobody asked for it") }));
 }
 
 #[tokio::test]
-async fn panic_reaches_the_caller_and_ends_no_thread() {
+async fn panic_reaches_caller_and_keeps_thread() {
     let (_scheduler, share) = scheduler();
     for _ in 0..2 * std::thread::available_parallelism().unwrap().get() {
         let work = share.run(async {
-            give_way().await;
+            yield_now().await;
             panic!("as told");
         });
         let caller = tokio::spawn(work);
@@ -107,11 +107,11 @@ async fn panic_reaches_the_caller_and_ends_no_thread() {
 }
 
 #[tokio::test]
-async fn threads_end_with_the_scheduler() {
+async fn threads_end_with_scheduler() {
     let (scheduler, share) = scheduler();
     let threads = Arc::downgrade(&scheduler.threads);
     let pending = share.run(async {
-        give_way().await;
+        yield_now().await;
         std::future::pending::<()>().await;
     });
     let mut pending = Box::pin(pending);

@@ -1,5 +1,5 @@
-//! `wasi:sockets/ip-name-lookup`: wasmtime's has no place for another resolver, so the interface is
-//! defined here function by function. Instantiation checks each against the component's types.
+//! `wasi:sockets/ip-name-lookup`, defined function by function, because wasmtime's implementation
+//! cannot use another resolver. Instantiation checks the types.
 
 use std::net::IpAddr;
 
@@ -13,10 +13,10 @@ use wasmtime_wasi::p2::{Pollable, subscribe};
 use super::Failed;
 use crate::sandbox::guest::Guest;
 
-/// The version of wasmtime's own definition, which this one replaces; see `sockets`.
+/// Interface version of wasmtime's definition, which this one replaces; see `sockets`.
 const INTERFACE: &str = "wasi:sockets/ip-name-lookup@0.2.12";
 
-/// A look-up that was begun; the type behind `resolve-address-stream`. It ends when it is dropped.
+/// A look-up in progress: the type behind `resolve-address-stream`. Dropping it aborts the look-up.
 struct Lookup(LookupState);
 
 enum LookupState {
@@ -26,7 +26,7 @@ enum LookupState {
 }
 
 type Store<'a> = StoreContextMut<'a, Guest>;
-/// A function's only result.
+/// Single function result.
 type One<T> = wasmtime::Result<(T,)>;
 
 pub(in crate::sandbox::network) fn add_to_linker(
@@ -59,7 +59,7 @@ fn resolve_addresses(
     (network, name): (Resource<Network>, String),
 ) -> One<Result<Resource<Lookup>, ErrorCode>> {
     let guest = store.data_mut();
-    // The resource itself is the permission to look names up.
+    // The network resource is the permission for look-ups.
     guest.table().get(&network)?;
     let Some(asked) = guest.lookups.ask() else {
         return Ok((Err(ErrorCode::TemporaryResolverFailure),));
@@ -90,7 +90,7 @@ impl LookupState {
         match answered {
             Ok(Ok(addresses)) => Self::Found(addresses.into_iter()),
             Ok(Err(failed)) => Self::Failed(failed),
-            // The task panicked, or the runtime is coming down.
+            // The task panicked, or the runtime is shutting down.
             Err(_) => Self::Failed(Failed::Later),
         }
     }

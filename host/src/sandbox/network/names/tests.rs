@@ -17,7 +17,7 @@ async fn resolved(guest: &Lookups, name: &str) -> Result<Vec<IpAddr>, Failed> {
 }
 
 #[tokio::test]
-async fn addresses_out_of_reach_are_not_told() {
+async fn blocked_addresses_are_filtered() {
     let public = guest(&names(Egress::Public));
     assert_eq!(resolved(&public, "localhost").await, Err(Failed::Denied));
     assert_eq!(resolved(&public, "127.0.0.1").await, Err(Failed::Denied));
@@ -32,7 +32,7 @@ async fn addresses_out_of_reach_are_not_told() {
     }
 }
 
-/// A DNS server that takes questions and never answers, in the place of the machine's.
+/// DNS server that never responds.
 fn silent() -> (UdpSocket, TokioResolver) {
     use hickory_resolver::config::{NameServerConfig, ResolverConfig};
     use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -50,7 +50,7 @@ fn silent() -> (UdpSocket, TokioResolver) {
 }
 
 #[tokio::test]
-async fn silent_dns_server_holds_up_its_own_program_only() {
+async fn silent_dns_server_blocks_only_its_program() {
     let names = names(Egress::Any);
     let (_server, resolver) = silent();
     let changed = std::fs::metadata(RESOLV_CONF).and_then(|it| it.modified());
@@ -71,7 +71,7 @@ async fn silent_dns_server_holds_up_its_own_program_only() {
         tokio::task::yield_now().await;
     }
     assert_eq!(names.permits.available_permits(), HOST_MAX - PROGRAM_MAX);
-    // A dropped look-up, as when its guest ends, is given back at once.
+    // Dropped look-ups, as when a guest ends, release their permits at once.
     asked.iter().for_each(tokio::task::JoinHandle::abort);
     for one in asked {
         assert!(one.await.unwrap_err().is_cancelled());
@@ -81,7 +81,7 @@ async fn silent_dns_server_holds_up_its_own_program_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unanswered_lookup_ends() {
+async fn unanswered_lookup_times_out() {
     let names = names(Egress::Any);
     let (_server, resolver) = silent();
     let changed = std::fs::metadata(RESOLV_CONF).and_then(|it| it.modified());
