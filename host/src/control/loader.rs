@@ -1,5 +1,5 @@
-//! Loader of versions for the data plane: components from the library, variables from the vault, where they
-//! stay sealed until an environment opens.
+//! Loader of versions for the data plane: components from the library, variables from the vault,
+//! encrypted until an environment starts.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ struct LibraryLoader {
     vault: Arc<Vault>,
 }
 
-/// The loader of a host with this library and vault.
+/// Loader of a host's library and vault.
 pub(super) fn loader(library: &Library, vault: &Arc<Vault>) -> Arc<dyn Loader> {
     Arc::new(LibraryLoader {
         library: library.clone(),
@@ -47,7 +47,7 @@ impl Loader for LibraryLoader {
     }
 }
 
-/// The code of a published version. The size of its package is not among it.
+/// Code reference of a published version, without the package size.
 fn code_ref(code: &Code) -> CodeRef {
     CodeRef {
         package: code.package,

@@ -1,5 +1,4 @@
-//! Tags: labels that resources carry for those who own them. Each kind of resource keeps its tags in
-//! its own record; the rules are the same for all.
+//! Tags of resources. Each resource type stores tags in its own record; the rules are shared.
 
 use std::collections::BTreeMap;
 
@@ -7,22 +6,22 @@ use super::revision::RevisionId;
 use super::{Control, Error};
 use crate::names::FunctionName;
 
-/// Tags of one resource at most.
+/// Maximum tags per resource.
 const TAGS_MAX: usize = 50;
 
-/// Tag keys with this prefix are written by AWS's services alone.
+/// Tag key prefix reserved by AWS.
 const RESERVED_PREFIX: &str = "aws:";
 
 /// Error of tags.
 #[derive(Debug, thiserror::Error)]
 pub enum TagError {
-    /// No tag was given.
+    /// No tag given.
     #[error("An error occurred and the request cannot be processed.")]
     Empty,
-    /// The resource would have too many.
+    /// Too many tags.
     #[error("Number of tags exceeds resource tag limit.")]
     TooMany,
-    /// A key that AWS keeps for its own services.
+    /// Reserved key prefix.
     #[error("aws: prefixed tag key names are not allowed for external use.")]
     ReservedKey,
     /// No capacity provider of this ARN.
@@ -33,29 +32,29 @@ pub enum TagError {
     NotFound,
 }
 
-/// Tags by their keys.
+/// Tags by key.
 pub type Tags = BTreeMap<String, String>;
 
-/// A resource that can carry tags.
+/// A taggable resource.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Tagged {
-    /// A function as a whole: its versions and aliases have no tags of their own.
+    /// A function; versions and aliases have no tags.
     Function(FunctionName),
-    /// A code signing configuration, by its ARN.
+    /// A code signing configuration, by ARN.
     CodeSigningConfig(String),
-    /// An event source mapping, by its ARN.
+    /// An event source mapping, by ARN.
     EventSourceMapping(String),
-    /// A capacity provider, by its ARN. This host has none.
+    /// A capacity provider, by ARN. This host has none.
     CapacityProvider(String),
     /// A network connector. This host has none.
     Elsewhere,
 }
 
 impl Control {
-    /// The tags of a resource.
+    /// Tags of a resource.
     ///
     /// # Errors
-    /// Where there is no such resource.
+    /// If there is no such resource.
     pub async fn tags(&self, resource: &Tagged) -> Result<Tags, Error> {
         match resource {
             Tagged::Function(name) => Ok(self.existing(name).await?.0.tags),
@@ -68,10 +67,10 @@ impl Control {
         }
     }
 
-    /// Gives a resource tags; those it had under the same keys go.
+    /// Adds tags to a resource; equal keys are overwritten.
     ///
     /// # Errors
-    /// Where there is no such resource, no tag is given, or it would have too many.
+    /// If the resource does not exist, no tag is given, or there would be too many.
     pub async fn tag(&self, resource: &Tagged, tags: &Tags) -> Result<(), Error> {
         if tags.is_empty() {
             return Err(TagError::Empty.into());
@@ -81,10 +80,10 @@ impl Control {
             .await
     }
 
-    /// Takes tags from a resource. That it has no such tag is no error.
+    /// Removes tags. Missing tags are ignored.
     ///
     /// # Errors
-    /// Where there is no such resource.
+    /// If there is no such resource.
     pub async fn untag(&self, resource: &Tagged, keys: &[String]) -> Result<(), Error> {
         self.change_tags(resource, |own| own.retain(|key, _| !keys.contains(key)))
             .await
@@ -97,8 +96,8 @@ impl Control {
     ) -> Result<(), Error> {
         match resource {
             Tagged::Function(name) => {
-                // Tags are no part of a configuration: the function may be changing. Its revision is
-                // another afterwards all the same, as in AWS.
+                // Tags are not part of the configuration, so they may change during an update. The
+                // revision changes all the same, as in AWS.
                 self.change(name, |function, _| {
                     change(&mut function.tags);
                     function.latest.revision = RevisionId::new(&self.0.clock);
@@ -115,13 +114,13 @@ impl Control {
     }
 }
 
-/// Checks the tags that a new resource is given.
+/// Validates the tags of a new resource.
 pub(super) fn check_new(tags: &Tags) -> Result<(), TagError> {
     require_own_keys(tags)?;
     check(tags)
 }
 
-/// Checks the number of tags that a resource would have.
+/// Validates the number of tags.
 pub(super) fn check(tags: &Tags) -> Result<(), TagError> {
     if tags.len() > TAGS_MAX {
         return Err(TagError::TooMany);
@@ -129,7 +128,7 @@ pub(super) fn check(tags: &Tags) -> Result<(), TagError> {
     Ok(())
 }
 
-/// Refuses keys that AWS keeps for its own services, in whatever case.
+/// Refuses reserved key prefixes, ignoring case.
 fn require_own_keys(tags: &Tags) -> Result<(), TagError> {
     let is_reserved = |key: &String| {
         let prefix = key.get(..RESERVED_PREFIX.len());

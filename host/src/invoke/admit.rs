@@ -1,5 +1,5 @@
-//! Concurrency: how many invocations may run at once, in the account and in one function. A permit is
-//! proof of admission and is given back when dropped.
+//! Admission control: concurrency limits of the account and of each function. A permit is proof of
+//! admission, released on drop.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,22 +9,22 @@ use super::live::Deployment;
 use super::provision::{ProvisionedPermit, Provisioning};
 use super::resolve::Resolved;
 
-/// The limit that was reached.
+/// Concurrency limit reached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Error {
-    /// The function's own.
+    /// Reserved concurrency of the function.
     #[error("the function's reserved concurrency is in use")]
     Reserved,
-    /// The account's.
+    /// Concurrency of the account.
     #[error("the account's concurrency is in use")]
     Account,
 }
 
-/// Counts the invocations of the account.
+/// Concurrency of the account.
 #[derive(Debug)]
 pub(super) struct Account {
-    /// All in flight in the upper half; in the lower half those that draw on what no function has set
-    /// aside. One number, so that both limits are kept by one exchange.
+    /// Packed counters: all in flight in the upper half, on unreserved concurrency in the lower
+    /// half. One atomic keeps both limits in one exchange.
     in_flight: AtomicU64,
     concurrency: u32,
 }
@@ -32,44 +32,44 @@ pub(super) struct Account {
 const ONE_OF_ALL: u64 = 1 << 32;
 const SHARED_MASK: u64 = ONE_OF_ALL - 1;
 
-/// Counts the invocations of one function, whether or not it has a reserve, so that a reserve that comes
-/// or goes finds the calls in flight counted.
+/// Concurrency of one function, counted with and without a reserve, so that a changed reserve finds
+/// the calls in flight counted.
 #[derive(Debug)]
 pub(super) struct Gate {
     account: Arc<Account>,
-    // A std mutex: a few additions, and nothing awaits inside.
+    // std mutex: a few additions, no await inside.
     state: Mutex<Counts>,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
-    /// The newest snapshot that set `reserved`: an invocation resolved in an older one changes nothing.
+    /// Newest snapshot that set `reserved`; invocations resolved in an older one change nothing.
     revision: u64,
     reserved: Option<u32>,
     in_flight: u32,
-    /// Those of them that run on nothing provisioned.
+    /// In flight without provisioned concurrency.
     on_demand: u32,
 }
 
-/// The concurrency settings of a function, as a snapshot has them.
+/// Concurrency settings of a function in one snapshot.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shares {
     pub(super) revision: u64,
     pub(super) reserved: Option<u32>,
     pub(super) provisioned: u32,
-    /// The account's concurrency that is set aside for single functions.
+    /// Sum of the account's reserved concurrency.
     pub(super) set_aside: u32,
 }
 
-/// Proof that an invocation may run.
+/// Proof of admission.
 #[derive(Debug)]
 pub struct Permit {
     gate: Arc<Gate>,
-    /// Its part in provisioned concurrency. `None` counts it as on demand.
+    /// Share of provisioned concurrency; `None` counts as on demand.
     provisioned: Option<ProvisionedPermit>,
 }
 
-/// An invocation that may run.
+/// An admitted invocation.
 #[derive(Debug)]
 pub struct Admitted {
     pub(super) resolved: Resolved,
@@ -85,7 +85,7 @@ impl Account {
         }
     }
 
-    /// Counts one invocation, if there is room; one that is `shared` within what is not set aside.
+    /// Counts one invocation within the limit; a `shared` one also within unreserved concurrency.
     fn enter(&self, shared: bool, set_aside: u32) -> bool {
         let left = self.concurrency.saturating_sub(set_aside);
         let more = |counts: u64| {
@@ -123,7 +123,7 @@ impl Gate {
     /// Admits one invocation.
     ///
     /// # Errors
-    /// Where the function's or the account's limit is reached.
+    /// If the function's or the account's limit is reached.
     pub(super) fn enter(
         self: &Arc<Self>,
         shares: Shares,
@@ -158,7 +158,7 @@ impl Gate {
 }
 
 impl Counts {
-    /// Takes over a newer reserve. Calls in flight move between it and what the account shares.
+    /// Adopts a newer reserve. Calls in flight move between it and unreserved concurrency.
     fn follow(&mut self, shares: Shares, account: &Account) {
         if shares.revision <= self.revision {
             return;
@@ -186,8 +186,8 @@ impl Drop for Permit {
 }
 
 impl Pipeline {
-    /// A function with a reserve draws on that alone, every other on what is not set aside. Concurrency
-    /// that is provisioned for a version is for its invocations only.
+    /// A function with reserved concurrency uses only that, others use unreserved concurrency.
+    /// Provisioned concurrency of a version serves its invocations only.
     pub(super) fn admit(&self, resolved: Resolved) -> Result<Admitted, Error> {
         let deployment = self.live.deployment(&resolved.version);
         let permit = deployment

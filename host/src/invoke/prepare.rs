@@ -1,5 +1,5 @@
-//! The event in the form that the version takes: components for HTTP get a request itself, all others the
-//! event that a function URL makes of it. After the version is known, so that no door has to ask for it.
+//! Conversion of HTTP requests to events: `wasi:http` components get the request itself, others the
+//! function URL event. Done after resolution, when the version is known.
 
 use super::lease;
 use super::live::Live;
@@ -7,11 +7,10 @@ use super::resolve::Resolved;
 use crate::payload::{Document, Event, HttpEvent};
 use crate::sandbox::Interface;
 
-/// Writing the event of a larger request takes over 100 µs, for which other requests of a worker should not
-/// wait.
+/// Size from which serialization moves off the worker, because it takes over 100 µs.
 const LARGE_BYTES: usize = 128 << 10;
 
-/// Makes the event of an HTTP request, where the version does not take the request itself.
+/// Converts an HTTP request to an event, unless the version takes requests.
 pub(super) async fn prepare(live: &Live, resolved: &mut Resolved) -> Result<(), lease::Error> {
     if matches!(resolved.invoke.event, Event::Json(_)) {
         return Ok(());
@@ -39,7 +38,7 @@ async fn written(http: Box<HttpEvent>, resolved: &Resolved) -> Document {
         Ok(event) => event,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is coming down, and its tasks with it.
+            // Runtime shutdown cancels the task; this one is about to be dropped too.
             Err(_) => std::future::pending().await,
         },
     }

@@ -1,4 +1,4 @@
-//! From a name to the one immutable version that will run.
+//! Resolution of a target to one immutable version.
 
 use std::sync::Arc;
 
@@ -7,29 +7,29 @@ use super::admit::Shares;
 use super::request::{Invoke, Target};
 use super::snapshot::{Function, Readiness, Version};
 
-/// Why there is nothing to run.
+/// Failure of resolution.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such function, version or alias.
+    /// Function, version or alias does not exist.
     #[error("function {} not found", .0.name)]
     NotFound(Target),
-    /// There is, and it is not ready.
+    /// Version is not ready.
     #[error("function {} is not active", .target.name)]
     NotActive {
-        /// The function.
+        /// Target.
         target: Target,
-        /// What it is instead.
+        /// Readiness.
         state: Readiness,
     },
-    /// Tenants do not share environments of this function, and the caller named no tenant.
+    /// Tenant isolation requires a tenant id.
     #[error("the function isolates tenants, and no tenant was named")]
     TenantMissing,
-    /// The caller named a tenant, and the function does not isolate them.
+    /// Tenant id given for a function without tenant isolation.
     #[error("the function does not isolate tenants")]
     TenantUnexpected,
 }
 
-/// An invocation whose code is known.
+/// An invocation with its version.
 #[derive(Debug)]
 pub struct Resolved {
     pub(super) invoke: Invoke,
@@ -40,7 +40,7 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// The tenant whose environments may be used, where tenants do not share them.
+    /// Tenant id, for functions with tenant isolation.
     pub(super) fn tenant_id(&self) -> Option<&str> {
         self.invoke.tenant_id.as_deref()
     }

@@ -1,5 +1,5 @@
-//! The environment variables that Lambda promises every function. `_X_AMZN_TRACE_ID` is not among them:
-//! it changes with every invocation, and a guest reads its environment once. The context has it.
+//! Lambda's environment variables. `_X_AMZN_TRACE_ID` is not set, because it changes with every
+//! invocation and guests read their environment once; the context has it.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::snapshot::Version;
 use crate::sandbox::Variables;
 use crate::telemetry::log::Format;
 
-/// All variables of an environment. The two set here are reserved: `control` refuses them from authors.
+/// Variables of an environment. `control` refuses the two names set here as reserved.
 pub(super) fn of(
     deployment: &Deployment,
     region: &str,
@@ -32,7 +32,7 @@ pub(super) fn of(
     })
 }
 
-/// Lambda's own variables that are the same in all environments of a version.
+/// Lambda's variables that are equal in all environments of a version.
 fn shared(version: &Version, region: &str) -> Arc<[(String, String)]> {
     let facts = &version.facts;
     let memory = facts.memory.get().to_string();
@@ -54,7 +54,7 @@ fn shared(version: &Version, region: &str) -> Arc<[(String, String)]> {
         ("PATH", "/usr/local/bin:/usr/bin/:/bin:/opt/bin"),
         ("TZ", ":UTC"),
     ];
-    // As in AWS, a text log is nothing that a function would have to be told of.
+    // As in AWS, text logs set no variable.
     let logging = match version.settings.logging {
         Format::Text => Vec::new(),
         Format::Json(levels) => vec![
@@ -68,7 +68,7 @@ fn shared(version: &Version, region: &str) -> Arc<[(String, String)]> {
         .collect()
 }
 
-/// What names the language to a function; those that bring their own, AWS tells nothing.
+/// `AWS_EXECUTION_ENV`; AWS sets none for `provided` runtimes.
 fn execution_environment(runtime: &str) -> Option<(String, String)> {
     let value = format!("AWS_Lambda_{runtime}");
     (!runtime.starts_with("provided")).then(|| ("AWS_EXECUTION_ENV".to_owned(), value))

@@ -1,5 +1,5 @@
-//! Collection of packages, trees and compiled components that nothing uses: no record, which `control`
-//! reads, and no guard. Nothing is locked while files are deleted.
+//! Garbage collection of packages, trees and artifacts that no record uses (`control` reads those)
+//! and no guard holds. No lock is held during deletion.
 
 use std::collections::HashSet;
 use std::io;
@@ -10,23 +10,24 @@ use super::{CodeRef, Digest, Error, Library, blocking};
 use crate::sandbox::Architecture;
 use crate::store::directory;
 
-/// A collection that has begun: digests it may delete, if nothing that is read from now on uses them.
+/// A collection in progress, with the digests that may be deleted if no record read from now on
+/// uses them.
 #[derive(Debug)]
 pub struct Collection {
     library: Library,
     candidates: Vec<Digest>,
 }
 
-/// Content that records name.
+/// Content used by records.
 #[derive(Debug, Default)]
 pub struct Used {
     digests: HashSet<Digest>,
-    /// Components that are compiled for machines of an architecture.
+    /// Components with artifacts for an architecture.
     compiled: HashSet<(Digest, Architecture)>,
 }
 
-/// Unfinished files and trees that a killed process left. They are deleted by the first collection,
-/// since a large tree would hold up the start.
+/// Temporary files and trees of a killed process. The first collection deletes them, because a
+/// large tree would delay the start.
 #[derive(Debug)]
 pub(super) struct Leftovers(Mutex<Vec<PathBuf>>);
 
@@ -41,7 +42,7 @@ impl Leftovers {
 }
 
 impl Used {
-    /// Code of a version of this architecture.
+    /// Marks code of a version and architecture as used.
     pub fn code(&mut self, code: &CodeRef, architecture: Architecture) {
         self.packages([code.package]);
         if let Some(component) = &code.component {
@@ -50,12 +51,13 @@ impl Used {
         }
     }
 
-    /// Packages, and trees that are made of several.
+    /// Marks packages, or merged trees, as used.
     pub fn packages(&mut self, packages: impl IntoIterator<Item = Digest>) {
         self.digests.extend(packages);
     }
 
-    /// Whether a version needs a component that is compiled for this machine, or for an architecture.
+    /// True if a version needs the component compiled for this machine (`None`) or for an
+    /// architecture.
     fn needs(&self, component: Digest, architecture: Option<Architecture>) -> bool {
         match architecture {
             None => self.digests.contains(&component),
@@ -65,17 +67,17 @@ impl Used {
 }
 
 impl Library {
-    /// Begins a collection. Read which packages are in use after this, never before.
+    /// Starts a collection. Read the records after this call, never before.
     ///
     /// # Errors
-    /// Where the data directory cannot be read.
+    /// If the data directory cannot be read.
     pub async fn begin_collection(&self) -> Result<Collection, Error> {
         let library = self.clone();
         blocking(move || {
             let inner = &library.0;
-            // Before the listing: what comes in from here on is not deleted.
+            // Before the listing, so that content added from now on is kept.
             inner.holds.begin_collection();
-            // A package that was refused may have left a tree without a package.
+            // A refused package may have left a tree only.
             let mut candidates = inner.packages.list()?;
             candidates.extend(inner.trees.list()?);
             candidates.sort_unstable();
@@ -90,11 +92,11 @@ impl Library {
 }
 
 impl Collection {
-    /// Deletes packages, their trees and compiled components that are neither in `used` nor held. Returns
-    /// the number of packages deleted.
+    /// Deletes packages, trees and artifacts that are neither in `used` nor held. Returns the
+    /// number of packages deleted.
     ///
     /// # Errors
-    /// Where a file cannot be deleted; the rest is left for the next collection.
+    /// If a file cannot be deleted; the rest is left for the next collection.
     pub async fn finish(self, used: Used) -> Result<usize, Error> {
         blocking(move || Ok(self.delete(&used)?)).await
     }
@@ -112,7 +114,7 @@ impl Collection {
             };
             let tree = inner.trees.set_aside(&digest)?;
             inner.packages.remove(&digest)?;
-            // The package may come in again while its old tree is deleted.
+            // The package may be added again while its old tree is deleted.
             drop(doom);
             if let Some(tree) = tree {
                 directory::delete(&tree)?;
@@ -125,14 +127,14 @@ impl Collection {
 }
 
 impl super::Inner {
-    /// Deletes compiled components that no version needs, and those for machines of another kind where
-    /// no version asks for such machines any more.
+    /// Deletes artifacts that no version needs, including those of an architecture that no version
+    /// has any more.
     fn delete_artifacts(&self, used: &Used) -> io::Result<()> {
         for found in self.artifacts.list()? {
             match found.origin {
                 Some((component, architecture)) if used.needs(component, architecture) => {}
                 Some((component, _)) => {
-                    // Held over the deletion: what comes in meanwhile counts on what was compiled before.
+                    // Held during the deletion: a concurrent add relies on existing artifacts.
                     if let Some(_doom) = self.holds.doom(component) {
                         directory::delete(&found.path)?;
                     }

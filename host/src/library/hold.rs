@@ -1,5 +1,5 @@
-//! Guards on content of the library. Whatever has come in and is in no record yet, and whatever a loaded
-//! program or an environment uses, is held by one; a collection deletes nothing that is held.
+//! Guards on library content. Content that is not in a record yet, or is used by a loaded program
+//! or an environment, is held; collection never deletes held content.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,26 +8,26 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Digest;
 
-/// All guards of a library.
+/// Guards of a library.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Holds(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     held: HashMap<Digest, Held>,
-    /// Content that was held at any time since a collection began: a record may name it by now that the
-    /// collection has not read.
+    /// Content held at any time since the collection began: a record that the collection has not
+    /// read may name it now.
     touched: HashSet<Digest>,
 }
 
 #[derive(Debug)]
 struct Held {
     count: u32,
-    /// One permit: making and deleting files of one digest take turns.
+    /// Single permit: serializes creation and deletion of a digest's files.
     turn: Arc<Semaphore>,
 }
 
-/// A guard on the content of one digest.
+/// Guard on the content of a digest.
 #[derive(Debug)]
 pub(super) struct Hold {
     digest: Digest,
@@ -35,17 +35,17 @@ pub(super) struct Hold {
     holds: Holds,
 }
 
-/// The right to delete the content of one digest. New guards on it wait until this is dropped.
+/// Exclusive right to delete the content of a digest. New guards wait until it is dropped.
 #[derive(Debug)]
 pub(super) struct Doom {
-    // In this order: a new guard that waits for the turn keeps the entry alive.
+    // Field order matters: a guard that waits for the turn keeps the entry alive.
     _turn: OwnedSemaphorePermit,
     _hold: Hold,
 }
 
 impl Holds {
-    /// A guard on this content, whether or not it is here yet. Waits while it is made or deleted, so that
-    /// looking for it afterwards finds what stays.
+    /// Guards content, present or not. Waits for a creation or deletion in progress, so that a
+    /// look-up afterwards is stable.
     pub(super) async fn hold(&self, digest: Digest) -> Hold {
         let hold = {
             let mut state = self.lock();
@@ -56,13 +56,13 @@ impl Holds {
         hold
     }
 
-    /// Begins a collection: only content that is not held from now on may be deleted.
+    /// Starts a collection: only content not held from now on may be deleted.
     pub(super) fn begin_collection(&self) {
         let mut state = self.lock();
         state.touched = state.held.keys().copied().collect();
     }
 
-    /// The right to delete this content, if it was not held since the collection began.
+    /// Right to delete content, unless it was held since the collection began.
     pub(super) fn doom(&self, digest: Digest) -> Option<Doom> {
         let mut state = self.lock();
         if state.touched.contains(&digest) || state.held.contains_key(&digest) {
@@ -89,7 +89,7 @@ impl Holds {
         }
     }
 
-    // A std mutex: it is held for a few map operations, never over a wait or a file operation.
+    // std mutex: held for a few map operations, without await or I/O.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,7 +100,7 @@ impl Hold {
         self.digest
     }
 
-    /// The turn to make something of this content. Other calls for the same one wait for it.
+    /// Serializes the creation of this content.
     pub(super) async fn turn(&self) -> OwnedSemaphorePermit {
         let turn = Arc::clone(&self.turn).acquire_owned().await;
         turn.expect("the semaphore is never closed")
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn work_on_one_digest_takes_turns() {
+    fn work_on_one_digest_is_serialized() {
         let holds = Holds::default();
         let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
         let (first, second, apart) = (hold(&holds, one), hold(&holds, one), hold(&holds, other));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn content_held_since_the_collection_began_is_not_doomed() {
+    fn content_held_since_collection_began_is_kept() {
         let holds = Holds::default();
         let digest = Digest::of(b"x");
         let held = hold(&holds, digest);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn new_guard_waits_while_its_content_is_deleted() {
+    async fn new_guard_waits_for_deletion() {
         let holds = Holds::default();
         let digest = Digest::of(b"x");
         let doom = holds.doom(digest).unwrap();

@@ -1,4 +1,4 @@
-//! Loaded programs: versions with the same compiled component and the same mounts share one.
+//! Loaded programs, shared by versions with the same artifact and mounts.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::sandbox::{Error, Program, ProgramFiles, WeakProgram};
 
-/// Programs that something uses, by what they are loaded from.
+/// Programs in use, by artifact and mounts.
 #[derive(Debug, Default)]
 pub(super) struct Programs(Mutex<HashMap<Key, WeakProgram>>);
 
@@ -18,7 +18,7 @@ struct Key {
 }
 
 impl Programs {
-    /// The program of this artifact and these mounts, loaded now if nothing has it loaded.
+    /// Loaded program of an artifact and mounts; loads it if nothing uses it yet.
     pub(super) fn shared(
         &self,
         artifact: &Path,
@@ -33,7 +33,7 @@ impl Programs {
         if let Some(program) = self.find(&key) {
             return Ok(program);
         }
-        // Not locked while it loads: another call may load the same, and the first one is kept.
+        // Loaded without the lock: of concurrent loads, the first result is kept.
         let loaded = load(source)?;
         let mut programs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         programs.retain(|_, program| program.is_loaded());

@@ -1,24 +1,23 @@
-//! The runtimes that functions may name: those of this host, and those that AWS has ended. Adding a
-//! runtime is adding a row.
+//! Runtime registry: this host's runtimes, and those that AWS has ended. A new runtime is a new
+//! row.
 
 /// A runtime of this host.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Runtime {
-    /// The value of `Runtime`.
+    /// Value of `Runtime`.
     pub name: &'static str,
-    /// How functions of it are run.
+    /// Execution model.
     pub kind: Kind,
 }
 
-/// How functions of a runtime are run.
+/// Execution model of a runtime.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
-    /// The package holds a component, which `Handler` names.
+    /// The package contains a component, selected by `Handler`.
     Component,
 }
 
-/// The runtimes of this host. `provided` and its successors mean that a function brings its own program:
-/// here, a component.
+/// Runtimes of this host. `provided` runtimes bring their own program, which is a component here.
 const RUNTIMES: [Runtime; 4] = [
     Runtime {
         name: "provided",
@@ -38,7 +37,7 @@ const RUNTIMES: [Runtime; 4] = [
     },
 ];
 
-/// Runtimes that AWS knows and takes no new functions for.
+/// Runtimes that AWS has ended for new functions.
 const ENDED: [&str; 18] = [
     "dotnet5.0",
     "dotnetcore1.0",
@@ -60,17 +59,17 @@ const ENDED: [&str; 18] = [
     "python3.7",
 ];
 
-/// The runtime of this name, if this host has it.
+/// Runtime by name, if this host has it.
 pub fn find(name: &str) -> Option<Runtime> {
     RUNTIMES.into_iter().find(|runtime| runtime.name == name)
 }
 
-/// Whether AWS takes no new functions for a runtime.
+/// True if AWS has ended a runtime for new functions.
 pub fn is_ended(name: &str) -> bool {
     ENDED.contains(&name) || name.starts_with("ruby2")
 }
 
-/// Error text for a runtime that this host does not have.
+/// Error message for a missing runtime.
 pub fn not_available(name: &str) -> String {
     let names = RUNTIMES.map(|runtime| runtime.name).join(", ");
     format!(
@@ -84,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runtimes_are_found_by_name() {
+    fn runtime_is_found_by_name() {
         let own = find("provided.al2023").unwrap();
         assert_eq!(own.kind, Kind::Component);
         assert_eq!(find("python3.13"), None);

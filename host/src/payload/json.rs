@@ -1,6 +1,6 @@
-//! The one reader of JSON documents that the host only passes on or looks into. It takes all of JSON,
-//! also what serde_json refuses and every runtime of AWS writes: half a surrogate pair, numbers out of
-//! range, and nesting up to a bound.
+//! JSON reader for documents that the host passes on or inspects. It accepts all of JSON, including
+//! values that serde_json refuses but AWS's runtimes write: unpaired surrogates, numbers out of
+//! range, and nesting up to a limit.
 
 use std::borrow::Cow;
 
@@ -12,57 +12,57 @@ mod read;
 mod scan;
 mod token;
 
-/// Nesting that AWS's own parser follows.
+/// Nesting limit of AWS's parser.
 pub const DEPTH_MAX: usize = 1_000;
 
-/// Why bytes are not a document that the host takes.
+/// Refusal of a document.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Invalid {
-    /// They are not JSON; the text is what AWS's parser says of them.
+    /// Syntax error, with AWS's parser message.
     #[error("{0}")]
     Malformed(String),
-    /// They are nested too deeply, in the words of AWS's parser.
+    /// Nesting over the limit, with AWS's parser message.
     #[error(
         "Document nesting depth ({}) exceeds the maximum allowed ({DEPTH_MAX}, from \
          `StreamReadConstraints.getMaxNestingDepth()`)",
         DEPTH_MAX + 1
     )]
     TooDeep,
-    /// They are more than an event or a response may have.
+    /// Size over the limit of events and responses.
     #[error("the document is larger than {PAYLOAD_BYTES_MAX} bytes")]
     TooLarge,
 }
 
-/// A text that has half of a surrogate pair, which UTF-8 cannot write.
+/// Unpaired surrogate, which UTF-8 cannot represent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("a text has half of a surrogate pair")]
 pub struct Unpaired;
 
-/// A whole JSON document, checked once, by its constructor. Cheap to clone.
+/// A JSON document, validated once by its constructor. Cheap to clone.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Document(Bytes);
 
-/// One value of a document.
+/// A value of a document.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Value<'a>(&'a str);
 
-/// A text, still escaped.
+/// A string, still escaped.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Text<'a>(&'a str);
 
-/// The members of an object, in order.
+/// Members of an object, in order.
 #[derive(Clone, Debug)]
 pub struct Members<'a>(Rest<'a>);
 
-/// The values of a list, in order.
+/// Items of an array, in order.
 #[derive(Clone, Debug)]
 pub struct Elements<'a>(Rest<'a>);
 
 impl Document {
-    /// Checks bytes.
+    /// Validates bytes.
     ///
     /// # Errors
-    /// Where they are not JSON, or not within the bounds.
+    /// If they are not JSON or exceed a limit.
     pub fn parse(bytes: Bytes) -> Result<Self, Invalid> {
         if bytes.len() > PAYLOAD_BYTES_MAX {
             return Err(Invalid::TooLarge);
@@ -71,24 +71,22 @@ impl Document {
         Ok(Self(bytes))
     }
 
-    /// The bytes.
     pub fn as_bytes(&self) -> &Bytes {
         &self.0
     }
 
-    /// The text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("the constructors take UTF-8 only")
     }
 
-    /// The outermost value.
+    /// Root value.
     pub fn root(&self) -> Value<'_> {
         Value(self.as_str().trim_matches(is_space))
     }
 }
 
 impl Default for Document {
-    /// The empty object, which an event without a body is.
+    /// Empty object: the event of a request without a body.
     fn default() -> Self {
         Self(Bytes::from_static(b"{}"))
     }
@@ -107,38 +105,37 @@ impl From<Document> for Bytes {
 }
 
 impl<'a> Value<'a> {
-    /// The value as it is written.
+    /// Source text of the value.
     pub fn raw(self) -> &'a str {
         self.0
     }
 
-    /// The members, of an object.
+    /// Members, if it is an object.
     pub fn members(self) -> Option<Members<'a>> {
         Some(Members(Rest(self.0.strip_prefix('{')?)))
     }
 
-    /// The values, of a list.
+    /// Items, if it is an array.
     pub fn elements(self) -> Option<Elements<'a>> {
         Some(Elements(Rest(self.0.strip_prefix('[')?)))
     }
 
-    /// The text, of a text.
+    /// String, if it is one.
     pub fn text(self) -> Option<Text<'a>> {
         let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
         Some(Text(inner))
     }
 
-    /// The value of a truth.
+    /// Boolean, if it is one.
     pub fn as_bool(self) -> Option<bool> {
         self.0.parse().ok()
     }
 
-    /// Whether it is `null`.
     pub fn is_null(self) -> bool {
         self.0 == "null"
     }
 
-    /// A member of an object by its name; the last one, where several have it.
+    /// Member of an object by name; of duplicates, the last.
     pub fn member(self, name: &str) -> Option<Value<'a>> {
         let named = self.members()?.filter(|(found, _)| found.is(name));
         named.last().map(|(_, value)| value)
@@ -146,10 +143,10 @@ impl<'a> Value<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// The characters.
+    /// Unescapes the string.
     ///
     /// # Errors
-    /// Where UTF-8 cannot write one of them.
+    /// If it has an unpaired surrogate.
     pub fn decode(self) -> Result<Cow<'a, str>, Unpaired> {
         if self.0.contains('\\') {
             read::unescape(self.0).map(Cow::Owned)
@@ -158,7 +155,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Whether these are its characters.
+    /// Compares the unescaped string.
     pub fn is(self, text: &str) -> bool {
         self.decode().is_ok_and(|own| own == text)
     }
@@ -181,8 +178,8 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
-/// The part of an object or a list that is still to be read. The document is known to be JSON, so commas
-/// and colons need no look.
+/// Unread part of an object or array. The document is valid, so separators can be skipped
+/// unchecked.
 #[derive(Clone, Debug)]
 struct Rest<'a>(&'a str);
 

@@ -1,6 +1,7 @@
-//! Whether a connection still does something: it is answered on, or its client takes what is written
-//! to it, and not too slowly. A ping or a byte now and then is not enough. What a client of HTTP/2 has
-//! asked for and opens no window for is not written at all: `untaken` tells of it.
+//! Activity of a connection: a request is in progress, or the client reads written bytes fast
+//! enough. Pings and trickled bytes do not count. HTTP/2 responses without a flow-control window
+//! are never written;
+//! `untaken` tracks those.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
@@ -16,14 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::Config;
 
-/// Bytes that a client may send and ask for nothing: the longest head of a request, and some thousand frames
-/// that answer the host's own.
+/// Bytes that a client may send without a request: the longest request head, and some thousand
+/// frames that respond to the host's own.
 const UNASKED_BYTES_MAX: u64 = 1 << 20;
 
-/// What a connection does.
+/// Activity of a connection.
 #[derive(Debug)]
 pub(super) struct Pulse {
-    /// How far ahead of now the end may be at most.
+    /// Maximum distance of the deadline from now.
     idle_time: Duration,
     bytes_per_second_min: u32,
     flooded: CancellationToken,
@@ -32,40 +33,40 @@ pub(super) struct Pulse {
 
 #[derive(Debug)]
 struct State {
-    /// Requests whose answers are being made.
+    /// Requests in progress.
     requests: usize,
-    /// When the last request began, or the connection.
+    /// Start of the last request, or of the connection.
     begun: Instant,
-    /// Bytes that came since while no answer was made.
+    /// Bytes received since without a request in progress.
     unasked: u64,
-    /// Whether something waits for the client to take it.
+    /// True while written bytes wait for the client.
     is_stalled: bool,
-    /// All bytes that were written.
+    /// Bytes written in total.
     written: u64,
-    /// Answers that are not taken yet, each by its number.
+    /// Unread responses by number.
     untaken: BTreeMap<u64, Due>,
-    /// How many there have been.
+    /// Responses numbered so far.
     numbered: u64,
-    /// When the connection is over, unless it is answered on without anything waiting. Every byte
-    /// that is written moves it by the time that a byte may take.
+    /// Deadline, in force unless a request is in progress and no write is stalled. Each written
+    /// byte extends it by the time that a byte may take.
     until: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Due {
-    /// By when an answer must be taken, if it is the only one.
+    /// Deadline for reading a response, if it is the only one.
     at: Instant,
-    /// What had been written to the connection when it came. What is written since to take others
-    /// puts it off.
+    /// Bytes written when the response was queued. Bytes written since for other responses extend
+    /// the deadline.
     written_before: u64,
 }
 
-/// A request whose answer is being made, as long as this is kept.
+/// A request in progress, until dropped.
 #[derive(Debug)]
 pub(super) struct Begun(Arc<Pulse>);
 
 impl Pulse {
-    /// Of a connection that was just opened: its first request is awaited.
+    /// Activity of a new connection, which awaits its first request.
     pub(super) fn new(config: &Config) -> Self {
         Self {
             idle_time: config.idle_time,
@@ -84,7 +85,7 @@ impl Pulse {
         }
     }
 
-    /// An answer is being made.
+    /// Starts a request.
     pub(super) fn begin(self: &Arc<Self>) -> Begun {
         let mut state = self.lock();
         state.requests += 1;
@@ -94,29 +95,29 @@ impl Pulse {
         Begun(Arc::clone(self))
     }
 
-    /// When it is worth asking whether the connection is over.
+    /// Next time to check for the end.
     pub(super) fn wake(&self) -> Instant {
         let end = self.end(&self.lock());
-        // An answer may have longer than what comes after it.
+        // The deadline of a response may be later than that of what follows it.
         let latest = Instant::now() + self.idle_time;
         end.map_or(latest, |end| end.min(latest))
     }
 
-    /// Whether the connection is over.
+    /// True if the connection must close.
     pub(super) fn is_over(&self) -> bool {
         let end = self.end(&self.lock());
         end.is_some_and(|end| end <= Instant::now())
     }
 
-    /// Since when nothing was asked for, unless an answer is made or is not taken yet.
+    /// Start of idleness; `None` while a request is in progress or a response is unread.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let state = self.lock();
         let is_idle = state.requests == 0 && !state.is_stalled && state.untaken.is_empty();
         is_idle.then_some(state.begun)
     }
 
-    /// Ready when more bytes came than it takes to ask for something: pings, settings, and what else
-    /// HTTP/2 has that needs no answer of a function.
+    /// Completes when the client sent more bytes without a request than it may: pings, settings and
+    /// other HTTP/2 frames.
     pub(super) async fn flooded(&self) {
         self.flooded.cancelled().await;
     }
@@ -132,18 +133,18 @@ impl Pulse {
         }
     }
 
-    /// Puts off the end.
+    /// Extends the deadline.
     pub(super) fn allow(&self, time: Duration) {
         self.lock().until = Instant::now() + time;
         self.forgive();
     }
 
-    /// Asks for none of the answers any more that were not taken.
+    /// Drops the deadlines of unread responses.
     pub(super) fn forgive(&self) {
         self.lock().untaken.clear();
     }
 
-    /// Counts an answer of this length as not taken, and gives it a number.
+    /// Registers an unread response; returns its number.
     pub(super) fn hold(&self, bytes: usize) -> u64 {
         let mut state = self.lock();
         let due = Due {
@@ -156,19 +157,19 @@ impl Pulse {
         number
     }
 
-    /// The answer of this number is taken.
+    /// Marks a response as read.
     pub(super) fn taken(&self, number: u64) {
         self.lock().untaken.remove(&number);
     }
 
-    /// When the connection is over, if it is bound to an end.
+    /// Deadline in force, if any.
     fn end(&self, state: &State) -> Option<Instant> {
         let due = |due: &Due| due.at + self.time(state.written - due.written_before);
         let dues = state.untaken.values().map(due);
         dues.chain(state.is_bound().then_some(state.until)).min()
     }
 
-    /// What so many bytes may take.
+    /// Time allowed for reading this many bytes.
     fn time(&self, bytes: u64) -> Duration {
         Duration::from_secs(bytes) / self.bytes_per_second_min
     }
@@ -208,7 +209,7 @@ impl Drop for Begun {
     }
 }
 
-/// A stream that tells what becomes of what is written to it.
+/// Stream that reports progress of writes.
 #[derive(Debug)]
 pub(super) struct Watched<T> {
     inner: T,
@@ -267,7 +268,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         self.inner.is_write_vectored()
     }
 
-    /// Who writes here flushes when nothing is left to write.
+    /// Writers flush when nothing is left to write.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.inner).poll_flush(cx);
         if flushed.is_ready() {

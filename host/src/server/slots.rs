@@ -1,6 +1,6 @@
-//! Open connections: how many there may be in all and of one address, and which of them is closed for a new
-//! one. A connection that is answered on is never closed; of the others the one that has asked for nothing
-//! the longest goes first.
+//! Connection slots: limits in total and per address, and eviction for new connections. A
+//! connection with a request in progress is never evicted; of the others, the one idle for longest
+//! goes first.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,12 +12,12 @@ use tokio_util::sync::CancellationToken;
 use super::Config;
 use super::pulse::Pulse;
 
-/// All open connections.
+/// Open connections.
 #[derive(Debug)]
 pub(super) struct Connections {
     permits: Arc<Semaphore>,
     per_address_max: usize,
-    /// Held for as long as it takes to look through them.
+    /// std mutex, held during a scan of all connections.
     register: Mutex<Register>,
 }
 
@@ -25,28 +25,28 @@ pub(super) struct Connections {
 struct Register {
     numbered: u64,
     open: HashMap<u64, Open>,
-    /// Connections of each address that are not to be closed.
+    /// Connections per address, without those being evicted.
     counts: HashMap<IpAddr, usize>,
 }
 
-/// A connection as the others know it.
+/// Registration of an open connection.
 #[derive(Debug)]
 struct Open {
-    /// None of a trusted proxy, which may have any number.
+    /// Client address; `None` for trusted proxies, which have no limit.
     peer: Option<IpAddr>,
     pulse: Arc<Pulse>,
     evicted: CancellationToken,
 }
 
-/// An open connection, as long as this is kept.
+/// Slot of an open connection, released on drop.
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
     number: u64,
     connections: Arc<Connections>,
     pub(super) pulse: Arc<Pulse>,
-    /// Ready when the connection must make room for another.
+    /// Cancelled when the connection is evicted.
     pub(super) evicted: CancellationToken,
-    /// Whether clients of many addresses come through it.
+    /// True for a trusted proxy.
     pub(super) is_proxy: bool,
     _permit: OwnedSemaphorePermit,
 }
@@ -60,8 +60,8 @@ impl Connections {
         }
     }
 
-    /// A place for a new connection; None where its address has its share and is answered on all of it.
-    /// Where all places are taken, it waits until one is free.
+    /// Slot for a new connection; `None` if all connections of its address have requests in
+    /// progress. Waits while all slots are taken.
     pub(super) async fn admit(
         self: &Arc<Self>,
         peer: IpAddr,
@@ -129,7 +129,8 @@ impl Register {
         }
     }
 
-    /// Closes the least active connection, of one address or of all. False where all are answered on.
+    /// Evicts the least active connection, of one address or of all. False if all have requests in
+    /// progress.
     fn evict(&mut self, peer: Option<IpAddr>) -> bool {
         let is_it = |it: &Open| peer.is_none() || it.peer == peer;
         let live = self.open.values().filter(|it| !it.evicted.is_cancelled());

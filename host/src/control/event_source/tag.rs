@@ -1,4 +1,4 @@
-//! The tags of mappings, found by the ARN that the tag operations name.
+//! Tags of mappings, by the ARN of the tag operations.
 
 use std::collections::BTreeMap;
 
@@ -8,23 +8,23 @@ use crate::control::{Control, Error, tags};
 use crate::store::Expect;
 
 impl Control {
-    /// The mapping with this ARN.
+    /// Mapping by ARN.
     ///
     /// # Errors
-    /// Where there is none, or the ARN is of something else.
+    /// If there is none, or the ARN names something else.
     pub async fn event_source_mapping_by_arn(&self, arn: &str) -> Result<MappingRecord, Error> {
         let id = arn.strip_prefix(&arn_prefix(self.home()));
         let found = self.load_mapping(id.unwrap_or_default()).await?;
         let record = found.map(|(record, _)| record);
-        // Here AWS names what is missing; where a mapping is asked for by its id, it does not.
+        // The tag operations name the missing ARN, unlike look-ups by id.
         let missing = || EventSourceError::NotFoundByArn(arn.to_owned());
         Ok(record.ok_or_else(missing)?)
     }
 
-    /// Changes the tags of the mapping with this ARN. What is being changed of it otherwise goes on.
+    /// Changes the tags of a mapping. Changes in progress continue.
     ///
     /// # Errors
-    /// Where there is none, or it would have too many tags.
+    /// If there is none, or it would have too many tags.
     pub async fn tag_event_source_mapping(
         &self,
         arn: &str,

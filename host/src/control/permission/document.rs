@@ -1,11 +1,11 @@
-//! The document of a policy, as JSON: what may be kept, and where its statements are.
+//! Policy documents as JSON: validation, and access to statements.
 
 use serde_json::{Value, json};
 
 use super::PermissionError as Error;
 use crate::policy::{self, Policy};
 
-/// The statements of a policy, which may have been given as a single one.
+/// Statements of a policy; a single statement is wrapped in an array.
 pub(super) fn statements(document: &mut Value) -> &mut Vec<Value> {
     let statements = &mut document["Statement"];
     if !statements.is_array() {
@@ -14,12 +14,12 @@ pub(super) fn statements(document: &mut Value) -> &mut Vec<Value> {
     statements.as_array_mut().expect("it was made one")
 }
 
-/// A policy that says nothing yet.
+/// Policy without statements.
 pub(super) fn empty() -> Value {
     json!({"Version": "2012-10-17", "Id": "default", "Statement": []})
 }
 
-/// The document, if it is a policy that can be kept.
+/// Validates a document.
 pub(super) fn checked(document: Value) -> Result<Value, Error> {
     let bytes = document.to_string().len();
     if bytes > policy::BYTES_MAX {

@@ -1,4 +1,4 @@
-//! Limits of the account and of reserves, over reserves that come and go while calls are in flight.
+//! Limits of account and functions while reserves change under calls in flight.
 
 use proptest::prelude::*;
 
@@ -28,13 +28,13 @@ fn gates(count: usize) -> (Arc<Account>, Vec<Arc<Gate>>) {
 }
 
 #[test]
-fn calls_in_flight_count_for_the_account_after_their_reserve_is_deleted() {
+fn calls_in_flight_count_for_account_after_reserve_is_deleted() {
     let (_, gates) = gates(2);
     let none = provisioning(0);
     let reserved: Vec<_> = (0..4)
         .map(|_| gates[0].enter(shares(1, Some(4), 4), &none).unwrap())
         .collect();
-    // The reserve goes; the next call of the function makes its calls in flight the account's.
+    // The reserve is deleted; the function's next call moves its calls in flight to the account.
     let fifth = gates[0].enter(shares(2, None, 0), &none).unwrap();
     let mut others = Vec::new();
     while let Ok(permit) = gates[1].enter(shares(2, None, 0), &none) {
@@ -46,7 +46,7 @@ fn calls_in_flight_count_for_the_account_after_their_reserve_is_deleted() {
 }
 
 #[test]
-fn a_reserve_set_in_an_older_snapshot_is_not_taken_over() {
+fn reserve_of_older_snapshot_is_ignored() {
     let (_, gates) = gates(1);
     let none = provisioning(0);
     let _first = gates[0].enter(shares(2, Some(1), 1), &none).unwrap();
@@ -55,7 +55,7 @@ fn a_reserve_set_in_an_older_snapshot_is_not_taken_over() {
 }
 
 #[test]
-fn provisioned_concurrency_is_not_drawn_from_what_others_share() {
+fn provisioned_concurrency_does_not_use_unreserved() {
     let (_, gates) = gates(2);
     let (three, none) = (provisioning(3), provisioning(0));
     let of = |set_aside| shares(1, None, set_aside);
@@ -88,10 +88,10 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// The sum of reserves is at most the account's, as control sees to; then neither a reserve nor the
-    /// account is ever exceeded, and nothing stays counted that has ended.
+    /// With reserves that sum up to at most the account's limit, which control ensures, no limit is
+    /// ever exceeded and no ended call stays counted.
     #[test]
-    fn no_history_of_reserves_and_calls_exceeds_a_limit(steps in prop::collection::vec(step(), 1..200)) {
+    fn random_history_exceeds_no_limit(steps in prop::collection::vec(step(), 1..200)) {
         let (account, gates) = gates(3);
         let none = provisioning(0);
         let mut reserves = [None; 3];

@@ -1,4 +1,4 @@
-//! Layers merged, shared and collected.
+//! Merging, sharing and collection of layers.
 
 use std::fs;
 use std::io::{Cursor, Write};
@@ -43,7 +43,7 @@ async fn collected(library: &Library, used: &[Digest]) -> usize {
 }
 
 #[test]
-fn merged_tree_is_named_by_its_layers_in_order() {
+fn merged_tree_name_depends_on_layer_order() {
     let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
     assert_eq!(merged(&[]), None);
     assert_eq!(merged(&[a]), Some(a));
@@ -53,7 +53,7 @@ fn merged_tree_is_named_by_its_layers_in_order() {
 }
 
 #[tokio::test]
-async fn layers_become_one_tree_that_is_made_once() {
+async fn merged_tree_is_created_once() {
     let dir = tempfile::tempdir().unwrap();
     let library = Library::for_test(dir.path());
     let a = layer(&library, &[("x", "from a"), ("a/only", "12345")]).await;
@@ -81,7 +81,7 @@ async fn layers_become_one_tree_that_is_made_once() {
 }
 
 #[tokio::test]
-async fn attached_layers_outlive_their_records() {
+async fn attached_layers_survive_deletion_of_records() {
     let dir = tempfile::tempdir().unwrap();
     let library = Library::for_test(dir.path());
     let layers = vec![
@@ -89,7 +89,7 @@ async fn attached_layers_outlive_their_records() {
         layer(&library, &[("y", "from b")]).await,
     ];
     let unused = layer(&library, &[("z", "from c")]).await;
-    // Attached, and not yet in any record.
+    // Attached, but in no record yet.
     let mut held = Vec::new();
     for digest in digests(&layers) {
         held.push(library.stored(digest).await.unwrap().unwrap());
@@ -103,23 +103,23 @@ async fn attached_layers_outlive_their_records() {
     assert_eq!(collected(&library, &kept).await, 0);
     let tree = mounted(&library, &layers).await;
     assert_eq!(fs::read_to_string(tree.join("x")).unwrap(), "from a");
-    // A tree that is lost is made again.
+    // A lost tree is recreated.
     fs::remove_dir_all(&tree).unwrap();
     let tree = mounted(&library, &layers).await;
     assert_eq!(fs::read_to_string(tree.join("y")).unwrap(), "from b");
-    // In no record at all.
+    // In no record.
     assert_eq!(collected(&library, &[]).await, 3);
     assert!(library.opt_dir(digests(&layers)).await.is_err());
 }
 
 #[tokio::test]
-async fn other_layers_come_in_while_one_is_deleted() {
+async fn layer_is_added_during_deletion_of_another() {
     let dir = tempfile::tempdir().unwrap();
     let library = Library::for_test(dir.path());
     let gone = layer(&library, &[("x", "1")]).await;
     library.0.holds.begin_collection();
     let doom = library.0.holds.doom(gone.digest).unwrap();
-    // While one tree is on its way out, others come in.
+    // During the deletion of one tree, others are added.
     let other = layer(&library, &[("y", "2")]).await;
     assert!(library.stored(other.digest).await.unwrap().is_some());
     drop(doom);

@@ -1,14 +1,14 @@
-//! A file that is read in small pieces, almost in order: a zip's directory, and its entries.
+//! Buffered file for nearly sequential small reads: the directory and entries of a zip.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// Bytes that are read ahead: the headers and contents of many small entries.
+/// Read-ahead: headers and contents of many small entries.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// A buffered file. Reading a zip seeks before each header, mostly to where it is or a little further;
-/// unlike a `BufReader` alone, this keeps its buffer then.
+/// Buffered file. The zip reader seeks before each header, mostly to the current position or
+/// slightly ahead; unlike `BufReader`, this then keeps its buffer.
 #[derive(Debug)]
 pub(super) struct Buffered {
     file: BufReader<File>,
@@ -45,7 +45,7 @@ impl Seek for Buffered {
                 self.file.seek_relative(distance)?;
                 self.at = target;
             }
-            // From the end, or to where no file reaches.
+            // From the end, or out of the range of a file.
             _ => self.at = self.file.seek(to)?,
         }
         Ok(self.at)
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seeks_lead_where_those_of_a_file_do() {
+    fn seeks_behave_like_those_of_a_file() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let content: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
         file.write_all(&content).unwrap();

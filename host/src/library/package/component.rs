@@ -1,4 +1,4 @@
-//! Choice of the file of an unpacked package that is the function's component.
+//! Selection of a function's component among the files of an unzipped package.
 
 use std::fs;
 use std::io::Read;
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 
-/// Version field of a component, and of a core module; it follows `\0asm`.
+/// Version fields of a component and of a core module, after `\0asm`.
 const COMPONENT_VERSION: [u8; 4] = [0x0d, 0x00, 0x01, 0x00];
 const MODULE_VERSION: [u8; 4] = [0x01, 0x00, 0x00, 0x00];
 
-/// Kind of a file, by its first bytes.
+/// File type by magic bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
     Component,
@@ -19,17 +19,17 @@ enum Kind {
     Other,
 }
 
-/// Whether these bytes begin as WebAssembly does.
+/// True for WebAssembly's magic bytes.
 pub(super) fn is_wasm(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\0asm")
 }
 
-/// Path in an unpacked package of its component: the one the handler names, else `bootstrap`, else the
-/// only one there is. A native executable beside it is passed over: `cargo lambda` insists on one.
-/// Symbolic links are followed inside the package, never out of it.
+/// Path of the component: the file named by the handler, else `bootstrap`, else the only component
+/// at the root. Native executables are ignored, because `cargo lambda` requires one. Symbolic links
+/// are followed inside the package only.
 ///
 /// # Errors
-/// Where there is none, or several and the handler names none of them.
+/// If there is none, or several and the handler names none of them.
 pub fn choose(tree: &Path, handler: &str) -> Result<PathBuf, Error> {
     let tree = &fs::canonicalize(tree)?;
     let mut seen = Seen::default();
@@ -57,7 +57,7 @@ pub fn choose(tree: &Path, handler: &str) -> Result<PathBuf, Error> {
     }
 }
 
-/// The components at a package's root, each once.
+/// Distinct components at the package's root.
 fn at_root(tree: &Path, seen: &mut Seen) -> Result<Vec<PathBuf>, Error> {
     let mut names = Vec::new();
     for entry in fs::read_dir(tree)? {
@@ -75,8 +75,8 @@ fn at_root(tree: &Path, seen: &mut Seen) -> Result<Vec<PathBuf>, Error> {
     Ok(components)
 }
 
-/// Path in the tree of the file of this name, with its symbolic links followed as long as they stay in
-/// the tree. A handler of another form, such as `index.handler`, names none.
+/// Path of a named file in the tree, with symbolic links resolved inside the tree. Handlers of
+/// other forms, such as `index.handler`, name no file.
 fn below(tree: &Path, name: &str) -> Option<PathBuf> {
     let is_inside =
         !name.is_empty() && !name.starts_with('/') && !name.split('/').any(|it| it == "..");
@@ -88,7 +88,7 @@ fn below(tree: &Path, name: &str) -> Option<PathBuf> {
     path.is_file().then(|| inside.to_owned())
 }
 
-/// Files that were found instead of a component.
+/// Files found instead of a component.
 #[derive(Default)]
 struct Seen {
     module: Option<String>,

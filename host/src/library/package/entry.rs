@@ -1,5 +1,5 @@
-//! Entries of a zip: read from its central directory and checked, each alone and all together. Names,
-//! kinds and sizes are checked here; contents are counted while they are unpacked.
+//! Zip entries, validated from the central directory alone and together. Names, types and sizes are
+//! checked here; actual bytes are counted while unzipping.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{Read, Seek};
@@ -13,46 +13,46 @@ use zip::unstable::read::ZipIterable;
 use super::Error;
 use crate::units::UNZIPPED_BYTES_MAX;
 
-/// Entries of a zip. The format's own bound without its 64-bit extension.
+/// Entries of a zip: the format's limit without its 64-bit extension.
 pub(super) const ENTRIES_MAX: usize = 65_535;
-/// A name with its directories, as the operating system takes it below another path.
+/// Length of a path, which the operating system must accept below another path.
 const NAME_BYTES_MAX: usize = 2_048;
-/// The target of a symbolic link: Linux's `PATH_MAX` without its NUL.
+/// Length of a symbolic link's target: Linux's `PATH_MAX` without the NUL.
 pub(super) const TARGET_BYTES_MAX: u64 = 4_095;
-/// Directories above an entry. Unpacking, measuring and deleting a tree hold each of them open.
+/// Nesting of directories. Unzipping, measuring and deleting a tree keep each level open.
 const DEPTH_MAX: usize = 64;
-/// Directories that entries imply, for each entry and beyond. Real packages have fewer than one for
-/// each; a zip of few entries in deep directories is a small one that is much work to unpack.
+/// Implied directories per entry, beyond a fixed number. Real packages have fewer than one per
+/// entry; a small zip with deeply nested entries would be expensive to unzip.
 const DIRECTORIES_PER_ENTRY_MAX: usize = 4;
 const DIRECTORIES_FREE: usize = 1_000;
-/// Compression ratio of an entry beyond some size: deflate of real files does not reach this, bombs do.
+/// Compression ratio beyond a minimum size: real files stay below it, zip bombs do not.
 const RATIO_MAX: u64 = 200;
 const RATIO_FREE_BYTES: u64 = 1 << 20;
-/// Fixed part of a local header, which precedes each entry's name and bytes.
+/// Fixed part of a local file header, which precedes each entry's name and data.
 const LOCAL_HEADER_BYTES: u64 = 30;
 
-/// One entry that will be unpacked.
+/// An entry to unzip.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// Relative, without `.`, `..` or empty parts.
+    /// Relative path without `.`, `..` or empty segments.
     pub(super) path: PathBuf,
     pub(super) kind: Kind,
     zipped: OwnedZipFileEntry,
 }
 
-/// Kind of an entry.
+/// Type of an entry.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
     Directory,
     File {
         executable: bool,
     },
-    /// A symbolic link. Its content is its target, which may be anything: it is kept, never followed.
+    /// Symbolic link with its target as content: kept as is, never followed.
     Link,
 }
 
 impl Entry {
-    /// The content of this entry.
+    /// Reader of the entry's content.
     pub(super) fn content<'a, R: Read + Seek>(
         &'a self,
         reader: &'a mut R,
@@ -68,7 +68,7 @@ impl Entry {
         self.kind == Kind::Directory
     }
 
-    /// Whether another entry of the same path unpacks to the same.
+    /// True if an entry with the same path unzips to the same content.
     fn is_same(&self, other: &Self) -> bool {
         let size_and_sum = |it: &Self| (it.zipped.size(), it.zipped.crc32());
         self.kind == other.kind
@@ -76,9 +76,9 @@ impl Entry {
     }
 }
 
-/// The entries of a zip, each path once, all of them allowed, alone and together.
+/// Validated entries of a zip, each path once.
 pub(super) fn list<R: Read + Seek>(reader: R) -> Result<Vec<Entry>, Error> {
-    // Unlike `ZipArchive`, it shows every entry of a name that is listed twice.
+    // Unlike `ZipArchive`, this iterates over all entries of a repeated name.
     let mut archive =
         ZipIterable::try_new(reader, Config::default()).map_err(|_| Error::NotAZip)?;
     if archive.len() > ENTRIES_MAX {
@@ -110,13 +110,12 @@ pub(super) fn list<R: Read + Seek>(reader: R) -> Result<Vec<Entry>, Error> {
     Ok(entries)
 }
 
-/// One entry, if there is nothing wrong with it alone. None for the root of the zip itself, which some
-/// tools list as `/` or `./`.
+/// Validates one entry. `None` for the root of the zip, which some tools list as `/` or `./`.
 fn inspect(zipped: ZipFileEntry<'static>) -> Result<Option<Entry>, &'static str> {
     let name = zipped.name().map_err(|_| "its name is not text")?;
     let mode = zipped.unix_mode().unwrap_or(0o644);
     let kind = match mode & 0o170_000 {
-        // The name decides, as `unzip` has it: tools write directories with the modes of files.
+        // The trailing slash decides, as in `unzip`: tools write directories with file modes.
         0 | 0o100_000 | 0o040_000 if name.ends_with('/') => Kind::Directory,
         0o040_000 => Kind::Directory,
         0 | 0o100_000 => Kind::File {
@@ -152,7 +151,7 @@ fn inspect(zipped: ZipFileEntry<'static>) -> Result<Option<Entry>, &'static str>
     }))
 }
 
-/// A name as a path below the package's root.
+/// Relative path of an entry's name.
 fn relative(name: &str) -> Result<PathBuf, &'static str> {
     if name.contains(['\\', '\0']) {
         return Err("its name has a backslash or a NUL");
@@ -179,8 +178,8 @@ fn relative(name: &str) -> Result<PathBuf, &'static str> {
     Ok(parts.iter().collect())
 }
 
-/// The entries without those that are listed again. Tools that merge zips list directories, and files
-/// of the same content, twice; contents that differ are refused, since readers disagree which one counts.
+/// Drops repeated entries. Tools that merge zips repeat directories and equal files; different
+/// contents are refused, because zip readers disagree about which one counts.
 fn once(entries: Vec<Entry>) -> Result<Vec<Entry>, Error> {
     let mut found: HashMap<PathBuf, usize> = HashMap::with_capacity(entries.len());
     let mut kept: Vec<Entry> = Vec::with_capacity(entries.len());
@@ -197,8 +196,8 @@ fn once(entries: Vec<Entry>) -> Result<Vec<Entry>, Error> {
     Ok(kept)
 }
 
-/// Refuses a file or a link where another entry needs a directory: nothing is ever unpacked through a
-/// symbolic link.
+/// Refuses a file or symbolic link where another entry needs a directory, so that nothing is
+/// unzipped through a symbolic link.
 fn require_tree(entries: &[Entry]) -> Result<(), Error> {
     let files = entries.iter().filter(|entry| !entry.is_directory());
     let files: HashSet<&Path> = files.map(|entry| entry.path.as_path()).collect();
@@ -224,7 +223,7 @@ fn require_tree(entries: &[Entry]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The bytes of an entry in the zip, at least, and its name.
+/// Byte range of an entry in the zip, at least, with its name.
 fn extent(zipped: &ZipFileEntry<'_>, name: String) -> (u64, u64, String) {
     let start = zipped.header_start();
     let end = start
@@ -233,7 +232,7 @@ fn extent(zipped: &ZipFileEntry<'_>, name: String) -> (u64, u64, String) {
     (start, end, name)
 }
 
-/// Entries that share bytes make a small zip unpack to a huge one.
+/// Refuses overlapping entries, with which a small zip unzips to a huge tree.
 fn require_apart(mut extents: Vec<(u64, u64, String)>) -> Result<(), Error> {
     extents.sort();
     let overlap = extents.windows(2).find(|pair| pair[1].0 < pair[0].1);

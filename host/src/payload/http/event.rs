@@ -1,4 +1,4 @@
-//! Requests as events, and back.
+//! Conversion of HTTP requests to function URL events, and back.
 
 use std::borrow::Cow;
 
@@ -12,8 +12,8 @@ use crate::names::RequestId;
 use crate::payload::{Document, json};
 
 impl HttpEvent {
-    /// The event that a function URL makes of a request. One that came to no function URL has the
-    /// function's name in the place of its id.
+    /// Function URL event of a request. Requests outside a function URL have the function's name as
+    /// API id.
     pub fn event(&self, function: &str, request_id: &RequestId) -> Document {
         let request = &self.request;
         let host = self.host();
@@ -71,7 +71,7 @@ impl HttpEvent {
         context
     }
 
-    /// The request for a component that takes HTTP: its URI names the host.
+    /// Request for an HTTP component, with an absolute URI.
     pub fn into_request(mut self) -> Request<Bytes> {
         let uri = absolute(&self.host(), self.request.uri());
         if let Some(uri) = uri {
@@ -89,7 +89,7 @@ impl HttpEvent {
 }
 
 impl Iam {
-    /// The authorizer in the context of an event.
+    /// IAM authorizer of an event's request context.
     fn authorizer(&self) -> Value {
         serde_json::json!({"iam": {
             "accessKey": self.access_key,
@@ -103,7 +103,7 @@ impl Iam {
     }
 }
 
-/// The id of the function URL that a host name has; ids have no letters in upper case.
+/// URL id in a host name, in lower case.
 fn url_id(host: &str) -> Option<String> {
     let (id, rest) = host.split_once('.')?;
     let (label, _) = rest.split_once('.')?;
@@ -111,7 +111,7 @@ fn url_id(host: &str) -> Option<String> {
     is_url.then(|| id.to_ascii_lowercase())
 }
 
-/// The same path and query at a host; none where they cannot be together.
+/// Absolute URI of a host; `None` if the parts do not fit together.
 fn absolute(host: &str, uri: &Uri) -> Option<Uri> {
     let path = uri
         .path_and_query()
@@ -120,10 +120,10 @@ fn absolute(host: &str, uri: &Uri) -> Option<Uri> {
     builder.path_and_query(path).build().ok()
 }
 
-/// The request that an event describes.
+/// Request described by an event.
 ///
 /// # Errors
-/// Where a member of the event is not what a request can have.
+/// If a member of the event cannot be part of a request.
 pub fn request_of(event: &Document) -> Result<Request<Bytes>, Error> {
     let event = event.root();
     let context = event.member("requestContext");
@@ -166,7 +166,7 @@ fn text(value: Option<json::Value<'_>>) -> Option<Cow<'_, str>> {
     value?.text()?.decode().ok()
 }
 
-/// The headers, and the cookies once more one by one, as AWS has both.
+/// Headers, and the cookies also one by one, as AWS has both.
 fn split_headers(headers: &HeaderMap) -> (Map<String, Value>, Vec<Value>) {
     let mut fields = Map::new();
     let mut cookies = Vec::new();
@@ -175,7 +175,7 @@ fn split_headers(headers: &HeaderMap) -> (Map<String, Value>, Vec<Value>) {
         if name == COOKIE {
             let sent = value.split(';').map(str::trim);
             cookies.extend(sent.filter(|it| !it.is_empty()).map(Value::from));
-            // HTTP/2 sends them in several fields; cookies have a separator of their own.
+            // HTTP/2 splits cookies into several fields, which are joined with `; `.
             match fields.get_mut("cookie") {
                 Some(Value::String(present)) => present.extend(["; ", &*value]),
                 _ => drop(fields.insert("cookie".to_owned(), value.into())),

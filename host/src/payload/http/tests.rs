@@ -1,4 +1,4 @@
-//! Requests as events and results as responses, and back.
+//! Conversion of requests to events and of results to responses, and back.
 
 use std::net::Ipv4Addr;
 
@@ -70,14 +70,14 @@ fn request_becomes_an_event() {
 }
 
 #[test]
-fn request_to_no_function_url_has_the_functions_name_as_its_id() {
+fn request_without_function_url_has_function_name_as_id() {
     let event = event(Request::get("/").header("host", "edge.example"), b"");
     assert_eq!(event["requestContext"]["apiId"], "f");
     assert_eq!(event["requestContext"]["domainName"], "edge.example");
 }
 
 #[test]
-fn signed_request_names_its_caller() {
+fn signed_request_event_names_caller() {
     let mut arrived = arrived(Request::new(Bytes::new()));
     arrived.iam = Some(Iam {
         access_key: "AKID".into(),
@@ -96,7 +96,7 @@ fn signed_request_names_its_caller() {
 }
 
 #[test]
-fn cookies_are_in_a_list_and_in_the_headers() {
+fn cookies_are_in_list_and_headers() {
     let cases: [(&[&str], Value, &str); 3] = [
         (
             &["session=abc; theme=dark"],
@@ -131,7 +131,7 @@ fn empty_request_has_neither_body_nor_parameters() {
 }
 
 #[test]
-fn body_that_is_no_text_is_base64() {
+fn binary_body_is_base64() {
     for (kind, expected) in [
         ("text/plain; charset=utf-8", false),
         ("TEXT/HTML", false),
@@ -154,7 +154,7 @@ fn body_that_is_no_text_is_base64() {
 }
 
 #[test]
-fn request_for_a_component_names_its_host() {
+fn request_for_component_has_absolute_uri() {
     let request = Request::get("/a?b=1").header("host", "edge.example:81");
     let request = arrived(request.body(Bytes::new()).unwrap()).into_request();
     assert_eq!(request.uri(), "http://edge.example:81/a?b=1");
@@ -201,7 +201,7 @@ fn result_becomes_a_response() {
 }
 
 #[test]
-fn described_response_that_cannot_be_is_an_error() {
+fn invalid_response_object_is_an_error() {
     for (said, expected) in [
         (r#""statusCode":"x""#, 502),
         (r#""statusCode":200.5"#, 502),
@@ -226,7 +226,7 @@ fn described_response_that_cannot_be_is_an_error() {
 }
 
 #[test]
-fn result_that_serde_json_refuses_is_still_a_response() {
+fn result_beyond_serde_json_becomes_a_response() {
     let levels = format!("{}{}", "[".repeat(130), "]".repeat(130));
     for more in [
         r#""debug":"\udc00""#.to_owned(),
@@ -246,7 +246,7 @@ fn result_that_serde_json_refuses_is_still_a_response() {
 }
 
 #[test]
-fn described_response_that_cannot_be_read_is_never_sent_as_it_is() {
+fn unreadable_response_object_is_never_sent_raw() {
     let deep = "[".repeat(1_001) + &"]".repeat(1_001);
     for result in [
         r#"{"statusCode":404,"cookies":["sid=secret"],"body":"cut \ud83d"}"#.to_owned(),
@@ -259,7 +259,7 @@ fn described_response_that_cannot_be_read_is_never_sent_as_it_is() {
 }
 
 #[test]
-fn result_sets_each_cookie_and_no_connection_field() {
+fn result_sets_cookies_and_drops_connection_headers() {
     let result = r#"{"statusCode":200,"cookies":["a=1","b=2"],"headers":{"transfer-encoding":"chunked","x":"1\n2"}}"#;
     let response = response(result).unwrap();
     assert_eq!(response.headers().get_all(SET_COOKIE).iter().count(), 2);
@@ -268,7 +268,7 @@ fn result_sets_each_cookie_and_no_connection_field() {
 }
 
 #[test]
-fn event_becomes_the_request_it_came_from() {
+fn event_round_trips_to_request() {
     let request = Request::put("http://abc.lambda-url.us-east-1.localhost/a/b?x=1")
         .header("host", "abc.lambda-url.us-east-1.localhost")
         .header("cookie", "one=1; two=2")

@@ -1,8 +1,8 @@
-//! Finds values and texts in a document that is known to be JSON.
+//! Access to values and strings of a valid document.
 
 use super::Unpaired;
 
-/// The characters of a text that is known to be well-formed.
+/// Unescapes a valid string.
 pub(super) fn unescape(text: &str) -> Result<String, Unpaired> {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -41,14 +41,13 @@ pub(super) fn unescape(text: &str) -> Result<String, Unpaired> {
     Ok(plain)
 }
 
-/// The UTF-16 unit of four hexadecimal digits, and the text after them.
+/// UTF-16 unit of four hexadecimal digits, and the remaining text.
 fn unit(text: &str) -> Option<(u16, &str)> {
     let (digits, rest) = text.split_at_checked(4)?;
     Some((u16::from_str_radix(digits, 16).ok()?, rest))
 }
 
-/// Where the value ends that these bytes begin with; they are part of a document that is known to be JSON.
-/// None where no value begins.
+/// Length of the value at the start of `bytes`, in a valid document; `None` if none starts there.
 pub(super) fn end_of_value(bytes: &[u8]) -> Option<usize> {
     match bytes.first()? {
         b'"' => end_of_text(bytes),
@@ -81,7 +80,7 @@ fn end_of_parts(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where the text ends that begins with this quote.
+/// Length of the string at the start of `bytes`.
 fn end_of_text(bytes: &[u8]) -> Option<usize> {
     let mut at = 1;
     loop {

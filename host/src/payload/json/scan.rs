@@ -1,19 +1,19 @@
-//! Reads a whole document to find out whether it is JSON. AWS passes on the words of its parser, and its
-//! users search for them, so this stops at the same byte as that parser and says the same.
+//! Validation of a whole document. AWS exposes its parser's messages and users search for them, so
+//! this stops at the same byte with the same message.
 
 use smallvec::SmallVec;
 
 use super::{DEPTH_MAX, Invalid};
 
-/// Some programs write it before UTF-8.
+/// UTF-8 byte order mark, which some programs write.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-/// Levels that are followed without an allocation; nearly all events have fewer.
+/// Nesting tracked without allocation; nearly all events have less.
 const SHALLOW: usize = 16;
 
-/// Whether a document is JSON.
+/// Validates a document.
 pub(super) fn check(document: &[u8]) -> Result<(), Invalid> {
     let begin = &document[..document.len().min(4)];
-    // In AWS both are read: the parser there finds the encoding out.
+    // AWS accepts both, because its parser detects the encoding.
     if begin.starts_with(BYTE_ORDER_MARK) {
         return Err(malformed("the document begins with a byte order mark"));
     }
@@ -40,7 +40,7 @@ fn malformed(problem: &str) -> Invalid {
     Invalid::Malformed(problem.to_owned())
 }
 
-/// An object or a list that has begun, and where.
+/// An open object or array with its position.
 struct Open {
     is_object: bool,
     line: usize,
@@ -53,7 +53,7 @@ pub(super) struct Scanner<'a> {
     pub(super) line: usize,
     pub(super) line_began: usize,
     open: SmallVec<[Open; SHALLOW]>,
-    /// Then no byte of a letter needs a look.
+    /// True for valid UTF-8, where letters need no decoding.
     pub(super) is_utf_8: bool,
 }
 
@@ -76,7 +76,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Nothing follows the outermost value.
+    /// Requires the end of the document after the root value.
     fn end(&mut self) -> Result<(), Invalid> {
         match self.after_space()? {
             None => Ok(()),
@@ -84,7 +84,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Reads a value, or the beginning of one that has parts.
+    /// Reads a scalar, or opens an object or array.
     fn value(&mut self, first: u8) -> Result<bool, Invalid> {
         match first {
             b'{' | b'[' => {
@@ -109,7 +109,7 @@ impl Scanner<'_> {
         Ok(false)
     }
 
-    /// The first byte of the first value of what has just begun; none where it ends at once.
+    /// First byte of the first value of an opened container; `None` if it closes at once.
     fn first_of(&mut self) -> Result<Option<u8>, Invalid> {
         let Some(byte) = self.after_space()? else {
             return Err(self.unclosed());
@@ -120,7 +120,7 @@ impl Scanner<'_> {
         self.after_name(byte).map(Some)
     }
 
-    /// The first byte of the value that follows another; none where there is no other.
+    /// First byte of the next value; `None` if the container closes.
     fn following(&mut self) -> Result<Option<u8>, Invalid> {
         let Some(byte) = self.after_space()? else {
             return Err(self.unclosed());
@@ -139,7 +139,7 @@ impl Scanner<'_> {
         self.after_name(byte).map(Some)
     }
 
-    /// Reads the name of a value in an object; a value in a list has none.
+    /// Reads a member's name, if inside an object.
     fn after_name(&mut self, byte: u8) -> Result<u8, Invalid> {
         if !self.is_in_object() {
             return Ok(byte);
@@ -158,7 +158,7 @@ impl Scanner<'_> {
         self.after_space()?.ok_or_else(|| ended(self))
     }
 
-    /// Whether this byte ends what was opened last.
+    /// True if this byte closes the innermost container.
     fn closes(&mut self, byte: u8) -> Result<bool, Invalid> {
         match (byte, self.is_in_object()) {
             (b'}', true) | (b']', false) => {
@@ -216,7 +216,7 @@ impl Scanner<'_> {
         byte
     }
 
-    /// The column of the byte that was read `back` bytes ago.
+    /// Column of the byte read `back` bytes ago.
     fn column(&self, back: usize) -> usize {
         self.at + 1 - self.line_began - back
     }

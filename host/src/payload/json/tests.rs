@@ -1,4 +1,4 @@
-//! Documents that are JSON, what is found in them, and the message for those that are not.
+//! Accepted documents, look-ups in them, and messages for malformed ones.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn document(text: &str) -> Document {
     parsed(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// The message, with the places shortened to `line:column`.
+/// Message with positions shortened to `line:column`.
 fn message(document: &[u8]) -> String {
     let text = parsed(document).map_or_else(|error| error.to_string(), |_| "none".into());
     text.replace(
@@ -24,7 +24,7 @@ fn message(document: &[u8]) -> String {
     )
 }
 
-/// Documents with the message that AWS has for each.
+/// Documents with AWS's message.
 const MESSAGES: &[(&[u8], &str)] = &[
     (
         b"hello",
@@ -105,7 +105,7 @@ const MESSAGES: &[(&[u8], &str)] = &[
 ];
 
 #[test]
-fn malformed_document_is_refused_in_the_words_of_awss_parser() {
+fn malformed_document_has_awss_parser_message() {
     for (document, expected) in MESSAGES {
         let shown = String::from_utf8_lossy(document);
         assert_eq!(message(document), *expected, "{shown}");
@@ -113,7 +113,7 @@ fn malformed_document_is_refused_in_the_words_of_awss_parser() {
 }
 
 #[test]
-fn malformed_document_without_words_of_aws_is_refused() {
+fn malformed_document_without_awss_message_is_refused() {
     for document in [
         &b""[..],
         b" ",
@@ -141,7 +141,7 @@ fn malformed_document_without_words_of_aws_is_refused() {
 }
 
 #[test]
-fn document_that_serde_json_refuses_is_taken() {
+fn document_beyond_serde_json_is_accepted() {
     let levels = "[".repeat(DEPTH_MAX) + &"]".repeat(DEPTH_MAX);
     for text in [
         r#""\ud83d""#,
@@ -176,7 +176,7 @@ fn document_over_1000_levels_is_refused() {
 }
 
 #[test]
-fn document_over_the_size_of_a_response_is_refused() {
+fn document_over_response_limit_is_refused() {
     let text = format!("\"{}\"", "x".repeat(PAYLOAD_BYTES_MAX - 2));
     assert!(parsed(text.as_bytes()).is_ok());
     let larger = format!("{text} ");
@@ -184,7 +184,7 @@ fn document_over_the_size_of_a_response_is_refused() {
 }
 
 #[test]
-fn member_is_found_among_values_of_every_kind() {
+fn member_is_found_among_values_of_all_types() {
     let text = r#" { "a\"{" : [1, "]}", {"b": "}"}] , "c":{"d":[[]],"e":-1.5e3} ,"f":true,"g":null,"h":"\u0068","f":false } "#;
     let document = document(text);
     let root = document.root();
@@ -209,7 +209,7 @@ fn member_is_found_among_values_of_every_kind() {
 }
 
 #[test]
-fn empty_object_and_list_have_nothing() {
+fn empty_object_and_array_have_no_values() {
     for text in ["{}", "{ }", "[]", "[ \n ]"] {
         let document = document(text);
         let root = document.root();
@@ -220,7 +220,7 @@ fn empty_object_and_list_have_nothing() {
 }
 
 #[test]
-fn text_is_decoded_and_half_a_pair_is_an_error() {
+fn string_is_unescaped_and_unpaired_surrogate_is_an_error() {
     for (text, expected) in [
         (r#""plain""#, Ok("plain")),
         (r#""\b\f\n\r\t\"\\\/""#, Ok("\u{8}\u{c}\n\r\t\"\\/")),
@@ -237,9 +237,9 @@ fn text_is_decoded_and_half_a_pair_is_an_error() {
     }
 }
 
-/// Whatever is taken agrees with serde_json on where a document ends, and reading it does not fail.
+/// Accepted documents end where serde_json says, and reading them never fails.
 #[test]
-fn no_change_of_a_byte_makes_it_stumble() {
+fn mutated_document_never_panics() {
     let whole = "{\"a\": [1.5e3, \"\\u00e9\u{e9}\\n\", true], \"b\": {\"c\": -0}}\n".as_bytes();
     for end in 0..whole.len() {
         let _ = parsed(&whole[..end]);

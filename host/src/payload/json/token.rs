@@ -1,16 +1,16 @@
-//! The smallest parts of a document: texts, words, numbers and the space between, and the words of AWS's
-//! parser for what is wrong with one of them.
+//! Tokens of a document: strings, literals, numbers and whitespace, with AWS's parser messages for
+//! their errors.
 
 use super::Invalid;
 use super::scan::Scanner;
 
-/// What a value may be.
+/// Value types, in AWS's messages.
 const VALUES: &str = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')";
-/// Characters of an unknown word that are quoted.
+/// Characters of an unknown literal that are quoted.
 const WORD_CHARS_MAX: usize = 256;
 
 impl Scanner<'_> {
-    /// The next byte that is no space.
+    /// Next byte after whitespace.
     pub(super) fn after_space(&mut self) -> Result<Option<u8>, Invalid> {
         while let Some(byte) = self.next() {
             match byte {
@@ -43,7 +43,7 @@ impl Scanner<'_> {
         self.line_began = self.at;
     }
 
-    /// Reads a text whose first quote is read.
+    /// Reads a string after its opening quote.
     pub(super) fn text(&mut self, token: &str, place: &str) -> Result<(), Invalid> {
         loop {
             self.pass_plain();
@@ -66,7 +66,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Passes over the bytes of a text that mean only themselves, eight at a time.
+    /// Skips plain bytes of a string, eight at a time.
     fn pass_plain(&mut self) {
         if !self.is_utf_8 {
             return;
@@ -98,7 +98,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Reads a word of which the first letter is read.
+    /// Reads a literal after its first letter.
     pub(super) fn word(&mut self, word: &str) -> Result<(), Invalid> {
         for (at, letter) in word.bytes().enumerate().skip(1) {
             if self.bytes.get(self.at) != Some(&letter) {
@@ -122,7 +122,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// Reads the rest of a word that is none, to quote it.
+    /// Reads the rest of an unknown literal, to quote it.
     fn unknown_word(&mut self, known: &str) -> Invalid {
         let mut word = known.to_owned();
         while let Some(byte) = self.next() {
@@ -142,7 +142,7 @@ impl Scanner<'_> {
         )
     }
 
-    /// Reads a number of which the first byte is read.
+    /// Reads a number after its first byte.
     pub(super) fn number(&mut self, first: u8) -> Result<(), Invalid> {
         let mut digit = first;
         if first == b'-' {
@@ -197,7 +197,7 @@ impl Scanner<'_> {
         )
     }
 
-    /// The letter that begins with this byte.
+    /// Decodes the character that starts with this byte.
     fn letter(&mut self, first: u8) -> Result<u32, Invalid> {
         let (more, bits) = match first {
             0..0x80 => return Ok(first.into()),
@@ -217,7 +217,7 @@ impl Scanner<'_> {
         Ok(letter)
     }
 
-    /// A byte with which no value begins.
+    /// Error for a byte that starts no value.
     pub(super) fn no_value(&mut self, first: u8) -> Invalid {
         if first == b',' {
             return self.unexpected(first, "expected a value");
@@ -234,7 +234,7 @@ impl Scanner<'_> {
     }
 }
 
-/// Whether a letter can be part of a name in Java.
+/// True for characters of Java identifiers.
 fn is_part_of_name(letter: u32) -> bool {
     match letter {
         0..=8 | 0x0E..=0x1B | 0x7F..=0x9F | 0xA2..=0xA5 | 0xAD => true,
@@ -251,8 +251,8 @@ fn described(letter: u32) -> String {
     }
 }
 
-/// Whether none of these bytes ends a text, begins an escape or is a control character. High bits mark the
-/// bytes that do; a borrow may mark one more, and then they are looked at one by one.
+/// True if no byte ends a string, starts an escape or is a control character. High bits mark such
+/// bytes; a borrow may mark one more, which only means a bytewise check.
 fn is_plain(word: [u8; 8]) -> bool {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);

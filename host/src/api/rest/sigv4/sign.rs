@@ -12,7 +12,7 @@ use crate::names::hex;
 /// Signs a request in its headers. It must name its host already.
 ///
 /// # Errors
-/// Where a header of the request cannot be signed.
+/// If a header of the request cannot be signed.
 pub fn sign(
     credentials: &Credentials,
     region: &str,
