@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use wasmtime::{Engine, EngineWeak, Store, UpdateDeadline};
 
 use super::guest::Guest;
-use super::scheduler::{MOVED_MIN, TICK, give_way, thread_nanos};
+use super::scheduler::{MOVED_MIN, TICK, thread_nanos, yield_now};
 use crate::clock::Clock;
 
 /// Error that ends a guest at its deadline.

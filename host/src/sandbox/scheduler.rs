@@ -25,7 +25,7 @@ mod processor_time;
 mod queue;
 mod threads;
 
-pub(super) use poll_context::give_way;
+pub(super) use poll_context::yield_now;
 pub(super) use processor_time::thread_nanos;
 use threads::Threads;
 
