@@ -128,7 +128,6 @@ impl Control {
             clock,
         }));
         control.publish_all().await?;
-        control.resume_event_source_mappings().await?;
         let plane = &control.0;
         let (publisher, clock) = (Arc::clone(&plane.publisher), plane.clock.clone());
         tokio::spawn(publisher::run(publisher, Arc::downgrade(plane), clock));

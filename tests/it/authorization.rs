@@ -383,3 +383,38 @@ async fn cross_account_call_needs_both_policies() {
         nothing
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn denied_caller_is_refused_until_the_alias_is_gone() {
+    let host = host(&json!([allow("lambda:*", "*")]));
+    let People { owner, alice, .. } = people(&host);
+    owner.create("f", &json!({})).await;
+    let aliases = format!("{F}/aliases");
+    let live = json!({"Name": "live", "FunctionVersion": "$LATEST"});
+    let deny = json!({"Statement": [{
+        "Effect": "Deny", "Action": "lambda:InvokeFunction", "Resource": format!("{ARN}:live"),
+        "Principal": {"AWS": "arn:aws:iam::000000000000:user/alice"},
+    }]});
+    let deny = json!({"Policy": deny.to_string()});
+    for round in 0..30 {
+        let made = owner.lambda("POST", &aliases, &live).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+        let path = format!("/2026-07-09/resource-policy/{ARN}:live");
+        let put = owner.lambda("PUT", &path, &deny).await;
+        assert_eq!(put.status, 200, "{}", put.text());
+        let calls = async || loop {
+            let called = alice.invoke("f:live").await;
+            match called.status.as_u16() {
+                403 => {}
+                404 => return,
+                _ => panic!("round {round}: {}", called.text()),
+            }
+        };
+        let delete = async {
+            let path = format!("{aliases}/live");
+            let deleted = owner.lambda("DELETE", &path, &Value::Null).await;
+            assert_eq!(deleted.status, 204, "{}", deleted.text());
+        };
+        tokio::join!(calls(), calls(), calls(), delete);
+    }
+}

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{Page, decode, encode};
 use super::revision::RevisionId;
-use super::{Control, Error, concurrency, event_invoke, permission, url};
+use super::{Control, Error, family};
 use crate::invoke::snapshot;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
@@ -42,27 +42,27 @@ pub struct Weight {
     pub share: f64,
 }
 
-/// What is asked of an alias: what is None stays as it is.
+/// A change of an alias: members that are `None` stay.
 #[derive(Debug, Default)]
 pub struct AliasPatch {
     /// See [`AliasRecord::version`].
     pub version: Option<Qualifier>,
     /// See [`AliasRecord::description`].
     pub description: Option<String>,
-    /// Versions and their shares, as they were given; none at all takes the second version away.
+    /// `AdditionalVersionWeights`; an empty list removes the second version.
     pub weights: Option<Vec<(String, f64)>>,
-    /// The state that is meant.
+    /// `RevisionId` of the state that the caller means.
     pub revision: Option<String>,
 }
 
 impl AliasRecord {
-    /// Whether invocations of it may run this version.
+    /// True if invocations of the alias may run this version.
     pub(super) fn leads_to(&self, number: u64) -> bool {
         let additional = self.additional.is_some_and(|it| it.version == number);
         self.version == Some(number) || additional
     }
 
-    /// What the data plane needs to know of it.
+    /// The alias as the data plane sees it.
     pub(super) fn route(&self) -> snapshot::Alias {
         snapshot::Alias {
             version: self.version,
@@ -216,7 +216,7 @@ impl Control {
         Ok(record)
     }
 
-    /// Deletes an alias. One that is not there is as good as deleted.
+    /// Deletes an alias, if it exists.
     ///
     /// # Errors
     /// Where there is no such function.
@@ -228,17 +228,7 @@ impl Control {
         let qualifier = Qualifier::Alias(name.clone());
         self.write_below(function, || async {
             let (record, _) = self.existing(function).await?;
-            let deletion = Write::Delete {
-                key: key(function, name),
-                expect: Expect::Any,
-            };
-            let mut batch = vec![
-                concurrency::deletion(function, &qualifier),
-                event_invoke::deletion(function, &qualifier),
-                permission::deletion(function, &qualifier),
-                url::deletion(function, name),
-                deletion,
-            ];
+            let mut batch = family::deletions(function, &qualifier);
             batch.extend(self.ledger_release_of(&record, &qualifier).await?);
             Ok((batch, ()))
         })
@@ -263,7 +253,7 @@ impl Control {
             .transpose()
     }
 
-    /// The version an alias shall lead to, which must be there.
+    /// The version of an alias, which must exist.
     async fn alias_version(
         &self,
         function: &FunctionName,
@@ -314,8 +304,8 @@ impl AliasRecord {
     }
 }
 
-/// The number of a second version, if these two go together. That the key is a number and the share
-/// between 0 and 1, AWS's model says.
+/// The number of a second version that is allowed beside the first. The model has checked the form of the key
+/// and of the share.
 fn require_weight(version: Option<u64>, key: &str) -> Result<u64, AliasError> {
     let Some(version) = version else {
         return Err(AliasError::LatestWithWeights);
@@ -347,7 +337,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_versions_go_together_by_awss_rules() {
+    fn second_version_follows_the_rules_of_aws() {
         let cases = [
             (Some(1), "2", Ok(2)),
             (Some(1), "1", Err("already included")),

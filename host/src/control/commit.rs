@@ -1,5 +1,6 @@
-//! The one way to write records. A commit publishes every function that it touches, and starts the jobs
-//! that its records wait for. It runs as a task of its own: a caller that leaves loses the answer only.
+//! The one way to write records. A commit publishes every function and mapping that it touches, and so starts
+//! the jobs that their records wait for. It runs as a task of its own: a caller that leaves loses the answer
+//! only.
 
 use std::sync::Arc;
 
@@ -23,19 +24,17 @@ impl Control {
         held: impl Send + 'static,
     ) -> Result<Revision, store::Error> {
         let plane = Arc::clone(&self.0);
-        let functions = family::functions_of(&batch);
+        let functions = family::functions_of(&batch).into_iter();
         let mappings = event_source::mappings_of(&batch);
+        let changed = functions.map(Subject::Function);
+        let changed = changed.chain(mappings.map(Subject::Mapping)).collect();
         // Marked before the commit: a read that finds the new record waits for its publication.
-        let marks = plane.publisher.mark(functions);
+        let marks = plane.publisher.mark(changed);
         let committed = tokio::spawn(async move {
             let _held = held;
             let revision = plane.records.commit(batch).await?;
             let published = marks.committed();
-            let control = Control(plane);
-            for id in mappings {
-                control.start_job(Subject::Mapping(id));
-            }
-            published.wait(&control.0.clock).await;
+            published.wait(&plane.clock).await;
             Ok(revision)
         });
         committed.await.unwrap_or_else(|ended| {

@@ -1,13 +1,16 @@
-//! How asynchronous invocations of a function, version or alias are retried, how long they may
-//! wait, and where records of their ends go. Carrying it out is the data plane's business.
+//! Settings of the asynchronous invocation of a function, version or alias: retries, age of events,
+//! destinations. The data plane carries them out.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::destination::Destinations;
 use super::record::{Page, decode, encode};
 use super::{Control, Error};
 use crate::clock::Timestamp;
 use crate::invoke::Target;
+use crate::invoke::snapshot::EventInvoke;
+use crate::invoke::snapshot::destination::Destinations;
 use crate::names::{FunctionName, FunctionRef, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
 
@@ -18,24 +21,24 @@ pub use error::EventInvokeError;
 /// The kind of the records of this resource. Their ids are `function/qualifier`.
 pub(super) const KIND: &str = "event_invoke";
 
-/// The stored record: what was chosen for one version, alias or `$LATEST`.
+/// The stored record: the settings of one version, alias or `$LATEST`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EventInvokeRecord {
     /// The function.
     pub function: FunctionName,
-    /// Which code of it.
+    /// The version, alias or `$LATEST`.
     pub qualifier: Qualifier,
-    /// How often an invocation that failed is tried again.
+    /// `MaximumRetryAttempts`.
     pub retry_attempts_max: Option<u32>,
-    /// How long an event may wait before it is given up.
+    /// `MaximumEventAgeInSeconds`.
     pub event_age_max_seconds: Option<u32>,
-    /// Where records of the ends go.
+    /// Destinations of the records of invocations.
     pub destinations: Destinations,
     /// When it was last changed.
     pub modified: Timestamp,
 }
 
-/// What a caller chooses. None is left as it is by a change, and has AWS's default otherwise.
+/// The settings of a request. A change leaves those that are `None`; a new configuration has AWS's defaults.
 #[derive(Clone, Debug, Default)]
 pub struct Choice {
     /// See [`EventInvokeRecord::retry_attempts_max`].
@@ -46,8 +49,20 @@ pub struct Choice {
     pub destinations: Option<Destinations>,
 }
 
+impl EventInvokeRecord {
+    /// The settings as the data plane sees them.
+    pub(super) fn published(&self) -> EventInvoke {
+        let seconds = self.event_age_max_seconds;
+        EventInvoke {
+            retry_attempts_max: self.retry_attempts_max,
+            event_age_max: seconds.map(|it| Duration::from_secs(it.into())),
+            destinations: self.destinations.clone(),
+        }
+    }
+}
+
 impl Control {
-    /// Sets the configuration of a function, version or alias, in place of the one it had.
+    /// Replaces the configuration of a function, version or alias.
     ///
     /// # Errors
     /// Where nothing is chosen, there is no such function, version or alias, or a destination is
@@ -148,7 +163,7 @@ impl Control {
         }
     }
 
-    /// Looks at failures first, as AWS does; the first end that is none is told of.
+    /// Checks the destinations, that of failures first, as AWS does; the first invalid one is reported.
     async fn require_destinations(
         &self,
         function: &FunctionName,
@@ -157,14 +172,14 @@ impl Control {
         let Some(destinations) = &choice.destinations else {
             return Ok(());
         };
-        let failure = destinations.failure().map(|place| (place, true));
-        let success = destinations.success().map(|place| (place, false));
-        for (place, is_failure) in failure.into_iter().chain(success) {
-            match service_of(place) {
-                Some("lambda") => self.require_other_function(function, place).await?,
-                // The record of an invocation is kept by no order, so a FIFO queue or topic is none.
-                Some("sqs" | "sns") if place.ends_with(".fifo") => {
-                    return Err(invalid(place).into());
+        let failure = destinations.failure().map(|arn| (arn, true));
+        let success = destinations.success().map(|arn| (arn, false));
+        for (arn, is_failure) in failure.into_iter().chain(success) {
+            match service_of(arn) {
+                Some("lambda") => self.require_other_function(function, arn).await?,
+                // Records of invocations have no order, so AWS refuses FIFO queues and topics.
+                Some("sqs" | "sns") if arn.ends_with(".fifo") => {
+                    return Err(invalid(arn).into());
                 }
                 Some("sqs" | "sns" | "events") => {}
                 Some("s3") if is_failure => {}
@@ -177,24 +192,24 @@ impl Control {
         Ok(())
     }
 
-    /// A destination function is one of this host's, and not the one whose records it would get.
+    /// Requires a function of this host that is not the source of the records.
     async fn require_other_function(
         &self,
         function: &FunctionName,
-        place: &str,
+        arn: &str,
     ) -> Result<(), Error> {
-        let named = FunctionRef::parse(place).map_err(|_| invalid(place))?;
+        let named = FunctionRef::parse(arn).map_err(|_| invalid(arn))?;
         let home = self.home();
         let is_here = named.account.as_ref() == Some(&home.account)
             && named.region.as_ref() == Some(&home.region);
         if !is_here {
-            return Err(invalid(place).into());
+            return Err(invalid(arn).into());
         }
         match self
             .existing_at(&named.name, named.qualifier.as_ref())
             .await
         {
-            Err(error) if error.is_function_missing() => return Err(invalid(place).into()),
+            Err(error) if error.is_function_missing() => return Err(invalid(arn).into()),
             found => found.map(drop)?,
         }
         if named.name == *function {
@@ -241,14 +256,6 @@ fn put(record: &EventInvokeRecord, expect: Expect) -> Write {
         key: key(&record.function, &record.qualifier),
         value: encode(record),
         expect,
-    }
-}
-
-/// What deletes the configuration of a version or alias that goes.
-pub(super) fn deletion(function: &FunctionName, qualifier: &Qualifier) -> Write {
-    Write::Delete {
-        key: key(function, qualifier),
-        expect: Expect::Any,
     }
 }
 

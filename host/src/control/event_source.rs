@@ -1,5 +1,5 @@
-//! Event source mappings: which stream, queue or topic is to be read for which function, and how.
-//! Nothing here reads any: a mapping says what is to be done, and in which state it is.
+//! Event source mappings: a stream, queue or topic, the function that gets its records, and the settings of the
+//! polling. This module keeps mappings and their states; it polls nothing.
 
 use super::record::{Page, decode, encode};
 use super::{Control, Error, tags};
@@ -10,12 +10,11 @@ use crate::store::{self, Expect, Key, Revision, Write};
 mod claim;
 mod error;
 mod filter;
-pub mod kind;
+mod kind;
 pub mod mapping;
 mod merge;
 mod rules;
 mod selective;
-pub mod settings;
 mod settle;
 pub mod source;
 mod tag;
@@ -184,7 +183,10 @@ impl Control {
             .ok_or(EventSourceError::NotFound)?)
     }
 
-    async fn load_mapping(&self, id: &str) -> Result<Option<(MappingRecord, Revision)>, Error> {
+    pub(super) async fn load_mapping(
+        &self,
+        id: &str,
+    ) -> Result<Option<(MappingRecord, Revision)>, Error> {
         let Some(record) = self.0.records.get(&key(id)).await? else {
             return Ok(None);
         };
@@ -200,13 +202,10 @@ fn put(record: &MappingRecord, expect: Expect) -> Write {
     }
 }
 
-/// The mappings that a batch writes.
-pub(super) fn mappings_of(batch: &[Write]) -> Vec<String> {
-    let puts = batch
-        .iter()
-        .filter(|write| matches!(write, Write::Put { .. }));
-    let keys = puts.map(Write::key).filter(|key| key.kind == KIND);
-    keys.map(|key| key.id.clone()).collect()
+/// The mappings that a batch writes or deletes.
+pub(super) fn mappings_of(batch: &[Write]) -> impl Iterator<Item = String> {
+    let keys = batch.iter().map(Write::key).filter(|key| key.kind == KIND);
+    keys.map(|key| key.id.clone())
 }
 
 fn key(id: &str) -> Key {

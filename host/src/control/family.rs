@@ -4,16 +4,17 @@
 use super::alias::AliasRecord;
 use super::concurrency::ProvisionedRecord;
 use super::configuration::{FunctionRecord, VersionRecord};
+use super::event_invoke::EventInvokeRecord;
 use super::ledger::Shares;
 use super::permission::PolicyRecord;
 use super::record::decode;
 use super::url::UrlRecord;
 use super::{Control, Error, alias, concurrency, event_invoke, function, permission, url, version};
-use crate::names::FunctionName;
-use crate::store::{Expect, Range, Record, Write};
+use crate::names::{FunctionName, Qualifier};
+use crate::store::{Expect, Key, Range, Record, Write};
 
 /// Kinds of records that belong to one function: their ids are its name, a slash and the rest. Deletion,
-/// publication and the list of functions that a batch touches all read this list.
+/// publication and the list of functions that a batch touches all read this list; a test holds it complete.
 pub(super) const KINDS_BELOW: [&str; 6] = [
     permission::KIND,
     url::KIND,
@@ -32,6 +33,7 @@ pub(super) struct Family {
     pub(super) provisions: Vec<ProvisionedRecord>,
     pub(super) urls: Vec<UrlRecord>,
     pub(super) policies: Vec<PolicyRecord>,
+    pub(super) event_invokes: Vec<EventInvokeRecord>,
 }
 
 impl Family {
@@ -43,6 +45,7 @@ impl Family {
             provisions: Vec::new(),
             urls: Vec::new(),
             policies: Vec::new(),
+            event_invokes: Vec::new(),
         }
     }
 
@@ -66,8 +69,11 @@ impl Family {
             concurrency::KIND => self.provisions.push(decode(record)?),
             url::KIND => self.urls.push(decode(record)?),
             permission::KIND => self.policies.push(decode(record)?),
-            // Settings of asynchronous invocation are read by the queue, not by the data plane.
-            _ => {}
+            event_invoke::KIND => self.event_invokes.push(decode(record)?),
+            kind => tracing::error!(
+                kind,
+                "a record is passed over: its kind is not below a function"
+            ),
         }
         Ok(())
     }
@@ -84,6 +90,22 @@ pub(super) fn functions_of(batch: &[Write]) -> Vec<FunctionName> {
     names.sort();
     names.dedup();
     names
+}
+
+/// The writes that delete a version or an alias with all that belongs to it.
+pub(super) fn deletions(name: &FunctionName, qualifier: &Qualifier) -> Vec<Write> {
+    let deletion = |kind| {
+        let key = match qualifier {
+            Qualifier::Version(number) if kind == version::KIND => version::key(name, *number),
+            _ => Key {
+                kind,
+                id: format!("{name}/{qualifier}"),
+            },
+        };
+        let expect = Expect::Any;
+        Write::Delete { key, expect }
+    };
+    KINDS_BELOW.map(deletion).into()
 }
 
 impl Control {
@@ -131,3 +153,6 @@ impl Control {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::names::FunctionName;
 use crate::store::{self, Expect, Write};
 
-/// Pause after a job that failed for the host's sake; doubled each time, up to the last.
+/// Back-off after a failure of the host; doubled each time, up to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LAST: Duration = Duration::from_secs(60);
 
@@ -38,7 +38,7 @@ pub(super) struct Jobs {
 }
 
 impl Jobs {
-    /// Whether the caller shall run the job. Where one runs, it is told to look once more.
+    /// True if the caller is to run the job. A job that runs already looks once more before it ends.
     fn begin(&self, subject: &Subject) -> bool {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         match running.get_mut(subject) {
@@ -50,7 +50,7 @@ impl Jobs {
         }
     }
 
-    /// Whether the job may end. It may not where its subject changed again.
+    /// True if the job may end; false where its subject changed again.
     fn end(&self, subject: &Subject) -> bool {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         match running.get_mut(subject) {
@@ -67,7 +67,7 @@ impl Jobs {
 }
 
 impl FunctionRecord {
-    /// Whether a change of it, or the publication of a version, is in progress.
+    /// True while a change of it, or the publication of a version, is in progress.
     pub(super) fn is_settling(&self) -> bool {
         self.latest.is_settling() || !self.settling_versions.is_empty()
     }

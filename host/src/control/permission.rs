@@ -1,5 +1,4 @@
-//! Resource policies: who may do what with a function, a version or an alias. Each has one policy at
-//! most. What a policy means, `policy` knows.
+//! Resource policies of functions, versions and aliases, one for each at most. `crate::policy` evaluates them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -212,7 +211,7 @@ impl Control {
     }
 }
 
-/// What writes a policy, or deletes it; `read_at` is the state that it replaces.
+/// The write that puts a policy or deletes it; `read_at` is the state that it replaces.
 fn write(target: &Target, record: Option<&PolicyRecord>, read_at: Option<Revision>) -> Write {
     let key = key(target);
     let expect = read_at.map_or(Expect::Absent, Expect::Revision);
@@ -226,19 +225,7 @@ fn write(target: &Target, record: Option<&PolicyRecord>, read_at: Option<Revisio
     }
 }
 
-/// What deletes the policy of a version or an alias that is itself deleted.
-pub(super) fn deletion(name: &FunctionName, qualifier: &Qualifier) -> Write {
-    let target = Target {
-        name: name.clone(),
-        qualifier: Some(qualifier.clone()),
-    };
-    Write::Delete {
-        key: key(&target),
-        expect: Expect::Any,
-    }
-}
-
-/// What a policy can be given to.
+/// AWS refuses policies for `$LATEST` alone.
 fn of_policy(target: &Target) -> Result<Target, PermissionError> {
     match target.qualifier {
         Some(Qualifier::Latest) => Err(PermissionError::Latest),

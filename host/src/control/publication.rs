@@ -1,5 +1,5 @@
 //! From a function's records to the function that the data plane sees. Pure: the same records give the same
-//! function, whoever changed them and whatever was published before.
+//! function, independent of the caller and of earlier publications.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +42,11 @@ pub(super) fn function(home: &Home, family: Family) -> Result<Function, Error> {
             .collect(),
         policies: attached(family.policies)?.map(Arc::new),
         urls: family.urls.iter().map(|url| url.route()).collect(),
+        event_invokes: family
+            .event_invokes
+            .iter()
+            .map(|it| (it.qualifier.clone(), it.published()))
+            .collect(),
         tags: Arc::new(record.tags),
         reserved: record.reserved,
     })

@@ -1,6 +1,6 @@
-//! The publisher: one task that makes the snapshot of what the store says. It learns the names of functions
-//! that changed, reads each whole and replaces it; a read that fails is repeated until it succeeds.
-//! A second host's publisher is fed with names in the same way, from the store's list of changes.
+//! The publisher: one task that makes the snapshot from the store. Commits name the functions and mappings
+//! that changed; the task reads each whole and replaces it, and repeats a read that fails until it succeeds.
+//! It needs names only, so the changes of another host can feed it in the same way.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -9,17 +9,18 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::configuration::FunctionRecord;
+use super::event_source::mapping::MappingRecord;
 use super::family::{Family, KINDS_BELOW};
 use super::ledger::Ledger;
 use super::lifecycle::Subject;
 use super::record::decode;
-use super::{Control, Error, Plane, function, publication};
+use super::{Control, Error, Plane, event_source, function, publication};
 use crate::clock::Clock;
 use crate::invoke::snapshot::Snapshot;
 use crate::names::FunctionName;
 use crate::store::Record;
 
-/// Pause after a read that failed; doubled each time, up to the last.
+/// Back-off after a read that failed; doubled each time, up to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(10);
 
@@ -29,30 +30,30 @@ const PAGE: usize = 1_000;
 /// Time that a caller waits for a publication. The change is durable and follows all the same.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// The sender of snapshots, and the functions that are due.
+/// The sender of snapshots, and the functions and mappings that are due.
 #[derive(Debug)]
 pub(super) struct Publisher {
     snapshot: watch::Sender<Arc<Snapshot>>,
     // A std mutex: entries are counted and moved, and nothing awaits inside.
-    changing: Mutex<BTreeMap<FunctionName, Changing>>,
+    changing: Mutex<BTreeMap<Subject, Changing>>,
     wake: Notify,
 }
 
-/// A function with commits in flight or a publication due.
+/// A function or mapping with commits in flight or a publication due.
 #[derive(Debug, Default)]
 struct Changing {
     /// Commits that have begun and not ended.
     open: u32,
-    /// Whether it must be read and published.
+    /// It must be read and published.
     is_due: bool,
     waiting: Vec<oneshot::Sender<()>>,
 }
 
-/// Functions that one commit is about to change.
+/// Functions and mappings that one commit is about to change.
 #[derive(Debug)]
 pub(super) struct Marks {
     publisher: Arc<Publisher>,
-    names: Vec<FunctionName>,
+    subjects: Vec<Subject>,
 }
 
 /// The publications that one commit has made due.
@@ -77,21 +78,31 @@ impl Publisher {
         self.snapshot.send_replace(Arc::new(snapshot));
     }
 
+    /// Publishes the next snapshot: the one before with a change.
+    fn change(&self, change: impl FnOnce(&mut Snapshot)) {
+        self.snapshot.send_modify(|current| {
+            let mut next = Snapshot::clone(current);
+            change(&mut next);
+            next.advance();
+            *current = Arc::new(next);
+        });
+    }
+
     /// Wakes the task, for it to see that its control plane has gone.
     pub(super) fn close(&self) {
         self.wake.notify_one();
     }
 
-    /// Notes that a commit begins that changes these functions.
-    pub(super) fn mark(self: &Arc<Self>, names: Vec<FunctionName>) -> Marks {
+    /// Notes that a commit begins that changes these subjects.
+    pub(super) fn mark(self: &Arc<Self>, subjects: Vec<Subject>) -> Marks {
         let mut changing = self.lock();
-        for name in &names {
-            changing.entry(name.clone()).or_default().open += 1;
+        for subject in &subjects {
+            changing.entry(subject.clone()).or_default().open += 1;
         }
         drop(changing);
         Marks {
             publisher: Arc::clone(self),
-            names,
+            subjects,
         }
     }
 
@@ -100,7 +111,8 @@ impl Publisher {
     pub(super) async fn caught_up(&self, name: &FunctionName, clock: &Clock) {
         let waiting = {
             let mut changing = self.lock();
-            let Some(entry) = changing.get_mut(name) else {
+            let subject = Subject::Function(name.clone());
+            let Some(entry) = changing.get_mut(&subject) else {
                 return;
             };
             let (sender, receiver) = oneshot::channel();
@@ -110,54 +122,54 @@ impl Publisher {
         Published(vec![waiting]).wait(clock).await;
     }
 
-    /// Takes the functions that are due, with those who wait for them.
-    fn take_due(&self) -> Vec<(FunctionName, Vec<oneshot::Sender<()>>)> {
+    /// Takes the subjects that are due, with the callers that wait for them.
+    fn take_due(&self) -> Vec<(Subject, Vec<oneshot::Sender<()>>)> {
         let mut changing = self.lock();
         let due = changing.iter_mut().filter(|(_, entry)| entry.is_due);
-        due.map(|(name, entry)| {
+        due.map(|(subject, entry)| {
             entry.is_due = false;
-            (name.clone(), std::mem::take(&mut entry.waiting))
+            (subject.clone(), std::mem::take(&mut entry.waiting))
         })
         .collect()
     }
 
-    /// Ends the wait of those who waited for a publication that is made.
-    fn done(&self, name: &FunctionName, waiting: Vec<oneshot::Sender<()>>) {
+    /// Wakes the callers that wait for a publication that is made.
+    fn done(&self, subject: &Subject, waiting: Vec<oneshot::Sender<()>>) {
         for sender in waiting {
             // A caller that left does not wait.
             let _ = sender.send(());
         }
-        Self::forget_if_quiet(&mut self.lock(), name);
+        Self::forget_if_quiet(&mut self.lock(), subject);
     }
 
-    fn failed(&self, name: &FunctionName, mut waiting: Vec<oneshot::Sender<()>>) {
+    fn failed(&self, subject: &Subject, mut waiting: Vec<oneshot::Sender<()>>) {
         let mut changing = self.lock();
-        let entry = changing.entry(name.clone()).or_default();
+        let entry = changing.entry(subject.clone()).or_default();
         entry.is_due = true;
         entry.waiting.append(&mut waiting);
     }
 
-    /// Drops an entry that nothing is under way for; whoever still waits on it is released.
-    fn forget_if_quiet(changing: &mut BTreeMap<FunctionName, Changing>, name: &FunctionName) {
+    /// Drops an entry without commit or publication; callers that still wait for it are released.
+    fn forget_if_quiet(changing: &mut BTreeMap<Subject, Changing>, subject: &Subject) {
         let is_quiet = |entry: &Changing| entry.open == 0 && !entry.is_due;
-        if changing.get(name).is_some_and(is_quiet) {
-            changing.remove(name);
+        if changing.get(subject).is_some_and(is_quiet) {
+            changing.remove(subject);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<FunctionName, Changing>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Subject, Changing>> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Marks {
-    /// Notes that the commit is done, and makes the functions due.
+    /// Notes that the commit is done, and makes its subjects due.
     pub(super) fn committed(mut self) -> Published {
-        let names = std::mem::take(&mut self.names);
+        let subjects = std::mem::take(&mut self.subjects);
         let mut changing = self.publisher.lock();
-        let mut waiting = Vec::with_capacity(names.len());
-        for name in names {
-            let entry = changing.entry(name).or_default();
+        let mut waiting = Vec::with_capacity(subjects.len());
+        for subject in subjects {
+            let entry = changing.entry(subject).or_default();
             entry.open = entry.open.saturating_sub(1);
             entry.is_due = true;
             let (sender, receiver) = oneshot::channel();
@@ -174,11 +186,11 @@ impl Marks {
 impl Drop for Marks {
     fn drop(&mut self) {
         let mut changing = self.publisher.lock();
-        for name in &self.names {
-            if let Some(entry) = changing.get_mut(name) {
+        for subject in &self.subjects {
+            if let Some(entry) = changing.get_mut(subject) {
                 entry.open = entry.open.saturating_sub(1);
             }
-            Publisher::forget_if_quiet(&mut changing, name);
+            Publisher::forget_if_quiet(&mut changing, subject);
         }
     }
 }
@@ -202,12 +214,12 @@ pub(super) async fn run(publisher: Arc<Publisher>, plane: Weak<Plane>, clock: Cl
             let Some(plane) = plane.upgrade() else { return };
             let control = Control(plane);
             let mut is_failed = false;
-            for (name, waiting) in publisher.take_due() {
-                match control.publish(&name).await {
-                    Ok(()) => publisher.done(&name, waiting),
+            for (subject, waiting) in publisher.take_due() {
+                match control.publish(&subject).await {
+                    Ok(()) => publisher.done(&subject, waiting),
                     Err(error) => {
-                        tracing::error!(%name, %error, "a change could not be published; it is repeated");
-                        publisher.failed(&name, waiting);
+                        tracing::error!(?subject, %error, "a change could not be published; it is repeated");
+                        publisher.failed(&subject, waiting);
                         is_failed = true;
                     }
                 }
@@ -224,7 +236,7 @@ pub(super) async fn run(publisher: Arc<Publisher>, plane: Weak<Plane>, clock: Cl
 }
 
 impl Control {
-    /// Publishes every function of the store, and resumes the jobs that they wait for.
+    /// Publishes every function and mapping of the store, and resumes the jobs that they wait for.
     pub(super) async fn publish_all(&self) -> Result<(), Error> {
         let mut families = BTreeMap::new();
         self.each(function::KIND, |record| {
@@ -247,15 +259,24 @@ impl Control {
         for (name, family) in families {
             ledger.add(family.shares());
             if family.record.is_settling() {
-                settling.push(name.clone());
+                settling.push(Subject::Function(name.clone()));
             }
             let function = publication::function(self.home(), family)?;
             snapshot.replace(&name, Some(function));
         }
+        self.each(event_source::KIND, |record| {
+            let record: MappingRecord = decode(record)?;
+            snapshot.replace_mapping(&record.id, Some(record.published()));
+            if record.state.is_settling() {
+                settling.push(Subject::Mapping(record.id));
+            }
+            Ok(())
+        })
+        .await?;
         snapshot.advance();
         self.0.publisher.replace(snapshot);
         self.restore_ledger(ledger).await?;
-        let jobs = settling.into_iter().map(Subject::Function);
+        let jobs = settling.into_iter();
         jobs.for_each(|subject| self.start_job(subject));
         Ok(())
     }
@@ -281,21 +302,33 @@ impl Control {
         }
     }
 
-    /// Reads a function whole and replaces it in the snapshot.
-    async fn publish(&self, name: &FunctionName) -> Result<(), Error> {
+    /// Reads a function whole, or a mapping, and replaces it in the snapshot.
+    async fn publish(&self, subject: &Subject) -> Result<(), Error> {
+        let is_settling = match subject {
+            Subject::Function(name) => self.publish_function(name).await?,
+            Subject::Mapping(id) => self.publish_mapping(id).await?,
+        };
+        if is_settling {
+            self.start_job(subject.clone());
+        }
+        Ok(())
+    }
+
+    async fn publish_function(&self, name: &FunctionName) -> Result<bool, Error> {
         let family = self.family(name).await?;
         let is_settling = family.as_ref().is_some_and(|it| it.record.is_settling());
         let function = family.map(|it| publication::function(self.home(), it));
         let function = function.transpose()?;
-        self.0.publisher.snapshot.send_modify(|current| {
-            let mut next = Snapshot::clone(current);
-            next.replace(name, function);
-            next.advance();
-            *current = Arc::new(next);
-        });
-        if is_settling {
-            self.start_job(Subject::Function(name.clone()));
-        }
-        Ok(())
+        self.0.publisher.change(|next| next.replace(name, function));
+        Ok(is_settling)
+    }
+
+    async fn publish_mapping(&self, id: &str) -> Result<bool, Error> {
+        let record = self.load_mapping(id).await?.map(|(record, _)| record);
+        let is_settling = record.as_ref().is_some_and(|it| it.state.is_settling());
+        let mapping = record.map(|it| it.published());
+        let publisher = &self.0.publisher;
+        publisher.change(|next| next.replace_mapping(id, mapping));
+        Ok(is_settling)
     }
 }

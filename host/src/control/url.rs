@@ -1,4 +1,4 @@
-//! Function URLs: which host name leads to which function, and who may call it.
+//! Function URLs: the host name, the function or alias behind it, authorization and cross-origin rules.
 
 use std::sync::Arc;
 
@@ -29,12 +29,12 @@ pub struct UrlRecord {
     pub function: FunctionName,
     /// The alias, if it leads to one.
     pub alias: Option<AliasName>,
-    /// Who may call it.
+    /// The `AuthType`.
     pub auth: Auth,
     /// The cross-origin rules, where there are any.
     pub cors: Option<CorsRecord>,
-    /// Whether responses are streamed, if anyone has said so. AWS tells those who make or change a
-    /// URL what was said, and those who read it what is.
+    /// `InvokeMode`, if a request set it. Create and Update echo it only then; Get and List show the
+    /// effective mode.
     pub invoke_mode: Option<InvokeMode>,
     /// When it was made.
     pub created: Timestamp,
@@ -42,21 +42,21 @@ pub struct UrlRecord {
     pub modified: Timestamp,
 }
 
-/// Who may call a function URL.
+/// The `AuthType` of a function URL.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Auth {
-    /// Anyone.
+    /// Requests need no signature.
     None,
-    /// Those who sign their requests.
+    /// Requests must be signed.
     AwsIam,
 }
 
-/// How a function URL answers.
+/// The `InvokeMode` of a function URL.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum InvokeMode {
-    /// When the function is done.
+    /// The response is sent when the function is done.
     Buffered,
-    /// As the function writes.
+    /// The response is sent as the function writes it.
     ResponseStream,
 }
 
@@ -252,7 +252,7 @@ impl Control {
             .transpose()
     }
 
-    /// AWS tells of a missing alias as of a missing function.
+    /// AWS reports a missing alias in the words of a missing function.
     async fn require_target(
         &self,
         name: &FunctionName,
@@ -275,17 +275,6 @@ impl Control {
             .iter()
             .map(|byte| char::from(symbols[usize::from(byte % 32)]))
             .collect()
-    }
-}
-
-/// What deletes the URL of an alias that goes.
-pub(super) fn deletion(function: &FunctionName, alias: &AliasName) -> Write {
-    Write::Delete {
-        key: Key {
-            kind: KIND,
-            id: format!("{function}/{alias}"),
-        },
-        expect: Expect::Any,
     }
 }
 

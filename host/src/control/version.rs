@@ -6,7 +6,7 @@ use super::configuration::{FunctionRecord, Published, State, VersionRecord};
 use super::function::Found;
 use super::record::{Page, decode, encode};
 use super::revision::RevisionId;
-use super::{Control, Error, concurrency, event_invoke, function, permission};
+use super::{Control, Error, family, function};
 use crate::clock::Clock;
 use crate::names::{FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
@@ -34,20 +34,19 @@ pub enum VersionError {
     Referenced(String),
 }
 
-/// What is asked of a version that is published.
+/// A request to publish a version.
 #[derive(Debug, Default)]
 pub struct Publish {
-    /// Another description than the function's.
+    /// Description, if it is not to be the function's.
     pub description: Option<String>,
     /// The digest that the code must have, in base64.
     pub code_sha256: Option<String>,
-    /// The state of the function that is meant.
+    /// `RevisionId` of the function's state that the caller means.
     pub revision: Option<String>,
 }
 
 impl Control {
-    /// Publishes the unpublished version. Where nothing has changed since the last one, that one is
-    /// told again.
+    /// Publishes the unpublished version. If nothing changed since the last one, AWS answers with that one.
     ///
     /// # Errors
     /// Where there is no such function, it is being changed, or it is not what the caller means.
@@ -140,7 +139,7 @@ impl Control {
         Ok(Page { items, next })
     }
 
-    /// Deletes a published version. One that is not there is as good as deleted.
+    /// Deletes a published version, if it exists.
     ///
     /// # Errors
     /// Where there is no such function, or an alias leads to the version.
@@ -158,10 +157,10 @@ impl Control {
                 function.published = None;
             }
             function.settling_versions.remove(&number);
-            // That no alias leads to it was read at this state of the record: every batch that makes an
-            // alias writes it.
+            // The aliases were read at this state of the record. Every batch that makes an alias writes the
+            // record, so it and this one cannot both succeed.
             let mut batch = vec![function::put(&function, Expect::Revision(read_at))];
-            batch.extend(deletions(name, number));
+            batch.extend(family::deletions(name, &qualifier));
             batch.extend(released);
             Ok((batch, ()))
         })
@@ -205,7 +204,7 @@ impl Control {
     }
 }
 
-/// Whether nothing has changed since the last version was published.
+/// True if nothing changed since the last version was published.
 pub(super) fn is_published(function: &FunctionRecord) -> bool {
     let published = function.published.as_ref();
     published.is_some_and(|published| published.content == function.latest.content())
@@ -239,7 +238,7 @@ pub(super) fn publish(
     version
 }
 
-/// What writes a published version.
+/// The write of a published version.
 pub(super) fn put(name: &FunctionName, version: &VersionRecord, expect: Expect) -> Write {
     let number = version
         .number
@@ -251,21 +250,7 @@ pub(super) fn put(name: &FunctionName, version: &VersionRecord, expect: Expect) 
     }
 }
 
-/// What deletes a version and all that is its own.
-fn deletions(name: &FunctionName, number: u64) -> [Write; 4] {
-    let qualifier = Qualifier::Version(number);
-    [
-        concurrency::deletion(name, &qualifier),
-        event_invoke::deletion(name, &qualifier),
-        permission::deletion(name, &qualifier),
-        Write::Delete {
-            key: key(name, number),
-            expect: Expect::Any,
-        },
-    ]
-}
-
-fn key(name: &FunctionName, number: u64) -> Key {
+pub(super) fn key(name: &FunctionName, number: u64) -> Key {
     Key {
         kind: KIND,
         id: format!("{name}/{number:010}"),

@@ -15,8 +15,12 @@ use crate::sandbox::{Architecture, FunctionFacts};
 use crate::store::blob::Digest;
 use crate::telemetry::log::Format;
 use crate::units::Mib;
+use destination::Destinations;
+use event_source::Mapping;
 pub use urls::{Cors, UrlRoute};
 
+pub mod destination;
+pub mod event_source;
 #[cfg(test)]
 pub(super) mod tests;
 mod urls;
@@ -31,6 +35,8 @@ pub struct Snapshot {
     urls: imbl::HashMap<Arc<str>, FunctionName>,
     /// Ids of deleted function URLs, the newest last.
     former_urls: imbl::Vector<Arc<str>>,
+    /// Event source mappings by id.
+    mappings: imbl::HashMap<Arc<str>, Arc<Mapping>>,
     /// Functions whose policies deny something.
     denying: imbl::HashSet<FunctionName>,
     /// Functions with provisioned concurrency.
@@ -62,9 +68,22 @@ pub struct Function {
     pub policies: Option<Arc<Attached>>,
     /// Its function URLs, by id.
     pub urls: BTreeMap<Arc<str>, UrlRoute>,
+    /// Settings of asynchronous invocation, by version or alias. They are AWS's defaults where there are none.
+    pub event_invokes: BTreeMap<Qualifier, EventInvoke>,
 }
 
-/// Where an alias leads.
+/// Settings of the asynchronous invocation of a function, a version or an alias. `None` is AWS's default.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventInvoke {
+    /// Attempts after the first one that fails.
+    pub retry_attempts_max: Option<u32>,
+    /// Age at which an event is given up.
+    pub event_age_max: Option<Duration>,
+    /// Destinations of the records of the invocations.
+    pub destinations: Destinations,
+}
+
+/// The versions of an alias.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Alias {
     /// The version it names; None is the unpublished one.
@@ -73,16 +92,16 @@ pub struct Alias {
     pub additional: Option<(u64, f64)>,
 }
 
-/// Whether a version can be invoked.
+/// Readiness of a version for invocations.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Readiness {
-    /// It can.
+    /// Can be invoked.
     Active,
-    /// It is being created.
+    /// Is being created.
     Pending,
-    /// Its creation failed.
+    /// The creation failed.
     Failed,
-    /// It was not invoked for so long that it must be made ready again.
+    /// Was idle for so long that it must be made ready again.
     Inactive,
 }
 
@@ -95,7 +114,7 @@ pub struct Version {
     pub label: Arc<str>,
     /// Names its configuration, code and label. Environments are reused as long as it stays the same.
     pub deployment: Arc<str>,
-    /// Whether it can be invoked.
+    /// Readiness for invocations.
     pub readiness: Readiness,
     /// Time limit of one invocation.
     pub timeout: Duration,
@@ -142,7 +161,7 @@ pub struct Settings {
     pub handler: String,
     /// `Runtime`, for `AWS_EXECUTION_ENV`.
     pub runtime: String,
-    /// Whether tenants never share an environment.
+    /// Tenants do not share environments.
     pub tenant_isolation: bool,
 }
 
@@ -162,7 +181,7 @@ impl Snapshot {
         self.revision += 1;
     }
 
-    /// Puts a function in the place of the one of this name, or takes that out.
+    /// Replaces the function of this name, or takes it out.
     pub fn replace(&mut self, name: &FunctionName, function: Option<Function>) {
         let old = self.functions.remove(name);
         self.set_aside -= old.as_ref().map_or(0, |it| it.set_aside());
@@ -194,8 +213,7 @@ impl Snapshot {
         self.functions.get(name)?.policies.as_deref()
     }
 
-    /// Whether any policy of any function denies anything. Where none does, the owner of the account
-    /// may do everything.
+    /// True if a policy of any function denies anything. Otherwise the owner of the account may do everything.
     pub fn has_denials(&self) -> bool {
         !self.denying.is_empty()
     }
@@ -210,7 +228,7 @@ impl Snapshot {
         self.set_aside
     }
 
-    /// Whether this version of the function is in force.
+    /// True if the snapshot has this version.
     pub(super) fn has(&self, version: &Version) -> bool {
         let Ok(name) = FunctionName::parse(&version.facts.name) else {
             return false;

@@ -1,9 +1,9 @@
 //! `DestinationConfig` on the wire. Which destinations are allowed is the resource's business.
 
 use super::wire;
-use crate::control::destination::{Destinations, End};
+use crate::invoke::snapshot::destination::{Destinations, End};
 
-/// What a caller asks for.
+/// The destinations of a request.
 pub(super) fn chosen(config: wire::DestinationConfig) -> Destinations {
     Destinations {
         on_success: config.on_success.map(|it| End {

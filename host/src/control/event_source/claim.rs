@@ -1,13 +1,13 @@
-//! Claims: a function has one mapping for a source, whoever asks at the same time. Each mapping claims
-//! what it reads for its function, and no two can hold one claim.
+//! Unique claims: a function has one mapping for a source, also under concurrent requests. A mapping writes a
+//! claim for each part of its source, which fails where another mapping has it.
 
 use serde::{Deserialize, Serialize};
 
 use super::EventSourceError;
-use super::kind::Kind;
 use super::mapping::MappingRecord;
 use crate::control::record::{decode, encode};
 use crate::control::{Control, Error};
+use crate::invoke::snapshot::event_source::Kind;
 use crate::store::{self, Expect, Key, Write};
 
 /// The kind of the records of claims. Their ids are `function/qualifier/claim`, the qualifier empty
@@ -22,7 +22,7 @@ struct ClaimRecord {
 }
 
 impl MappingRecord {
-    /// What claims all that this mapping reads.
+    /// The writes of the claims of this mapping.
     pub(super) fn claiming(&self) -> Vec<Write> {
         let claim = |key| Write::Put {
             key,
@@ -34,7 +34,7 @@ impl MappingRecord {
         self.claim_keys().map(claim).collect()
     }
 
-    /// What gives all of it up.
+    /// The writes that delete the claims.
     pub(super) fn releasing(&self) -> Vec<Write> {
         let release = |key| Write::Delete {
             key,

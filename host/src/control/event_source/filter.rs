@@ -1,12 +1,12 @@
-//! Which texts are filter patterns: JSON objects whose leaves are lists of rules, as EventBridge has
-//! them. Matching records with them is not its business.
+//! Syntax of filter patterns: JSON objects whose leaves are lists of rules, as in EventBridge. Records are
+//! matched elsewhere.
 
 use serde_json::{Map, Value};
 
 /// Numbers in a rule are within this distance of zero.
 const NUMBER_MAX: f64 = 5e9;
 
-/// Whether a text is a filter pattern.
+/// True if the text is a filter pattern.
 pub(super) fn is_pattern(text: &str) -> bool {
     match serde_json::from_str(text) {
         Ok(Value::Object(fields)) => is_fields(&fields),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_none() {
+    fn text_of_another_form_is_no_pattern() {
         for text in [
             "",
             "{",

@@ -1,31 +1,13 @@
-//! The kinds of event sources: how each is recognised, and what AWS assumes of it where nothing is
-//! chosen. Which choices it does not have is in `selective`.
+//! The kinds of event sources: recognition by ARN, and AWS's defaults. Settings that a kind does not have are
+//! in `selective`.
 
-use serde::{Deserialize, Serialize};
+use crate::invoke::snapshot::event_source::Kind;
+use crate::invoke::snapshot::event_source::settings::{
+    DocumentDb, FullDocument, Kafka, Limit, Position, Settings,
+};
 
-use super::settings::{DocumentDb, FullDocument, Kafka, Limit, Position, Settings};
-
-/// Pollers that are started at most where a caller does not say.
+/// Default `MaximumPollers`.
 const POLLERS_MAX_DEFAULT: u32 = 200;
-
-/// A kind of event source.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub enum Kind {
-    /// A queue of Amazon SQS.
-    Sqs,
-    /// A stream of Amazon Kinesis, or a consumer of one.
-    Kinesis,
-    /// A stream of a DynamoDB table.
-    DynamoDb,
-    /// A cluster of Amazon MSK.
-    Msk,
-    /// Any other Kafka cluster.
-    SelfManagedKafka,
-    /// A broker of Amazon MQ.
-    Mq,
-    /// A cluster of Amazon DocumentDB.
-    DocumentDb,
-}
 
 impl Kind {
     /// The kind of source that an ARN names, if it names one.
@@ -42,18 +24,17 @@ impl Kind {
         }
     }
 
-    /// Whether it is a stream of records in shards.
+    /// True for streams of records in shards.
     pub fn is_stream(self) -> bool {
         matches!(self, Self::Kinesis | Self::DynamoDb)
     }
 
-    /// Whether it is a Kafka cluster.
+    /// True for Kafka clusters.
     pub fn is_kafka(self) -> bool {
         matches!(self, Self::Msk | Self::SelfManagedKafka)
     }
 
-    /// What is assumed where nothing is chosen. The id of a mapping is the name of its group of
-    /// Kafka consumers.
+    /// AWS's defaults. The id of a mapping is its default consumer group.
     pub(super) fn defaults(self, id: &str) -> Settings {
         let group = || {
             Some(Kafka {
@@ -80,7 +61,8 @@ impl Kind {
                 report_item_failures: Some(false),
                 ..Settings::default()
             },
-            // Half a second is what a window is that was not chosen, and no number of seconds.
+            // The default batching window of Kafka and MQ is 500 ms, which the API cannot express in whole
+            // seconds; `None` stands for it.
             Self::Msk => Settings {
                 batch_size,
                 managed_kafka: group(),
@@ -107,12 +89,12 @@ impl Kind {
         }
     }
 
-    /// Where reading begins if a caller does not say, and need not.
+    /// Default starting position, of kinds that do not require one.
     pub(super) fn default_position(self) -> Option<Position> {
         self.is_kafka().then_some(Position::TrimHorizon)
     }
 
-    /// The choices, with all numbers of pollers if there are any.
+    /// Fills in the defaults of a poller configuration that is given in part.
     pub(super) fn completed(self, mut settings: Settings) -> Settings {
         let (min, max) = self.default_pollers();
         if let Some(pollers) = &mut settings.pollers {
@@ -122,7 +104,7 @@ impl Kind {
         settings
     }
 
-    /// Pollers kept ready and started at most where a caller wants some and does not say how many.
+    /// Default `MinimumPollers` and `MaximumPollers`.
     pub(super) fn default_pollers(self) -> (u32, u32) {
         let min = if self == Self::Sqs { 2 } else { 1 };
         (min, POLLERS_MAX_DEFAULT)
@@ -134,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_service_of_an_arn_tells_the_kind() {
+    fn kind_is_recognised_by_the_service_of_the_arn() {
         let cases = [
             ("arn:aws:sqs:us-east-1:000000000000:q", Some(Kind::Sqs)),
             (
@@ -163,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_assumed_of_a_source_it_has() {
+    fn defaults_are_settings_that_the_kind_has() {
         for kind in [
             Kind::Sqs,
             Kind::Kinesis,

@@ -1,13 +1,14 @@
-//! What a mapping is: the record that is stored, its states, and what may be asked of it.
+//! The stored record of an event source mapping, its states, and the requests to make and change it.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::Settings;
-use super::source::{EventSource, SourceChoice};
+use super::source::SourceChoice;
 use crate::clock::Timestamp;
 use crate::invoke::Target;
+use crate::invoke::snapshot::event_source::settings::Settings;
+use crate::invoke::snapshot::event_source::{EventSource, Mapping};
 use crate::names::{FunctionName, Home, Qualifier};
 
 /// The stored record of a mapping.
@@ -17,15 +18,15 @@ pub struct MappingRecord {
     pub id: String,
     /// The function.
     pub function: FunctionName,
-    /// Which code of it, if the caller said.
+    /// The version or alias, if the request named one.
     pub qualifier: Option<Qualifier>,
-    /// What is read.
+    /// The source.
     pub source: EventSource,
-    /// How it is read.
+    /// The settings.
     pub settings: Settings,
-    /// Whether it is to be read.
+    /// `Enabled`.
     pub enabled: bool,
-    /// How far its last change has come.
+    /// The state.
     pub state: State,
     /// When it was last changed, or its state was.
     pub modified: Timestamp,
@@ -33,22 +34,22 @@ pub struct MappingRecord {
     pub tags: BTreeMap<String, String>,
 }
 
-/// How far the last change of a mapping has come.
+/// The `State` of a mapping.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum State {
-    /// It is being made.
+    /// The mapping is being made.
     Creating,
-    /// It is being switched on.
+    /// Polling is being started.
     Enabling,
-    /// It is on.
+    /// The source is polled.
     Enabled,
-    /// It is being switched off.
+    /// Polling is being stopped.
     Disabling,
-    /// It is off.
+    /// The source is not polled.
     Disabled,
-    /// Something else of it is being changed.
+    /// Other settings are being changed.
     Updating,
-    /// It is being deleted.
+    /// The mapping is being deleted.
     Deleting,
 }
 
@@ -57,11 +58,11 @@ pub enum State {
 pub struct CreateMapping {
     /// The function.
     pub target: Target,
-    /// What is to be read.
+    /// The source.
     pub source: SourceChoice,
-    /// How it is to be read.
+    /// The settings.
     pub settings: Settings,
-    /// Whether it is to be read at once.
+    /// `Enabled`.
     pub enabled: bool,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
@@ -72,22 +73,36 @@ pub struct CreateMapping {
 pub struct UpdateMapping {
     /// Another function.
     pub target: Option<Target>,
-    /// How it is to be read.
+    /// The settings.
     pub settings: Settings,
-    /// Whether it is to be read.
+    /// `Enabled`.
     pub enabled: Option<bool>,
 }
 
-/// Which mappings a listing has.
+/// Filter of a listing.
 #[derive(Debug, Default)]
 pub struct MappingFilter {
-    /// Those of this function, or of this version or alias of it.
+    /// Mappings of this function, version or alias.
     pub target: Option<Target>,
-    /// Those that read this.
+    /// Mappings of this source.
     pub source_arn: Option<String>,
 }
 
 impl MappingRecord {
+    /// The mapping as the data plane sees it.
+    pub(in crate::control) fn published(&self) -> Mapping {
+        let is_polled = matches!(self.state, State::Enabled | State::Updating);
+        Mapping {
+            target: Target {
+                name: self.function.clone(),
+                qualifier: self.qualifier.clone(),
+            },
+            source: self.source.clone(),
+            settings: self.settings.clone(),
+            is_enabled: self.enabled && is_polled,
+        }
+    }
+
     /// Its ARN.
     pub fn arn(&self, home: &Home) -> String {
         format!("{}{}", arn_prefix(home), self.id)
@@ -103,7 +118,7 @@ impl MappingRecord {
 }
 
 impl State {
-    /// AWS's word for it.
+    /// The name in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Creating => "Creating",
@@ -116,8 +131,8 @@ impl State {
         }
     }
 
-    /// Whether a change is under way, and another one must wait.
-    pub(super) fn is_settling(self) -> bool {
+    /// True while a change is in progress; another one is refused until it is complete.
+    pub(in crate::control) fn is_settling(self) -> bool {
         !matches!(self, Self::Enabled | Self::Disabled)
     }
 }
@@ -131,7 +146,7 @@ impl MappingFilter {
     }
 }
 
-/// What the ARN of every mapping begins with.
+/// Prefix of the ARNs of all mappings.
 pub(super) fn arn_prefix(home: &Home) -> String {
     let Home { account, region } = home;
     format!("arn:aws:lambda:{region}:{account}:event-source-mapping:")

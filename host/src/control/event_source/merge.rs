@@ -1,7 +1,8 @@
-//! Choices laid over earlier ones. A choice that was not made leaves the earlier one; an empty one
-//! takes it back.
+//! Changes of settings. A setting that a request does not have stays; an empty one is removed.
 
-use super::settings::{DocumentDb, Kafka, Pollers, Registry, Settings};
+use crate::invoke::snapshot::event_source::settings::{
+    DocumentDb, Kafka, Pollers, Registry, Settings,
+};
 
 impl Settings {
     /// These choices, with later ones laid over them.
@@ -92,11 +93,11 @@ fn document_db(earlier: Option<DocumentDb>, later: Option<DocumentDb>) -> Option
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::{Limit, Scaling};
     use super::*;
+    use crate::invoke::snapshot::event_source::settings::{Limit, Scaling};
 
     #[test]
-    fn what_is_not_chosen_stays_and_what_is_empty_goes() {
+    fn absent_setting_stays_and_empty_one_is_removed() {
         let earlier = Settings {
             batch_size: Some(10),
             filters: Some(vec!["{}".into()]),
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_is_taken_away_by_an_empty_one_alone() {
+    fn registry_is_removed_by_an_empty_one_only() {
         let registry = Registry {
             uri: Some("https://registry".into()),
             ..Registry::default()

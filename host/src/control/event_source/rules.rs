@@ -1,12 +1,14 @@
-//! What may be chosen of an event source mapping together. Pure functions; AWS's model and its own
-//! constraints have been checked before.
+//! Rules that the model of AWS does not state: settings that exclude or need each other. Pure functions; the
+//! model's own constraints have been checked before.
 
 use super::EventSourceError as Error;
 use super::filter;
-use super::kind::Kind;
-use super::settings::{Consumption, Limit, Pollers, Position, Registry, Settings};
-use super::source::{EventSource, Moment, SourceChoice, unsupported};
+use super::source::{Moment, SourceChoice, unsupported};
 use crate::clock::Timestamp;
+use crate::invoke::snapshot::event_source::settings::{
+    Consumption, Limit, Pollers, Position, Registry, Settings,
+};
+use crate::invoke::snapshot::event_source::{EventSource, Kind};
 
 /// Filters of one mapping. AWS allows five and gives ten to those who ask.
 pub(super) const FILTERS_MAX: usize = 10;
@@ -19,7 +21,7 @@ pub(super) const QUEUE_POLLERS_MIN: u32 = 2;
 /// Pollers of a Kafka topic that are started at most.
 pub(super) const KAFKA_POLLERS_MAX: u32 = 2_000;
 
-/// Checks what is asked of a new mapping, in AWS's order, and finds out what its source is.
+/// Checks a request for a new mapping, in AWS's order, and determines the source.
 pub(super) fn recognise(choice: SourceChoice, chosen: &Settings) -> Result<EventSource, Error> {
     destination(chosen)?;
     if choice.bootstrap_servers.is_some() && chosen.access.is_none() {
@@ -43,7 +45,7 @@ pub(super) fn recognise(choice: SourceChoice, chosen: &Settings) -> Result<Event
     Ok(source)
 }
 
-/// Checks what is asked of a mapping that there is. What names its place in a topic is not changed.
+/// Checks a change of a mapping. The consumer group, which names the offsets in a topic, cannot be changed.
 pub(super) fn check_change(source: &EventSource, chosen: &Settings) -> Result<(), Error> {
     destination(chosen)?;
     supported(source.kind, chosen)?;
@@ -66,7 +68,7 @@ pub(super) fn check_change(source: &EventSource, chosen: &Settings) -> Result<()
     filters(chosen)
 }
 
-/// Checks what a mapping would be with everything that is assumed of it.
+/// Checks the settings of a mapping, defaults included.
 pub(super) fn check(source: &EventSource, settings: &Settings) -> Result<(), Error> {
     batches(source, settings)?;
     if let Some(Limit::Of(seconds)) = settings.record_age_max_seconds
@@ -93,7 +95,7 @@ pub(super) fn filters(chosen: &Settings) -> Result<(), Error> {
     Err(Error::Filter)
 }
 
-/// Checks that a moment to begin at has been.
+/// Refuses a starting timestamp in the future.
 pub(super) fn has_been(source: &EventSource, now: Timestamp) -> Result<(), Error> {
     if source.position_timestamp.is_none_or(|at| at <= now) {
         return Ok(());
@@ -101,13 +103,13 @@ pub(super) fn has_been(source: &EventSource, now: Timestamp) -> Result<(), Error
     Err(Error::TimestampInFuture)
 }
 
-/// Whether readers share a topic out. They have no place of their own in it to begin at.
+/// True if consumers share the records of a topic out. Such a topic has no starting position.
 fn is_shared(settings: &Settings) -> bool {
     let block = settings.self_managed_kafka.as_ref();
     block.and_then(|it| it.consumption) == Some(Consumption::Queue)
 }
 
-/// No mapping sends records of successes.
+/// Mappings have no destination for successes.
 fn destination(chosen: &Settings) -> Result<(), Error> {
     let on_success = chosen
         .destinations
@@ -121,7 +123,7 @@ fn supported(kind: Kind, chosen: &Settings) -> Result<(), Error> {
         .map_or(Ok(()), |name| Err(unsupported(name)))
 }
 
-/// Topics are of Kafka, queues of brokers, databases of DocumentDB, and each of these needs its own.
+/// Requires topics of Kafka, queues of brokers and databases of DocumentDB, and refuses them elsewhere.
 fn parts(source: &EventSource, chosen: &Settings) -> Result<(), Error> {
     let kind = source.kind;
     let database = chosen
@@ -142,7 +144,7 @@ fn parts(source: &EventSource, chosen: &Settings) -> Result<(), Error> {
     }
 }
 
-/// Whether a source has such a position is asked before the moment is looked at.
+/// AWS checks the position before the timestamp.
 fn position(source: &EventSource, moment: Option<Moment>) -> Result<(), Error> {
     match (source.kind, source.position) {
         (Kind::Kinesis | Kind::DynamoDb, None) => Err(Error::PositionMissing),
@@ -202,7 +204,7 @@ fn pollers(kind: Kind, settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
-/// A schema registry is asked by pollers that are kept ready, and for something.
+/// A schema registry needs provisioned pollers and an attribute to validate.
 fn registry(settings: &Settings) -> Result<(), Error> {
     let blocks = [&settings.managed_kafka, &settings.self_managed_kafka];
     let registry = blocks

@@ -1,7 +1,7 @@
-//! Which choices of an event source mapping not every kind of source has.
+//! Settings of event source mappings that not every kind of source has.
 
-use super::kind::Kind;
-use super::settings::Settings;
+use crate::invoke::snapshot::event_source::Kind;
+use crate::invoke::snapshot::event_source::settings::Settings;
 
 /// A choice: its name in AWS's errors, whether it was made, and the kinds of sources that have it.
 type Row = (&'static str, fn(&Settings) -> bool, &'static [Kind]);

@@ -1,30 +1,11 @@
 //! Completes changes of event source mappings, as a job of `lifecycle`.
 
-use super::mapping::{MappingRecord, State};
-use super::{KIND, SCAN, key, put};
-use crate::control::lifecycle::Subject;
-use crate::control::record::Page;
+use super::mapping::State;
+use super::{key, put};
 use crate::control::{Control, Error};
 use crate::store::{Expect, Write};
 
 impl Control {
-    /// Resumes the jobs that a stop of the process had cut short.
-    ///
-    /// # Errors
-    /// Where the store cannot be read.
-    pub(in crate::control) async fn resume_event_source_mappings(&self) -> Result<(), Error> {
-        let mut marker = None;
-        loop {
-            let page: Page<MappingRecord> = self.page(KIND, "", marker.as_deref(), SCAN).await?;
-            let settling = page.items.into_iter().filter(|it| it.state.is_settling());
-            settling.for_each(|record| self.start_job(Subject::Mapping(record.id)));
-            if page.next.is_none() {
-                return Ok(());
-            }
-            marker = page.next;
-        }
-    }
-
     /// Completes the change of a mapping that is in progress, if one is. Safe to repeat.
     pub(in crate::control) async fn complete_mapping(&self, id: &str) -> Result<(), Error> {
         loop {

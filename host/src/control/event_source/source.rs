@@ -1,13 +1,11 @@
-//! What a mapping reads. It is chosen when the mapping is made and never changed.
-
-use serde::{Deserialize, Serialize};
+//! The source of a mapping, as a request names it and as AWS reports it.
 
 use super::EventSourceError as Error;
-use super::kind::Kind;
-use super::settings::{DocumentDb, Position, Settings};
 use crate::clock::Timestamp;
+use crate::invoke::snapshot::event_source::settings::{DocumentDb, Position, Settings};
+use crate::invoke::snapshot::event_source::{EventSource, Kind};
 
-/// What a caller names as the source of a new mapping.
+/// The source of a new mapping, as the request names it.
 #[derive(Clone, Debug, Default)]
 pub struct SourceChoice {
     /// The ARN of a stream, queue, cluster or broker.
@@ -31,25 +29,6 @@ pub enum Moment {
     At(Timestamp),
     /// A number that names none, as before the Unix epoch.
     Impossible,
-}
-
-/// The source of a mapping.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct EventSource {
-    /// What it is.
-    pub kind: Kind,
-    /// Its ARN, if it has one.
-    pub arn: Option<String>,
-    /// Its bootstrap servers, if it has no ARN.
-    pub bootstrap_servers: Vec<String>,
-    /// Kafka topics.
-    pub topics: Option<Vec<String>>,
-    /// Queues of a broker.
-    pub queues: Option<Vec<String>>,
-    /// Where reading begins.
-    pub position: Option<Position>,
-    /// The moment it begins at.
-    pub position_timestamp: Option<Timestamp>,
 }
 
 impl SourceChoice {
@@ -84,14 +63,14 @@ impl EventSource {
             .unwrap_or_else(|| self.bootstrap_servers.join(","))
     }
 
-    /// Whether it is a queue that keeps its messages in order.
+    /// True for a FIFO queue.
     pub(super) fn is_fifo(&self) -> bool {
         let arn = self.arn.as_deref().unwrap_or_default();
         self.kind == Kind::Sqs && arn.ends_with(".fifo")
     }
 
-    /// What no other mapping of the same function may read as well: the source, or each of its topics
-    /// or queues that this mapping reads. Lines, because no ARN has several.
+    /// The parts of the source that one mapping of a function alone may read: the source, or each topic or
+    /// queue of it. Separated by line breaks, which no ARN has.
     pub(super) fn claims(&self, settings: &Settings) -> Vec<String> {
         let sources = match &self.arn {
             Some(arn) => std::slice::from_ref(arn),

@@ -13,9 +13,15 @@ use crate::config::{self, Runtimes};
 use crate::control;
 use crate::control::code_signing::profile::Profiles;
 use crate::control::configuration::Configuration;
+use crate::control::event_invoke::Choice;
+use crate::control::event_source::mapping::CreateMapping;
+use crate::control::event_source::source::SourceChoice;
 use crate::control::vault::Vault;
+use crate::invoke::Target;
+use crate::invoke::snapshot::Snapshot;
+use crate::invoke::snapshot::event_source::settings::Settings;
 use crate::library::{CodeRef, Library};
-use crate::names::Home;
+use crate::names::{Home, Qualifier};
 use crate::sandbox::compile::Compiler;
 use crate::sandbox::{self, Egress, Sandbox};
 use crate::store::blob::Digest;
@@ -108,7 +114,7 @@ fn pending(name: &FunctionName) -> FunctionRecord {
 }
 
 #[tokio::test]
-async fn a_change_that_the_store_failed_to_take_is_completed_later() {
+async fn change_that_the_store_failed_to_take_is_completed_later() {
     let dir = tempfile::tempdir().unwrap();
     let name = FunctionName::parse("f").unwrap();
     let records = Arc::new(Fickle {
@@ -128,4 +134,71 @@ async fn a_change_that_the_store_failed_to_take_is_completed_later() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("it is in progress for ever");
+}
+
+#[tokio::test]
+async fn event_invoke_settings_and_mappings_are_published_until_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = FunctionName::parse("f").unwrap();
+    let records = Arc::new(Fickle {
+        records: Sqlite::open(dir.path()).unwrap(),
+        failures: AtomicU32::new(0),
+    });
+    let mut function = pending(&name);
+    function.latest.state = State::Active;
+    let made = vec![function::put(&function, Expect::Absent)];
+    records.commit(made).await.unwrap();
+    let control = control(dir.path(), records).await;
+    let target = Target {
+        name: name.clone(),
+        qualifier: None,
+    };
+    let choice = Choice {
+        retry_attempts_max: Some(1),
+        ..Choice::default()
+    };
+    control
+        .put_event_invoke(target.clone(), choice)
+        .await
+        .unwrap();
+    let source = SourceChoice {
+        arn: Some("arn:aws:sqs:us-east-1:000000000000:q".into()),
+        ..SourceChoice::default()
+    };
+    let create = CreateMapping {
+        target: target.clone(),
+        source,
+        settings: Settings::default(),
+        enabled: true,
+        tags: BTreeMap::new(),
+    };
+    let id = control
+        .create_event_source_mapping(create)
+        .await
+        .unwrap()
+        .id;
+    let is_enabled = |snapshot: &Snapshot| Some(snapshot.mapping(&id)?.is_enabled);
+    published(&control, |snapshot| is_enabled(snapshot) == Some(true)).await;
+    // A start finds what the commits had published.
+    control.publish_all().await.unwrap();
+    let snapshot = control.live().snapshot();
+    assert_eq!(is_enabled(&snapshot), Some(true));
+    let settings = &snapshot.function(&name).unwrap().event_invokes;
+    assert_eq!(settings[&Qualifier::Latest].retry_attempts_max, Some(1));
+    control.delete_event_invoke(&target).await.unwrap();
+    control.delete_event_source_mapping(&id).await.unwrap();
+    published(&control, |snapshot| is_enabled(snapshot).is_none()).await;
+    let snapshot = control.live().snapshot();
+    assert!(snapshot.function(&name).unwrap().event_invokes.is_empty());
+}
+
+/// Waits until the snapshot is as it should be.
+async fn published(control: &Control, is_so: impl Fn(&Snapshot) -> bool) {
+    for _ in 0..500 {
+        if is_so(&control.live().snapshot()) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it is not published");
 }

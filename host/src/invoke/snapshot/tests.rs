@@ -53,11 +53,12 @@ pub(in crate::invoke) fn function(name: &FunctionName, url: Option<&str>) -> Fun
         provisions: BTreeMap::new(),
         policies: None,
         urls: url.map(|id| (id.into(), route)).into_iter().collect(),
+        event_invokes: BTreeMap::new(),
     }
 }
 
 #[test]
-fn version_that_did_not_change_keeps_its_place_in_memory() {
+fn version_that_did_not_change_is_shared() {
     let name = FunctionName::parse("f").unwrap();
     let mut snapshot = Snapshot::default();
     snapshot.replace(&name, Some(function(&name, None)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Function, Snapshot, Target};
 use crate::names::FunctionName;
 
-/// Function URLs that are gone and still told apart from those that never were.
+/// Ids of deleted function URLs that are remembered.
 const FORMER_URLS_MAX: usize = 1_000;
 
 /// The route of a function URL.
@@ -13,7 +13,7 @@ const FORMER_URLS_MAX: usize = 1_000;
 pub struct UrlRoute {
     /// The function and alias.
     pub target: Target,
-    /// Whether callers must sign their requests.
+    /// Callers must sign their requests.
     pub signed: bool,
     /// Whether responses go out as functions write them.
     pub streams: bool,
@@ -44,7 +44,7 @@ impl Snapshot {
         self.functions.get(self.urls.get(id)?)?.urls.get(id)
     }
 
-    /// Whether a function URL of this id was deleted not long ago. AWS refuses calls to one in other words
+    /// True for the id of a function URL that was deleted not long ago. AWS refuses calls to one in other words
     /// than calls to an id that never existed.
     pub fn was_url(&self, id: &str) -> bool {
         self.former_urls.iter().any(|former| former.as_ref() == id)

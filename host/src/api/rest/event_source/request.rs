@@ -3,14 +3,14 @@
 
 use crate::api::rest::destination;
 use crate::api::rest::wire::{self, EpochSeconds};
-use crate::control::event_source::settings::{
+use crate::control::event_source::source::{Moment, SourceChoice};
+use crate::invoke::snapshot::event_source::settings::{
     Access, AccessKind, Consumption, DocumentDb, FullDocument, Kafka, Limit, LogLevel, Logging,
     Metric, Pollers, Position, RecordFormat, Registry, RegistryAccess, RegistryAccessKind, Scaling,
     SchemaAttribute, Settings,
 };
-use crate::control::event_source::source::{Moment, SourceChoice};
 
-/// What a new mapping is to read.
+/// The source of a new mapping.
 pub(super) fn source(request: &wire::CreateEventSourceMappingRequest) -> SourceChoice {
     let position = request.starting_position.as_deref();
     SourceChoice {
@@ -54,12 +54,12 @@ macro_rules! settings {
     };
 }
 
-/// How a new mapping is to read it.
+/// The settings of a new mapping.
 pub(super) fn chosen(request: wire::CreateEventSourceMappingRequest) -> Settings {
     settings!(request)
 }
 
-/// What is to be changed of a mapping.
+/// The changes of a mapping.
 pub(super) fn changed(request: wire::UpdateEventSourceMappingRequest) -> Settings {
     settings!(request)
 }

@@ -2,9 +2,9 @@
 //! its kind of source.
 
 use crate::api::rest::{destination, wire};
-use crate::control::event_source::kind::Kind;
 use crate::control::event_source::mapping::MappingRecord;
-use crate::control::event_source::settings::{
+use crate::invoke::snapshot::event_source::Kind;
+use crate::invoke::snapshot::event_source::settings::{
     Access, AccessKind, Consumption, DocumentDb, FullDocument, Kafka, Limit, Logging, Metric,
     Pollers, Position, RecordFormat, Registry, RegistryAccess, RegistryAccessKind, Scaling,
     SchemaAttribute,

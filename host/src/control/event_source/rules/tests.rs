@@ -1,8 +1,8 @@
-//! Which choices are refused, and in which words.
+//! Settings that are refused, and the error texts.
 
 use super::*;
-use crate::control::destination::{Destinations, End};
-use crate::control::event_source::settings::{
+use crate::invoke::snapshot::destination::{Destinations, End};
+use crate::invoke::snapshot::event_source::settings::{
     Consumption, DocumentDb, Kafka, Registry, Scaling, SchemaAttribute,
 };
 
@@ -49,7 +49,7 @@ fn entered() -> Settings {
     }
 }
 
-/// What a create with these choices is refused with.
+/// The error of a create with these settings.
 fn refused(choice: SourceChoice, chosen: Settings) -> String {
     let checked = recognise(choice, &chosen).and_then(|source| {
         let settings = source.kind.defaults("id").overlaid(chosen.clone());
@@ -63,7 +63,7 @@ fn unsupported_text(name: &str) -> String {
 }
 
 #[test]
-fn a_source_must_be_recognised() {
+fn source_of_unknown_kind_is_refused() {
     let unrecognised = "Unrecognized event source.";
     assert_eq!(
         refused(SourceChoice::default(), Settings::default()),
@@ -112,7 +112,7 @@ fn streams_need_a_position_that_they_know() {
 }
 
 #[test]
-fn a_large_batch_of_messages_needs_a_window() {
+fn large_batch_of_messages_without_a_window_is_refused() {
     let batch = |size, window| Settings {
         batch_size: Some(size),
         batching_window_seconds: window,
@@ -134,7 +134,7 @@ fn a_large_batch_of_messages_needs_a_window() {
 }
 
 #[test]
-fn a_choice_that_a_source_does_not_have_is_refused_by_name() {
+fn setting_that_a_source_does_not_have_is_refused_by_name() {
     let end = |place: &str| {
         Some(End {
             destination: Some(place.into()),
@@ -249,7 +249,7 @@ fn pollers_that_are_kept_ready_have_bounds() {
 }
 
 #[test]
-fn a_schema_registry_needs_pollers_and_something_to_check() {
+fn schema_registry_without_pollers_or_validation_is_refused() {
     let with = |validation, pollers| Settings {
         managed_kafka: Some(Kafka {
             registry: Some(Registry {
@@ -275,7 +275,7 @@ fn a_schema_registry_needs_pollers_and_something_to_check() {
 }
 
 #[test]
-fn readers_that_share_a_topic_begin_nowhere() {
+fn starting_position_of_a_shared_topic_is_refused() {
     let shared = |window| Settings {
         self_managed_kafka: Some(Kafka {
             consumption: Some(Consumption::Queue),
@@ -299,7 +299,7 @@ fn readers_that_share_a_topic_begin_nowhere() {
 }
 
 #[test]
-fn the_place_in_a_topic_is_not_changed() {
+fn change_of_the_consumer_group_is_refused() {
     let source = recognise(topic(reading(MSK)), &Settings::default()).unwrap();
     let moved = Settings {
         managed_kafka: Some(Kafka {

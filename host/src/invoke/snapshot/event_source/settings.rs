@@ -1,9 +1,9 @@
-//! What may be chosen of an event source mapping and changed later. Shapes only: what goes together
-//! is in `rules`, what is assumed where nothing is chosen in `kind`.
+//! Settings of an event source mapping, which can be changed later. Shapes only: the rules and the defaults are
+//! in `control::event_source`.
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::destination::Destinations;
+use crate::invoke::snapshot::destination::Destinations;
 
 /// A closed set of words of AWS's, read and written as these.
 macro_rules! words {
@@ -34,35 +34,35 @@ macro_rules! words {
 }
 
 words! {
-    /// Where in a stream reading begins.
+    /// Starting position in a stream.
     Position { Latest = "LATEST", AtTimestamp = "AT_TIMESTAMP", TrimHorizon = "TRIM_HORIZON" }
 }
 words! {
-    /// Which numbers are told of a mapping.
+    /// Metrics of a mapping.
     Metric { EventCount = "EventCount", ErrorCount = "ErrorCount", KafkaMetrics = "KafkaMetrics" }
 }
 words! {
-    /// From which importance on a mapping's log has its lines.
+    /// Least level of the lines in a mapping's log.
     LogLevel { Debug = "DEBUG", Info = "INFO", Warn = "WARN" }
 }
 words! {
-    /// How a Kafka topic is read: in order by one reader of each partition, or shared out.
+    /// Consumption of a Kafka topic: in order by one consumer of each partition, or shared out.
     Consumption { Stream = "Stream", Queue = "Queue" }
 }
 words! {
-    /// What a change stream has of an updated document.
+    /// Content of a change stream for an updated document.
     FullDocument { UpdateLookup = "UpdateLookup", Default = "Default" }
 }
 words! {
-    /// How records that follow a schema are given to the function.
+    /// Format of records with a schema, as the function gets them.
     RecordFormat { Json = "JSON", Source = "SOURCE" }
 }
 words! {
-    /// Which part of a record is checked against its schema.
+    /// Part of a record that is validated.
     SchemaAttribute { Key = "KEY", Value = "VALUE" }
 }
 words! {
-    /// How a schema registry is entered.
+    /// Authentication at a schema registry.
     RegistryAccessKind {
         BasicAuth = "BASIC_AUTH",
         ClientCertificate = "CLIENT_CERTIFICATE_TLS_AUTH",
@@ -71,7 +71,7 @@ words! {
     }
 }
 words! {
-    /// How a broker or cluster is entered, or through which network.
+    /// Authentication at a broker or cluster, or its network.
     AccessKind {
         BasicAuth = "BASIC_AUTH",
         Subnet = "VPC_SUBNET",
@@ -96,41 +96,41 @@ words! {
 pub struct Settings {
     /// Records given to the function at a time, at most.
     pub batch_size: Option<u32>,
-    /// How long to wait for a batch to fill.
+    /// Batching window.
     pub batching_window_seconds: Option<u32>,
     /// Batches of one shard that are worked on at a time.
     pub parallelization_factor: Option<u32>,
     /// Records older than this are given up.
     pub record_age_max_seconds: Option<Limit>,
-    /// How often a batch that failed is tried again.
+    /// `MaximumRetryAttempts`.
     pub retry_attempts_max: Option<Limit>,
-    /// Whether a batch that failed is halved.
+    /// `BisectBatchOnFunctionError`.
     pub bisect_on_error: Option<bool>,
-    /// How long a window of aggregation is. Zero is none.
+    /// Tumbling window; 0 is none.
     pub tumbling_window_seconds: Option<u32>,
-    /// Whether the function says which records of a batch failed.
+    /// `ReportBatchItemFailures`.
     pub report_item_failures: Option<bool>,
-    /// Where records of what was given up go.
+    /// Destinations of the records of batches that were given up.
     pub destinations: Option<Destinations>,
     /// Patterns, one of which a record must match.
     pub filters: Option<Vec<String>>,
     /// The key that the patterns are to be encrypted with.
     pub kms_key: Option<String>,
-    /// The numbers that are told.
+    /// `MetricsConfig`.
     pub metrics: Option<Vec<Metric>>,
-    /// What is logged.
+    /// `LoggingConfig`.
     pub logging: Option<Logging>,
-    /// How many invocations may run at a time.
+    /// `ScalingConfig`.
     pub scaling: Option<Scaling>,
-    /// Pollers that are kept ready.
+    /// `ProvisionedPollerConfig`.
     pub pollers: Option<Pollers>,
-    /// How the source is entered.
+    /// `SourceAccessConfigurations`.
     pub access: Option<Vec<Access>>,
-    /// How a cluster of Amazon MSK is read.
+    /// `AmazonManagedKafkaEventSourceConfig`.
     pub managed_kafka: Option<Kafka>,
-    /// How any other Kafka cluster is read.
+    /// `SelfManagedKafkaEventSourceConfig`.
     pub self_managed_kafka: Option<Kafka>,
-    /// What of a DocumentDB cluster is read.
+    /// `DocumentDBEventSourceConfig`.
     pub document_db: Option<DocumentDb>,
 }
 
@@ -146,7 +146,7 @@ pub enum Limit {
 /// See [`Settings::logging`].
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Logging {
-    /// From which importance on lines are written.
+    /// Least level of the lines.
     pub level: Option<LogLevel>,
 }
 
@@ -171,42 +171,42 @@ pub struct Pollers {
 /// See [`Settings::access`].
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Access {
-    /// How it is entered.
+    /// The kind of authentication.
     pub kind: Option<AccessKind>,
-    /// With which secret, or through which subnet, group or host.
+    /// The ARN of the secret, or the subnet, group or host.
     pub uri: Option<String>,
 }
 
 /// See [`Settings::managed_kafka`] and [`Settings::self_managed_kafka`].
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Kafka {
-    /// The group of consumers whose place in the topic is kept.
+    /// The consumer group, whose offsets are kept.
     pub consumer_group: Option<String>,
-    /// How the topic is read.
+    /// The consumption mode.
     pub consumption: Option<Consumption>,
-    /// Where the schemas of its records are.
+    /// The schema registry.
     pub registry: Option<Registry>,
 }
 
 /// A schema registry.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Registry {
-    /// Where it is.
+    /// `SchemaRegistryURI`.
     pub uri: Option<String>,
-    /// How records are given to the function.
+    /// Format of the records.
     pub format: Option<RecordFormat>,
-    /// How it is entered.
+    /// The kind of authentication.
     pub access: Option<Vec<RegistryAccess>>,
-    /// What is checked.
+    /// Attributes that are validated.
     pub validation: Option<Vec<Option<SchemaAttribute>>>,
 }
 
 /// See [`Registry::access`].
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct RegistryAccess {
-    /// How it is entered.
+    /// The kind of authentication.
     pub kind: Option<RegistryAccessKind>,
-    /// With which secret.
+    /// The ARN of the secret.
     pub uri: Option<String>,
 }
 
@@ -217,6 +217,6 @@ pub struct DocumentDb {
     pub database: Option<String>,
     /// The collection; all of them where none is named.
     pub collection: Option<String>,
-    /// What is sent of an updated document.
+    /// `FullDocument`.
     pub full_document: Option<FullDocument>,
 }
