@@ -1,4 +1,4 @@
-//! How a function behaves apart from its configuration, and what the account uses.
+//! Recursion and runtime management of functions, and the usage of the account.
 
 use super::configuration::{FunctionRecord, Recursion, RuntimeUpdates, VersionRecord};
 use super::record::decode;
@@ -7,12 +7,12 @@ use crate::names::{FunctionName, Home, Qualifier};
 use crate::store::Expect;
 use crate::store::blob::Digest;
 
-/// What the account uses.
+/// Usage of the account.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AccountUsage {
     /// Functions.
     pub functions: u64,
-    /// Bytes of all packages, each version's counted.
+    /// Bytes of the packages of all versions.
     pub code_bytes: u64,
 }
 
@@ -65,7 +65,7 @@ impl Control {
         self.0.config.concurrency
     }
 
-    /// What the account uses. Reads every version.
+    /// Usage of the account. Reads every version.
     ///
     /// # Errors
     /// Where the store fails.

@@ -1,4 +1,4 @@
-//! Code signing configurations: whose signatures a function's code must carry, and what happens to
+//! Code signing configurations: the profiles whose signatures a function's code must carry, and the policy for
 //! code that does not.
 
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub use verify::Signed;
 
 /// The kind of the records of this resource. Their ids are the configurations' own.
 const KIND: &str = "code-signing-config";
-/// What follows `csc-` in an id, in hexadecimal digits.
+/// Hexadecimal digits after `csc-` in an id.
 const ID_DIGITS: usize = 17;
 
 /// The stored record of a code signing configuration.
@@ -39,7 +39,7 @@ pub struct CodeSigningConfig {
     pub description: Option<String>,
     /// The ARNs of the versions of signing profiles that are allowed. They need not be known here.
     pub allowed_profiles: Vec<String>,
-    /// What happens to code without a signature that counts.
+    /// The policy for code without a valid signature.
     pub policy: Policy,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
@@ -47,13 +47,13 @@ pub struct CodeSigningConfig {
     pub modified: Timestamp,
 }
 
-/// What happens to code without a signature that counts.
+/// `UntrustedArtifactOnDeployment`: the policy for code without a valid signature.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Policy {
-    /// It is deployed, and the log says so.
+    /// The code is deployed, with a warning in the log.
     #[default]
     Warn,
-    /// It is refused.
+    /// The code is refused.
     Enforce,
 }
 
@@ -113,7 +113,7 @@ impl Control {
         Ok(self.existing_code_signing_config(arn).await?.0)
     }
 
-    /// The code signing configuration that a function has or shall have.
+    /// The code signing configuration of a function.
     ///
     /// # Errors
     /// Where there is none, in the words AWS has for this case.

@@ -91,7 +91,7 @@ impl Control {
         let at_most = used.saturating_add(before).saturating_add(state.granted);
         state.bytes_at_most = Some(at_most.saturating_sub(replaced));
         let fits = state.grant(added, max);
-        // What is replaced counts until the record is written.
+        // Replaced bytes count until the record is written.
         state.bytes_at_most = state.bytes_at_most.map(|bytes| bytes + replaced);
         if fits {
             return Ok(granted());

@@ -1,18 +1,18 @@
-//! Concurrency that is set aside for a function: for all of it (reserved) or, made ready beforehand,
-//! for one of its versions (provisioned).
+//! Provisioned concurrency of versions and aliases. The reserved concurrency of functions is in `reserve`.
 
 use serde::{Deserialize, Serialize};
 
 use super::configuration::FunctionRecord;
 use super::ledger::Shares;
 use super::record::{Page, decode, encode};
-use super::{Control, Error, function};
+use super::{Control, Error};
 use crate::clock::Timestamp;
 use crate::invoke::provision::Provision;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::store::{Expect, Key, Write};
 
 mod error;
+mod reserve;
 
 pub use error::ConcurrencyError;
 
@@ -24,7 +24,7 @@ pub(super) const KIND: &str = "provisioned";
 pub struct ProvisionedRecord {
     /// The version or alias.
     pub qualifier: Qualifier,
-    /// Environments that shall be ready.
+    /// `RequestedProvisionedConcurrentExecutions`.
     pub requested: u32,
     /// When this was asked for.
     pub modified: Timestamp,
@@ -39,80 +39,21 @@ pub struct ProvisionedRecord {
 /// Provisioned concurrency, and how far it has come.
 #[derive(Clone, Debug)]
 pub struct Provisioned {
-    /// What was asked for.
+    /// The request.
     pub record: ProvisionedRecord,
-    /// What has come of it.
+    /// The environments that are ready.
     pub progress: Provision,
-    /// Whether it is shown as under way, whatever has come of it.
+    /// The status is still shown as in progress, however many environments are ready.
     pub is_settling: bool,
 }
 
 impl Control {
-    /// Sets concurrency aside for a function; none at all stops it.
-    ///
-    /// # Errors
-    /// Where there is no such function, or too little would be left for the others.
-    pub async fn reserve(&self, name: &FunctionName, reserved: u32) -> Result<(), Error> {
-        self.update(|| async {
-            let missing = || self.not_found_at(name, Some(&Qualifier::Latest));
-            let (mut function, read_at) = self.load(name).await?.ok_or_else(missing)?;
-            let before = self.shares(&function).await?;
-            let after = Shares {
-                reserved: Some(reserved),
-                ..before
-            };
-            let ledger = self.ledger_write(before, after, "ReservedConcurrentExecutions");
-            let ledger = ledger.await?;
-            if before.provisioned > reserved {
-                return Err(ConcurrencyError::ReserveBelowProvisioned {
-                    reserved,
-                    provisioned: before.provisioned,
-                }
-                .into());
-            }
-            function.reserved = Some(reserved);
-            let mut batch = vec![function::put(&function, Expect::Revision(read_at))];
-            batch.extend(ledger);
-            Ok((batch, ()))
-        })
-        .await
-    }
-
-    /// Gives back the concurrency that was set aside for a function.
-    ///
-    /// # Errors
-    /// Where there is no such function, or its provisioned concurrency would leave too little for others.
-    pub async fn unreserve(&self, name: &FunctionName) -> Result<(), Error> {
-        self.update(|| async {
-            let (mut function, read_at) = self.existing(name).await?;
-            let before = self.shares(&function).await?;
-            let after = Shares {
-                reserved: None,
-                ..before
-            };
-            let ledger = self
-                .ledger_write(before, after, "ConcurrentExecutions")
-                .await?;
-            function.reserved = None;
-            let mut batch = vec![function::put(&function, Expect::Revision(read_at))];
-            batch.extend(ledger);
-            Ok((batch, ()))
-        })
-        .await
-    }
-
-    /// What functions without a reserve share.
-    pub fn unreserved(&self) -> u32 {
-        let reserved = self.0.publisher.snapshot().reserved_total();
-        self.0.config.concurrency.saturating_sub(reserved)
-    }
-
     pub(super) async fn provisioned_total(&self, name: &FunctionName) -> Result<u32, Error> {
         let records: Vec<ProvisionedRecord> = self.children(KIND, &format!("{name}/")).await?;
         Ok(records.iter().map(|record| record.requested).sum())
     }
 
-    /// What is provisioned for the other versions and aliases of a function.
+    /// Provisioned concurrency of the other versions and aliases of a function.
     async fn provisioned_besides(
         &self,
         name: &FunctionName,
@@ -156,7 +97,7 @@ impl Control {
             let function = self.provisionable(name, &record.qualifier).await?;
             self.require_no_weights(name, &record.qualifier).await?;
             let others = self.provisioned_besides(name, &record.qualifier).await?;
-            self.require_room(&function, requested, others)?;
+            self.require_within_limits(&function, requested, others)?;
             self.require_not_twice(name, &record.qualifier).await?;
             let before = self.shares(&function).await?;
             let after = Shares {
@@ -177,7 +118,7 @@ impl Control {
         Ok(record)
     }
 
-    /// What begins what is provisioned for an alias anew, where it is led to another version.
+    /// The write that restarts the provisioned concurrency of an alias that is led to another version.
     pub(super) async fn provision_moves(
         &self,
         name: &FunctionName,
@@ -210,7 +151,7 @@ impl Control {
         name: &FunctionName,
         qualifier: &Qualifier,
     ) -> Result<FunctionRecord, Error> {
-        // An alias that is not there is told of before its function.
+        // AWS reports a missing alias before a missing function.
         if let Qualifier::Alias(alias) = qualifier {
             match self.load_alias(name, alias).await? {
                 None => return Err(self.no_alias(name, alias)),
@@ -227,8 +168,9 @@ impl Control {
         Ok(function)
     }
 
-    /// Whether this much can be provisioned for one version where `others` is, for the function's others.
-    fn require_room(
+    /// Refuses more than the reserve or the account allows; `others` is provisioned for the function's other
+    /// versions and aliases.
+    fn require_within_limits(
         &self,
         function: &FunctionRecord,
         requested: u32,
@@ -331,7 +273,7 @@ impl Control {
         })
     }
 
-    /// Gives up provisioned concurrency. Where there is none, it is as good as given up.
+    /// Deletes the provisioned concurrency of a version or alias, if there is any.
     ///
     /// # Errors
     /// Where there is no such version or alias.
@@ -350,8 +292,7 @@ impl Control {
         .await
     }
 
-    /// Clients written for AWS expect to see that it takes a while, so it is shown like that for a
-    /// set time, however soon the environments are there.
+    /// Shows the status as in progress for a set time: clients written for AWS wait to see the transition.
     fn with_progress(&self, name: &FunctionName, record: ProvisionedRecord) -> Provisioned {
         let mut progress = self.progress_of(name, &record.qualifier);
         let begun = record.moved.unwrap_or(record.modified);
@@ -383,8 +324,8 @@ impl Control {
     }
 }
 
-/// What deletes provisioned concurrency.
-pub(super) fn deletion(name: &FunctionName, qualifier: &Qualifier) -> Write {
+/// The write that deletes provisioned concurrency.
+fn deletion(name: &FunctionName, qualifier: &Qualifier) -> Write {
     Write::Delete {
         key: key(name, qualifier),
         expect: Expect::Any,

@@ -1,5 +1,4 @@
-//! What a version of a function is: the record that is stored. Not AWS's wire shapes: `api::rest`
-//! translates.
+//! Records of functions and versions as they are stored. `api::rest` translates them to AWS's wire shapes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,13 +36,13 @@ pub struct FunctionRecord {
     pub tags: BTreeMap<String, String>,
     /// The number of the newest version ever published: numbers are not used again.
     pub last_version: u64,
-    /// What was published last, as long as that version is there.
+    /// The version that was published last, unless it is deleted.
     pub published: Option<Published>,
     /// Published versions that are still being made ready.
     pub settling_versions: BTreeSet<u64>,
-    /// Invocations at once that are set aside for this function, and all it may have.
+    /// Reserved concurrency: the guarantee and the limit of this function.
     pub reserved: Option<u32>,
-    /// Whether the function may be called in a loop that it is a part of.
+    /// `RecursiveLoop`.
     pub recursion: Recursion,
     /// The ARN of the code signing configuration that its packages must satisfy.
     pub code_signing: Option<String>,
@@ -58,12 +57,12 @@ pub struct Published {
     pub content: Digest,
 }
 
-/// What happens to a function that calls itself through other services.
+/// Handling of a function that calls itself through other services.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Recursion {
-    /// It goes on.
+    /// The loop goes on.
     Allow,
-    /// It is stopped.
+    /// The loop is stopped.
     #[default]
     Terminate,
 }
@@ -73,17 +72,17 @@ pub enum Recursion {
 pub struct VersionRecord {
     /// Its number. None is the unpublished version.
     pub number: Option<u64>,
-    /// What the author chose.
+    /// The configuration.
     pub configuration: Configuration,
     /// The deployment package.
     pub code: CodeRef,
-    /// Who signed the package, if it had to be and was.
+    /// The signature of the package, if a configuration asked for one.
     pub signed: Option<Signed>,
     /// Names this configuration and code: environments are reused as long as it stays the same.
     pub deployment: RevisionId,
-    /// Whether it can be invoked.
+    /// `State`.
     pub state: State,
-    /// How its last change went. None until the first state is Active.
+    /// `LastUpdateStatus`. None until the first state is Active.
     pub last_update: Option<LastUpdate>,
     /// Reason of a failed state or update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,27 +108,27 @@ pub enum RuntimeUpdates {
     Manual(String),
 }
 
-/// Whether a version can be invoked.
+/// The `State` of a version.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum State {
-    /// It is being created.
+    /// The version is being created.
     Pending,
-    /// It can.
+    /// The version can be invoked.
     Active,
-    /// It was not invoked for so long that it must be made ready again.
+    /// The version was idle for so long that it must be made ready again.
     Inactive,
-    /// Its creation failed.
+    /// The creation failed.
     Failed,
 }
 
-/// How the last change of a version went.
+/// The `LastUpdateStatus` of a version.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum LastUpdate {
-    /// It is not yet done.
+    /// The update is not complete.
     InProgress,
-    /// It is done.
+    /// The update is complete.
     Successful,
-    /// It failed; invocations get the version before.
+    /// The update failed; invocations get the version before.
     Failed,
 }
 
@@ -142,18 +141,18 @@ pub struct StateReason {
     pub text: String,
 }
 
-/// What an author chooses of a function, besides its code.
+/// The configuration of a version: all but its code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Configuration {
     /// Free text.
     pub description: String,
-    /// The ARN of the execution role. Not assumed by this host; shown to whoever asks.
+    /// The ARN of the execution role. This host keeps and shows it, and does not assume it.
     pub role: String,
     /// Names the component in the package.
     pub handler: String,
     /// One of AWS's runtime identifiers, or `wasip2`.
     pub runtime: String,
-    /// How long one invocation may take.
+    /// Time limit of one invocation.
     pub timeout_seconds: u32,
     /// Memory of one environment.
     pub memory: Mib,
@@ -165,27 +164,27 @@ pub struct Configuration {
     pub architecture: Architecture,
     /// `TracingConfig.Mode`.
     pub tracing: Tracing,
-    /// How and where it logs.
+    /// `LoggingConfig`.
     pub logging: Logging,
     /// The ARN of the queue or topic for events that were given up.
     pub dead_letter: Option<String>,
     /// The network it asks to be in. This host has one network; the choice is kept and shown.
     pub vpc: Option<Vpc>,
-    /// The key its variables shall be encrypted with. This host has its own; the choice is shown.
+    /// `KMSKeyArn`. This host encrypts with its own key, and keeps and shows this one.
     pub kms_key_arn: Option<String>,
     /// Its layers, in the order they are merged.
     pub layers: Vec<LayerUse>,
     /// File systems and where they are mounted.
     pub file_systems: Vec<FileSystem>,
-    /// What would be run of a container image.
+    /// `ImageConfig`.
     pub image: Option<ImageConfig>,
-    /// Whether published versions start from a snapshot.
+    /// `SnapStart.ApplyOn` is `PublishedVersions`.
     pub snap_start: bool,
-    /// Whether tenants never share an environment.
+    /// Tenants do not share environments.
     pub tenant_isolation: bool,
 }
 
-/// How and where a function logs.
+/// The `LoggingConfig` of a function.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Logging {
     /// The levels of JSON logs. None is text.
@@ -234,17 +233,17 @@ pub struct ImageConfig {
     pub working_directory: Option<String>,
 }
 
-/// Which invocations are traced.
+/// `TracingConfig.Mode`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Tracing {
-    /// Those that a sampled header came with.
+    /// Invocations that come with a sampled trace header are traced.
     PassThrough,
-    /// Those and a share of the rest.
+    /// A share of the other invocations is traced, too.
     Active,
 }
 
 impl FunctionRecord {
-    /// A function that has never been anything else.
+    /// The record of a new function.
     pub fn new(name: FunctionName, latest: VersionRecord, tags: BTreeMap<String, String>) -> Self {
         Self {
             name,
@@ -279,25 +278,25 @@ impl VersionRecord {
         }
     }
 
-    /// What qualifies it in ARNs and logs.
+    /// The qualifier in ARNs and logs.
     pub fn qualifier(&self) -> Qualifier {
         self.number.map_or(Qualifier::Latest, Qualifier::Version)
     }
 
-    /// Names all that would be different in another published version.
+    /// Digest of everything by which published versions differ.
     pub fn content(&self) -> Digest {
         let content = serde_json::to_vec(&(&self.configuration, &self.code, &self.runtime_updates));
         Digest::of(&content.expect("a record has only string keys"))
     }
 
-    /// Whether a change of it is in progress.
+    /// True while a change of it is in progress.
     pub fn is_settling(&self) -> bool {
         self.state == State::Pending || self.last_update == Some(LastUpdate::InProgress)
     }
 }
 
 impl Configuration {
-    /// How a package is run under this configuration.
+    /// The requirements on a package under this configuration.
     pub(super) fn wanted(&self) -> Wanted {
         let is_component = matches!(
             runtime::find(&self.runtime).map(|runtime| runtime.kind),
@@ -309,7 +308,7 @@ impl Configuration {
         }
     }
 
-    /// What AWS assumes of a function of which only the required members were given.
+    /// The configuration with AWS's defaults for all members that are not required.
     pub fn new(role: String, handler: String, runtime: String) -> Self {
         Self {
             description: String::new(),
@@ -342,7 +341,7 @@ impl Configuration {
 }
 
 impl Logging {
-    /// How logs are to be written.
+    /// Format of the logs.
     pub fn format(&self) -> Format {
         // The model allows no other names than those of levels.
         let level = |name: &str| Level::parse(name).unwrap_or(Level::Info);

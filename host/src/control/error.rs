@@ -83,7 +83,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the function, or a version or alias of it, does not exist.
+    /// True if the function, version or alias does not exist.
     pub(super) fn is_function_missing(&self) -> bool {
         matches!(self, Self::Function(FunctionError::NotFound(_)))
     }

@@ -1,5 +1,4 @@
-//! Functions: created, read, listed, deleted. How they change is in `update`, what is published of
-//! them in `version`.
+//! Functions: created, read, listed, deleted. Changes are in `update`, published versions in `version`.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +27,7 @@ pub struct Create {
     pub handler: String,
     /// Its runtime.
     pub runtime: String,
-    /// What else the author chose.
+    /// The optional members.
     pub choices: Patch,
     /// The ARNs of its layers.
     pub layers: Vec<String>,
@@ -36,7 +35,7 @@ pub struct Create {
     pub package: Origin,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
-    /// Whether its first version is published at once.
+    /// Publishes the first version at once.
     pub publish: bool,
     /// The ARN of its code signing configuration.
     pub code_signing: Option<String>,
@@ -123,7 +122,7 @@ impl Control {
     ) -> Result<Found, Error> {
         let missing = || self.not_found_at(name, qualifier);
         let (function, _) = self.load(name).await?.ok_or_else(missing)?;
-        // A client that reads `Active` here may invoke at once.
+        // A client that reads `Active` here invokes at once, so the data plane must have the function.
         self.0.publisher.caught_up(name, &self.0.clock).await;
         let number = match qualifier {
             None | Some(Qualifier::Latest) => None,
@@ -167,7 +166,7 @@ impl Control {
         self.page(KIND, "", marker, limit).await
     }
 
-    /// Deletes a function with everything that is its own and, when no one else uses it, its code.
+    /// Deletes a function with all records below it, and its code when nothing else uses it.
     ///
     /// # Errors
     /// Where there is no such function.
@@ -179,7 +178,8 @@ impl Control {
             for kind in family::KINDS_BELOW {
                 batch.extend(self.deletions(kind, &format!("{name}/")).await?);
             }
-            // The children were read at this state of the record: every batch that adds one writes it.
+            // The children were read at this state of the record. Every batch that adds a child writes the record,
+            // so it and this one cannot both succeed.
             batch.push(Write::Delete {
                 key: key(name),
                 expect: Expect::Revision(read_at),
@@ -227,7 +227,7 @@ impl Control {
     }
 }
 
-/// What writes a function.
+/// The write of a function.
 pub(super) fn put(record: &FunctionRecord, expect: Expect) -> Write {
     Write::Put {
         key: key(&record.name),

@@ -25,11 +25,11 @@ pub use policy::{LayerPolicy, LayerStatement, Principal};
 
 /// The kind of the records of layers. Their ids are the names.
 const LAYERS: &str = "layer";
-/// The kind of the records of versions of layers. Their ids are `layer/place`, where the places of newer
-/// versions come first: so AWS lists them.
+/// The kind of the records of versions of layers. Their ids are `layer/order`, where the newest version comes
+/// first, as AWS lists them.
 const VERSIONS: &str = "layer-version";
 
-/// The stored record of a layer. It outlives the versions, for the sake of their numbers.
+/// The stored record of a layer. It outlives the versions, so that no number is used twice.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct LayerRecord {
     name: LayerName,
@@ -44,16 +44,16 @@ pub struct LayerVersionRecord {
     pub layer: LayerName,
     /// The version's number.
     pub version: u64,
-    /// What the author said of it.
+    /// Description, licence and compatibility.
     pub about: About,
     /// The package.
     pub package: LayerPackage,
-    /// Who signed the package, as far as this host could tell when it was published.
+    /// The signature of the package, if a profile of this host had made it when it was published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed: Option<Signed>,
     /// When it was published.
     pub created: Timestamp,
-    /// Who else may use it. None where no one was ever named, or no one is any more.
+    /// The resource policy. `None` without statements.
     pub policy: Option<LayerPolicy>,
 }
 
@@ -81,7 +81,7 @@ impl LayerUse {
     }
 }
 
-/// What an author says of a version of a layer. What was not said is not shown either.
+/// Description, licence and compatibility of a version of a layer. Members that were not given are not shown.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct About {
     /// Free text.
@@ -153,8 +153,7 @@ impl Control {
         Ok(record.ok_or(LayerError::NotFound)?)
     }
 
-    /// Deletes a version of a layer. One that is not there is as good as deleted. Functions that have it
-    /// keep it.
+    /// Deletes a version of a layer, if it exists. Functions that have it keep it.
     ///
     /// # Errors
     /// Where the store fails.
@@ -273,11 +272,11 @@ fn put(record: &LayerVersionRecord, expect: Expect) -> Write {
 fn key(layer: &LayerName, version: u64) -> Key {
     Key {
         kind: VERSIONS,
-        id: format!("{layer}/{}", place(version)),
+        id: format!("{layer}/{}", order(version)),
     }
 }
 
-/// Where a version is listed: newer ones come first.
-fn place(version: u64) -> String {
+/// Order of a version in listings: the newest comes first.
+fn order(version: u64) -> String {
     format!("{:020}", u64::MAX - version)
 }

@@ -1,5 +1,4 @@
-//! Between records and what they say: JSON, listings in pages. What a record means, its own module
-//! knows.
+//! Records as JSON, and listings in pages. The meaning of a record is its own module's.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -15,9 +14,9 @@ pub(super) const CHILDREN_MAX: usize = 100_000;
 /// A page of a listing.
 #[derive(Debug)]
 pub struct Page<T> {
-    /// What is on it.
+    /// The items.
     pub items: Vec<T>,
-    /// Where the next one starts, if there is one.
+    /// Marker of the next page, if there is one.
     pub next: Option<String>,
 }
 
@@ -90,7 +89,7 @@ impl Control {
         found.iter().map(decode).collect()
     }
 
-    /// What deletes all records whose ids start with `prefix`.
+    /// The writes that delete all records whose ids start with `prefix`.
     pub(super) async fn deletions(
         &self,
         kind: &'static str,

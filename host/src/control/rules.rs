@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_may_measure_four_kilobytes_as_compact_json() {
+    fn environment_over_four_kilobytes_of_compact_json_is_refused() {
         // {"A":"…"} is eight bytes around the value.
         assert!(with(&[("A", &"x".repeat(4_096 - 8))]).is_ok());
         let refused = with(&[("A", &"x".repeat(4_097 - 8))])
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_runtime_this_host_cannot_run_is_refused_with_those_it_can() {
+    fn runtime_that_is_not_available_is_refused_with_those_that_are() {
         assert!(require_runtime("provided.al2023", Runtimes::Refuse).is_ok());
         assert!(require_runtime("python3.13", Runtimes::Accept).is_ok());
         assert!(require_runtime("python3.7", Runtimes::Accept).is_err());

@@ -23,19 +23,18 @@ const ROUNDS_MAX: usize = 4;
 pub struct UpdateCode {
     /// Where the deployment package is.
     pub package: Origin,
-    /// Another instruction set, if one was asked for.
+    /// Another instruction set.
     pub architecture: Option<Architecture>,
-    /// The state the caller means to change.
+    /// `RevisionId` of the state that the caller means.
     pub revision: Option<String>,
-    /// Only finds out whether it could be done.
+    /// `DryRun`: checks only.
     pub dry_run: bool,
-    /// Whether a version is published of it at once.
+    /// Publishes a version at once.
     pub publish: bool,
 }
 
-/// What a package and a configuration were checked against: which component the handler names in the
-/// package, how much room layers leave, whose signature counts. Where any of it has changed since,
-/// the checks say nothing of the function as it is.
+/// The state of a function that a package and a configuration were checked against: handler, layers, code
+/// signing. If it has changed since, the checks must be made again.
 #[derive(PartialEq)]
 struct Checked {
     content: Digest,
@@ -72,7 +71,7 @@ impl Control {
         let granted = self.grant_code_bytes(copies * package.size_bytes(), replaced);
         let granted = Arc::new(granted.await?);
         for _ in 0..ROUNDS_MAX {
-            // Fetching it took its time: what is asked of it is asked by the function as it is now.
+            // The function may have changed while the package was fetched.
             let (function, _) = self.existing(name).await?;
             let architecture = update.architecture;
             let architecture = architecture.unwrap_or(function.latest.configuration.architecture);
@@ -120,7 +119,7 @@ impl Control {
         Ok((arrival, signed))
     }
 
-    /// Changes a function's configuration. `layers` are the ARNs of the layers it shall have.
+    /// Changes a function's configuration. `layers` are the ARNs of its new layers.
     ///
     /// # Errors
     /// Where there is no such function, it is being changed, its revision is another, or the
@@ -213,7 +212,7 @@ impl Control {
             return Ok(None);
         };
         match function.published.as_ref() {
-            // Nothing has changed since the last version: that one is told again.
+            // Nothing changed since the last version: AWS answers with that one.
             Some(published) if publish && version.number.is_none() => {
                 let version = self.version(name, published.number).await?;
                 Ok(Some(Found { function, version }))

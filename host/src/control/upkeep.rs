@@ -10,7 +10,7 @@ impl Control {
     /// Compiles what this engine has not compiled yet, one after another.
     ///
     /// # Errors
-    /// Where the store cannot be read. A component that does not compile is told in the log; its
+    /// Where the store cannot be read. A component that does not compile is logged; its
     /// function answers with the same when it is invoked.
     pub async fn recompile(&self) -> Result<(), Error> {
         let mut codes = Vec::new();

@@ -33,7 +33,7 @@ pub struct Sealed(String);
 #[derive(Debug)]
 pub struct Vault(RandomizedNonceKey);
 
-/// Why there is no vault.
+/// Error of the opening of a vault.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Variables were sealed with a key that is gone.
@@ -51,7 +51,7 @@ pub enum OpenError {
     Io {
         /// The key's file.
         path: PathBuf,
-        /// What the operating system says.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// The store failed.
@@ -150,7 +150,7 @@ fn proof_key() -> Key {
     }
 }
 
-/// Whether a version of a function has sealed variables: a data directory of an earlier release has no proof.
+/// Looks for sealed variables in the functions' records: a data directory of an earlier release has no proof.
 async fn has_sealed(records: &dyn Records) -> Result<bool, Error> {
     let sealed_in = |record: &Record| -> Result<bool, Error> {
         let value: serde_json::Value = decode(record)?;
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_same_host_reads_what_it_sealed() {
+    async fn sealed_variables_are_opened_by_their_host_only() {
         let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let records = Sqlite::open(here.path()).unwrap();
         let variables = vec![

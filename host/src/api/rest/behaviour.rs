@@ -1,4 +1,4 @@
-//! How a function behaves, apart from its configuration, on the wire: recursion and runtime management.
+//! Recursion and runtime management on the wire.
 
 use super::call::Permitted;
 use super::call::resource::{Qualified, Whole};

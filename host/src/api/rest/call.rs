@@ -22,7 +22,7 @@ mod tests;
 
 /// A request whose operation is known and whose caller is accepted.
 pub(super) struct Call {
-    /// None where the host has no keys and anyone may do anything.
+    /// None where the host has no keys, and every request is allowed.
     caller: Option<Arc<Caller>>,
     route: Route,
     parts: Parts,

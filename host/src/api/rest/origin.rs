@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_is_in_one_place() {
+    fn package_in_one_place_is_accepted() {
         let uploaded = of(source(Some("zip"), [None; 4]));
         assert!(matches!(uploaded, Ok(Origin::Upload(zip)) if zip == "zip"));
         for mode in [None, Some("COPY")] {

@@ -24,7 +24,7 @@ mod tests;
 pub use parameters::SignatureParameters;
 pub use sign::sign;
 
-/// How far the clocks of client and host may be apart.
+/// Tolerance between the clocks of client and host.
 const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
 /// The longest life of a presigned request.
 const EXPIRES_SECONDS_MAX: u64 = 604_800;
@@ -34,31 +34,31 @@ const EXPIRES_SECONDS_MAX: u64 = 604_800;
 pub struct Credentials {
     /// `AKIA...`, or any other name.
     pub access_key_id: String,
-    /// What signatures are made with.
+    /// The secret key.
     pub secret_access_key: String,
     /// The token that must come with temporary keys.
     pub session_token: Option<String>,
 }
 
-/// Why a request's signature is not accepted.
+/// Error of a request's signature.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Error {
     /// There is none.
     #[error("Missing Authentication Token")]
     Missing,
-    /// It lacks a part, or a part is malformed.
+    /// A part is missing or malformed.
     #[error("{0}")]
     Incomplete(String),
     /// Its key is not one of this host's.
     #[error("The security token included in the request is invalid.")]
     UnknownKey,
-    /// It is for another day, region or service.
+    /// Another day, region or service.
     #[error("Credential should be scoped to a valid {0}.")]
     Scope(String),
-    /// It was made too long ago, or in the future.
+    /// Made too long ago, or in the future.
     #[error("{0}")]
     Time(String),
-    /// It is not the one this request would have.
+    /// Not the signature of this request.
     #[error(
         "The request signature we calculated does not match the signature you provided. Check \
          your AWS Secret Access Key and signing method. Consult the service documentation for \

@@ -1,6 +1,6 @@
-//! Which functions have which code signing configuration. Each function's record says which it has;
-//! beside that is a record for each use of a configuration, so that neither listing the functions
-//! of one nor deleting one reads all functions.
+//! Attachment of code signing configurations to functions. The function's record names its configuration; an
+//! index has a record for each use, so that listing the functions of one, or deleting one, does not read all
+//! functions.
 
 use super::CodeSigningConfig;
 use crate::control::record::{Page, encode};
@@ -8,9 +8,9 @@ use crate::control::{Control, Error, function};
 use crate::names::FunctionName;
 use crate::store::{self, Expect, Key, Write};
 
-/// The kind of the records of uses. Their ids are `configuration/function`. The one without a
-/// function is the anchor: it is there as long as the configuration is, is written again by whoever
-/// attaches a function, and so cannot be deleted behind their backs.
+/// The kind of the records of uses. Their ids are `configuration/function`. The record without a function is
+/// the anchor of the configuration: every attachment writes it, so that a concurrent deletion of the
+/// configuration fails.
 pub(super) const USES: &str = "code-signing-use";
 
 impl Control {
@@ -69,7 +69,7 @@ impl Control {
             .await
     }
 
-    /// Whether a batch with [`uses`] failed because the configuration is gone.
+    /// The error of a batch with [`uses`]; a conflict on the anchor means that the configuration is gone.
     pub(in crate::control) fn of_attaching(&self, error: store::Error) -> Error {
         match error {
             store::Error::Conflict(key) if key.kind == USES => {
@@ -81,8 +81,7 @@ impl Control {
     }
 }
 
-/// What must be written with a function's record when its configuration was `before` and becomes
-/// `after`; both are ARNs.
+/// The writes that go with a function's record when its configuration changes; both are ARNs.
 pub(in crate::control) fn uses(
     function: &FunctionName,
     before: Option<&str>,
@@ -133,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_use_moves_from_one_configuration_to_another() {
+    fn use_moves_from_one_configuration_to_another() {
         let function = FunctionName::parse("f").unwrap();
         let (one, two) = (Some("arn:csc-1"), Some("arn:csc-2"));
         let ids = |before, after| -> Vec<String> {

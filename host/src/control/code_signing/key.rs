@@ -15,16 +15,16 @@ use crate::config::SigningAlgorithm;
 /// The length of every signature, of either algorithm.
 pub const SIGNATURE_BYTES: usize = 64;
 
-/// Why a key was refused.
+/// Error of a key.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It is not written as a key is.
+    /// Another encoding.
     #[error("it is neither PEM nor base64")]
     Encoding,
-    /// It is another kind of key.
+    /// Another kind of public key.
     #[error("it is not a public key of {}", .0.as_str())]
     Public(SigningAlgorithm),
-    /// It is another kind of private key, or none.
+    /// Another kind of private key, or none.
     #[error("it is not a PKCS#8 private key (PEM) of ed25519 or ecdsa-p256")]
     Private,
     /// The library failed.
@@ -96,7 +96,7 @@ impl SigningKey {
         ))
     }
 
-    /// How it signs.
+    /// The algorithm.
     pub fn algorithm(&self) -> SigningAlgorithm {
         match self {
             Self::Ed25519(_) => SigningAlgorithm::Ed25519,
@@ -147,13 +147,13 @@ impl PublicKey {
         parsed.map(Self).map_err(|_| Error::Public(algorithm))
     }
 
-    /// Whether this key's other half signed this message.
+    /// Verifies a signature of the message by the private key.
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         self.0.verify_sig(message, signature).is_ok()
     }
 }
 
-/// What a PEM text holds under a label.
+/// Content of a PEM block with this label.
 fn unwrapped(text: &str, label: &str) -> Option<Vec<u8>> {
     let rest = text
         .trim()

@@ -14,7 +14,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const NAME_CHARS: std::ops::RangeInclusive<usize> = 2..=64;
 const VERSION_CHARS: usize = 10;
 
-/// Why the configuration's profiles were refused.
+/// Error of the profiles in the configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("signing profile {name}/{version}: {problem}")]
 pub struct Error {
@@ -48,9 +48,9 @@ pub struct Profiles(BTreeMap<String, Profile>);
 /// One version of a profile.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// How its key signs.
+    /// The algorithm of its key.
     pub algorithm: SigningAlgorithm,
-    /// What checks its signatures.
+    /// The public key.
     pub key: PublicKey,
     validity: Option<Duration>,
     revoked_at: Option<Timestamp>,
@@ -119,7 +119,7 @@ impl Profile {
         own.into_iter().chain(bound).min()
     }
 
-    /// Whether a signature of this profile was taken back.
+    /// True if the signature was revoked.
     pub fn has_revoked(&self, statement: &SignedStatement) -> bool {
         let late = self
             .revoked_at
@@ -140,13 +140,13 @@ pub fn job_arn(home: &Home, job: &str) -> String {
     format!("arn:aws:signer:{region}:{account}:/signing-jobs/{job}")
 }
 
-/// Whether a profile can have this name.
+/// True for a valid name of a profile.
 pub fn is_name(name: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     NAME_CHARS.contains(&name.len()) && name.bytes().all(word)
 }
 
-/// Whether a profile can have this version.
+/// True for a valid version of a profile.
 pub fn is_version(version: &str) -> bool {
     version.len() == VERSION_CHARS && version.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

@@ -12,7 +12,7 @@ use super::key::{self, SigningKey};
 use super::signature::{BYTES_MAX, Moment, PATH, Signature, SignedStatement};
 use crate::library::package::{self, BARE_NAME, Package, PackageSource};
 
-/// Why a package was not signed.
+/// Error of the signing of a package.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No host would take it.
@@ -24,12 +24,12 @@ pub enum Error {
     /// The zip could not be written again.
     #[error("the package could not be written again: {0}")]
     Zip(#[from] zip::result::ZipError),
-    /// What was written is not what was signed.
+    /// The package that was written differs from the one that was signed.
     #[error("the package could not be written again as it was")]
     Changed,
 }
 
-/// What a signature shall say.
+/// Profile and validity of a new signature.
 #[derive(Clone, Debug)]
 pub struct Terms {
     /// The ARN of the profile's version.

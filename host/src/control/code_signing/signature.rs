@@ -59,23 +59,23 @@ use crate::store::blob::Digest;
 
 /// Where in a package its signature is.
 pub const PATH: &str = "META-INF/lamina-signature.json";
-/// How long it may be.
+/// Bound on its length.
 pub const BYTES_MAX: usize = 4_096;
 
 const FORM: u32 = 1;
 /// A random UUID as text.
 const JOB_CHARS: usize = 36;
 
-/// Why something that should be a signature is none.
+/// Error of a signature that cannot be read.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum Malformed {
-    /// It is longer than a signature can be.
+    /// Longer than the bound.
     #[error("{PATH} is larger than {BYTES_MAX} bytes")]
     TooLarge,
-    /// It is not the document it should be.
+    /// Not a document of the expected shape.
     #[error("{PATH} cannot be read: {0}")]
     Document(String),
-    /// It has another form than this host knows.
+    /// A form that this host does not know.
     #[error("{PATH} has form {0}; this host knows form {FORM}")]
     Form(u32),
     /// A member is not what it should be.
@@ -83,10 +83,10 @@ pub enum Malformed {
     Member(&'static str),
 }
 
-/// What a signer says of a package.
+/// The statement of a signer about a package.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignedStatement {
-    /// How it is signed.
+    /// The algorithm.
     pub algorithm: SigningAlgorithm,
     /// The ARN of the profile's version.
     pub profile: String,
@@ -101,7 +101,7 @@ pub struct SignedStatement {
 /// A statement with its signature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signature {
-    /// What is said.
+    /// The statement.
     pub statement: SignedStatement,
     /// The signature over it and the contents of the package.
     pub value: Vec<u8>,
@@ -153,7 +153,7 @@ impl Moment {
 }
 
 impl SignedStatement {
-    /// What is signed of a package with these contents.
+    /// The message that is signed, for a package with these contents.
     pub fn message(&self, contents: &Digest) -> Vec<u8> {
         let expires_at = self.expires_at.as_ref().map_or("-", |moment| &moment.text);
         let lines = [
@@ -227,7 +227,7 @@ impl Signature {
     }
 }
 
-/// Whether this names a signature.
+/// True for a valid name of a signing job.
 pub fn is_job(text: &str) -> bool {
     let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     let shaped = text.bytes().enumerate().all(|(at, byte)| match at {

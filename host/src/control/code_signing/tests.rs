@@ -138,7 +138,7 @@ fn with_document(package: &Bytes, change: impl Fn(&mut Value)) -> Bytes {
 }
 
 #[test]
-fn what_was_signed_is_trusted_with_either_algorithm() {
+fn signed_package_is_trusted_with_either_algorithm() {
     for key in keys() {
         let signed = sign(zip_of(&plain()), &key, terms("ours")).unwrap();
         let Verdict::Trusted(found) = judged(&signed, &[profile("ours", &key)], NEW_YEAR) else {
@@ -152,7 +152,7 @@ fn what_was_signed_is_trusted_with_either_algorithm() {
 
 /// The digest was made from the written form by another program.
 #[test]
-fn the_form_is_as_it_is_written_down() {
+fn signed_message_has_the_documented_form() {
     let package = Package::read(PackageSource::Memory(zip_of(&plain()))).unwrap();
     let contents = package.inside(PATH, BYTES_MAX).unwrap().manifest.digest();
     let expected = "4432c5ab78dc232793bade5c33dd56675bb537190e8fe0cf4a0e6fd66d4edbc2";
@@ -175,7 +175,7 @@ fn the_form_is_as_it_is_written_down() {
 }
 
 #[test]
-fn a_bare_component_becomes_a_zip() {
+fn bare_component_is_signed_as_a_zip() {
     let [key, _] = keys();
     let signed = sign(Bytes::from_static(COMPONENT), &key, terms("ours")).unwrap();
     let names: Vec<String> = entries_of(&signed).into_iter().map(|it| it.0).collect();
@@ -188,7 +188,7 @@ fn a_bare_component_becomes_a_zip() {
 }
 
 #[test]
-fn a_second_signature_takes_the_place_of_the_first() {
+fn second_signature_replaces_the_first() {
     let [first, second] = keys();
     let once = sign(zip_of(&plain()), &first, terms("ours")).unwrap();
     // A name may be written in another way and lead to the same place.
@@ -204,7 +204,7 @@ fn a_second_signature_takes_the_place_of_the_first() {
 }
 
 #[test]
-fn a_package_may_be_zipped_again() {
+fn package_zipped_again_is_still_trusted() {
     let [key, _] = keys();
     let signed = sign(zip_of(&plain()), &key, terms("ours")).unwrap();
     let trusted = |entries: &Entries| {
@@ -226,7 +226,7 @@ fn a_package_may_be_zipped_again() {
 }
 
 #[test]
-fn whatever_is_changed_is_found() {
+fn change_of_any_file_breaks_the_signature() {
     let [key, _] = keys();
     let signed = entries_of(&sign(zip_of(&plain()), &key, terms("ours")).unwrap());
     let changes: [(&str, fn(&mut Entries)); 10] = [
@@ -264,7 +264,7 @@ fn whatever_is_changed_is_found() {
 }
 
 #[test]
-fn a_signature_of_other_files_is_worth_nothing() {
+fn signature_of_other_files_is_broken() {
     let [key, _] = keys();
     let old = sign(zip_of(&plain()), &key, terms("ours")).unwrap();
     let signature = entries_of(&old).pop().unwrap();
@@ -276,7 +276,7 @@ fn a_signature_of_other_files_is_worth_nothing() {
 }
 
 #[test]
-fn no_member_of_a_signature_can_be_changed() {
+fn change_of_any_member_breaks_the_signature() {
     let [key, other] = keys();
     let profiles = [profile("ours", &key), profile("theirs", &other)];
     let ending = Terms {
@@ -325,7 +325,7 @@ fn no_member_of_a_signature_can_be_changed() {
 }
 
 #[test]
-fn a_key_of_one_algorithm_is_none_of_another() {
+fn key_of_another_algorithm_is_refused() {
     let [ed25519, ecdsa] = keys();
     for (key, other) in [(&ed25519, &ecdsa), (&ecdsa, &ed25519)] {
         let text = key.public_key().unwrap();
@@ -335,7 +335,7 @@ fn a_key_of_one_algorithm_is_none_of_another() {
 }
 
 #[test]
-fn what_cannot_be_read_is_no_signature() {
+fn malformed_signature_is_broken() {
     let [key, _] = keys();
     let signed = sign(zip_of(&plain()), &key, terms("ours")).unwrap();
     let good = entries_of(&signed).pop().unwrap().2;

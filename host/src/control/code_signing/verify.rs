@@ -1,6 +1,5 @@
-//! Whether a package may be deployed, of a function or of a layer that it has: AWS's four checks, in
-//! AWS's order: integrity, expiry, mismatch, revocation. The first always blocks, what becomes of the
-//! others the policy says.
+//! Signature checks of a package before it is deployed, in AWS's order: integrity, expiry, mismatch, revocation.
+//! A failed integrity check always blocks; for the others the policy decides.
 
 use std::time::Duration;
 
@@ -16,10 +15,10 @@ use crate::library::package::{self, Package, PackageSource};
 use crate::library::{Stored, blocking};
 use crate::names::Home;
 
-/// How far ahead of this host's a signer's clock may be.
+/// Tolerance for a signer's clock that is ahead of this host's.
 const AHEAD_MAX: Duration = Duration::from_secs(300);
 
-/// Who signed a package, as whatever has it shows it.
+/// The signer of a package, as the API shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Signed {
     /// The ARN of the profile's version.
@@ -28,18 +27,18 @@ pub struct Signed {
     pub job_arn: String,
 }
 
-/// What the checks found.
+/// Result of the checks.
 #[derive(Debug, PartialEq)]
 pub(super) enum Verdict {
-    /// All is well.
+    /// The signature is valid and allowed.
     Trusted(Signed),
-    /// There is no signature of anyone allowed, or not any more.
+    /// No signature that is allowed, or one that has expired or was revoked.
     Untrusted(Distrust),
-    /// There is a signature, and it is not one of this package.
+    /// A signature that is none of this package.
     Broken(Damage),
 }
 
-/// Why a signature does not count.
+/// Reason for which a signature is not trusted.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub(super) enum Distrust {
     #[error("the package is not signed")]
@@ -111,7 +110,7 @@ fn examine<'a>(
         Ok(signature) => signature,
         Err(malformed) => return Ok(Err(Verdict::Broken(malformed.into()))),
     };
-    // Nobody can say whose signature this is; it counts as none.
+    // Without the profile's key the signature cannot be verified; it is treated as missing.
     let Some(profile) = profiles.get(&statement.profile) else {
         return Ok(Err(Verdict::Untrusted(Distrust::Unknown(
             statement.profile,
@@ -137,7 +136,7 @@ impl Signed {
     }
 }
 
-/// What becomes of a package, by what the checks found and the policy.
+/// Applies the policy to the result of the checks.
 pub(super) fn admit(
     verdict: Verdict,
     policy: Policy,
@@ -182,7 +181,7 @@ impl Control {
         self.verify(&config, package, subject).await
     }
 
-    /// Checks every layer that a function shall have, as [`verify_package`](Self::verify_package) checks
+    /// Checks every layer of a function, as [`verify_package`](Self::verify_package) checks
     /// its own code. Who signed them is in their records.
     ///
     /// # Errors
@@ -206,8 +205,8 @@ impl Control {
         Ok(())
     }
 
-    /// Who signed a package, where the signature is intact and one of a profile of this host's. Whether
-    /// anyone trusts it is another question.
+    /// The signer of a package, if the signature is intact and of a profile of this host. Policies are not
+    /// applied.
     ///
     /// # Errors
     /// Where it is no package.

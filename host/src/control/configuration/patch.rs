@@ -1,4 +1,4 @@
-//! The changes that may be asked of a configuration. Whether one is allowed is the rules' business.
+//! Changes of a configuration. `rules` says which results are allowed.
 
 use super::{Configuration, FileSystem, ImageConfig, LogLevels, Logging, Tracing, Vpc};
 use crate::control::layer::LayerUse;
@@ -52,7 +52,7 @@ pub struct Patch {
 /// A change of [`Logging`].
 #[derive(Clone, Debug, Default)]
 pub struct LoggingPatch {
-    /// Whether logs shall be JSON.
+    /// `LogFormat` is JSON.
     pub json: Option<bool>,
     /// See [`LogLevels::application`].
     pub application_level: Option<String>,
@@ -65,9 +65,9 @@ pub struct LoggingPatch {
 impl Configuration {
     /// This configuration with a change applied.
     pub(in crate::control) fn patched(mut self, patch: Patch, vault: &Vault) -> Self {
-        fn set<T>(place: &mut T, value: Option<T>) {
+        fn set<T>(field: &mut T, value: Option<T>) {
             if let Some(value) = value {
-                *place = value;
+                *field = value;
             }
         }
         let optional = |text: String| (!text.is_empty()).then_some(text);

@@ -1,4 +1,4 @@
-//! Which layers a function may have. Rules only: what there is has been looked up before.
+//! Rules for the layers of a function. Pure: the layers have been looked up before.
 
 use super::{LayerError as Error, LayerUse};
 use crate::names::{Home, LayerVersionArn};
@@ -93,7 +93,7 @@ mod tests {
         format!("arn:aws:lambda:us-east-1:123456789012:layer:{rest}")
     }
 
-    /// What comes of these layers, where there are versions 1 and 2 of `a` to `f`.
+    /// The check of these layers, where versions 1 and 2 of `a` to `f` exist.
     fn checked(arns: &[String], unzipped_bytes: u64) -> Result<Vec<LayerUse>, String> {
         let names = ["a", "b", "c", "d", "e", "f"];
         let both = |name| [1, 2].map(|version| arn(&format!("{name}:{version}")));
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_function_may_not_have_is_refused_in_awss_words() {
+    fn layers_that_are_not_allowed_are_refused_in_awss_words() {
         let six: Vec<String> = ["a:1", "b:1", "c:1", "d:1", "e:1", "f:1"].map(arn).to_vec();
         let elsewhere = arn("a:1").replace("us-east-1", "eu-west-1");
         let theirs = arn("a:1").replace("123456789012", "210987654321");

@@ -1,7 +1,6 @@
-//! Listings of layers and of their versions: in pages, the newest version first, and of the versions
-//! made for something only.
+//! Listings of layers and of their versions: in pages, the newest version first, filtered by compatibility.
 
-use super::{About, LAYERS, LayerRecord, LayerVersionRecord, VERSIONS, place};
+use super::{About, LAYERS, LayerRecord, LayerVersionRecord, VERSIONS, order};
 use crate::control::record::Page;
 use crate::control::{Control, Error};
 use crate::names::LayerName;
@@ -9,12 +8,12 @@ use crate::names::LayerName;
 /// Records that are read at a time when not all of them are wanted.
 const STEP: usize = 100;
 
-/// Which versions of layers are wanted.
+/// Filter of a listing.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Those that say they are made for this runtime.
+    /// `CompatibleRuntime`.
     pub runtime: Option<String>,
-    /// Those that say they are made for this instruction set.
+    /// `CompatibleArchitecture`.
     pub architecture: Option<String>,
 }
 
@@ -33,7 +32,7 @@ impl Filter {
 }
 
 impl Control {
-    /// The newest version of each layer, of those that are wanted, in the order of their names.
+    /// The newest version of each layer that passes the filter, in the order of the names.
     ///
     /// # Errors
     /// Where the store fails.
@@ -64,8 +63,7 @@ impl Control {
         Ok(cut(found, limit, |it| it.layer.as_str().to_owned()))
     }
 
-    /// The versions of a layer, of those that are wanted, the newest first. A layer that is not there
-    /// has none.
+    /// The versions of a layer that pass the filter, the newest first. A layer that does not exist has none.
     ///
     /// # Errors
     /// Where the store fails.
@@ -91,11 +89,11 @@ impl Control {
                 None => break,
             }
         }
-        Ok(cut(found, limit, |it| place(it.version)))
+        Ok(cut(found, limit, |it| order(it.version)))
     }
 }
 
-/// A page of these, which are one more than fit on it where there are more.
+/// A page of items, which are more than the limit if another page follows.
 fn cut<T>(mut found: Vec<T>, limit: usize, marker: impl Fn(&T) -> String) -> Page<T> {
     let more = found.len() > limit;
     found.truncate(limit);

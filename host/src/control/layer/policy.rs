@@ -1,5 +1,4 @@
-//! Who may use a version of a layer besides its owner: statements that are added and removed one by
-//! one. Whether they are heeded is up to whoever authorises.
+//! Resource policies of versions of layers: statements that are added and removed one by one.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,22 +20,22 @@ const ACTION: &str = "lambda:GetLayerVersion";
 pub struct LayerPolicy {
     /// Names this state of it.
     pub revision: RevisionId,
-    /// What it allows, in the order it was added.
+    /// The statements in the order they were added.
     pub statements: Vec<LayerStatement>,
 }
 
-/// Leave for someone to use a version of a layer.
+/// Permission of a principal to use a version of a layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerStatement {
     /// Tells it apart from the policy's others.
     pub id: String,
-    /// Who.
+    /// The principal.
     pub principal: Principal,
-    /// Only those of this organisation.
+    /// Restricts the principal to this organisation.
     pub organization: Option<String>,
 }
 
-/// Who may use a version of a layer.
+/// A principal that may use a version of a layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Principal {
     /// Anyone.
@@ -80,7 +79,7 @@ impl LayerStatement {
 }
 
 impl Control {
-    /// Lets someone use a version of a layer. Returns the new state of its policy.
+    /// Adds a statement to the policy of a version of a layer. Returns the revision of the policy.
     ///
     /// # Errors
     /// Where there is no such version, it has a statement of this id, or its policy is in another state
@@ -108,7 +107,7 @@ impl Control {
         Ok(changed.expect("a statement was added to it").revision)
     }
 
-    /// Takes back what was allowed.
+    /// Removes a statement.
     ///
     /// # Errors
     /// Where there is no such version or statement, or the policy is in another state.

@@ -6,7 +6,7 @@ use super::PermissionError as Error;
 use crate::names::AccountId;
 use crate::policy::is_principal_arn;
 
-/// What AddPermission asks for. The model has checked each member by itself.
+/// The members of AddPermission. The model has checked each of them alone.
 #[derive(Clone, Debug, Default)]
 pub struct Grant {
     /// `StatementId`
@@ -102,7 +102,7 @@ fn principal(text: &str) -> Result<Value, Error> {
     if is_service(text) {
         return Ok(json!({"Service": text}));
     }
-    // What is neither an ARN nor a service is taken for a name, by the rules for names.
+    // AWS reads everything else as the name of a user or role, with the pattern for names.
     let named = |it: char| it.is_ascii_alphanumeric() || "_+=,.@-".contains(it);
     if text.chars().all(named) {
         return Err(Error::Principal);
@@ -110,7 +110,7 @@ fn principal(text: &str) -> Result<Value, Error> {
     Err(Error::PrincipalPattern(text.to_owned()))
 }
 
-/// Which services there are, this host does not know; how they are called, it does.
+/// Matches the form of service names. This host has no list of the services.
 fn is_service(text: &str) -> bool {
     let suffixes = [".amazonaws.com", ".amazonaws.com.cn", ".amazon.com"];
     let name = suffixes.iter().find_map(|suffix| text.strip_suffix(suffix));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_statement_has_awss_form_and_order() {
+    fn statement_has_the_form_and_order_of_aws() {
         let text = |grant: Grant| grant.statement("arn:f").unwrap().to_string();
         assert_eq!(
             text(grant()),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn principals_take_the_form_of_what_they_are() {
+    fn principal_has_the_form_of_its_kind() {
         let role = "arn:aws:iam::123456789012:role/path/r";
         for (text, expected) in [
             ("*", json!("*")),
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_about_function_urls_goes_with_its_action_only() {
+    fn members_for_function_urls_are_refused_with_other_actions() {
         let refused = |grant: Grant| grant.statement("arn:f").unwrap_err().to_string();
         let auth = Grant {
             function_url_auth_type: Some("NONE".into()),

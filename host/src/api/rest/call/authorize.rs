@@ -38,8 +38,8 @@ impl Front {
         }
     }
 
-    /// Why the caller may not list the tags of the function that it reads, if it may not. Versions and
-    /// aliases have no tags of their own.
+    /// The refusal to list the tags of the function, for a caller that may read the function and not its tags.
+    /// Versions and aliases have no tags of their own.
     pub(in crate::api::rest) fn withheld_tags(
         &self,
         call: &Permitted<'_, Qualified>,
@@ -109,8 +109,7 @@ impl Judge<'_> {
         }
     }
 
-    /// What else must be allowed for what the request brings along: tags are given, layers are read,
-    /// signing configurations are used.
+    /// Further permissions that a request needs for its members: tags, layers, signing configurations.
     fn implied(&self, own: &Demand) -> Vec<Demand> {
         let operation = self.call.operation();
         let Home { region, account } = self.home;
@@ -164,7 +163,7 @@ impl Judge<'_> {
         };
         self.permit(&demand, &given).map_err(|denied| {
             let operation = self.call.operation();
-            // AWS tells strangers no reason, except for functions that they invoke and for layers.
+            // AWS gives other accounts no reason, except for invocations and for layers.
             if denied.is_foreign && !invokes(operation) && layer.is_none() {
                 Fault::without_message(ErrorShape::AccessDeniedException)
             } else {
@@ -204,7 +203,7 @@ pub(super) fn action(operation: Operation) -> String {
     format!("lambda:{name}")
 }
 
-/// Whether an operation runs a function. Its body is the function's business.
+/// True for operations that run a function: their bodies are events.
 pub(super) fn invokes(operation: Operation) -> bool {
     matches!(
         operation,

@@ -4,7 +4,7 @@ use crate::api::rest::wire::{ErrorShape, Fault};
 use crate::invoke::Target;
 use crate::names::{AccountId, FunctionName, FunctionRef, Home, Qualifier};
 
-/// Whose functions names without an account mean.
+/// The account and region of names without them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Whose<'a> {
     /// The host's account and region.

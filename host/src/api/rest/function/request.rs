@@ -76,7 +76,7 @@ fn require_runtime(runtime: Option<&str>) -> Result<(), Fault> {
     )))
 }
 
-/// What a new function is made with beside its role, handler and runtime.
+/// The optional members of a new function.
 pub(super) fn choices(request: &mut wire::CreateFunctionRequest) -> Result<Patch, Fault> {
     let isolation = request.tenancy_config.take();
     let shared = wire::UpdateFunctionConfigurationRequest {

@@ -127,7 +127,7 @@ fn chosen_members(chosen: &Configuration) -> wire::FunctionConfiguration {
     }
 }
 
-/// What is shown only where it was chosen.
+/// Members that are shown only if they were set.
 fn optional_members(chosen: &Configuration) -> wire::FunctionConfiguration {
     let systems = chosen.file_systems.iter().map(|it| wire::FileSystemConfig {
         arn: it.arn.clone(),

@@ -1,4 +1,4 @@
-//! What a request says of its signature: who signed which parts of it, when, and for what.
+//! Parameters of a signature, in the header or in the query: key, scope, signed headers, time.
 
 use http::HeaderMap;
 use http::request::Parts;

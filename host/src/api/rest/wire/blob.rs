@@ -1,7 +1,7 @@
 //! Bytes in base64, measured without decoding them: a package is tens of megabytes, and it is decoded
 //! once, when all that is asked of its request is known to hold.
 
-/// How many bytes the text stands for, if it is base64: padded, and nothing left over in its last
+/// Length of the bytes of a base64 text: padded, and nothing left over in its last
 /// character.
 pub(super) fn bytes(text: &str) -> Option<usize> {
     let whole = text.as_bytes();
@@ -20,7 +20,7 @@ pub(super) fn bytes(text: &str) -> Option<usize> {
     (is_sound && is_clean).then_some(sound.len() * 3 / 4)
 }
 
-/// What a character stands for; 255 where it is none of the alphabet's.
+/// Value of a character; 255 for one outside the alphabet.
 const fn value(byte: u8) -> u8 {
     match byte {
         b'A'..=b'Z' => byte - b'A',
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_what_a_decoder_says() {
+    fn length_is_that_of_a_decoder() {
         for text in [
             "",
             "=",
@@ -80,7 +80,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_what_a_decoder_says_of_anything(
+        fn length_of_any_text_is_that_of_a_decoder(
             text in "[A-Za-z0-9+/=]{0,12}",
             blob in any::<Vec<u8>>(),
         ) {

@@ -1,5 +1,5 @@
 //! The model's constraints, and AWS's own words for breaking them. All violations of a request are
-//! told at once.
+//! reported together.
 
 use std::fmt::Write;
 use std::sync::OnceLock;
@@ -26,12 +26,12 @@ mod tables {
 
 pub use tables::RUNTIMES;
 
-/// Violations that are told; AWS stops at some number too.
+/// Violations that are reported; AWS has a bound, too.
 const VIOLATIONS_MAX: usize = 20;
-/// How deep a request may be nested, whatever the model says of it.
+/// Bound on the depth of a request, whatever its shape.
 const DEPTH_MAX: usize = 64;
 
-/// What the model says of a shape.
+/// The constraints of a shape.
 pub(super) enum Shape {
     Structure(&'static [Member]),
     String {
@@ -41,7 +41,7 @@ pub(super) enum Shape {
         values: &'static [&'static str],
     },
     Integer {
-        /// Whether it has 64 bits, not 32.
+        /// It has 64 bits, not 32.
         is_long: bool,
         min: Option<i64>,
         max: Option<i64>,
@@ -92,7 +92,7 @@ pub(super) struct Pattern {
     compiled: OnceLock<Regex>,
 }
 
-/// Why a request cannot be read.
+/// Error of a request that cannot be read.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Rejection {
     /// The body is not JSON.
@@ -106,7 +106,7 @@ pub enum Rejection {
     Type {
         /// Where.
         path: String,
-        /// What it should be.
+        /// The expected type.
         expected: &'static str,
     },
     /// The body has more values than any request needs.
@@ -124,7 +124,7 @@ pub struct Violation {
     pub value: String,
     /// Where it is.
     pub path: String,
-    /// What it should have been.
+    /// The expected type.
     pub constraint: String,
 }
 
@@ -264,8 +264,8 @@ impl Walk {
         Ok(())
     }
 
-    /// Whether a plain item breaks a constraint: these are told of together, with all that is asked
-    /// of them. Others tell of themselves.
+    /// True if a plain item violates a constraint. Plain items are reported together, with all their
+    /// constraints; others are reported one by one.
     fn any_broken(
         &mut self,
         member: &Shape,
@@ -355,7 +355,7 @@ impl Walk {
     }
 }
 
-/// What a value should have been, where it has the wrong type.
+/// The expected type of a value of the wrong type.
 fn mistyped(shape: &Shape, value: &Value) -> Option<&'static str> {
     let (fits, expected) = match shape {
         Shape::Structure(_) | Shape::Map { .. } => (value.is_object(), "an object"),
@@ -363,7 +363,7 @@ fn mistyped(shape: &Shape, value: &Value) -> Option<&'static str> {
         Shape::String { .. } => (value.is_string(), "a string"),
         Shape::Integer { is_long, min, max } => match value.as_i64() {
             None => (false, "a whole number"),
-            // Where the model has a bound, the bound is told.
+            // If the model has a bound, AWS reports the bound.
             Some(number) if !is_long => {
                 let over = max.is_none() && number > i32::MAX.into();
                 let under = min.is_none() && number < i32::MIN.into();

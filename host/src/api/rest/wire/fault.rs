@@ -15,7 +15,7 @@ struct Facts {
     status: u16,
     /// `message` or `Message`.
     message: &'static str,
-    /// Whether the body says whose fault it was.
+    /// The body has the member `Type`, which says whose fault it was.
     typed: bool,
 }
 
@@ -52,14 +52,14 @@ impl Fault {
         }
     }
 
-    /// Without saying whose fault it was, as AWS does in places.
+    /// Leaves out `Type`, as AWS does in places.
     #[must_use]
     pub fn untyped(mut self) -> Self {
         self.is_untyped = true;
         self
     }
 
-    /// Saying when it is worth another try.
+    /// Adds `Retry-After`.
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_seconds = Some(seconds);

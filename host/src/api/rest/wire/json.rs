@@ -29,7 +29,7 @@ pub struct Entries<T>(Vec<(String, T)>);
 pub struct EpochSeconds(f64);
 
 impl EpochSeconds {
-    /// The moment, unless it is before the epoch or later than can be told.
+    /// The moment, unless it is before the epoch or later than a duration holds.
     pub fn timestamp(self) -> Option<Timestamp> {
         let since = Duration::try_from_secs_f64(self.0).ok()?;
         Some(Timestamp::from_millis(0).after(since))

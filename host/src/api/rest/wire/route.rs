@@ -30,7 +30,7 @@ pub struct Route {
     labels: Vec<(&'static str, String)>,
 }
 
-/// Why a request leads to no operation.
+/// Error of a request that leads to no operation.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum RouteError {
     /// No operation has this path.
@@ -105,7 +105,7 @@ pub(in super::super) fn query_values(query: Option<&str>, name: &str) -> Vec<Str
     found.map(|(_, value)| text(value)).collect()
 }
 
-/// Whether every part of a path or a query is UTF-8 when it is decoded.
+/// True if every part of a path or a query is UTF-8 when it is decoded.
 fn is_text(encoded: &str) -> bool {
     let parts = encoded.split(['/', '&', '=']);
     parts

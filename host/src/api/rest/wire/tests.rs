@@ -63,7 +63,7 @@ fn requests_lead_to_their_operations() {
 }
 
 #[test]
-fn what_is_no_operation_is_told_apart() {
+fn unknown_path_and_unknown_method_are_told_apart() {
     let wrong = route(&Method::PATCH, "/2015-03-31/functions/f", None).unwrap_err();
     assert_eq!(
         wrong,
@@ -122,7 +122,7 @@ fn every_operation_is_reached_by_its_own_uri() {
     }
 }
 
-/// What the model says of a request to create a function.
+/// Violations of a request to create a function.
 fn refusal(body: &Value) -> String {
     let route = route(&Method::POST, "/2015-03-31/functions", None).unwrap();
     let body = Bytes::from(body.to_string());
@@ -133,7 +133,7 @@ fn refusal(body: &Value) -> String {
 const NOT_32_BITS: &str =
     "The value at 'reservedConcurrentExecutions' is not a whole number of 32 bits.";
 
-/// What the model says of a reserve.
+/// Violations of a request to reserve concurrency.
 fn refused_reserve(reserve: i64) -> String {
     let path = "/2017-10-31/functions/f/concurrency";
     let route = route(&Method::PUT, path, None).unwrap();
@@ -191,7 +191,7 @@ fn violations_are_told_in_awss_words() {
     );
 }
 
-/// What is said of a request of an operation.
+/// Violations of a request of an operation.
 fn told(operation: Operation, request: &Value) -> String {
     let refused = check::check(operation.input(), request);
     refused.unwrap_err().to_string()
@@ -255,7 +255,7 @@ fn numbers_keys_and_items_are_told_as_aws_does() {
 }
 
 #[test]
-fn the_runtimes_of_a_layer_are_told_of_first_and_as_one() {
+fn runtimes_of_a_layer_are_reported_first_and_as_one() {
     let route = route(&Method::POST, "/2018-10-31/layers/l/versions", None).unwrap();
     let body = json!({
         "Content": {"ZipFile": ""}, "CompatibleArchitectures": ["z80"],
@@ -306,7 +306,7 @@ fn values_of_another_type_are_refused() {
 }
 
 #[test]
-fn an_error_spells_message_as_its_shape_does() {
+fn error_spells_message_as_its_shape_does() {
     let id = RequestId::random(&crate::clock::Clock::system());
     let cases = [
         (

@@ -1,4 +1,4 @@
-//! When and where a signature counts, and what becomes of code whose signature does not.
+//! Validity of signatures in time and by profile, and the policy for code without a valid one.
 
 use super::*;
 use crate::control::Error;
@@ -13,7 +13,7 @@ fn expiring(days: u32) -> Terms {
     }
 }
 
-/// What is found of a package signed on these terms, by a profile that was changed, some days later.
+/// Result of the checks of a package that is signed on these terms, some days later and with a changed profile.
 fn found(terms: Terms, change: fn(&mut SigningProfile), days: u32) -> Option<Distrust> {
     let [key, _] = keys();
     let mut profile = profile("ours", &key);
@@ -27,7 +27,7 @@ fn found(terms: Terms, change: fn(&mut SigningProfile), days: u32) -> Option<Dis
 }
 
 #[test]
-fn a_signature_counts_until_it_expires() {
+fn signature_is_trusted_until_it_expires() {
     let unbounded: fn(&mut SigningProfile) = |_| {};
     let three: fn(&mut SigningProfile) = |it| it.validity_days = Some(3);
     let expired = || Some(Distrust::Expired);
@@ -48,7 +48,7 @@ fn a_signature_counts_until_it_expires() {
 }
 
 #[test]
-fn a_signature_can_be_taken_back() {
+fn revoked_signature_is_not_trusted() {
     let revoked = || Some(Distrust::Revoked);
     let at_once: fn(&mut SigningProfile) = |it| it.revoked_at = Some("2026-01-01T00:00:00Z".into());
     let later: fn(&mut SigningProfile) = |it| it.revoked_at = Some("2026-01-01T00:00:01Z".into());
@@ -63,7 +63,7 @@ fn a_signature_can_be_taken_back() {
 }
 
 #[test]
-fn a_signature_counts_where_its_profile_is_allowed() {
+fn signature_of_a_profile_not_allowed_is_not_trusted() {
     let [key, other] = keys();
     let ours = [profile("ours", &key)];
     let plainly = judged(&zip_of(&plain()), &ours, NEW_YEAR);
@@ -78,7 +78,7 @@ fn a_signature_counts_where_its_profile_is_allowed() {
         judged(&signed, &theirs, NEW_YEAR),
         Verdict::Untrusted(mismatch)
     );
-    // Who is not allowed may not offer a changed package either.
+    // Integrity is checked before the profile.
     let mut entries = entries_of(&signed);
     entries[0].2.push(0);
     let found = judged(&zip_of(&entries), &theirs, NEW_YEAR);

@@ -1,5 +1,5 @@
-//! What AWS says of a constraint, and how it quotes what breaks it. Whether a value breaks one is asked
-//! here too: its words are what is broken of it. How a request is walked is in `check`.
+//! Constraints of a value in AWS's words, and the quotation of the value that violates them. `check` walks the
+//! request.
 
 use std::fmt::{self, Write};
 
@@ -9,13 +9,13 @@ use super::{Pattern, RUNTIMES, Shape};
 use crate::api::rest::wire::blob;
 use crate::library::runtime;
 
-/// Of a value, what is quoted back.
+/// Characters of a value that are quoted in a validation error.
 const QUOTED_CHARS_MAX: usize = 4_096;
 
-/// How AWS tells of the items of a list, where one breaks a constraint.
+/// Form in which AWS reports the items of a list.
 #[derive(Clone, Copy)]
 pub(in super::super) enum Told {
-    /// With all that is asked of them.
+    /// With all constraints of the items.
     Whole,
     /// With all but that they must not be null.
     NullUnsaid,
@@ -34,7 +34,7 @@ impl Told {
     }
 }
 
-/// The runtimes that AWS tells of: those that take new functions.
+/// The runtimes that AWS lists: those that take new functions.
 pub fn open_runtimes() -> Vec<&'static str> {
     let all = RUNTIMES.iter().copied();
     all.filter(|name| !runtime::is_ended(name)).collect()
