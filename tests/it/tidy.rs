@@ -1,10 +1,24 @@
-//! The house is kept: layers name only those below them, each concern has one door, rooms are small.
+//! Tidiness of the source tree: layering, one module per dependency, file sizes, wording.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::harness::root;
 
+mod comments;
+
+/// Directories of authored Rust code.
+const AUTHORED: [&str; 7] = [
+    "host/src",
+    "host/build",
+    "sdk-guest/src",
+    "tests/it",
+    "benches",
+    "examples",
+    "tests/guests",
+];
+
+/// Rust files below a directory.
 fn sources(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut dirs = vec![dir.to_owned()];
@@ -38,8 +52,8 @@ fn host() -> Vec<(String, String)> {
     sources(&src).into_iter().map(read).collect()
 }
 
-/// From the top down; each names only those after it. `control` meets the data plane in the types
-/// that `invoke` and `sandbox` make public to it.
+/// Layers from the top down; each may use only those after it. `control` uses the data plane through the types
+/// that `invoke` and `sandbox` export to it.
 const LAYERS: [&[&str]; 10] = [
     &["cli"],
     &["host"],
@@ -66,7 +80,7 @@ fn height(module: &str) -> Option<usize> {
 }
 
 #[test]
-fn layers_name_only_those_below() {
+fn layer_uses_only_layers_below() {
     for (name, text) in host() {
         let module = name.split(['/', '.']).next().unwrap_or_default();
         let Some(own) = height(module) else { continue };
@@ -93,7 +107,7 @@ fn layers_name_only_those_below() {
 }
 
 #[test]
-fn each_concern_has_one_door() {
+fn dependency_is_used_in_its_own_module_only() {
     let doors: [(&str, &[&str]); 9] = [
         ("wasmtime", &["sandbox"]),
         ("wasmparser", &["sandbox"]),
@@ -122,7 +136,7 @@ fn each_concern_has_one_door() {
     }
 }
 
-/// Conversions that put something else in the place of a value that cannot be read.
+/// Conversions that replace undecodable values by placeholders.
 const STAND_INS: [&str; 4] = [
     "from_utf8_lossy",
     "decode_utf8_lossy",
@@ -131,7 +145,7 @@ const STAND_INS: [&str; 4] = [
 ];
 
 #[test]
-fn api_replaces_no_value_of_a_request() {
+fn api_replaces_no_request_value() {
     let of_api = |(name, _): &(String, String)| {
         (name.starts_with("api") || name.starts_with("names")) && !name.contains("tests.rs")
     };
@@ -143,18 +157,9 @@ fn api_replaces_no_value_of_a_request() {
 }
 
 #[test]
-fn rooms_are_small_and_say_what_they_are() {
-    let folders = [
-        "host/src",
-        "host/build",
-        "sdk-guest/src",
-        "tests/it",
-        "benches",
-        "examples",
-        "tests/guests",
-    ];
+fn file_is_small_and_has_a_module_comment() {
     let made = |path: &PathBuf| !path.components().any(|part| part.as_os_str() == "target");
-    for path in folders
+    for path in AUTHORED
         .iter()
         .flat_map(|dir| sources(&root().join(dir)))
         .filter(made)
@@ -182,7 +187,7 @@ fn rooms_are_small_and_say_what_they_are() {
 }
 
 #[test]
-fn the_top_level_is_as_agreed() {
+fn top_level_has_only_known_directories() {
     let agreed = [
         "benches",
         "examples",
@@ -203,13 +208,13 @@ fn the_top_level_is_as_agreed() {
     }
 }
 
-/// Programs that a test may run: those of the README's list, of a Debian's minimum, and what `tests/run` installs.
+/// Programs that tests may run: those of the README, of a minimal Debian, and of `tests/run`.
 const PROGRAMS: [&str; 8] = [
     "bash", "cargo", "curl", "mount", "python3", "rustup", "sh", "umount",
 ];
 
 #[test]
-fn tests_run_no_program_that_a_bare_machine_lacks() {
+fn tests_run_only_programs_of_a_minimal_machine() {
     for path in sources(&root().join("tests/it")) {
         let text = fs::read_to_string(&path).expect("it can be read");
         for named in text.split("Command::new(\"").skip(1) {
@@ -247,9 +252,9 @@ fn promised_numbers_name_their_tests() {
     }
 }
 
-/// The README's first command says `cargo run` and no more.
+/// The README's first command is a bare `cargo run`.
 #[test]
-fn cargo_runs_the_program() {
+fn bare_cargo_run_starts_lamina() {
     let output = std::process::Command::new("cargo")
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .current_dir(root())

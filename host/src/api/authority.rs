@@ -1,21 +1,21 @@
-//! The host that a request names, taken apart strictly: a name that is not one of the forms below has no
-//! host, and so is no name of this machine.
+//! Strict parser of the host in a request. Unparsable authorities have no host, and so never count
+//! as this machine.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The label of a host name that makes it a function URL, or the name of none that exists.
+/// DNS label of function URLs.
 const URL_LABEL: &str = "lambda-url";
 
-/// The host of an authority, which may have a port.
+/// Host of an authority, without port.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Host<'a> {
     Address(IpAddr),
-    /// A name as it is written, without a final dot.
+    /// Name as written, without a trailing dot.
     Name(&'a str),
 }
 
-/// The host of `name`, `name:port`, `address`, `address:port`, `[address]` or `[address]:port`.
+/// Host of `name`, `name:port`, `address`, `address:port`, `[address]` or `[address]:port`.
 pub(super) fn host(authority: &str) -> Option<Host<'_>> {
     if let Some(rest) = authority.strip_prefix('[') {
         let (address, rest) = rest.split_once(']')?;
@@ -38,11 +38,11 @@ pub(super) fn host(authority: &str) -> Option<Host<'_>> {
     name.split('.').all(is_label).then_some(Host::Name(name))
 }
 
-/// The id of the function URL that an authority names. A name below the domain of function URLs that has
-/// not the form of one has an id that no URL has: it must not lead to another API.
+/// Id of the function URL that an authority names. A malformed name below the domain of function
+/// URLs gets an id that no URL has, so that it cannot reach another API.
 pub(super) fn url_id(authority: &str) -> Option<Cow<'_, str>> {
     let is_url = |label: &str| label.eq_ignore_ascii_case(URL_LABEL);
-    // The usual authority has no such label, and is compared no further.
+    // Fast path: the usual authority has no such label.
     if !authority.split(['.', ':']).any(is_url) {
         return None;
     }
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn authority_of_another_form_has_no_host() {
+    fn malformed_authority_has_no_host() {
         let address = |text: &str| Some(Host::Address(text.parse().unwrap()));
         for (authority, expected) in [
             ("localhost", Some(Host::Name("localhost"))),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_below_the_url_domain_is_a_url() {
+    fn name_below_url_domain_is_a_url() {
         for (authority, expected) in [
             ("abc.lambda-url.us-east-1.localhost:3001", Some("abc")),
             ("ABC.LAMBDA-URL.us-east-1.localhost", Some("abc")),

@@ -1,16 +1,16 @@
-//! Large requests do not keep a thread from the others.
+//! Large requests do not block a worker.
 
 use std::net::IpAddr;
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn what_takes_long_lets_others_go_on() {
+async fn large_request_does_not_block_worker() {
     let request = Request::get("/").extension(Peer(IpAddr::from([127, 0, 0, 1])));
     let (parts, ()) = request.body(()).unwrap().into_parts();
     let (done, other) = std::sync::mpsc::channel();
     let long = tokio::spawn(async move {
-        // It is woken on this same thread, the only one there is.
+        // Wakes on this same thread, the only one.
         tokio::spawn(async move { done.send("answered").unwrap() });
         at_length(&parts, LARGE_BYTES + 1, || {
             other.recv_timeout(std::time::Duration::from_secs(20))

@@ -1,5 +1,5 @@
-//! What web pages may do: call function URLs. A host without keys believes whoever reaches it to be a
-//! program of this machine's user, and a page in that user's browser reaches it too.
+//! Protection against web pages, for hosts without keys. Such a host trusts every local program,
+//! and a page in the user's browser can reach it too; function URLs stay open.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -11,15 +11,15 @@ use super::authority::{self, Host};
 use super::facts::Peer;
 use super::text_of;
 
-/// Whose page a browser sends a request for.
+/// Fetch metadata header of browsers.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The address of the host's end of a connection, in the extensions of its requests.
+/// Local address of a connection, in its requests' extensions.
 #[derive(Clone, Copy, Debug)]
 pub struct Own(pub SocketAddr);
 
-/// Why a host without keys does not take a request, if it does not: it comes from a web page, or goes
-/// to a name that someone else has given this machine.
+/// Reason for a host without keys to refuse a request: it comes from a web page, or names a foreign
+/// host (DNS rebinding).
 pub(super) fn refusal(parts: &Parts) -> Option<String> {
     let text = |name: HeaderName| {
         let value = parts.headers.get(name)?;
@@ -45,8 +45,8 @@ pub(super) fn refusal(parts: &Parts) -> Option<String> {
     ))
 }
 
-/// What the request calls this host. The URI of a request that did not come over a connection is
-/// whatever its maker likes.
+/// Host names in the request. The URI's authority counts only for requests from a connection, as
+/// embedders choose it freely.
 fn names(parts: &Parts) -> impl Iterator<Item = Cow<'_, str>> {
     let named = parts.headers.get_all(header::HOST).iter();
     let named = named.map(text_of);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_told_by_their_browsers() {
+    fn request_of_web_page_is_refused() {
         for (name, value, taken) in [
             ("origin", "https://evil.example", false),
             ("origin", "null", false),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_of_this_machine_are_taken() {
+    fn foreign_host_name_is_refused() {
         for (host, taken) in [
             ("localhost", true),
             ("LOCALHOST:3001", true),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_counts_where_it_came_over_a_connection() {
+    fn authority_counts_on_connections_only() {
         let request = http::Request::get("http://evil.example/").body(()).unwrap();
         let mut parts = request.into_parts().0;
         assert!(refusal(&parts).is_none());

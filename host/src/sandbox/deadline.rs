@@ -1,5 +1,5 @@
-//! Deadlines of calls, read by the engine's interruption callback while a guest runs; and the ticks that
-//! interrupt, for all guests at once.
+//! Deadlines of calls, checked by the engine's epoch callback, and the ticks that trigger it for
+//! all guests at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,12 +11,12 @@ use super::guest::Guest;
 use super::scheduler::{MOVED_MIN, TICK, thread_nanos, yield_now};
 use crate::clock::Clock;
 
-/// Error that ends a guest at its deadline.
+/// Error of a guest past its deadline.
 #[derive(Debug, thiserror::Error)]
 #[error("the time is up")]
 pub(super) struct TimeUp;
 
-/// The deadline of a call, which can be moved while the guest runs.
+/// Deadline of a call; it can be moved while the guest runs.
 #[derive(Clone, Debug)]
 pub(super) struct Deadline {
     start: Instant,
@@ -24,19 +24,19 @@ pub(super) struct Deadline {
     clock: Clock,
 }
 
-/// The call that runs now, in nanoseconds since the environment's start.
+/// Current call, in nanoseconds since the environment's start.
 #[derive(Debug, Default)]
 struct Call {
     begins: AtomicU64,
     ends: AtomicU64,
-    /// Processor time of its thread at the last tick that it ran into; zero before the first.
+    /// CPU time of the call's thread at its last tick; zero before the first.
     seen: AtomicU64,
 }
 
 impl Call {
-    /// Whether it has used the processor since the last tick. The wall clock alone would take a call for a long
-    /// one whose thread waited for a processor, as all do under full load. The first tick tells nothing, nor
-    /// does the first on another thread.
+    /// True if the call used the CPU since the last tick. Wall time alone would misjudge a call
+    /// whose thread waited for a CPU, as all do under full load. The first tick, or the first on
+    /// another thread, decides nothing.
     fn has_run(&self, thread_nanos: u64) -> bool {
         let seen = self.seen.swap(thread_nanos, Ordering::Relaxed);
         let used = thread_nanos.checked_sub(seen);
@@ -55,7 +55,7 @@ impl Deadline {
         deadline
     }
 
-    /// Begins another call, with a deadline `time` from now.
+    /// Starts another call, with a deadline `time` from now.
     pub(super) fn restart(&self, time: Duration) {
         let now = self.now();
         self.call.begins.store(now, Ordering::Relaxed);
@@ -68,7 +68,7 @@ impl Deadline {
         nanos(self.clock.instant().saturating_duration_since(self.start))
     }
 
-    /// Makes the guest of this store give way at ticks, and stop at its deadline.
+    /// Makes the store's guest yield at ticks and stop at its deadline.
     pub(super) fn watch(&self, store: &mut Store<Guest>) {
         let deadline = self.clone();
         let moved_min = nanos(MOVED_MIN);
@@ -78,7 +78,7 @@ impl Deadline {
             if now >= deadline.call.ends.load(Ordering::Relaxed) {
                 return Err(TimeUp.into());
             }
-            // Ticks that passed before the call count for its store, too.
+            // The store may also see ticks from before the call.
             let taken = now.saturating_sub(deadline.call.begins.load(Ordering::Relaxed));
             if taken < moved_min || !deadline.call.has_run(thread_nanos()) {
                 return Ok(UpdateDeadline::Continue(1));
@@ -92,8 +92,8 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Ticks for as long as one of the engines lives. A plain thread: were it a task, a guest that holds
-/// every worker would stop the very clock that is to interrupt it.
+/// Ticks while one of the engines lives. A plain thread, because a task could be starved by the
+/// guests that it has to interrupt.
 #[expect(
     clippy::disallowed_methods,
     reason = "the clock's thread does nothing but sleep"
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn call_whose_thread_waited_for_a_processor_has_not_run() {
+    fn call_waiting_for_cpu_has_not_run() {
         let moved_min = nanos(MOVED_MIN);
         let call = Call::default();
         assert!(!call.has_run(7_000));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn call_on_another_thread_is_measured_from_there() {
+    fn call_on_other_thread_is_measured_anew() {
         let moved_min = nanos(MOVED_MIN);
         let call = Call::default();
         assert!(!call.has_run(10 * moved_min));

@@ -1,5 +1,4 @@
-//! A compiled component, linked to everything it imports: all that environments of one version
-//! share.
+//! A compiled component linked to its imports, shared by all environments of a version.
 
 use std::any::Any;
 use std::fmt;
@@ -13,24 +12,24 @@ use super::guest::Guest;
 use super::network::ProgramLookups;
 use super::{Error, Interface, adapter, engine};
 
-/// The files of a program.
+/// Files of a program.
 #[derive(Clone, Debug)]
 pub struct ProgramFiles {
-    /// Mounted read-only at `/var/task`.
+    /// Directory mounted read-only at `/var/task`.
     pub task_dir: PathBuf,
-    /// Mounted read-only at `/opt`, where the function has layers.
+    /// Directory mounted read-only at `/opt`, if the function has layers.
     pub opt_dir: Option<PathBuf>,
-    /// Dropped with the program and its last environment, so that its owner knows how long the files are
-    /// in use.
+    /// Dropped with the program and its last environment, which tells its owner that the files are
+    /// unused.
     #[expect(dead_code, reason = "only its drop matters")]
     pub guard: Arc<dyn Any + Send + Sync>,
 }
 
-/// A component that is ready to be instantiated; cheap to clone.
+/// A component ready for instantiation; cheap to clone.
 #[derive(Clone)]
 pub struct Program(pub(super) Arc<Loaded>);
 
-/// A program that goes away with its last user.
+/// Weak reference to a program.
 #[derive(Clone)]
 pub struct WeakProgram(Weak<Loaded>);
 
@@ -41,7 +40,7 @@ pub(super) struct Loaded {
     pub(super) lookups: Arc<ProgramLookups>,
 }
 
-/// A component's entry point, by the interface it has.
+/// Entry point of a component, by interface.
 pub(super) enum Entry {
     Handler(adapter::handler::Pre),
     Streaming(adapter::streaming::Pre),
@@ -79,12 +78,12 @@ impl Program {
         })))
     }
 
-    /// The same program, without keeping it loaded.
+    /// Weak reference to this program.
     pub fn downgrade(&self) -> WeakProgram {
         WeakProgram(Arc::downgrade(&self.0))
     }
 
-    /// How the component takes its events.
+    /// Interface of the component.
     pub fn interface(&self) -> Interface {
         match &self.0.entry {
             Entry::Handler(_) => Interface::Handler,
@@ -97,12 +96,12 @@ impl Program {
 }
 
 impl WeakProgram {
-    /// The program, if anything uses it still.
+    /// The program, if still in use.
     pub fn upgrade(&self) -> Option<Program> {
         self.0.upgrade().map(Program)
     }
 
-    /// Whether anything uses the program still.
+    /// True if the program is still in use.
     pub fn is_loaded(&self) -> bool {
         self.0.strong_count() > 0
     }
@@ -120,7 +119,7 @@ fn deserialize(shared: &engine::Shared, artifact: &Path) -> wasmtime::Result<Com
 
 impl Entry {
     /// # Errors
-    /// Where the component does not export all that the interface has.
+    /// If the component does not export the whole interface.
     pub(super) fn new(interface: Interface, pre: InstancePre<Guest>) -> wasmtime::Result<Self> {
         Ok(match interface {
             Interface::Handler => Self::Handler(adapter::handler::Pre::new(pre)?),

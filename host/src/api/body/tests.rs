@@ -1,4 +1,4 @@
-//! Bodies that come in pieces, too slowly, too large, or too many at once.
+//! Bodies in pieces, too slow, too large, or too many at once.
 
 use std::convert::Infallible;
 
@@ -19,7 +19,7 @@ fn bodies(bytes_max: usize) -> Bodies {
     })
 }
 
-/// A body whose size is not told.
+/// Body of unknown size.
 fn pieces(
     pieces: impl Iterator<Item = Bytes> + Send,
 ) -> impl http_body::Body<Data = Bytes, Error = Infallible> + Send {
@@ -27,7 +27,7 @@ fn pieces(
 }
 
 #[tokio::test]
-async fn one_piece_is_kept_as_it_is() {
+async fn single_piece_is_not_copied() {
     let piece = Bytes::from_static(b"whole");
     let body = bodies(100)
         .read(Full::new(piece.clone()), 5, &From::UNSHARED)
@@ -43,7 +43,7 @@ async fn one_piece_is_kept_as_it_is() {
 }
 
 #[tokio::test]
-async fn many_pieces_take_little_more_than_their_bytes() {
+async fn many_pieces_take_bounded_memory() {
     let bodies = bodies(1 << 20);
     let sent = std::iter::repeat_n(Bytes::from_static(b"x"), 100_000);
     let body = bodies
@@ -57,7 +57,7 @@ async fn many_pieces_take_little_more_than_their_bytes() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_takes_nothing() {
+async fn body_over_limit_takes_no_memory() {
     let bodies = bodies(100);
     let sent = std::iter::repeat_n(Bytes::from_static(b"xx"), 6);
     let refused = bodies
@@ -74,7 +74,7 @@ async fn a_body_that_is_too_large_takes_nothing() {
 }
 
 #[tokio::test]
-async fn a_drip_ends() {
+async fn trickled_body_times_out() {
     let bodies = bodies(1 << 20);
     let drops = stream::repeat(Bytes::from_static(b"x")).then(async |drop| {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -87,7 +87,7 @@ async fn a_drip_ends() {
 }
 
 #[tokio::test]
-async fn all_bodies_together_are_bounded() {
+async fn memory_of_all_bodies_is_limited() {
     let bodies = bodies(1_000);
     let sent = || Full::from(vec![b'x'; 800]);
     let first = bodies.read(sent(), 1_000, &From::UNSHARED).await.unwrap();
@@ -133,7 +133,7 @@ async fn small_body_does_not_wait_for_large_ones() {
 }
 
 #[tokio::test]
-async fn body_that_grows_leaves_the_pool_of_small_ones() {
+async fn growing_body_leaves_pool_of_small_ones() {
     let bodies = Bodies::new(Config {
         small_bytes_max: 200 << 10,
         ..bodies(1 << 20).config
@@ -149,7 +149,7 @@ async fn body_that_grows_leaves_the_pool_of_small_ones() {
 }
 
 #[tokio::test]
-async fn no_sender_holds_more_than_half() {
+async fn sender_holds_at_most_half() {
     let bodies = bodies(100 << 10);
     let sent = || Full::from(vec![b'x'; 40 << 10]);
     let first = bodies.read(sent(), 1 << 20, &of_peer(1)).await.unwrap();
@@ -161,7 +161,7 @@ async fn no_sender_holds_more_than_half() {
 }
 
 #[tokio::test]
-async fn digest_of_a_signed_body_is_made_as_it_comes() {
+async fn signed_body_is_hashed_incrementally() {
     let from = From {
         is_signed: true,
         ..From::UNSHARED

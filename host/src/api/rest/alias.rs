@@ -1,4 +1,4 @@
-//! Aliases on the wire.
+//! Operations on aliases.
 
 use super::call::Permitted;
 use super::call::resource::Whole;

@@ -1,4 +1,4 @@
-//! Code signing configurations on the wire, and which of them functions have.
+//! Operations on code signing configurations, and their assignment to functions.
 
 use super::call::Permitted;
 use super::call::resource::{Account, SigningConfig, Whole};
@@ -8,8 +8,8 @@ use super::{function, no_content};
 use crate::api::{Front, HttpResponse};
 use crate::control::code_signing::{CodeSigningConfig, Create, Patch, Policy};
 
-/// `MaxItems` of ListCodeSigningConfigs where the caller gives none, and at most. AWS allows more,
-/// and its clients go on to the next page either way.
+/// Default and maximum of `MaxItems`. AWS allows more, and its clients request the next page either
+/// way.
 const CONFIGS_MAX: usize = 1_000;
 
 impl Front {
@@ -134,7 +134,7 @@ impl Front {
                 code_signing_config_arn: arn,
                 function_name: name.to_string(),
             }),
-            // AWS leaves out both members, which its model says are always there.
+            // AWS omits both members, although its model requires them.
             None => call.render(wire::DeleteCodeSigningConfigResponse {}),
         })
     }

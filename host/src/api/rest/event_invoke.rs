@@ -1,4 +1,4 @@
-//! Event invoke configurations on the wire: Put, Update, Get, Delete and List of
+//! Operations on event invoke configurations: Put, Update, Get, Delete and List of
 //! FunctionEventInvokeConfig.
 
 use super::call::Permitted;

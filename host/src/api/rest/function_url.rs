@@ -1,4 +1,4 @@
-//! Function URL configurations on the wire.
+//! Operations on function URL configurations.
 
 use super::call::resource::{Qualified, Whole};
 use super::call::{Call, Permitted};
@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::control::url::{Auth, CorsRecord, InvokeMode, UrlPatch, UrlRecord};
 use crate::names::{AliasName, FunctionName, Qualifier};
 
-/// A URL as every operation shows it, but for what only some do.
+/// Members of a URL shown by all operations.
 struct Shown {
     function_url: String,
     function_arn: String,
@@ -150,7 +150,7 @@ impl Front {
     }
 }
 
-/// A function URL leads to an alias or to the unpublished version, which has no qualifier here.
+/// Target of a function URL: an alias, or `$LATEST`, which has no qualifier here.
 fn url_target(Qualified(target): &Qualified) -> Result<(&FunctionName, Option<&AliasName>), Fault> {
     match &target.qualifier {
         None => Ok((&target.name, None)),

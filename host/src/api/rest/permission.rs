@@ -1,5 +1,5 @@
-//! Resource policies on the wire: AddPermission, RemovePermission, GetPolicy, and the operations on a
-//! policy as a whole, PutResourcePolicy, GetResourcePolicy, DeleteResourcePolicy.
+//! Operations on resource-based policies: AddPermission, RemovePermission, GetPolicy,
+//! PutResourcePolicy, GetResourcePolicy, DeleteResourcePolicy.
 
 use super::call::Permitted;
 use super::call::resource::{PolicyOf, Qualified};
@@ -101,7 +101,7 @@ impl Front {
     }
 }
 
-/// The policy as the text it is shown as, and its revision.
+/// Policy as JSON text, and its revision.
 fn shown(record: &PolicyRecord) -> (String, String) {
     let revision = record.revision.as_str().to_owned();
     (record.document.to_string(), revision)

@@ -1,4 +1,4 @@
-//! Tags on the wire: TagResource, UntagResource, ListTags. An ARN says what is tagged.
+//! Operations on tags: TagResource, UntagResource, ListTags, by ARN.
 
 use super::call::Permitted;
 use super::call::resource::Labelled;

@@ -1,4 +1,4 @@
-//! Versions on the wire: PublishVersion, ListVersionsByFunction.
+//! Operations on versions: PublishVersion, ListVersionsByFunction.
 
 use super::call::Permitted;
 use super::call::resource::Whole;
@@ -29,7 +29,7 @@ impl Front {
         Ok(call.render(self.shaped(name, &version, Some(&version.qualifier()))))
     }
 
-    /// The unpublished version comes first, on the first page.
+    /// `$LATEST` comes first on the first page.
     pub(super) async fn list_versions_by_function(
         &self,
         call: &Permitted<'_, Whole>,
@@ -38,7 +38,7 @@ impl Front {
         let Whole(name) = call.resource();
         let function = self.control.function(name).await?;
         let first = request.marker.is_none().then_some(function.latest);
-        // A page of one has room for the unpublished version only.
+        // A page of one item holds `$LATEST` only.
         let room = page_size(request.max_items) - usize::from(first.is_some());
         let marker = request.marker.as_deref();
         let page = self.control.versions(name, marker, room).await?;

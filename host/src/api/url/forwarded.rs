@@ -1,5 +1,4 @@
-//! What the way here adds to a request to a function URL: who sent it, to which port, and the id by
-//! which it can be followed.
+//! Proxy headers of function URL requests: client address, port, protocol and trace id.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -17,7 +16,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The trace that the client has begun, or a new one.
+/// Trace id of the client, or a new one.
 pub(super) fn trace_id(parts: &Parts, clock: &Clock) -> String {
     let begun = parts.headers.get(TRACE_ID);
     let begun = begun.and_then(|trace| trace.to_str().ok());
@@ -30,7 +29,7 @@ pub(super) fn trace_id(parts: &Parts, clock: &Clock) -> String {
     )
 }
 
-/// The client's address; this machine's, where a request did not come over a connection.
+/// Client address; loopback for requests without a connection.
 pub(super) fn source_ip(parts: &Parts) -> IpAddr {
     let peer = parts.extensions.get::<Peer>();
     peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |Peer(address)| {
@@ -38,11 +37,11 @@ pub(super) fn source_ip(parts: &Parts) -> IpAddr {
     })
 }
 
-/// The headers as the function sees them. Proxies before this host are believed: TLS ends there, and
-/// what the function must be able to rely on is in the request's context.
+/// Headers as the function sees them. Preceding proxies are trusted, because TLS ends there; the
+/// request context holds what functions may rely on.
 pub(super) fn headers(parts: &Parts, trace_id: &str) -> HeaderMap {
     let mut headers = parts.headers.clone();
-    // Octets that are not ASCII are passed on as they came: no hop of the way is dropped.
+    // Non-ASCII bytes are passed on unchanged, so that no hop is dropped.
     let mut way = Vec::new();
     for hop in headers.get_all(FORWARDED_FOR) {
         way.extend_from_slice(hop.as_bytes());
@@ -56,7 +55,7 @@ pub(super) fn headers(parts: &Parts, trace_id: &str) -> HeaderMap {
     if !headers.contains_key(FORWARDED_PROTO) {
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
     }
-    // HTTP/2 has no such header, and the event has it.
+    // HTTP/2 has no Host header, and the event requires it.
     if let Some(host) = host_of(parts).filter(|_| !headers.contains_key(header::HOST)) {
         set(&mut headers, header::HOST, host.to_owned());
     }
@@ -64,8 +63,7 @@ pub(super) fn headers(parts: &Parts, trace_id: &str) -> HeaderMap {
     headers
 }
 
-/// Makes an answer the host's own where it must be: the connection is none of the function's business,
-/// and neither are the ids.
+/// Removes connection headers and ids from a function's response and sets the host's own.
 pub(super) fn seal(headers: &mut HeaderMap, trace_id: String) {
     for name in &CONNECTION_FIELDS {
         headers.remove(name);
@@ -108,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_is_told() {
+    fn forwarding_headers_are_added() {
         let found = headers(&parts(&[]), "Root=1");
         for (name, expected) in [
             ("x-forwarded-for", "192.0.2.1"),
@@ -122,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn hop_that_is_not_ascii_is_kept() {
+    fn non_ascii_hop_is_kept() {
         let mut parts = parts(&[]);
         let hop = HeaderValue::from_bytes(b"h\xf6p").unwrap();
         parts.headers.insert(FORWARDED_FOR, hop);
@@ -131,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn proxies_on_the_way_are_kept() {
+    fn existing_hops_are_kept() {
         let given = [
             ("x-forwarded-for", "203.0.113.9"),
             ("x-forwarded-proto", "https"),
@@ -144,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_is_begun_once() {
+    fn existing_trace_id_is_kept() {
         let clock = Clock::system();
         let begun = trace_id(
             &parts(&[(TRACE_ID.as_str(), "Root=1-a-b;Sampled=1")]),
@@ -161,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_does_not_speak_for_the_host() {
+    fn function_cannot_set_host_headers() {
         let given = [
             ("x-amzn-requestid", "spoofed"),
             ("x-amzn-trace-id", "spoofed"),

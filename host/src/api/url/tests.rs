@@ -1,9 +1,9 @@
-//! Cross-origin rules of function URLs.
+//! CORS of function URLs.
 
 use super::*;
 
 #[test]
-fn origin_not_listed_gets_no_cross_origin_header() {
+fn unlisted_origin_gets_no_cors_header() {
     let cors = Cors {
         allow_origins: vec!["https://a.example".into()],
         ..Cors::default()

@@ -1,5 +1,5 @@
-//! `wasi:http`, from wasmtime-wasi-http, within bounds: what a guest holds in the host counts against its
-//! memory, and what it leaves open ends with the request.
+//! `wasi:http` from wasmtime-wasi-http, with limits: host memory for a guest's resources counts
+//! against its limit, and leaked resources are closed with the request.
 
 use std::any::Any;
 
@@ -21,26 +21,26 @@ use wasmtime_wasi_http::{
 
 use crate::sandbox::guest::Guest;
 
-/// The fields of one HTTP message.
+/// Size of the fields of one message.
 const FIELDS_BYTES_MAX: usize = 32 << 10;
-/// A write to a body. The host keeps two of them for the reader.
+/// Bytes per body write. The host buffers two for the reader.
 const CHUNK_BYTES_MAX: usize = 64 << 10;
 const CHUNKS: usize = 2;
-/// A write to a body of a guest that holds too much already.
+/// Bytes per body write of a guest over its limit.
 const SMALL_CHUNK_BYTES_MAX: usize = 1 << 10;
-/// Calls of a guest until what it holds is added up again. In between it can take 8 MiB more.
+/// Calls between two measurements of a guest's resources. In between it can take 8 MiB more.
 const WEIGH_PERIOD: u32 = 64;
-/// A guest whose own memory is full may hold this much all the same.
+/// Host memory allowed even if the guest's own memory is full.
 const HELD_BYTES_MIN: u64 = 4 << 20;
-/// Messages that an instance may leave open before another one takes its place: far from the limit on
-/// handles, so that no request fails for it.
+/// Leaked messages after which the instance is replaced; far below the handle limit, so that no
+/// request fails because of them.
 const LEFT_OPEN_MAX: u32 = 1_000;
 
-/// What an environment keeps of HTTP.
+/// HTTP state of an environment.
 pub(in crate::sandbox) struct Http {
     context: WasiHttpCtx,
     hooks: Hooks,
-    /// Calls since what the guest holds was added up.
+    /// Calls since the last measurement.
     calls: u32,
 }
 
@@ -80,14 +80,14 @@ impl WasiHttpView for Guest {
     }
 }
 
-/// Outgoing requests through `wasi:http` are refused: this host does not offer them yet. Guests
-/// reach the network through sockets.
+/// Refuses outgoing requests through `wasi:http`, which are not implemented. Guests use sockets
+/// instead.
 struct Hooks {
-    /// The guest holds as much as it may.
+    /// True while the guest is at its limit.
     is_full: bool,
 }
 
-/// A response, and what becomes of its connection.
+/// A response with its connection task.
 type Sent = (
     http::Response<WasiBody>,
     Box<dyn Future<Output = Result<(), Error>> + Send>,
@@ -104,7 +104,7 @@ impl WasiHttpHooks for Hooks {
     }
 
     fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
-        // One more is kept than asked for.
+        // wasmtime keeps one more chunk than configured.
         CHUNKS - 1
     }
 
@@ -118,8 +118,8 @@ impl WasiHttpHooks for Hooks {
 }
 
 impl Guest {
-    /// Adds up what the guest holds in the host, and lets it take no more where that is more than it has
-    /// memory for.
+    /// Measures the guest's resources in the host and throttles body writes if they exceed the
+    /// guest's free memory.
     fn weigh_http(&mut self) {
         let held: u64 = self.table.iter_mut().map(|entry| weight(entry)).sum();
         self.http.calls = 0;
@@ -128,7 +128,7 @@ impl Guest {
             .set_full(held > self.http_bytes_max() || !is_counted);
     }
 
-    /// Counts in the host's memory what is more than every guest may hold: most requests count nothing.
+    /// Charges host memory beyond what every guest may hold; most requests charge nothing.
     fn count_http(&self, held: u64) -> bool {
         self.limits.hold(held.saturating_sub(HELD_BYTES_MIN))
     }
@@ -137,8 +137,8 @@ impl Guest {
         self.limits.left_bytes().max(HELD_BYTES_MIN)
     }
 
-    /// Ends requests and responses that a guest has left open though its call is over. Its handles stay
-    /// good, since it may still drop them. Whether it holds so much that it should not be called again.
+    /// Closes requests and responses leaked by a finished call. Handles stay valid, because the
+    /// guest may drop them later. Returns true if the instance should be replaced.
     pub(in crate::sandbox) fn close_http(&mut self) -> bool {
         let (mut left_open, mut held) = (0, 0);
         let mut bodies = Vec::new();
@@ -164,7 +164,7 @@ impl Guest {
         left_open > LEFT_OPEN_MAX || held > self.http_bytes_max() / 2
     }
 
-    /// Closes the stream of a body. The table tells what the children of an entry are, and not where.
+    /// Closes the stream of a body. The table iterates over an entry's children without their keys.
     fn close_streams(&mut self, body: u32, entries: usize) {
         let body: Resource<HostOutgoingBody> = Resource::new_borrow(body);
         let children = self.table.iter_children(&body).into_iter().flatten();
@@ -197,7 +197,7 @@ fn address<T: ?Sized>(entry: &T) -> *const () {
     std::ptr::from_ref(entry).cast()
 }
 
-/// The bytes of the host that an entry may come to. Fields grow after they were made, and bodies fill.
+/// Estimated host memory of a table entry. Fields grow after creation, and bodies fill.
 fn weight(entry: &dyn Any) -> u64 {
     let has_fields = entry.is::<FieldMap>()
         || entry.is::<HostOutgoingResponse>()
@@ -212,7 +212,7 @@ fn weight(entry: &dyn Any) -> u64 {
     bytes as u64
 }
 
-/// Takes the bytes out of an entry, and its end of what others wait for. Whether it was one of HTTP.
+/// Drops the data and channel ends of an entry. Returns true for an HTTP entry.
 fn close(entry: &mut dyn Any) -> bool {
     if let Some(request) = entry.downcast_mut::<HostIncomingRequest>() {
         request.body = None;

@@ -1,5 +1,5 @@
-//! Errors of resources as AWS's exceptions. The texts are the errors' own; AWS's quirks are here alone: which
-//! exception it is, and the places where AWS leaves out `Type`, the member that says whose fault it was.
+//! Mapping of resource errors to AWS's exceptions. Messages are the errors' own; AWS's quirks are
+//! here only: the exception, and the cases without `Type`, the member that says whose fault it is.
 
 use ErrorShape::{
     AccessDeniedException, CodeSigningConfigNotFoundException, CodeStorageExceededException,
@@ -26,13 +26,13 @@ use crate::control::version::VersionError;
 use crate::library::package;
 use crate::store;
 
-/// The translation of an error.
+/// Mapping of an error.
 enum Exception {
-    /// One of AWS's, with the error's text.
+    /// AWS's exception with the error's message.
     Of(ErrorShape),
     /// The same, without `Type`.
     Untyped(ErrorShape),
-    /// A failure of the host, which only its log explains.
+    /// Host failure, explained in its log only.
     Host,
 }
 
@@ -48,8 +48,8 @@ impl From<Error> for Fault {
     }
 }
 
-/// Operations on code signing configurations themselves leave out `Type` where there is none. The tag
-/// operations do not.
+/// Operations on code signing configurations omit `Type` if there is none; the tag operations do
+/// not.
 pub(in crate::api::rest) fn of_code_signing(error: Error) -> Fault {
     let missing = matches!(error, Error::CodeSigning(CodeSigningError::NotFound(_)));
     let fault = Fault::from(error);
@@ -57,7 +57,7 @@ pub(in crate::api::rest) fn of_code_signing(error: Error) -> Fault {
 }
 
 fn of_host(error: &Error) -> Fault {
-    // Its remedy is the caller's to carry out: to delete resources that are not needed.
+    // The caller can remedy a full disk, by deleting resources.
     if let Error::Store(full @ store::Error::Full) = error {
         tracing::error!("a request was refused: the disk of the data directory is full");
         return Fault::new(ServiceException, full.to_string());
@@ -99,7 +99,7 @@ fn function(error: &FunctionError) -> Exception {
 
 fn package(error: &PackageError) -> Exception {
     match error {
-        // Of S3, the size is no fault of the request.
+        // The size limit of an S3 object is no fault of the request.
         PackageError::Upload(package::Error::ZippedTooLarge(_)) => {
             Of(RequestEntityTooLargeException)
         }
@@ -166,7 +166,7 @@ fn event_source(error: &EventSourceError) -> Exception {
         }
         EventSourceError::AlreadyMapped { .. } => Of(ResourceConflictException),
         EventSourceError::InUse(_) => Of(ResourceInUseException),
-        // Every other one is of a member of the request, that of a missing function among them.
+        // All others concern a member of the request, also a missing function.
         _ => Of(InvalidParameterValueException),
     }
 }

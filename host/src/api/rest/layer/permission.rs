@@ -1,4 +1,4 @@
-//! Permissions of layer versions on the wire: AddLayerVersionPermission, GetLayerVersionPolicy,
+//! Operations on permissions of layer versions: AddLayerVersionPermission, GetLayerVersionPolicy,
 //! RemoveLayerVersionPermission.
 
 use super::invalid;
@@ -65,7 +65,7 @@ impl Front {
     }
 }
 
-/// `*`, an account's number, or the ARN of its root: AWS's model lets nothing else come this far.
+/// `*`, an account id, or the ARN of its root; the model excludes all else.
 fn principal(text: &str) -> Result<Principal, Fault> {
     if text == "*" {
         return Ok(Principal::Anyone);

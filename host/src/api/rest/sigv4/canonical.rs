@@ -1,4 +1,4 @@
-//! The canonical form of a request, which both sides sign.
+//! Canonical request of Signature Version 4.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use super::Error;
 use super::parameters::SignatureParameters;
 
-/// Everything but RFC 3986's unreserved characters is encoded.
+/// Encodes all but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -17,9 +17,9 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 
-/// The canonical request up to the digest of the body.
+/// Canonical request without the body digest.
 pub(super) fn head(parts: &Parts, parameters: &SignatureParameters) -> Result<String, Error> {
-    // Every service but S3 normalizes the path and encodes it once more than it was sent.
+    // Every service but S3 normalizes the path and encodes it twice.
     let path = normalized(parts.uri.path());
     let path = utf8_percent_encode(&path, RESERVED_IN_PATH);
     let query = query(
@@ -39,7 +39,7 @@ pub(super) fn head(parts: &Parts, parameters: &SignatureParameters) -> Result<St
     Ok(head)
 }
 
-/// The path without empty segments and dot segments (RFC 3986, 5.2.4).
+/// Path without empty segments and dot segments (RFC 3986, 5.2.4).
 fn normalized(path: &str) -> Cow<'_, str> {
     let is_plain = |segment: &str| !matches!(segment, "" | "." | "..");
     let inner = path.strip_prefix('/').unwrap_or(path);
@@ -64,10 +64,10 @@ fn normalized(path: &str) -> Cow<'_, str> {
     format!("/{}{end}", kept.join("/")).into()
 }
 
-/// Decoded, encoded in one way, and sorted; without the signature itself.
+/// Canonical query: decoded, reencoded, sorted, without the signature.
 fn query(query: &str, is_presigned: bool) -> String {
     let encode = |text: &str| {
-        // A plus is a space, as where the query is read: `+` and `%2B` must not share a signature.
+        // A plus means a space, as in the query parser: `+` and `%2B` must not share a signature.
         let text = text.replace('+', " ");
         let decoded: Vec<u8> = percent_decode_str(&text).collect();
         percent_encoding::percent_encode(&decoded, RESERVED).to_string()
@@ -86,7 +86,7 @@ fn query(query: &str, is_presigned: bool) -> String {
     pairs.join("&")
 }
 
-/// A header's values, joined by commas, each without the spaces that do not matter.
+/// Canonical header: values trimmed and joined by commas.
 fn header(headers: &HeaderMap, name: &str) -> Result<String, Error> {
     let mut joined = Vec::new();
     for value in headers.get_all(name) {
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn path_is_signed_without_dot_segments_and_empty_ones() {
+    fn canonical_path_has_no_dot_or_empty_segments() {
         for (path, expected) in [
             ("", "/"),
             ("/", "/"),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn plus_is_signed_as_the_space_that_it_is_read_as() {
+    fn plus_is_canonicalized_as_space() {
         assert_eq!(query("a=x+y", false), "a=x%20y");
         assert_eq!(query("a=x%20y", false), "a=x%20y");
         assert_eq!(query("a=x%2By", false), "a=x%2By");

@@ -1,4 +1,4 @@
-//! Making signatures, for clients of hosts like this one.
+//! Request signing, for clients of Lamina hosts.
 
 use aws_lc_rs::hmac;
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use super::{Credentials, Error, basic_time, canonical, sha256_hex, signing_key};
 use crate::clock::Timestamp;
 use crate::names::hex;
 
-/// Signs a request in its headers. It must name its host already.
+/// Signs a request in its headers. The Host header must be set.
 ///
 /// # Errors
 /// If a header of the request cannot be signed.

@@ -1,5 +1,6 @@
-//! Bodies of requests, read into the members that the model has and into nothing else: what a caller makes
-//! up is skipped, not kept. A body of 56 MiB would be 4.6 GB as a generic tree.
+//! Parser of request bodies that keeps only members of the model. As a generic tree, a body of 56
+//! MiB would take
+//! 4.6 GB.
 
 use std::cell::Cell;
 use std::fmt;
@@ -9,8 +10,8 @@ use serde_json::{Map, Value};
 
 use super::check::{Location, Rejection, Shape};
 
-/// Values of a request in all its structures, lists and maps. The longest of AWS's lists have some hundreds;
-/// each takes about a hundred bytes here, however few it takes in the body.
+/// Values of a request in all structures, lists and maps. AWS's longest lists have hundreds; each
+/// value takes about a hundred bytes in memory, however short it is in the body.
 pub(super) const VALUES_MAX: usize = 16_384;
 
 static TEXT: Shape = Shape::String {
@@ -20,7 +21,7 @@ static TEXT: Shape = Shape::String {
     values: &[],
 };
 
-/// The members of a body, as the model has them. No body is an empty document.
+/// Members of a body by the model. An empty body is an empty document.
 pub(super) fn read(shape: &Shape, body: &[u8]) -> Result<Map<String, Value>, Rejection> {
     if body.is_empty() {
         return Ok(Map::new());
@@ -35,7 +36,7 @@ pub(super) fn read(shape: &Shape, body: &[u8]) -> Result<Map<String, Value>, Rej
     }
 }
 
-/// A text member of a body, without the rest of it. The last of several with the same name counts, as in
+/// A string member of a body, without keeping the rest. Of duplicates the last counts, as in
 /// [`read`].
 pub(in super::super) fn text_member(body: &[u8], name: &str) -> Option<String> {
     let budget = Cell::new(VALUES_MAX);
@@ -52,16 +53,16 @@ fn parse(wanted: Wanted<'_>, body: &[u8], budget: &Cell<usize>) -> serde_json::R
     reader.end().map(|()| value)
 }
 
-/// The part of a value that is kept.
+/// Part of a value to keep.
 #[derive(Clone, Copy)]
 enum Wanted<'a> {
     Shape(&'a Shape),
-    /// Of an object, the text member with this name.
+    /// String member of an object.
     Member(&'a str),
 }
 
-/// A value that is still to be read. Of a value that has another type than its shape, the type is kept: the
-/// checks need no more of it.
+/// Deserializer seed of a value. Of a value of a wrong type only the type is kept, which is all
+/// that validation needs.
 #[derive(Clone, Copy)]
 struct Seed<'a> {
     wanted: Wanted<'a>,
@@ -76,7 +77,7 @@ impl<'a> Seed<'a> {
         }
     }
 
-    /// The seed of a member, if it is kept.
+    /// Seed of a member, if it is kept.
     fn member(self, name: &str) -> Option<Self> {
         match self.wanted {
             Wanted::Member(wanted) => (wanted == name).then(|| self.of(&TEXT)),
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn members_of_the_model_are_kept_and_others_skipped() {
+    fn only_model_members_are_kept() {
         let body = r#"{"Timeout": 3, "": {"Timeout": [1]}, "Environment": {"Variables": {"A": "b"}, "X": 1},
             "Layers": ["a", "b"], "FunctionName": "in the path", "Timeout": 4}"#;
         let expected = json!({
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn value_of_another_type_keeps_its_type_only() {
+    fn value_of_wrong_type_keeps_type_only() {
         let body =
             r#"{"Timeout": [1, 2], "Layers": {"a": 1}, "Environment": "text", "Handler": [[]]}"#;
         let expected = json!({"Timeout": [], "Layers": {}, "Environment": "", "Handler": []});
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_a_request_are_counted() {
+    fn values_of_request_are_limited() {
         let layers =
             |count: usize| format!(r#"{{"Layers": ["x"{}]}}"#, r#","x""#.repeat(count - 1));
         assert!(read(&layers(VALUES_MAX - 1)).is_ok());
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn text_member_is_the_last_text_of_its_name() {
+    fn last_duplicate_text_member_counts() {
         let found = |body: &str| text_member(body.as_bytes(), "A");
         assert_eq!(
             found(r#"{"A":"x","B":[{"A":"y"}],"\u0041":"z"}"#),

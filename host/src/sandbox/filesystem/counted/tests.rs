@@ -97,7 +97,7 @@ impl Tmp {
     }
 }
 
-/// Names, and blocks of whatever has one, as they are on the disk.
+/// Names, and blocks of all inodes, as on disk.
 fn on_disk(dir: &Path) -> (u64, u64) {
     fn visit(dir: &Path, names: &mut u64, inodes: &mut HashSet<(u64, u64)>) {
         inodes.insert((
@@ -137,7 +137,7 @@ enum Step {
     Release,
 }
 
-/// Few names, so that steps meet; with directories, links to them and detours among them.
+/// Few names, so that steps collide; with directories, paths into them and detours.
 const NAMES: [&str; 8] = ["a", "b", "c", "d/a", "d/b", "d", "./d/../c", "d/"];
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -200,7 +200,7 @@ async fn take(tmp: &mut Tmp, step: &Step, held: &mut Vec<Fd>) {
         Step::Hold(at) => held.extend(tmp.open(NAMES[*at], OpenFlags::empty()).await.ok()),
         Step::Release => held.drain(..).for_each(|fd| tmp.close(fd)),
     }
-    // What is held may have no name any more, and must count all the same.
+    // Held files may have lost their names, and must count all the same.
     for fd in held.iter().map(same).collect::<Vec<_>>() {
         if let Ok(stream) = tmp.fs().append_via_stream(fd) {
             let _ = tmp
@@ -216,7 +216,7 @@ async fn take(tmp: &mut Tmp, step: &Step, held: &mut Vec<Fd>) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn what_counts_is_what_is_there(steps in steps()) {
+    fn quota_equals_disk_usage(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let mut tmp = Tmp::new(1);
@@ -239,7 +239,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn a_full_tmp_refuses_what_takes_room_and_nothing_else() {
+async fn full_tmp_refuses_only_allocations() {
     let mut tmp = Tmp::new(1);
     let fd = tmp.put("full", 1 << 20).await.unwrap();
     let full = Some(ErrorCode::InsufficientSpace);
@@ -289,7 +289,7 @@ async fn a_full_tmp_refuses_what_takes_room_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_failed_stream_is_closed_and_says_why() {
+async fn failed_stream_is_closed_with_reason() {
     let mut tmp = Tmp::new(1);
     let fd = tmp.open("f", OpenFlags::CREATE).await.unwrap();
     let none = tmp.fs().write_via_stream(same(&fd), 1 << 20);

@@ -1,4 +1,4 @@
-//! Resources that are neither functions nor layers, and the account.
+//! Resources other than functions and layers, and the account.
 
 use super::{About, Request, Resource, Unnamed, missing, target};
 use crate::api::rest::wire::{ErrorShape, Fault};
@@ -6,13 +6,13 @@ use crate::control::tags::Tagged;
 use crate::invoke::Target;
 use crate::names::Home;
 
-/// Nothing in particular: listings, settings of the account, and what is made with a new id.
+/// No particular resource: listings, account settings, creations with a new id.
 pub(in crate::api::rest) struct Account;
 
-/// A code signing configuration, by its ARN.
+/// A code signing configuration, by ARN.
 pub(in crate::api::rest) struct SigningConfig(pub(in crate::api::rest) String);
 
-/// A resource that has tags, by its ARN.
+/// A taggable resource, by ARN.
 pub(in crate::api::rest) struct Labelled {
     pub(in crate::api::rest) tagged: Tagged,
     arn: String,
@@ -62,7 +62,7 @@ impl Resource for Labelled {
     }
 }
 
-/// The resource of an ARN, if it is of this account and region. The model has checked its form.
+/// Taggable resource of an ARN in this account and region. The model has validated the syntax.
 fn tagged(arn: &str, request: &Request<'_>) -> Result<Tagged, Fault> {
     let home = request.whose.home;
     let parts: Vec<&str> = arn.splitn(7, ':').collect();

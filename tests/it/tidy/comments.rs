@@ -1,0 +1,44 @@
+//! Wording of comments: each opens with the noun or verb of its subject.
+
+use std::fs;
+
+use super::{AUTHORED, sources};
+use crate::harness::root;
+
+/// Openings that describe around a subject instead of naming it, so that the reader has to search the
+/// sentence for the term of the field.
+const INDIRECT_OPENINGS: [&str; 9] = [
+    "What", "Whatever", "Who", "Whoever", "Whom", "Whose", "Whether", "How", "Those",
+];
+/// Sentences with such an opening. The number may only shrink.
+const INDIRECT_OPENINGS_MAX: usize = 400;
+
+/// Text of a comment line, without its marker.
+fn comment(line: &str) -> Option<&str> {
+    let text = line.trim_start().strip_prefix("//")?;
+    Some(text.trim_start_matches(['/', '!']).trim_start())
+}
+
+#[test]
+fn comment_opens_with_its_subject() {
+    let mut found = Vec::new();
+    for path in AUTHORED.iter().flat_map(|dir| sources(&root().join(dir))) {
+        let is_made = path.components().any(|part| part.as_os_str() == "target");
+        if is_made || path.ends_with("bindings.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("it can be read");
+        for (at, line) in text.lines().enumerate() {
+            let first = comment(line).and_then(|it| it.split_whitespace().next());
+            if first.is_some_and(|it| INDIRECT_OPENINGS.contains(&it)) {
+                found.push(format!("{}:{}: {}", path.display(), at + 1, line.trim()));
+            }
+        }
+    }
+    assert!(
+        found.len() <= INDIRECT_OPENINGS_MAX,
+        "{} comments open indirectly, at most {INDIRECT_OPENINGS_MAX} may:\n{}",
+        found.len(),
+        found.join("\n")
+    );
+}
