@@ -61,7 +61,7 @@ enum Command {
     },
     /// Build a function and deploy it to a running host.
     Deploy(Calling<deploy::Deploy>),
-    /// Start a host, deploy a function, and deploy it again whenever it changes.
+    /// Start a host, deploy a function, and redeploy it on every change.
     Dev(dev::Dev),
     /// Sign a package, or generate a signing key.
     Sign(sign::Sign),

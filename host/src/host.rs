@@ -1,5 +1,4 @@
-//! The library's face: a host, and handles on its functions. It puts the parts together and knows
-//! none of their rules.
+//! Embedding API: a host, and handles of its functions. Assembles the components.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -31,13 +30,13 @@ use crate::store::sqlite::Sqlite;
 use crate::telemetry::log::{self, Logs};
 use crate::telemetry::metrics::Metrics;
 
-/// How often packages that no function uses are looked for.
+/// Period of garbage collection.
 const COLLECTION_PERIOD: Duration = Duration::from_secs(3_600);
 
-/// How long what was refused may stay, so that many refusals are one collection.
+/// Debounce between a rejected upload and the garbage collection that it triggers.
 const REFUSALS_PERIOD: Duration = Duration::from_secs(10);
 
-/// What goes wrong with a host or a call, by whose fault it is.
+/// Error of a host or an invocation, by fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -55,7 +54,7 @@ pub enum Error {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the operating system says.
+        /// Error of the operating system.
         source: std::io::Error,
     },
 }
@@ -85,16 +84,16 @@ pub struct FunctionHandle {
     clock: Clock,
 }
 
-/// What a function answered.
+/// Response of a function.
 #[derive(Clone, Debug)]
 pub struct InvokeResponse {
     /// A JSON document: the function's result, or the error it failed with.
     pub payload: Bytes,
-    /// Whether it failed.
+    /// True for a function error.
     pub failed: bool,
     /// The version that ran: a number or `$LATEST`.
     pub executed_version: Arc<str>,
-    /// How long it ran.
+    /// Duration of the invocation.
     pub duration: Duration,
 }
 
@@ -117,7 +116,7 @@ impl Host {
         let records = Arc::new(Sqlite::open(dir).map_err(host)?);
         let metrics = Metrics::new(records.commit_durations());
         let scratch_dir = dir.join("scratch");
-        // What a killed process left; the database's lock says that no other one is here.
+        // Scratch files of a killed process; the database lock excludes other processes.
         sandbox::clear(&scratch_dir).map_err(host)?;
         let sandbox = sandbox::Config {
             environments_max: config.limits.environments,

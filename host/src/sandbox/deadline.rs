@@ -13,7 +13,7 @@ use crate::clock::Clock;
 
 /// Error of a guest past its deadline.
 #[derive(Debug, thiserror::Error)]
-#[error("the time is up")]
+#[error("deadline exceeded")]
 pub(super) struct TimeUp;
 
 /// Deadline of a call; it can be moved while the guest runs.

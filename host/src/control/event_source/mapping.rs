@@ -68,7 +68,7 @@ pub struct CreateMapping {
     pub tags: BTreeMap<String, String>,
 }
 
-/// A change of a mapping. What is None stays as it is.
+/// Changes of a mapping; `None` keeps a member.
 #[derive(Debug, Default)]
 pub struct UpdateMapping {
     /// Another function.

@@ -193,7 +193,7 @@ impl Names {
             builder.build()
         });
         let resolver = made.map_err(|error| {
-            tracing::warn!(%error, "{RESOLV_CONF} cannot be used: functions look up no names");
+            tracing::warn!(%error, "{RESOLV_CONF} cannot be used: DNS of functions fails");
             Failed::Later
         })?;
         *kept = Some((changed, resolver.clone()));

@@ -31,7 +31,7 @@ pub enum Misconfigured {
     #[error("the S3 endpoint {0:?} is not a URL such as https://s3.example.com")]
     Endpoint(String),
     /// Access key id without secret, or the reverse.
-    #[error("of the S3 keys access_key_id and secret_access_key there is one without the other")]
+    #[error("access_key_id and secret_access_key of [s3] must be set together")]
     HalfAKey,
     /// Characters that a header cannot hold.
     #[error("the S3 setting {0} has characters that are not allowed in it")]

@@ -34,7 +34,7 @@ impl Reserve {
         if reserve.bytes < RESERVE_BYTES {
             tracing::warn!(
                 bytes = reserve.bytes,
-                "the disk is nearly full: less room than wanted is kept aside for deletions"
+                "the disk is nearly full: less space than intended is reserved for deletions"
             );
         }
         reserve
@@ -45,7 +45,7 @@ impl Reserve {
         match std::fs::remove_file(&self.path) {
             Ok(()) => self.bytes = 0,
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.bytes = 0,
-            Err(error) => tracing::warn!(%error, "the reserve could not be given up"),
+            Err(error) => tracing::warn!(%error, "the reserved disk space could not be freed"),
         }
     }
 
@@ -57,7 +57,7 @@ impl Reserve {
         if let Err(error) = self.try_fill()
             && error.kind() != io::ErrorKind::StorageFull
         {
-            tracing::warn!(%error, "no room could be kept aside for deletions");
+            tracing::warn!(%error, "disk space for deletions could not be reserved");
         }
     }
 

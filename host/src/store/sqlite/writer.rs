@@ -125,7 +125,7 @@ fn commit_from_reserve(
     if small.is_empty() {
         return Ok(growths.iter().map(|_| Err(Error::Full)).collect());
     }
-    tracing::warn!("the disk is full; room that was kept aside is used for a deletion");
+    tracing::warn!("the disk is full; reserved space is used for a deletion");
     reserve.release();
     let mut committed = commit(connection, &small)?.into_iter();
     let outcome = |growth: &i64| match fits(growth) {

@@ -36,7 +36,7 @@ fn signature_is_trusted_until_it_expires() {
     assert_eq!(found(expiring(2), unbounded, 2), expired());
     assert_eq!(found(terms("ours"), three, 2), None);
     assert_eq!(found(terms("ours"), three, 3), expired());
-    // Whatever ends first.
+    // The earlier expiry applies.
     assert_eq!(found(expiring(9), three, 3), expired());
     assert_eq!(found(expiring(2), three, 2), expired());
     let early = || Terms {
