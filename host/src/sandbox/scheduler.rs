@@ -65,6 +65,8 @@ struct Function {
 pub struct Scheduled<T: Send + 'static> {
     state: State<T>,
     share: Share,
+    /// Whether it goes on without a caller.
+    is_detached: bool,
 }
 
 type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -124,6 +126,7 @@ impl Share {
         Scheduled {
             state: State::Fresh(Box::pin(work)),
             share: self.clone(),
+            is_detached: false,
         }
     }
 
@@ -202,12 +205,15 @@ impl<T: Send + 'static> Drop for Scheduled<T> {
             // It was never asked for.
             State::Fresh(_) | State::Over => {}
             State::Apart(task) => task.detach(),
+            // The runtime drops its tasks: it is shutting down, and drops what is spawned in it at once.
+            State::Here(_) if self.is_detached => {}
             // Without a runtime the process is coming down, and the work with it.
             State::Here(work) => {
                 if let Ok(runtime) = Handle::try_current() {
                     let rest = Self {
                         state: State::Here(work),
                         share: self.share.clone(),
+                        is_detached: true,
                     };
                     runtime.spawn(async move { drop(rest.await) });
                 }

@@ -122,3 +122,29 @@ async fn threads_end_with_scheduler() {
         tokio::task::yield_now().await;
     }
 }
+
+#[test]
+fn work_in_flight_ends_with_its_runtime() {
+    for workers in [0, 2] {
+        let runtime = match workers {
+            0 => tokio::runtime::Builder::new_current_thread().build(),
+            _ => tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(workers)
+                .build(),
+        };
+        let runtime = runtime.unwrap();
+        let (_scheduler, share) = scheduler();
+        let held = Arc::new(());
+        let inside = Arc::clone(&held);
+        let (begins, has_begun) = oneshot::channel();
+        let work = share.run(async move {
+            begins.send(()).unwrap();
+            std::future::pending::<()>().await;
+            drop(inside);
+        });
+        runtime.spawn(work);
+        runtime.block_on(has_begun).unwrap();
+        drop(runtime);
+        assert_eq!(Arc::strong_count(&held), 1, "{workers} workers");
+    }
+}
