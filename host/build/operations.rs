@@ -25,7 +25,7 @@ pub(crate) fn generate(model: &Model) -> String {
     code.push_str("}\n\n#[expect(clippy::too_many_lines, reason = \"tables of all operations\")]\nimpl Operation {\n");
     let _ = writeln!(
         code,
-        "    #[cfg(test)]\n    pub(super) const ALL: [Self; {}] = [{}];",
+        "    #[cfg(test)]\n    pub(in crate::api::rest) const ALL: [Self; {}] = [{}];",
         model.operations.len(),
         names()
             .map(|name| format!("Self::{name}"))

@@ -113,6 +113,24 @@ impl fmt::Debug for Clock {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    static RUNS_INLINE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Makes blocking work of this thread run inline: a simulation repeats from its seed only if nothing waits for
+/// another thread.
+#[cfg(test)]
+pub fn run_inline() {
+    RUNS_INLINE.set(true);
+}
+
+/// True if blocking work of this thread runs inline.
+#[cfg(test)]
+pub fn runs_inline() -> bool {
+    RUNS_INLINE.get()
+}
+
 /// Paused tokio time, and random bytes from a seed: equal seeds give equal runs.
 #[cfg(test)]
 #[derive(Debug)]

@@ -38,6 +38,8 @@ mod publisher;
 pub mod record;
 pub mod revision;
 mod rules;
+#[cfg(test)]
+pub mod simulation;
 pub mod tags;
 pub mod update;
 mod upkeep;

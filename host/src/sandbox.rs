@@ -23,6 +23,8 @@ mod egress;
 mod engine;
 mod environment;
 mod failure;
+#[cfg(test)]
+pub mod fake;
 mod filesystem;
 mod guest;
 mod limits;
@@ -37,10 +39,15 @@ mod turnover;
 
 pub use budget::{Admission, Balance, Budgets, Demand, Evict, Grant, Resource};
 pub use egress::{Cidr, Egress};
+#[cfg(not(test))]
 pub use environment::Environment;
+#[cfg(test)]
+pub use fake::{Environment, Program, WeakProgram};
 pub use filesystem::clear;
 pub use memory_image::MemoryImage;
-pub use program::{Program, ProgramFiles, WeakProgram};
+pub use program::ProgramFiles;
+#[cfg(not(test))]
+pub use program::{Program, WeakProgram};
 pub use scheduler::{Scheduler, Share};
 pub use target::{Architecture, Target};
 
@@ -131,7 +138,12 @@ impl Sandbox {
     /// Where the file is not one, or a directory is not there.
     pub fn load(&self, artifact: &Artifact, source: ProgramFiles) -> Result<Program, Error> {
         let shared = Arc::clone(self.0.shared.get(artifact.image));
-        Program::load(shared, &artifact.path, source)
+        let loaded = program::Program::load(shared, &artifact.path, source)?;
+        #[cfg_attr(
+            not(test),
+            expect(clippy::useless_conversion, reason = "tests have fake programs too")
+        )]
+        Ok(loaded.into())
     }
 }
 

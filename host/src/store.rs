@@ -7,7 +7,7 @@ use bytes::Bytes;
 pub mod blob;
 pub mod directory;
 #[cfg(test)]
-mod memory;
+pub mod memory;
 pub mod object;
 pub mod sqlite;
 #[cfg(test)]

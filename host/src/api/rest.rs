@@ -16,6 +16,8 @@ mod call;
 mod code_signing;
 mod concurrency;
 mod destination;
+#[cfg(test)]
+mod disconnect;
 mod error;
 mod event_invoke;
 mod event_source;

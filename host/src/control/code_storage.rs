@@ -57,6 +57,14 @@ impl CodeStorage {
     }
 }
 
+#[cfg(test)]
+impl CodeStorage {
+    /// Bytes of grants that are in use.
+    pub(super) fn granted(&self) -> u64 {
+        self.lock().granted
+    }
+}
+
 impl Control {
     /// The limit on the account's code storage.
     pub fn code_bytes_max(&self) -> u64 {

@@ -11,7 +11,7 @@ use super::record::decode;
 use super::url::UrlRecord;
 use super::{Control, Error, alias, concurrency, event_invoke, function, permission, url, version};
 use crate::names::{FunctionName, Qualifier};
-use crate::store::{Expect, Key, Range, Record, Write};
+use crate::store::{Expect, Key, Range, Record, Records, Write};
 
 /// Kinds of records that belong to one function: their ids are its name, a slash and the rest. Deletion,
 /// publication and the list of functions that a batch touches all read this list; a test holds it complete.
@@ -108,20 +108,28 @@ pub(super) fn deletions(name: &FunctionName, qualifier: &Qualifier) -> Vec<Write
     KINDS_BELOW.map(deletion).into()
 }
 
+/// Reads a function with its children, as of one moment, if there is one.
+pub(super) async fn read(
+    records: &dyn Records,
+    name: &FunctionName,
+) -> Result<Option<Family>, Error> {
+    let mut ranges = vec![Range::one(function::KIND, name.as_str())];
+    let below = format!("{name}/");
+    ranges.extend(KINDS_BELOW.map(|kind| Range::below(kind, &below)));
+    let found = records.read(ranges).await?;
+    let mut found = found.iter();
+    let Some(first) = found.next().filter(|it| it.key.kind == function::KIND) else {
+        return Ok(None);
+    };
+    let mut family = Family::new(decode(first)?);
+    found.try_for_each(|record| family.add(record))?;
+    Ok(Some(family))
+}
+
 impl Control {
     /// A function with its children, if there is one.
     pub(super) async fn family(&self, name: &FunctionName) -> Result<Option<Family>, Error> {
-        let mut ranges = vec![Range::one(function::KIND, name.as_str())];
-        let below = format!("{name}/");
-        ranges.extend(KINDS_BELOW.map(|kind| Range::below(kind, &below)));
-        let found = self.0.records.read(ranges).await?;
-        let mut found = found.iter();
-        let Some(first) = found.next().filter(|it| it.key.kind == function::KIND) else {
-            return Ok(None);
-        };
-        let mut family = Family::new(decode(first)?);
-        found.try_for_each(|record| family.add(record))?;
-        Ok(Some(family))
+        read(&*self.0.records, name).await
     }
 
     /// Writes records below a function. The function's record is written with them, unchanged: every

@@ -8,7 +8,7 @@ use super::configuration::FunctionRecord;
 use super::record::{decode, encode};
 use super::{Control, Error};
 use crate::names::FunctionName;
-use crate::store::{Expect, Key, Revision, Write};
+use crate::store::{Expect, Key, Records, Revision, Write};
 
 /// The kind of the one record, and its id.
 pub(super) const KIND: &str = "ledger";
@@ -60,6 +60,16 @@ impl Ledger {
         next.add(after);
         next
     }
+}
+
+/// Reads the ledger, with the condition for its next write.
+pub(super) async fn read(records: &dyn Records) -> Result<(Ledger, Expect), Error> {
+    let found = records.get(&key()).await?;
+    let at = |revision: Revision| Expect::Revision(revision);
+    Ok(match found {
+        Some(record) => (decode(&record)?, at(record.revision)),
+        None => (Ledger::default(), Expect::Absent),
+    })
 }
 
 impl Control {
@@ -117,12 +127,7 @@ impl Control {
     }
 
     async fn ledger(&self) -> Result<(Ledger, Expect), Error> {
-        let found = self.0.records.get(&key()).await?;
-        let at = |revision: Revision| Expect::Revision(revision);
-        Ok(match found {
-            Some(record) => (decode(&record)?, at(record.revision)),
-            None => (Ledger::default(), Expect::Absent),
-        })
+        read(&*self.0.records).await
     }
 
     /// Writes the ledger anew from the functions' records, where it does not agree with them: it is missing

@@ -66,6 +66,15 @@ impl Jobs {
     }
 }
 
+#[cfg(test)]
+impl Jobs {
+    /// Whether no job runs.
+    pub(super) fn are_done(&self) -> bool {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.is_empty()
+    }
+}
+
 impl FunctionRecord {
     /// True while a change of it, or the publication of a version, is in progress.
     pub(super) fn is_settling(&self) -> bool {

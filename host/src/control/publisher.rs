@@ -22,7 +22,7 @@ use crate::store::Record;
 
 /// Back-off after a read that failed; doubled each time, up to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_LAST: Duration = Duration::from_secs(10);
+pub(super) const RETRY_LAST: Duration = Duration::from_secs(10);
 
 /// Records read at a time when all are read.
 const PAGE: usize = 1_000;
@@ -159,6 +159,14 @@ impl Publisher {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Subject, Changing>> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+impl Publisher {
+    /// Whether nothing is changing or due.
+    pub(super) fn is_idle(&self) -> bool {
+        self.lock().is_empty()
     }
 }
 

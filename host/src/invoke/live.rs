@@ -202,6 +202,20 @@ impl Live {
             .collect()
     }
 
+    /// Invocations in flight.
+    #[cfg(test)]
+    pub fn in_flight(&self) -> u64 {
+        self.0.account.in_flight()
+    }
+
+    /// Deployments with live state, and whether a snapshot has them.
+    #[cfg(test)]
+    pub fn deployments(&self, snapshot: &Snapshot) -> Vec<(Arc<str>, bool)> {
+        let all = self.all().into_iter().map(|it| Arc::clone(&it.version));
+        all.map(|it| (Arc::clone(&it.deployment), snapshot.has(&it)))
+            .collect()
+    }
+
     /// Progress of the provisioned concurrency of a version or alias.
     pub fn provision_of(&self, name: &FunctionName, qualifier: &Qualifier) -> Provision {
         let snapshot = self.snapshot();

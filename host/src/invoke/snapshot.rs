@@ -296,7 +296,7 @@ impl Function {
     }
 
     /// Provisioned environments by the number of their version.
-    pub(super) fn provision_requests(&self) -> BTreeMap<u64, u32> {
+    pub fn provision_requests(&self) -> BTreeMap<u64, u32> {
         let mut requests: BTreeMap<u64, u32> = BTreeMap::new();
         for (qualifier, environments) in &self.provisions {
             if let Some(version) = self.provisioned_version(qualifier)

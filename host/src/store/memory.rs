@@ -18,6 +18,15 @@ struct State {
 }
 
 impl Memory {
+    /// Other records, which say the same.
+    pub fn copy(&self) -> Self {
+        let state = self.lock();
+        Self(Mutex::new(State {
+            records: state.records.clone(),
+            revision: state.revision,
+        }))
+    }
+
     // std mutex: no await inside the critical section.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -178,6 +178,12 @@ impl Live {
     pub(in crate::invoke) fn evictions(&self, reason: Eviction) -> u64 {
         self.0.evictions.0[reason as usize].load(Ordering::Relaxed)
     }
+
+    /// Slots that no environment has.
+    #[cfg(test)]
+    pub fn free_slots(&self) -> usize {
+        self.0.slots.0.available_permits()
+    }
 }
 
 impl State {
@@ -196,7 +202,12 @@ impl State {
             let deployments: Vec<_> = deployments.collect();
             let idle = deployments.into_iter();
             let idle = idle.filter_map(|it| Some((it.pool.oldest(holds)?, it)));
-            let (_, oldest) = idle.min_by_key(|(since, _)| *since)?;
+            // Ties go by name, so that a simulation repeats from its seed.
+            let name = |it: &Arc<Deployment>| Arc::clone(&it.version.deployment);
+            let oldest = idle.min_by(|(a, left), (b, right)| {
+                a.cmp(b).then_with(|| name(left).cmp(&name(right)))
+            });
+            let (_, oldest) = oldest?;
             // Another task may have taken it meanwhile; then there may be others.
             if let Some(evicted) = oldest.pool.evict_where(|_, it| holds(it)) {
                 self.evictions.count(reason);
