@@ -36,6 +36,7 @@ fn main() {
     };
     write("operations.rs", operations::generate(&model));
     write("dispatch.rs", operations::dispatch(&model, &unbuilt));
+    write("foresee.rs", operations::foresee(&model, &unbuilt));
     write("constraints.rs", constraints::generate(&model));
     write("structs.rs", structs::generate(&model, &unbuilt));
     write("faults.rs", faults::generate(&model));

@@ -1,6 +1,6 @@
 //! Operations and their routing table.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use crate::model::{Model, Operation, snake};
@@ -71,6 +71,30 @@ pub(crate) fn dispatch(model: &Model, unbuilt: &BTreeSet<String>) -> String {
         "    operation => {\n        Box::pin(self.permitted::<resource::Account>(call)).await?;\n",
     );
     code.push_str("        Err(unbuilt(operation))\n    }\n}\n");
+    code
+}
+
+/// Generated match from operation to the authorization check that runs before the body is read.
+pub(crate) fn foresee(model: &Model, unbuilt: &BTreeSet<String>) -> String {
+    let mut resources: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let built = model.operations.iter();
+    for operation in built.filter(|it| !unbuilt.contains(&it.name)) {
+        let names = resources
+            .entry(resources::of(model, operation))
+            .or_default();
+        names.push(format!("Operation::{}", operation.name));
+    }
+    let mut code = String::from("match head.operation() {\n");
+    // All others, and unimplemented operations, are checked against `*`.
+    resources.remove("Account");
+    for (resource, names) in resources {
+        let names = names.join(" | ");
+        let _ = writeln!(
+            code,
+            "    {names} => self.foresee::<resource::{resource}>(head).await,"
+        );
+    }
+    code.push_str("    _ => self.foresee::<resource::Account>(head).await,\n}\n");
     code
 }
 

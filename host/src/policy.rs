@@ -92,10 +92,21 @@ pub struct Question<'a> {
     pub principal: &'a Principal,
     /// IAM action, such as `lambda:InvokeFunction`.
     pub action: &'a str,
-    /// ARN, or `*` for actions without a resource.
-    pub resource: &'a str,
+    /// ARN, or `*` for actions without a resource. `None` before the body that names it is read.
+    pub resource: Option<&'a str>,
     /// Request context, for conditions and policy variables.
     pub facts: &'a dyn Facts,
+    /// Treatment of statements that depend on unknown context.
+    pub doubt: Doubt,
+}
+
+/// Treatment of a statement that depends on unknown context.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Doubt {
+    /// Unknown context fails an Allow and satisfies a Deny: the decision on a complete request.
+    Refuses,
+    /// Unknown context satisfies an Allow and fails a Deny: refuses only what no further context could allow.
+    Admits,
 }
 
 /// Condition keys of a request (IAM's "request context").
@@ -170,11 +181,16 @@ impl Policy {
 }
 
 impl Statement {
-    /// Principal match of this statement, or `None` if it does not apply. Unknown context counts
-    /// against the caller: it fails an Allow and satisfies a Deny.
+    /// Principal match of this statement, or `None` if it does not apply. [`Doubt`] decides on unknown
+    /// context.
     fn covers(&self, question: &Question<'_>) -> Option<Match> {
-        let unknown = self.effect == Effect::Deny;
-        let action = self.actions.has(question.action, true, question.facts);
+        let unknown = match question.doubt {
+            Doubt::Refuses => self.effect == Effect::Deny,
+            Doubt::Admits => self.effect == Effect::Allow,
+        };
+        let action = self
+            .actions
+            .has(Some(question.action), true, question.facts);
         if !action.unwrap_or(unknown) {
             return None;
         }
@@ -214,13 +230,20 @@ impl Principals {
 
 impl Set {
     /// `None` if the result depends on unknown context.
-    fn has(&self, text: &str, ignores_case: bool, facts: &dyn Facts) -> Option<bool> {
+    fn has(&self, text: Option<&str>, ignores_case: bool, facts: &dyn Facts) -> Option<bool> {
         let (patterns, all_but) = match self {
             Self::These(patterns) => (patterns, false),
             Self::AllBut(patterns) => (patterns, true),
         };
         let mut in_doubt = false;
         for pattern in patterns {
+            let Some(text) = text else {
+                match pattern.is_any() {
+                    true => return Some(!all_but),
+                    false => in_doubt = true,
+                }
+                continue;
+            };
             match pattern.expand(facts) {
                 Some(expanded) if expanded.matches(text, ignores_case) => return Some(!all_but),
                 Some(_) => {}

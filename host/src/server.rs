@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
 use rustix::process::{Resource, getrlimit};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -16,12 +15,15 @@ use crate::api::{Front, HttpResponse, Own, Peer, Proxy};
 use crate::config::Network;
 
 mod connection;
+mod lingering;
 mod pulse;
 mod slots;
+mod strict;
 #[cfg(test)]
 mod tests;
 mod untaken;
 
+use lingering::Lingering;
 use slots::Connections;
 
 /// After a failed accept (no file descriptors left), so as not to spin.
@@ -122,7 +124,7 @@ impl Server {
             front,
             config,
         } = self;
-        let answer = move |request: http::Request<Incoming>| {
+        let answer = move |request: http::Request<Lingering>| {
             let front = Arc::clone(&front);
             async move { front.handle(request).await }
         };
@@ -136,7 +138,7 @@ async fn serve<S, F>(
     answer: S,
     shutdown: impl Future<Output = ()>,
 ) where
-    S: Fn(http::Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    S: Fn(http::Request<Lingering>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = HttpResponse> + Send + 'static,
 {
     let places = Arc::new(Connections::new(&config));
@@ -160,7 +162,7 @@ async fn serve<S, F>(
                     let (peer, own) = (Peer(address.ip()), stream.local_addr().ok().map(Own));
                     let answer = answer.clone();
                     let is_proxy = place.is_proxy;
-                    let answer = move |mut request: http::Request<Incoming>| {
+                    let answer = move |mut request: http::Request<Lingering>| {
                         request.extensions_mut().insert(peer);
                         is_proxy.then(|| request.extensions_mut().insert(Proxy));
                         own.map(|own| request.extensions_mut().insert(own));

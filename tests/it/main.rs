@@ -17,6 +17,7 @@ mod crash;
 mod data_dir;
 mod descriptors;
 mod documents;
+mod early;
 mod embed;
 mod environments;
 mod event_invoke;

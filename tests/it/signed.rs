@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Lamina, ROLE, guest, zipped};
 
+/// Header that declares the SHA-256 of a body.
+pub const DIGEST: &str = "x-amz-content-sha256";
+
 /// Caller with an access key; its secret equals its id.
 #[derive(Clone, Copy)]
 pub struct Signed<'a> {
@@ -59,7 +62,8 @@ impl Signed<'_> {
         self.host.send(method, path, &all, body).await
     }
 
-    fn sign(
+    /// The headers that sign a request. A digest among its headers is taken for the body's, whatever that is.
+    pub fn sign(
         &self,
         service: &str,
         method: &str,
@@ -85,7 +89,11 @@ impl Signed<'_> {
         let host = headers.iter().find(|(name, _)| *name == "host");
         let host = host.map(|(_, host)| *host).unwrap_or_default();
         let uri = format!("http://{host}{path}");
-        let body = SignableBody::Bytes(body);
+        let declared = headers.iter().find(|(name, _)| *name == DIGEST);
+        let body = match declared {
+            Some((_, digest)) => SignableBody::Precomputed((*digest).to_owned()),
+            None => SignableBody::Bytes(body),
+        };
         let request = SignableRequest::new(method, uri, headers.iter().copied(), body);
         let (made, _) = sign(request.expect("it is well-formed"), &params.into())
             .expect("it can be signed")

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Key};
 use crate::invoke::Target;
 use crate::names::AccountId;
-use crate::policy::{Denial, Facts, Policies, Policy, Principal, Question, decide};
+use crate::policy::{Denial, Doubt, Facts, Policies, Policy, Principal, Question, decide};
 
 /// The keys of a host. A host without keys has none of this: anyone may do anything.
 #[derive(Debug)]
@@ -56,10 +56,36 @@ pub(super) struct Demand {
     pub(super) action: String,
     /// An ARN, or `*`.
     pub(super) resource: String,
+    /// Whether the resource is any one of this kind: the body of the request, which is not read yet, names it.
+    pub(super) is_any: bool,
+    /// How policies are read that depend on what is not known.
+    pub(super) doubt: Doubt,
     /// The function of this host that it is about: its own policies have a say.
     pub(super) function: Option<Target>,
     /// The policy of what else it is about, where that has one.
     pub(super) own_policy: Option<Policy>,
+}
+
+impl Demand {
+    /// A demand on a resource that has no policies of its own.
+    pub(super) fn new(action: impl Into<String>, resource: impl Into<String>) -> Self {
+        Self {
+            action: action.into(),
+            resource: resource.into(),
+            is_any: false,
+            doubt: Doubt::Refuses,
+            function: None,
+            own_policy: None,
+        }
+    }
+
+    /// The demand before the body of its request is read: refused only where no body could make it allowed.
+    pub(super) fn before_body(self) -> Self {
+        Self {
+            doubt: Doubt::Admits,
+            ..self
+        }
+    }
 }
 
 /// A request that is refused.
@@ -141,16 +167,21 @@ impl Signed {
         self.pending.proven().map(|_| &self.caller)
     }
 
+    /// The caller that the signature claims to be of. It is not checked yet.
+    pub(super) fn claimed(&self) -> &Arc<Caller> {
+        &self.caller
+    }
+
     /// As [`check`](Self::check), by the digest of the body.
-    pub(super) fn check_digest(self, digest: &Digest) -> Result<Arc<Caller>, Error> {
+    pub(super) fn check_digest(&self, digest: &Digest) -> Result<Arc<Caller>, Error> {
         self.pending.check_digest(digest)?;
-        Ok(self.caller)
+        Ok(Arc::clone(&self.caller))
     }
 
     /// The caller, if the signature is right.
-    pub(super) fn check(self, body: &Bytes) -> Result<Arc<Caller>, Error> {
+    pub(super) fn check(&self, body: &Bytes) -> Result<Arc<Caller>, Error> {
         self.pending.check(body)?;
-        Ok(self.caller)
+        Ok(Arc::clone(&self.caller))
     }
 }
 
@@ -183,8 +214,9 @@ impl Front {
         let question = Question {
             principal: &caller.principal,
             action: &demand.action,
-            resource: &demand.resource,
+            resource: (!demand.is_any).then_some(&demand.resource),
             facts,
+            doubt: demand.doubt,
         };
         let home = &self.control.home().account;
         decide(&question, &policies, home).map_err(|denial| {

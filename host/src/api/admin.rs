@@ -58,12 +58,7 @@ impl Front {
         if caller.owns(&home.account) {
             return Ok(());
         }
-        let demand = Demand {
-            action: ACTION.to_owned(),
-            resource: "*".to_owned(),
-            function: None,
-            own_policy: None,
-        };
+        let demand = Demand::new(ACTION, "*");
         let facts = self.facts(&caller, parts, None, &NoKeys);
         let permitted = self.permit(&caller, &demand, &facts);
         permitted.map_err(|denied| denied.text)

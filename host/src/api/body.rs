@@ -3,18 +3,15 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use aws_lc_rs::digest;
+use aws_lc_rs::digest::{self, Digest};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
-
-/// What is read of a body that is not wanted, for the client to see its answer.
-const DROPPED_BYTES_MAX: usize = 80 << 20;
 
 /// A body of this size or less is small: it never waits for a large one.
 const SMALL_BYTES_MAX: usize = 64 << 10;
@@ -108,7 +105,7 @@ pub(crate) struct Body {
     pub(crate) bytes: Bytes,
     pub(crate) room: Room,
     /// The SHA-256 of the bytes, made as they came, where a signature covers it.
-    pub(crate) digest: Option<digest::Digest>,
+    pub(crate) digest: Option<Digest>,
 }
 
 /// Parts of the pools.
@@ -148,8 +145,7 @@ impl Bodies {
         }
     }
 
-    /// The whole body, if it is no larger than `bytes_max`. Of one that cannot be had the rest is read
-    /// and dropped, or the client would not see the answer for the broken pipe.
+    /// The whole body, if it is no larger than `bytes_max`. The rest of a body that cannot be had is not read.
     pub(crate) async fn read<B>(
         &self,
         body: B,
@@ -162,36 +158,66 @@ impl Bodies {
     {
         let mut body = pin!(body);
         let (start, mut seen) = (Instant::now(), 0);
-        let mut kept = Ok(Kept::default());
+        let mut kept = Kept::default();
         // One frame is hashed in less time than a switch to another thread takes.
         let mut hash = from
             .is_signed
             .then(|| digest::Context::new(&digest::SHA256));
+        while let Some(data) = self.piece(body.as_mut(), start, seen).await? {
+            seen += data.len();
+            if seen > bytes_max {
+                return Err(Error::TooLarge(bytes_max));
+            }
+            if let Some(hash) = &mut hash {
+                hash.update(&data);
+            }
+            let to_come = to_come(&*body).min(bytes_max - seen);
+            kept = self.keep(kept, data, to_come, &from.sender).await?;
+        }
+        Ok(kept.whole(hash.map(digest::Context::finish)))
+    }
+
+    /// The SHA-256 of a body that is not wanted. Nothing of it is kept.
+    pub(crate) async fn digest<B>(&self, body: B, bytes_max: usize) -> Result<Digest, Error>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let mut body = pin!(body);
+        let (start, mut seen) = (Instant::now(), 0);
+        let mut hash = digest::Context::new(&digest::SHA256);
+        while let Some(data) = self.piece(body.as_mut(), start, seen).await? {
+            seen += data.len();
+            if seen > bytes_max {
+                return Err(Error::TooLarge(bytes_max));
+            }
+            hash.update(&data);
+        }
+        Ok(hash.finish())
+    }
+
+    /// The next piece of a body of which so much was seen; None at its end.
+    async fn piece<B>(
+        &self,
+        mut body: Pin<&mut B>,
+        start: Instant,
+        seen: usize,
+    ) -> Result<Option<Bytes>, Error>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
         loop {
             let frame = timeout_at(self.deadline(start, seen), body.frame()).await;
-            let frame = match frame {
-                Ok(None) => {
-                    return kept.map(|kept| kept.whole(hash.map(digest::Context::finish)));
-                }
-                Ok(Some(Ok(frame))) => frame,
-                Ok(Some(Err(_))) | Err(_) => return Err(kept.err().unwrap_or(Error::Ended)),
-            };
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
-            seen += data.len();
-            kept = match kept {
-                Ok(_) if seen > bytes_max => Err(Error::TooLarge(bytes_max)),
-                Ok(kept) => {
-                    if let Some(hash) = &mut hash {
-                        hash.update(&data);
-                    }
-                    let to_come = to_come(&*body).min(bytes_max - seen);
-                    self.keep(kept, data, to_come, &from.sender).await
-                }
-                Err(error) if seen > DROPPED_BYTES_MAX => return Err(error),
-                Err(error) => Err(error),
-            };
+            match frame {
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(_))) | Err(_) => return Err(Error::Ended),
+                // Trailers are not data.
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => return Ok(Some(data)),
+                    Err(_) => continue,
+                },
+            }
         }
     }
 
@@ -289,6 +315,11 @@ impl Pool {
     }
 }
 
+/// Whether a body may be larger than a small one. Its head says how long it is, or nothing.
+pub(crate) fn may_be_large(body: &impl http_body::Body) -> bool {
+    to_come(body) > SMALL_BYTES_MAX
+}
+
 /// What may be still to come of a body.
 fn to_come(body: &impl http_body::Body) -> usize {
     match body.size_hint().exact() {
@@ -332,7 +363,7 @@ impl Kept {
         self.first.is_empty() && self.buffer.is_empty()
     }
 
-    fn whole(self, digest: Option<digest::Digest>) -> Body {
+    fn whole(self, digest: Option<Digest>) -> Body {
         let bytes = if self.buffer.is_empty() {
             self.first
         } else {

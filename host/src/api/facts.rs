@@ -101,9 +101,10 @@ pub(super) trait Asked {
     /// The values of a key of the service's own; None where they cannot be known.
     fn values(&self, key: &str) -> Option<Vec<String>>;
 
-    /// The tags that the request brings or takes away, with their values where it brings them.
-    fn tags(&self) -> Vec<(String, Option<String>)> {
-        Vec::new()
+    /// The tags that the request brings or takes away, with their values where it brings them; None where
+    /// they are not read yet.
+    fn tags(&self) -> Option<Vec<(String, Option<String>)>> {
+        Some(Vec::new())
     }
 }
 
@@ -161,12 +162,13 @@ impl policy::Facts for RequestFacts<'_> {
             return Some(named.map(|(_, value)| value.clone()).collect());
         }
         if let Some(name) = key.strip_prefix(REQUEST_TAG) {
-            let tags = self.asked.tags().into_iter();
+            let tags = self.asked.tags()?.into_iter();
             let named = tags.filter(|(key, _)| key.to_lowercase() == name);
             return Some(named.filter_map(|(_, value)| value).collect());
         }
         if key == "aws:tagkeys" {
-            return Some(self.asked.tags().into_iter().map(|(key, _)| key).collect());
+            let tags = self.asked.tags()?.into_iter();
+            return Some(tags.map(|(key, _)| key).collect());
         }
         self.of_caller(key)
             .or_else(|| self.of_transport(key))
@@ -235,8 +237,9 @@ mod tests {
             (key == "lambda:layer").then(|| one("l"))
         }
 
-        fn tags(&self) -> Vec<(String, Option<String>)> {
-            vec![("Team".into(), Some("edge".into())), ("old".into(), None)]
+        fn tags(&self) -> Option<Vec<(String, Option<String>)>> {
+            let tags = [("Team".into(), Some("edge".into())), ("old".into(), None)];
+            Some(tags.into())
         }
     }
 

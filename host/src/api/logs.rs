@@ -181,12 +181,7 @@ impl Front {
         };
         let facts = self.facts(caller, parts, None, &NoKeys);
         demanded.permitted_by(|action, resource| {
-            let demand = Demand {
-                action: action.to_owned(),
-                resource: resource.to_owned(),
-                function: None,
-                own_policy: None,
-            };
+            let demand = Demand::new(action, resource);
             self.permit(caller, &demand, &facts)
                 .map_err(|denied| Fault::new("AccessDeniedException", denied.text))
         })

@@ -1,11 +1,13 @@
 //! The AWS Lambda API: one dispatch over the closed set of operations. Each resource has a file that
 //! parses its requests, asks `control`, and shapes the answers.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, StatusCode};
 
-use super::body::{Body, Room};
+use super::body::{self, Body, Room};
 use super::{Front, HttpResponse};
 use crate::names::RequestId;
 use crate::units::{EVENT_BYTES_MAX, REQUEST_BYTES_MAX};
@@ -32,7 +34,7 @@ mod tags;
 mod version;
 pub mod wire;
 
-use call::{Call, resource};
+use call::{Call, Head, resource};
 use wire::{ErrorShape, Fault, Operation, RouteError};
 
 impl Front {
@@ -59,7 +61,8 @@ impl Front {
         answered.unwrap_or_else(|fault| fault.into_response(&request_id))
     }
 
-    /// Refuses, in this order: paths of no operation, unknown callers, bodies that are too large.
+    /// Refuses, in this order: paths of no operation, unknown callers, callers that may not do it whatever the
+    /// body is, bodies that are too large.
     async fn accept<B>(
         &self,
         request_id: RequestId,
@@ -81,19 +84,37 @@ impl Front {
             operation if invokes(operation) => ("InvokeFunction", EVENT_BYTES_MAX),
             other => (other.name(), REQUEST_BYTES_MAX),
         };
-        let (bodies, from) = self.bodies_of(&parts, signed.as_ref());
+        let unread = |error: body::Error| error::of_body(&error, name);
+        let claimed = signed.as_ref().map(|it| Arc::clone(it.claimed()));
+        let head = Head::new(claimed, route, parts, request_id);
+        let (bodies, from) = self.bodies_of(head.parts(), signed.as_ref());
+        if let Some(signed) = signed.as_ref().filter(|_| body::may_be_large(&body))
+            && let Err(refusal) = Box::pin(self.refuse_early(&head)).await
+        {
+            // A signature that is still to be checked comes first: a refusal says what a caller may do.
+            if signed.proven().is_none() {
+                let digest = bodies.digest(body, bytes_max).await.map_err(unread)?;
+                signed.check_digest(&digest).map_err(unsigned)?;
+            }
+            return Err(refusal);
+        }
         let body = bodies.read(body, bytes_max, &from).await;
         let Body {
             bytes: body,
             room,
             digest,
-        } = body.map_err(|it| error::of_body(&it, name))?;
+        } = body.map_err(unread)?;
         let caller = match (signed, digest) {
             (Some(signed), Some(digest)) => Some(signed.check_digest(&digest).map_err(unsigned)?),
             (Some(signed), None) => Some(signed.check(&body).map_err(unsigned)?),
             (None, _) => None,
         };
-        Ok((Call::new(caller, route, parts, body, request_id), room))
+        Ok((Call::new(caller, head, body), room))
+    }
+
+    /// Refuses a request that its caller may not make whatever its body is.
+    async fn refuse_early(&self, head: &Head) -> Result<(), Fault> {
+        include!(concat!(env!("OUT_DIR"), "/foresee.rs"))
     }
 
     /// Every operation that is built is answered by the method of its name, which gets the proof that its

@@ -65,7 +65,7 @@ impl Front {
             Ok(body) => body,
             Err(error) => return unread(error),
         };
-        let caller = match self.caller(signature, route, parts, &body.bytes) {
+        let caller = match self.caller(&signature, parts, &body) {
             Ok(caller) => caller,
             Err(refusal) => return refused(refusal, &request_id),
         };
@@ -93,6 +93,13 @@ impl Front {
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
+        if signature.is_forbidden() {
+            let digest = self.url_bodies.digest(body, PAYLOAD_BYTES_MAX).await?;
+            return Ok(Body {
+                digest: Some(digest),
+                ..Body::default()
+            });
+        }
         match signature.signed() {
             Some(signed) if signed.proven().is_some() => {
                 let (bodies, from) = self.bodies_of(parts, Some(signed));

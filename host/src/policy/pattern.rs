@@ -76,6 +76,11 @@ impl Pattern {
         Ok(Self(parts))
     }
 
+    /// True for `*`, which matches every text.
+    pub(super) fn is_any(&self) -> bool {
+        self.0 == [Part::Any]
+    }
+
     /// Substitutes variables. `None` if one has no value.
     pub(super) fn expand(&self, facts: &dyn Facts) -> Option<Expanded> {
         let mut glyphs = Vec::new();

@@ -58,8 +58,9 @@ fn says(policy: &Policy, action: &str, resource: &str, facts: &Known) -> Verdict
     policy.verdict(&Question {
         principal: &user("000000000000", "alice"),
         action,
-        resource,
+        resource: Some(resource),
         facts,
+        doubt: Doubt::Refuses,
     })
 }
 
@@ -81,8 +82,9 @@ fn principal_matches_exactly_or_by_account() {
         let question = Question {
             principal,
             action: "lambda:GetFunction",
-            resource: FUNCTION,
+            resource: Some(FUNCTION),
             facts: &facts,
+            doubt: Doubt::Refuses,
         };
         match policy.verdict(&question) {
             Verdict::Allowed(how) => Some(how),
@@ -202,8 +204,9 @@ fn explicit_deny_wins_and_cross_account_needs_both_sides() {
         let question = Question {
             principal,
             action: "lambda:InvokeFunction",
-            resource: FUNCTION,
+            resource: Some(FUNCTION),
             facts: &facts,
+            doubt: Doubt::Refuses,
         };
         let policies = Policies { identity, resource };
         assert_eq!(decide(&question, &policies, &owner), expected, "case {at}");
@@ -225,4 +228,74 @@ fn qualified_request_gets_own_and_qualifier_policies() {
     assert_eq!(attached.over(Some(&Qualifier::Version(1))).len(), 2);
     assert_eq!(attached.over(Some(&Qualifier::Version(2))).len(), 1);
     assert!(attached.has_denials());
+}
+
+#[test]
+fn statement_in_doubt_is_read_as_the_question_asks() {
+    let tagged = json!({"StringEquals": {"aws:RequestTag/team": "edge"}});
+    let arn = "arn:aws:lambda:us-east-1:000000000000:function:f";
+    let facts = known(&[]);
+    let verdict = |members: Value, resource: Option<&str>, doubt: Doubt| {
+        let policy = Policy::identity(&statement(members)).unwrap();
+        policy.verdict(&Question {
+            principal: &user("000000000000", "alice"),
+            action: "lambda:CreateFunction",
+            resource,
+            facts: &facts,
+            doubt,
+        })
+    };
+    let (allowed, denied) = (Verdict::Allowed(Match::Itself), Verdict::Denied);
+    let unknown = json!({"StringEquals": {"unknown:key": "x"}});
+    for (members, resource, refuses, admits) in [
+        (json!({"Resource": arn}), None, Verdict::Silent, allowed),
+        (json!({"Resource": arn}), Some(arn), allowed, allowed),
+        (
+            json!({"Resource": arn}),
+            Some("*"),
+            Verdict::Silent,
+            Verdict::Silent,
+        ),
+        (json!({"Resource": "*"}), None, allowed, allowed),
+        (
+            json!({"Effect": "Deny", "Resource": arn}),
+            None,
+            denied,
+            Verdict::Silent,
+        ),
+        (
+            json!({"Effect": "Deny", "Resource": "*"}),
+            None,
+            denied,
+            denied,
+        ),
+        (
+            json!({"Action": "lambda:GetFunction"}),
+            None,
+            Verdict::Silent,
+            Verdict::Silent,
+        ),
+        (
+            json!({"Condition": unknown}),
+            Some(arn),
+            Verdict::Silent,
+            allowed,
+        ),
+        (
+            json!({"Effect": "Deny", "Condition": unknown}),
+            Some(arn),
+            denied,
+            Verdict::Silent,
+        ),
+        (
+            json!({"Condition": tagged}),
+            Some(arn),
+            Verdict::Silent,
+            Verdict::Silent,
+        ),
+    ] {
+        let found =
+            [Doubt::Refuses, Doubt::Admits].map(|doubt| verdict(members.clone(), resource, doubt));
+        assert_eq!(found, [refuses, admits], "{members}");
+    }
 }

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
-use http::{HeaderValue, StatusCode, Version, header};
+use http::Version;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -15,8 +15,10 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
+use super::lingering::Lingering;
 use super::pulse::Watched;
 use super::slots::ConnectionSlot;
+use super::strict::Strict;
 use super::untaken;
 use crate::api::HttpResponse;
 
@@ -28,28 +30,22 @@ pub(super) async fn serve<S, F>(
     place: ConnectionSlot,
     stop: CancellationToken,
 ) where
-    S: Fn(http::Request<Incoming>) -> F + Send + 'static,
+    S: Fn(http::Request<Lingering>) -> F + Send + 'static,
     F: Future<Output = HttpResponse> + Send + 'static,
 {
     // Small replies must not wait for an acknowledgement; it can only fail on a dead socket.
     let _ = stream.set_nodelay(true);
     let pulse = Arc::clone(&place.pulse);
-    let stream = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
+    let stream = TokioIo::new(Strict::new(Watched::new(stream, Arc::clone(&pulse))));
     let service = service_fn({
         let pulse = Arc::clone(&pulse);
         move |request: http::Request<Incoming>| {
             // An answer in HTTP/1 is written, or it stalls the connection, which the pulse feels.
             let held = (request.version() == Version::HTTP_2).then(|| Arc::clone(&pulse));
             let begun = pulse.begin();
-            let answering = match is_ambiguous(&request) {
-                true => Err(ambiguous()),
-                false => Ok(answer(request)),
-            };
+            let answering = answer(Lingering::of(request, &pulse));
             async move {
-                let reply = match answering {
-                    Ok(answering) => answering.await,
-                    Err(refusal) => refusal,
-                };
+                let reply = answering.await;
                 let reply = untaken::keep(begun, reply);
                 Ok::<_, Infallible>(match held {
                     Some(pulse) => untaken::hold(pulse, reply),
@@ -98,27 +94,6 @@ pub(super) async fn serve<S, F>(
             },
         }
     }
-}
-
-/// Whether the body of a request could end elsewhere for a proxy before this host: the only encoding that
-/// both know is one `chunked`.
-fn is_ambiguous(request: &http::Request<Incoming>) -> bool {
-    let mut encodings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
-    let is_chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
-    match (encodings.next(), encodings.next()) {
-        (None, _) => false,
-        (Some(only), None) => !is_chunked(only),
-        (Some(_), Some(_)) => true,
-    }
-}
-
-fn ambiguous() -> HttpResponse {
-    let mut reply =
-        HttpResponse::new("A Transfer-Encoding other than one chunked is refused.\n".into());
-    *reply.status_mut() = StatusCode::BAD_REQUEST;
-    let close = HeaderValue::from_static("close");
-    reply.headers_mut().insert(header::CONNECTION, close);
-    reply
 }
 
 fn builder(config: &Config) -> auto::Builder<TokioExecutor> {

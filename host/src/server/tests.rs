@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -38,7 +39,7 @@ async fn running_with(config: Config) -> Running {
     let address = listener.local_addr().unwrap();
     let begun = Arc::new(Notify::new());
     let begins = Arc::clone(&begun);
-    let answer = move |request: http::Request<Incoming>| {
+    let answer = move |request: http::Request<Lingering>| {
         begins.notify_one();
         answer(request)
     };
@@ -50,9 +51,16 @@ async fn running_with(config: Config) -> Running {
     }
 }
 
-async fn answer(request: http::Request<Incoming>) -> HttpResponse {
+async fn answer(request: http::Request<Lingering>) -> HttpResponse {
     match request.uri().path() {
         "/slow" => tokio::time::sleep(Duration::from_millis(1_000)).await,
+        "/body" => {
+            if request.into_body().collect().await.is_err() {
+                let mut refused = HttpResponse::default();
+                *refused.status_mut() = http::StatusCode::BAD_REQUEST;
+                return refused;
+            }
+        }
         "/large" => return HttpResponse::new(Bytes::from(vec![b'x'; LARGE_BYTES]).into()),
         _ => {}
     }
@@ -269,21 +277,60 @@ async fn trusted_proxy_has_any_number_of_connections() {
     answered(&mut first).await;
 }
 
+/// Heads, and what follows them, that a proxy and this host could part differently.
+const AMBIGUOUS: [&str; 27] = [
+    // Line ends and white space.
+    "POST /body HTTP/1.1\nhost: a\r\n\r\n",
+    "POST /body HTTP/1.1\r\nhost: a\n\r\n",
+    "POST /body HTTP/1.1\r\nhost: a\r\n\n",
+    "POST /body HTTP/1.1\r\nhost: a\rx: b\r\n\r\n",
+    "POST /body HTTP/1.1\r\nhost: a\r\n b\r\n\r\n",
+    "POST /body HTTP/1.1\r\nhost: a\r\n\tb\r\n\r\n",
+    "POST /body HTTP/1.1\r\n host: a\r\n\r\n",
+    "POST /body HTTP/1.1\r\nhost : a\r\n\r\n",
+    "POST /body HTTP/1.1\r\nhost: a\r\nx: \0\r\n\r\n",
+    "POST /body HTTP/1.1\r\nhost: a\r\nx\r\n\r\n",
+    // Lengths.
+    "POST /body HTTP/1.1\r\ncontent-length: 0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "POST /body HTTP/1.1\r\ntransfer-encoding: chunked\r\ncontent-length: 0\r\n\r\n0\r\n\r\n",
+    "POST /body HTTP/1.1\r\ncontent-length: 0\r\ncontent-length: 0\r\n\r\n",
+    "POST /body HTTP/1.1\r\ncontent-length: 0\r\ncontent-length: 5\r\n\r\n",
+    "POST /body HTTP/1.1\r\ncontent-length: 0, 0\r\n\r\n",
+    "POST /body HTTP/1.1\r\ncontent-length: +0\r\n\r\n",
+    "POST /body HTTP/1.1\r\ncontent-length:\r\n\r\n",
+    // Encodings.
+    "POST /body HTTP/1.1\r\ntransfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    "POST /body HTTP/1.1\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "POST /body HTTP/1.1\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "POST /body HTTP/1.1\r\ntransfer-encoding: identity\r\n\r\n",
+    "POST /body HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    // Chunks.
+    "POST /body HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0x0\r\n\r\n",
+    "POST /body HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\n\r\n",
+    "POST /body HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0;a\nb\r\n\r\n",
+    "POST /body HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\r\naa\r\n0\r\n\r\n",
+    "POST /body HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n00000000000000000\r\n\r\n",
+];
+
 #[tokio::test]
-async fn encoding_that_a_proxy_may_read_otherwise_is_refused() {
+async fn ambiguous_request_is_refused_and_nothing_after_it_is_answered() {
     let running = running_with(Config::default()).await;
-    for encoding in [
-        "transfer-encoding: chunked, chunked",
-        "transfer-encoding: chunked\r\ntransfer-encoding: chunked",
-        "transfer-encoding: gzip, chunked",
-    ] {
-        let head = format!("POST / HTTP/1.1\r\nhost: localhost\r\n{encoding}\r\n\r\n0\r\n\r\n");
-        let said = rest(open(&running, head.as_bytes()).await).await;
-        assert!(said.starts_with(b"HTTP/1.1 400"), "{encoding}: {said:?}");
+    for ambiguous in AMBIGUOUS {
+        let sent = [ambiguous.as_bytes(), GOOD].concat();
+        let said = rest(open(&running, &sent).await).await;
+        assert!(said.starts_with(b"HTTP/1.1 400"), "{ambiguous:?}: {said:?}");
+        let text = String::from_utf8_lossy(&said);
+        assert!(!text.contains("answered"), "{ambiguous:?}: {text}");
     }
-    let head = b"POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: Chunked\r\nconnection: close\r\n\r\n0\r\n\r\n";
-    let said = rest(open(&running, head).await).await;
-    assert!(said.ends_with(b"answered"), "{said:?}");
+    for plain in [
+        "POST /body HTTP/1.1\r\nhost: a\r\ntransfer-encoding: Chunked\r\n\r\n1;a=b\r\nx\r\n0\r\nx: y\r\n\r\n",
+        "\r\nPOST /body HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n\n\n",
+    ] {
+        let sent = [plain.as_bytes(), GOOD].concat();
+        let said = rest(open(&running, &sent).await).await;
+        let text = String::from_utf8_lossy(&said);
+        assert_eq!(text.matches("answered").count(), 2, "{plain:?}: {text}");
+    }
 }
 
 #[tokio::test]
@@ -309,4 +356,17 @@ async fn flood_of_frames_that_ask_for_nothing_is_closed() {
         let closed = tokio::time::timeout(Duration::from_secs(60), closed).await;
         closed.expect("the connection is closed");
     }
+}
+
+#[tokio::test]
+async fn answer_comes_before_the_body_and_the_connection_stays() {
+    let running = running_with(Config::default()).await;
+    let length = 8 << 20;
+    let head = format!("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n");
+    let mut stream = open(&running, head.as_bytes()).await;
+    answered(&mut stream).await;
+    stream.write_all(&vec![b'x'; length]).await.unwrap();
+    stream.write_all(GOOD).await.unwrap();
+    let said = rest(stream).await;
+    assert!(said.ends_with(b"answered"), "{said:?}");
 }

@@ -20,14 +20,19 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-/// A request whose operation is known and whose caller is accepted.
-pub(super) struct Call {
+/// A request whose operation is known, before its body is read.
+pub(super) struct Head {
     /// None where the host has no keys, and every request is allowed.
     caller: Option<Arc<Caller>>,
     route: Route,
     parts: Parts,
-    body: Bytes,
     request_id: RequestId,
+}
+
+/// A request whose operation is known and whose caller is accepted.
+pub(super) struct Call {
+    head: Head,
+    body: Bytes,
 }
 
 /// A call that its caller may make, with the resource that policies were asked about. Authorization
@@ -52,21 +57,32 @@ impl<R> Deref for Permitted<'_, R> {
     }
 }
 
-impl Call {
+impl Deref for Call {
+    type Target = Head;
+
+    fn deref(&self) -> &Head {
+        &self.head
+    }
+}
+
+impl Head {
+    /// A head of a caller that says who it is: its signature may not be checked yet.
     pub(super) fn new(
-        caller: Option<Arc<Caller>>,
+        claimed: Option<Arc<Caller>>,
         route: Route,
         parts: Parts,
-        body: Bytes,
         request_id: RequestId,
     ) -> Self {
         Self {
-            caller,
+            caller: claimed,
             route,
             parts,
-            body,
             request_id,
         }
+    }
+
+    pub(super) fn parts(&self) -> &Parts {
+        &self.parts
     }
 
     pub(super) fn operation(&self) -> Operation {
@@ -84,6 +100,29 @@ impl Call {
     /// The host that the client called, with its port.
     pub(super) fn host(&self) -> Option<&str> {
         host_of(&self.parts)
+    }
+
+    /// The values that the query gives a name.
+    fn query_all(&self, name: &str) -> Vec<String> {
+        wire::query_values(self.parts.uri.query(), name)
+    }
+
+    /// The first of them: the model's checks take the first one too.
+    fn query(&self, name: &str) -> Option<String> {
+        self.query_all(name).into_iter().next()
+    }
+
+    /// A label of the path, if the operation has it.
+    fn label(&self, name: &str) -> &str {
+        self.route.label(name)
+    }
+}
+
+impl Call {
+    /// A call whose caller's signature is good.
+    pub(super) fn new(caller: Option<Arc<Caller>>, head: Head, body: Bytes) -> Self {
+        let head = Head { caller, ..head };
+        Self { head, body }
     }
 
     pub(super) fn body(&self) -> &Bytes {
@@ -110,25 +149,5 @@ impl Call {
 
     pub(super) fn render(&self, output: impl wire::Output) -> HttpResponse {
         wire::render(self.operation(), output)
-    }
-
-    /// The values that the query gives a name.
-    fn query_all(&self, name: &str) -> Vec<String> {
-        wire::query_values(self.parts.uri.query(), name)
-    }
-
-    /// The first of them: the model's checks take the first one too.
-    fn query(&self, name: &str) -> Option<String> {
-        self.query_all(name).into_iter().next()
-    }
-
-    /// A label of the path, if the operation has it.
-    fn label(&self, name: &str) -> &str {
-        self.route.label(name)
-    }
-
-    /// A text member of the body, read without building the document.
-    fn member(&self, name: &str) -> Option<String> {
-        self.at_length(|| wire::text_member(&self.body, name))
     }
 }

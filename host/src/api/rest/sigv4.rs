@@ -191,7 +191,7 @@ impl Pending {
     ///
     /// # Errors
     /// Where it is not the one this request would have.
-    pub fn check(self, body: &Bytes) -> Result<String, Error> {
+    pub fn check(&self, body: &Bytes) -> Result<&str, Error> {
         self.check_digest(&digest::digest(&digest::SHA256, body))
     }
 
@@ -199,7 +199,7 @@ impl Pending {
     ///
     /// # Errors
     /// Where it is not the one this request would have.
-    pub fn check_digest(self, digest: &Digest) -> Result<String, Error> {
+    pub fn check_digest(&self, digest: &Digest) -> Result<&str, Error> {
         let digest = hex(digest.as_ref());
         match &self.declared {
             // Bodies without a digest would need TLS, which ends before this host.
@@ -207,7 +207,7 @@ impl Pending {
             Some(_) => {}
             None => self.require(&digest)?,
         }
-        Ok(self.parameters.access_key_id)
+        Ok(&self.parameters.access_key_id)
     }
 
     /// Checks the signature over the head and this digest.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use bytes::Bytes;
 use http::request::Parts;
 
 use crate::api::access::{Caller, Demand, Signed};
+use crate::api::body::Body;
 use crate::api::facts::Asked;
 use crate::api::rest::sigv4;
 use crate::api::{Front, at_length};
@@ -18,12 +18,22 @@ use crate::policy::Principal;
 /// Bytes of a digest that make the id of a user.
 const USER_ID_BYTES: usize = 8;
 
-/// The signature of a request, still to be checked against its body. None where the URL needs none.
-pub(super) struct UncheckedSignature(Option<Signed>);
+/// A request to a URL whose signature is still to be checked against its body.
+pub(super) struct UncheckedSignature {
+    /// None where the URL needs none.
+    signed: Option<Signed>,
+    /// Whether the caller that it claims to be of may not call this URL.
+    is_forbidden: bool,
+}
 
 impl UncheckedSignature {
     pub(super) fn signed(&self) -> Option<&Signed> {
-        self.0.as_ref()
+        self.signed.as_ref()
+    }
+
+    /// Whether nothing of the body is wanted but its digest.
+    pub(super) fn is_forbidden(&self) -> bool {
+        self.is_forbidden
     }
 }
 
@@ -45,39 +55,55 @@ impl From<sigv4::Error> for Refusal {
 }
 
 impl Front {
-    /// What can be known before there is a body, so that nobody's body is read who may not call.
+    /// Checks before the body is read whether its caller may call: nothing of the body has a say in it.
     pub(super) fn unchecked_signature(
         &self,
         route: &UrlRoute,
         parts: &Parts,
     ) -> Result<UncheckedSignature, Refusal> {
         let Some(access) = self.access.get() else {
-            return Ok(UncheckedSignature(None));
+            return Ok(UncheckedSignature {
+                signed: None,
+                is_forbidden: false,
+            });
         };
-        if route.signed {
-            return Ok(UncheckedSignature(Some(access.parse(parts, "lambda")?)));
+        let signed = match route.signed {
+            true => Some(access.parse(parts, "lambda")?),
+            false => None,
+        };
+        let claimed = match &signed {
+            Some(signed) => Arc::clone(signed.claimed()),
+            None => access.anonymous(),
+        };
+        let is_forbidden = !self.lets_in(&claimed, route, parts);
+        // A signature that is still to be checked comes first: a refusal says what a caller may do.
+        let is_checked = signed.as_ref().is_none_or(|it| it.proven().is_some());
+        if is_forbidden && is_checked {
+            return Err(Refusal::Forbidden);
         }
-        match self.lets_in(&access.anonymous(), route, parts) {
-            true => Ok(UncheckedSignature(None)),
-            false => Err(Refusal::Forbidden),
-        }
+        Ok(UncheckedSignature {
+            signed,
+            is_forbidden,
+        })
     }
 
     /// The caller, where one must sign, if its signature is good and it may call this URL.
     pub(super) fn caller(
         &self,
-        UncheckedSignature(signed): UncheckedSignature,
-        route: &UrlRoute,
+        signature: &UncheckedSignature,
         parts: &Parts,
-        body: &Bytes,
+        body: &Body,
     ) -> Result<Option<Arc<Caller>>, Refusal> {
-        let Some(signed) = signed else {
+        let Some(signed) = &signature.signed else {
             return Ok(None);
         };
-        let caller = at_length(parts, body.len(), || signed.check(body))?;
-        match self.lets_in(&caller, route, parts) {
-            true => Ok(Some(caller)),
-            false => Err(Refusal::Forbidden),
+        let caller = match &body.digest {
+            Some(digest) => signed.check_digest(digest)?,
+            None => at_length(parts, body.bytes.len(), || signed.check(&body.bytes))?,
+        };
+        match signature.is_forbidden {
+            true => Err(Refusal::Forbidden),
+            false => Ok(Some(caller)),
         }
     }
 
@@ -94,14 +120,13 @@ impl Front {
         };
         let facts = self.facts(caller, parts, tags, &asked);
         let allows = |action: &str| {
+            let resource = match &route.target.qualifier {
+                None => arn.clone(),
+                Some(qualifier) => format!("{arn}:{qualifier}"),
+            };
             let demand = Demand {
-                action: action.to_owned(),
-                resource: match &route.target.qualifier {
-                    None => arn.clone(),
-                    Some(qualifier) => format!("{arn}:{qualifier}"),
-                },
                 function: Some(route.target.clone()),
-                own_policy: None,
+                ..Demand::new(action, resource)
             };
             self.permit(caller, &demand, &facts).is_ok()
         };

@@ -3,18 +3,21 @@
 
 use std::sync::OnceLock;
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::Call;
+use super::Head;
 use super::authorize::invokes;
-use crate::api::facts;
 use crate::api::rest::wire::{Operation, unchecked};
+use crate::api::{at_length, facts};
 use crate::names::LayerVersionArn;
 
 /// A request, its body read when it is first asked for.
 pub(super) struct Asked<'a> {
-    call: &'a Call,
-    body: OnceLock<Map<String, Value>>,
+    head: &'a Head,
+    /// None before the body is read.
+    body: Option<&'a Bytes>,
+    members: OnceLock<Map<String, Value>>,
 }
 
 /// A request, with the functions of the event source mapping that it is about.
@@ -25,10 +28,11 @@ pub(super) struct Given<'a> {
 }
 
 impl<'a> Asked<'a> {
-    pub(super) fn new(call: &'a Call) -> Self {
+    pub(super) fn new(head: &'a Head, body: Option<&'a Bytes>) -> Self {
         Self {
-            call,
-            body: OnceLock::new(),
+            head,
+            body,
+            members: OnceLock::new(),
         }
     }
 
@@ -64,15 +68,18 @@ impl<'a> Asked<'a> {
 
     /// A member of the body. A member that the operation does not have says nothing.
     fn member(&self, name: &str) -> &Value {
-        let body = self.body.get_or_init(|| {
-            let read = || unchecked(self.call.operation(), &self.call.body);
-            self.call.at_length(read)
+        let members = self.members.get_or_init(|| {
+            let Some(body) = self.body else {
+                return Map::new();
+            };
+            let read = || unchecked(self.head.operation(), body);
+            at_length(&self.head.parts, body.len(), read)
         });
-        body.get(name).unwrap_or(&Value::Null)
+        members.get(name).unwrap_or(&Value::Null)
     }
 
     fn auth_type(&self) -> Option<Vec<String>> {
-        match self.call.operation() {
+        match self.head.operation() {
             Operation::CreateFunctionUrlConfig => Some(self.texts(&["AuthType"])),
             Operation::AddPermission => Some(self.texts(&["FunctionUrlAuthType"])),
             // The record has the value if the request does not.
@@ -91,11 +98,16 @@ impl<'a> Asked<'a> {
 impl facts::Asked for Given<'_> {
     fn values(&self, key: &str) -> Option<Vec<String>> {
         let asked = self.asked;
-        let operation = asked.call.operation();
+        let operation = asked.head.operation();
         Some(match key {
             "lambda:functionarn" => return self.function_arns.clone(),
-            "lambda:functionurlauthtype" => return asked.auth_type(),
             "lambda:invokedviafunctionurl" if invokes(operation) => vec!["false".to_owned()],
+            "lambda:invokedviafunctionurl"
+            | "lambda:eventsourcetoken"
+            | "lambda:sourcefunctionarn" => Vec::new(),
+            // The rest is in the body.
+            _ if asked.body.is_none() => return None,
+            "lambda:functionurlauthtype" => return asked.auth_type(),
             "lambda:principal" if operation == Operation::AddPermission => {
                 asked.texts(&["Principal"])
             }
@@ -105,22 +117,19 @@ impl facts::Asked for Given<'_> {
             "lambda:securitygroupids" => asked.texts(&["VpcConfig", "SecurityGroupIds"]),
             // AWS alone knows the network of a subnet.
             "lambda:vpcids" if !asked.member("VpcConfig").is_null() => return None,
-            "lambda:vpcids"
-            | "lambda:principal"
-            | "lambda:invokedviafunctionurl"
-            | "lambda:eventsourcetoken"
-            | "lambda:sourcefunctionarn" => Vec::new(),
+            "lambda:vpcids" | "lambda:principal" => Vec::new(),
             _ => return None,
         })
     }
 
-    fn tags(&self) -> Vec<(String, Option<String>)> {
-        let call = self.asked.call;
-        let taken = match call.operation() {
-            Operation::UntagResource => call.query_all("tagKeys"),
+    fn tags(&self) -> Option<Vec<(String, Option<String>)>> {
+        let head = self.asked.head;
+        let taken = match head.operation() {
+            Operation::UntagResource => head.query_all("tagKeys"),
+            _ if self.asked.body.is_none() => return None,
             _ => Vec::new(),
         };
         let taken = taken.into_iter().map(|key| (key, None));
-        self.asked.tags().into_iter().chain(taken).collect()
+        Some(self.asked.tags().into_iter().chain(taken).collect())
     }
 }

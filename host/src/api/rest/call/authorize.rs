@@ -1,10 +1,12 @@
 //! Authorization of a call: the resource of its operation is read, policies are asked about it, and the
 //! proof that carries it is made.
 
+use bytes::Bytes;
+
 use super::asked::{Asked, Given};
 use super::resource::{About, Mapped, Qualified, Request, Resource};
 use super::target::Whose;
-use super::{Call, Permitted};
+use super::{Call, Head, Permitted};
 use crate::api::Front;
 use crate::api::access::{Caller, Demand, Denied};
 use crate::api::rest::wire::{ErrorShape, Fault, Operation};
@@ -18,14 +20,13 @@ impl Front {
         &self,
         call: &'a Call,
     ) -> Result<Permitted<'a, R>, Fault> {
-        let home = self.control.home();
-        let account = call.caller.as_deref().and_then(|it| it.principal.account());
-        let whose = Whose {
-            home,
-            account: account.unwrap_or(&home.account),
-        };
-        let resource = R::read(&Request { call, whose });
-        if let Some(judge) = self.judge(call) {
+        let (home, whose) = (self.control.home(), self.whose(call));
+        let resource = R::read(&Request {
+            head: call,
+            body: Some(&call.body),
+            whose,
+        });
+        if let Some(judge) = self.judge(call, Some(&call.body)) {
             let about = match &resource {
                 Ok(resource) => resource.about(home),
                 Err(unnamed) => About::other(&unnamed.arn),
@@ -38,13 +39,53 @@ impl Front {
         }
     }
 
+    /// Refuses a request that its caller may not make whatever its body is, before the body is read.
+    pub(in crate::api::rest) async fn foresee<R: Resource>(
+        &self,
+        head: &Head,
+    ) -> Result<(), Fault> {
+        let Some(judge) = self.judge(head, None) else {
+            return Ok(());
+        };
+        let (home, whose) = (self.control.home(), self.whose(head));
+        let request = Request {
+            head,
+            body: None,
+            whose,
+        };
+        let about = match R::read(&request) {
+            Ok(resource) => resource.about(home),
+            Err(unnamed) => About::other(unnamed.arn),
+        };
+        let demand = about.demand(&action(head.operation())).before_body();
+        let demand = match R::any(home) {
+            None => demand,
+            Some(resource) => Demand {
+                resource,
+                is_any: true,
+                function: None,
+                ..demand
+            },
+        };
+        judge.meet(demand, None).await
+    }
+
+    fn whose<'a>(&'a self, head: &'a Head) -> Whose<'a> {
+        let home = self.control.home();
+        let account = head.caller.as_deref().and_then(|it| it.principal.account());
+        Whose {
+            home,
+            account: account.unwrap_or(&home.account),
+        }
+    }
+
     /// The refusal to list the tags of the function, for a caller that may read the function and not its tags.
     /// Versions and aliases have no tags of their own.
     pub(in crate::api::rest) fn withheld_tags(
         &self,
         call: &Permitted<'_, Qualified>,
     ) -> Option<String> {
-        let judge = self.judge(call)?;
+        let judge = self.judge(call, Some(&call.body))?;
         let function = About::whole(&call.resource().0.name, judge.home);
         let demand = function.demand("lambda:ListTags");
         let given = Given {
@@ -55,8 +96,8 @@ impl Front {
     }
 
     /// None where there is nothing to judge.
-    fn judge<'a>(&'a self, call: &'a Call) -> Option<Judge<'a>> {
-        let caller = call.caller.as_deref()?;
+    fn judge<'a>(&'a self, head: &'a Head, body: Option<&'a Bytes>) -> Option<Judge<'a>> {
+        let caller = head.caller.as_deref()?;
         let home = self.control.home();
         // The usual case, and the hot path's: nothing could keep the owner out.
         if caller.owns(&home.account) && !self.invoker.snapshot().has_denials() {
@@ -65,8 +106,8 @@ impl Front {
         Some(Judge {
             front: self,
             caller,
-            call,
-            asked: Asked::new(call),
+            head,
+            asked: Asked::new(head, body),
             home,
         })
     }
@@ -76,14 +117,14 @@ impl Front {
 struct Judge<'a> {
     front: &'a Front,
     caller: &'a Caller,
-    call: &'a Call,
+    head: &'a Head,
     asked: Asked<'a>,
     home: &'a Home,
 }
 
 impl Judge<'_> {
     async fn decide(&self, about: About) -> Result<(), Fault> {
-        let own = about.demand(&action(self.call.operation()));
+        let own = about.demand(&action(self.head.operation()));
         for function_arns in self.function_arns(&about.mapped).await {
             self.meet(own.clone(), function_arns).await?;
         }
@@ -111,15 +152,9 @@ impl Judge<'_> {
 
     /// Further permissions that a request needs for its members: tags, layers, signing configurations.
     fn implied(&self, own: &Demand) -> Vec<Demand> {
-        let operation = self.call.operation();
+        let operation = self.head.operation();
         let Home { region, account } = self.home;
         let new = |kind: &str| format!("arn:aws:lambda:{region}:{account}:{kind}:*");
-        let demand = |action: &str, resource: String| Demand {
-            action: action.to_owned(),
-            resource,
-            function: None,
-            own_policy: None,
-        };
         let tagged = match operation {
             Operation::CreateFunction => Some(own.resource.clone()),
             Operation::CreateEventSourceMapping => Some(new("event-source-mapping")),
@@ -130,17 +165,17 @@ impl Judge<'_> {
         if let Some(resource) = tagged.filter(|_| !self.asked.tags().is_empty()) {
             demands.push(Demand {
                 function: own.function.clone(),
-                ..demand("lambda:TagResource", resource)
+                ..Demand::new("lambda:TagResource", resource)
             });
         }
         match operation {
             Operation::CreateFunction | Operation::UpdateFunctionConfiguration => {
                 let layers = self.asked.layers().into_iter();
-                demands.extend(layers.map(|arn| demand("lambda:GetLayerVersion", arn)));
+                demands.extend(layers.map(|arn| Demand::new("lambda:GetLayerVersion", arn)));
             }
             Operation::PutFunctionCodeSigningConfig => {
                 let configs = self.asked.texts(&["CodeSigningConfigArn"]).into_iter();
-                demands.extend(configs.map(|arn| demand(&own.action, arn)));
+                demands.extend(configs.map(|arn| Demand::new(&own.action, arn)));
             }
             _ => {}
         }
@@ -162,7 +197,7 @@ impl Judge<'_> {
             function_arns,
         };
         self.permit(&demand, &given).map_err(|denied| {
-            let operation = self.call.operation();
+            let operation = self.head.operation();
             // AWS gives other accounts no reason, except for invocations and for layers.
             if denied.is_foreign && !invokes(operation) && layer.is_none() {
                 Fault::without_message(ErrorShape::AccessDeniedException)
@@ -187,7 +222,7 @@ impl Judge<'_> {
             let function = snapshot.function(&target.name);
             function.map(|it| it.tags.clone()).unwrap_or_default()
         });
-        let parts = &self.call.parts;
+        let parts = &self.head.parts;
         let facts = self.front.facts(self.caller, parts, resource_tags, given);
         self.front.permit(self.caller, demand, &facts)
     }

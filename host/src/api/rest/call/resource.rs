@@ -1,10 +1,13 @@
 //! The resource of each operation, read from its request once. The build chooses the type from the
 //! model: an operation without a Qualifier has no type here that could read one.
 
-use super::Call;
+use bytes::Bytes;
+
+use super::Head;
 use super::target::{self, Whose};
 use crate::api::access::Demand;
-use crate::api::rest::wire::{ErrorShape, Fault, Operation};
+use crate::api::at_length;
+use crate::api::rest::wire::{self, ErrorShape, Fault, Operation};
 use crate::invoke::Target;
 use crate::names::{FunctionName, Home};
 
@@ -27,11 +30,18 @@ pub(in crate::api::rest) trait Resource: Sized {
 
     /// The resource as policies know it.
     fn about(&self, home: &Home) -> About;
+
+    /// The pattern of all ARNs that it may have, where only the body of the request names it.
+    fn any(_home: &Home) -> Option<String> {
+        None
+    }
 }
 
 /// A request while its resource is read.
 pub(in crate::api::rest) struct Request<'a> {
-    pub(super) call: &'a Call,
+    pub(super) head: &'a Head,
+    /// None before the body is read.
+    pub(super) body: Option<&'a Bytes>,
     pub(super) whose: Whose<'a>,
 }
 
@@ -90,17 +100,23 @@ impl About {
 
     pub(super) fn demand(&self, action: &str) -> Demand {
         Demand {
-            action: action.to_owned(),
-            resource: self.arn.clone(),
             function: self.function.clone(),
-            own_policy: None,
+            ..Demand::new(action, self.arn.clone())
         }
     }
 }
 
 impl Request<'_> {
     fn label(&self, name: &str) -> &str {
-        self.call.label(name)
+        self.head.label(name)
+    }
+
+    /// A text member of the body, read without building the document.
+    fn member(&self, name: &str) -> Option<String> {
+        let body = self.body?;
+        at_length(&self.head.parts, body.len(), || {
+            wire::text_member(body, name)
+        })
     }
 
     /// The function that the path names, for operations on all of it.

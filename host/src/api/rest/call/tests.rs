@@ -26,7 +26,8 @@ fn call(method: Method, uri: &str, body: &'static str) -> Call {
     let route = wire::route(&parts.method, parts.uri.path(), parts.uri.query()).unwrap();
     let clock = crate::clock::Clock::system();
     let id = RequestId::random(&clock);
-    Call::new(None, route, parts, Bytes::from_static(body.as_bytes()), id)
+    let head = Head::new(None, route, parts, id);
+    Call::new(None, head, Bytes::from_static(body.as_bytes()))
 }
 
 /// The resource, and the ARN that policies are asked about.
@@ -36,7 +37,12 @@ fn read<R: Resource>(call: &Call) -> (Option<R>, String) {
         home: &home,
         account: &home.account,
     };
-    match R::read(&Request { call, whose }) {
+    let request = Request {
+        head: call,
+        body: Some(&call.body),
+        whose,
+    };
+    match R::read(&request) {
         Ok(resource) => {
             let arn = resource.about(&home).arn;
             (Some(resource), arn)

@@ -40,7 +40,7 @@ impl Resource for Whole {
 
 impl Resource for NewFunction {
     fn read(request: &Request<'_>) -> Result<Self, Unnamed> {
-        let text = request.call.member("FunctionName").unwrap_or_default();
+        let text = request.member("FunctionName").unwrap_or_default();
         if !text.contains(':') && text.len() > FunctionName::CHARS_MAX {
             return Err(request.unnamed(&text, None, too_long(&text)));
         }
@@ -50,11 +50,16 @@ impl Resource for NewFunction {
     fn about(&self, home: &Home) -> About {
         About::whole(&self.0, home)
     }
+
+    fn any(home: &Home) -> Option<String> {
+        let Home { region, account } = home;
+        Some(format!("arn:aws:lambda:{region}:{account}:function:*"))
+    }
 }
 
 impl Resource for Qualified {
     fn read(request: &Request<'_>) -> Result<Self, Unnamed> {
-        let qualifier = request.call.query("Qualifier");
+        let qualifier = request.head.query("Qualifier");
         let name = request.label("FunctionName");
         request.target(name, qualifier.as_deref()).map(Self)
     }
@@ -66,7 +71,7 @@ impl Resource for Qualified {
 
 impl Resource for Invoked {
     fn read(request: &Request<'_>) -> Result<Self, Unnamed> {
-        let qualifier = request.call.query("Qualifier");
+        let qualifier = request.head.query("Qualifier");
         let (name, qualifier) = (request.label("FunctionName"), qualifier.as_deref());
         let target = target::to_invoke(name, qualifier, request.whose);
         let unnamed = |fault| request.unnamed(name, qualifier, fault);
@@ -99,7 +104,7 @@ impl Resource for PolicyOf {
 impl Resource for Deleted {
     fn read(request: &Request<'_>) -> Result<Self, Unnamed> {
         let name = request.label("FunctionName");
-        let qualifier = request.call.query("Qualifier");
+        let qualifier = request.head.query("Qualifier");
         let qualifier = qualifier.as_deref().filter(|it| !it.is_empty());
         if let Some(text) = qualifier.filter(|it| Qualifier::parse(it).is_err()) {
             let Target { name: function, .. } = request.target(name, None)?;

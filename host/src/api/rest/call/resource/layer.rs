@@ -61,7 +61,7 @@ impl Resource for LayerVersion {
 
 impl Resource for LayerVersionByArn {
     fn read(request: &Request<'_>) -> Result<Self, Unnamed> {
-        let text = request.call.query("Arn").unwrap_or_else(|| "*".to_owned());
+        let text = request.head.query("Arn").unwrap_or_else(|| "*".to_owned());
         let unnamed = |fault| Unnamed {
             fault,
             arn: text.clone(),
@@ -107,7 +107,7 @@ fn layer(request: &Request<'_>, version: Option<&str>) -> Result<LayerName, Unna
 fn require_home(of: &Home, request: &Request<'_>, arn: &str) -> Result<(), Fault> {
     let home = request.whose.home;
     if of.account != home.account {
-        let action = super::super::authorize::action(request.call.operation());
+        let action = super::super::authorize::action(request.head.operation());
         return Err(Fault::new(
             ErrorShape::AccessDeniedException,
             format!(

@@ -19,7 +19,7 @@ pub(in crate::api::rest) struct Mapping {
 
 impl Resource for NewMapping {
     fn read(request: &Request<'_>) -> Result<Self, Unnamed> {
-        let name = request.call.member("FunctionName").unwrap_or_default();
+        let name = request.member("FunctionName").unwrap_or_default();
         mapped(request, &name).map(Self)
     }
 
@@ -33,7 +33,7 @@ impl Resource for NewMapping {
 
 impl Resource for ListedMappings {
     fn read(request: &Request<'_>) -> Result<Self, Unnamed> {
-        let name = request.call.query("FunctionName");
+        let name = request.head.query("FunctionName");
         let target = name.map(|name| mapped(request, &name)).transpose()?;
         Ok(Self(target))
     }
@@ -50,8 +50,8 @@ impl Resource for ListedMappings {
 impl Resource for Mapping {
     fn read(request: &Request<'_>) -> Result<Self, Unnamed> {
         let id = request.label("UUID").to_owned();
-        let next = match request.call.operation() {
-            super::Operation::UpdateEventSourceMapping => request.call.member("FunctionName"),
+        let next = match request.head.operation() {
+            super::Operation::UpdateEventSourceMapping => request.member("FunctionName"),
             _ => None,
         };
         let next = next.map(|name| request.target(&name, None)).transpose();
