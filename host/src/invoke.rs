@@ -197,6 +197,7 @@ impl Invoker {
             evictions: Eviction::ALL
                 .map(|it| (it.label(), live.evictions(it)))
                 .into(),
+            ..Gauges::default()
         }
     }
 

@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use crate::sandbox::{self, Architecture, Program, Sandbox, compile};
 use crate::store::blob::{Blobs, Digest};
 use crate::store::object::{self, Objects};
 use crate::store::tree::{InsertError, Trees};
+use crate::telemetry::metrics::Queue;
 
 mod artifact;
 mod collect;
@@ -22,18 +23,28 @@ mod overlay;
 pub mod package;
 mod programs;
 pub mod runtime;
+mod turns;
 
 pub use collect::Used;
-pub use intake::{Origin, Stored};
+pub use intake::{Delivery, Origin, Stored};
 pub use layer::{Attachment, LayerPackage, kept_for_layers};
+pub use turns::Claim;
 
 use artifact::Artifacts;
 use hold::{Hold, Holds};
 use programs::Programs;
+use turns::{Bounds, Turns};
 
-/// Packages that are unpacked at once. The disk is not faster with more, and a caller with many packages
-/// must not keep it from the others.
-const UNPACKINGS_MAX: usize = 2;
+/// Packages that are unpacked at once. The disk is not faster with more.
+const UNPACKINGS_MAX: Bounds = Bounds {
+    all: 3,
+    per_caller: 2,
+};
+/// Packages that are fetched from S3 at once. Each may take a minute.
+const FETCHES_MAX: Bounds = Bounds {
+    all: 4,
+    per_caller: 3,
+};
 
 /// A deployment package and the component in it, as records name it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,7 +122,8 @@ struct Inner {
     artifacts: Artifacts,
     objects: Objects,
     sandbox: Sandbox,
-    unpackings: Arc<Semaphore>,
+    unpackings: Arc<Turns>,
+    fetches: Arc<Turns>,
     holds: Holds,
     programs: Programs,
     /// Signals a package that was refused and has left its files.
@@ -149,7 +161,8 @@ impl Library {
             artifacts,
             objects,
             sandbox,
-            unpackings: Arc::new(Semaphore::new(UNPACKINGS_MAX)),
+            unpackings: Turns::new("unpack", UNPACKINGS_MAX),
+            fetches: Turns::new("fetch", FETCHES_MAX),
             holds: Holds::default(),
             programs: Programs::default(),
             refusals: Notify::new(),
@@ -174,6 +187,12 @@ impl Library {
         arrival
     }
 
+    /// Steps of deployments under way and waiting.
+    pub fn queues(&self) -> [Queue; 3] {
+        let inner = &self.0;
+        [&inner.fetches, &inner.unpackings, inner.artifacts.turns()].map(|it| it.gauge())
+    }
+
     /// Asks for a collection soon: the code of something that was deleted may be unused now, and on a full disk
     /// its room is wanted.
     pub fn collect_soon(&self) {
@@ -189,8 +208,10 @@ impl Library {
         let source = package.source();
         let read = blocking(move || Ok(package::Package::read(source)?)).await?;
         let unpack = move |into: &Path| Ok(read.unpack(into)?);
-        self.make_tree(&package.hold, unpack).await?;
-        self.choose_and_compile(package.hold.clone(), package.size_bytes(), wanted)
+        let claim = package.claim();
+        self.make_tree(&package.hold, claim, unpack).await?;
+        let (hold, size_bytes) = (package.hold.clone(), package.size_bytes());
+        self.choose_and_compile(hold, size_bytes, wanted, claim)
             .await
     }
 
@@ -198,9 +219,15 @@ impl Library {
     ///
     /// # Errors
     /// As [`check_in`](Self::check_in).
-    pub async fn choose(&self, code: &CodeRef, wanted: Wanted) -> Result<Arrival, Error> {
+    pub async fn choose(
+        &self,
+        code: &CodeRef,
+        wanted: Wanted,
+        claim: &Claim,
+    ) -> Result<Arrival, Error> {
         let hold = self.0.holds.hold(code.package).await;
-        self.choose_and_compile(hold, code.size_bytes, wanted).await
+        self.choose_and_compile(hold, code.size_bytes, wanted, claim)
+            .await
     }
 
     async fn choose_and_compile(
@@ -208,6 +235,7 @@ impl Library {
         package: Hold,
         size_bytes: u64,
         wanted: Wanted,
+        claim: &Claim,
     ) -> Result<Arrival, Error> {
         let (inner, digest) = (Arc::clone(&self.0), package.digest());
         let component = match wanted.handler {
@@ -223,7 +251,7 @@ impl Library {
             Some(component) => Some(self.0.holds.hold(component.digest).await),
             None => None,
         };
-        self.refresh(&code, wanted.architecture).await?;
+        self.compile(&code, wanted.architecture, claim).await?;
         Ok(Arrival {
             code,
             _holds: (package, component),
@@ -234,6 +262,7 @@ impl Library {
     async fn make_tree(
         &self,
         of: &Hold,
+        claim: &Claim,
         fill: impl FnOnce(&Path) -> Result<(), Error> + Send + 'static,
     ) -> Result<(), Error> {
         let (digest, turn) = (of.digest(), of.turn().await);
@@ -244,8 +273,7 @@ impl Library {
         {
             return Ok(());
         }
-        let permit = Arc::clone(&self.0.unpackings).acquire_owned().await;
-        let permit = permit.expect("the semaphore is never closed");
+        let permit = self.0.unpackings.take(claim).await;
         // They are the work's own: it goes on when its caller has gone away.
         let (inner, held) = (Arc::clone(&self.0), (turn, permit, of.clone()));
         blocking(move || {
@@ -265,13 +293,23 @@ impl Library {
     /// # Errors
     /// Where it cannot be compiled any more.
     pub async fn refresh(&self, code: &CodeRef, architecture: Architecture) -> Result<(), Error> {
+        let claim = Claim::of_host(&code.package.to_string());
+        self.compile(code, architecture, &claim).await
+    }
+
+    async fn compile(
+        &self,
+        code: &CodeRef,
+        architecture: Architecture,
+        claim: &Claim,
+    ) -> Result<(), Error> {
         let Some(component) = &code.component else {
             return Ok(());
         };
         let file = self.component_file(code, component);
         let artifacts = &self.0.artifacts;
         artifacts
-            .compile(component.digest, architecture, file)
+            .compile(component.digest, architecture, file, claim)
             .await
     }
 
@@ -353,6 +391,10 @@ pub async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 impl Library {
     fn for_test(dir: &Path) -> Self {
+        Self::compiled_by(dir, compile::Compiler::InProcess)
+    }
+
+    fn compiled_by(dir: &Path, compiler: compile::Compiler) -> Self {
         let scratch_dir = dir.join("scratch");
         std::fs::create_dir_all(&scratch_dir).unwrap();
         let config = sandbox::Config {
@@ -365,10 +407,12 @@ impl Library {
         };
         let sandbox = Sandbox::new(config, crate::clock::Clock::system()).unwrap();
         let objects = Objects::none();
-        Self::open(dir, sandbox, compile::Compiler::InProcess, objects).unwrap()
+        Self::open(dir, sandbox, compiler, objects).unwrap()
     }
 
     async fn received(&self, bytes: impl Into<bytes::Bytes>) -> Stored {
-        self.receive(Origin::Upload(bytes.into())).await.unwrap()
+        let claim = Claim::new("caller", "function");
+        let delivery = Delivery::new(Origin::Upload(bytes.into()), claim);
+        self.receive(delivery).await.unwrap()
     }
 }

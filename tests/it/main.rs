@@ -10,6 +10,7 @@ mod cli_dev;
 mod cli_manners;
 mod clients;
 mod code_signing_configs;
+mod collection;
 mod concurrency;
 mod constraints;
 mod coverage;

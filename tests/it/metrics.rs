@@ -105,6 +105,12 @@ async fn metrics_page_counts_invocations() {
     assert_eq!(value("lamina_environments state=idle"), 1.0);
     assert_eq!(value("lamina_permits_in_use "), 0.0);
     assert_eq!(value("lamina_permits_limit "), 1_000.0);
+    for step in ["compile", "fetch", "unpack"] {
+        for state in ["running", "waiting"] {
+            let series = format!("lamina_deployment_steps state={state},step={step}");
+            assert_eq!(value(&series), 0.0);
+        }
+    }
     assert!(value("lamina_store_commit_duration_seconds  all") > 0.0);
 }
 

@@ -13,7 +13,7 @@ use super::access::Demand;
 use super::facts::NoKeys;
 use super::{Front, HttpResponse};
 use crate::payload::Body;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Gauges, Metrics};
 
 /// The paths of the pages.
 pub(super) const HEALTH: &str = "/_lamina/health";
@@ -38,7 +38,11 @@ impl Front {
         if let Err(text) = self.may_read_metrics(parts) {
             return refused(text);
         }
-        let mut reply = Response::new(Body::from(self.metrics.page(self.invoker.gauges())));
+        let gauges = Gauges {
+            queues: self.control.library().queues(),
+            ..self.invoker.gauges()
+        };
+        let mut reply = Response::new(Body::from(self.metrics.page(gauges)));
         let kind = HeaderValue::from_static(Metrics::CONTENT_TYPE);
         reply.headers_mut().insert(header::CONTENT_TYPE, kind);
         reply

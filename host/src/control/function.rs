@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::configuration::{Configuration, FunctionRecord, Patch, VersionRecord};
 use super::record::{Page, decode, encode};
 use super::{Control, Error, code_signing, family, rules, version};
-use crate::library::Origin;
+use crate::library::Delivery;
 use crate::names::{FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
 
@@ -32,7 +32,7 @@ pub struct Create {
     /// The ARNs of its layers.
     pub layers: Vec<String>,
     /// Where the deployment package is.
-    pub package: Origin,
+    pub package: Delivery,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
     /// Publishes the first version at once.

@@ -9,7 +9,7 @@ use super::code_signing::Signed;
 use super::record::{decode, encode};
 use super::{Control, Error};
 use crate::clock::Timestamp;
-use crate::library::{Attachment, CodeRef, LayerPackage, Origin, kept_for_layers};
+use crate::library::{Attachment, CodeRef, Delivery, LayerPackage, kept_for_layers};
 use crate::names::{LayerName, LayerVersionArn};
 use crate::store::blob::Digest;
 use crate::store::{Expect, Key, Revision, Write};
@@ -104,7 +104,7 @@ impl Control {
         &self,
         layer: &LayerName,
         about: About,
-        package: Origin,
+        package: Delivery,
     ) -> Result<LayerVersionRecord, Error> {
         let stored = self.package_from(package).await?;
         let granted = self.grant_code_bytes(stored.size_bytes(), 0).await?;
@@ -164,6 +164,7 @@ impl Control {
             expect: Expect::Any,
         };
         self.commit(vec![deletion]).await?;
+        self.0.library.collect_soon();
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 
 use super::{Control, Error};
 use crate::invoke::live::LoadError;
-use crate::library::{self, Origin, Stored, package};
+use crate::library::{self, Delivery, Origin, Stored, package};
 use crate::sandbox::compile;
 use crate::store;
 use crate::store::object::{self, Location};
@@ -16,12 +16,12 @@ impl Control {
     ///
     /// # Errors
     /// Where it is too large, or is in S3 and cannot be had from there.
-    pub(super) async fn package_from(&self, origin: Origin) -> Result<Stored, Error> {
-        let location = match &origin {
+    pub(super) async fn package_from(&self, delivery: Delivery) -> Result<Stored, Error> {
+        let location = match &delivery.origin {
             Origin::Upload(_) => None,
             Origin::Object(location) => Some(location.clone()),
         };
-        let received = self.0.library.receive(origin).await;
+        let received = self.0.library.receive(delivery).await;
         received.map_err(|error| match (error, location) {
             // Its size is the fault of the object, not of the request.
             (library::Error::Package(error), Some(_)) => PackageError::Object(error).into(),

@@ -8,7 +8,7 @@ use super::configuration::{FunctionRecord, LastUpdate, Patch, State, VersionReco
 use super::function::{self, Found, FunctionError};
 use super::revision::RevisionId;
 use super::{Control, Error, version};
-use crate::library::{Arrival, Origin, Stored};
+use crate::library::{Arrival, Claim, Delivery, Stored};
 use crate::names::FunctionName;
 use crate::sandbox::Architecture;
 use crate::store::blob::Digest;
@@ -22,7 +22,7 @@ const ROUNDS_MAX: usize = 4;
 #[derive(Debug)]
 pub struct UpdateCode {
     /// Where the deployment package is.
-    pub package: Origin,
+    pub package: Delivery,
     /// Another instruction set.
     pub architecture: Option<Architecture>,
     /// `RevisionId` of the state that the caller means.
@@ -92,6 +92,8 @@ impl Control {
             let publish = update.publish;
             let changed = self.redeploy(name, &checked, revision, publish, &held, apply);
             if let Some(found) = changed.await? {
+                // What it replaced may be unused now.
+                self.0.library.collect_soon();
                 return Ok(found);
             }
         }
@@ -130,6 +132,7 @@ impl Control {
         mut patch: Patch,
         layers: Option<&[String]>,
         revision: Option<&str>,
+        claim: &Claim,
     ) -> Result<Found, Error> {
         let (function, _) = self.existing(name).await?;
         function.latest.revision.expect(revision)?;
@@ -149,7 +152,8 @@ impl Control {
             self.check(&patched)?;
             let code = function.latest.code;
             let (code, chosen) = if patch.handler.is_some() || patch.runtime.is_some() {
-                let chosen = self.0.library.choose(&code, patched.wanted()).await?;
+                let library = &self.0.library;
+                let chosen = library.choose(&code, patched.wanted(), claim).await?;
                 (chosen.code.clone(), Some(chosen))
             } else {
                 (code, None)

@@ -164,7 +164,9 @@ impl Control {
             batch.extend(released);
             Ok((batch, ()))
         })
-        .await
+        .await?;
+        self.0.library.collect_soon();
+        Ok(())
     }
 
     /// Refuses a version that an alias leads to.

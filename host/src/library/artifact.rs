@@ -2,10 +2,10 @@
 //! another architecture for such machines too, which find them where they get this data directory.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::Semaphore;
-
+use super::turns::{Bounds, Claim, Turns};
 use super::{Digest, Error, blocking};
 use crate::sandbox::{Architecture, Artifact, MemoryImage, Sandbox, Target, compile};
 use crate::store::directory;
@@ -17,7 +17,10 @@ mod tests;
 const EXTENSION: &str = "cwasm";
 
 /// Compilations that run at once. Each takes a core and some hundred MiB for its whole time.
-const COMPILATIONS_MAX: usize = 2;
+const COMPILATIONS_MAX: Bounds = Bounds {
+    all: 3,
+    per_caller: 2,
+};
 
 /// The compiled components of a data directory. They run as native code in this process, so no other
 /// user may write them: see [`directory::is_trusted`].
@@ -26,7 +29,7 @@ pub(super) struct Artifacts {
     dir: PathBuf,
     sandbox: Sandbox,
     compiler: compile::Compiler,
-    compilations: Semaphore,
+    compilations: Arc<Turns>,
     told_of_foreign: AtomicBool,
 }
 
@@ -74,9 +77,14 @@ impl Artifacts {
             dir,
             sandbox,
             compiler,
-            compilations: Semaphore::new(COMPILATIONS_MAX),
+            compilations: Turns::new("compile", COMPILATIONS_MAX),
             told_of_foreign: AtomicBool::new(false),
         })
+    }
+
+    /// The queue of compilations.
+    pub(super) fn turns(&self) -> &Arc<Turns> {
+        &self.compilations
     }
 
     /// Makes all that a function of this architecture is compiled to, one after the other, so that a
@@ -86,10 +94,11 @@ impl Artifacts {
         component: Digest,
         architecture: Architecture,
         input: Input,
+        claim: &Claim,
     ) -> Result<(), Error> {
-        self.made(component, &input, Target::Here).await?;
+        self.made(component, &input, Target::Here, claim).await?;
         if let Some(elsewhere) = Target::elsewhere(architecture) {
-            self.made(component, &input, elsewhere).await?;
+            self.made(component, &input, elsewhere, claim).await?;
         }
         Ok(())
     }
@@ -111,7 +120,8 @@ impl Artifacts {
                 return Ok(artifact);
             }
         }
-        self.made(component, &input, Target::Here).await
+        let claim = Claim::of_host(&component.to_string());
+        self.made(component, &input, Target::Here, &claim).await
     }
 
     /// Refuses an artifact that another user could have written. Waits for the disk.
@@ -156,12 +166,12 @@ impl Artifacts {
         component: Digest,
         input: &Input,
         target: Target,
+        claim: &Claim,
     ) -> Result<Artifact, Error> {
         if let Some(artifact) = self.find(component, target).await? {
             return Ok(artifact);
         }
-        let permit = self.compilations.acquire().await;
-        let _permit = permit.expect("the semaphore is never closed");
+        let _turn = self.compilations.take(claim).await;
         let tree = input.tree.clone();
         if !blocking(move || Ok(tree.is_dir())).await? {
             return Err(Error::Missing(input.package));

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::hold::Hold;
 use super::package::{self, PackageSource};
+use super::turns::Claim;
 use super::{Digest, Error, Library, blocking};
 use crate::store::blob::Staged;
 use crate::store::object::{self, Location, Sink};
@@ -28,15 +29,37 @@ pub enum Origin {
     Object(Location),
 }
 
+/// A package on its way to the disk, and the caller and the function that it is for.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The claim that each step of its deployment waits with.
+    pub claim: Claim,
+}
+
 /// A package that is on the disk. While this lives, it is not collected.
 #[derive(Clone, Debug)]
 pub struct Stored {
     size_bytes: u64,
+    claim: Claim,
     pub(super) hold: Hold,
     path: PathBuf,
 }
 
+impl Delivery {
+    /// A package from its origin.
+    pub fn new(origin: Origin, claim: Claim) -> Self {
+        Self { origin, claim }
+    }
+}
+
 impl Stored {
+    /// The caller and the function that it is for.
+    pub(super) fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
     /// Its size in bytes.
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
@@ -53,16 +76,21 @@ impl Library {
     ///
     /// # Errors
     /// Where it is too large, or is in S3 and cannot be had from there.
-    pub async fn receive(&self, origin: Origin) -> Result<Stored, Error> {
+    pub async fn receive(&self, delivery: Delivery) -> Result<Stored, Error> {
+        let Delivery { origin, claim } = delivery;
         let staged = match origin {
             Origin::Upload(bytes) => self.stage(bytes).await?,
-            Origin::Object(location) => self.fetch(&location).await?,
+            Origin::Object(location) => {
+                let _turn = self.0.fetches.take(&claim).await;
+                self.fetch(&location).await?
+            }
         };
         let hold = self.0.holds.hold(staged.digest()).await;
         let size_bytes = staged.size_bytes();
         let path = blocking(move || Ok(staged.finish()?)).await?;
         Ok(Stored {
             size_bytes,
+            claim,
             hold,
             path,
         })
@@ -81,6 +109,7 @@ impl Library {
             };
             Ok(Some(Stored {
                 size_bytes: std::fs::metadata(&path)?.len(),
+                claim: Claim::of_host(&digest.to_string()),
                 hold,
                 path,
             }))
@@ -212,7 +241,11 @@ mod tests {
     async fn package_over_50_mib_in_a_request_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let library = Library::for_test(dir.path());
-        let upload = |bytes| library.receive(Origin::Upload(vec![0; bytes].into()));
+        let claim = Claim::new("caller", "function");
+        let upload = |bytes| {
+            let origin = Origin::Upload(vec![0; bytes].into());
+            library.receive(Delivery::new(origin, claim.clone()))
+        };
         assert!(upload(ZIP_BYTES_MAX).await.is_ok());
         let refused = upload(ZIP_BYTES_MAX + 1).await.unwrap_err();
         assert_eq!(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::hold::Hold;
-use super::{CodeRef, Digest, Error, Library, Stored, blocking, overlay, package};
+use super::{Claim, CodeRef, Digest, Error, Library, Stored, blocking, overlay, package};
 
 #[cfg(test)]
 mod tests;
@@ -56,7 +56,8 @@ impl Library {
         let source = package.source();
         let read = blocking(move || Ok(package::Package::read_layer(source)?)).await?;
         let unpack = move |into: &Path| Ok(read.unpack(into)?);
-        self.make_tree(&package.hold, unpack).await?;
+        let claim = package.claim();
+        self.make_tree(&package.hold, claim, unpack).await?;
         let digest = package.hold.digest();
         Ok(LayerPackage {
             digest,
@@ -98,7 +99,8 @@ impl Library {
             let layers = layers.collect::<Result<Vec<_>, _>>()?;
             Ok(overlay::overlay(&layers, into)?)
         };
-        self.make_tree(&hold, fill).await?;
+        let claim = Claim::of_host(&digest.to_string());
+        self.make_tree(&hold, &claim, fill).await?;
         Ok(Some((self.0.trees.path(&digest), hold)))
     }
 

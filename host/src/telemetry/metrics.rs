@@ -16,7 +16,7 @@ mod tests;
 pub use environment::EnvironmentMetrics;
 pub use function::FunctionMetrics;
 pub use histogram::Histogram;
-pub use page::{Budget, Gauges};
+pub use page::{Budget, Gauges, Queue};
 
 /// Functions with their own series; all others share one.
 const FUNCTIONS_MAX: usize = 256;

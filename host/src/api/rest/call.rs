@@ -11,6 +11,7 @@ use http::request::Parts;
 use super::wire::{self, Fault, Operation, Route};
 use crate::api::access::Caller;
 use crate::api::{HttpResponse, at_length, host_of};
+use crate::library::Claim;
 use crate::names::RequestId;
 
 mod asked;
@@ -91,6 +92,12 @@ impl Head {
 
     pub(super) fn request_id(&self) -> RequestId {
         self.request_id
+    }
+
+    /// The claim of this caller on the steps of a deployment.
+    pub(super) fn claim(&self, resource: &str) -> Claim {
+        let caller = self.caller.as_deref().and_then(|it| it.principal.arn());
+        Claim::new(caller.unwrap_or_default(), resource)
     }
 
     pub(super) fn headers(&self) -> &HeaderMap {

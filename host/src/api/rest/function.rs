@@ -34,7 +34,7 @@ impl Front {
             role: request.role,
             handler: request::required(request.handler)?,
             runtime: request::required(request.runtime)?,
-            package: origin::of(&mut request.code)?,
+            package: origin::of(&mut request.code, call.claim(name.as_str()))?,
             tags: request.tags.into_iter().flatten().collect(),
             publish: request.publish.unwrap_or_default(),
             code_signing: request.code_signing_config_arn,
@@ -133,7 +133,7 @@ impl Front {
         request::require_supported_update(&request)?;
         let publish = request.publish.unwrap_or_default();
         let update = UpdateCode {
-            package: origin::of(&mut request)?,
+            package: origin::of(&mut request, call.claim(name.as_str()))?,
             architecture: request::architecture(request.architectures.as_deref()),
             revision: request.revision_id,
             dry_run: request.dry_run.unwrap_or_default(),
@@ -153,9 +153,11 @@ impl Front {
         let revision = request.revision_id.clone();
         let layers = request.layers.take();
         let patch = request::patch(request)?;
+        let (layers, revision) = (layers.as_deref(), revision.as_deref());
+        let claim = call.claim(name.as_str());
         let changed = self
             .control
-            .update_function_configuration(name, patch, layers.as_deref(), revision.as_deref())
+            .update_function_configuration(name, patch, layers, revision, &claim)
             .await?;
         Ok(call.render(self.shaped(name, &changed.version, None)))
     }

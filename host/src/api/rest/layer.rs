@@ -18,7 +18,9 @@ impl Front {
     ) -> Result<HttpResponse, Fault> {
         let mut request: wire::PublishLayerVersionRequest = call.parse()?;
         let Layer(layer) = call.resource();
-        let package = origin::of(&mut request.content)?;
+        // Functions have no such names: no layer waits as one of them.
+        let claim = call.claim(&format!("layer:{layer}"));
+        let package = origin::of(&mut request.content, claim)?;
         let about = About {
             description: request.description.unwrap_or_default(),
             license: request.license_info,

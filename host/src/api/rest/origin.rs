@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::wire::{self, ErrorShape, Fault};
-use crate::library::Origin;
+use crate::library::{Claim, Delivery, Origin};
 use crate::store::object::Location;
 
 /// The members that say where a package is; three shapes of AWS's model have them.
@@ -48,8 +48,12 @@ impl From<&mut wire::LayerVersionContentInput> for CodeLocation {
     }
 }
 
-/// The one place that these members name.
-pub(super) fn of(source: impl Into<CodeLocation>) -> Result<Origin, Fault> {
+/// The package in the one place that these members name.
+pub(super) fn of(source: impl Into<CodeLocation>, claim: Claim) -> Result<Delivery, Fault> {
+    Ok(Delivery::new(origin(source)?, claim))
+}
+
+fn origin(source: impl Into<CodeLocation>) -> Result<Origin, Fault> {
     let CodeLocation {
         zip_file,
         s3_bucket,
@@ -113,10 +117,10 @@ mod tests {
 
     #[test]
     fn package_in_one_place_is_accepted() {
-        let uploaded = of(source(Some("zip"), [None; 4]));
+        let uploaded = origin(source(Some("zip"), [None; 4]));
         assert!(matches!(uploaded, Ok(Origin::Upload(zip)) if zip == "zip"));
         for mode in [None, Some("COPY")] {
-            let found = of(source(None, [Some("b"), Some("k"), Some("v"), mode]));
+            let found = origin(source(None, [Some("b"), Some("k"), Some("v"), mode]));
             let expected = Location {
                 bucket: "b".into(),
                 key: "k".into(),
@@ -150,7 +154,7 @@ mod tests {
             ),
         ];
         for (zip, s3, expected) in cases {
-            assert_eq!(of(source(zip, s3)).unwrap_err(), invalid(expected));
+            assert_eq!(origin(source(zip, s3)).unwrap_err(), invalid(expected));
         }
     }
 }

@@ -10,7 +10,8 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::*;
-use crate::library::{Arrival, CodeRef, ComponentRef, Library, Origin, Used, Wanted};
+use crate::library::{Arrival, CodeRef, ComponentRef, Delivery, Library, Origin, Used, Wanted};
+use crate::telemetry::metrics::Queue;
 
 /// A component that exports `wasi:cli/run`, of one function that answers ok.
 fn component() -> Vec<u8> {
@@ -51,7 +52,17 @@ async fn try_check_in(
     package: Bytes,
     architecture: Architecture,
 ) -> Result<Arrival, Error> {
-    let stored = library.receive(Origin::Upload(package)).await?;
+    try_check_in_for(library, package, architecture, Claim::new("caller", "f")).await
+}
+
+async fn try_check_in_for(
+    library: &Library,
+    package: Bytes,
+    architecture: Architecture,
+    claim: Claim,
+) -> Result<Arrival, Error> {
+    let delivery = Delivery::new(Origin::Upload(package), claim);
+    let stored = library.receive(delivery).await?;
     let wanted = Wanted {
         handler: Some("bootstrap".into()),
         architecture,
@@ -179,8 +190,8 @@ async fn artifact_of_another_machine_runs_here() {
     let here = found(&library, &component, Target::Here).await.unwrap();
     fs::remove_file(&here.path).unwrap();
     let input = library.component_file(&code, &component);
-    let artifacts = &library.0.artifacts;
-    let made = artifacts.made(component.digest, &input, target);
+    let (artifacts, claim) = (&library.0.artifacts, Claim::new("caller", "f"));
+    let made = artifacts.made(component.digest, &input, target, &claim);
     let given = made.await.unwrap();
     assert_eq!(
         found(&library, &component, target).await.as_ref(),
@@ -224,6 +235,47 @@ async fn refused_package_is_collected_soon() {
     assert_eq!(library.0.trees.list().unwrap().len(), 2);
     collect(&library, &[]).await;
     assert!(library.0.trees.list().unwrap().is_empty());
+}
+
+/// A compiler that never ends for components that say so, and refuses all others at once.
+const ENDLESS: &str = r#"#!/bin/sh
+grep -q endless "$2" && exec sleep 1000
+echo '{"Err":{"Component":"it is refused"}}'
+"#;
+
+#[tokio::test]
+async fn slow_compilations_of_one_caller_do_not_hold_up_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("compiler");
+    fs::write(&program, ENDLESS).unwrap();
+    set_mode(&program, 0o700);
+    let library = Library::compiled_by(dir.path(), compile::Compiler::Child { program });
+    let saying = |text: &str| {
+        let section = [
+            &[0, u8::try_from(text.len() + 1).unwrap(), 0],
+            text.as_bytes(),
+        ];
+        package(&[component(), section.concat()].concat())
+    };
+    let slow = (0..4).map(|n| {
+        let claim = Claim::new("slow", &format!("f{n}"));
+        try_check_in_for(&library, saying(&format!("endless {n}")), own(), claim).boxed()
+    });
+    let mut slow = futures_util::future::join_all(slow).boxed();
+    let is_full = |queues: [Queue; 3]| (queues[2].running, queues[2].waiting) == (2, 2);
+    while !is_full(library.queues()) {
+        // It goes on with them until they all wait.
+        let step = tokio::time::sleep(std::time::Duration::from_millis(5));
+        futures_util::future::select(&mut slow, step.boxed()).await;
+    }
+    let claim = Claim::new("quick", "f0");
+    let quick = try_check_in_for(&library, saying("quick"), own(), claim);
+    let futures_util::future::Either::Left((quick, _)) =
+        futures_util::future::select(quick.boxed(), slow).await
+    else {
+        panic!("the slow ones do not end");
+    };
+    assert_eq!(quick.unwrap_err().to_string(), "it is refused");
 }
 
 #[tokio::test]

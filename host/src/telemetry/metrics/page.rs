@@ -28,6 +28,8 @@ pub struct Gauges {
     pub scratch: Budget,
     /// Evictions of environments by reason.
     pub evictions: Vec<(&'static str, u64)>,
+    /// Steps of deployments.
+    pub queues: [Queue; 3],
 }
 
 /// Numbers of a budget.
@@ -39,6 +41,17 @@ pub struct Budget {
     pub bytes_max: u64,
     /// Growths of guests that were refused.
     pub refusals: u64,
+}
+
+/// Steps of deployments of one kind.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Queue {
+    /// Name of the step.
+    pub step: &'static str,
+    /// Steps under way.
+    pub running: u64,
+    /// Steps that wait for those.
+    pub waiting: u64,
 }
 
 type Named = (Arc<str>, Arc<FunctionMetrics>);
@@ -175,7 +188,13 @@ impl Page {
             "permits_limit",
             "Bound on invocations that run",
             bound,
-        )
+        )?;
+        let steps = now.queues.iter().flat_map(|it| {
+            let states = [("running", it.running), ("waiting", it.waiting)];
+            states.map(|(state, count)| ([("step", it.step), ("state", state)], count))
+        });
+        let help = "Steps of deployments by state";
+        gauges(encoder, "deployment_steps", help, steps)
     }
 }
 

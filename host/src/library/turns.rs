@@ -1,0 +1,312 @@
+//! Fair queues for the steps of a deployment that take long: fetching from S3, unpacking, compiling. The next
+//! step is one of the caller that has the fewest under way, and among its functions of the one that has.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::telemetry::metrics::Queue;
+
+/// The caller that a step is done for, and the function or layer that it is a step of.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Claim {
+    caller: Arc<str>,
+    resource: Arc<str>,
+}
+
+/// A queue for one kind of step.
+#[derive(Debug)]
+pub(super) struct Turns {
+    name: &'static str,
+    bounds: Bounds,
+    // A std mutex: it is held while the next steps are chosen.
+    state: Mutex<State>,
+}
+
+/// Steps of one kind that may be under way at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) all: usize,
+    /// Of one caller. Fewer than all, so that no caller has every turn when another one comes.
+    pub(super) per_caller: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    numbered: u64,
+    running: Vec<Claim>,
+    waiting: Vec<Waiting>,
+    /// When a caller, or one of its functions, last had a turn. Of those only that run or wait.
+    served: HashMap<Claim, u64>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    claim: Claim,
+    number: u64,
+    begin: oneshot::Sender<Turn>,
+}
+
+/// The right to do one step, as long as this is kept.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// None where nobody was there to take it.
+    turns: Option<Arc<Turns>>,
+    claim: Claim,
+}
+
+impl Claim {
+    /// A step for this caller.
+    pub fn new(caller: &str, resource: &str) -> Self {
+        Self {
+            caller: caller.into(),
+            resource: resource.into(),
+        }
+    }
+
+    /// A step that no caller asked for: something is made again after an upgrade.
+    pub(super) fn of_host(resource: &str) -> Self {
+        Self::new("", resource)
+    }
+
+    /// The name under which all steps of its caller are counted.
+    fn of_caller(&self) -> Self {
+        Self {
+            caller: Arc::clone(&self.caller),
+            resource: "".into(),
+        }
+    }
+}
+
+impl Turns {
+    pub(super) fn new(name: &'static str, bounds: Bounds) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            bounds,
+            state: Mutex::default(),
+        })
+    }
+
+    /// Waits for a turn. Who no longer waits leaves the queue.
+    pub(super) async fn take(self: &Arc<Self>, claim: &Claim) -> Turn {
+        let begun = self.enqueue(claim);
+        begun
+            .await
+            .expect("what waits is dropped with its turn only")
+    }
+
+    fn enqueue(self: &Arc<Self>, claim: &Claim) -> oneshot::Receiver<Turn> {
+        let (begin, begun) = oneshot::channel();
+        let mut state = self.lock();
+        state.numbered += 1;
+        let number = state.numbered;
+        state.waiting.push(Waiting {
+            claim: claim.clone(),
+            number,
+            begin,
+        });
+        self.go_on(&mut state);
+        begun
+    }
+
+    /// The numbers of steps under way and waiting.
+    pub(super) fn gauge(&self) -> Queue {
+        let mut state = self.lock();
+        state.waiting.retain(|it| !it.begin.is_closed());
+        Queue {
+            step: self.name,
+            running: state.running.len() as u64,
+            waiting: state.waiting.len() as u64,
+        }
+    }
+
+    /// Begins what may begin.
+    fn go_on(self: &Arc<Self>, state: &mut State) {
+        while let Some(next) = state.next(self.bounds) {
+            let Waiting { claim, begin, .. } = state.waiting.swap_remove(next);
+            state.running.push(claim.clone());
+            let turn = Turn {
+                turns: Some(Arc::clone(self)),
+                claim: claim.clone(),
+            };
+            match begin.send(turn) {
+                Ok(()) => state.note(&claim),
+                // It would give itself back, and wait for the lock that is held here.
+                Err(mut turn) => {
+                    turn.turns = None;
+                    state.end(&claim);
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The step that is next: of the caller with the fewest under way, then of the function with the fewest, then
+    /// of those whose last turn is the longest ago, then the one that has waited the longest.
+    fn next(&self, bounds: Bounds) -> Option<usize> {
+        if self.running.len() >= bounds.all {
+            return None;
+        }
+        let of_caller = |claim: &Claim| {
+            let same = self.running.iter().filter(|it| it.caller == claim.caller);
+            same.count()
+        };
+        let of_resource = |claim: &Claim| self.running.iter().filter(|it| *it == claim).count();
+        let served = |claim: &Claim| self.served.get(claim).copied().unwrap_or_default();
+        let may_begin = |it: &Waiting| of_caller(&it.claim) < bounds.per_caller;
+        let waiting = self.waiting.iter().enumerate();
+        let first = waiting
+            .filter(|(_, it)| may_begin(it))
+            .min_by_key(|(_, it)| {
+                let claim = &it.claim;
+                (
+                    of_caller(claim),
+                    served(&claim.of_caller()),
+                    of_resource(claim),
+                    served(claim),
+                    it.number,
+                )
+            });
+        first.map(|(at, _)| at)
+    }
+
+    /// Remembers that a claim had its turn, and forgets those that are not here any more.
+    fn note(&mut self, claim: &Claim) {
+        self.numbered += 1;
+        let number = self.numbered;
+        self.served.insert(claim.of_caller(), number);
+        self.served.insert(claim.clone(), number);
+        let here = || {
+            let waiting = self.waiting.iter().map(|it| &it.claim);
+            self.running.iter().chain(waiting)
+        };
+        self.served.retain(|kept, _| {
+            let is_caller = kept.resource.is_empty();
+            here().any(|it| it == kept || (is_caller && it.caller == kept.caller))
+        });
+    }
+
+    fn end(&mut self, claim: &Claim) {
+        if let Some(at) = self.running.iter().position(|it| it == claim) {
+            self.running.swap_remove(at);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let Some(turns) = self.turns.take() else {
+            return;
+        };
+        let mut state = turns.lock();
+        state.end(&self.claim);
+        turns.go_on(&mut state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        all: 3,
+        per_caller: 2,
+    };
+
+    fn wait(turns: &Arc<Turns>, caller: &str, resource: &str) -> BoxFuture<'static, Turn> {
+        let (turns, claim) = (Arc::clone(turns), Claim::new(caller, resource));
+        let mut waiting = async move { turns.take(&claim).await }.boxed();
+        // It is in the queue from here on.
+        match (&mut waiting).now_or_never() {
+            Some(turn) => std::future::ready(turn).boxed(),
+            None => waiting,
+        }
+    }
+
+    fn counts(turns: &Turns) -> (u64, u64) {
+        let Queue {
+            running, waiting, ..
+        } = turns.gauge();
+        (running, waiting)
+    }
+
+    #[test]
+    fn caller_with_many_steps_leaves_a_turn_to_another() {
+        let turns = Turns::new("compile", BOUNDS);
+        let mut slow: Vec<_> = (0..4)
+            .map(|n| wait(&turns, "a", &format!("f{n}")))
+            .collect();
+        assert_eq!(counts(&turns), (2, 2));
+        let other = wait(&turns, "b", "g").now_or_never();
+        assert!(other.is_some());
+        assert_eq!(counts(&turns), (3, 2));
+        let first = slow.remove(0).now_or_never();
+        drop(first);
+        assert_eq!(counts(&turns), (3, 1));
+    }
+
+    #[test]
+    fn callers_take_turns_however_many_steps_they_have() {
+        let one = Bounds {
+            all: 1,
+            per_caller: 1,
+        };
+        let turns = Turns::new("compile", one);
+        let mut running = wait(&turns, "a", "f").now_or_never();
+        let mut waiting = Vec::new();
+        for (caller, resource) in [("a", "f"), ("a", "f"), ("a", "g"), ("b", "f"), ("b", "f")] {
+            waiting.push((caller, resource, wait(&turns, caller, resource)));
+        }
+        let mut order = Vec::new();
+        while let Some(turn) = running.take() {
+            drop(turn);
+            let next = waiting
+                .iter_mut()
+                .position(|(.., it)| match it.now_or_never() {
+                    Some(turn) => {
+                        running = Some(turn);
+                        true
+                    }
+                    None => false,
+                });
+            if let Some(next) = next {
+                let (caller, resource, _) = waiting.remove(next);
+                order.push(format!("{caller}{resource}"));
+            }
+        }
+        assert_eq!(order, ["bf", "ag", "bf", "af", "af"]);
+        assert_eq!(counts(&turns), (0, 0));
+        assert!(turns.lock().served.len() <= 4);
+    }
+
+    #[test]
+    fn turn_of_a_caller_that_left_goes_to_the_next() {
+        let one = Bounds {
+            all: 1,
+            per_caller: 1,
+        };
+        let turns = Turns::new("compile", one);
+        let running = wait(&turns, "a", "f").now_or_never();
+        let (gone, next) = (wait(&turns, "b", "f"), wait(&turns, "c", "f"));
+        drop(gone);
+        drop(running);
+        assert_eq!(counts(&turns), (1, 0));
+        let next = next.now_or_never();
+        assert!(next.is_some());
+        // A turn that nobody took is given back.
+        let given = wait(&turns, "d", "f");
+        drop(next);
+        assert_eq!(counts(&turns), (1, 0));
+        drop(given);
+        assert_eq!(counts(&turns), (0, 0));
+    }
+}
