@@ -10,6 +10,11 @@ use std::path::Path;
 pub const DIR_MODE: u32 = 0o700;
 /// Mode of a file of the host.
 pub const FILE_MODE: u32 = 0o600;
+/// Mode of a file of the host that never changes again.
+const FINAL_MODE: u32 = 0o400;
+/// Mode of such a file where its package says that it can be run.
+const FINAL_EXECUTABLE_MODE: u32 = 0o500;
+
 /// Makes a directory of the host and its missing parents, and closes it to others where it exists. Existing
 /// parents are left as they are: they may be shared, as `/tmp` is.
 ///
@@ -62,6 +67,39 @@ pub fn create_new(path: &Path) -> io::Result<fs::File> {
     options().write(true).create_new(true).open(path)
 }
 
+/// Marks a file of a package as one that can be run.
+///
+/// # Errors
+/// What the operating system says.
+pub fn make_executable(file: &fs::File) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(DIR_MODE))
+}
+
+/// Makes a file read-only, followed by no symbolic link. One that can be run stays so.
+///
+/// # Errors
+/// What the operating system says.
+pub fn make_final(path: &Path) -> io::Result<()> {
+    let can_run = fs::symlink_metadata(path)?.permissions().mode() & 0o111 != 0;
+    let mode = if can_run {
+        FINAL_EXECUTABLE_MODE
+    } else {
+        FINAL_MODE
+    };
+    fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+/// Copies a file of the host, with its mode.
+///
+/// # Errors
+/// What the operating system says.
+pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let mut source = fs::File::open(from)?;
+    let mut made = create_new(to)?;
+    io::copy(&mut source, &mut made)?;
+    made.set_permissions(source.metadata()?.permissions())
+}
+
 /// Closes a file to others that an earlier release or another program has made. That there is none is no error.
 ///
 /// # Errors
@@ -100,6 +138,21 @@ mod tests {
         fs::set_permissions(dir.path(), Permissions::from_mode(0o750)).unwrap();
         create_data_dir(dir.path()).unwrap();
         assert_eq!(mode(dir.path()), 0o750);
+    }
+
+    #[test]
+    fn file_that_is_final_keeps_what_can_be_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let (plain, run) = (dir.path().join("plain"), dir.path().join("run"));
+        create_new(&plain).unwrap();
+        make_executable(&create_new(&run).unwrap()).unwrap();
+        for path in [&plain, &run] {
+            make_final(path).unwrap();
+        }
+        assert_eq!((mode(&plain), mode(&run)), (0o400, 0o500));
+        let copied = dir.path().join("copied");
+        copy(&run, &copied).unwrap();
+        assert_eq!(mode(&copied), 0o500);
     }
 
     #[test]

@@ -136,6 +136,37 @@ fn dependency_is_used_in_its_own_module_only() {
     }
 }
 
+/// Calls that create files and directories or set their modes.
+const CREATIONS: [&str; 12] = [
+    "DirBuilder",
+    "File::create",
+    "File::options",
+    "OpenOptions::new",
+    "Permissions::from_mode",
+    "fs::copy(",
+    "fs::create_dir",
+    "fs::set_permissions",
+    "fs::write(",
+    "set_permissions(",
+    "tokio::fs::OpenOptions",
+    ".mode(0o",
+];
+
+/// `cli` writes projects of its users; cap-std creates the files of guests.
+#[test]
+fn disk_alone_creates_files_and_sets_modes() {
+    let elsewhere = |(name, _): &(String, String)| {
+        let is_test = name.contains("tests.rs") || name.contains("/tests/");
+        name != "disk.rs" && !is_test && !name.starts_with("cli")
+    };
+    for (name, text) in host().into_iter().filter(elsewhere) {
+        let code = text.split("\n#[cfg(test)]\n").next().unwrap_or_default();
+        for creation in CREATIONS {
+            assert!(!code.contains(creation), "{name} uses {creation}");
+        }
+    }
+}
+
 /// Conversions that replace undecodable values by placeholders.
 const STAND_INS: [&str; 4] = [
     "from_utf8_lossy",

@@ -7,6 +7,7 @@ use std::fs::{self, FileType};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::disk;
 use crate::store::directory;
 
 /// Lays trees into an empty directory in order, each over those before it: directories are joined, and
@@ -28,7 +29,7 @@ fn lay_over(from: &Path, into: &Path) -> io::Result<()> {
         };
         if is_dir {
             if !has_dir {
-                fs::create_dir(&target)?;
+                disk::create_dir(&target)?;
             }
             lay_over(&source, &target)?;
         } else {
@@ -67,7 +68,7 @@ fn link(source: &Path, target: &Path) -> io::Result<()> {
     match fs::hard_link(source, target) {
         Err(error) => {
             tracing::debug!(%error, path = %source.display(), "a file could only be copied");
-            fs::copy(source, target).map(drop)
+            disk::copy(source, target)
         }
         Ok(()) => Ok(()),
     }

@@ -1,14 +1,14 @@
 //! Reading a deployment package: a zip, or a bare component. Nothing in it is believed: names, sizes
 //! and kinds are checked before a byte is written, and bytes are counted while they are.
 
-use std::fs::{self, File, Permissions};
 use std::io::{self, Cursor, Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use crate::disk;
 use crate::units::UNZIPPED_BYTES_MAX;
 
 mod buffered;
@@ -156,7 +156,7 @@ impl Package {
         let entries = match &self.contents {
             Contents::Zip(entries) => entries,
             Contents::Bare => {
-                let mut file = File::create_new(into.join(BARE_NAME))?;
+                let mut file = disk::create_new(&into.join(BARE_NAME))?;
                 return copy(&mut reader, &mut file, UNZIPPED_BYTES_MAX).map(drop);
             }
         };
@@ -164,11 +164,11 @@ impl Package {
         for entry in entries {
             let path = into.join(&entry.path);
             if entry.is_directory() {
-                fs::create_dir_all(&path)?;
+                disk::create_dir_all(&path)?;
                 continue;
             }
             if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent)?;
+                disk::create_dir_all(parent)?;
             }
             let mut content = entry.content(&mut reader)?;
             let Kind::File { executable } = entry.kind else {
@@ -176,10 +176,11 @@ impl Package {
                 symlink(std::ffi::OsStr::from_bytes(&target), &path)?;
                 continue;
             };
-            let mut file = File::create_new(&path)?;
+            let mut file = disk::create_new(&path)?;
             remaining -= copy(&mut content, &mut file, remaining)?;
-            let mode = if executable { 0o755 } else { 0o644 };
-            file.set_permissions(Permissions::from_mode(mode))?;
+            if executable {
+                disk::make_executable(&file)?;
+            }
         }
         Ok(())
     }

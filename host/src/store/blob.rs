@@ -2,9 +2,8 @@
 //! functions block on the disk.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -14,9 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::directory;
-
-/// Mode of a private file.
-const PRIVATE: u32 = 0o600;
+use crate::disk;
 
 /// A SHA-256 digest.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
@@ -165,10 +162,8 @@ impl Blobs {
     /// If the file cannot be created.
     pub fn stage(&self) -> io::Result<Staged> {
         let path = directory::unfinished(&self.0);
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create_new(true).mode(PRIVATE);
         Ok(Staged {
-            file: file.open(&path)?,
+            file: disk::create_new(&path)?,
             path,
             dir: self.0.clone(),
             hasher: Hasher::default(),

@@ -1,13 +1,13 @@
 //! Content-addressed directory trees. A tree named by its digest is complete and durable, and its
 //! files are read-only. All functions block on the disk.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::blob::Digest;
 use super::directory;
+use crate::disk;
 
 /// Directory trees, addressed by the digest of their source.
 #[derive(Debug)]
@@ -63,8 +63,7 @@ impl Trees {
         fill: impl FnOnce(&Path) -> Result<(), E>,
     ) -> Result<(), InsertError<E>> {
         let unfinished = directory::unfinished(&self.0);
-        let made = DirBuilder::new().mode(0o700).create(&unfinished);
-        made.map_err(InsertError::Io)?;
+        disk::create_dir(&unfinished).map_err(InsertError::Io)?;
         let filled = fill(&unfinished).map_err(InsertError::Fill);
         let kept = filled.and_then(|()| self.keep(&unfinished, digest).map_err(InsertError::Io));
         if kept.is_err() {
@@ -118,9 +117,7 @@ fn protect(dir: &Path) -> io::Result<()> {
         if kind.is_dir() {
             protect(&path)?;
         } else if kind.is_file() {
-            let executable = entry.metadata()?.permissions().mode() & 0o111 != 0;
-            let mode = if executable { 0o555 } else { 0o444 };
-            fs::set_permissions(&path, Permissions::from_mode(mode))?;
+            disk::make_final(&path)?;
         }
     }
     Ok(())
@@ -150,6 +147,9 @@ fn sync_tree(dir: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]

@@ -1,8 +1,6 @@
 //! `lamina sign keygen`: generates a key file and prints the signing profile.
 
-use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -15,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::SigningAlgorithm;
 use crate::control::code_signing::key::SigningKey;
 use crate::control::code_signing::profile;
+use crate::disk;
 use crate::names::{AccountId, Home, Region};
 
 #[derive(Args, Clone, Debug)]
@@ -56,10 +55,7 @@ impl Keygen {
         };
         let key = SigningKey::generate(algorithm)?;
         let pem = key.to_pem()?;
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create_new(true).mode(0o600);
-        let mut file = file
-            .open(&self.out)
+        let mut file = disk::create_new(&self.out)
             .with_context(|| format!("{}: nothing was written", shown(&self.out)))?;
         file.write_all(pem.as_bytes())
             .with_context(|| shown(&self.out))?;

@@ -1,5 +1,7 @@
 //! Packages that are taken, and those that are refused.
 
+use std::fs;
+
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 

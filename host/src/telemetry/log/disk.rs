@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Event, directory_name};
 use crate::clock::Timestamp;
+use crate::disk;
 
 /// Segment files, newest first.
 const SEGMENTS: [&str; 2] = ["current", "previous"];
@@ -156,7 +157,7 @@ impl Directory<'_> {
     pub(super) fn put_settings(&self, settings: &Settings) -> io::Result<bool> {
         let is_new = !self.exists();
         if is_new {
-            DirBuilder::new().mode(0o700).create(&self.path)?;
+            disk::create_dir(&self.path)?;
         }
         let text = serde_json::to_vec(settings)?;
         self.replace(SETTINGS, &text)?;
@@ -189,8 +190,8 @@ impl Directory<'_> {
     }
 
     fn segment(&self) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        let options = options.create(true).append(true).read(true).mode(0o600);
+        let mut options = disk::options();
+        options.create(true).append(true).read(true);
         options.open(self.path.join("current"))
     }
 
@@ -268,8 +269,8 @@ impl Directory<'_> {
 
     fn replace(&self, file: &str, content: &[u8]) -> io::Result<()> {
         let new = self.path.join(format!("{file}.new"));
-        let mut options = OpenOptions::new();
-        let options = options.create(true).write(true).truncate(true).mode(0o600);
+        let mut options = disk::options();
+        options.create(true).write(true).truncate(true);
         let mut written = options.open(&new)?;
         written.write_all(content)?;
         written.sync_all()?;
