@@ -10,9 +10,9 @@ use std::path::Path;
 pub const DIR_MODE: u32 = 0o700;
 /// Mode of a file of the host.
 pub const FILE_MODE: u32 = 0o600;
-/// Mode of a file of the host that never changes again.
+/// Mode of an immutable file.
 const FINAL_MODE: u32 = 0o400;
-/// Mode of such a file where its package says that it can be run.
+/// Mode of an immutable executable file.
 const FINAL_EXECUTABLE_MODE: u32 = 0o500;
 
 /// Makes a directory of the host and its missing parents, and closes it to others where it exists. Existing
@@ -67,7 +67,7 @@ pub fn create_new(path: &Path) -> io::Result<fs::File> {
     options().write(true).create_new(true).open(path)
 }
 
-/// Marks a file of a package as one that can be run.
+/// Makes a file executable for the host's user.
 ///
 /// # Errors
 /// What the operating system says.
@@ -75,7 +75,7 @@ pub fn make_executable(file: &fs::File) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(DIR_MODE))
 }
 
-/// Makes a file read-only, followed by no symbolic link. One that can be run stays so.
+/// Makes a file read-only and keeps it executable. The path must be no symbolic link.
 ///
 /// # Errors
 /// What the operating system says.
@@ -89,7 +89,7 @@ pub fn make_final(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
-/// Copies a file of the host, with its mode.
+/// Copies a file with its mode.
 ///
 /// # Errors
 /// What the operating system says.

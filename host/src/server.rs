@@ -46,6 +46,8 @@ pub struct Config {
     pub idle_time: Duration,
     /// On the whole a client must read its answers at least this fast.
     pub bytes_per_second_min: u32,
+    /// Bytes of all unread responses. Over it, the connection without progress for the longest is closed.
+    pub untaken_bytes_max: u64,
     /// An HTTP/2 client that has been silent for so long is asked whether it is still there, and has
     /// as long again to say so.
     pub ping_time: Duration,
@@ -68,6 +70,7 @@ impl Default for Config {
             head_time: Duration::from_secs(30),
             idle_time: Duration::from_secs(60),
             bytes_per_second_min: 16 << 10,
+            untaken_bytes_max: 128 << 20,
             ping_time: Duration::from_secs(20),
             streams_max: 200,
             parting_time: Duration::from_secs(10),

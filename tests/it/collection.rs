@@ -1,4 +1,4 @@
-//! Space of what is deleted: given back soon, and of versions and layers as of functions.
+//! Collection soon after deletions of versions and layers.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::harness::{Lamina, guest, zipped};
 use crate::layers::publish;
 
-/// Waits until there are so many packages on the disk.
-async fn require_packages(host: &Lamina, expected: usize) {
+/// Waits for a number of packages on disk.
+pub async fn require_packages(host: &Lamina, expected: usize) {
     let packages = host.dir.path().join("data/packages");
     let count = || std::fs::read_dir(&packages).expect("it is there").count();
     // Collections are 10 s apart; one per hour would not be seen here.

@@ -1,4 +1,4 @@
-//! Refusals before the body of a request is read, of callers that no body could make permitted.
+//! Authorization before the request body is read.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use crate::harness::Lamina;
 use crate::signed::{DIGEST, Signed};
 
-/// SHA-256 of a body that is never sent.
+/// Digest of a body that is never sent.
 const UNSENT: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 const F: &str = "/2015-03-31/functions/f";
 
@@ -25,7 +25,7 @@ fn allow(action: &str, resource: &str) -> Value {
     json!({"Effect": "Allow", "Action": action, "Resource": resource})
 }
 
-/// The answer to the head of a request whose body never comes.
+/// Response to a request head without its body.
 async fn answer_to_head(
     who: Signed<'_>,
     host_name: &str,
@@ -55,7 +55,7 @@ async fn answer_to_head(
 }
 
 #[tokio::test]
-async fn caller_without_permission_is_refused_before_its_body_comes() {
+async fn caller_without_permission_is_refused_before_the_body() {
     let host = host(&allow("lambda:GetFunction", "*"));
     let owner = Signed {
         host: &host,
@@ -100,7 +100,7 @@ async fn caller_without_permission_is_refused_before_its_body_comes() {
 }
 
 #[tokio::test]
-async fn caller_without_permission_for_a_url_is_refused_before_its_body_comes() {
+async fn url_caller_without_permission_is_refused_before_the_body() {
     let host = host(&allow("lambda:GetFunction", "*"));
     let owner = Signed {
         host: &host,
@@ -121,9 +121,9 @@ async fn caller_without_permission_for_a_url_is_refused_before_its_body_comes() 
     assert!(answer.contains("Forbidden"), "{answer}");
 }
 
-/// Bodies of 50 MiB whose callers may do nothing, with and without a declared digest.
+/// Covers declared and undeclared digests.
 #[tokio::test]
-async fn body_of_a_caller_without_permission_takes_no_memory() {
+async fn body_of_caller_without_permission_takes_no_memory() {
     const BYTES: usize = 50 << 20;
     let host = host(&allow("s3:*", "*"));
     let alice = Signed {
@@ -131,7 +131,7 @@ async fn body_of_a_caller_without_permission_takes_no_memory() {
         key: "alice",
     };
     let body = Bytes::from(vec![b' '; BYTES]);
-    // Connections and their buffers are there.
+    // Warms up connections and buffers.
     let refused = alice
         .lambda("POST", "/2015-03-31/functions", &json!({}))
         .await;
@@ -158,7 +158,7 @@ async fn body_of_a_caller_without_permission_takes_no_memory() {
 }
 
 #[tokio::test]
-async fn signature_is_checked_before_permission_is_told() {
+async fn bad_signature_is_reported_before_missing_permission() {
     let host = host(&allow("s3:*", "*"));
     let alice = Signed {
         host: &host,
@@ -181,7 +181,7 @@ async fn signature_is_checked_before_permission_is_told() {
 }
 
 #[tokio::test]
-async fn caller_with_permission_for_another_name_is_refused_for_the_name_in_its_body() {
+async fn caller_permitted_for_another_name_is_refused() {
     let arn = |name: &str| format!("arn:aws:lambda:us-east-1:000000000000:function:{name}");
     let host = host(&allow("lambda:CreateFunction", &arn("g")));
     let alice = Signed {

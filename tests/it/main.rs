@@ -57,6 +57,7 @@ mod signing;
 mod storage;
 mod tags;
 mod tidy;
+mod untaken;
 mod urls;
 mod values;
 mod versions;

@@ -56,9 +56,9 @@ pub(super) struct Demand {
     pub(super) action: String,
     /// An ARN, or `*`.
     pub(super) resource: String,
-    /// Whether the resource is any one of this kind: the body of the request, which is not read yet, names it.
+    /// True while the resource is unknown: the body, not read yet, names it.
     pub(super) is_any: bool,
-    /// How policies are read that depend on what is not known.
+    /// Treatment of statements that depend on unknown context.
     pub(super) doubt: Doubt,
     /// The function of this host that it is about: its own policies have a say.
     pub(super) function: Option<Target>,
@@ -67,7 +67,7 @@ pub(super) struct Demand {
 }
 
 impl Demand {
-    /// A demand on a resource that has no policies of its own.
+    /// Demand on a resource without policies of its own.
     pub(super) fn new(action: impl Into<String>, resource: impl Into<String>) -> Self {
         Self {
             action: action.into(),
@@ -79,7 +79,7 @@ impl Demand {
         }
     }
 
-    /// The demand before the body of its request is read: refused only where no body could make it allowed.
+    /// Demand before the body is read: refused only if no body could make it allowed.
     pub(super) fn before_body(self) -> Self {
         Self {
             doubt: Doubt::Admits,
@@ -167,7 +167,7 @@ impl Signed {
         self.pending.proven().map(|_| &self.caller)
     }
 
-    /// The caller that the signature claims to be of. It is not checked yet.
+    /// Claimed caller; the signature may be unchecked.
     pub(super) fn claimed(&self) -> &Arc<Caller> {
         &self.caller
     }

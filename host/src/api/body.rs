@@ -145,7 +145,7 @@ impl Bodies {
         }
     }
 
-    /// The whole body, if it is no larger than `bytes_max`. The rest of a body that cannot be had is not read.
+    /// The whole body, up to `bytes_max` bytes. After an error the rest is left unread.
     pub(crate) async fn read<B>(
         &self,
         body: B,
@@ -177,7 +177,7 @@ impl Bodies {
         Ok(kept.whole(hash.map(digest::Context::finish)))
     }
 
-    /// The SHA-256 of a body that is not wanted. Nothing of it is kept.
+    /// SHA-256 of a body that is dropped while it is read.
     pub(crate) async fn digest<B>(&self, body: B, bytes_max: usize) -> Result<Digest, Error>
     where
         B: http_body::Body<Data = Bytes> + Send,
@@ -196,7 +196,7 @@ impl Bodies {
         Ok(hash.finish())
     }
 
-    /// The next piece of a body of which so much was seen; None at its end.
+    /// The next piece of a body after `seen` bytes; `None` at its end.
     async fn piece<B>(
         &self,
         mut body: Pin<&mut B>,
@@ -315,7 +315,7 @@ impl Pool {
     }
 }
 
-/// Whether a body may be larger than a small one. Its head says how long it is, or nothing.
+/// True unless the head declares a small body.
 pub(crate) fn may_be_large(body: &impl http_body::Body) -> bool {
     to_come(body) > SMALL_BYTES_MAX
 }

@@ -10,7 +10,12 @@ use http::{HeaderValue, Response, StatusCode, header};
 use super::{Front, HttpResponse, json};
 use crate::clock::Clock;
 use crate::names::hex;
+use crate::payload::Body;
 use crate::store::blob::Digest;
+
+mod stream;
+
+use stream::Package;
 
 /// Where packages are to be had; a digest follows.
 pub(super) const PATH: &str = "/_lamina/code/";
@@ -91,9 +96,9 @@ impl Front {
                 r#"{"message":"The link is not valid or has expired. Call GetFunction or GetLayerVersion for a new one."}"#,
             );
         };
-        match self.control.library().package(digest).await {
-            Ok(Some(package)) => {
-                let mut reply = Response::new(package.into());
+        match self.control.library().stored(digest).await {
+            Ok(Some(stored)) => {
+                let mut reply = Response::new(Body::streamed(Package::new(stored)));
                 let zip = HeaderValue::from_static("application/zip");
                 reply.headers_mut().insert(header::CONTENT_TYPE, zip);
                 reply

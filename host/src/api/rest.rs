@@ -91,7 +91,7 @@ impl Front {
         if let Some(signed) = signed.as_ref().filter(|_| body::may_be_large(&body))
             && let Err(refusal) = Box::pin(self.refuse_early(&head)).await
         {
-            // A signature that is still to be checked comes first: a refusal says what a caller may do.
+            // An unchecked signature is checked first: a refusal would tell strangers what the caller may do.
             if signed.proven().is_none() {
                 let digest = bodies.digest(body, bytes_max).await.map_err(unread)?;
                 signed.check_digest(&digest).map_err(unsigned)?;
@@ -112,7 +112,7 @@ impl Front {
         Ok((Call::new(caller, head, body), room))
     }
 
-    /// Refuses a request that its caller may not make whatever its body is.
+    /// Refuses a request that no body could make permitted.
     async fn refuse_early(&self, head: &Head) -> Result<(), Fault> {
         include!(concat!(env!("OUT_DIR"), "/foresee.rs"))
     }

@@ -1,7 +1,9 @@
 //! Packages from where they are, the request or S3, to the disk: hashed and written part by part on a
 //! thread of their own, so that memory holds a few parts of a package and never all of it.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -65,6 +67,19 @@ impl Stored {
         self.size_bytes
     }
 
+    /// Reads at most `bytes_max` bytes at an offset. Blocks on the disk; opens the file each time, so that slow
+    /// downloads hold no descriptors.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read_at(&self, offset: u64, bytes_max: usize) -> io::Result<Bytes> {
+        let left = self.size_bytes.saturating_sub(offset);
+        let bytes = usize::try_from(left).map_or(bytes_max, |left| left.min(bytes_max));
+        let mut part = vec![0; bytes];
+        File::open(&self.path)?.read_exact_at(&mut part, offset)?;
+        Ok(part.into())
+    }
+
     /// Its bytes.
     pub fn source(&self) -> PackageSource {
         PackageSource::File(self.path.clone())
@@ -115,17 +130,6 @@ impl Library {
             }))
         })
         .await
-    }
-
-    /// The bytes of a package that was received before.
-    ///
-    /// # Errors
-    /// Where they cannot be read.
-    pub async fn package(&self, digest: Digest) -> Result<Option<Bytes>, Error> {
-        let Some(stored) = self.stored(digest).await? else {
-            return Ok(None);
-        };
-        blocking(move || Ok(Some(std::fs::read(&stored.path)?.into()))).await
     }
 
     async fn stage(&self, bytes: Bytes) -> Result<Staged, Error> {

@@ -1,5 +1,5 @@
-//! Fair queues for the steps of a deployment that take long: fetching from S3, unpacking, compiling. The next
-//! step is one of the caller that has the fewest under way, and among its functions of the one that has.
+//! Fair queues for the slow steps of a deployment: fetching from S3, unpacking, compiling. The caller with the
+//! fewest running steps is next, and of its functions the one with the fewest.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,27 +8,27 @@ use tokio::sync::oneshot;
 
 use crate::telemetry::metrics::Queue;
 
-/// The caller that a step is done for, and the function or layer that it is a step of.
+/// Caller of a deployment step, and the function or layer that it deploys.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Claim {
     caller: Arc<str>,
     resource: Arc<str>,
 }
 
-/// A queue for one kind of step.
+/// Queue for one kind of step.
 #[derive(Debug)]
 pub(super) struct Turns {
     name: &'static str,
     bounds: Bounds,
-    // A std mutex: it is held while the next steps are chosen.
+    // std mutex, held while the next steps are chosen.
     state: Mutex<State>,
 }
 
-/// Steps of one kind that may be under way at once.
+/// Limits of concurrent steps.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) all: usize,
-    /// Of one caller. Fewer than all, so that no caller has every turn when another one comes.
+    /// Lower than `all`, so that one caller never holds every turn.
     pub(super) per_caller: usize,
 }
 
@@ -37,7 +37,7 @@ struct State {
     numbered: u64,
     running: Vec<Claim>,
     waiting: Vec<Waiting>,
-    /// When a caller, or one of its functions, last had a turn. Of those only that run or wait.
+    /// Number of the last turn of each caller and function that runs or waits.
     served: HashMap<Claim, u64>,
 }
 
@@ -48,16 +48,16 @@ struct Waiting {
     begin: oneshot::Sender<Turn>,
 }
 
-/// The right to do one step, as long as this is kept.
+/// Permit for one step; drop releases it.
 #[derive(Debug)]
 pub(super) struct Turn {
-    /// None where nobody was there to take it.
+    /// `None` after a failed handover.
     turns: Option<Arc<Turns>>,
     claim: Claim,
 }
 
 impl Claim {
-    /// A step for this caller.
+    /// Claim of a caller on steps for a function or layer.
     pub fn new(caller: &str, resource: &str) -> Self {
         Self {
             caller: caller.into(),
@@ -65,12 +65,12 @@ impl Claim {
         }
     }
 
-    /// A step that no caller asked for: something is made again after an upgrade.
+    /// Claim of the host itself, which compiles again after an upgrade.
     pub(super) fn of_host(resource: &str) -> Self {
         Self::new("", resource)
     }
 
-    /// The name under which all steps of its caller are counted.
+    /// Key of the caller in `served`.
     fn of_caller(&self) -> Self {
         Self {
             caller: Arc::clone(&self.caller),
@@ -88,7 +88,7 @@ impl Turns {
         })
     }
 
-    /// Waits for a turn. Who no longer waits leaves the queue.
+    /// Waits for a turn. Cancellation leaves the queue.
     pub(super) async fn take(self: &Arc<Self>, claim: &Claim) -> Turn {
         let begun = self.enqueue(claim);
         begun
@@ -110,7 +110,7 @@ impl Turns {
         begun
     }
 
-    /// The numbers of steps under way and waiting.
+    /// Numbers of running and waiting steps.
     pub(super) fn gauge(&self) -> Queue {
         let mut state = self.lock();
         state.waiting.retain(|it| !it.begin.is_closed());
@@ -121,7 +121,7 @@ impl Turns {
         }
     }
 
-    /// Begins what may begin.
+    /// Starts waiting steps while the limits allow.
     fn go_on(self: &Arc<Self>, state: &mut State) {
         while let Some(next) = state.next(self.bounds) {
             let Waiting { claim, begin, .. } = state.waiting.swap_remove(next);
@@ -132,7 +132,7 @@ impl Turns {
             };
             match begin.send(turn) {
                 Ok(()) => state.note(&claim),
-                // It would give itself back, and wait for the lock that is held here.
+                // Its drop would lock the state, which is locked here.
                 Err(mut turn) => {
                     turn.turns = None;
                     state.end(&claim);
@@ -147,8 +147,8 @@ impl Turns {
 }
 
 impl State {
-    /// The step that is next: of the caller with the fewest under way, then of the function with the fewest, then
-    /// of those whose last turn is the longest ago, then the one that has waited the longest.
+    /// Index of the next step: caller with the fewest running, then the longest unserved, then function likewise,
+    /// then in order of arrival.
     fn next(&self, bounds: Bounds) -> Option<usize> {
         if self.running.len() >= bounds.all {
             return None;
@@ -176,7 +176,7 @@ impl State {
         first.map(|(at, _)| at)
     }
 
-    /// Remembers that a claim had its turn, and forgets those that are not here any more.
+    /// Records a turn, and forgets callers and functions without steps.
     fn note(&mut self, claim: &Claim) {
         self.numbered += 1;
         let number = self.numbered;
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn callers_take_turns_however_many_steps_they_have() {
+    fn callers_take_turns_whatever_they_queue() {
         let one = Bounds {
             all: 1,
             per_caller: 1,
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn turn_of_a_caller_that_left_goes_to_the_next() {
+    fn turn_of_a_cancelled_wait_goes_to_the_next() {
         let one = Bounds {
             all: 1,
             per_caller: 1,

@@ -231,7 +231,7 @@ fn qualified_request_gets_own_and_qualifier_policies() {
 }
 
 #[test]
-fn statement_in_doubt_is_read_as_the_question_asks() {
+fn unknown_context_is_treated_as_the_question_asks() {
     let tagged = json!({"StringEquals": {"aws:RequestTag/team": "edge"}});
     let arn = "arn:aws:lambda:us-east-1:000000000000:function:f";
     let facts = known(&[]);

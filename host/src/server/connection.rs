@@ -27,7 +27,7 @@ pub(super) async fn serve<S, F>(
     stream: TcpStream,
     config: &Config,
     answer: S,
-    place: ConnectionSlot,
+    slot: ConnectionSlot,
     stop: CancellationToken,
 ) where
     S: Fn(http::Request<Lingering>) -> F + Send + 'static,
@@ -35,22 +35,23 @@ pub(super) async fn serve<S, F>(
 {
     // Small replies must not wait for an acknowledgement; it can only fail on a dead socket.
     let _ = stream.set_nodelay(true);
-    let pulse = Arc::clone(&place.pulse);
+    let pulse = Arc::clone(&slot.pulse);
     let stream = TokioIo::new(Strict::new(Watched::new(stream, Arc::clone(&pulse))));
     let service = service_fn({
-        let pulse = Arc::clone(&pulse);
+        let (pulse, untaken) = (Arc::clone(&pulse), slot.untaken());
         move |request: http::Request<Incoming>| {
-            // An answer in HTTP/1 is written, or it stalls the connection, which the pulse feels.
-            let held = (request.version() == Version::HTTP_2).then(|| Arc::clone(&pulse));
+            // A small response in HTTP/1 is written, or it stalls the connection, which the pulse feels.
+            let held_bytes_min = match request.version() {
+                Version::HTTP_2 => 1,
+                _ => untaken::LARGE_BYTES_MIN,
+            };
+            let untaken = untaken.clone();
             let begun = pulse.begin();
             let answering = answer(Lingering::of(request, &pulse));
             async move {
                 let reply = answering.await;
-                let reply = untaken::keep(begun, reply);
-                Ok::<_, Infallible>(match held {
-                    Some(pulse) => untaken::hold(pulse, reply),
-                    None => reply,
-                })
+                let reply = untaken::hold(untaken, held_bytes_min, begun, reply);
+                Ok::<_, Infallible>(reply)
             }
         }
     });
@@ -66,7 +67,7 @@ pub(super) async fn serve<S, F>(
                 }
                 return;
             }
-            () = place.evicted.cancelled() => {
+            () = slot.evicted.cancelled() => {
                 tracing::debug!("a connection was closed to make room for another");
                 return;
             }

@@ -1,6 +1,5 @@
-//! The body of a request that may be answered before it has come. In HTTP/1 the rest of such a body is read and
-//! dropped, or the client, which is still sending, would meet a broken pipe before it reads the answer. It is
-//! what others call a lingering close.
+//! Lingering close of request bodies. After an early response in HTTP/1 the rest of the body is read and dropped:
+//! the client is still sending, and a reset connection would lose it the response.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,24 +15,24 @@ use tokio::time::timeout;
 
 use super::pulse::Pulse;
 
-/// Bytes that are dropped of one body: the largest request, and some more.
+/// Bytes dropped of one body: the largest request, with a margin.
 const DROPPED_BYTES_MAX: usize = 80 << 20;
-/// Time that a client is given to send them.
+/// Time in which the client must send them.
 const DROPPED_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// A body that reads and drops its rest when it is no longer wanted.
+/// Request body that drains its rest in the background when dropped.
 #[derive(Debug)]
 pub(super) struct Lingering {
-    /// None once it has ended.
+    /// `None` after its end.
     body: Option<Incoming>,
-    /// None where the client learns by other means that no more is wanted.
+    /// `None` if the client is told otherwise to stop sending.
     pulse: Option<Arc<Pulse>>,
 }
 
 impl Lingering {
-    /// The request with such a body.
+    /// Wraps the body of a request.
     pub(super) fn of(request: Request<Incoming>, pulse: &Arc<Pulse>) -> Request<Self> {
-        // HTTP/2 resets the stream. A client that expects to be asked for its body is not asked.
+        // HTTP/2 resets the stream. Reading would send `100 Continue` to a client that waits for it.
         let is_sending =
             request.version() != Version::HTTP_2 && !request.headers().contains_key(header::EXPECT);
         request.map(|body| Self {
@@ -79,7 +78,7 @@ impl Drop for Lingering {
         if body.is_end_stream() {
             return;
         }
-        // The connection is not idle meanwhile, and what comes is no flood.
+        // A connection without a request in progress would be idle, and its bytes a flood.
         let begun = pulse.begin();
         tokio::spawn(async move {
             let dropped = timeout(DROPPED_TIME_MAX, drop_rest(body)).await;
@@ -89,7 +88,7 @@ impl Drop for Lingering {
     }
 }
 
-/// Ends when the body does, or is too long; what is left of it then ends its connection.
+/// Reads to the end, or to the limit; hyper closes the connection over an unread rest.
 async fn drop_rest(mut body: Incoming) {
     let mut seen = 0;
     while let Some(Ok(frame)) = body.frame().await {

@@ -21,6 +21,9 @@ use super::Config;
 /// frames that respond to the host's own.
 const UNASKED_BYTES_MAX: u64 = 1 << 20;
 
+/// Bytes that a client must read to have made progress.
+const PROGRESS_BYTES: u64 = 16 << 10;
+
 /// Activity of a connection.
 #[derive(Debug)]
 pub(super) struct Pulse {
@@ -43,8 +46,12 @@ struct State {
     is_stalled: bool,
     /// Bytes written in total.
     written: u64,
+    /// Time of the last progress of the client, and the bytes written by then.
+    progressed: (Instant, u64),
     /// Unread responses by number.
     untaken: BTreeMap<u64, Due>,
+    /// Bytes of unread responses.
+    untaken_bytes: u64,
     /// Responses numbered so far.
     numbered: u64,
     /// Deadline, in force unless a request is in progress and no write is stalled. Each written
@@ -78,7 +85,9 @@ impl Pulse {
                 unasked: 0,
                 is_stalled: false,
                 written: 0,
+                progressed: (Instant::now(), 0),
                 untaken: BTreeMap::new(),
+                untaken_bytes: 0,
                 numbered: 0,
                 until: Instant::now() + config.head_time,
             }),
@@ -151,15 +160,28 @@ impl Pulse {
             at: Instant::now() + self.idle_time + self.time(bytes as u64),
             written_before: state.written,
         };
+        if state.untaken_bytes == 0 {
+            state.progressed = (Instant::now(), state.written);
+        }
+        state.untaken_bytes += bytes as u64;
         state.numbered += 1;
         let number = state.numbered;
         state.untaken.insert(number, due);
         number
     }
 
-    /// Marks a response as read.
-    pub(super) fn taken(&self, number: u64) {
-        self.lock().untaken.remove(&number);
+    /// Marks a response of this length as read.
+    pub(super) fn taken(&self, number: u64, bytes: usize) {
+        let mut state = self.lock();
+        state.untaken_bytes -= bytes as u64;
+        state.untaken.remove(&number);
+    }
+
+    /// Bytes of unread responses, and the time of the client's last progress. `None` without unread ones.
+    pub(super) fn untaken(&self) -> Option<(u64, Instant)> {
+        let state = self.lock();
+        let bytes = state.untaken_bytes;
+        (bytes > 0).then_some((bytes, state.progressed.0))
     }
 
     /// Deadline in force, if any.
@@ -177,6 +199,10 @@ impl Pulse {
     fn wrote(&self, bytes: usize) {
         let mut state = self.lock();
         state.written += bytes as u64;
+        // Response heads and ping acknowledgements are no progress.
+        if state.written - state.progressed.1 >= PROGRESS_BYTES {
+            state.progressed = (Instant::now(), state.written);
+        }
         state.until = (state.until + self.time(bytes as u64)).min(Instant::now() + self.idle_time);
     }
 

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -17,6 +18,9 @@ use super::pulse::Pulse;
 pub(super) struct Connections {
     permits: Arc<Semaphore>,
     per_address_max: usize,
+    /// Bytes of all unread responses, those of closed connections included until they are freed.
+    untaken_bytes: AtomicU64,
+    untaken_bytes_max: u64,
     /// std mutex, held during a scan of all connections.
     register: Mutex<Register>,
 }
@@ -51,11 +55,20 @@ pub(super) struct ConnectionSlot {
     _permit: OwnedSemaphorePermit,
 }
 
+/// Unread responses of one connection; cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Untaken {
+    connections: Arc<Connections>,
+    pulse: Arc<Pulse>,
+}
+
 impl Connections {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(config.connections_max)),
             per_address_max: config.per_address_max.max(1),
+            untaken_bytes: AtomicU64::new(0),
+            untaken_bytes_max: config.untaken_bytes_max,
             register: Mutex::default(),
         }
     }
@@ -105,6 +118,41 @@ impl Connections {
     }
 }
 
+impl ConnectionSlot {
+    /// Counter of this connection's unread responses.
+    pub(super) fn untaken(&self) -> Untaken {
+        Untaken {
+            connections: Arc::clone(&self.connections),
+            pulse: Arc::clone(&self.pulse),
+        }
+    }
+}
+
+impl Untaken {
+    /// Counts a response of this length as unread, and numbers it. Over the limit, the connection without progress
+    /// for the longest is closed, which may be this one.
+    pub(super) fn hold(&self, bytes: usize) -> u64 {
+        let number = self.pulse.hold(bytes);
+        let Connections {
+            untaken_bytes,
+            untaken_bytes_max,
+            ..
+        } = &*self.connections;
+        let others = untaken_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if others + bytes as u64 > *untaken_bytes_max {
+            self.connections.lock().evict_slow(*untaken_bytes_max);
+        }
+        number
+    }
+
+    /// Marks a response of this length as read or dropped.
+    pub(super) fn taken(&self, number: u64, bytes: usize) {
+        self.pulse.taken(number, bytes);
+        let counter = &self.connections.untaken_bytes;
+        counter.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+}
+
 impl Register {
     fn add(&mut self, open: Open) -> u64 {
         if let Some(peer) = open.peer {
@@ -146,6 +194,29 @@ impl Register {
         };
         self.discount(peer);
         true
+    }
+
+    /// Closes connections, longest without progress first, until the unread responses of the others are within the
+    /// limit.
+    fn evict_slow(&mut self, bytes_max: u64) {
+        let live = self.open.values().filter(|it| !it.evicted.is_cancelled());
+        let mut slow: Vec<_> = live
+            .filter_map(|it| it.pulse.untaken().map(|(bytes, since)| (since, bytes, it)))
+            .collect();
+        slow.sort_unstable_by_key(|(since, ..)| *since);
+        let mut left: u64 = slow.iter().map(|(_, bytes, _)| bytes).sum();
+        let mut peers = Vec::new();
+        for (_, bytes, open) in slow {
+            if left <= bytes_max {
+                break;
+            }
+            open.evicted.cancel();
+            peers.push(open.peer);
+            left -= bytes;
+        }
+        for peer in peers {
+            self.discount(peer);
+        }
     }
 }
 

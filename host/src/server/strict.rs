@@ -1,7 +1,6 @@
-//! HTTP/1 requests as they come, read more strictly than hyper reads them: whatever a proxy before this host
-//! could take for the end of another request is refused. hyper takes a bare LF for the end of a line, drops a
-//! Content-Length beside a Transfer-Encoding, and counts two equal lengths as one. What hyper itself refuses
-//! (folded lines, white space before a colon, sizes of chunks that are none) is left to it.
+//! Strict HTTP/1 framing against request smuggling: refuses requests that a proxy could end elsewhere. hyper accepts
+//! a bare LF as a line end, drops a Content-Length beside a Transfer-Encoding, and merges equal Content-Lengths.
+//! Folded lines and whitespace before a colon are refused by hyper itself.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,38 +12,38 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 #[cfg(test)]
 mod tests;
 
-/// The first line of HTTP/2, which has its own framing.
+/// First line of the HTTP/2 preface; HTTP/2 is not inspected.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r";
-/// Bytes that no head and no framing of chunks may have, and the end of a head: hyper answers them with 400 and
-/// closes. The NUL may not be in a head, in a size or in trailers; the LF not in the extension of a chunk.
+/// Bytes that hyper refuses with 400 wherever they come, in place of an ambiguous request: NUL is malformed in a
+/// head, a chunk size and trailers, LF in a chunk extension. The end of a head makes hyper parse at once.
 const MALFORMED: &[u8] = b"\0\n\r\n\r\n";
-/// Bytes that are read and dropped after a refused request.
+/// Bytes read and dropped after an ambiguous request.
 const DROPPED_BYTES_MAX: usize = 4 << 10;
-/// Bytes of a line that are kept: names and values that frame a body are shorter.
+/// Kept start of a line. Framing headers are shorter.
 const LINE_BYTES_KEPT: usize = 64;
-/// Digits of a length that fit into 64 bits.
+/// Decimal digits that always fit into 64 bits.
 const LENGTH_DIGITS_MAX: usize = 19;
-/// Digits of a chunk's size that fit into 64 bits.
+/// Hexadecimal digits that fit into 64 bits.
 const CHUNK_DIGITS_MAX: u8 = 16;
 
-/// A stream of requests that ends where one of them is ambiguous.
+/// Stream that replaces an ambiguous request with [`MALFORMED`].
 #[derive(Debug)]
 pub(super) struct Strict<T> {
     inner: T,
     requests: Requests,
-    /// What is left to give of [`MALFORMED`], once a request was refused.
+    /// Unread rest of [`MALFORMED`] after an ambiguous request.
     refusal: Option<&'static [u8]>,
 }
 
-/// Where in its requests a connection is.
+/// Parser state of a connection.
 #[derive(Debug, Default)]
 struct Requests {
     at: At,
     line: Line,
     framing: Framing,
-    /// Whether the request line of the head is read.
+    /// True after the request line of a head.
     is_begun: bool,
-    /// Whether any head is read.
+    /// True after the first request line of the connection.
     is_http1: bool,
 }
 
@@ -52,7 +51,7 @@ struct Requests {
 enum At {
     #[default]
     Head,
-    /// So many bytes of a body or a chunk are to come. Chunks end with an empty line.
+    /// Data of a body or a chunk. CRLF follows a chunk.
     Bytes {
         left: u64,
         is_chunk: bool,
@@ -70,27 +69,27 @@ enum At {
     ChunkCr,
     ChunkLf,
     Trailers,
-    /// HTTP/2, or nothing more.
+    /// HTTP/2.
     Unread,
 }
 
-/// The beginning of a line.
+/// Start of the current line.
 #[derive(Debug)]
 struct Line {
     kept: [u8; LINE_BYTES_KEPT],
-    /// Bytes seen, of which the first are kept.
+    /// Length so far; only the first bytes are kept.
     bytes: usize,
     last: u8,
 }
 
-/// The headers that frame the body of a request.
+/// Framing headers of the current head.
 #[derive(Debug, Default)]
 struct Framing {
     length: Option<u64>,
     is_chunked: bool,
 }
 
-/// A request that could end elsewhere for another reader.
+/// Framing that parsers read differently.
 #[derive(Debug)]
 struct Ambiguous;
 
@@ -105,8 +104,8 @@ impl<T> Strict<T> {
 }
 
 impl<T: AsyncRead + Unpin> Strict<T> {
-    /// Drops what has come after a refused request: for an unread byte the kernel would reset the connection, and
-    /// its client would lose the answer.
+    /// Drops received bytes after an ambiguous request: the kernel resets a connection closed with unread bytes, and
+    /// the client would lose the response.
     fn drop_rest(&mut self, cx: &mut Context<'_>) {
         let mut dropped = [0; DROPPED_BYTES_MAX];
         let mut dropped = ReadBuf::new(&mut dropped);
@@ -127,7 +126,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Strict<T> {
             let Err(at) = read else {
                 return Poll::Ready(Ok(()));
             };
-            tracing::debug!("a request that is ambiguous was refused");
+            tracing::debug!("ambiguous HTTP/1 framing");
             buffer.set_filled(before + at);
             self.refusal = Some(MALFORMED);
             self.drop_rest(cx);
@@ -142,7 +141,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Strict<T> {
 }
 
 impl Requests {
-    /// Reads on; the place of the first byte that is refused.
+    /// Parses received bytes. The error is the index of the first ambiguous byte.
     fn read(&mut self, bytes: &[u8]) -> Result<(), usize> {
         let mut at = 0;
         while at < bytes.len() {
@@ -155,7 +154,7 @@ impl Requests {
         Ok(())
     }
 
-    /// Takes a part of some bytes, and says how many.
+    /// Parses a prefix and returns its length.
     fn step(&mut self, bytes: &[u8]) -> Result<usize, (usize, Ambiguous)> {
         let next = bytes[0];
         match &mut self.at {
@@ -176,7 +175,7 @@ impl Requests {
         }
     }
 
-    /// The bytes between the data of chunks, one by one.
+    /// Parses one byte of the framing between chunks.
     fn chunk(&mut self, next: u8) -> Result<(), Ambiguous> {
         self.at = match (&self.at, next) {
             (&At::ChunkSize { digits, size }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
@@ -210,7 +209,7 @@ impl Requests {
         Ok(())
     }
 
-    /// A line of a head or of trailers, as far as it is there.
+    /// Parses up to the end of a head or trailer line.
     fn line(&mut self, bytes: &[u8]) -> Result<usize, (usize, Ambiguous)> {
         let Some(end) = memchr(b'\n', bytes) else {
             self.line.add(bytes);
@@ -228,7 +227,7 @@ impl Requests {
         match (&self.at, is_empty) {
             (At::Trailers, true) => self.at = At::Head,
             (At::Trailers, false) => {}
-            // Empty lines before a request are skipped.
+            // Empty lines before a request are ignored (RFC 9112 §2.2).
             (_, true) if !self.is_begun => {}
             (_, true) => self.end_head(),
             (_, false) if self.is_begun => self.framing.read(&self.line)?,
@@ -295,7 +294,7 @@ impl Line {
         &self.kept[..self.bytes.min(LINE_BYTES_KEPT)]
     }
 
-    /// The value of the header of this name, with its colon in lower case; None where the line is another's.
+    /// Value of the header with this lower-case name and colon; `None` for other lines.
     fn value_of(&self, name: &[u8]) -> Option<Result<&[u8], Ambiguous>> {
         let (start, value) = self.start().split_at_checked(name.len())?;
         if !start.eq_ignore_ascii_case(name) {

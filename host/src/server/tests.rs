@@ -61,6 +61,12 @@ async fn answer(request: http::Request<Lingering>) -> HttpResponse {
                 return refused;
             }
         }
+        "/stream" => {
+            let frame = || Ok(http_body::Frame::data(Bytes::from(vec![b'x'; 1 << 16])));
+            let frames = futures_util::stream::repeat_with(frame);
+            let body = http_body_util::StreamBody::new(frames);
+            return HttpResponse::new(crate::payload::Body::streamed(body));
+        }
         "/large" => return HttpResponse::new(Bytes::from(vec![b'x'; LARGE_BYTES]).into()),
         _ => {}
     }
@@ -313,7 +319,7 @@ const AMBIGUOUS: [&str; 27] = [
 ];
 
 #[tokio::test]
-async fn ambiguous_request_is_refused_and_nothing_after_it_is_answered() {
+async fn ambiguous_request_ends_its_connection() {
     let running = running_with(Config::default()).await;
     for ambiguous in AMBIGUOUS {
         let sent = [ambiguous.as_bytes(), GOOD].concat();
@@ -359,7 +365,7 @@ async fn flood_of_frames_that_ask_for_nothing_is_closed() {
 }
 
 #[tokio::test]
-async fn answer_comes_before_the_body_and_the_connection_stays() {
+async fn early_response_keeps_the_connection() {
     let running = running_with(Config::default()).await;
     let length = 8 << 20;
     let head = format!("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n");
@@ -369,4 +375,57 @@ async fn answer_comes_before_the_body_and_the_connection_stays() {
     stream.write_all(GOOD).await.unwrap();
     let said = rest(stream).await;
     assert!(said.ends_with(b"answered"), "{said:?}");
+}
+
+/// A host with room for one large response that is not taken.
+async fn with_room_for_one() -> Running {
+    running_with(Config {
+        untaken_bytes_max: LARGE_BYTES as u64 * 3 / 2,
+        idle_time: Duration::from_secs(600),
+        ..Config::default()
+    })
+    .await
+}
+
+const GOOD_LARGE: &[u8] = b"GET /large HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+
+#[tokio::test]
+async fn response_without_reader_makes_room_for_others() {
+    let running = with_room_for_one().await;
+    let mut stalled = open(&running, GOOD_LARGE).await;
+    stalled.read_exact(&mut [0; 1]).await.unwrap();
+    // The stalled one holds most of the bound, and this one would hold more than the rest.
+    assert!(rest(open(&running, GOOD_LARGE).await).await.len() > LARGE_BYTES);
+    assert!(rest(stalled).await.len() < LARGE_BYTES);
+}
+
+#[tokio::test]
+async fn http2_client_without_window_is_closed_at_the_bound() {
+    let running = with_room_for_one().await;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
+    let mut stalled = open(&running, preface).await;
+    for stream in [1_u32, 3, 5] {
+        // GET of a path that is not indexed.
+        let head = [
+            b"\0\0\x0a\x01\x05",
+            &stream.to_be_bytes()[..],
+            b"\x82\x86\x04\x06/large",
+        ];
+        let _closed = stalled.write_all(&head.concat()).await;
+    }
+    rest(stalled).await;
+    require_answer(&running).await;
+}
+
+#[tokio::test]
+async fn client_that_stops_reading_a_stream_is_disconnected() {
+    let running = running(Duration::from_secs(60)).await;
+    let stalled = open(&running, b"GET /stream HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    require_answer(&running).await;
+    drop(stalled);
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0\
+        \0\0\x0b\x01\x05\0\0\0\x01\x82\x86\x04\x07/stream";
+    let stalled = open(&running, preface).await;
+    require_answer(&running).await;
+    rest(stalled).await;
 }

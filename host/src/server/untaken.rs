@@ -1,53 +1,108 @@
-//! A response that a client of HTTP/2 has asked for and not taken. It may ask for many at once and open
-//! no window for any, and the connection is as alive as ever: only what still holds the bytes tells.
+//! Unread responses. An HTTP/2 client may request many at once without opening a window, on a connection that is
+//! active otherwise: only the owner of the bytes knows that they are unread. Large ones count towards the limit on
+//! all unread responses, in HTTP/1 too.
 
-use std::sync::Arc;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
+use http_body::{Frame, SizeHint};
 
-use super::pulse::{Begun, Pulse};
+use super::pulse::Begun;
+use super::slots::Untaken;
 use crate::api::HttpResponse;
 use crate::payload::Body;
+use crate::payload::body::Broken;
 
-/// Bytes of a response, until the last of them was written.
+/// Minimum size that counts in HTTP/1. Smaller than the buffers of the connection itself.
+pub(super) const LARGE_BYTES_MIN: usize = 16 << 10;
+
+/// Response bytes, counted until dropped, which is after their write.
 struct Held {
     bytes: Bytes,
     number: u64,
-    pulse: Arc<Pulse>,
+    untaken: Untaken,
 }
 
-/// Lets the connection's pulse feel a response until it was taken.
-pub(super) fn hold(pulse: Arc<Pulse>, reply: HttpResponse) -> HttpResponse {
+/// Streamed response. Keeps its request in progress, since a function may pause for longer than a connection may be
+/// idle; a client that stops reading is timed out all the same.
+struct Streamed {
+    body: Body,
+    bytes_min: usize,
+    untaken: Untaken,
+    /// Number of the deadline for the client to read on, while it does not.
+    awaited: Option<u64>,
+    _begun: Begun,
+}
+
+/// Counts pieces of a response of at least `bytes_min` until the client has read them.
+pub(super) fn hold(
+    untaken: Untaken,
+    bytes_min: usize,
+    begun: Begun,
+    reply: HttpResponse,
+) -> HttpResponse {
     reply.map(|body| match body.into_whole() {
-        Ok(bytes) => held(&pulse, bytes).into(),
-        Err(streamed) => {
-            let hold = move |bytes: Bytes| held(&pulse, bytes);
-            Body::streamed(streamed.map_frame(move |frame| frame.map_data(&hold)))
+        Ok(bytes) => held(&untaken, bytes_min, bytes).into(),
+        Err(body) => Body::streamed(Streamed {
+            body,
+            bytes_min,
+            awaited: Some(untaken.hold(0)),
+            untaken,
+            _begun: begun,
+        }),
+    })
+}
+
+impl http_body::Body for Streamed {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        self.be_ready();
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let Poll::Ready(Some(Ok(frame))) = polled else {
+            return polled;
+        };
+        self.awaited = Some(self.untaken.hold(0));
+        let frame = frame.map_data(|bytes| held(&self.untaken, self.bytes_min, bytes));
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Streamed {
+    fn be_ready(&mut self) {
+        if let Some(number) = self.awaited.take() {
+            self.untaken.taken(number, 0);
         }
-    })
+    }
 }
 
-/// Lets a connection be answered on until a response that is streamed has ended: the function may pause
-/// for longer than a connection may be idle.
-pub(super) fn keep(begun: Begun, reply: HttpResponse) -> HttpResponse {
-    reply.map(|body| match body.into_whole() {
-        Ok(bytes) => bytes.into(),
-        Err(streamed) => Body::streamed(streamed.map_frame(move |frame| {
-            let _kept_with_this_closure = &begun;
-            frame
-        })),
-    })
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        self.be_ready();
+    }
 }
 
-fn held(pulse: &Arc<Pulse>, bytes: Bytes) -> Bytes {
-    if bytes.is_empty() {
+fn held(untaken: &Untaken, bytes_min: usize, bytes: Bytes) -> Bytes {
+    if bytes.len() < bytes_min {
         return bytes;
     }
     Bytes::from_owner(Held {
-        number: pulse.hold(bytes.len()),
+        number: untaken.hold(bytes.len()),
         bytes,
-        pulse: Arc::clone(pulse),
+        untaken: untaken.clone(),
     })
 }
 
@@ -59,6 +114,6 @@ impl AsRef<[u8]> for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.pulse.taken(self.number);
+        self.untaken.taken(self.number, self.bytes.len());
     }
 }

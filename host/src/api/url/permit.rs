@@ -18,11 +18,11 @@ use crate::policy::Principal;
 /// Bytes of a digest that make the id of a user.
 const USER_ID_BYTES: usize = 8;
 
-/// A request to a URL whose signature is still to be checked against its body.
+/// Signature of a request to a URL, to be checked against the body.
 pub(super) struct UncheckedSignature {
-    /// None where the URL needs none.
+    /// `None` for URLs without authentication.
     signed: Option<Signed>,
-    /// Whether the caller that it claims to be of may not call this URL.
+    /// True if the claimed caller may not call this URL.
     is_forbidden: bool,
 }
 
@@ -31,7 +31,7 @@ impl UncheckedSignature {
         self.signed.as_ref()
     }
 
-    /// Whether nothing of the body is wanted but its digest.
+    /// True if only the digest of the body is needed, to check the signature.
     pub(super) fn is_forbidden(&self) -> bool {
         self.is_forbidden
     }
@@ -55,7 +55,7 @@ impl From<sigv4::Error> for Refusal {
 }
 
 impl Front {
-    /// Checks before the body is read whether its caller may call: nothing of the body has a say in it.
+    /// Authorization check before the body is read, which no policy depends on.
     pub(super) fn unchecked_signature(
         &self,
         route: &UrlRoute,
@@ -76,7 +76,7 @@ impl Front {
             None => access.anonymous(),
         };
         let is_forbidden = !self.lets_in(&claimed, route, parts);
-        // A signature that is still to be checked comes first: a refusal says what a caller may do.
+        // An unchecked signature is checked first: a refusal would tell strangers what the caller may do.
         let is_checked = signed.as_ref().is_none_or(|it| it.proven().is_some());
         if is_forbidden && is_checked {
             return Err(Refusal::Forbidden);

@@ -244,7 +244,7 @@ echo '{"Err":{"Component":"it is refused"}}'
 "#;
 
 #[tokio::test]
-async fn slow_compilations_of_one_caller_do_not_hold_up_another() {
+async fn slow_compilations_of_one_caller_do_not_block_another() {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("compiler");
     fs::write(&program, ENDLESS).unwrap();

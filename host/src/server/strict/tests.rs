@@ -13,7 +13,7 @@ fn refused(text: &str) -> Option<usize> {
 }
 
 #[test]
-fn requests_with_one_end_are_let_through() {
+fn unambiguous_requests_pass() {
     let get = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
     for text in [
         get.repeat(3),
@@ -31,7 +31,7 @@ fn requests_with_one_end_are_let_through() {
 }
 
 #[test]
-fn ambiguous_request_is_refused_where_it_becomes_so() {
+fn ambiguous_request_is_refused_at_its_first_ambiguous_byte() {
     let long = "0".repeat(100);
     for (good, bad) in [
         ("GET / HTTP/1.1", "\n"),

@@ -39,7 +39,7 @@ impl Front {
         }
     }
 
-    /// Refuses a request that its caller may not make whatever its body is, before the body is read.
+    /// Authorization check of a head, before the body is read: refuses what no body could make permitted.
     pub(in crate::api::rest) async fn foresee<R: Resource>(
         &self,
         head: &Head,

@@ -31,7 +31,7 @@ pub(in crate::api::rest) trait Resource: Sized {
     /// The resource as policies know it.
     fn about(&self, home: &Home) -> About;
 
-    /// The pattern of all ARNs that it may have, where only the body of the request names it.
+    /// Pattern of its possible ARNs, if only the body names it.
     fn any(_home: &Home) -> Option<String> {
         None
     }
@@ -40,7 +40,7 @@ pub(in crate::api::rest) trait Resource: Sized {
 /// A request while its resource is read.
 pub(in crate::api::rest) struct Request<'a> {
     pub(super) head: &'a Head,
-    /// None before the body is read.
+    /// `None` before the body is read.
     pub(super) body: Option<&'a Bytes>,
     pub(super) whose: Whose<'a>,
 }
