@@ -19,7 +19,7 @@ const FINAL_EXECUTABLE_MODE: u32 = 0o500;
 /// parents are left as they are: they may be shared, as `/tmp` is.
 ///
 /// # Errors
-/// What the operating system says.
+/// Errors of the operating system.
 pub fn create_dir_all(dir: &Path) -> io::Result<()> {
     make_dirs(dir)?;
     if fs::metadata(dir)?.permissions().mode() & 0o777 != DIR_MODE {
@@ -32,7 +32,7 @@ pub fn create_dir_all(dir: &Path) -> io::Result<()> {
 /// it, and everything that the host makes inside is closed to others.
 ///
 /// # Errors
-/// What the operating system says.
+/// Errors of the operating system.
 pub fn create_data_dir(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
@@ -47,7 +47,7 @@ fn make_dirs(dir: &Path) -> io::Result<()> {
 /// Makes a directory of the host that must not exist yet.
 ///
 /// # Errors
-/// What the operating system says.
+/// Errors of the operating system.
 pub fn create_dir(dir: &Path) -> io::Result<()> {
     DirBuilder::new().mode(DIR_MODE).create(dir)
 }
@@ -62,7 +62,7 @@ pub fn options() -> OpenOptions {
 /// Makes a file of the host that must not exist yet, for writing.
 ///
 /// # Errors
-/// What the operating system says.
+/// Errors of the operating system.
 pub fn create_new(path: &Path) -> io::Result<fs::File> {
     options().write(true).create_new(true).open(path)
 }
@@ -70,7 +70,7 @@ pub fn create_new(path: &Path) -> io::Result<fs::File> {
 /// Makes a file executable for the host's user.
 ///
 /// # Errors
-/// What the operating system says.
+/// Errors of the operating system.
 pub fn make_executable(file: &fs::File) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(DIR_MODE))
 }
@@ -78,7 +78,7 @@ pub fn make_executable(file: &fs::File) -> io::Result<()> {
 /// Makes a file read-only and keeps it executable. The path must be no symbolic link.
 ///
 /// # Errors
-/// What the operating system says.
+/// Errors of the operating system.
 pub fn make_final(path: &Path) -> io::Result<()> {
     let can_run = fs::symlink_metadata(path)?.permissions().mode() & 0o111 != 0;
     let mode = if can_run {
@@ -92,7 +92,7 @@ pub fn make_final(path: &Path) -> io::Result<()> {
 /// Copies a file with its mode.
 ///
 /// # Errors
-/// What the operating system says.
+/// Errors of the operating system.
 pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let mut source = fs::File::open(from)?;
     let mut made = create_new(to)?;
@@ -103,7 +103,7 @@ pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
 /// Closes a file to others that an earlier release or another program has made. That there is none is no error.
 ///
 /// # Errors
-/// What the operating system says.
+/// Errors of the operating system.
 pub fn close_to_others(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

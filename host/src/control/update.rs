@@ -92,7 +92,7 @@ impl Control {
             let publish = update.publish;
             let changed = self.redeploy(name, &checked, revision, publish, &held, apply);
             if let Some(found) = changed.await? {
-                // What it replaced may be unused now.
+                // The replaced code may be unused now.
                 self.0.library.collect_soon();
                 return Ok(found);
             }
