@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::sandbox::outlet::Outlet;
-use crate::sandbox::{Balance, Resource, Scheduler, Share};
+use crate::sandbox::{Balance, Resource, Scheduler, Share, leave_network};
 use crate::telemetry::log::Logs;
 use crate::telemetry::metrics::{Budget, Gauges, Metrics};
 
@@ -222,6 +222,9 @@ impl Pipeline {
     ) -> Result<Finished, Error> {
         let leased = self.lease(admitted).await.map_err(Error::from);
         let leased = leased.inspect_err(|it| self.count(it))?;
+        if leased.is_large() {
+            leave_network().await;
+        }
         Ok(self.run(leased, outlet).await)
     }
 

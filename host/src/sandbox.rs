@@ -48,7 +48,7 @@ pub use memory_image::MemoryImage;
 pub use program::ProgramFiles;
 #[cfg(not(test))]
 pub use program::{Program, WeakProgram};
-pub use scheduler::{Scheduler, Share};
+pub use scheduler::{Scheduler, Share, leave_network};
 pub use target::{Architecture, Target};
 
 /// What a sandbox is built with.

@@ -1,5 +1,5 @@
 //! Budgets of the host: memory and scratch space of all functions together, and the descriptors of directories that
-//! it keeps open for them. What is idle makes way, and what does not fit is throttled.
+//! it keeps open for them. Idle environments are evicted, and invocations that do not fit are throttled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,11 +116,11 @@ async fn functions_together_stay_within_the_memory_budget() {
 async fn environment_without_memory_for_it_is_throttled() {
     let more = json!({"MemorySize": 128, "Timeout": 60});
     let host = host("guest_memory_bytes = 268_435_456", 4, more).await;
-    // Three environments hold 80 MiB each, and are busy with them.
+    // Three environments hold 78 MiB each, and are busy with them.
     let mut busy = Vec::new();
     for at in 0..3 {
         let function = format!("f{at}");
-        assert_eq!(host.invoke(&function, &hold(75)).await.status, 200);
+        assert_eq!(host.invoke(&function, &hold(77)).await.status, 200);
         busy.push(spawn(
             &host,
             &function,
@@ -265,7 +265,7 @@ async fn kept_directories_of_many_functions_are_bounded() {
             assert_eq!(answer.status, 200, "f{number}: {}", answer.text());
         }
     }
-    // What is idle is closed; 64 connections of this test stay.
+    // Idle directories are closed; 64 connections of this test stay.
     for _ in 0..3_000 {
         if open_files(&host) <= before + 64 + 8 {
             return;

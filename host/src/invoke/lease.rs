@@ -228,6 +228,13 @@ fn warm(deployment: &Deployment, tenant_id: Option<&str>) -> Option<WarmEnvironm
     provisioned.or_else(|| pool.take(tenant_id))
 }
 
+impl Leased {
+    /// True for an environment whose guest must not run on a worker of the network.
+    pub(super) fn is_large(&self) -> bool {
+        matches!(&self.opened, Opened::Ready(warm) if warm.environment.is_large())
+    }
+}
+
 impl Opened {
     fn of(
         opened: Result<Environment, Failure>,

@@ -79,7 +79,7 @@ pub(super) struct Deployment {
     pub(super) variables: OnceLock<Arc<[(String, String)]>>,
     /// The processor time of its function; none before the first call.
     pub(super) share: OnceLock<Share>,
-    /// What its environments take of the host.
+    /// Demand of its environments for memory and scratch space.
     pub(super) demand: Arc<Demand>,
     program: OnceCell<Program>,
     loader: Arc<dyn Loader>,
@@ -190,7 +190,7 @@ impl Live {
         self.0.deployments.remove_if(key, same);
         // A fill under way ends; else it would open environments for a closed pool, for ever.
         deployment.provisioning.request(0);
-        drop(deployment.pool.close());
+        slot::drop_apart(deployment.pool.close());
     }
 
     /// All deployments that have live state. Environments are dropped outside the map's guards.
@@ -232,7 +232,7 @@ impl Deployment {
     /// Its program, loaded now if it was not before.
     ///
     /// # Errors
-    /// Where it cannot be loaded; the next call tries again.
+    /// The program cannot be loaded; the next call tries again.
     pub(super) async fn program(&self) -> Result<&Program, LoadError> {
         let Version { code, settings, .. } = &*self.version;
         let load = || self.loader.load(code, &settings.runtime);

@@ -45,7 +45,7 @@ pub(super) struct Pool {
 #[derive(Debug, Default)]
 struct State {
     idle: Vec<(Instant, WarmEnvironment)>,
-    /// Whether the deployment has gone: environments that return are dropped.
+    /// True once the deployment has gone: environments that return are dropped.
     is_closed: bool,
 }
 

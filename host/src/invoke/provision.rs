@@ -77,7 +77,7 @@ impl Retry {
         }
     }
 
-    /// Whether it is time; then the next period begins.
+    /// True if it is time; then the next period begins.
     fn is_due(&mut self, now: Instant) -> bool {
         let is_due = now >= self.at;
         if is_due {
@@ -130,7 +130,7 @@ impl Provisioning {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
     }
 
-    /// Whether environments are missing and nothing is known that keeps them from coming up.
+    /// True if environments are missing and no failure keeps them from coming up.
     fn is_short(&self) -> bool {
         let progress = self.progress();
         progress.available < progress.requested && progress.failure.is_none()

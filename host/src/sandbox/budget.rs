@@ -25,9 +25,14 @@ use crate::units::Mib;
 const GROWTH_SHARE: u64 = 16;
 /// A deployment that holds half of a budget leaves an eighth of it to others.
 const OTHERS_SHARE: u64 = 8;
-/// Before any environment of a deployment has run, one is admitted with its configured size, or with this part
-/// of the budget where that is less: a large size that is never used must not evict all that is idle.
-const UNKNOWN_SHARE: u64 = 8;
+/// An environment that takes no more than this part of a budget is small.
+const SMALL_SHARE: u64 = 128;
+/// Small environments have this part of a budget to themselves: a few large ones never keep them all out.
+const SMALL_ONLY_SHARE: u64 = 32;
+/// Before any environment of a deployment has run, one is admitted with its configured memory, or with this part of
+/// the budget where that is less. It holds that for the time of its `init`: a large size that is never used must not
+/// evict all idle environments, nor a few slow `init`s keep all others out.
+const UNKNOWN_SHARE: u64 = 32;
 
 /// Kept directories are closed after this time at the least: where each invocation gets a new environment, they
 /// are what makes that fast.
@@ -91,7 +96,7 @@ impl Budgets {
     /// Budgets as configured, or as the machine has it.
     ///
     /// # Errors
-    /// Where the disk cannot be looked at.
+    /// Errors of the operating system for the disk.
     pub(super) fn open(config: &Config, kept: Kept) -> std::io::Result<Self> {
         let memory = config.memory_bytes;
         let memory = memory.unwrap_or_else(machine::guest_memory_bytes);
@@ -144,7 +149,7 @@ impl Budgets {
     /// Admits a new guest of an environment, whose `/tmp` is there.
     ///
     /// # Errors
-    /// Where memory is short.
+    /// [`Resource::Memory`], if it is short.
     pub fn admit_memory(&self, demand: &Arc<Demand>, memory: Mib) -> Result<Grant, Resource> {
         Grant::admit(&self.memory, demand, memory.bytes())
     }
@@ -227,9 +232,12 @@ impl Budget {
         self.taken.fetch_sub(bytes, Ordering::AcqRel);
     }
 
-    /// Bound on all for an admission to a deployment that holds this much.
-    fn admission_max(&self, held: u64) -> u64 {
+    /// Bound on all for the admission of an environment with `bytes` to a deployment that holds `held`.
+    fn admission_max(&self, bytes: u64, held: u64) -> u64 {
         let all = self.bytes_max();
+        if bytes <= all / SMALL_SHARE {
+            return all;
+        }
         let share = if held > all / 2 {
             OTHERS_SHARE
         } else {
@@ -238,14 +246,18 @@ impl Budget {
         all - all / share
     }
 
-    /// Bound on all for the growth of a guest whose deployment holds this much.
-    fn growth_max(&self, held: u64) -> u64 {
+    /// Bound on all for the growth of an environment to `bytes` whose deployment holds `held`.
+    fn growth_max(&self, bytes: u64, held: u64) -> u64 {
         let all = self.bytes_max();
-        if held > all / 2 {
-            all - all / GROWTH_SHARE
-        } else {
-            all
+        if bytes <= all / SMALL_SHARE {
+            return all;
         }
+        let share = if held > all / 2 {
+            GROWTH_SHARE
+        } else {
+            SMALL_ONLY_SHARE
+        };
+        all - all / share
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) const WASM_STACK_BYTES: usize = 8 << 20;
 /// The stack a guest and the host functions it calls run on; virtual until touched.
 const ASYNC_STACK_BYTES: usize = 10 << 20;
 
-/// What one component may bring. Nearly all bring one memory, two tables and a few core modules: their
+/// Limits on one component. Nearly all bring one memory, two tables and a few core modules: their
 /// own, their adapters, their shims. An interpreter has a core module for each of its libraries, and
 /// composed components add up. Every environment finds room for this much, so that a host that has
 /// a place for it can always open it.
@@ -38,7 +38,7 @@ pub(super) const MEMORIES_PER_COMPONENT_MAX: u32 = 8;
 const INSTANCE_BYTES_MAX: usize = 4 << 20;
 /// Entries of one table; the function tables of interpreters have some ten thousand.
 pub(super) const TABLE_ELEMENTS_MAX: usize = 100_000;
-/// What of its tables a freed slot keeps, cleared by hand. Of memories it keeps nothing: the first pages of
+/// Bytes of its tables that a freed slot keeps, cleared by hand. Of memories it keeps nothing: the first pages of
 /// guests are the far end of their stack, and the rest is given back anyway.
 const TABLE_KEEP_BYTES: usize = 128 << 10;
 
@@ -51,10 +51,10 @@ pub(super) struct Engines {
     arm64: Each<String>,
 }
 
-/// What of its stack a freed slot keeps, cleared by hand; most guests use less.
+/// Bytes of its stack that a freed slot keeps, cleared by hand; most guests use less.
 const STACK_KEEP_BYTES: usize = 32 << 10;
 
-/// What every program of an engine shares.
+/// Parts that all programs of an engine share.
 pub(super) struct Shared {
     pub(super) engine: Engine,
     pub(super) linker: Linker<Guest>,
@@ -62,7 +62,7 @@ pub(super) struct Shared {
     pub(super) resources: Arc<Resources>,
 }
 
-/// What of the host guests of both engines draw on.
+/// Resources of the host for the guests of all engines.
 #[derive(Debug)]
 pub(super) struct Resources {
     pub(super) config: Config,
@@ -165,7 +165,7 @@ fn named(engine: &Engine) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-/// What the compiler needs to know. Everything that is not needed is off: each proposal is code
+/// Settings of the compiler. Everything that is not needed is off: each proposal is code
 /// that a hostile component could reach.
 fn code_settings(image: MemoryImage) -> EngineConfig {
     let mut config = EngineConfig::new();

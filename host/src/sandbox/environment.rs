@@ -1,5 +1,5 @@
-//! One execution environment: opened once, called many times, by one caller at a time. When a
-//! guest traps, exits or runs out of time, its store is dropped and the environment is over.
+//! One execution environment: opened once, called many times, by one caller at a time. A guest that traps, exits or
+//! runs out of time ends: its store is dropped and never used again.
 
 use std::fmt;
 use std::future::Future;
@@ -29,17 +29,17 @@ use crate::units::PAYLOAD_BYTES_MAX;
 
 /// Component handles of one environment; the engine's own default is ten times this.
 const HANDLES_MAX: usize = 10_000;
-/// What a custom runtime may do after it has answered and before it asks for the next event, such as
-/// to send what it has measured. Its caller waits for it.
+/// Time of a custom runtime between its answer and its request for the next event, for such work as sending
+/// metrics. The caller waits for it.
 const SETTLE_TIME: Duration = Duration::from_secs(2);
 
 /// One execution environment.
 pub struct Environment {
-    /// None once it is over.
+    /// None once the guest has ended.
     instance: Option<Instance>,
     deadline: Deadline,
     usage: Arc<MemoryUsage>,
-    /// Whether it counts in the budgets with what it uses: from the end of its first call on.
+    /// True from the end of its first call on: it counts in the budgets with what it uses.
     is_settled: bool,
     log: Arc<EnvironmentLog>,
     shared: Arc<Shared>,
@@ -47,10 +47,10 @@ pub struct Environment {
     files: Arc<Files>,
 }
 
-/// How a call ended that did not end the guest.
+/// Result of a call; the outer error ends the guest.
 pub(super) type CallResult<T> = wasmtime::Result<Result<T, Failure>>;
 
-/// What stores of an environment are made with.
+/// Parts that stores of an environment are made of.
 #[derive(Clone)]
 pub(super) struct StoreParts {
     pub(super) loaded: Arc<Loaded>,
@@ -75,7 +75,7 @@ impl StoreParts {
             mailbox,
         );
         let mut store = Store::new(&shared.engine, guest);
-        store.limiter(|guest| &mut guest.limits);
+        store.limiter_async(|guest| &mut guest.limits);
         store.set_max_component_handles(HANDLES_MAX);
         self.deadline.watch(&mut store);
         store
@@ -86,7 +86,7 @@ impl Environment {
     /// Instantiates a program and initialises it, within `time`.
     ///
     /// # Errors
-    /// What the function did wrong, or that the host cannot open one now.
+    /// A failure of the function, or a limit of the host.
     pub async fn open(
         program: &Program,
         setup: Setup,
@@ -101,8 +101,8 @@ impl Environment {
         Self::start(program, (files, memory), setup, log, id, time).await
     }
 
-    /// Opens an environment again whose guest has ended: a new guest, with new memory, and the `/tmp`
-    /// as the last one left it.
+    /// Opens the environment again after its guest has ended: with a new guest, new memory, and the `/tmp` as the last
+    /// guest left it.
     ///
     /// # Errors
     /// As [`open`](Self::open). The `/tmp` is lost then.
@@ -165,8 +165,8 @@ impl Environment {
     /// writes it there.
     ///
     /// # Errors
-    /// What went wrong, as the caller will see it. Whether the environment can be used again,
-    /// [`is_alive`](Self::is_alive) tells.
+    /// The failure as the caller sees it. After it, [`is_alive`](Self::is_alive) tells whether the guest can be called
+    /// again.
     pub async fn invoke(
         &mut self,
         event: Event,
@@ -175,8 +175,8 @@ impl Environment {
         outlet: Option<&Outlet>,
     ) -> Result<FunctionResponse, Failure> {
         let id = &context.request_id;
-        // Out of its place for the time of the call: should this future be dropped, so is the
-        // guest, which must not be entered again.
+        // Taken out for the time of the call: if this future is dropped, so is the guest, which must not be entered
+        // again.
         let Some(mut instance) = self.instance.take() else {
             return Err(Failure::exited(id, "before it was called"));
         };
@@ -222,7 +222,7 @@ impl Environment {
         quota.grant().settle(quota.host_bytes());
     }
 
-    /// Tells the function's log what the host's budgets refused it, which it may have taken for limits of its own.
+    /// Logs growth that the host's budgets refused: the function cannot tell it from its own limits.
     fn report_refusals(&self, memory_is_told: bool) {
         if !memory_is_told && self.usage.refusal() == Some(Refusal::Host) {
             self.log.failure(failure::HOST_MEMORY_SHORT);
@@ -232,9 +232,14 @@ impl Environment {
         }
     }
 
-    /// Whether it can be called again.
+    /// True as long as its guest can be called.
     pub fn is_alive(&self) -> bool {
         self.instance.is_some()
+    }
+
+    /// True for a guest with so much memory that it would hold up a worker of the network.
+    pub fn is_large(&self) -> bool {
+        self.usage.is_large()
     }
 
     /// Bytes of the host's budget that count for it.
@@ -245,7 +250,7 @@ impl Environment {
         }
     }
 
-    /// Makes the one who drops it wait for the space of its `/tmp`. Otherwise it is deleted meanwhile.
+    /// Makes its drop delete its `/tmp` before it returns, and not later on another thread.
     pub fn delete_tmp_at_once(&self) {
         self.files.delete_at_once();
     }
@@ -256,9 +261,8 @@ impl Environment {
     }
 }
 
-/// Whether a guest that has answered can take another event. A custom runtime goes on until it asks
-/// for it. What it does then is its own affair: the answer is given, and only the environment is
-/// over if it ends or asks too late.
+/// True if a guest that has answered can take another event. A custom runtime runs on until it asks for one. If it
+/// ends before, or asks too late, only its environment ends: its answer stands.
 async fn settles(
     instance: &mut Instance,
     id: &RequestId,

@@ -1,4 +1,4 @@
-//! From the end of a guest to the error Lambda's callers know it by.
+//! Errors of guests in Lambda's terms, made from how a guest ended.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{Cause, Error, Failure, Unopened};
 use crate::names::RequestId;
 use crate::units::PAYLOAD_BYTES_MAX;
 
-/// What of a backtrace goes to the log.
+/// Bytes of a backtrace in the log.
 const BACKTRACE_BYTES_MAX: usize = 4 << 10;
 /// Text of a guest that was refused memory within its `MemorySize`.
 pub(super) const HOST_MEMORY_SHORT: &str = "the host refused the function memory within its MemorySize: all functions \
@@ -20,8 +20,7 @@ pub(super) const HOST_MEMORY_SHORT: &str = "the host refused the function memory
 /// Text of a guest that was refused space within its `EphemeralStorage`.
 pub(super) const HOST_SCRATCH_SHORT: &str = "the host refused the function space in /tmp within its EphemeralStorage: \
                                              all functions together use what limits.scratch_bytes allows";
-/// How the system says that there are no more file descriptors, in this process or in all of them, or
-/// no more memory.
+/// Errors of the system for exhausted file descriptors, of this process or of all, and for exhausted memory.
 const NO_ROOM: [Errno; 3] = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
 
 impl Failure {
@@ -79,7 +78,7 @@ impl Failure {
         }
     }
 
-    /// A guest's end, told apart by what ended it.
+    /// The failure for a guest that ended with `error`.
     pub(super) fn of_end(
         error: &wasmtime::Error,
         id: &RequestId,
@@ -109,7 +108,7 @@ impl Failure {
 }
 
 impl Unopened {
-    /// Where there are no directories to open an environment with.
+    /// The error of an environment whose directories cannot be opened.
     pub(super) fn without_mounts(error: Error) -> Self {
         match &error {
             Error::Mount { source, .. } if is_exhausted(source) => Self::NoRoom(error.to_string()),
@@ -117,7 +116,7 @@ impl Unopened {
         }
     }
 
-    /// Where the machine, or this host's pool, has no more of what an environment needs.
+    /// The error of an environment for which the machine or the engine's pool has no more slots, descriptors or memory.
     pub(super) fn for_want_of_room(error: &wasmtime::Error) -> Option<Self> {
         let is_no_room = error.is::<PoolConcurrencyLimitError>()
             || error
@@ -134,7 +133,7 @@ fn is_exhausted(error: &std::io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|errno| NO_ROOM.contains(&errno))
 }
 
-/// What ended a guest, with where it was, for the log.
+/// The error that ended a guest and its backtrace, for the log.
 pub(super) fn backtrace(error: &wasmtime::Error) -> Option<String> {
     if error.is::<TimeUp>() || error.is::<I32Exit>() {
         return None;
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_pool_is_not_the_functions_fault() {
+    fn full_pool_is_not_the_functions_fault() {
         let mut slots = PoolingAllocationConfig::default();
         slots.total_memories(1).total_tables(0);
         let mut config = Config::new();
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exhausted_machine_is_not_the_functions_fault() {
+    fn exhausted_machine_is_not_the_functions_fault() {
         for errno in NO_ROOM {
             let error = wasmtime::Error::from(errno).context("mmap");
             assert!(is_no_room(&error), "{error:?}");

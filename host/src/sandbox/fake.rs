@@ -274,6 +274,10 @@ impl Environment {
         }
     }
 
+    pub fn is_large(&self) -> bool {
+        matches!(self, Self::Real(environment) if environment.is_large())
+    }
+
     pub fn delete_tmp_at_once(&self) {
         if let Self::Real(environment) = self {
             environment.delete_tmp_at_once();

@@ -1,6 +1,6 @@
-//! What guests see of the file system: the package at `/var/task`, layers at `/opt`, both
-//! read-only, and a `/tmp` of the environment's own. An environment that left its `/tmp` empty leaves its open
-//! directories to the next one of the same program.
+//! File system of a guest: the package at `/var/task` and layers at `/opt`, read-only, and a `/tmp` of its
+//! environment. An environment that left its `/tmp` empty leaves its open directories to the next one of the
+//! same program.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ pub(super) struct Files {
     opened: Option<Opened>,
     mounts: Arc<Mounts>,
     quota: Arc<Quota>,
-    /// Whether the one who drops it waits for the space of its `/tmp`.
+    /// True where dropping it deletes its `/tmp` before it returns.
     is_awaited: AtomicBool,
 }
 
@@ -94,8 +94,8 @@ impl Mounts {
 
     fn mounted(&self, tmp: &Path) -> Result<WasiFilesystemCtx, Error> {
         let mut wasi = WasiCtxBuilder::new();
-        // Packages and layers are in the page cache; a thread hop would cost more than the read. And
-        // what is counted in `/tmp` must not change while a guest's call waits.
+        // A thread hop would cost more than a read from the page cache, where packages and layers are. And the
+        // counts of `/tmp` must not change while a guest's call waits.
         wasi.allow_blocking_current_thread(true);
         mount(
             &mut wasi,
@@ -123,7 +123,7 @@ impl Files {
         &self.quota
     }
 
-    /// Makes the one who drops it wait until its `/tmp` is deleted.
+    /// Makes its drop delete its `/tmp` before it returns.
     pub(super) fn delete_at_once(&self) {
         self.is_awaited.store(true, Ordering::Relaxed);
     }
@@ -143,7 +143,7 @@ impl Drop for Files {
         if self.quota.is_untouched() || (self.quota.is_as_new() && is_empty(&opened.tmp)) {
             return self.mounts.kept.keep(self.mounts.id, opened);
         }
-        // What is there counts until it is deleted.
+        // Files count until they are deleted.
         let quota = Arc::clone(&self.quota);
         let delete = move || {
             opened.delete();
@@ -184,10 +184,10 @@ fn is_empty(dir: &Path) -> bool {
     std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// Deletes what a killed process left of its environments.
+/// Deletes the `/tmp`s that a killed process left.
 ///
 /// # Errors
-/// What the operating system says.
+/// Errors of the operating system.
 pub fn clear(scratch_dir: &Path) -> std::io::Result<()> {
     match delete::delete(scratch_dir) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -195,7 +195,7 @@ pub fn clear(scratch_dir: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Deletes away from the guests' threads, where there are others: ten gigabytes take their time.
+/// Deletes on a blocking thread of the runtime, if there is one: ten gigabytes take seconds.
 fn apart(delete: impl FnOnce() + Send + 'static) {
     match tokio::runtime::Handle::try_current() {
         Ok(runtime) => drop(runtime.spawn_blocking(delete)),

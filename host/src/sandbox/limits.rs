@@ -1,18 +1,22 @@
-//! Bounds on what a guest can make the host allocate: its memories together, its tables, and how
-//! many of each. What it allocates counts in the host's budget of memory.
+//! Limits on allocations for a guest: its memories together, its tables, and their numbers. All of them count in
+//! the host's budget of memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use wasmtime::ResourceLimiter;
+use wasmtime::ResourceLimiterAsync;
 
 use super::budget::Grant;
 use super::engine::{
     CORE_INSTANCES_PER_COMPONENT_MAX, MEMORIES_PER_COMPONENT_MAX, TABLE_ELEMENTS_MAX,
     TABLES_PER_COMPONENT_MAX, WASM_STACK_BYTES,
 };
+use super::scheduler::leave_network;
 use crate::units::Mib;
 
+/// Guests with as much memory do not run on workers of the network. The engine fills and copies memory in one go,
+/// which no tick interrupts: 64 MiB take some ten milliseconds, 4 GiB take seconds.
+const LARGE_BYTES: u64 = 64 << 20;
 /// Bytes of a table's element: a pointer.
 const ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
 
@@ -21,7 +25,7 @@ const ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
 pub(super) struct MemoryUsage {
     memory_bytes: AtomicU64,
     table_bytes: AtomicU64,
-    /// What the host holds for it beyond what every guest may have the host hold.
+    /// Bytes of the host's own tables for the guest, beyond those that every guest may fill.
     held_bytes: AtomicU64,
     refused: AtomicBool,
     deep: AtomicBool,
@@ -38,7 +42,7 @@ pub(super) enum Refusal {
     Host,
 }
 
-/// What an environment may hold.
+/// Limits of one environment, as the engine asks for them.
 #[derive(Debug)]
 pub(super) struct Limits {
     memory_bytes_max: u64,
@@ -62,13 +66,13 @@ impl MemoryUsage {
         self.memory_bytes.load(Ordering::Relaxed)
     }
 
-    /// Memories, tables, and what the host holds for the guest.
+    /// All bytes of the guest that count in the host's budget.
     fn host_bytes(&self) -> u64 {
         let more = [&self.table_bytes, &self.held_bytes].map(|it| it.load(Ordering::Relaxed));
         self.memory_bytes() + more.iter().sum::<u64>()
     }
 
-    /// Counts what the host holds for the guest; false where the host has no more memory.
+    /// Counts bytes of the host's own tables; false if the budget has no more.
     fn hold(&self, bytes: u64) -> bool {
         let before = self.held_bytes.load(Ordering::Relaxed);
         if bytes > before && !self.grow(bytes - before) {
@@ -79,6 +83,11 @@ impl MemoryUsage {
             self.grant.fit(self.host_bytes());
         }
         true
+    }
+
+    /// True for a guest that must not run on a worker of the network.
+    pub(super) fn is_large(&self) -> bool {
+        self.memory_bytes() >= LARGE_BYTES
     }
 
     /// Bytes that count for it in the host's budget.
@@ -101,7 +110,7 @@ impl MemoryUsage {
         self.grant.fit(0);
     }
 
-    /// The environment is open, and takes no more than it is going to for now.
+    /// Ends the time in which the environment counts with what it was admitted with.
     pub(super) fn opened(&self) {
         self.grant.opened(self.host_bytes());
     }
@@ -116,8 +125,7 @@ impl MemoryUsage {
         self.grant.release();
     }
 
-    /// Begins another call of the same instance: its memory stays, and what it was refused before is
-    /// no reason for how this call ends.
+    /// Clears the per-call flag of refused growth; memory is kept.
     pub(super) fn begin_call(&self) {
         self.refused.store(false, Ordering::Relaxed);
         self.grant.forget_refusal();
@@ -128,7 +136,8 @@ impl MemoryUsage {
         self.deep.store(true, Ordering::Relaxed);
     }
 
-    /// What it may leave behind: its memories, and its stack where it has used it all.
+    /// Bytes that wait to be given back to the system after its end: its memories, and its stack if it used all of
+    /// it.
     pub(super) fn left_bytes(&self) -> u64 {
         let stack = if self.deep.load(Ordering::Relaxed) {
             WASM_STACK_BYTES as u64
@@ -147,7 +156,7 @@ impl MemoryUsage {
         refused.then_some(Refusal::Environment)
     }
 
-    /// Counts what is there, and so much more of memories and tables; false where the host has no more.
+    /// Counts growth in the host's budget before it happens; false if the budget has no more.
     fn grow(&self, more: u64) -> bool {
         self.grant.cover(self.host_bytes().saturating_add(more))
     }
@@ -161,51 +170,56 @@ impl Limits {
         }
     }
 
-    /// What its memories have not taken of what it may have.
+    /// Bytes of `MemorySize` that its memories have not taken.
     pub(super) fn left_bytes(&self) -> u64 {
         self.memory_bytes_max
             .saturating_sub(self.usage.memory_bytes())
     }
 
-    /// Counts what the host holds for the guest; false where the host has no more memory.
-    pub(super) fn hold(&self, bytes: u64) -> bool {
-        self.usage.hold(bytes)
-    }
-}
-
-impl ResourceLimiter for Limits {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        let more = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX);
+    /// Counts more memory; false if a bound refuses it.
+    fn grow_memory(&self, more: u64) -> bool {
         let usage = &self.usage;
         let total = usage.memory_bytes().saturating_add(more);
         if total > self.memory_bytes_max {
             usage.refused.store(true, Ordering::Relaxed);
-            return Ok(false);
+            return false;
         }
         let allowed = usage.grow(more);
         if allowed {
             usage.memory_bytes.store(total, Ordering::Relaxed);
         }
-        Ok(allowed)
+        allowed
     }
 
-    fn table_growing(
+    /// Counts bytes of the host's own tables for the guest; false if the host's budget has no more.
+    pub(super) fn hold(&self, bytes: u64) -> bool {
+        self.usage.hold(bytes)
+    }
+}
+
+#[async_trait::async_trait]
+impl ResourceLimiterAsync for Limits {
+    async fn memory_growing(
         &mut self,
         current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired > TABLE_ELEMENTS_MAX {
-            return Ok(false);
+        let allowed = self.grow_memory(bytes(desired.saturating_sub(current)));
+        if self.usage.is_large() {
+            leave_network().await;
         }
-        let more = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX);
-        let more = more.saturating_mul(ELEMENT_BYTES);
-        let allowed = self.usage.grow(more);
+        Ok(allowed)
+    }
+
+    async fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let more = bytes(desired.saturating_sub(current)).saturating_mul(ELEMENT_BYTES);
+        let allowed = desired <= TABLE_ELEMENTS_MAX && self.usage.grow(more);
         if allowed {
             self.usage.table_bytes.fetch_add(more, Ordering::Relaxed);
         }
@@ -225,6 +239,10 @@ impl ResourceLimiter for Limits {
     }
 }
 
+fn bytes(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
 /// An environment has one component.
 fn count(per_component: u32) -> usize {
     usize::try_from(per_component).unwrap_or(usize::MAX)
@@ -232,8 +250,13 @@ fn count(per_component: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Poll, Waker};
+
     use super::*;
     use crate::sandbox::budget::Resource;
+    use crate::sandbox::scheduler::on_network;
+
+    const MIB: usize = 1 << 20;
 
     fn usage(budget_mib: u64) -> Arc<MemoryUsage> {
         let grant = Grant::of(Resource::Memory, budget_mib << 20);
@@ -243,25 +266,24 @@ mod tests {
     #[test]
     fn all_memories_count_together() {
         let usage = usage(100);
-        let mut limits = Limits::new(Mib::new(2), Arc::clone(&usage));
-        assert!(limits.memory_growing(0, 1 << 20, None).unwrap());
-        assert!(limits.memory_growing(0, 1 << 20, None).unwrap());
-        assert!(!limits.memory_growing(1 << 20, (1 << 20) + 1, None).unwrap());
+        let limits = Limits::new(Mib::new(2), Arc::clone(&usage));
+        assert!(limits.grow_memory(1 << 20) && limits.grow_memory(1 << 20));
+        assert!(!limits.grow_memory(1));
         assert_eq!(usage.refusal(), Some(Refusal::Environment));
         assert_eq!(usage.memory_bytes(), 2 << 20);
     }
 
-    #[test]
-    fn growth_beyond_the_hosts_budget_is_refused() {
+    #[tokio::test]
+    async fn growth_beyond_the_hosts_budget_is_refused() {
         let usage = usage(4);
         let mut limits = Limits::new(Mib::new(100), Arc::clone(&usage));
-        assert!(limits.memory_growing(0, 2 << 20, None).unwrap());
-        assert!(limits.table_growing(0, 1_000, None).unwrap());
+        assert!(limits.memory_growing(0, 2 * MIB, None).await.unwrap());
+        assert!(limits.table_growing(0, 1_000, None).await.unwrap());
         assert_eq!(usage.host_bytes(), (2 << 20) + 8_000);
         assert!(limits.hold(1 << 20) && !limits.hold(2 << 20));
         usage.begin_call();
         assert!(limits.hold(0) && limits.hold(1 << 20));
-        assert!(!limits.memory_growing(2 << 20, 4 << 20, None).unwrap());
+        assert!(!limits.memory_growing(2 * MIB, 4 * MIB, None).await.unwrap());
         assert_eq!(usage.refusal(), Some(Refusal::Host));
         usage.begin_call();
         assert_eq!(usage.refusal(), None);
@@ -272,11 +294,30 @@ mod tests {
     #[test]
     fn refusal_belongs_to_its_call() {
         let usage = usage(100);
-        let mut limits = Limits::new(Mib::new(1), Arc::clone(&usage));
-        assert!(limits.memory_growing(0, 1 << 20, None).unwrap());
-        assert!(!limits.memory_growing(1 << 20, 2 << 20, None).unwrap());
+        let limits = Limits::new(Mib::new(1), Arc::clone(&usage));
+        assert!(limits.grow_memory(1 << 20) && !limits.grow_memory(1 << 20));
         usage.begin_call();
         assert_eq!(usage.refusal(), None);
         assert_eq!(usage.memory_bytes(), 1 << 20, "the memory is still there");
+    }
+
+    #[test]
+    fn guest_with_a_large_memory_leaves_the_network() {
+        let mut limits = Limits::new(Mib::new(1_000), usage(1_000));
+        let mut context = Context::from_waker(Waker::noop());
+        let mut small = limits.memory_growing(0, 63 * MIB, None);
+        let (polled, leaves) = on_network(|| small.as_mut().poll(&mut context));
+        assert!(matches!(polled, Poll::Ready(Ok(true))) && !leaves);
+        drop(small);
+        let mut large = limits.memory_growing(63 * MIB, 64 * MIB, None);
+        let (polled, leaves) = on_network(|| large.as_mut().poll(&mut context));
+        assert!(polled.is_pending() && leaves, "it grows elsewhere");
+        let polled = large.as_mut().poll(&mut context);
+        assert!(matches!(polled, Poll::Ready(Ok(true))));
+        drop(large);
+        let mut elsewhere = limits.memory_growing(64 * MIB, 65 * MIB, None);
+        let polled = elsewhere.as_mut().poll(&mut context);
+        assert!(matches!(polled, Poll::Ready(Ok(true))), "it has left");
+        drop(elsewhere);
     }
 }

@@ -25,6 +25,9 @@ mod processor_time;
 mod queue;
 mod threads;
 
+pub use poll_context::leave_network;
+#[cfg(test)]
+pub(super) use poll_context::on_network;
 pub(super) use poll_context::yield_now;
 pub(super) use processor_time::thread_nanos;
 use threads::Threads;

@@ -236,6 +236,17 @@ impl Evictions {
     }
 }
 
+/// Drops environments, large ones on a thread of their own.
+pub(super) fn drop_apart(environments: Vec<WarmEnvironment>) {
+    if environments.iter().map(size).sum::<u64>() < LARGE_BYTES {
+        return;
+    }
+    // Without a runtime the process is coming down.
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        drop(runtime.spawn_blocking(move || drop(environments)));
+    }
+}
+
 fn size(environment: &WarmEnvironment) -> u64 {
     let environment = &environment.environment;
     environment.holds(Resource::Memory) + environment.holds(Resource::Scratch)

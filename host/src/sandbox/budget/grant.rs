@@ -33,7 +33,7 @@ pub struct Grant {
     demand: Arc<Demand>,
     // One guest at a time changes these; others only look.
     bytes: AtomicU64,
-    /// What it was admitted with, as long as it is not known what it takes.
+    /// Least bytes it counts for until its first call has shown what it takes.
     floor: AtomicU64,
     is_refused: AtomicBool,
 }
@@ -48,9 +48,13 @@ impl Default for Learned {
 }
 
 impl Learned {
-    fn expected(&self, configured: u64, bytes_max: u64) -> u64 {
+    fn expected(&self, resource: Resource, configured: u64, bytes_max: u64) -> u64 {
         match self.each.load(Ordering::Relaxed) {
-            UNKNOWN => configured.min(bytes_max / UNKNOWN_SHARE),
+            UNKNOWN => match resource {
+                Resource::Memory => configured.min(bytes_max / UNKNOWN_SHARE),
+                // Most functions write nothing, and those that do can be told that there is no space.
+                Resource::Scratch => 0,
+            },
             // No more than half, however much one took: else no other of them is ever admitted.
             learned => learned.min(configured).min(bytes_max / 2),
         }
@@ -89,9 +93,9 @@ impl Grant {
     ) -> Result<Self, Resource> {
         let learned = demand.of(budget.resource);
         let held = learned.held.load(Ordering::Relaxed);
-        let expected = learned.expected(configured, budget.bytes_max());
+        let expected = learned.expected(budget.resource, configured, budget.bytes_max());
         let bytes = expected + overhead(budget.resource);
-        if !budget.try_take(bytes, budget.admission_max(held)) {
+        if !budget.try_take(bytes, budget.admission_max(bytes, held)) {
             return Err(budget.resource);
         }
         learned.held.fetch_add(bytes, Ordering::Relaxed);
@@ -118,7 +122,9 @@ impl Grant {
             return true;
         }
         let learned = self.learned();
-        let bytes_max = self.budget.growth_max(learned.held.load(Ordering::Relaxed));
+        let bytes_max = self
+            .budget
+            .growth_max(used, learned.held.load(Ordering::Relaxed));
         if !self.budget.take(now, used, bytes_max) {
             self.is_refused.store(true, Ordering::Relaxed);
             return false;
@@ -133,7 +139,9 @@ impl Grant {
     pub(in crate::sandbox) fn left(&self) -> u64 {
         let held = self.learned().held.load(Ordering::Relaxed);
         let taken = self.budget.taken.load(Ordering::Relaxed);
-        self.budget.growth_max(held).saturating_sub(taken)
+        // As for one that is not small: no more is promised.
+        let bytes_max = self.budget.growth_max(u64::MAX, held);
+        bytes_max.saturating_sub(taken)
     }
 
     /// Gives back what is neither used nor expected to be.
@@ -155,11 +163,11 @@ impl Grant {
     }
 
     /// Its environment has served its first call, and counts with what it uses from now on. What others took
-    /// before is forgotten bit by bit: one large event is not what all events need.
+    /// before is forgotten by halves: one large event is not what all events need.
     pub(in crate::sandbox) fn settle(&self, used: u64) {
         self.learned().replace(|each| match each {
             UNKNOWN => used,
-            each => used.max(each - each / 8),
+            each => used.max(each / 2),
         });
         self.floor.store(0, Ordering::Relaxed);
         self.fit(used);
@@ -171,7 +179,7 @@ impl Grant {
         self.shrink(0);
     }
 
-    /// Whether growth was refused since [`forget_refusal`](Self::forget_refusal).
+    /// True if growth was refused since [`forget_refusal`](Self::forget_refusal).
     pub(in crate::sandbox) fn is_refused(&self) -> bool {
         self.is_refused.load(Ordering::Relaxed)
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 const MEMORY_QUARTERS: u64 = 3;
 /// Guests get half of what they and nobody else have on the disk of the data directory: packages and logs grow too.
 const SCRATCH_PARTS: u64 = 2;
-/// Where nothing tells how much memory there is.
+/// Assumed memory of a machine that does not tell it.
 const MEMORY_BYTES_UNKNOWN: u64 = 1 << 30;
 
 /// Memory of all guests, unless configured otherwise.
@@ -21,7 +21,7 @@ pub(in crate::sandbox) fn guest_memory_bytes() -> u64 {
 /// Scratch space of all guests, unless configured otherwise, where they hold `taken` bytes of the disk.
 ///
 /// # Errors
-/// What the operating system says.
+/// Errors of the operating system.
 pub(in crate::sandbox) fn scratch_bytes(dir: &Path, taken: u64) -> std::io::Result<u64> {
     let disk = rustix::fs::statvfs(dir)?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);

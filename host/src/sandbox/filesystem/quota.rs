@@ -1,6 +1,5 @@
 //! Use of a `/tmp` by its environment, and its bounds: in blocks, as a disk would count, and in names. All
-//! environments together have a budget of the host besides. A quota counts what it is told and what it writes; it
-//! knows no paths.
+//! environments together have a budget of the host besides. A quota knows blocks and inodes, and no paths.
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
@@ -13,23 +12,23 @@ use rustix::io::Errno;
 use crate::sandbox::budget::Grant;
 use crate::units::Mib;
 
-/// The names in one `/tmp`: of files, directories and links. Each costs the host an entry, and mostly
-/// an inode, however short the file is.
+/// Names in one `/tmp`: of files, directories and links. Each costs the host a directory entry and usually an
+/// inode, however short the file is.
 const NAMES_MAX: u64 = 65_536;
-/// What a file's length is rounded up to.
+/// Unit that a file's length is rounded up to.
 const BLOCK_BYTES: u64 = 4_096;
-/// Files that are remembered as open before the first look at which of them still are.
+/// Open files in the table before closed ones are first looked for.
 const OPENED_MIN: usize = 64;
 
-/// Names an inode as long as it lives. The disk may use it again afterwards.
+/// Inode, by a hash. The disk may use its number again after it is freed.
 pub(super) type Identity = u64;
 
-/// The blocks that this many bytes take, holes included: a hole can be filled at any time.
+/// Blocks of this many bytes, holes included: a hole can be filled at any time.
 pub(super) fn blocks(bytes: u64) -> u64 {
     bytes.div_ceil(BLOCK_BYTES)
 }
 
-/// What one environment may keep in its `/tmp`.
+/// Bound and use of one `/tmp`.
 pub(in crate::sandbox) struct Quota {
     blocks_max: u64,
     /// Its part of the host's scratch space.
@@ -42,19 +41,19 @@ pub(in crate::sandbox) struct Quota {
 struct Used {
     blocks: u64,
     names: u64,
-    /// Whether anything ever got a name here.
+    /// True once anything has had a name here.
     was_named: bool,
-    /// What each directory counts with.
+    /// Blocks counted for each directory.
     directories: HashMap<Identity, u64>,
-    /// The open files, by where they are in memory.
+    /// Open files by the address of their handle.
     opened: HashMap<usize, (Identity, Weak<File>)>,
-    /// How many may be remembered before those that were closed are forgotten.
+    /// Length of `opened` at which closed files are removed from it.
     opened_max: usize,
-    /// What has no name any more and is open: its blocks are the disk's until it is closed.
+    /// Blocks of open files without a name, which the disk keeps until they are closed.
     orphans: HashMap<Identity, u64>,
 }
 
-/// There is no room for it.
+/// Error of a `/tmp` that is full.
 #[derive(Debug)]
 pub(super) struct Full;
 
@@ -67,14 +66,14 @@ impl From<Full> for io::Error {
 impl Quota {
     pub(super) fn new(size: Mib, grant: Grant) -> Self {
         Self {
-            // And one for the directory itself, so that a file may be as large as all of it.
+            // One more for the directory itself, so that a single file may have the whole size.
             blocks_max: blocks(size.bytes()) + 1,
             grant,
             used: Mutex::default(),
         }
     }
 
-    /// Whether there is room for this much more.
+    /// Checks that so many names and blocks more fit.
     pub(super) fn room(&self, names: u64, blocks: u64) -> Result<(), Full> {
         let mut used = self.lock();
         let fits = |used: &Used| {
@@ -87,15 +86,15 @@ impl Quota {
         fits.then_some(()).ok_or(Full)
     }
 
-    /// Whether the host has scratch space for so many blocks more; idle environments make way.
+    /// True if the host has scratch space for so many blocks more, after evicting idle environments if need be.
     fn covers(&self, used: &Used, blocks: u64) -> bool {
         self.grant.cover(used.host_bytes() + blocks * BLOCK_BYTES)
     }
 
-    /// End of a file that is written to at an offset, as far as the host has scratch space for it.
+    /// End that a write at an offset may reach within the host's scratch space.
     fn covered_end(&self, used: &Used, file: &Metadata, at: u64, bytes: u64) -> u64 {
         let has = blocks(file.len());
-        // An empty write makes no file longer, wherever it is.
+        // An empty write makes no file longer, whatever its offset.
         let end = if bytes == 0 {
             0
         } else {
@@ -110,16 +109,16 @@ impl Quota {
         (has + more) * BLOCK_BYTES
     }
 
-    /// Counts what is used now in the host's scratch space too.
+    /// Brings the host's count of this `/tmp` in line with its own.
     fn count(&self, used: &Used) {
         let bytes = used.host_bytes();
-        // What was looked at before is covered. A directory may grow by another block, which counts from the next
-        // look on where there is none.
+        // Covered already, but for a block by which a directory may have grown; if that is refused, it is counted
+        // at the next growth.
         self.grant.cover(bytes);
         self.grant.fit(bytes);
     }
 
-    /// Its environment is open.
+    /// Ends the time in which the environment counts with what it was admitted with.
     pub(in crate::sandbox) fn opened_environment(&self) {
         let used = self.lock();
         self.grant.opened(used.host_bytes());
@@ -135,7 +134,7 @@ impl Quota {
         &self.grant
     }
 
-    /// Counts a new name, and the blocks of what it names.
+    /// Counts a new name and the blocks behind it.
     pub(super) fn named(&self, blocks: u64) {
         let mut used = self.lock();
         used.was_named = true;
@@ -153,14 +152,14 @@ impl Quota {
         self.count(&used);
     }
 
-    /// Gives back a name of what has others.
+    /// Gives back a name of a file that has others.
     pub(super) fn unnamed(&self) {
         let mut used = self.lock();
         used.names = used.names.saturating_sub(1);
         self.count(&used);
     }
 
-    /// Gives back the last name of something with its blocks; or lets it count until it is closed.
+    /// Gives back the last name of a file with its blocks, which count until it is closed if it is open.
     pub(super) fn gone(&self, identity: Identity, bytes: u64) {
         let mut used = self.lock();
         let blocks = match used.directories.remove(&identity) {
@@ -175,18 +174,18 @@ impl Quota {
         self.count(&used);
     }
 
-    /// Counts a file whose content was thrown away.
+    /// Counts a file that was truncated to nothing.
     pub(super) fn truncated(&self, bytes: u64) {
         let mut used = self.lock();
         used.change(blocks(bytes), 0);
         self.count(&used);
     }
 
-    /// Remembers that a file or directory is open, for as long as it is.
+    /// Records that a file or directory is open.
     pub(super) fn opened(&self, file: &Arc<File>, identity: Identity) -> io::Result<()> {
         let has_name = file.metadata()?.nlink() > 0;
         let mut used = self.lock();
-        // What has a name is not what lost its last one: that is closed, and its inode used again.
+        // An inode with a name is no orphan: the orphan was closed, and the disk has used its number again.
         if has_name && let Some(blocks) = used.orphans.remove(&identity) {
             used.give_back(blocks);
             self.count(&used);
@@ -200,10 +199,10 @@ impl Quota {
         Ok(())
     }
 
-    /// Writes what there is room for, at an offset or at the end.
+    /// Writes as many bytes as fit, at an offset or at the end.
     ///
     /// # Errors
-    /// What the disk says, and that there is no room for a single byte.
+    /// Errors of the disk, and `ENOSPC` if no byte fits.
     pub(super) fn write(
         &self,
         file: &Arc<File>,
@@ -234,8 +233,8 @@ impl Quota {
         written
     }
 
-    /// Whether there is room for one byte more, at an offset or at the end. The C library of guests
-    /// has one error for all that goes wrong in a stream, and tells "no space" only before.
+    /// Checks that one byte more fits, at an offset or at the end. The C library of guests reports every failure of a
+    /// stream as an I/O error, and "no space" only when the stream is opened.
     pub(super) fn room_at(&self, file: &File, offset: Option<u64>) -> io::Result<()> {
         let mut used = self.lock();
         let before = file.metadata()?;
@@ -254,7 +253,7 @@ impl Quota {
     /// Gives a file another length.
     ///
     /// # Errors
-    /// What the disk says, and that there is no room.
+    /// Errors of the disk, and `ENOSPC` if the length does not fit.
     pub(super) fn resize(&self, file: &Arc<File>, bytes: u64) -> io::Result<()> {
         let mut used = self.lock();
         let before = file.metadata()?;
@@ -275,18 +274,18 @@ impl Quota {
         resized
     }
 
-    /// Whether nothing was ever put here.
+    /// True if nothing ever had a name here.
     pub(super) fn is_untouched(&self) -> bool {
         !self.lock().was_named
     }
 
-    /// Whether nothing was ever put here, or all was taken away and its directory has not grown.
+    /// True if no name is left and the directory has not grown.
     pub(super) fn is_as_new(&self) -> bool {
         let used = self.lock();
         used.blocks <= 1 && used.names == 0
     }
 
-    /// Names and blocks that count now.
+    /// Current counts of names and blocks.
     #[cfg(test)]
     pub(super) fn used(&self) -> (u64, u64) {
         let mut used = self.lock();
@@ -294,7 +293,7 @@ impl Quota {
         (used.names, used.blocks)
     }
 
-    /// How long a file may become.
+    /// Largest length that a file may get.
     fn end_max(&self, used: &Used, file: &Metadata) -> u64 {
         let free = self.blocks_max.saturating_sub(used.blocks);
         (blocks(file.len()) + free).saturating_mul(BLOCK_BYTES)
@@ -306,7 +305,7 @@ impl Quota {
 }
 
 impl Used {
-    /// Bytes that the host counts. A name costs it an inode, of which a file system has a bounded number.
+    /// Bytes in the host's budget. A name counts as a block, since a file system has a bounded number of inodes.
     fn host_bytes(&self) -> u64 {
         (self.blocks + self.names).saturating_mul(BLOCK_BYTES)
     }
@@ -336,7 +335,7 @@ impl Used {
         opened.any(|(open, file)| *open == identity && file.strong_count() > 0)
     }
 
-    /// Gives back what had lost its name and was closed since.
+    /// Gives back orphans that were closed.
     fn forget_closed(&mut self) {
         self.opened.retain(|_, (_, file)| file.strong_count() > 0);
         let open: std::collections::HashSet<Identity> = self

@@ -19,7 +19,7 @@ thread_local! {
 }
 
 /// Polls work on a network worker. The second value is true if it asks to leave.
-pub(super) fn on_network<T>(poll: impl FnOnce() -> Poll<T>) -> (Poll<T>, bool) {
+pub(in crate::sandbox) fn on_network<T>(poll: impl FnOnce() -> Poll<T>) -> (Poll<T>, bool) {
     let before = CONTEXT.replace(PollContext::Network { leaves: false });
     let _restored = Restore(before);
     let polled = poll();
@@ -39,6 +39,14 @@ impl Drop for Restore {
 /// Yields: leaves a network worker, or goes to the end of the queue on a scheduler thread.
 pub(in crate::sandbox) fn yield_now() -> YieldNow {
     YieldNow(false)
+}
+
+/// Leaves a network worker, and does nothing elsewhere. For work that no tick can interrupt, such as filling a large
+/// memory.
+pub async fn leave_network() {
+    if CONTEXT.get() != PollContext::Apart {
+        yield_now().await;
+    }
 }
 
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use rustix::thread::gettid;
 use super::queue::{Id, Queue};
 use super::{MOVED_MIN, Share, TICK, thread_nanos};
 
-/// How far these threads are below the network's in the system's eyes (`nice`). Under full load the
+/// Priority of these threads below the network's (`nice`). Under full load the
 /// network gets nine times as much; less for guests would make those starve that are only slow, and
 /// leave them waiting with locks that others need.
 const NICE: i32 = 10;
@@ -22,7 +22,7 @@ struct Task {
     share: Share,
 }
 
-/// What the threads share.
+/// State that the threads share.
 pub(super) struct Threads {
     // A std mutex: held for a look at the queue between two turns, and nothing awaits inside.
     ready: Mutex<Ready>,
