@@ -51,14 +51,14 @@ use lifecycle::Jobs;
 use publisher::Publisher;
 use vault::Vault;
 
-/// What the control plane is built with.
+/// Configuration of the control plane.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The account and region of every ARN.
     pub home: Home,
-    /// How long a change stays visible as in progress. Clients written for AWS rely on seeing it.
+    /// Minimum time that a change shows as in progress. Clients written for AWS rely on seeing it.
     pub settle: std::time::Duration,
-    /// What becomes of functions whose runtime this host does not have.
+    /// Treatment of functions whose runtime this host lacks.
     pub runtimes: Runtimes,
     /// Invocations at once in the account.
     pub concurrency: u32,
@@ -66,7 +66,7 @@ pub struct Config {
     pub environments: u32,
     /// Bytes of all packages of the account.
     pub code_bytes_max: u64,
-    /// Whose signatures can be checked.
+    /// Trusted signing profiles.
     pub signing_profiles: code_signing::profile::Profiles,
 }
 
@@ -146,7 +146,7 @@ impl Control {
         &self.0.config.home
     }
 
-    /// What opens sealed environment variables.
+    /// Vault of encrypted environment variables.
     pub fn vault(&self) -> &Vault {
         &self.0.vault
     }

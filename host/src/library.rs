@@ -66,7 +66,7 @@ pub struct ComponentRef {
     pub digest: Digest,
 }
 
-/// How a package will be run.
+/// Execution model required of a package.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// Names the component in the package. None where the runtime is not one of components.
@@ -135,7 +135,7 @@ struct Inner {
 /// component is collected.
 #[derive(Debug)]
 pub struct Arrival {
-    /// What came in.
+    /// Accepted code.
     pub code: CodeRef,
     _holds: (Hold, Option<Hold>),
 }

@@ -1,5 +1,5 @@
-//! Who may call: access keys, the users behind them, and what their policies allow. Signatures are
-//! `sigv4`'s affair, what a request is about its API's.
+//! Access control: access keys, their users and identity-based policies. `sigv4` verifies
+//! signatures; each API describes its own requests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -49,7 +49,7 @@ pub(super) struct Signed {
     caller: Arc<Caller>,
 }
 
-/// What a caller must be allowed.
+/// Permission that a request needs.
 #[derive(Clone, Debug)]
 pub(super) struct Demand {
     /// `lambda:GetFunction`, for example.
@@ -93,7 +93,7 @@ impl Demand {
 pub(super) struct Denied {
     /// Why, in IAM's words.
     pub(super) text: String,
-    /// Whether the caller is of another account, and nothing here lets it in.
+    /// True for a caller of another account without any grant here.
     pub(super) is_foreign: bool,
 }
 
@@ -127,7 +127,7 @@ impl Access {
         Ok(Signed { pending, caller })
     }
 
-    /// Whoever does not sign.
+    /// Caller of unsigned requests.
     pub(super) fn anonymous(&self) -> Arc<Caller> {
         Arc::clone(&self.anonymous)
     }
@@ -186,14 +186,14 @@ impl Signed {
 }
 
 impl Caller {
-    /// Whether only a denial in the policy of a function can keep it from anything.
+    /// True for the account's owner, whom only a Deny in a resource-based policy can refuse.
     pub(super) fn owns(&self, account: &AccountId) -> bool {
         self.policy.is_none() && self.principal.account() == Some(account)
     }
 }
 
 impl Front {
-    /// Whether a caller may do this: its own policy and those of the function decide together.
+    /// Authorizes a request by the caller's policy and the resource's.
     pub(super) fn permit(
         &self,
         caller: &Caller,

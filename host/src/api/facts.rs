@@ -1,5 +1,5 @@
-//! What is known of a request, for the conditions of policies: who made it, when, from where, about
-//! what. Values are made when a condition asks for them; most requests are never asked.
+//! Request context for policy conditions: caller, time, source and resource. Values are computed
+//! when a condition needs them, because most requests need none.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -89,14 +89,14 @@ const REQUEST_TAG: &str = "aws:requesttag/";
 const RESOURCE_TAG: &str = "aws:resourcetag/";
 const PRINCIPAL_TAG: &str = "aws:principaltag/";
 
-/// Whether there are requests of which this key, in lower case, can be known.
+/// True if some request can have this key, given in lower case.
 pub(super) fn can_be_known(key: &str) -> bool {
     let listed = [&GIVEN[..], &ABSENT[..], &ASKED[..]];
     let tags = [REQUEST_TAG, RESOURCE_TAG, PRINCIPAL_TAG];
     listed.iter().any(|keys| keys.contains(&key)) || tags.iter().any(|tag| key.starts_with(tag))
 }
 
-/// What one request asks for, for the keys that depend on the API it is for.
+/// API-specific context keys of a request.
 pub(super) trait Asked {
     /// The values of a key of the service's own; None where they cannot be known.
     fn values(&self, key: &str) -> Option<Vec<String>>;
@@ -108,7 +108,7 @@ pub(super) trait Asked {
     }
 }
 
-/// What is known of one request.
+/// Context of one request.
 pub(super) struct RequestFacts<'a> {
     pub(super) principal: &'a Principal,
     pub(super) parts: &'a Parts,

@@ -50,7 +50,7 @@ impl Front {
     {
         let answered = match self.accept(request_id, parts, body).await {
             Ok((call, room)) => {
-                // How many events there are at once is bounded where they are run.
+                // Admission limits the number of concurrent events.
                 let room = Some(room).filter(|_| !invokes(call.operation()));
                 let answered = self.dispatch(call).await;
                 drop(room);
@@ -125,7 +125,7 @@ impl Front {
     }
 }
 
-/// Whether an operation runs a function with its body as the event.
+/// True for operations that invoke a function with the body as event.
 fn invokes(operation: Operation) -> bool {
     matches!(
         operation,

@@ -10,14 +10,14 @@ use crate::store::blob::Digest;
 /// Usage of the account.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AccountUsage {
-    /// Functions.
+    /// Number of functions.
     pub functions: u64,
     /// Bytes of the packages of all versions.
     pub code_bytes: u64,
 }
 
 impl Control {
-    /// Sets what happens when a function calls itself through other services.
+    /// Sets the recursive loop detection of a function.
     ///
     /// # Errors
     /// Where there is no such function.
@@ -33,7 +33,7 @@ impl Control {
         self.change(name, set).await.map(drop)
     }
 
-    /// Sets when the runtime of a version is brought up to date.
+    /// Sets the runtime management of a version.
     ///
     /// # Errors
     /// Where there is no such version.
@@ -60,7 +60,7 @@ impl Control {
         Ok(())
     }
 
-    /// Invocations at once in the account.
+    /// Concurrency limit of the account.
     pub fn concurrency(&self) -> u32 {
         self.0.config.concurrency
     }
@@ -90,7 +90,7 @@ impl Control {
     }
 }
 
-/// Names the engine that runs functions, in the form AWS gives its runtimes.
+/// ARN of this host's engine, in the form of AWS's runtime versions.
 pub fn runtime_version_arn(home: &Home) -> String {
     let release = concat!("lamina ", env!("CARGO_PKG_VERSION"));
     let digest = Digest::of(release.as_bytes());

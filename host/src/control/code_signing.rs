@@ -25,25 +25,25 @@ pub(super) use attach::uses;
 pub use error::CodeSigningError;
 pub use verify::Signed;
 
-/// The kind of the records of this resource. Their ids are the configurations' own.
+/// Record kind. Ids are those of the configurations.
 const KIND: &str = "code-signing-config";
 /// Hexadecimal digits after `csc-` in an id.
 const ID_DIGITS: usize = 17;
 
-/// The stored record of a code signing configuration.
+/// Stored record of a code signing configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CodeSigningConfig {
-    /// `csc-` and 17 hexadecimal digits.
+    /// Id: `csc-` and 17 hexadecimal digits.
     pub id: String,
-    /// Free text. None where none was ever given.
+    /// Free text; `None` if never set.
     pub description: Option<String>,
-    /// The ARNs of the versions of signing profiles that are allowed. They need not be known here.
+    /// ARNs of the allowed signing profile versions. They need not exist on this host.
     pub allowed_profiles: Vec<String>,
     /// The policy for code without a valid signature.
     pub policy: Policy,
-    /// Its tags.
+    /// Tags.
     pub tags: BTreeMap<String, String>,
-    /// When it was last changed.
+    /// Time of the last change.
     pub modified: Timestamp,
 }
 
@@ -70,7 +70,7 @@ pub struct Create {
     pub tags: BTreeMap<String, String>,
 }
 
-/// A change of a code signing configuration: what is None stays as it is.
+/// Changes of a code signing configuration; `None` keeps a member.
 #[derive(Clone, Debug, Default)]
 pub struct Patch {
     /// See [`CodeSigningConfig::description`].
@@ -82,7 +82,7 @@ pub struct Patch {
 }
 
 impl Control {
-    /// Makes a code signing configuration.
+    /// Creates a code signing configuration.
     ///
     /// # Errors
     /// Where it has too many tags.
@@ -105,7 +105,7 @@ impl Control {
         Ok(config)
     }
 
-    /// The code signing configuration of this ARN.
+    /// Code signing configuration by ARN.
     ///
     /// # Errors
     /// Where there is none.
@@ -124,7 +124,7 @@ impl Control {
             .ok_or_else(|| not_attachable(arn))
     }
 
-    /// Code signing configurations in the order of their ids, after `marker`, at most `limit`.
+    /// Page of code signing configurations, ordered by id.
     ///
     /// # Errors
     /// Where the store fails.
@@ -136,8 +136,7 @@ impl Control {
         self.page(KIND, "", marker, limit).await
     }
 
-    /// Changes a code signing configuration. Functions that have it are held to the new one from
-    /// their next deployment on.
+    /// Changes a code signing configuration. It applies to functions from their next deployment on.
     ///
     /// # Errors
     /// Where there is none.
@@ -161,7 +160,7 @@ impl Control {
         .await
     }
 
-    /// The tags of a code signing configuration.
+    /// Tags of a code signing configuration.
     ///
     /// # Errors
     /// Where there is none.
@@ -197,8 +196,8 @@ impl Control {
         self.update(|| async {
             let config = self.code_signing_config(arn).await?;
             let anchor = attach::anchor_key(&config.id);
-            // The anchor is read before the uses: attaching a function writes it, and the batch below
-            // then fails.
+            // Read before the uses: attaching a function writes the anchor, so that the batch below
+            // then conflicts.
             let found = self.0.records.get(&anchor).await?;
             let at = found.map_or(Expect::Absent, |found| Expect::Revision(found.revision));
             let users = self.functions_of_code_signing_config(arn, None, 1).await?;
@@ -212,7 +211,7 @@ impl Control {
         .await
     }
 
-    /// The ARN of a code signing configuration.
+    /// ARN of a code signing configuration.
     pub fn code_signing_config_arn(&self, id: &str) -> String {
         let home = self.home();
         let (region, account) = (&home.region, &home.account);

@@ -22,38 +22,38 @@ mod patch;
 pub use error::ConfigurationError;
 pub use patch::{LoggingPatch, Patch};
 
-/// The stored record of a function.
+/// Stored record of a function.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FunctionRecord {
-    /// Its name.
+    /// Function name.
     pub name: FunctionName,
-    /// The unpublished version.
+    /// Unpublished version, `$LATEST`.
     pub latest: VersionRecord,
-    /// The unpublished version as invocations get it, where an update of it is in progress or failed.
+    /// `$LATEST` as invocations get it while an update is in progress or has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serving: Option<Box<VersionRecord>>,
     /// Tags of the function.
     pub tags: BTreeMap<String, String>,
-    /// The number of the newest version ever published: numbers are not used again.
+    /// Highest version number ever published; numbers are not reused.
     pub last_version: u64,
     /// The version that was published last, unless it is deleted.
     pub published: Option<Published>,
-    /// Published versions that are still being made ready.
+    /// Published versions that are still Pending.
     pub settling_versions: BTreeSet<u64>,
     /// Reserved concurrency: the guarantee and the limit of this function.
     pub reserved: Option<u32>,
     /// `RecursiveLoop`.
     pub recursion: Recursion,
-    /// The ARN of the code signing configuration that its packages must satisfy.
+    /// ARN of the code signing configuration.
     pub code_signing: Option<String>,
 }
 
-/// A published version, and what the unpublished one was when it was made.
+/// A published version, with the content that it was made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Published {
-    /// Its number.
+    /// Version number.
     pub number: u64,
-    /// Names the configuration and code it was made from.
+    /// Digest of configuration and code.
     pub content: Digest,
 }
 
@@ -67,10 +67,10 @@ pub enum Recursion {
     Terminate,
 }
 
-/// The stored record of one version.
+/// Stored record of one version.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VersionRecord {
-    /// Its number. None is the unpublished version.
+    /// Version number; `None` is `$LATEST`.
     pub number: Option<u64>,
     /// The configuration.
     pub configuration: Configuration,
@@ -78,7 +78,7 @@ pub struct VersionRecord {
     pub code: CodeRef,
     /// The signature of the package, if a configuration asked for one.
     pub signed: Option<Signed>,
-    /// Names this configuration and code: environments are reused as long as it stays the same.
+    /// Id of this configuration and code; environments are reused as long as it is the same.
     pub deployment: RevisionId,
     /// `State`.
     pub state: State,
@@ -87,24 +87,23 @@ pub struct VersionRecord {
     /// Reason of a failed state or update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<StateReason>,
-    /// Names this state of the record.
+    /// `RevisionId` of this state of the record.
     pub revision: RevisionId,
-    /// When it was last changed.
+    /// Time of the last change.
     pub modified: Timestamp,
-    /// When its runtime is brought up to date.
+    /// Runtime management.
     pub runtime_updates: RuntimeUpdates,
 }
 
-/// When AWS would bring the runtime of a version up to date. This host has one engine; the choice
-/// is kept and shown.
+/// Runtime management. This host has one engine; the choice is only stored and shown.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub enum RuntimeUpdates {
-    /// When there is a new one.
+    /// Update automatically.
     #[default]
     Auto,
     /// When the function is updated.
     FunctionUpdate,
-    /// Never: this runtime version is used.
+    /// Pinned runtime version.
     Manual(String),
 }
 
@@ -148,33 +147,33 @@ pub struct Configuration {
     pub description: String,
     /// The ARN of the execution role. This host keeps and shows it, and does not assume it.
     pub role: String,
-    /// Names the component in the package.
+    /// Handler, which names the component in the package.
     pub handler: String,
-    /// One of AWS's runtime identifiers, or `wasip2`.
+    /// AWS's runtime identifier, or `wasip2`.
     pub runtime: String,
     /// Time limit of one invocation.
     pub timeout_seconds: u32,
-    /// Memory of one environment.
+    /// Memory of an environment.
     pub memory: Mib,
-    /// Size of `/tmp` of one environment.
+    /// Size of an environment's `/tmp`.
     pub ephemeral: Mib,
-    /// The author's environment variables, sealed. None where none were ever given.
+    /// Encrypted environment variables; `None` if never set.
     pub environment: Option<Sealed>,
-    /// The instruction set asked for.
+    /// Architecture.
     pub architecture: Architecture,
     /// `TracingConfig.Mode`.
     pub tracing: Tracing,
     /// `LoggingConfig`.
     pub logging: Logging,
-    /// The ARN of the queue or topic for events that were given up.
+    /// ARN of the dead-letter queue or topic.
     pub dead_letter: Option<String>,
-    /// The network it asks to be in. This host has one network; the choice is kept and shown.
+    /// VPC configuration. Only stored and shown, because this host has one network.
     pub vpc: Option<Vpc>,
     /// `KMSKeyArn`. This host encrypts with its own key, and keeps and shows this one.
     pub kms_key_arn: Option<String>,
-    /// Its layers, in the order they are merged.
+    /// Layers, in merge order.
     pub layers: Vec<LayerUse>,
-    /// File systems and where they are mounted.
+    /// File systems and their mount paths.
     pub file_systems: Vec<FileSystem>,
     /// `ImageConfig`.
     pub image: Option<ImageConfig>,
@@ -187,49 +186,49 @@ pub struct Configuration {
 /// The `LoggingConfig` of a function.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Logging {
-    /// The levels of JSON logs. None is text.
+    /// Levels of JSON logs; `None` is text.
     pub json: Option<LogLevels>,
-    /// Where the logs go; None is the function's own group.
+    /// Log group; `None` is the function's own.
     pub group: Option<String>,
 }
 
-/// The least level that is logged.
+/// Minimum log levels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogLevels {
-    /// Of the function's own lines.
+    /// Level of application lines.
     pub application: String,
-    /// Of the host's lines.
+    /// Level of platform events.
     pub system: String,
 }
 
-/// The network a function asks to be in.
+/// VPC configuration of a function.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Vpc {
-    /// `SubnetIds`
+    /// `SubnetIds`.
     pub subnets: Vec<String>,
-    /// `SecurityGroupIds`
+    /// `SecurityGroupIds`.
     pub security_groups: Vec<String>,
-    /// `Ipv6AllowedForDualStack`
+    /// `Ipv6AllowedForDualStack`.
     pub ipv6: bool,
 }
 
 /// A file system of a function.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FileSystem {
-    /// The ARN of its access point.
+    /// ARN of the access point.
     pub arn: String,
-    /// Where it is mounted, below `/mnt/`.
+    /// Mount path, below `/mnt/`.
     pub path: String,
 }
 
-/// `ImageConfig`, as it was given.
+/// `ImageConfig`, as requested.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ImageConfig {
-    /// `EntryPoint`
+    /// `EntryPoint`.
     pub entry_point: Option<Vec<String>>,
-    /// `Command`
+    /// `Command`.
     pub command: Option<Vec<String>>,
-    /// `WorkingDirectory`
+    /// `WorkingDirectory`.
     pub working_directory: Option<String>,
 }
 
@@ -261,7 +260,7 @@ impl FunctionRecord {
 }
 
 impl VersionRecord {
-    /// The unpublished version of a new function.
+    /// `$LATEST` of a new function.
     pub fn new(configuration: Configuration, code: CodeRef, clock: &Clock) -> Self {
         Self {
             number: None,
@@ -333,7 +332,7 @@ impl Configuration {
         }
     }
 
-    /// The log group, the default one where none was chosen.
+    /// Log group, by default the function's own.
     pub fn log_group(&self, name: &FunctionName) -> String {
         let group = self.logging.group.clone();
         group.unwrap_or_else(|| format!("/aws/lambda/{name}"))
@@ -343,7 +342,7 @@ impl Configuration {
 impl Logging {
     /// Format of the logs.
     pub fn format(&self) -> Format {
-        // The model allows no other names than those of levels.
+        // Names are validated against the model.
         let level = |name: &str| Level::parse(name).unwrap_or(Level::Info);
         self.json.as_ref().map_or(Format::Text, |levels| {
             Format::Json(Levels {

@@ -1,5 +1,5 @@
-//! The error of every operation on resources: one of a resource's own, or one of the store. `api::rest` alone
-//! says which exception of AWS each of them is.
+//! Error of operations on resources: of one resource type, or of the store. Only `api::rest` maps
+//! it to AWS's exceptions.
 
 use super::alias::AliasError;
 use super::code_signing::CodeSigningError;
@@ -20,7 +20,7 @@ use super::vault::OtherKey;
 use super::version::VersionError;
 use crate::store;
 
-/// Error of a change or a read. The text is AWS's own where AWS has one.
+/// Error of a read or a change. Messages are AWS's where AWS has one.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Of a function.
@@ -65,16 +65,16 @@ pub enum Error {
     /// Of tags.
     #[error(transparent)]
     Tags(#[from] TagError),
-    /// The caller's `RevisionId` is not the resource's.
+    /// `RevisionId` mismatch.
     #[error(transparent)]
     Revision(#[from] RevisionMismatch),
-    /// Another request changed a record that this one had read.
+    /// Conflict with a concurrent request.
     #[error("The resource was changed by another request at the same time. Try again.")]
     Concurrent,
-    /// A record in the store cannot be read.
+    /// Unreadable record in the store.
     #[error(transparent)]
     Damaged(#[from] Damaged),
-    /// Environment variables in the store cannot be opened.
+    /// Environment variables encrypted with another key.
     #[error(transparent)]
     Sealed(#[from] OtherKey),
     /// The store failed; nothing was changed.

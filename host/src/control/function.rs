@@ -1,4 +1,5 @@
-//! Functions: created, read, listed, deleted. Changes are in `update`, published versions in `version`.
+//! Functions: creation, reading, listing and deletion. Updates are in `update`, publication in
+//! `version`.
 
 use std::collections::BTreeMap;
 

@@ -168,8 +168,8 @@ impl Control {
         Ok(())
     }
 
-    /// The layers of these ARNs, ready to be mounted, for a function to keep in its record. What is
-    /// returned must live until that record is written.
+    /// Layers of these ARNs, ready to mount, for a function's record. The returned guards must live
+    /// until that record is written.
     ///
     /// # Errors
     /// Where a function may not have these layers.

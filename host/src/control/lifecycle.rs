@@ -68,7 +68,7 @@ impl Jobs {
 
 #[cfg(test)]
 impl Jobs {
-    /// Whether no job runs.
+    /// True if no job runs.
     pub(super) fn are_done(&self) -> bool {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.is_empty()

@@ -7,8 +7,7 @@ use serde::de::DeserializeOwned;
 use super::{Control, Error};
 use crate::store::{Expect, Key, Record, Write};
 
-/// Records of one parent that are read or deleted together at most: the versions, aliases and
-/// policies of a function.
+/// Maximum child records read or deleted at once: versions, aliases and policies of a function.
 pub(super) const CHILDREN_MAX: usize = 100_000;
 
 /// A page of a listing.
@@ -20,7 +19,7 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// A record in the store that is not what its kind says.
+/// Unreadable record in the store.
 #[derive(Debug, thiserror::Error)]
 #[error("record {kind}/{id} is damaged: {source}")]
 pub struct Damaged {
@@ -54,7 +53,7 @@ pub(super) fn decode<T: DeserializeOwned>(record: &Record) -> Result<T, Error> {
 }
 
 impl Control {
-    /// Records whose ids start with `prefix`, after the one whose id continues with `marker`.
+    /// Page of records whose ids start with `prefix`, after `prefix` plus `marker`.
     pub(super) async fn page<T: DeserializeOwned>(
         &self,
         kind: &'static str,

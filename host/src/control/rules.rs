@@ -1,12 +1,12 @@
-//! Rules about a configuration that AWS's model does not state: bounds that depend on other members, and
-//! members that go together. The model's own constraints are checked before anything reaches this module.
+//! Validation rules beyond AWS's model: limits that depend on other members, and combinations. The
+//! model's own constraints are checked before.
 
 use super::configuration::{Configuration, ConfigurationError as Error, Vpc};
 use crate::config::Runtimes;
 use crate::library::runtime;
 use crate::units::{ENVIRONMENT_BYTES_MAX, EPHEMERAL_MAX, MEMORY_MAX, TIMEOUT_SECONDS_MAX};
 
-/// Variables that only the host may set.
+/// Reserved environment variables.
 const RESERVED_VARIABLES: [&str; 17] = [
     "_HANDLER",
     "_X_AMZN_TRACE_ID",
@@ -27,7 +27,7 @@ const RESERVED_VARIABLES: [&str; 17] = [
     "LAMBDA_TASK_ROOT",
 ];
 
-/// Checks a configuration as a whole, with its variables in the clear.
+/// Validates a configuration with its variables in clear.
 pub(super) fn check(
     configuration: &Configuration,
     variables: Option<&[(String, String)]>,
@@ -48,8 +48,8 @@ fn require_runtime(name: &str, runtimes: Runtimes) -> Result<(), Error> {
     }
 }
 
-/// Bounds of functions without a capacity provider, which are all that this host has. The model's bounds are
-/// those of functions with one.
+/// Limits of functions without a capacity provider, as all are here. The model's limits apply with
+/// one.
 fn sizes(configuration: &Configuration) -> Result<(), Error> {
     let bounded = [
         (
@@ -70,7 +70,7 @@ fn sizes(configuration: &Configuration) -> Result<(), Error> {
     }
 }
 
-/// Requires subnets and security groups together, or neither.
+/// Requires subnets and security groups together.
 fn vpc(vpc: &Vpc) -> Result<(), Error> {
     if vpc.subnets.is_empty() == vpc.security_groups.is_empty() {
         return Ok(());
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn environment_over_four_kilobytes_of_compact_json_is_refused() {
-        // {"A":"…"} is eight bytes around the value.
+        // `{"A":"…"}` adds eight bytes to the value.
         assert!(with(&[("A", &"x".repeat(4_096 - 8))]).is_ok());
         let refused = with(&[("A", &"x".repeat(4_097 - 8))])
             .unwrap_err()
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn subnets_and_security_groups_come_together() {
+    fn subnets_without_security_groups_are_refused() {
         let vpc = |subnets: &[&str], groups: &[&str]| {
             let owned = |ids: &[&str]| ids.iter().map(|it| (*it).into()).collect();
             super::vpc(&Vpc {

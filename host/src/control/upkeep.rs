@@ -1,4 +1,4 @@
-//! Upkeep of the data directory: compiles what is missing, deletes what nothing uses.
+//! Maintenance of the data directory: recompilation and garbage collection.
 
 use super::configuration::{FunctionRecord, VersionRecord};
 use super::layer::LayerUse;
@@ -7,7 +7,7 @@ use super::{Control, Error, function, version};
 use crate::library::Used;
 
 impl Control {
-    /// Compiles what this engine has not compiled yet, one after another.
+    /// Compiles components that lack an artifact of this engine, one after another.
     ///
     /// # Errors
     /// Where the store cannot be read. A component that does not compile is logged; its
@@ -27,7 +27,7 @@ impl Control {
         Ok(())
     }
 
-    /// Deletes packages and compiled components that no function and no layer uses.
+    /// Deletes packages and artifacts that no function and no layer uses.
     ///
     /// # Errors
     /// Where the store or the data directory cannot be read.
@@ -44,12 +44,12 @@ impl Control {
         Ok(collection.finish(used).await?)
     }
 
-    /// Waits until a package was refused, whose files can be deleted.
+    /// Waits until a refused package leaves files to delete.
     pub async fn left_over(&self) {
         self.0.library.refused().await;
     }
 
-    /// Visits every version of functions, published or not, with the name of its function.
+    /// Visits every version of every function, with the function's name.
     async fn each_version(&self, mut visit: impl FnMut(&str, VersionRecord)) -> Result<(), Error> {
         self.each(function::KIND, |record| {
             let function: FunctionRecord = decode(record)?;

@@ -1,5 +1,5 @@
-//! Environment variables at rest: encrypted with a key of this host, which lies beside the data and is
-//! readable by its owner only. Access through the API is checked elsewhere.
+//! Encryption of environment variables at rest with a host key, stored beside the data and readable
+//! by its owner only.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -17,55 +17,55 @@ use crate::clock::Clock;
 use crate::disk;
 use crate::store::{Expect, Key, Record, Records, Write};
 
-/// The file of the key, in the data directory.
+/// Key file in the data directory.
 const KEY_FILE: &str = "host.key";
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
-/// Records that are read at a time.
+/// Records per read.
 const PAGE_MAX: usize = 256;
 
-/// Variables that only their host can read.
+/// Encrypted variables.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sealed(String);
 
-/// The host's key.
+/// The host key.
 #[derive(Debug)]
 pub struct Vault(RandomizedNonceKey);
 
 /// Error of the opening of a vault.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Variables were sealed with a key that is gone.
+    /// Missing key beside encrypted variables.
     #[error(
         "{0} is missing, and the environment variables of this data directory are encrypted with it. Put it \
          back from where you keep it. If it is lost, make another one (head -c 32 /dev/urandom > {0}; \
          chmod 600 {0}): the functions' environment variables must then be given again"
     )]
     Missing(PathBuf),
-    /// The key's file has another length.
+    /// Key file of another length.
     #[error("{0} is not a key of {KEY_BYTES} bytes")]
     NotAKey(PathBuf),
-    /// The key cannot be read or made.
+    /// I/O error on the key file.
     #[error("{path} cannot be read or written")]
     Io {
-        /// The key's file.
+        /// Path of the key file.
         path: PathBuf,
         /// Error of the operating system.
         source: io::Error,
     },
-    /// The store failed.
+    /// Store failed.
     #[error(transparent)]
     Store(#[from] Error),
 }
 
-/// Variables were sealed with another key than this host's.
+/// Variables encrypted with another key.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("environment variables were encrypted with another {KEY_FILE}")]
 pub struct OtherKey;
 
 impl Vault {
-    /// The vault of a data directory. A new key is made only where nothing was sealed before.
+    /// Vault of a data directory. A new key is created only if nothing was encrypted before.
     ///
     /// # Errors
     /// Where the key is missing beside sealed records, or cannot be read or made.
@@ -96,7 +96,7 @@ impl Vault {
         Ok(vault)
     }
 
-    /// Leaves a sealed record, by which the next start knows the key, where there is none of this key.
+    /// Writes an encrypted proof record, if missing, by which the next start recognizes the key.
     async fn prove(&self, proof: Option<&Record>, records: &dyn Records) -> Result<(), Error> {
         let known = proof.map(decode::<Sealed>).transpose()?;
         match known {
@@ -112,7 +112,7 @@ impl Vault {
             value: encode(&self.seal(&[])),
             expect: Expect::Any,
         };
-        // The host works without it: only the loss of the key would be noticed later.
+        // Not fatal: without the proof, only a later loss of the key goes unnoticed.
         if let Err(error) = records.commit(vec![put]).await {
             tracing::warn!(%error, "the proof of {KEY_FILE} could not be written");
         }
@@ -126,7 +126,7 @@ impl Vault {
         Sealed(STANDARD.encode([nonce.as_ref().as_slice(), &bytes].concat()))
     }
 
-    /// The variables, in the order they were given.
+    /// Decrypts variables, in the order given.
     ///
     /// # Errors
     /// Where they were sealed with another key.
@@ -142,7 +142,7 @@ impl Vault {
     }
 }
 
-/// The record that says that a key has been made.
+/// Key of the proof record.
 fn proof_key() -> Key {
     Key {
         kind: "vault",
@@ -190,12 +190,12 @@ fn make(data_dir: &Path, clock: &Clock) -> io::Result<Vec<u8>> {
 }
 
 impl Sealed {
-    /// The variables as they are stored, and as [`of_text`](Self::of_text) takes them.
+    /// Encoded form, for storage.
     pub fn text(&self) -> &str {
         &self.0
     }
 
-    /// Variables that were sealed before.
+    /// Restores from the encoded form.
     pub fn of_text(text: &str) -> Self {
         Self(text.to_owned())
     }
@@ -245,7 +245,7 @@ mod tests {
         let refused = open(dir.path(), &records).await.unwrap_err();
         assert!(matches!(refused, OpenError::Missing(_)), "{refused}");
         assert!(!path.exists());
-        // The way out: a key that the operator has made.
+        // Remedy: a key created by the operator.
         fs::write(&path, [7; KEY_BYTES]).unwrap();
         open(dir.path(), &records).await.unwrap();
     }

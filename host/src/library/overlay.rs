@@ -139,7 +139,7 @@ mod tests {
             // A file in the place of a directory, and a directory in the place of a file.
             (&[&[("x/a", "1"), ("x/b/c", "1")], &[("x", "2")]], &["x=2"]),
             (&[&[("x", "1")], &[("x/a", "2")]], &["x/a=2"]),
-            // What gave way does not come back.
+            // A shadowed file stays hidden.
             (
                 &[&[("x/a", "1")], &[("x", "2")], &[("x/b", "3")]],
                 &["x/b=3"],

@@ -105,7 +105,7 @@ impl Engines {
         Arc::clone(&self.resources().budgets)
     }
 
-    /// Those of all engines.
+    /// Resources shared by all engines.
     fn resources(&self) -> &Resources {
         &self.shared.get(MemoryImage::Copied).resources
     }

@@ -99,7 +99,7 @@ struct Running<'a>(&'a Guests, String);
 #[serde(default)]
 struct Order {
     ms: u64,
-    /// Whether the environment ends.
+    /// True if the environment ends.
     trap: bool,
 }
 
@@ -115,7 +115,7 @@ impl Guests {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the next `init` fails.
+    /// True if the next `init` fails.
     fn fails(&self) -> bool {
         let mut counts = self.counts();
         let fails = counts.failing > 0;

@@ -68,7 +68,7 @@ struct Function {
 pub struct Scheduled<T: Send + 'static> {
     state: State<T>,
     share: Share,
-    /// Whether it goes on without a caller.
+    /// True if it runs on without a caller.
     is_detached: bool,
 }
 

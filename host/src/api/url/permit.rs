@@ -1,4 +1,4 @@
-//! Whether a caller may call a function URL, and run the function behind it.
+//! Authorization of function URL calls: of the URL, and of the function behind it.
 
 use std::sync::Arc;
 

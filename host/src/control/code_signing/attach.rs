@@ -14,7 +14,7 @@ use crate::store::{self, Expect, Key, Write};
 pub(super) const USES: &str = "code-signing-use";
 
 impl Control {
-    /// The ARN of the configuration of this function, if it has one.
+    /// ARN of a function's configuration, if any.
     ///
     /// # Errors
     /// Where there is no such function.
@@ -25,8 +25,8 @@ impl Control {
         Ok(self.existing(function).await?.0.code_signing)
     }
 
-    /// Gives a function a code signing configuration, which counts from its next deployment on, or
-    /// takes away the one it has.
+    /// Assigns a code signing configuration, which applies from the next deployment on, or removes
+    /// it.
     ///
     /// # Errors
     /// Where there is no such configuration, or else no such function.
@@ -52,8 +52,7 @@ impl Control {
         .await
     }
 
-    /// The functions that have a configuration, in the order of their names, after `marker`, at most
-    /// `limit`.
+    /// Page of the functions with a configuration, ordered by name.
     ///
     /// # Errors
     /// Where there is no such configuration.
@@ -103,7 +102,7 @@ pub(in crate::control) fn uses(
     given_up.into_iter().chain(taken).chain(held).collect()
 }
 
-/// Writes the anchor of a configuration.
+/// Write of a configuration's anchor.
 pub(super) fn anchor(id: &str, expect: Expect) -> Write {
     Write::Put {
         key: anchor_key(id),

@@ -1,5 +1,4 @@
-//! Keys that sign packages and keys that check them, as files and configurations hold them. What is
-//! signed, it does not know.
+//! Signing and verification keys, as files and configurations hold them.
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -12,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::config::SigningAlgorithm;
 
-/// The length of every signature, of either algorithm.
+/// Signature length of both algorithms.
 pub const SIGNATURE_BYTES: usize = 64;
 
 /// Error of a key.
@@ -27,12 +26,12 @@ pub enum Error {
     /// Another kind of private key, or none.
     #[error("it is not a PKCS#8 private key (PEM) of ed25519 or ecdsa-p256")]
     Private,
-    /// The library failed.
+    /// Cryptographic library failed.
     #[error("the key could not be made or used")]
     Failed,
 }
 
-/// A key that signs.
+/// A signing key.
 #[derive(Debug)]
 pub enum SigningKey {
     /// Of [`SigningAlgorithm::Ed25519`].
@@ -41,13 +40,13 @@ pub enum SigningKey {
     EcdsaP256(EcdsaKeyPair),
 }
 
-/// A key that checks.
+/// A verification key.
 #[derive(Clone, Debug)]
 pub struct PublicKey(ParsedPublicKey);
 
 impl SigningKey {
-    /// A new key. The library draws the randomness for it: how much and when is part of the
-    /// algorithm.
+    /// Generates a key. The library draws its own randomness, because amount and timing are part of
+    /// the algorithm.
     ///
     /// # Errors
     /// Where the library fails.
@@ -61,7 +60,7 @@ impl SigningKey {
         made.map_err(|_| Error::Failed)
     }
 
-    /// A key as it was written by [`to_pem`](Self::to_pem), or by another program in the same form.
+    /// Parses a PKCS#8 PEM, from [`to_pem`](Self::to_pem) or another program.
     ///
     /// # Errors
     /// Where it is another kind of key, or none.
@@ -75,7 +74,7 @@ impl SigningKey {
             .map_err(|_| Error::Private)
     }
 
-    /// The key as PKCS#8 in PEM.
+    /// PKCS#8 PEM of the key.
     ///
     /// # Errors
     /// Where the library fails.
@@ -104,7 +103,7 @@ impl SigningKey {
         }
     }
 
-    /// The public half in base64, as a configuration holds it.
+    /// Public key in base64, the form of configurations.
     ///
     /// # Errors
     /// Where the library fails.
@@ -117,7 +116,7 @@ impl SigningKey {
             .map_err(|_| Error::Failed)
     }
 
-    /// Signs.
+    /// Signs a message.
     ///
     /// # Errors
     /// Where the library fails.
@@ -133,7 +132,7 @@ impl SigningKey {
 }
 
 impl PublicKey {
-    /// Takes PEM, or the base64 of DER or of the raw key.
+    /// Parses PEM, base64 of DER, or base64 of the raw key.
     ///
     /// # Errors
     /// Where it is not a key of this algorithm.
@@ -161,7 +160,7 @@ fn unwrapped(text: &str, label: &str) -> Option<Vec<u8>> {
     decoded(rest.strip_suffix(&format!("-----END {label}-----"))?)
 }
 
-/// Base64, with whatever white space its lines were broken by.
+/// Decodes base64, ignoring whitespace.
 fn decoded(text: &str) -> Option<Vec<u8>> {
     let dense: String = text.split_ascii_whitespace().collect();
     STANDARD.decode(dense).ok()

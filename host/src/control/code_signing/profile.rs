@@ -1,5 +1,4 @@
-//! Signing profiles: whose signatures this host can check. They come from the host's configuration
-//! and are read once, when it starts.
+//! Signing profiles trusted by this host, parsed from its configuration at start.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -41,11 +40,11 @@ enum Problem {
     Job(String),
 }
 
-/// All profiles of the host, by ARN.
+/// Profiles of the host, by ARN.
 #[derive(Clone, Debug, Default)]
 pub struct Profiles(BTreeMap<String, Profile>);
 
-/// One version of a profile.
+/// A profile version.
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// The algorithm of its key.
@@ -58,7 +57,7 @@ pub struct Profile {
 }
 
 impl Profiles {
-    /// Takes the profiles of a configuration.
+    /// Parses the profiles of a configuration.
     ///
     /// # Errors
     /// Where one of them cannot be used, with which and why.
@@ -79,7 +78,7 @@ impl Profiles {
         Ok(Self(profiles))
     }
 
-    /// The profile of this ARN.
+    /// Profile version by ARN.
     pub fn get(&self, arn: &str) -> Option<&Profile> {
         self.0.get(arn)
     }
@@ -110,7 +109,7 @@ impl Profile {
         })
     }
 
-    /// Until when a signature of this profile is good.
+    /// Expiry of a signature: the earlier of its own and the profile's.
     pub fn expires_at(&self, statement: &SignedStatement) -> Option<Timestamp> {
         let own = statement.expires_at.as_ref().map(Moment::at);
         let bound = self
@@ -128,13 +127,13 @@ impl Profile {
     }
 }
 
-/// The ARN of a version of a profile.
+/// ARN of a profile version.
 pub fn version_arn(home: &Home, name: &str, version: &str) -> String {
     let Home { account, region } = home;
     format!("arn:aws:signer:{region}:{account}:/signing-profiles/{name}/{version}")
 }
 
-/// The ARN of the job that made a signature.
+/// ARN of a signing job.
 pub fn job_arn(home: &Home, job: &str) -> String {
     let Home { account, region } = home;
     format!("arn:aws:signer:{region}:{account}:/signing-jobs/{job}")
@@ -151,7 +150,7 @@ pub fn is_version(version: &str) -> bool {
     version.len() == VERSION_CHARS && version.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Where the profile of an ARN is at home, if it is the ARN of a version of a profile.
+/// Account and region of a profile version ARN; `None` for other ARNs.
 pub fn home_of(arn: &str) -> Option<Home> {
     let parts: Vec<&str> = arn.split(':').collect();
     let ["arn", "aws", "signer", region, account, resource] = parts.as_slice() else {

@@ -1,5 +1,5 @@
-//! Signs a package: writes it again with a signature in it. What signs is who owns the key, on a
-//! machine of theirs; a host only checks.
+//! Signing of packages: rewrites the zip with a signature. Runs on the key owner's machine; hosts
+//! only verify.
 
 use std::io::{Cursor, Write};
 use std::path::Path;
@@ -15,13 +15,13 @@ use crate::library::package::{self, BARE_NAME, Package, PackageSource};
 /// Error of the signing of a package.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No host would take it.
+    /// Package that no host would accept.
     #[error(transparent)]
     Package(#[from] package::Error),
-    /// The key could not sign.
+    /// Signing failed.
     #[error(transparent)]
     Key(#[from] key::Error),
-    /// The zip could not be written again.
+    /// Zip could not be rewritten.
     #[error("the package could not be written again: {0}")]
     Zip(#[from] zip::result::ZipError),
     /// The package that was written differs from the one that was signed.
@@ -32,18 +32,17 @@ pub enum Error {
 /// Profile and validity of a new signature.
 #[derive(Clone, Debug)]
 pub struct Terms {
-    /// The ARN of the profile's version.
+    /// ARN of the profile version.
     pub profile: String,
-    /// Names the signature.
+    /// Signing job id.
     pub job: String,
-    /// When it is made.
+    /// Signing time.
     pub signed_at: Moment,
-    /// Until when it is good.
+    /// Expiry.
     pub expires_at: Option<Moment>,
 }
 
-/// The package with a signature in it; one that was there is replaced. A bare component becomes a
-/// zip.
+/// Package with a signature; replaces an existing one. A bare component is wrapped in a zip.
 ///
 /// # Errors
 /// Where it is not a package, or would be too large.
@@ -89,7 +88,7 @@ fn rewritten(package: &Bytes, signature: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(out.finish()?.into_inner())
 }
 
-/// However its name is written: a package may have it as `./META-INF/…`.
+/// Matches other spellings of the path too, such as `./META-INF/…`.
 fn is_signature(name: &str) -> bool {
     let parts = name.split('/').filter(|part| !matches!(*part, "" | "."));
     parts.eq(Path::new(PATH).iter().filter_map(|part| part.to_str()))

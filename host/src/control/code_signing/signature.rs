@@ -1,9 +1,9 @@
-//! The signature that a package carries.
+//! Signature file of a package.
 //!
-//! # The form
+//! # Format
 //!
-//! A signed package is a zip with one more file, `META-INF/lamina-signature.json`: a JSON object of
-//! at most 4,096 bytes with these members and no others.
+//! A signed package is a zip with an additional file, `META-INF/lamina-signature.json`: a JSON
+//! object of at most 4,096 bytes with exactly these members.
 //!
 //! | member | what it is |
 //! |---|---|
@@ -15,8 +15,8 @@
 //! | `expiresAt` | until when it is good, RFC 3339; may be left out |
 //! | `signature` | base64 of 64 bytes: Ed25519's signature, or ECDSA's `r` and `s`, 32 bytes each |
 //!
-//! The message that is signed is this text. Each line ends in a line feed; `expiresAt` is `-` where
-//! there is none; the members are as they are in the file, character for character:
+//! The signed message is the following text. Each line ends in a line feed; an absent `expiresAt`
+//! is `-`; members appear exactly as in the file:
 //!
 //! ```text
 //! lamina-signature-v1
@@ -28,9 +28,9 @@
 //! <contents>
 //! ```
 //!
-//! `contents` is the SHA-256, in lower-case hexadecimal, of what the package unpacks to: the line
-//! `lamina-contents-v1`, and then for each directory, file and symbolic link in the order of the bytes of their
-//! paths
+//! `contents` is the SHA-256, in lower-case hexadecimal, of the unzipped package: the line
+//! `lamina-contents-v1`, then for each directory, file and symbolic link, ordered by the bytes of
+//! the path
 //!
 //! ```text
 //! dir <path>␀
@@ -40,13 +40,13 @@
 //!
 //! where ␀ is a zero byte, which no path has; a path is UTF-8, whatever the zip has it in, with no
 //! leading slash and no `.` or empty part; the mode is `755` where the zip's entry has any execute
-//! bit and `644` otherwise. Directories are listed whether
-//! the zip has entries for them or only files below them, `META-INF` and the signature itself never.
+//! bit and `644` otherwise. Directories are listed whether the zip has entries for them or only
+//! files below them, `META-INF` and the signature itself never.
 //!
-//! So a package can be zipped again, in another order and at another level, and stays signed; a file
-//! that is added, removed, changed, renamed or made executable, and a directory more or less, breaks
-//! the signature. An older package that was signed stays good until its signature expires or is
-//! revoked, as in AWS: what is signed is the code, not where or when it is deployed.
+//! A package can thus be zipped again, in another order and at another level, and stays signed;
+//! adding, removing, changing, renaming or chmodding a file, or adding or removing a directory,
+//! invalidates the signature. An older signed package stays valid until its signature expires or is
+//! revoked, as in AWS: the signature covers the code, not the deployment.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -57,13 +57,13 @@ use crate::clock::Timestamp;
 use crate::config::SigningAlgorithm;
 use crate::store::blob::Digest;
 
-/// Where in a package its signature is.
+/// Path of the signature file.
 pub const PATH: &str = "META-INF/lamina-signature.json";
 /// Bound on its length.
 pub const BYTES_MAX: usize = 4_096;
 
 const FORM: u32 = 1;
-/// A random UUID as text.
+/// Length of a UUID.
 const JOB_CHARS: usize = 36;
 
 /// Error of a signature that cannot be read.
@@ -78,7 +78,7 @@ pub enum Malformed {
     /// A form that this host does not know.
     #[error("{PATH} has form {0}; this host knows form {FORM}")]
     Form(u32),
-    /// A member is not what it should be.
+    /// Invalid member.
     #[error("{0} in {PATH} is not allowed")]
     Member(&'static str),
 }
@@ -88,13 +88,13 @@ pub enum Malformed {
 pub struct SignedStatement {
     /// The algorithm.
     pub algorithm: SigningAlgorithm,
-    /// The ARN of the profile's version.
+    /// ARN of the profile version.
     pub profile: String,
-    /// Names the signature.
+    /// Signing job id.
     pub job: String,
-    /// When it was made.
+    /// Signing time.
     pub signed_at: Moment,
-    /// Until when it is good.
+    /// Expiry.
     pub expires_at: Option<Moment>,
 }
 
@@ -103,11 +103,11 @@ pub struct SignedStatement {
 pub struct Signature {
     /// The statement.
     pub statement: SignedStatement,
-    /// The signature over it and the contents of the package.
+    /// Signature over the statement and the package's contents.
     pub value: Vec<u8>,
 }
 
-/// A time, and how it was written.
+/// A time with its original text.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Moment {
     text: String,
@@ -128,14 +128,14 @@ struct Document {
 }
 
 impl Moment {
-    /// This time, to the second.
+    /// Time, truncated to seconds.
     pub fn of(at: Timestamp) -> Self {
         let at = Timestamp::from_millis(at.secs() * 1_000);
         let text = at.utc().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         Self { text, at }
     }
 
-    /// Reads a time. What it accepts has no line break.
+    /// Parses a time. Accepted texts have no line break, so they cannot forge message lines.
     pub fn parse(text: &str) -> Option<Self> {
         let parsed: jiff::Timestamp = text.parse().ok()?;
         let millis = u64::try_from(parsed.as_millisecond()).ok()?;
@@ -146,7 +146,6 @@ impl Moment {
         })
     }
 
-    /// When it is.
     pub fn at(&self) -> Timestamp {
         self.at
     }
@@ -170,7 +169,7 @@ impl SignedStatement {
 }
 
 impl Signature {
-    /// Reads a signature. Whether it is good, it does not say.
+    /// Parses a signature file without verifying it.
     ///
     /// # Errors
     /// Where it does not have the form of one.
@@ -208,7 +207,7 @@ impl Signature {
         })
     }
 
-    /// The signature as a package carries it.
+    /// JSON of the signature file.
     pub fn to_json(&self) -> Vec<u8> {
         let statement = &self.statement;
         let document = Document {

@@ -1,5 +1,5 @@
-//! Signing and checking, without a host: every way to change a signed package, and every reason not
-//! to trust a signature.
+//! Signing and verification without a host: every modification of a signed package, and every
+//! reason for distrust.
 
 use std::io::{Cursor, Write};
 use std::time::Duration;
@@ -25,11 +25,11 @@ mod trust;
 
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 const JOB: &str = "0b0f1e2d-3c4b-4a59-8687-96a5b4c3d2e1";
-/// 2026-01-01T00:00:00Z
+/// 2026-01-01T00:00:00Z.
 const NEW_YEAR: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Entries of a zip: name, mode, content. A name that ends in a slash is a directory.
+/// Entries of a zip: name, mode, content. A trailing slash marks a directory.
 type Entries = Vec<(String, u32, Vec<u8>)>;
 
 fn home() -> Home {
@@ -127,7 +127,7 @@ fn is_trusted(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Trusted(_))
 }
 
-/// A signed package with its signature's document changed.
+/// Signed package with a modified signature file.
 fn with_document(package: &Bytes, change: impl Fn(&mut Value)) -> Bytes {
     let mut entries = entries_of(package);
     let (.., content) = entries.iter_mut().find(|it| it.0 == PATH).unwrap();
@@ -150,7 +150,7 @@ fn signed_package_is_trusted_with_either_algorithm() {
     }
 }
 
-/// The digest was made from the written form by another program.
+/// The digest was computed from the documented format by another program.
 #[test]
 fn signed_message_has_the_documented_form() {
     let package = Package::read(PackageSource::Memory(zip_of(&plain()))).unwrap();
@@ -191,7 +191,7 @@ fn bare_component_is_signed_as_a_zip() {
 fn second_signature_replaces_the_first() {
     let [first, second] = keys();
     let once = sign(zip_of(&plain()), &first, terms("ours")).unwrap();
-    // A name may be written in another way and lead to the same place.
+    // Another spelling of the path names the same file.
     let mut entries = entries_of(&once);
     entries.last_mut().unwrap().0 = format!("./{PATH}");
     let twice = sign(zip_of(&entries), &second, terms("ours")).unwrap();
@@ -236,7 +236,7 @@ fn change_of_any_file_breaks_the_signature() {
         }),
         ("a name", |it| it[3].0 = "lib/datb.txt".into()),
         ("the case of a name", |it| it[3].0 = "lib/Data.txt".into()),
-        // The same letters, with the accents apart.
+        // The same letters in decomposed form.
         ("the form of a name", |it| {
             it[4].0 = "e\u{301}te\u{301}".into()
         }),
@@ -291,7 +291,7 @@ fn change_of_any_member_breaks_the_signature() {
             Damage::Altered,
         ),
         ("signedAt", json!("2026-01-01T00:00:01Z"), Damage::Altered),
-        // The same time, in other words.
+        // The same time in another notation.
         (
             "signedAt",
             json!("2026-01-01T01:00:00+01:00"),
@@ -311,7 +311,7 @@ fn change_of_any_member_breaks_the_signature() {
         let found = judged(&changed, &profiles, NEW_YEAR);
         assert_eq!(found, Verdict::Broken(expected), "{member}: {value}");
     }
-    // Another profile's name on it, with and without that profile's algorithm.
+    // Another profile's name, with and without its algorithm.
     let renamed = with_document(&signed, |it| it["profile"] = arn("theirs").into());
     assert_eq!(
         judged(&renamed, &profiles, NEW_YEAR),
@@ -407,7 +407,7 @@ fn package_with_two_signatures_is_refused() {
 }
 
 #[test]
-fn keys_are_read_as_they_are_written() {
+fn key_round_trips_through_pem() {
     for key in keys() {
         let pem = key.to_pem().unwrap();
         assert!(pem.lines().all(|line| line.len() <= 64), "{pem}");
@@ -432,7 +432,7 @@ fn keys_are_read_as_they_are_written() {
 }
 
 #[test]
-fn profiles_that_cannot_be_used_are_refused_by_name() {
+fn unusable_profile_is_refused_by_name() {
     let [key, other] = keys();
     let good = profile("ours", &key);
     let changed = |change: &dyn Fn(&mut SigningProfile)| {

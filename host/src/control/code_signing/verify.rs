@@ -21,9 +21,9 @@ const AHEAD_MAX: Duration = Duration::from_secs(300);
 /// The signer of a package, as the API shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Signed {
-    /// The ARN of the profile's version.
+    /// ARN of the profile version.
     pub profile_version_arn: String,
-    /// The ARN of the job.
+    /// ARN of the signing job.
     pub job_arn: String,
 }
 
@@ -55,21 +55,21 @@ pub(super) enum Distrust {
     Revoked,
 }
 
-/// Fault of a signature that makes it none of this package.
+/// Integrity failure of a signature.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum Damage {
-    /// The signature cannot be read.
+    /// Malformed signature.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// The signature has another algorithm than its profile.
+    /// Algorithm differs from the profile's.
     #[error("it is signed with another algorithm than its signing profile has")]
     Algorithm,
-    /// The package or the key is another one.
+    /// Package or key differs.
     #[error("the package is not the one that was signed, or another key signed it")]
     Altered,
 }
 
-/// Checks a package. It takes as long as unpacking it.
+/// Verifies a package. Takes as long as unzipping it.
 pub(super) fn judge(
     source: PackageSource,
     profiles: &Profiles,
@@ -96,8 +96,7 @@ pub(super) fn judge(
     Ok(Verdict::Untrusted(distrust))
 }
 
-/// The signature that a package carries and whose it is, where it is one of this package; or what
-/// there is to say of it.
+/// Intact signature of a package with its profile, or the verdict.
 fn examine<'a>(
     package: &Package,
     profiles: &'a Profiles,
@@ -116,7 +115,7 @@ fn examine<'a>(
             statement.profile,
         ))));
     };
-    // The profile says how its key signs. What the signature says is only compared.
+    // The profile determines the algorithm; the signature's claim is only compared.
     if statement.algorithm != profile.algorithm {
         return Ok(Err(Verdict::Broken(Damage::Algorithm)));
     }
@@ -161,9 +160,9 @@ pub(super) fn admit(
 }
 
 impl Control {
-    /// Checks a package against a function's code signing configuration, if it has one, before it
-    /// is deployed. `subject` is what AWS names in its refusal: a new function's name, or the ARN
-    /// of one that is there. Answers who signed it, if someone allowed did.
+    /// Verifies a package before deployment, against the function's code signing configuration if
+    /// it has one. `subject` is the name in AWS's refusal: a new function's name, or the ARN of an
+    /// existing one. Returns the allowed signer.
     ///
     /// # Errors
     /// Where the configuration is not there, the package is none, its signature is broken, or the

@@ -6,7 +6,7 @@ use crate::control::vault::{Sealed, Vault};
 use crate::sandbox::Architecture;
 use crate::units::Mib;
 
-/// A change of a configuration: what is None stays as it is.
+/// Changes of a configuration; `None` keeps a member.
 #[derive(Clone, Debug, Default)]
 pub struct Patch {
     /// See [`Configuration::description`].
@@ -23,7 +23,7 @@ pub struct Patch {
     pub memory: Option<Mib>,
     /// See [`Configuration::ephemeral`].
     pub ephemeral: Option<Mib>,
-    /// See [`Configuration::environment`]. Not yet sealed, in the order given.
+    /// See [`Configuration::environment`]. In clear, in the order given.
     pub environment: Option<Vec<(String, String)>>,
     /// See [`Configuration::architecture`].
     pub architecture: Option<Architecture>,
@@ -31,11 +31,11 @@ pub struct Patch {
     pub tracing: Option<Tracing>,
     /// See [`Configuration::logging`].
     pub logging: Option<LoggingPatch>,
-    /// See [`Configuration::dead_letter`]. An empty one takes it away.
+    /// See [`Configuration::dead_letter`]. An empty string removes it.
     pub dead_letter: Option<String>,
     /// See [`Configuration::vpc`].
     pub vpc: Option<Vpc>,
-    /// See [`Configuration::kms_key_arn`]. An empty one takes it away.
+    /// See [`Configuration::kms_key_arn`]. An empty string removes it.
     pub kms_key_arn: Option<String>,
     /// See [`Configuration::layers`].
     pub layers: Option<Vec<LayerUse>>,
@@ -49,7 +49,7 @@ pub struct Patch {
     pub tenant_isolation: Option<bool>,
 }
 
-/// A change of [`Logging`].
+/// Changes of [`Logging`].
 #[derive(Clone, Debug, Default)]
 pub struct LoggingPatch {
     /// `LogFormat` is JSON.
@@ -63,7 +63,7 @@ pub struct LoggingPatch {
 }
 
 impl Configuration {
-    /// This configuration with a change applied.
+    /// Applies a change to this configuration.
     pub(in crate::control) fn patched(mut self, patch: Patch, vault: &Vault) -> Self {
         fn set<T>(field: &mut T, value: Option<T>) {
             if let Some(value) = value {
@@ -81,7 +81,7 @@ impl Configuration {
         set(&mut self.architecture, patch.architecture);
         set(&mut self.tracing, patch.tracing);
         if let Some(variables) = patch.environment {
-            // Sealed anew, the same variables would look like others.
+            // Encrypting equal variables again would make them look changed.
             let same = |sealed: &Sealed| vault.open_sealed(sealed).is_ok_and(|it| it == variables);
             let kept = self.environment.take().filter(same);
             self.environment = Some(kept.unwrap_or_else(|| vault.seal(&variables)));
@@ -102,7 +102,7 @@ impl Configuration {
 }
 
 impl Logging {
-    /// Logs that become JSON begin with both levels at INFO; logs that become text lose them.
+    /// Changing to JSON sets both levels to INFO; changing to text removes them.
     fn patch(&mut self, patch: LoggingPatch) {
         match patch.json {
             Some(true) if self.json.is_none() => self.json = Some(LogLevels::default()),

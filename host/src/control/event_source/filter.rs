@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-/// Numbers in a rule are within this distance of zero.
+/// Maximum absolute value of numbers in rules.
 const NUMBER_MAX: f64 = 5e9;
 
 /// True if the text is a filter pattern.
@@ -14,7 +14,7 @@ pub(super) fn is_pattern(text: &str) -> bool {
     }
 }
 
-/// Fields that a record must have, each with rules for its value or with fields of its own.
+/// Checks the fields of a pattern, each with rules or nested fields.
 fn is_fields(fields: &Map<String, Value>) -> bool {
     let is_field = |(name, value): (&String, &Value)| match (name.as_str(), value) {
         ("$or", Value::Array(branches)) if branches.iter().all(Value::is_object) => {
@@ -30,7 +30,7 @@ fn is_nested(value: &Value) -> bool {
     value.as_object().is_some_and(is_fields)
 }
 
-/// One of the rules for a value: a value to be equal to, or an object with one comparison.
+/// Checks a rule: a literal to equal, or an object with one comparison.
 fn is_rule(rule: &Value) -> bool {
     match rule {
         Value::Null | Value::Bool(_) | Value::String(_) => true,
@@ -60,7 +60,7 @@ fn is_comparison(name: &str, operand: &Value) -> bool {
     }
 }
 
-/// Two stars together mean no more than one, and are refused.
+/// EventBridge refuses consecutive asterisks.
 fn is_wildcard(text: &str) -> bool {
     !text.contains("**")
 }
@@ -80,7 +80,7 @@ fn is_anything_but(operand: &Value) -> bool {
     }
 }
 
-/// An object with one of these comparisons, of a text or of one of several.
+/// Checks an object with one of these comparisons, of one string or several.
 fn is_of(value: &Value, names: &[&str]) -> bool {
     let Some(entries) = value.as_object().filter(|entries| entries.len() == 1) else {
         return false;
@@ -94,7 +94,7 @@ fn is_of(value: &Value, names: &[&str]) -> bool {
     })
 }
 
-/// `=` alone, or a lower bound, an upper one, or both in this order.
+/// `=` alone, or a lower bound, an upper bound, or both in this order.
 fn is_numeric(comparison: &[Value]) -> bool {
     let operator = |at: usize| comparison.get(at).and_then(Value::as_str);
     let number = |at: usize| comparison.get(at).is_some_and(is_number);
@@ -123,7 +123,7 @@ mod tests {
     use super::is_pattern;
 
     #[test]
-    fn patterns_are_objects_of_lists_of_rules() {
+    fn valid_pattern_is_accepted() {
         for pattern in [
             r#"{"a":["b"]}"#,
             r#"{"a":["b",1,null,true,""]}"#,

@@ -4,10 +4,10 @@ use super::{LayerError as Error, LayerUse};
 use crate::names::{Home, LayerVersionArn};
 use crate::units::UNZIPPED_BYTES_MAX;
 
-/// Layers of one function.
+/// Maximum layers of a function.
 pub(super) const LAYERS_MAX: usize = 5;
 
-/// The layers of these ARNs, in the same order, of those that were found.
+/// Layers of these ARNs, in order, from those found.
 pub(super) fn check(
     arns: &[String],
     home: &Home,
@@ -47,7 +47,7 @@ fn one(text: &str, home: &Home, found: &[LayerUse]) -> Result<LayerUse, Error> {
     found.cloned().ok_or_else(missing)
 }
 
-/// Refuses layers beside a package that leaves them no room.
+/// Refuses layers that exceed the size limit together with the package.
 pub(super) fn require_room(unzipped_bytes: u64, layers: &[LayerUse]) -> Result<(), Error> {
     let bytes = bytes_of(layers).saturating_add(unzipped_bytes);
     if bytes <= UNZIPPED_BYTES_MAX {
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_and_function_share_250_mib() {
+    fn layers_and_function_over_250_mib_are_refused() {
         let two = [arn("a:1"), arn("b:1")];
         let layers = checked(&two, 125 * MIB).unwrap();
         assert_eq!(

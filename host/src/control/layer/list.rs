@@ -5,7 +5,7 @@ use crate::control::record::Page;
 use crate::control::{Control, Error};
 use crate::names::LayerName;
 
-/// Records that are read at a time when not all of them are wanted.
+/// Records per read when filtering.
 const STEP: usize = 100;
 
 /// Filter of a listing.

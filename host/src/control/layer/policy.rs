@@ -10,15 +10,15 @@ use crate::control::{Control, Error};
 use crate::names::{AccountId, LayerName, LayerVersionArn};
 use crate::store::Expect;
 
-/// A policy as it is written, in bytes.
+/// Maximum size of a policy document.
 const POLICY_BYTES_MAX: usize = 20_480;
-/// The only thing that can be allowed.
+/// Only action that can be granted.
 const ACTION: &str = "lambda:GetLayerVersion";
 
-/// The policy of a version of a layer.
+/// Policy of a layer version.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LayerPolicy {
-    /// Names this state of it.
+    /// `RevisionId`.
     pub revision: RevisionId,
     /// The statements in the order they were added.
     pub statements: Vec<LayerStatement>,
@@ -27,7 +27,7 @@ pub struct LayerPolicy {
 /// Permission of a principal to use a version of a layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerStatement {
-    /// Tells it apart from the policy's others.
+    /// Statement id.
     pub id: String,
     /// The principal.
     pub principal: Principal,
@@ -38,14 +38,14 @@ pub struct LayerStatement {
 /// A principal that may use a version of a layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Principal {
-    /// Anyone.
+    /// Everyone.
     Anyone,
     /// An account.
     Account(AccountId),
 }
 
 impl LayerPolicy {
-    /// The policy as IAM writes it.
+    /// IAM policy document.
     pub fn document(&self, arn: &LayerVersionArn) -> String {
         let statements = self.statements.iter().map(|it| it.document(arn));
         json!({
@@ -58,7 +58,7 @@ impl LayerPolicy {
 }
 
 impl LayerStatement {
-    /// The statement as IAM writes it.
+    /// IAM statement.
     pub fn document(&self, arn: &LayerVersionArn) -> Value {
         let principal = match &self.principal {
             Principal::Anyone => json!("*"),
@@ -132,7 +132,7 @@ impl Control {
         changed.map(drop)
     }
 
-    /// The policy of a version of a layer.
+    /// Policy of a layer version.
     ///
     /// # Errors
     /// Where there is no such version, or it has no policy.
@@ -147,7 +147,7 @@ impl Control {
         Ok(record.policy.ok_or(PermissionError::NoPolicy)?)
     }
 
-    /// Replaces the statements of the newest policy. Without statements there is none.
+    /// Replaces the statements of the current policy. An empty policy is deleted.
     async fn change_layer_policy(
         &self,
         layer: &LayerName,
@@ -196,7 +196,7 @@ impl Control {
     }
 }
 
-/// Refuses a change meant for another state.
+/// Checks the expected revision.
 fn expect(found: Option<&RevisionId>, wanted: Option<&str>) -> Result<(), RevisionMismatch> {
     match wanted {
         Some(wanted) if found.map(RevisionId::as_str) != Some(wanted) => Err(RevisionMismatch {
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statements_are_written_as_iam_has_them() {
+    fn statement_has_iam_form() {
         let arn = "arn:aws:lambda:us-east-2:123456789012:layer:l:3";
         let parsed = LayerVersionArn::parse(arn).unwrap();
         let statement = |principal, organization: Option<&str>| LayerStatement {

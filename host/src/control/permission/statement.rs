@@ -1,4 +1,4 @@
-//! One statement of a policy, as AddPermission makes it of its members.
+//! Policy statement built from AddPermission's members.
 
 use serde_json::{Map, Value, json};
 
@@ -9,28 +9,28 @@ use crate::policy::is_principal_arn;
 /// The members of AddPermission. The model has checked each of them alone.
 #[derive(Clone, Debug, Default)]
 pub struct Grant {
-    /// `StatementId`
+    /// `StatementId`.
     pub statement_id: String,
-    /// `Action`
+    /// `Action`.
     pub action: String,
-    /// `Principal`
+    /// `Principal`.
     pub principal: String,
-    /// `SourceArn`
+    /// `SourceArn`.
     pub source_arn: Option<String>,
-    /// `SourceAccount`
+    /// `SourceAccount`.
     pub source_account: Option<String>,
-    /// `EventSourceToken`
+    /// `EventSourceToken`.
     pub event_source_token: Option<String>,
-    /// `PrincipalOrgID`
+    /// `PrincipalOrgID`.
     pub principal_org_id: Option<String>,
-    /// `FunctionUrlAuthType`
+    /// `FunctionUrlAuthType`.
     pub function_url_auth_type: Option<String>,
-    /// `InvokedViaFunctionUrl`
+    /// `InvokedViaFunctionUrl`.
     pub invoked_via_function_url: Option<bool>,
 }
 
 impl Grant {
-    /// The statement, about what this ARN names.
+    /// Statement for a resource ARN.
     pub(super) fn statement(&self, resource: &str) -> Result<Value, Error> {
         self.require_fitting_action()?;
         let mut statement = json!({
@@ -88,7 +88,7 @@ impl Grant {
     }
 }
 
-/// A principal as AddPermission takes it, in the form that policies have.
+/// Principal of AddPermission in policy form.
 fn principal(text: &str) -> Result<Value, Error> {
     if text == "*" {
         return Ok("*".into());

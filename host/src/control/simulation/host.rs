@@ -46,7 +46,7 @@ pub(super) struct Host {
     _tasks: [AbortOnDropHandle<()>; 2],
 }
 
-/// What clients of a process see of it; cheap to clone.
+/// Client view of a process; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Planes {
     pub(super) clock: Clock,

@@ -70,7 +70,7 @@ impl Unreliable {
         Duration::from_millis(since) + VISIBLE_MAX
     }
 
-    /// Whether every read of late was answered.
+    /// True if all recent reads succeeded.
     pub(super) fn has_answered(&self) -> bool {
         self.visible_max() == VISIBLE_MAX
     }

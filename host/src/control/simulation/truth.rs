@@ -107,7 +107,7 @@ impl Truth {
         states
     }
 
-    /// Whether the data plane may show this state of a function, `span` after a change at most.
+    /// True if the data plane may show this state of a function, up to `span` after a change.
     pub(super) fn allows(
         &self,
         name: &FunctionName,

@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    /// What an API is made with.
+    /// Parts for building an API.
     pub fn parts(&self) -> (Control, Invoker, Logs, Clock) {
         let planes = self.planes().clone();
         (planes.control, planes.invoker, planes.logs, planes.clock)

@@ -148,12 +148,12 @@ async fn code_is_compiled_for_this_machine_and_its_architecture() {
     let elsewhere = elsewhere.unwrap().path;
     assert_eq!(machine_of(&elsewhere), number(foreign()));
 
-    // What is for this machine is what is run.
+    // The artifact for this machine runs.
     let runs = runnable(&library, &code, foreign()).await;
     assert_eq!(Some(runs), found(&library, &component, Target::Here).await);
     library.load(&code, foreign(), &[]).await.unwrap();
 
-    // What is lost is made again.
+    // A lost artifact is recompiled.
     fs::remove_file(&elsewhere).unwrap();
     library.refresh(&code, own()).await.unwrap();
     assert_eq!(machines(&library), here);

@@ -1,11 +1,11 @@
-//! From the members of a request to what `control` knows: patches and the like.
+//! Conversion of request members to `control`'s types.
 
 use crate::api::rest::wire::{self, ErrorShape, Fault};
 use crate::control::configuration::{FileSystem, LoggingPatch, Patch, Tracing, Vpc};
 use crate::sandbox::Architecture;
 use crate::units::Mib;
 
-/// Names the first member that was given and that this host cannot honour.
+/// Refuses the first given member that this host does not implement.
 macro_rules! refuse {
     ($($given:expr => $name:literal),* $(,)?) => {
         $(if $given {
@@ -14,7 +14,7 @@ macro_rules! refuse {
     };
 }
 
-/// A request that asks for something this host would ignore is refused.
+/// Refuses members of CreateFunction that this host would ignore.
 pub(super) fn require_supported_create(request: &wire::CreateFunctionRequest) -> Result<(), Fault> {
     refuse! {
         request.package_type.as_deref() == Some("Image") => "PackageType Image",
@@ -25,7 +25,7 @@ pub(super) fn require_supported_create(request: &wire::CreateFunctionRequest) ->
     Ok(())
 }
 
-/// As [`require_supported_create`], of the members that UpdateFunctionConfiguration has too.
+/// Like [`require_supported_create`], for the members of UpdateFunctionConfiguration.
 fn require_supported(request: &wire::UpdateFunctionConfigurationRequest) -> Result<(), Fault> {
     refuse! {
         request.runtime_config.is_some() => "RuntimeConfig",
@@ -43,12 +43,12 @@ fn has_s3_files(request: &wire::UpdateFunctionConfigurationRequest) -> bool {
     systems.any(|system| system.s3_files_config.is_some())
 }
 
-/// As [`require_supported_create`], of UpdateFunctionCode for a function that is there.
+/// Like [`require_supported_create`], for UpdateFunctionCode of an existing function.
 pub(super) fn require_supported_update(
     request: &wire::UpdateFunctionCodeRequest,
 ) -> Result<(), Fault> {
     if request.image_uri.is_some() {
-        // All functions of this host are zips.
+        // All functions of this host are of package type Zip.
         return Err(invalid(
             "Please don't provide ImageUri when updating a function with packageType Zip.",
         ));
@@ -60,7 +60,7 @@ pub(super) fn require_supported_update(
     Ok(())
 }
 
-/// Rules of CreateFunction that AWS's model does not have.
+/// Rules of CreateFunction beyond AWS's model.
 pub(super) fn require_creatable(request: &wire::CreateFunctionRequest) -> Result<(), Fault> {
     require_runtime(request.runtime.as_deref())
 }
@@ -106,14 +106,14 @@ pub(super) fn choices(request: &mut wire::CreateFunctionRequest) -> Result<Patch
     })
 }
 
-/// A member that functions of zip packages cannot do without.
+/// Member that is mandatory for package type Zip.
 pub(super) fn required(member: Option<String>) -> Result<String, Fault> {
     let text = "Runtime and Handler are mandatory parameters for functions created with \
                 deployment packages.";
     member.ok_or_else(|| invalid(text))
 }
 
-/// The change that UpdateFunctionConfiguration asks for.
+/// Changes of UpdateFunctionConfiguration.
 pub(super) fn patch(request: wire::UpdateFunctionConfigurationRequest) -> Result<Patch, Fault> {
     require_supported(&request)?;
     require_runtime(request.runtime.as_deref())?;
@@ -144,9 +144,9 @@ pub(super) fn patch(request: wire::UpdateFunctionConfigurationRequest) -> Result
     })
 }
 
-/// The instruction set asked for, if any.
+/// Requested architecture.
 pub(super) fn architecture(given: Option<&[String]>) -> Option<Architecture> {
-    // The model allows one.
+    // The model allows exactly one.
     match given?.first()?.as_str() {
         "arm64" => Some(Architecture::Arm64),
         _ => Some(Architecture::X86_64),

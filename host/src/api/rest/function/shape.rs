@@ -1,4 +1,5 @@
-//! From a record to `FunctionConfiguration`, with every member AWS always shows.
+//! Conversion of version records to `FunctionConfiguration`, with all members that AWS always
+//! shows.
 
 use crate::api::rest::wire;
 use crate::control::behaviour::runtime_version_arn;
@@ -9,13 +10,13 @@ use crate::control::vault::Vault;
 use crate::names::{FunctionName, Home, Qualifier};
 use crate::store::blob::Digest;
 
-/// The text AWS gives for both of a function's unfinished states.
+/// AWS's reason for both unfinished states.
 const CREATING_REASON: &str = "The function is being created.";
 
-/// Hexadecimal digits of a VPC's id, after `vpc-`.
+/// Hexadecimal digits of a VPC id, after `vpc-`.
 const VPC_ID_DIGITS: usize = 17;
 
-/// A version's configuration, its ARN qualified if the caller's request was.
+/// Configuration of a version; its ARN is qualified if the request was.
 pub(super) fn configuration(
     name: &FunctionName,
     version: &VersionRecord,
@@ -50,7 +51,7 @@ pub(super) fn configuration(
     shape
 }
 
-/// As listings show it: without what AWS leaves out there.
+/// Configuration in listings, without the members that AWS omits there.
 pub(in crate::api::rest) fn listed(
     mut shape: wire::FunctionConfiguration,
 ) -> wire::FunctionConfiguration {
@@ -64,7 +65,7 @@ pub(in crate::api::rest) fn listed(
     shape
 }
 
-/// The variables, or why they cannot be read.
+/// Environment variables, or the error of reading them.
 fn environment(chosen: &Configuration, vault: &Vault) -> Option<wire::EnvironmentResponse> {
     let shape = match vault.open_sealed(chosen.environment.as_ref()?) {
         Ok(variables) => wire::EnvironmentResponse {
@@ -162,7 +163,7 @@ fn vpc(vpc: &Vpc, home: &Home) -> wire::VpcConfigResponse {
     wire::VpcConfigResponse {
         subnet_ids: Some(vpc.subnets.clone()),
         security_group_ids: Some(vpc.security_groups.clone()),
-        // AWS shows an empty id for a function that has left its network.
+        // AWS shows an empty id for a function that has left its VPC.
         vpc_id: Some(if has_network {
             vpc_id(home)
         } else {
@@ -172,8 +173,8 @@ fn vpc(vpc: &Vpc, home: &Home) -> wire::VpcConfigResponse {
     }
 }
 
-/// The id of the one VPC of this account and region: AWS looks it up by subnet, and there are no subnets here to
-/// look up. Derived, so that it is the same in every answer and after every restart.
+/// Id of the single VPC of this account and region, as there are no subnets to look it up by.
+/// Derived, so that it is the same in every response and after restarts.
 fn vpc_id(home: &Home) -> String {
     let digest = Digest::of(format!("{}/{}", home.account, home.region).as_bytes());
     format!("vpc-{}", &digest.to_string()[..VPC_ID_DIGITS])

@@ -1,5 +1,5 @@
-//! Between JSON and the generated structures. What is read here has been checked: a value of another
-//! type than the model's cannot come this far, and reads as nothing.
+//! Conversion between validated JSON and the generated structures. Values of wrong types cannot
+//! occur here and read as absent.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
 
-/// A shape that can be read from checked JSON.
+/// A shape read from validated JSON.
 pub(super) trait FromJson: Sized {
     fn from_json(value: Value) -> Self;
 }
 
-/// A shape that can be written as JSON. None is left out.
+/// A shape written as JSON; `None` is omitted.
 pub(super) trait ToJson {
     fn to_json(self) -> Option<Value>;
 }
 
-/// A map, in the order it was given.
+/// A map in request order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entries<T>(Vec<(String, T)>);
 
-/// A moment, in seconds since the Unix epoch and a fraction of one.
+/// Seconds since the Unix epoch, with fraction.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct EpochSeconds(f64);
 

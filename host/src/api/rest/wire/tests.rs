@@ -13,7 +13,7 @@ fn operation(method: &str, target: &str) -> Option<(Operation, String)> {
 }
 
 #[test]
-fn requests_lead_to_their_operations() {
+fn request_is_routed_to_operation() {
     let arn = "arn%3Aaws%3Alambda%3Aus-east-1%3A123456789012%3Afunction%3Af";
     let cases = [
         ("POST /2015-03-31/functions", Operation::CreateFunction, ""),
@@ -101,7 +101,7 @@ fn path_or_query_that_is_not_utf8_is_refused() {
 }
 
 #[test]
-fn every_operation_is_reached_by_its_own_uri() {
+fn operation_is_reached_by_its_uri() {
     let model: Value =
         serde_json::from_str(include_str!("../../../../model/lambda-2015-03-31.json")).unwrap();
     for (name, operation) in model["operations"].as_object().unwrap() {
@@ -152,7 +152,7 @@ fn with(name: &str, value: Value) -> Value {
 }
 
 #[test]
-fn violations_are_told_in_awss_words() {
+fn violation_has_awss_message() {
     assert_eq!(refusal(&with("Timeout", json!(3))), "");
     assert_eq!(
         refusal(&with("Architectures", json!(["foo"]))),
@@ -198,7 +198,7 @@ fn told(operation: Operation, request: &Value) -> String {
 }
 
 #[test]
-fn sets_of_words_are_told_in_awss_order() {
+fn enum_values_have_awss_order() {
     let recursion = json!({"FunctionName": "f", "RecursiveLoop": "?"});
     let snap_start = with("SnapStart", json!({"ApplyOn": "?"}));
     let mapping = json!({"FunctionName": "f", "StartingPosition": "?"});
@@ -236,7 +236,7 @@ fn sets_of_words_are_told_in_awss_order() {
 }
 
 #[test]
-fn numbers_keys_and_items_are_told_as_aws_does() {
+fn number_key_and_item_violations_have_awss_message() {
     let alias = |weights: Value| {
         let routing = json!({"AdditionalVersionWeights": weights});
         let alias = json!({"FunctionName": "f", "Name": "a", "FunctionVersion": "1"});
@@ -279,12 +279,12 @@ fn runtimes_of_a_layer_are_reported_first_and_as_one() {
 }
 
 #[test]
-fn values_of_another_type_are_refused() {
+fn value_of_wrong_type_is_refused() {
     assert_eq!(
         refusal(&with("Timeout", json!("3"))),
         "The value at 'timeout' is not a whole number."
     );
-    // The model bounds Timeout, and so AWS's words come first.
+    // The model limits Timeout, so AWS's message comes first.
     let told = refusal(&with("Timeout", json!(1_i64 << 32)));
     assert!(told.contains("less than or equal to 5400"), "{told}");
     assert_eq!(refused_reserve(1 << 32), NOT_32_BITS);

@@ -5,7 +5,7 @@ use crate::control::Error;
 use crate::control::code_signing::verify::{Distrust, admit};
 use crate::control::code_signing::{CodeSigningError, Policy};
 
-/// A signature that ends so many days after it was made.
+/// Terms of a signature that expires after some days.
 fn expiring(days: u32) -> Terms {
     Terms {
         expires_at: Some(Moment::of(NEW_YEAR.after(DAY * days))),

@@ -17,9 +17,9 @@ const QUOTED_CHARS_MAX: usize = 4_096;
 pub(in super::super) enum Told {
     /// With all constraints of the items.
     Whole,
-    /// With all but that they must not be null.
+    /// All constraints but "must not be null".
     NullUnsaid,
-    /// As if the list itself had to be one of the runtimes that functions may have.
+    /// As if the list were the item, with the creatable runtimes as values.
     AsOne,
 }
 
@@ -40,7 +40,7 @@ pub fn open_runtimes() -> Vec<&'static str> {
     all.filter(|name| !runtime::is_ended(name)).collect()
 }
 
-/// The constraints that a value of the right type breaks, in AWS's words.
+/// Constraints that a value of the right type violates, in AWS's wording.
 pub(super) fn broken(shape: &Shape, value: &Value) -> Vec<String> {
     match (shape, value) {
         (
@@ -80,14 +80,14 @@ pub(super) fn broken(shape: &Shape, value: &Value) -> Vec<String> {
     }
 }
 
-/// Everything that is asked of a plain member, broken or not.
+/// All constraints of a scalar member, including null.
 pub(super) fn asked(shape: &Shape) -> String {
     let mut asked = constraints(shape);
     asked.push("Member must not be null".into());
     asked.join(", ")
 }
 
-/// The constraints of a plain shape, broken or not.
+/// All constraints of a scalar shape.
 pub(super) fn constraints(shape: &Shape) -> Vec<String> {
     match shape {
         Shape::String {
@@ -107,7 +107,7 @@ pub(super) fn constraints(shape: &Shape) -> Vec<String> {
     }
 }
 
-/// The bounds that a number breaks; without a number, all there are.
+/// Limits that a number violates; without a number, all limits.
 fn bounds<T: PartialOrd + fmt::Debug + Copy>(
     what: &str,
     min: Option<T>,
@@ -147,7 +147,7 @@ pub(super) fn below(path: &str, name: &str) -> String {
     camel
 }
 
-/// A value as AWS quotes it: strings bare, numbers, lists and maps as Java prints them.
+/// Value as AWS quotes it: strings bare, numbers, lists and maps as Java prints them.
 pub(super) fn quoted(shape: &Shape, value: &Value) -> String {
     let mut text = String::from("'");
     plain(Some(shape), value, &mut text);
