@@ -301,6 +301,8 @@ pub enum Cause {
     Handler,
     /// The environment ended: a trap, an exit, a limit. Only its `/tmp` is left.
     Environment,
+    /// The function's response is none that can be sent; its environment may be used again.
+    Response,
     /// The time was up. Only the environment's `/tmp` is left.
     Timeout,
     /// The host refused the guest what it may have, and the guest ended. Only the environment's `/tmp` is left.

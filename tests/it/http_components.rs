@@ -45,6 +45,44 @@ async fn ended_component_is_bad_gateway_at_once() {
 }
 
 #[tokio::test]
+async fn unsendable_response_is_an_error_in_the_log() {
+    let json = json!({"LogFormat": "JSON", "SystemLogLevel": "DEBUG"});
+    let (host, domain) = started(json!({"LoggingConfig": json})).await;
+    for path in ["/silent", "/open-short", "/informational"] {
+        assert_eq!(at(&host, &domain, path).await.status, 502, "{path}");
+    }
+    let filter = json!({"logGroupName": "/aws/lambda/f"});
+    let headers = [("x-amz-target", "Logs_20140328.FilterLogEvents")];
+    let found = host.send("POST", "/", &headers, filter.to_string()).await;
+    let found = found.json();
+    let lines = found["events"].as_array().expect("events");
+    let messages = lines.iter().map(|it| it["message"].as_str().unwrap_or(""));
+    let lines: Vec<Value> = messages
+        .filter_map(|it| serde_json::from_str(it).ok())
+        .collect();
+    for (kind, error_type) in [
+        ("platform.runtimeDone", "Function.ResponseError"),
+        ("platform.report", "Function.ResponseError"),
+    ] {
+        let failed = |it: &&Value| {
+            let record = &it["record"];
+            it["type"] == kind && record["status"] == "error" && record["errorType"] == error_type
+        };
+        assert_eq!(lines.iter().filter(failed).count(), 3, "{kind}: {lines:?}");
+    }
+    for reason in [
+        "returned without setting a response",
+        "The response body",
+        "status is 103",
+    ] {
+        let says = |it: &Value| it["message"].as_str().is_some_and(|it| it.contains(reason));
+        assert!(lines.iter().any(says), "{reason}: {lines:?}");
+    }
+    let count = at(&host, &domain, "/").await.text();
+    assert_eq!(count, "4", "the environment is used again");
+}
+
+#[tokio::test]
 async fn open_body_ends_when_function_returns() {
     let (host, domain) = started(json!({})).await;
     for path in ["/open-body", "/open-stream", "/open-body"] {

@@ -24,11 +24,15 @@ async fn started(limits: &str) -> (Lamina, String) {
 
 /// A response whose body is still to be read, on a connection of its own.
 async fn open(host: &Lamina, domain: &str, wish: &Value) -> http::Response<Incoming> {
+    open_at(host, domain, "/", &wish.to_string()).await
+}
+
+async fn open_at(host: &Lamina, domain: &str, path: &str, body: &str) -> http::Response<Incoming> {
     let client = Client::builder(TokioExecutor::new()).build_http();
-    let request = Request::post(host.endpoint())
+    let request = Request::post(format!("{}{path}", host.endpoint()))
         .header("host", domain)
         .header("content-type", "application/json")
-        .body(Full::<Bytes>::from(wish.to_string()));
+        .body(Full::<Bytes>::from(body.to_owned()));
     let response = client.request(request.expect("well-formed")).await;
     response.expect("the host answers")
 }
@@ -209,6 +213,71 @@ async fn event_stream_has_chunks_and_their_end() {
     let tail = STANDARD.decode(complete["LogResult"].as_str().expect("a log"));
     let tail = String::from_utf8(tail.expect("base64")).expect("UTF-8");
     assert!(tail.contains("REPORT RequestId:"), "{tail}");
+}
+
+#[tokio::test]
+async fn report_says_what_was_streamed() {
+    let (host, _) = started("").await;
+    for wish in [
+        json!({"chunks": ["one", "two"]}),
+        json!({"chunks": ["onetwo"], "fail": "no more"}),
+    ] {
+        let events = invoke_stream(&host, &wish).await;
+        let (_, payload) = events.last().expect("some");
+        let complete: Value = serde_json::from_slice(payload).expect("JSON");
+        let tail = STANDARD.decode(complete["LogResult"].as_str().expect("a log"));
+        let tail = String::from_utf8(tail.expect("base64")).expect("UTF-8");
+        assert!(tail.contains("\tStreamed: 6 B\t"), "{tail}");
+        assert!(tail.contains("\tResponse Latency: "), "{tail}");
+    }
+}
+
+#[tokio::test]
+async fn http_component_streams_through_a_url() {
+    let host = Lamina::start();
+    host.create("f", &guest("http-manners"), json!({"Timeout": 30}))
+        .await;
+    reserve_one(&host).await;
+    let domain = url_of(&host, "f", json!({"InvokeMode": "RESPONSE_STREAM"})).await;
+    let mut response = open_at(&host, &domain, "/slowly", "").await;
+    let head = (response.status().as_u16(), &response.headers()["x-own"]);
+    assert_eq!(head, (201, &"1".parse().expect("a value")));
+    assert_eq!(frame(&mut response).await.as_deref(), Some(&b"one"[..]));
+    // The function still runs.
+    assert_eq!(host.invoke("f", &json!({})).await.status, 429);
+    assert_eq!(frame(&mut response).await.as_deref(), Some(&b"two"[..]));
+    assert_eq!(frame(&mut response).await, None);
+    free_again(&host).await;
+    // Where the function ends before its head is taken, there is a status to say so.
+    for (path, is_right) in [("/panic", false), ("/exit", false), ("/open-body", true)] {
+        let response = open_at(&host, &domain, path, "").await;
+        let is_success = response.status() == 200;
+        let is_whole = response.into_body().collect().await.is_ok();
+        assert_eq!(is_success && is_whole, is_right, "{path}");
+        free_again(&host).await;
+    }
+    for path in ["/trap", "/silent", "/informational"] {
+        let response = open_at(&host, &domain, path, "").await;
+        assert_eq!(response.status(), 502, "{path}");
+        free_again(&host).await;
+    }
+}
+
+#[tokio::test]
+async fn event_stream_of_an_http_component_begins_with_its_metadata() {
+    let host = Lamina::start();
+    host.create("f", &guest("http-manners"), json!({"Timeout": 30}))
+        .await;
+    let event = json!({"rawPath": "/slowly", "requestContext": {"http": {"method": "GET"}}});
+    let events = invoke_stream(&host, &event).await;
+    let (last, chunks) = events.split_last().expect("some");
+    assert_eq!(last.0, "InvokeComplete");
+    let payload: Vec<u8> = chunks.iter().flat_map(|(_, it)| it.to_vec()).collect();
+    let end = payload.iter().position(|byte| *byte == 0).expect("an end");
+    let metadata: Value = serde_json::from_slice(&payload[..end]).expect("JSON");
+    let expected = json!({"statusCode": 201, "headers": {"x-own": "1"}, "cookies": ["a=1"]});
+    assert_eq!(metadata, expected);
+    assert_eq!(&payload[end..], b"\0\0\0\0\0\0\0\0onetwo");
 }
 
 #[tokio::test]

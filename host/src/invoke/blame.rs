@@ -70,7 +70,9 @@ impl Finished {
         let failure = self.outcome.as_ref().err()?;
         Some(match failure.cause {
             Cause::Host => Blame::Host,
-            Cause::Handler | Cause::Environment | Cause::Timeout => Blame::Function,
+            Cause::Handler | Cause::Response | Cause::Environment | Cause::Timeout => {
+                Blame::Function
+            }
         })
     }
 }

@@ -114,7 +114,7 @@ pub(super) fn end(
         status: status(failure),
         metrics: RuntimeMetrics {
             duration: usage.duration,
-            produced_bytes: produced(outcome),
+            produced_bytes: produced(outcome, usage),
         },
         tenant_id: resolved.tenant_id(),
     }));
@@ -126,6 +126,8 @@ pub(super) fn end(
             memory_size_mb: resolved.version.settings.memory.get(),
             max_memory_used_mb: usage.memory_bytes_max.div_ceil(1 << 20).max(1),
             init_duration: usage.init,
+            response_latency: usage.streamed.map(|it| it.latency),
+            streamed_bytes: usage.streamed.map(|it| it.bytes),
         },
         status: status(failure),
         tenant_id: resolved.tenant_id(),
@@ -138,7 +140,9 @@ fn fault<'a>(request_id: Option<&'a str>, failure: &'a Failure) -> Fault<'a> {
         request_id,
         origin: match failure.cause {
             Cause::Handler => Origin::Handler,
-            Cause::Environment | Cause::Timeout | Cause::Host => Origin::Environment,
+            Cause::Response | Cause::Environment | Cause::Timeout | Cause::Host => {
+                Origin::Environment
+            }
         },
         error_type: &failure.error_type,
         message: &failure.message,
@@ -151,7 +155,7 @@ fn status(failure: Option<&Failure>) -> Status<'_> {
     match failure.map(|failure| (failure.cause, failure)) {
         None | Some((Cause::Handler, _)) => Status::Success,
         Some((Cause::Timeout, _)) => Status::Timeout,
-        Some((Cause::Environment | Cause::Host, failure)) => Status::Error {
+        Some((Cause::Response | Cause::Environment | Cause::Host, failure)) => Status::Error {
             error_type: &failure.error_type,
         },
     }
@@ -164,7 +168,10 @@ fn billed(usage: &ResourceUsage) -> u64 {
     u64::try_from(millis).unwrap_or(u64::MAX)
 }
 
-fn produced(outcome: &Outcome) -> usize {
+fn produced(outcome: &Outcome, usage: &ResourceUsage) -> usize {
+    if let Some(streamed) = usage.streamed {
+        return usize::try_from(streamed.bytes).unwrap_or(usize::MAX);
+    }
     match outcome {
         Ok(FunctionResponse::Json(document)) => document.len(),
         Ok(FunctionResponse::Http(response)) => response.body().len(),

@@ -93,6 +93,17 @@ pub struct ResourceUsage {
     pub init: Option<Duration>,
     /// The largest size of the environment's memories so far, in bytes.
     pub memory_bytes_max: u64,
+    /// The response, where it went out as it was written.
+    pub streamed: Option<Streamed>,
+}
+
+/// A response that went out as it was written, to its end or to the failure that broke it off.
+#[derive(Clone, Copy, Debug)]
+pub struct Streamed {
+    /// Bytes that the function wrote.
+    pub bytes: u64,
+    /// Time from the event's arrival to the beginning of the response.
+    pub latency: Duration,
 }
 
 impl Finished {

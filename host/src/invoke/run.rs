@@ -1,12 +1,13 @@
 //! The call itself: between the START line and the REPORT line.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Pipeline;
 use super::lease::{Leased, Opened};
 use super::pool::WarmEnvironment;
 use super::report;
-use super::request::{Finished, Outcome, ResourceUsage};
+use super::request::{Finished, Outcome, ResourceUsage, Streamed};
 use super::resolve::Resolved;
 use crate::payload::Event;
 use crate::sandbox::Context;
@@ -88,6 +89,7 @@ impl Pipeline {
             duration: self.clock.instant().saturating_duration_since(started),
             init,
             memory_bytes_max: environment.environment.memory_bytes_max(),
+            streamed: outlet.and_then(|outlet| streamed(outlet, started)),
         };
         if let Err(failure) = &outcome {
             report::failure(&environment.log, resolved, failure);
@@ -112,6 +114,13 @@ impl Pipeline {
             tenant_id: invoke.tenant_id.clone(),
         }
     }
+}
+
+fn streamed(outlet: &Outlet, started: Instant) -> Option<Streamed> {
+    outlet.begun().map(|begun| Streamed {
+        bytes: outlet.written(),
+        latency: begun.saturating_duration_since(started),
+    })
 }
 
 impl Opened {

@@ -20,7 +20,7 @@ mod result;
 mod tests;
 
 pub use event::request_of;
-pub use result::{PRELUDE_END, head_of, response_of, result_of};
+pub use result::{PRELUDE_END, head_of, metadata_of, response_of, result_of};
 
 /// An HTTP request on its way to a function, with what an event tells of it besides.
 #[derive(Debug)]

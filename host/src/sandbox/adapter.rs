@@ -58,7 +58,7 @@ impl Instance {
                 return instance.invoke(event.into_request(), outlet).await;
             }
             (Self::Http(instance), Event::Json(event)) => {
-                return http_invoke(instance, &event).await;
+                return http_invoke(instance, &event, outlet).await;
             }
             (_, Event::Json(event)) => event,
             (_, Event::Http(_)) => {
@@ -99,13 +99,13 @@ impl Instance {
 async fn http_invoke(
     instance: &mut http::Instance,
     event: &Document,
+    outlet: Option<&Outlet>,
 ) -> CallResult<FunctionResponse> {
     let request = match payload::http::request_of(event) {
         Ok(request) => request,
         Err(problem) => return Ok(Err(no_request(&problem))),
     };
-    // An event has one result, so it is whole.
-    let reply = instance.invoke(request, None).await?;
+    let reply = instance.invoke(request, outlet).await?;
     Ok(reply.map(|reply| match reply {
         FunctionResponse::Http(response) => {
             FunctionResponse::Json(payload::http::result_of(&response))

@@ -189,7 +189,7 @@ impl Environment {
         self.report_refusals(is_told);
         let reusable = match &answer {
             Ok(_) => true,
-            Err(failure) => failure.cause == Cause::Handler,
+            Err(failure) => matches!(failure.cause, Cause::Handler | Cause::Response),
         };
         if reusable && settles(&mut instance, id, &self.deadline, &self.usage, &self.log).await {
             self.instance = Some(instance);

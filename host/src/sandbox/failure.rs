@@ -74,7 +74,7 @@ impl Failure {
             error_type: "Function.ResponseSizeTooLarge".into(),
             message,
             stack_trace: Vec::new(),
-            cause: Cause::Handler,
+            cause: Cause::Response,
         }
     }
 

@@ -4,13 +4,15 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock::Clock;
 use crate::payload::Document;
 
 /// Bytes of one frame.
@@ -41,6 +43,8 @@ struct Inner {
     head: Mutex<Option<oneshot::Sender<Head>>>,
     frames: mpsc::Sender<Frame<Bytes>>,
     written: AtomicU64,
+    clock: Clock,
+    begun: OnceLock<Instant>,
 }
 
 /// The reading end.
@@ -58,14 +62,16 @@ pub struct Intake {
 pub struct TooLarge;
 
 impl Outlet {
-    /// Both ends.
-    pub fn new() -> (Self, Intake) {
+    /// Both ends. The clock tells when the response begins.
+    pub fn new(clock: Clock) -> (Self, Intake) {
         let (head_sender, head) = oneshot::channel();
         let (frames_sender, frames) = mpsc::channel(FRAMES_MAX);
         let outlet = Self(Arc::new(Inner {
             head: Mutex::new(Some(head_sender)),
             frames: frames_sender,
             written: AtomicU64::new(0),
+            clock,
+            begun: OnceLock::new(),
         }));
         (outlet, Intake { head, frames })
     }
@@ -78,6 +84,7 @@ impl Outlet {
     /// Begins the response, if it has not begun.
     pub fn begin(&self, head: Head) {
         if let Some(sender) = self.head().take() {
+            let _first = self.0.begun.set(self.0.clock.instant());
             // A reader that is gone changes nothing for the function.
             let _gone = sender.send(head);
         }
@@ -105,6 +112,11 @@ impl Outlet {
     /// Ends the response with these fields.
     pub async fn end(&self, trailers: HeaderMap) {
         let _gone = self.0.frames.send(Frame::trailers(trailers)).await;
+    }
+
+    /// The time at which the response began.
+    pub fn begun(&self) -> Option<Instant> {
+        self.0.begun.get().copied()
     }
 
     /// The bytes that were written so far.
@@ -140,7 +152,7 @@ mod tests {
 
     #[tokio::test]
     async fn writer_waits_for_a_slow_reader() {
-        let (outlet, mut intake) = Outlet::new();
+        let (outlet, mut intake) = Outlet::new(Clock::system());
         let frame = Bytes::from(vec![0; FRAME_BYTES_MAX]);
         for _ in 0..FRAMES_MAX {
             outlet.write(frame.clone()).await.unwrap();
@@ -153,7 +165,7 @@ mod tests {
 
     #[tokio::test]
     async fn writer_goes_on_without_a_reader() {
-        let (outlet, intake) = Outlet::new();
+        let (outlet, intake) = Outlet::new(Clock::system());
         drop(intake);
         outlet.begin(Head::Prelude(None));
         for _ in 0..2 * FRAMES_MAX {
@@ -165,7 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn response_over_its_size_is_refused() {
-        let (outlet, intake) = Outlet::new();
+        let (outlet, intake) = Outlet::new(Clock::system());
         drop(intake);
         let mebibyte = Bytes::from(vec![0; 1 << 20]);
         for _ in 0..STREAM_BYTES_MAX >> 20 {
@@ -176,7 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn drained_ends_when_all_is_taken() {
-        let (outlet, mut intake) = Outlet::new();
+        let (outlet, mut intake) = Outlet::new(Clock::system());
         outlet.write(Bytes::from_static(b"x")).await.unwrap();
         assert!(pending(outlet.drained()));
         intake.frames.recv().await.unwrap();

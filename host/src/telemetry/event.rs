@@ -200,6 +200,16 @@ pub struct Metrics {
         skip_serializing_if = "Option::is_none"
     )]
     pub init_duration: Option<Duration>,
+    /// Time to the beginning of a response that was streamed.
+    #[serde(
+        rename = "responseLatencyMs",
+        serialize_with = "optional_millis",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub response_latency: Option<Duration>,
+    /// Bytes of a response that was streamed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streamed_bytes: Option<u64>,
 }
 
 /// State change of an extension.

@@ -8,11 +8,9 @@ use crate::invoke::request::Outcome;
 use crate::invoke::running::Streaming;
 use crate::invoke::{Running, Target};
 use crate::names::RequestId;
-use crate::payload::http::{Error, head_of, is_final, response_of};
+use crate::payload::http::{Error, head_of, response_of};
 use crate::sandbox;
 use crate::sandbox::outlet::Head;
-
-const NO_STATUS: Error = Error::Member("its status is none of 200 to 599");
 
 /// The response of an invocation that answers.
 pub(super) fn of(running: Running, target: &Target, request_id: RequestId) -> HttpResponse {
@@ -30,9 +28,6 @@ pub(super) fn of(running: Running, target: &Target, request_id: RequestId) -> Ht
 
 fn whole(outcome: Outcome) -> Result<HttpResponse, Error> {
     match outcome {
-        Ok(sandbox::FunctionResponse::Http(response)) if !is_final(response.status()) => {
-            Err(NO_STATUS)
-        }
         Ok(sandbox::FunctionResponse::Http(response)) => Ok(response.map(Into::into)),
         Ok(reply) => Ok(response_of(&reply.into_bytes())?.map(Into::into)),
         // Its log has the reason.
@@ -43,7 +38,6 @@ fn whole(outcome: Outcome) -> Result<HttpResponse, Error> {
 /// Where the head cannot be sent, the function runs to its end without a reader.
 fn streamed(streaming: Streaming) -> Result<HttpResponse, Error> {
     let head = match streaming.head {
-        Head::Http(parts) if !is_final(parts.status) => return Err(NO_STATUS),
         Head::Http(parts) => Response::from_parts(*parts, ()),
         Head::Prelude(metadata) => head_of(metadata.as_ref())?,
     };

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, SET_COOKIE};
-use http::{HeaderValue, Response, StatusCode};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::{Map, Value};
 
 use super::{Error, body_of, cookies, encode, insert_fields, is_final, join};
@@ -123,9 +124,22 @@ fn compact(document: &Bytes) -> Bytes {
 
 /// The result that describes a response.
 pub fn result_of(response: &Response<Bytes>) -> Bytes {
+    let mut result = description(response.status(), response.headers());
+    let (body, is_base64) = encode(response.body(), response.headers());
+    result.insert("body".into(), body.into());
+    result.insert("isBase64Encoded".into(), is_base64.into());
+    Value::Object(result).to_string().into()
+}
+
+/// The metadata that precedes the body of a response in a stream.
+pub fn metadata_of(parts: &Parts) -> String {
+    Value::Object(description(parts.status, &parts.headers)).to_string()
+}
+
+fn description(status: StatusCode, fields: &HeaderMap) -> Map<String, Value> {
     let mut headers = Map::new();
     let mut cookies = Vec::new();
-    for (name, value) in response.headers() {
+    for (name, value) in fields {
         let value = String::from_utf8_lossy(value.as_bytes());
         if name == SET_COOKIE {
             cookies.push(Value::from(value));
@@ -133,16 +147,13 @@ pub fn result_of(response: &Response<Bytes>) -> Bytes {
             join(&mut headers, name.as_str(), &value);
         }
     }
-    let (body, is_base64) = encode(response.body(), response.headers());
     let mut result = Map::new();
-    result.insert("statusCode".into(), response.status().as_u16().into());
+    result.insert("statusCode".into(), status.as_u16().into());
     result.insert("headers".into(), headers.into());
     if !cookies.is_empty() {
         result.insert("cookies".into(), cookies.into());
     }
-    result.insert("body".into(), body.into());
-    result.insert("isBase64Encoded".into(), is_base64.into());
-    Value::Object(result).to_string().into()
+    result
 }
 
 fn plain(body: impl Into<Bytes>) -> Response<Bytes> {

@@ -14,6 +14,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
+use crate::payload::http::is_final;
 use crate::sandbox::capability::runtime::Mailbox;
 use crate::sandbox::capability::system::Streams;
 use crate::sandbox::environment::{CallResult, StoreParts};
@@ -97,6 +98,12 @@ async fn taken(
         Err(_) => return Err(failed("The function returned without setting a response")),
     };
     let (parts, body) = response.into_parts();
+    if !is_final(parts.status) {
+        let status = parts.status.as_u16();
+        return Err(failed(&format!(
+            "The response status is {status}, and not one of 200 to 599"
+        )));
+    }
     let has_body = !is_head && !BODYLESS.contains(&parts.status);
     match outlet {
         Some(outlet) => {
@@ -171,7 +178,7 @@ fn too_large() -> Failure {
         error_type: "Function.ResponseSizeTooLarge".into(),
         message: format!("{TooLarge}"),
         stack_trace: Vec::new(),
-        cause: Cause::Handler,
+        cause: Cause::Response,
     }
 }
 
@@ -184,6 +191,6 @@ fn failed(problem: &str) -> Failure {
         error_type: "Function.ResponseError".into(),
         message: problem.into(),
         stack_trace: Vec::new(),
-        cause: Cause::Handler,
+        cause: Cause::Response,
     }
 }

@@ -61,6 +61,12 @@ fn report(report: &Report<'_>) -> String {
     if let Some(init) = metrics.init_duration {
         let _ = write!(line, "Init Duration: {:.2} ms\t", millis(init));
     }
+    if let Some(latency) = metrics.response_latency {
+        let _ = write!(line, "Response Latency: {:.2} ms\t", millis(latency));
+    }
+    if let Some(bytes) = metrics.streamed_bytes {
+        let _ = write!(line, "Streamed: {bytes} B\t");
+    }
     write_status(&mut line, report.status);
     line
 }

@@ -17,6 +17,8 @@ fn report(millis: u64, status: Status<'_>, is_function_error: bool) -> Event<'_>
             memory_size_mb: 128,
             max_memory_used_mb: 1,
             init_duration: None,
+            response_latency: None,
+            streamed_bytes: None,
         },
         status,
         tenant_id: None,

@@ -50,6 +50,19 @@ impl Guest for Manners {
                     .expect("it is open");
                 std::mem::forget((stream, body));
             }
+            "/informational" => finish(begin(out, 103, &[])),
+            "/slowly" => {
+                let body = begin(out, 201, &[("x-own", "1"), ("set-cookie", "a=1")]);
+                let stream = body.write().expect("it is the first");
+                for chunk in ["one", "two"] {
+                    stream
+                        .blocking_write_and_flush(chunk.as_bytes())
+                        .expect("it is open");
+                    std::thread::sleep(std::time::Duration::from_millis(1_500));
+                }
+                drop(stream);
+                finish(body);
+            }
             "/open-short" => {
                 let body = begin(out, 200, &[("content-length", "9")]);
                 write(&body, b"half");

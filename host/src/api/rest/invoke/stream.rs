@@ -23,6 +23,7 @@ use crate::invoke::running::Rest;
 use crate::invoke::{Finished, Mode, Running};
 use crate::payload::Body;
 use crate::payload::body::Broken;
+use crate::payload::http::metadata_of;
 use crate::sandbox::outlet::{Head, PRELUDE_END};
 
 /// Bytes of one event's payload.
@@ -85,13 +86,14 @@ fn whole(mut finished: Finished) -> Bytes {
     events.freeze()
 }
 
-/// The metadata that a function set is the beginning of its response here, as in AWS.
+/// The metadata of a response is its beginning here, as in AWS: what a function set, or the status and headers of
+/// a component for HTTP.
 fn beginning(head: Head) -> Option<Bytes> {
+    let preceding = |metadata: &[u8]| payload_chunk(&[metadata, &PRELUDE_END[..]].concat());
     match head {
-        Head::Prelude(Some(metadata)) => Some(payload_chunk(
-            &[metadata.as_bytes(), &PRELUDE_END[..]].concat(),
-        )),
-        Head::Prelude(None) | Head::Http(_) => None,
+        Head::Prelude(None) => None,
+        Head::Prelude(Some(metadata)) => Some(preceding(metadata.as_bytes())),
+        Head::Http(parts) => Some(preceding(metadata_of(&parts).as_bytes())),
     }
 }
 
