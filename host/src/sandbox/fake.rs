@@ -305,7 +305,7 @@ impl FakeEnvironment {
             script: Arc::clone(script),
             memory: Some(memory),
             scratch,
-            counted: counted,
+            counted,
         })
     }
 

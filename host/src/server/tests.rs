@@ -51,16 +51,18 @@ async fn running_with(config: Config) -> Running {
     }
 }
 
+async fn received(body: Lingering) -> HttpResponse {
+    let mut reply = HttpResponse::new("answered".into());
+    if body.collect().await.is_err() {
+        *reply.status_mut() = http::StatusCode::BAD_REQUEST;
+    }
+    reply
+}
+
 async fn answer(request: http::Request<Lingering>) -> HttpResponse {
     match request.uri().path() {
         "/slow" => tokio::time::sleep(Duration::from_millis(1_000)).await,
-        "/body" => {
-            if request.into_body().collect().await.is_err() {
-                let mut refused = HttpResponse::default();
-                *refused.status_mut() = http::StatusCode::BAD_REQUEST;
-                return refused;
-            }
-        }
+        "/body" => return received(request.into_body()).await,
         "/stream" => {
             let frame = || Ok(http_body::Frame::data(Bytes::from(vec![b'x'; 1 << 16])));
             let frames = futures_util::stream::repeat_with(frame);

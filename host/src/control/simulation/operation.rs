@@ -89,8 +89,9 @@ impl Operation {
                 updated.await.map(drop)
             }
             Change::Configure { seconds } => {
+                let (taking, claim) = (taking(seconds), subjects.claim());
                 let updated =
-                    control.update_function_configuration(name, taking(seconds), None, None);
+                    control.update_function_configuration(name, taking, None, None, &claim);
                 updated.await.map(drop)
             }
             Change::Publish => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::invoke::Target;
-use crate::library::Origin;
+use crate::library::{Claim, Delivery, Origin};
 use crate::names::{AliasName, FunctionName, Qualifier};
 
 /// Packages of one run.
@@ -57,8 +57,13 @@ impl Subjects {
         of_alias.then(|| self.0.alias.clone())
     }
 
-    pub(super) fn package(&self, package: usize) -> Origin {
-        Origin::Upload(self.0.packages[package].clone())
+    pub(super) fn package(&self, package: usize) -> Delivery {
+        let origin = Origin::Upload(self.0.packages[package].clone());
+        Delivery::new(origin, self.claim())
+    }
+
+    pub(super) fn claim(&self) -> Claim {
+        Claim::new("caller", "function")
     }
 
     pub(super) fn qualifier(&self, of: Qualified) -> Qualifier {
