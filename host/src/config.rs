@@ -114,12 +114,13 @@ pub struct Limits {
     pub connections_per_address: Option<usize>,
     /// Environments of the host, busy or idle. Since 0.1.0.
     pub environments: u32,
-    /// Memory of all environments together, in bytes; without it, three quarters of what the machine and its
-    /// control groups (`memory.max`, `memory.limit_in_bytes`) give the host. Since 0.1.0.
+    /// Memory of all environments in bytes. Default: three quarters of the limit of the machine and
+    /// its control groups (`memory.max`, `memory.limit_in_bytes`). Since 0.1.0.
     pub guest_memory_bytes: Option<u64>,
     /// Seconds before an idle environment is evicted; 0 disables reuse. Since 0.1.0.
     pub idle_seconds: u64,
-    /// Seconds that an idle environment is kept which holds 64 MiB of memory and `/tmp`, or more. Since 0.1.0.
+    /// Seconds before an idle environment with 64 MiB or more of memory and `/tmp` is evicted.
+    /// Since 0.1.0.
     pub idle_large_seconds: u64,
     /// Code storage of the account in bytes: functions, versions and layers. Since 0.1.0.
     pub code_bytes: u64,
@@ -127,8 +128,8 @@ pub struct Limits {
     pub log_bytes_per_function: usize,
     /// Log bytes on disk of all functions, deleted ones included. Since 0.1.0.
     pub log_bytes: u64,
-    /// Files in the `/tmp`s of all environments together, in bytes; without it, half of what is free on the disk
-    /// of the data directory. Since 0.1.0.
+    /// Files in `/tmp` of all environments in bytes. Default: half of the free space on the data
+    /// directory's disk. Since 0.1.0.
     pub scratch_bytes: Option<u64>,
     /// Milliseconds that a change of a function shows as in progress, at least. Clients written for
     /// AWS expect to see that state. Since 0.1.0.
@@ -279,7 +280,7 @@ impl Limits {
         Duration::from_secs(self.idle_seconds)
     }
 
-    /// Time that a large idle environment is kept.
+    /// Idle time before eviction of a large environment.
     pub fn idle_large_timeout(&self) -> Duration {
         Duration::from_secs(self.idle_large_seconds)
     }

@@ -1,5 +1,5 @@
-//! Lambda's resources and their rules: what may be created, how it changes, what is published to
-//! the data plane. It knows nothing of HTTP or AWS's wire shapes, and never touches an environment.
+//! Control plane: Lambda's resources, their rules, and their publication to the data plane.
+//! Independent of HTTP and AWS's wire shapes; it never touches an environment.
 
 use std::sync::Arc;
 

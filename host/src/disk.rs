@@ -100,7 +100,7 @@ pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
     made.set_permissions(source.metadata()?.permissions())
 }
 
-/// Closes a file to others that an earlier release or another program has made. That there is none is no error.
+/// Makes an existing file private, such as one of an earlier release. A missing file is no error.
 ///
 /// # Errors
 /// Errors of the operating system.

@@ -1,6 +1,6 @@
-//! Deployment packages and layers on their way to programs: received, stored by digest, unpacked,
-//! compiled, loaded. Each step is kept on disk and shared by everything with the same bytes. It knows no
-//! function, no version and no record: `control` says what is in use, and why.
+//! Deployment packages and layers: received, stored by digest, unzipped, compiled, loaded. Each
+//! result is kept on disk and shared by content. Functions, versions and records are unknown here;
+//! `control` says which content is in use.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ pub use body::Body;
 pub use http::HttpEvent;
 pub use json::Document;
 
-/// What arrives at a function.
+/// Input of an invocation.
 #[derive(Debug)]
 pub enum Event {
     /// A JSON document.

@@ -1,5 +1,5 @@
-//! Connections: accepted within limits, drained at the end. What one of them may take its time for is
-//! `connection`'s business; what a request means is `api`'s.
+//! Connections: accepted within limits, drained on shutdown. `connection` has the timeouts of one
+//! connection, `api` the meaning of requests.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ use slots::Connections;
 /// After a failed accept (no file descriptors left), so as not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What connections may take of the host.
+/// Limits of connections.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Open at once. Beyond it new ones wait in the kernel's queue.
@@ -38,25 +38,22 @@ pub struct Config {
     pub per_address_max: usize,
     /// Addresses that may have any number: clients of many addresses come through them.
     pub trusted_proxies: Vec<Network>,
-    /// A client that does not finish the head of its request within this time is cut off, and so is
-    /// one that does not even begin its first.
+    /// Time to send a complete request head, also the first one.
     pub head_time: Duration,
-    /// A connection that has nothing to answer for so long is closed. Within the same time a client
-    /// must take what is written to it.
+    /// Idle timeout of a connection, and time for a client to read written bytes.
     pub idle_time: Duration,
-    /// On the whole a client must read its answers at least this fast.
+    /// Minimum average rate at which a client must read responses.
     pub bytes_per_second_min: u32,
     /// Bytes of all unread responses. Over it, the connection without progress for the longest is closed.
     pub untaken_bytes_max: u64,
-    /// An HTTP/2 client that has been silent for so long is asked whether it is still there, and has
-    /// as long again to say so.
+    /// Interval of HTTP/2 pings to a silent client, and time for its acknowledgement.
     pub ping_time: Duration,
     /// HTTP/2 streams open at once on one connection.
     pub streams_max: u32,
-    /// What a client is given to end a connection that it was asked to end.
+    /// Time for a client to close a connection when asked to.
     pub parting_time: Duration,
-    /// How long a stop waits for requests that are under way: a function may run for 15 minutes, but
-    /// whoever stops a host means to have it stopped.
+    /// Maximum wait for requests in progress at shutdown. A function may run for 15 minutes, but a
+    /// stop must stop the host.
     pub drain_time: Duration,
 }
 
@@ -79,7 +76,7 @@ impl Default for Config {
     }
 }
 
-/// How many files and connections this process may have open; functions and the store need some.
+/// Descriptor limit of this process; functions and the store need a share.
 fn descriptors() -> usize {
     let limit = getrlimit(Resource::Nofile).current;
     limit

@@ -61,7 +61,8 @@ async fn functions_together_stay_within_the_memory_budget() {
     let more = json!({"MemorySize": 128, "Timeout": 20});
     let host = host("guest_memory_bytes = 268_435_456", 12, more).await;
     let before = host.resident_kib();
-    // At once: what does not fit is throttled, or refused while it grows, and told as the host's limit.
+    // Concurrently: calls that do not fit are throttled, or refused while they grow, and reported
+    // as the host's limit.
     let calls: Vec<_> = (0..12)
         .map(|at| spawn(&host, &format!("f{at}"), hold(60)))
         .collect();
@@ -89,7 +90,7 @@ async fn functions_together_stay_within_the_memory_budget() {
         assert!(sample(&host, MEMORY).await <= 256.0 * MIB as f64);
     }
     assert!(held >= 3, "{held}");
-    // One after the other, all of them: what is idle makes way.
+    // Sequentially, all of them: idle environments are evicted.
     for at in 0..12 {
         let answer = host.invoke(&format!("f{at}"), &json!({"do": "trap"})).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -177,7 +178,7 @@ async fn functions_together_stay_within_the_scratch_budget() {
     let more = json!({"MemorySize": 128, "Timeout": 60, "EphemeralStorage": {"Size": 512}});
     let host = host("scratch_bytes = 67_108_864", 6, more).await;
     let limit = 64.0 * MIB as f64;
-    // One after the other, 20 MiB each of 64: what is idle makes way.
+    // Sequentially, 20 MiB each of 64: idle environments are evicted.
     for at in 0..6 {
         let answer = host.invoke(&format!("f{at}"), &write(20)).await;
         assert_eq!(

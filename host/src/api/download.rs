@@ -74,7 +74,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     pairs.map(byte).collect()
 }
 
-/// The answer to whoever must not have anything.
+/// Response to a caller without permission.
 pub(super) fn refused(text: &str) -> HttpResponse {
     let document = serde_json::json!({"message": text});
     let mut reply = json(StatusCode::FORBIDDEN, document.to_string());

@@ -157,7 +157,7 @@ fn unroutable(method: &Method, path: &str, error: &RouteError) -> Fault {
     }
 }
 
-/// The answer to whoever must not call anything.
+/// AccessDenied response before the operation is known.
 pub(super) fn refused(text: String, request_id: &RequestId) -> HttpResponse {
     Fault::new(ErrorShape::AccessDeniedException, text).into_response(request_id)
 }

@@ -23,7 +23,7 @@ pub struct AliasRecord {
     pub function: FunctionName,
     /// Its name.
     pub name: AliasName,
-    /// The version it leads to; None is the unpublished one.
+    /// Target version; `None` is `$LATEST`.
     pub version: Option<u64>,
     /// Free text.
     pub description: String,

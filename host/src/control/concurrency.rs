@@ -189,8 +189,8 @@ impl Control {
         Ok(())
     }
 
-    /// Refuses an alias that splits traffic. AWS lets a provisioned alias be given weights afterwards, as
-    /// gradual deployments do; what is provisioned cannot be changed while it has them.
+    /// Refuses a weighted alias. AWS allows adding weights to a provisioned alias, as gradual
+    /// deployments do; its provisioned concurrency cannot be changed meanwhile.
     async fn require_no_weights(
         &self,
         name: &FunctionName,

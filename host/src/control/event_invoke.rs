@@ -89,7 +89,7 @@ impl Control {
         .await
     }
 
-    /// Changes what is chosen of a configuration, and leaves the rest.
+    /// Changes the given members of a configuration.
     ///
     /// # Errors
     /// As [`Control::put_event_invoke`], and where there is no configuration.
@@ -233,7 +233,7 @@ impl Control {
 }
 
 impl Choice {
-    /// Changes what is chosen, and nothing else.
+    /// Applies the given members.
     fn apply(&self, record: &mut EventInvokeRecord) {
         let age = self.event_age_max_seconds;
         record.retry_attempts_max = self.retry_attempts_max.or(record.retry_attempts_max);

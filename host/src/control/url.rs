@@ -77,7 +77,7 @@ pub struct CorsRecord {
     pub max_age_seconds: Option<u32>,
 }
 
-/// A change of a function URL: what is None stays as it is.
+/// Changes of a function URL; `None` keeps a member.
 #[derive(Clone, Debug, Default)]
 pub struct UrlPatch {
     /// See [`UrlRecord::auth`].

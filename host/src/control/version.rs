@@ -212,8 +212,8 @@ pub(super) fn is_published(function: &FunctionRecord) -> bool {
     published.is_some_and(|published| published.content == function.latest.content())
 }
 
-/// Makes a version of what is unpublished. It is ready at once where the function is; where a change of
-/// that goes on, or AWS would make a snapshot first, it is ready when it has settled.
+/// Publishes `$LATEST`. The version is Active at once if the function is; during an update, or
+/// where AWS would snapshot first, it becomes Active afterwards.
 pub(super) fn publish(
     function: &mut FunctionRecord,
     description: Option<String>,

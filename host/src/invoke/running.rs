@@ -31,7 +31,7 @@ pub enum Running {
 pub struct Streaming {
     /// The version that runs: a number or `$LATEST`.
     pub executed_version: Arc<str>,
-    /// How the response begins.
+    /// Head of the response.
     pub head: Head,
     /// The rest of it.
     pub rest: Rest,
@@ -111,7 +111,7 @@ impl Rest {
         self.frames.poll_recv(cx)
     }
 
-    /// The end of the invocation, once all frames are taken. It is told once.
+    /// End of the invocation after the last frame; returned once.
     pub fn poll_finished(&mut self, cx: &mut Context<'_>) -> Poll<Option<Box<Finished>>> {
         let ended = match &mut self.work {
             Work::Done(finished) => return Poll::Ready(finished.take()),

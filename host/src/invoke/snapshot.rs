@@ -86,7 +86,7 @@ pub struct EventInvoke {
 /// The versions of an alias.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Alias {
-    /// The version it names; None is the unpublished one.
+    /// Version number; `None` is `$LATEST`.
     pub version: Option<u64>,
     /// A second version, and the share of invocations it gets, from 0 to 1.
     pub additional: Option<(u64, f64)>,
@@ -318,8 +318,8 @@ impl Function {
         self.versions.get(&number?)
     }
 
-    /// Its part of the account's concurrency that no other function can have. A reserve includes what is
-    /// provisioned.
+    /// Concurrency of the account that is exclusive to this function. A reserve includes
+    /// provisioned concurrency.
     fn set_aside(&self) -> u32 {
         self.reserved.unwrap_or_else(|| self.provisioned_total())
     }

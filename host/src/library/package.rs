@@ -48,7 +48,7 @@ pub enum Error {
     /// Its entries are in too many directories.
     #[error("The {entries} entries of the zip are in more than {max} directories.")]
     TooManyDirectories {
-        /// How many entries there are.
+        /// Number of entries.
         entries: usize,
         /// The directories that so many may be in.
         max: usize,
@@ -58,7 +58,7 @@ pub enum Error {
     Entry {
         /// Its name.
         name: String,
-        /// What is wrong with it.
+        /// Problem with the entry.
         problem: &'static str,
     },
     /// There is no component in it, or not one that can run.
@@ -105,7 +105,7 @@ impl PackageSource {
         })
     }
 
-    /// Whether it begins as WebAssembly does.
+    /// True for WebAssembly's magic bytes.
     fn is_wasm(&self) -> io::Result<bool> {
         let mut head = Vec::with_capacity(4);
         self.open()?.take(4).read_to_end(&mut head)?;
@@ -138,7 +138,7 @@ impl Package {
         Self::read(source)
     }
 
-    /// Whether there is a file of this path in it.
+    /// True if it has a file with this path.
     pub fn has(&self, path: &str) -> bool {
         let Contents::Zip(entries) = &self.contents else {
             return false;

@@ -174,7 +174,8 @@ impl Budgets {
         }
     }
 
-    /// Follows what is free on the disk, and closes the directories that no new environment has taken for `age`.
+    /// Updates the free disk space, and closes kept directories that no new environment has used
+    /// for `age`.
     pub fn refresh(&self, age: Duration) {
         self.kept.close_idle(age.max(KEPT_MIN));
         let Some(dir) = &self.scratch_dir else { return };

@@ -17,18 +17,18 @@ use wasmtime::component::Component;
 use super::program::Entry;
 use super::{Artifact, Interface, MemoryImage, Target, capability, engine};
 
-/// How long compiling may take. The largest interpreters take ten seconds of one core.
+/// Timeout of a compilation. The largest interpreters take ten seconds on one core.
 const TIME_MAX: Duration = Duration::from_secs(60);
 /// Processor time of the child, all its threads together.
 const CPU_SECONDS_MAX: u64 = 120;
 /// Address space of the child. CPython takes 400 MiB.
 const ADDRESS_SPACE_BYTES_MAX: u64 = 4 << 30;
 
-/// What the child says on stderr when it ends for want of memory, or of stack.
+/// Messages on the child's stderr when it runs out of memory or stack.
 const ABORTS: [&str; 2] = ["memory allocation of", "overflowed its stack"];
-/// What is told of the last words of a child.
+/// Characters quoted from a failed child's stderr.
 const WORDS_MAX: usize = 300;
-/// How the names of unfinished artifacts begin.
+/// Name prefix of unfinished artifacts.
 const UNFINISHED: &str = ".unfinished-";
 
 /// Tells unfinished artifacts of this process apart.
@@ -37,7 +37,7 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 #[cfg(test)]
 mod tests;
 
-/// Who compiles.
+/// Process that compiles.
 #[derive(Clone, Debug)]
 pub enum Compiler {
     /// A child process, made by running this program with `compile-component IN OUT`, and the
@@ -68,7 +68,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether another component would do better.
+    /// True if the component is at fault.
     pub fn is_callers_fault(&self) -> bool {
         !matches!(self, Self::Host(_))
     }
@@ -109,7 +109,7 @@ pub async fn compile(
     Ok(Artifact { path, image })
 }
 
-/// Whether a file of this name is an artifact that is being made, or was when a process was killed.
+/// True for the name of an unfinished artifact, in progress or left by a killed process.
 pub fn is_unfinished(name: &OsStr) -> bool {
     name.to_string_lossy().starts_with(UNFINISHED)
 }
@@ -155,7 +155,7 @@ async fn in_child(
     }
 }
 
-/// What the child says; or, where it ended before it could say anything, whose fault that is.
+/// Result reported by the child, or the fault derived from its exit status.
 fn told(status: ExitStatus, said: &[u8], last_words: &[u8]) -> Result<MemoryImage, Error> {
     if let Ok(result) = serde_json::from_slice(said) {
         return result;
@@ -173,8 +173,8 @@ fn told(status: ExitStatus, said: &[u8], last_words: &[u8]) -> Result<MemoryImag
     }
 }
 
-/// What the child process runs: limits itself, compiles, and reports on stdout. Returns the
-/// process's exit status.
+/// Body of the child process: sets its limits, compiles, and reports on stdout. Returns the exit
+/// status.
 #[expect(clippy::print_stdout, reason = "the parent reads it")]
 pub fn worker_main(component: &Path, artifact: &Path, target: Target) -> u8 {
     let result = limit_this_process().and_then(|()| compile_here(target, component, artifact));

@@ -13,7 +13,7 @@ const ENVIRONMENT_MAX: usize = 1_024;
 /// Divisor for all guests' part of the process limit. Connections may take half; the rest is for
 /// environment directories, records, logs and DNS.
 const GUESTS_SHARE: usize = 4;
-/// Of what is all guests', the part that one environment may have.
+/// Divisor for one environment's part of all guests' descriptors.
 const ENVIRONMENT_SHARE: usize = 8;
 /// Minimum per environment on machines with low limits: what a runtime opens at start-up.
 const ENVIRONMENT_MIN: usize = 8;

@@ -208,7 +208,7 @@ impl<T: Send + 'static> Drop for Scheduled<T> {
             // It was never asked for.
             State::Fresh(_) | State::Over => {}
             State::Apart(task) => task.detach(),
-            // The runtime drops its tasks: it is shutting down, and drops what is spawned in it at once.
+            // The runtime is shutting down and drops its tasks, also newly spawned ones.
             State::Here(_) if self.is_detached => {}
             // Without a runtime the process is coming down, and the work with it.
             State::Here(work) => {

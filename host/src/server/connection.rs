@@ -22,7 +22,7 @@ use super::strict::Strict;
 use super::untaken;
 use crate::api::HttpResponse;
 
-/// Answers on a connection until it ends; once `stop` is given, only what is under way.
+/// Serves a connection until it ends; after `stop`, only requests in progress.
 pub(super) async fn serve<S, F>(
     stream: TcpStream,
     config: &Config,
@@ -62,7 +62,7 @@ pub(super) async fn serve<S, F>(
         tokio::select! {
             ended = serving.as_mut() => {
                 if let Err(error) = ended {
-                    // Clients come and go; it is their affair.
+                    // Disconnects are normal.
                     tracing::debug!(error = %error, "a connection ended early");
                 }
                 return;
@@ -77,7 +77,7 @@ pub(super) async fn serve<S, F>(
             }
             () = stop.cancelled(), if !is_ending => {
                 is_ending = true;
-                // Who is told to go has time for it, whatever it has not taken.
+                // A client asked to close gets time for it, whatever it has not read.
                 pulse.forgive();
                 serving.as_mut().graceful_shutdown();
             }

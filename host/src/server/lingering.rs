@@ -25,7 +25,7 @@ const DROPPED_TIME_MAX: Duration = Duration::from_secs(30);
 pub(super) struct Lingering {
     /// `None` after its end.
     body: Option<Incoming>,
-    /// `None` if the client is told otherwise to stop sending.
+    /// `None` if the client is asked to stop sending in another way.
     pulse: Option<Arc<Pulse>>,
 }
 

@@ -159,8 +159,7 @@ fn tenant_id(value: &HeaderValue) -> Option<String> {
     (fits && text.as_bytes().iter().all(is_allowed)).then(|| text.to_owned())
 }
 
-/// A header that names one of a few words; what is none of them is refused, so a value that is not ASCII
-/// may be an empty word.
+/// Enum value of a header. Unknown values are refused, so a non-ASCII value may read as empty.
 fn word(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers
         .get(name)

@@ -180,8 +180,8 @@ impl Control {
         self.verify(&config, package, subject).await
     }
 
-    /// Checks every layer of a function, as [`verify_package`](Self::verify_package) checks
-    /// its own code. Who signed them is in their records.
+    /// Verifies the layers of a function like [`verify_package`](Self::verify_package) its code.
+    /// Their records hold the signers.
     ///
     /// # Errors
     /// As there, for the first layer that is no good.

@@ -6,7 +6,7 @@ pub enum ConcurrencyError {
     /// No concurrency is provisioned for the version or alias.
     #[error("No Provisioned Concurrency Config found for this function")]
     NotProvisioned,
-    /// The reserve would be smaller than what is provisioned. The spaces are AWS's.
+    /// Reserve below the provisioned concurrency. The spaces are AWS's.
     #[error(
         " ReservedConcurrentExecutions  {reserved} should not be lower than function's total provisioned \
          concurrency [{provisioned}]."

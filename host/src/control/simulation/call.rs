@@ -1,5 +1,5 @@
-//! Invocations of a history, and the judgment of their answers: what is served is what the data plane
-//! showed when the invocation was resolved, and what is refused had a reason.
+//! Invocations of a history, and the check of their responses: successes match the data plane at
+//! resolution, and refusals have a reason.
 
 use std::sync::Arc;
 use std::time::Duration;

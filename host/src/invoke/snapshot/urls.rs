@@ -15,7 +15,7 @@ pub struct UrlRoute {
     pub target: Target,
     /// Callers must sign their requests.
     pub signed: bool,
-    /// Whether responses go out as functions write them.
+    /// True for streamed responses.
     pub streams: bool,
     /// The cross-origin rules, where there are any.
     pub cors: Option<Arc<Cors>>,

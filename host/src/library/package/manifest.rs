@@ -29,7 +29,7 @@ enum Item {
 pub struct Inside {
     /// All but that file.
     pub manifest: Manifest,
-    /// How that file begins, if it is there.
+    /// Beginning of that file, if present.
     pub apart: Option<Vec<u8>>,
 }
 

@@ -59,7 +59,7 @@ impl Threads {
         Ok(threads)
     }
 
-    /// Ends the threads after their turns. What has not run to its end never will.
+    /// Stops the threads after their current turns. Unfinished work never completes.
     pub(super) fn stop(&self) {
         let mut ready = self.lock();
         ready.is_stopped = true;

@@ -279,8 +279,8 @@ impl Directory<'_> {
     }
 }
 
-/// Events as lines. One buffer for all: the writer is behind every invocation, and a buffer for each
-/// line took a tenth of a processor.
+/// JSON lines of events, in one buffer: the writer handles every invocation, and a buffer per line
+/// cost a tenth of a CPU.
 pub(super) fn encode<'a>(events: impl Iterator<Item = &'a Event>) -> io::Result<Vec<u8>> {
     let mut lines = Vec::new();
     for event in events {
@@ -315,13 +315,13 @@ fn decode(line: &[u8], streams: &mut HashSet<Arc<str>>) -> Option<Event> {
     })
 }
 
-/// The newest lines that fit, and the last one even if it does not.
+/// Newest lines that fit; at least the last one.
 fn newest(lines: &[u8], bytes_max: usize) -> &[u8] {
     if lines.len() <= bytes_max {
         return lines;
     }
     let is_end = |byte: &u8| *byte == b'\n';
-    // The end of a line that is left out: after it, or from the last line on, is what is kept.
+    // Cut at the end of a dropped line: everything after it is kept, at least the last line.
     let all_but_last = &lines[..lines.len() - 1];
     let cut = lines.len() - bytes_max - 1;
     let fits = all_but_last.get(cut..).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The values of a request that conditions of policies ask for, read from its body before it is checked:
-//! the model's checks refuse afterwards what is malformed.
+//! Request values for policy conditions, read from the body before validation; malformed values are
+//! refused by the model's checks afterwards.
 
 use std::sync::OnceLock;
 

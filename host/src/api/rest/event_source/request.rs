@@ -1,5 +1,5 @@
-//! From a request to what is chosen of an event source mapping. The model's constraints have been
-//! checked: a word that is none of AWS's cannot come this far.
+//! Conversion of requests to settings of an event source mapping. The model has validated all enum
+//! values.
 
 use crate::api::rest::destination;
 use crate::api::rest::wire::{self, EpochSeconds};

@@ -91,7 +91,7 @@ words! {
     }
 }
 
-/// Choices. None is one that was not made; an empty one takes an earlier one back.
+/// Settings of a mapping. `None` was never set; an empty value resets an earlier one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Records given to the function at a time, at most.
@@ -215,7 +215,7 @@ pub struct RegistryAccess {
 pub struct DocumentDb {
     /// The database.
     pub database: Option<String>,
-    /// The collection; all of them where none is named.
+    /// Collection name; `None` is all.
     pub collection: Option<String>,
     /// `FullDocument`.
     pub full_document: Option<FullDocument>,
