@@ -51,7 +51,7 @@ pub use program::{Program, WeakProgram};
 pub use scheduler::{Scheduler, Share, leave_network};
 pub use target::{Architecture, Target};
 
-/// What a sandbox is built with.
+/// Configuration of a sandbox.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Environments that may live at once, busy or idle.
@@ -65,7 +65,7 @@ pub struct Config {
     pub scratch_bytes: Option<u64>,
     /// Which addresses guests may reach.
     pub egress: Egress,
-    /// What guests do not reach besides, with [`Egress::Public`].
+    /// Further addresses blocked with [`Egress::Public`].
     pub egress_near: Vec<Cidr>,
 }
 
@@ -78,7 +78,7 @@ pub struct Sandbox(Arc<engine::Engines>);
 pub struct Artifact {
     /// The file.
     pub path: PathBuf,
-    /// How its data comes into memories.
+    /// Initialization of its memories.
     pub image: MemoryImage,
 }
 
@@ -93,7 +93,7 @@ pub enum Error {
     Load {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Problem with the component.
         problem: String,
     },
     /// A directory that guests are given could not be opened.
@@ -101,7 +101,7 @@ pub enum Error {
     Mount {
         /// The directory.
         path: PathBuf,
-        /// What the operating system says.
+        /// Error of the operating system.
         source: std::io::Error,
     },
 }
@@ -115,7 +115,7 @@ impl Sandbox {
         engine::Engines::start(config, clock).map(|engines| Self(Arc::new(engines)))
     }
 
-    /// What gives guests of this sandbox their processor time.
+    /// CPU scheduler of this sandbox's guests.
     pub fn scheduler(&self) -> Arc<Scheduler> {
         self.0.scheduler()
     }
@@ -147,7 +147,7 @@ impl Sandbox {
     }
 }
 
-/// How a component takes its events, found from what it exports.
+/// Interface of a component, detected from its exports.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Interface {
     /// `lambda:function/handler`.
@@ -173,7 +173,7 @@ impl fmt::Display for Interface {
     }
 }
 
-/// What an environment is opened with.
+/// Parameters of a new environment.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// Bound on all linear memories together.
@@ -187,20 +187,20 @@ pub struct Setup {
 /// A guest's environment variables.
 #[derive(Clone, Debug)]
 pub struct Variables {
-    /// What all environments of a version have.
+    /// Variables shared by all environments of a version.
     pub shared: Arc<[(String, String)]>,
-    /// What one has besides, or in the place of shared ones of these names.
+    /// Variables of one environment; they override shared ones.
     pub own: Vec<(String, String)>,
 }
 
-/// What a function answers.
+/// Response of a function.
 #[derive(Debug)]
 pub enum FunctionResponse {
     /// A JSON document, or, of a streaming function, whatever it wrote.
     Json(Bytes),
     /// An HTTP response.
     Http(http::Response<Bytes>),
-    /// What went through an outlet, in bytes.
+    /// Streamed response, by its size in bytes.
     Streamed(u64),
 }
 
@@ -224,7 +224,7 @@ pub struct Context {
     pub deadline: Timestamp,
     /// The ARN the caller used.
     pub invoked_arn: Arc<str>,
-    /// What does not change between invocations of one version.
+    /// Facts that are constant for a version.
     pub function: Arc<FunctionFacts>,
     /// The log stream of the environment.
     pub log_stream: Arc<str>,
@@ -236,7 +236,7 @@ pub struct Context {
     pub tenant_id: Option<String>,
 }
 
-/// What a guest may know of the function it runs as.
+/// Function facts visible to a guest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FunctionFacts {
     /// The function's name.
@@ -258,7 +258,7 @@ pub struct Failure {
     pub message: String,
     /// `stackTrace`.
     pub stack_trace: Vec<String>,
-    /// Whether the function said so itself, or its environment came to an end.
+    /// Cause: reported by the function, or end of its environment.
     pub cause: Cause,
 }
 
@@ -294,7 +294,7 @@ pub enum Unopened {
     Broken(Error),
 }
 
-/// Who ended an invocation.
+/// Cause of a failed invocation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Cause {
     /// The function answered with a failure; its environment may be used again.

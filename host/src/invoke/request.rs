@@ -19,7 +19,7 @@ pub struct Target {
     pub qualifier: Option<Qualifier>,
 }
 
-/// How far an invocation goes.
+/// Invocation type.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mode {
     /// Runs the function and waits for its answer.
@@ -33,15 +33,15 @@ pub enum Mode {
 pub struct Invoke {
     /// The id it will have in the logs and everywhere else.
     pub request_id: RequestId,
-    /// What to run.
+    /// Target.
     pub target: Target,
-    /// How far to go.
+    /// Invocation type.
     pub mode: Mode,
-    /// What the function is given.
+    /// Event.
     pub event: Event,
-    /// Whether the caller takes the response as it is written.
+    /// True for a streamed response.
     pub streams: bool,
-    /// Whether the caller wants the end of the log.
+    /// True to return the log tail.
     pub log_tail: bool,
     /// A JSON document for the context.
     pub client_context: Option<String>,
@@ -68,7 +68,7 @@ impl Invoke {
     }
 }
 
-/// What the function did.
+/// Result of the function.
 pub type Outcome = Result<FunctionResponse, Failure>;
 
 /// An invocation that came to its end.
@@ -80,16 +80,16 @@ pub struct Finished {
     pub outcome: Outcome,
     /// The end of its log, where it was asked for.
     pub log_tail: Option<Bytes>,
-    /// What it used.
+    /// Resource usage.
     pub usage: ResourceUsage,
 }
 
-/// What an invocation used, as the REPORT line has it.
+/// Resource usage of an invocation, as in the REPORT line.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ResourceUsage {
     /// From the event's arrival in the environment to the answer.
     pub duration: Duration,
-    /// How long the environment took to start, where this invocation started it.
+    /// Start time of the environment; `None` for a warm one.
     pub init: Option<Duration>,
     /// The largest size of the environment's memories so far, in bytes.
     pub memory_bytes_max: u64,

@@ -25,7 +25,7 @@ pub const STREAM_BYTES_MAX: u64 = 200 << 20;
 /// Between the metadata and the body of a response, as in AWS.
 pub use crate::payload::http::PRELUDE_END;
 
-/// How a streamed response begins.
+/// Head of a streamed response.
 #[derive(Debug)]
 pub enum Head {
     /// With the metadata that the function set, if it set any.
@@ -76,7 +76,7 @@ impl Outlet {
         (outlet, Intake { head, frames })
     }
 
-    /// Whether the response has begun.
+    /// True if the response has begun.
     pub fn has_begun(&self) -> bool {
         self.head().is_none()
     }

@@ -81,7 +81,7 @@ async fn open(running: &Running, said: &[u8]) -> TcpStream {
     stream
 }
 
-/// What is said until the connection ends, by whatever side.
+/// Bytes received until either side closes the connection.
 async fn rest(mut stream: TcpStream) -> Bytes {
     let mut said = Vec::new();
     let reading = stream.read_to_end(&mut said);

@@ -11,7 +11,7 @@ const INDIRECT_OPENINGS: [&str; 9] = [
     "What", "Whatever", "Who", "Whoever", "Whom", "Whose", "Whether", "How", "Those",
 ];
 /// Sentences with such an opening. The number may only shrink.
-const INDIRECT_OPENINGS_MAX: usize = 80;
+const INDIRECT_OPENINGS_MAX: usize = 40;
 
 /// Text of a comment line, without its marker.
 fn comment(line: &str) -> Option<&str> {

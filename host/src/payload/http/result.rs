@@ -80,7 +80,7 @@ fn set_headers<T>(response: &mut Response<T>, said: json::Value<'_>) {
     }
 }
 
-/// Whether a result that is not JSON was meant to be a response.
+/// True if an unparsable result looks like a response object.
 fn may_describe(result: &[u8]) -> bool {
     const STATUS: &[u8] = b"\"statusCode\"";
     let is_object = result.trim_ascii_start().starts_with(b"{");
