@@ -14,7 +14,7 @@ const OWN_RUNTIMES: &[&str] = &["wasip2"];
 const NULL_UNSAID: &[&str] = &["SecurityGroupIds", "SubnetIds"];
 
 /// Lists for which AWS reports an item constraint as if it were one of the list itself.
-const TOLD_AS_ONE: &[&str] = &["CompatibleRuntimes"];
+const REPORTED_AS_ONE: &[&str] = &["CompatibleRuntimes"];
 
 /// Members that AWS validates last, whatever their position in the model.
 const LAST: &[(&str, &str)] = &[("PublishLayerVersionRequest", "CompatibleArchitectures")];
@@ -103,10 +103,10 @@ fn shape(model: &Model, name: &str) -> String {
         "timestamp" => "Shape::Timestamp".into(),
         "blob" => format!("Shape::Blob {{ max: {:?} }}", number(shape, "max")),
         "list" => format!(
-            "Shape::List {{ min: {}, member: &SHAPE_{}, told: Told::{} }}",
+            "Shape::List {{ min: {}, member: &SHAPE_{}, message: ItemMessage::{} }}",
             bounds(),
             model.element(name, "member").to_uppercase(),
-            told(name)
+            message(name)
         ),
         "map" => format!(
             "Shape::Map {{ min: {}, key: &SHAPE_{}, value: &SHAPE_{} }}",
@@ -140,10 +140,10 @@ fn row(model: &Model, structure: &str, member: &Member<'_>) -> String {
 }
 
 /// Wording of AWS's errors for a list's items.
-fn told(list: &str) -> &'static str {
+fn message(list: &str) -> &'static str {
     match list {
         _ if NULL_UNSAID.contains(&list) => "NullUnsaid",
-        _ if TOLD_AS_ONE.contains(&list) => "AsOne",
+        _ if REPORTED_AS_ONE.contains(&list) => "AsOne",
         _ => "Whole",
     }
 }

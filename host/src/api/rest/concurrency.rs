@@ -162,7 +162,7 @@ impl Front {
     }
 }
 
-/// The version or alias that is meant. Functions as a whole have no provisioned concurrency.
+/// The version or alias of the request. Functions as a whole have no provisioned concurrency.
 fn provisioned<'a>(
     call: &'a Permitted<'_, Qualified>,
 ) -> Result<(&'a FunctionName, &'a Qualifier), Fault> {
@@ -190,7 +190,7 @@ fn reason(failure: &Failure) -> String {
     match failure {
         Failure::Function(_) => "FUNCTION_ERROR_INIT_FAILURE".into(),
         Failure::Capacity(text) => format!("INSUFFICIENT_CAPACITY: {text}"),
-        // The text is the host's own business; its log has it.
+        // The text is for the host's log only.
         Failure::Host(_) => "INTERNAL_ERROR".into(),
     }
 }

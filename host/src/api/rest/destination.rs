@@ -1,4 +1,4 @@
-//! `DestinationConfig` on the wire. Which destinations are allowed is the resource's business.
+//! `DestinationConfig` on the wire. `control` says which destinations are allowed.
 
 use super::wire;
 use crate::invoke::snapshot::destination::{Destinations, End};

@@ -43,7 +43,7 @@ pub struct Credentials {
 /// Error of a request's signature.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Error {
-    /// There is none.
+    /// No signature.
     #[error("Missing Authentication Token")]
     Missing,
     /// A part is missing or malformed.
@@ -175,7 +175,7 @@ impl Verifier {
 }
 
 impl Pending {
-    /// The key that the request says that it is signed with.
+    /// The access key id that the request names.
     pub fn access_key_id(&self) -> &str {
         &self.parameters.access_key_id
     }

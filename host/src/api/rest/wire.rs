@@ -128,7 +128,7 @@ fn bind(
                 values.map(|value| text_of(value).into_owned()).collect()
             }
         };
-        // A member that has its place elsewhere is not taken from the body.
+        // Members of the path, query or headers are not taken from the body.
         bound.remove(member.name);
         if let Some(value) = member.shape.read_text(given)? {
             bound.insert(member.name.to_owned(), value);

@@ -9,7 +9,7 @@ use crate::api::text_of;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// A signature and what it is said to cover.
+/// Parameters of a signature: scope, time and signed headers.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SignatureParameters {
     pub(super) access_key_id: String,

@@ -1,5 +1,5 @@
 //! Bytes in base64, measured without decoding them: a package is tens of megabytes, and it is decoded
-//! once, when all that is asked of its request is known to hold.
+//! once, when the request has passed its checks.
 
 /// Length of the bytes of a base64 text: padded, and nothing left over in its last
 /// character.

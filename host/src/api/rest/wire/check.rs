@@ -11,15 +11,15 @@ use super::blob;
 use super::fault::{ErrorShape, Fault};
 use super::route::Operation;
 
-mod told;
+mod message;
 
-pub(super) use told::Told;
-pub use told::open_runtimes;
-use told::{asked, below, broken, constraints, quoted};
+pub(super) use message::ItemMessage;
+pub use message::open_runtimes;
+use message::{all_constraints, below, broken, constraints, quoted};
 
 #[expect(clippy::too_many_lines, reason = "a table of all operations")]
 mod tables {
-    use super::{Location, Member, Operation, Pattern, Shape, Told};
+    use super::{ItemMessage, Location, Member, Operation, Pattern, Shape};
 
     include!(concat!(env!("OUT_DIR"), "/constraints.rs"));
 }
@@ -59,7 +59,7 @@ pub(super) enum Shape {
         min: Option<i64>,
         max: Option<i64>,
         member: &'static Shape,
-        told: Told,
+        message: ItemMessage,
     },
     Map {
         min: Option<i64>,
@@ -244,10 +244,15 @@ impl Walk {
                     }
                 }
             }
-            (Shape::List { member, told, .. }, Value::Array(items)) => {
+            (
+                Shape::List {
+                    member, message, ..
+                },
+                Value::Array(items),
+            ) => {
                 self.all(shape, value, &path);
                 if self.any_broken(member, items, &path)? {
-                    let constraint = told.of(member);
+                    let constraint = message.of(member);
                     self.violated(quoted(shape, value), path, constraint);
                 }
             }
@@ -326,18 +331,18 @@ impl Walk {
             }
         }
         // A key cannot be null, and AWS does not say so.
-        let told = [
+        let keys_and_values = [
             (bad_key, "keys", constraints(key).join(", ")),
-            (bad_value, "value", asked(inner)),
+            (bad_value, "value", all_constraints(inner)),
         ];
-        for (_, what, asked) in told.into_iter().filter(|(bad, ..)| *bad) {
-            let constraint = format!("Map {what} must satisfy constraint: [{asked}]");
+        for (_, what, constraints) in keys_and_values.into_iter().filter(|(bad, ..)| *bad) {
+            let constraint = format!("Map {what} must satisfy constraint: [{constraints}]");
             self.violated(quoted(shape, map), path.to_owned(), constraint);
         }
         Ok(())
     }
 
-    /// Tells of every constraint that a value breaks as a whole.
+    /// Reports every constraint that the value violates as a whole.
     fn all(&mut self, shape: &Shape, value: &Value, path: &str) {
         for constraint in broken(shape, value) {
             self.violated(quoted(shape, value), path.to_owned(), constraint);

@@ -7,10 +7,10 @@ use percent_encoding::percent_decode_str;
 
 include!(concat!(env!("OUT_DIR"), "/operations.rs"));
 
-/// A path of so many segments is none of any operation.
+/// Bound on the segments of a path; no operation has as many.
 const SEGMENTS_MAX: usize = 16;
 
-/// One operation's place among the paths.
+/// Method and path of one operation.
 struct Row {
     operation: Operation,
     method: Method,

@@ -14,7 +14,7 @@ const QUOTED_CHARS_MAX: usize = 4_096;
 
 /// Form in which AWS reports the items of a list.
 #[derive(Clone, Copy)]
-pub(in super::super) enum Told {
+pub(in super::super) enum ItemMessage {
     /// With all constraints of the items.
     Whole,
     /// All constraints but "must not be null".
@@ -23,14 +23,14 @@ pub(in super::super) enum Told {
     AsOne,
 }
 
-impl Told {
+impl ItemMessage {
     pub(super) fn of(self, member: &Shape) -> String {
-        let asked = match self {
+        let text = match self {
             Self::AsOne => return one_of(&open_runtimes()),
-            Self::Whole => asked(member),
+            Self::Whole => all_constraints(member),
             Self::NullUnsaid => constraints(member).join(", "),
         };
-        format!("Member must satisfy constraint: [{asked}]")
+        format!("Member must satisfy constraint: [{text}]")
     }
 }
 
@@ -81,10 +81,10 @@ pub(super) fn broken(shape: &Shape, value: &Value) -> Vec<String> {
 }
 
 /// All constraints of a scalar member, including null.
-pub(super) fn asked(shape: &Shape) -> String {
-    let mut asked = constraints(shape);
-    asked.push("Member must not be null".into());
-    asked.join(", ")
+pub(super) fn all_constraints(shape: &Shape) -> String {
+    let mut all = constraints(shape);
+    all.push("Member must not be null".into());
+    all.join(", ")
 }
 
 /// All constraints of a scalar shape.
@@ -96,10 +96,10 @@ pub(super) fn constraints(shape: &Shape) -> Vec<String> {
             pattern,
             values,
         } => {
-            let mut asked = bounds("have length", *min, *max, None);
-            asked.extend(pattern.as_ref().map(matching));
-            asked.extend((!values.is_empty()).then(|| one_of(values)));
-            asked
+            let mut all = bounds("have length", *min, *max, None);
+            all.extend(pattern.as_ref().map(matching));
+            all.extend((!values.is_empty()).then(|| one_of(values)));
+            all
         }
         Shape::Integer { min, max, .. } => bounds("have value", *min, *max, None),
         Shape::Double { min, max } => bounds("have value", *min, *max, None),
