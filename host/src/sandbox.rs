@@ -63,7 +63,7 @@ pub struct Config {
     pub scratch_dir: PathBuf,
     /// Files in the `/tmp`s of all environments together. Without it, half of what is free on the disk.
     pub scratch_bytes: Option<u64>,
-    /// Which addresses guests may reach.
+    /// Egress policy of guests.
     pub egress: Egress,
     /// Further addresses blocked with [`Egress::Public`].
     pub egress_near: Vec<Cidr>,
