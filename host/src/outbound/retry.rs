@@ -62,7 +62,7 @@ mod tests {
     /// Runs attempts until number `succeeds_at`; returns their count and the elapsed time.
     async fn tried(succeeds_at: usize, may_pass: bool) -> (Result<usize, ()>, usize, Duration) {
         let clock = Simulated::clock(1);
-        let (count, start) = (Cell::new(0), tokio::time::Instant::now());
+        let (count, start) = (Cell::new(0), clock.instant());
         let done = attempts(
             POLICY,
             &clock,
@@ -73,7 +73,7 @@ mod tests {
                 async move { result.ok_or(()) }
             },
         );
-        (done.await, count.get(), start.elapsed())
+        (done.await, count.get(), clock.instant() - start)
     }
 
     #[tokio::test(start_paused = true)]
