@@ -122,6 +122,8 @@ impl Grant {
             return true;
         }
         let learned = self.learned();
+        // Refused growth is demand too: it throttles the next environment, which would fail as this one does.
+        learned.grew(used - overhead(self.budget.resource));
         let bytes_max = self
             .budget
             .growth_max(used, learned.held.load(Ordering::Relaxed));
@@ -130,7 +132,6 @@ impl Grant {
             return false;
         }
         learned.held.fetch_add(used - now, Ordering::Relaxed);
-        learned.grew(used - overhead(self.budget.resource));
         self.bytes.store(used, Ordering::Relaxed);
         true
     }

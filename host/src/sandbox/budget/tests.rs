@@ -171,3 +171,18 @@ fn small_environment_is_admitted_whatever_large_ones_hold() {
     );
     assert!(taken(&budgets) <= 256 * MIB);
 }
+
+#[test]
+fn refused_growth_is_expected_of_the_next_environment() {
+    let budgets = budgets(64);
+    let demand = Arc::default();
+    let admit = || budgets.admit_memory(&demand, Mib::new(128));
+    let first = admit().unwrap();
+    first.opened(MIB);
+    let other = budgets.admit_memory(&Arc::default(), Mib::new(1)).unwrap();
+    assert!(other.cover(40 * MIB) && !first.cover(30 * MIB));
+    drop(first);
+    assert_eq!(admit().unwrap_err(), Resource::Memory);
+    drop(other);
+    assert!(admit().is_ok());
+}
