@@ -13,10 +13,12 @@ pub(super) fn parse(text: &str) -> Result<Pattern, Fault> {
     let mut pattern = Pattern::default();
     let mut rest = text;
     while !rest.is_empty() {
-        let (list, after) = match rest.split_at(1) {
-            ("?", after) => (&mut pattern.any, after),
-            ("-", after) => (&mut pattern.none, after),
-            _ => (&mut pattern.all, rest),
+        let (list, after) = if let Some(after) = rest.strip_prefix('?') {
+            (&mut pattern.any, after)
+        } else if let Some(after) = rest.strip_prefix('-') {
+            (&mut pattern.none, after)
+        } else {
+            (&mut pattern.all, rest)
         };
         let (word, after) = word(after)?;
         list.push(word.to_owned());
@@ -46,6 +48,14 @@ mod tests {
         assert_eq!(pattern.any, ["a", "b c"]);
         assert_eq!(pattern.none, ["skip"]);
         assert!(parse("").unwrap().all.is_empty());
+    }
+
+    #[test]
+    fn pattern_of_words_that_are_not_ascii_is_parsed() {
+        let pattern = parse("Fehler \u{dc}bung ?\u{fc} -\u{1F973}").unwrap();
+        assert_eq!(pattern.all, ["Fehler", "\u{dc}bung"]);
+        assert_eq!(pattern.any, ["\u{fc}"]);
+        assert_eq!(pattern.none, ["\u{1F973}"]);
     }
 
     #[test]
