@@ -111,7 +111,7 @@ async fn sizes_without_capacity_provider_have_awss_limits() {
             "'{name}' value failed to satisfy constraint: Member must have value less than or equal \
              to {max}"
         );
-        let refused = ("InvalidParameterValueException".to_owned(), text);
+        let refused = ("ValidationException".to_owned(), text);
         assert_eq!(host.lambda("PUT", &path, &more).await.error(), refused);
         assert_eq!(host.try_create("g", &package, more).await.error(), refused);
     }

@@ -121,7 +121,14 @@ impl Request<'_> {
 
     /// The function that the path names, for operations on all of it.
     fn whole(&self, text: &str) -> Result<FunctionName, Unnamed> {
-        target::whole(text, self.whose).map_err(|fault| self.unnamed(text, None, fault))
+        let kind = match self.head.operation() {
+            Operation::UpdateFunctionCode | Operation::UpdateFunctionConfiguration => {
+                target::Whole::Latest
+            }
+            _ => target::Whole::Function,
+        };
+        let function = target::whole(text, self.whose, kind);
+        function.map_err(|fault| self.unnamed(text, None, fault))
     }
 
     /// The function or version that a text and a qualifier beside it name.

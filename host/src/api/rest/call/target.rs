@@ -33,20 +33,38 @@ pub(super) fn to_invoke(
     on_this_host(named, qualifier, whose)
 }
 
+/// The kind of an operation on all of a function, which decides how AWS refuses a qualifier.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Whole {
+    /// It changes `$LATEST`.
+    Latest,
+    /// It is on no version.
+    Function,
+}
+
 /// The function that a caller named, for an operation that AWS refuses to do for less than all of it.
-pub(super) fn whole(text: &str, whose: Whose<'_>) -> Result<FunctionName, Fault> {
-    match of(text, None, whose)? {
+pub(super) fn whole(text: &str, whose: Whose<'_>, kind: Whole) -> Result<FunctionName, Fault> {
+    let refusal = match of(text, None, whose)? {
         Target {
             name,
             qualifier: None,
-        } => Ok(name),
-        Target { .. } => Err(Fault::new(
-            ErrorShape::InvalidParameterValueException,
+        } => return Ok(name),
+        // AWS takes `$LATEST` for such an operation. Policies would be asked about another ARN than it acts on.
+        Target {
+            qualifier: Some(Qualifier::Version(_) | Qualifier::Alias(_)),
+            ..
+        } if kind == Whole::Latest => {
+            "Current operation does not support versions other than $LATEST. Please set the version to \
+             $LATEST or do not set a version in your request."
+        }
+        Target { .. } => {
             "This operation is permitted on Lambda functions only. Aliases and versions do not \
              support this operation. Please specify either a function name or an unqualified \
-             function ARN.",
-        )),
-    }
+             function ARN."
+        }
+    };
+    let shape = ErrorShape::InvalidParameterValueException;
+    Err(Fault::new(shape, refusal))
 }
 
 /// The ARN that policies are asked about where a name leads to no function of this host.

@@ -7,6 +7,7 @@ use ErrorShape::{
     PolicyLengthExceededException, PreconditionFailedException,
     ProvisionedConcurrencyConfigNotFoundException, RequestEntityTooLargeException,
     ResourceConflictException, ResourceInUseException, ResourceNotFoundException, ServiceException,
+    ValidationException,
 };
 
 use crate::api::rest::wire::{ErrorShape, Fault};
@@ -14,6 +15,7 @@ use crate::control::Error;
 use crate::control::alias::AliasError;
 use crate::control::code_signing::CodeSigningError;
 use crate::control::concurrency::ConcurrencyError;
+use crate::control::configuration::ConfigurationError;
 use crate::control::event_invoke::EventInvokeError;
 use crate::control::event_source::EventSourceError;
 use crate::control::function::FunctionError;
@@ -70,6 +72,8 @@ fn exception(error: &Error) -> Exception {
     match error {
         Error::Function(error) => function(error),
         Error::Package(error) => package(error),
+        // AWS's bounds that depend on the account are told as those of its model.
+        Error::Configuration(ConfigurationError::TooLarge { .. }) => Of(ValidationException),
         Error::Configuration(_) => Of(InvalidParameterValueException),
         Error::Version(error) => version(error),
         Error::Alias(error) => alias(error),

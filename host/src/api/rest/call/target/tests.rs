@@ -50,9 +50,15 @@ fn invoked_text_that_is_no_name_is_not_found_with_its_qualifier() {
 
 #[test]
 fn whole_function_with_a_qualifier_is_refused() {
-    assert_eq!(whole("f", own(&home())).ok(), FunctionName::parse("f").ok());
-    for qualified in ["f:1", "f:$LATEST", "f:prod"] {
-        assert!(whole(qualified, own(&home())).is_err(), "{qualified}");
+    for kind in [Whole::Latest, Whole::Function] {
+        let whole = |name: &str| whole(name, own(&home()), kind);
+        assert_eq!(whole("f").ok(), FunctionName::parse("f").ok());
+        for qualified in ["f:1", "f:$LATEST", "f:prod"] {
+            let refusal = format!("{:?}", whole(qualified).unwrap_err());
+            let is_of_versions = kind == Whole::Latest && qualified != "f:$LATEST";
+            let words = refusal.contains("does not support versions other than $LATEST");
+            assert_eq!(words, is_of_versions, "{qualified}: {refusal}");
+        }
     }
 }
 
