@@ -74,7 +74,7 @@ impl Clock {
     }
 
     /// Clock of a test.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub fn new(source: impl TimeSource) -> Self {
         Self(Arc::new(source))
     }

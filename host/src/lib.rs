@@ -26,6 +26,9 @@ mod clock;
 mod config;
 mod control;
 mod disk;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod host;
 mod invoke;
 mod library;

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod layer;
 mod reference;
 #[cfg(test)]
@@ -179,6 +181,13 @@ impl UserName {
 
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+/// Checks the partition of an ARN. The service model takes an ARN without one, too.
+fn is_partition(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphabetic() || byte == b'-';
+    let rest = text.strip_prefix("aws");
+    text.is_empty() || rest.is_some_and(|rest| rest.bytes().all(is_letter))
 }
 
 /// Account and region of a host.

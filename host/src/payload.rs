@@ -2,6 +2,8 @@
 //! ground floor, pure, and without an engine, so that every layer reads the same documents the same way.
 
 pub mod body;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod http;
 pub mod json;
 

@@ -10,6 +10,8 @@ mod attached;
 mod compare;
 mod condition;
 mod decide;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod operator;
 mod pattern;
 mod principal;

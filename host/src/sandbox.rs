@@ -26,6 +26,8 @@ mod failure;
 #[cfg(test)]
 pub mod fake;
 mod filesystem;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod guest;
 mod limits;
 mod memory_image;

@@ -15,6 +15,8 @@ use crate::api::{Front, HttpResponse, Own, Peer, Proxy};
 use crate::config::Network;
 
 mod connection;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod lingering;
 mod pulse;
 mod slots;
@@ -169,6 +171,8 @@ async fn serve<S, F>(
                         answer(request)
                     };
                     let (config, stop) = (Arc::clone(&config), stop.clone());
+                    // Small replies must not wait for an acknowledgement; it can only fail on a dead socket.
+                    let _ = stream.set_nodelay(true);
                     open.spawn(async move {
                         connection::serve(stream, &config, answer, place, stop).await;
                     });

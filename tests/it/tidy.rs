@@ -136,7 +136,8 @@ fn dependency_is_used_in_its_own_module_only() {
         ("std::env::var(", &["cli", "control/simulation"]),
     ];
     for (name, text) in host() {
-        if name.contains("tests.rs") {
+        // The oracle of a fuzz check may be what only another module uses.
+        if name.contains("tests.rs") || name.ends_with("/fuzz.rs") {
             continue;
         }
         for (what, doors) in doors {

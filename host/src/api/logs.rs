@@ -17,6 +17,8 @@ mod constraint;
 mod delete;
 mod describe;
 mod events;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod operation;
 mod pattern;
 mod retention;

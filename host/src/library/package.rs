@@ -14,6 +14,8 @@ use crate::units::UNZIPPED_BYTES_MAX;
 mod buffered;
 mod component;
 mod entry;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod manifest;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccountId, Error, Home, LayerName, Region, is_word};
+use super::{AccountId, Error, Home, LayerName, Region, is_partition, is_word};
 
 impl LayerName {
     /// Maximum length of a layer's name, in characters.
@@ -120,9 +120,7 @@ impl Home {
 fn owned(text: &str) -> Result<Option<(Home, &str)>, Error> {
     let parts: Vec<&str> = text.splitn(7, ':').collect();
     match parts.as_slice() {
-        ["arn", partition, "lambda", region, account, "layer", rest]
-            if partition.starts_with("aws") =>
-        {
+        ["arn", partition, "lambda", region, account, "layer", rest] if is_partition(partition) => {
             let region = Region::parse(region)?;
             let account = AccountId::parse(account)?;
             Ok(Some((Home { account, region }, rest)))

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccountId, AliasName, Error, FunctionName, Region};
+use super::{AccountId, AliasName, Error, FunctionName, Region, is_partition};
 
 /// Qualifier of a function: `$LATEST`, a version or an alias.
 #[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ impl FunctionRef {
     pub fn parse(text: &str) -> Result<Self, Error> {
         let parts: Vec<&str> = text.split(':').collect();
         let mut rest = match parts.as_slice() {
-            ["arn", partition, "lambda", rest @ ..] if partition.starts_with("aws") => rest,
+            ["arn", partition, "lambda", rest @ ..] if is_partition(partition) => rest,
             rest => rest,
         };
         // A part counts as a prefix only if more parts follow: a function may be named like an
@@ -99,19 +99,27 @@ impl FunctionRef {
     }
 }
 
-/// Region names such as `us-east-1` or `us-gov-west-1`.
+/// Region as the service model has it in an ARN, such as `us-east-1`, `us-gov-west-1`, `us-isob-east-1` or
+/// `eusc-de-east-1`.
 fn is_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
-    let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_lowercase());
-    match parts.as_slice() {
-        [country, words @ .., number] => {
-            country.len() == 2
-                && is_word(country)
-                && !words.is_empty()
-                && words.iter().all(is_word)
-                && number.len() == 1
-                && number.bytes().all(|it| it.is_ascii_digit())
-        }
-        _ => false,
-    }
+    let parts = match parts.as_slice() {
+        ["eusc", parts @ ..] | parts => parts,
+    };
+    let (country, area, number) = match parts {
+        [country, area, number] => (country, area, number),
+        [country, kind, area, number] if is_isolated(kind) => (country, area, number),
+        _ => return false,
+    };
+    let is_word = |part: &str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_lowercase());
+    let is_digit = |part: &str| part.len() == 1 && part.bytes().all(|it| it.is_ascii_digit());
+    country.len() == 2 && is_word(country) && is_word(area) && is_digit(number)
+}
+
+/// `gov`, or `iso` with a letter or without.
+fn is_isolated(kind: &str) -> bool {
+    let letter = kind.strip_prefix("iso");
+    let is_iso =
+        letter.is_some_and(|it| it.len() < 2 && it.bytes().all(|it| it.is_ascii_lowercase()));
+    kind == "gov" || is_iso
 }

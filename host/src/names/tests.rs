@@ -29,6 +29,15 @@ fn function_reference_is_parsed_in_every_form() {
             (some("us-gov-west-1"), None, "hello", some("7")),
         ),
         (
+            "eusc-de-east-1:function:hello",
+            (some("eusc-de-east-1"), None, "hello", None),
+        ),
+        (
+            "us-isob-east-1:f",
+            (some("us-isob-east-1"), None, "f", None),
+        ),
+        ("arn::lambda:hello", (None, None, "hello", None)),
+        (
             "123456789012:function:hello",
             (None, some("123456789012"), "hello", None),
         ),
@@ -67,6 +76,9 @@ fn malformed_function_reference_is_refused() {
         "a:!",
         "é",
         "a:",
+        "us-north-east-1:a:b",
+        "us-isolated-east-1:a:b",
+        "arn:aws1:lambda:hello",
         &long,
     ];
     for text in cases {

@@ -202,7 +202,11 @@ fn limit_this_process() -> Result<(), Error> {
     Ok(())
 }
 
-fn compile_here(target: Target, component: &Path, artifact: &Path) -> Result<MemoryImage, Error> {
+pub(super) fn compile_here(
+    target: Target,
+    component: &Path,
+    artifact: &Path,
+) -> Result<MemoryImage, Error> {
     let host = |error: &dyn std::fmt::Display| Error::Host(error.to_string());
     let invalid = |error: &dyn std::fmt::Display| {
         Error::Component(format!("The component is not valid WebAssembly: {error:#}"))

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
@@ -23,18 +23,17 @@ use super::untaken;
 use crate::api::HttpResponse;
 
 /// Serves a connection until it ends; after `stop`, only requests in progress.
-pub(super) async fn serve<S, F>(
-    stream: TcpStream,
+pub(super) async fn serve<T, S, F>(
+    stream: T,
     config: &Config,
     answer: S,
     slot: ConnectionSlot,
     stop: CancellationToken,
 ) where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: Fn(http::Request<Lingering>) -> F + Send + 'static,
     F: Future<Output = HttpResponse> + Send + 'static,
 {
-    // Small replies must not wait for an acknowledgement; it can only fail on a dead socket.
-    let _ = stream.set_nodelay(true);
     let pulse = Arc::clone(&slot.pulse);
     let stream = TokioIo::new(Strict::new(Watched::new(stream, Arc::clone(&pulse))));
     let service = service_fn({

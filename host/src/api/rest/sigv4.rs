@@ -16,6 +16,8 @@ use crate::clock::{Clock, Timestamp};
 use crate::names::hex;
 
 mod canonical;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod parameters;
 mod sign;
 #[cfg(test)]

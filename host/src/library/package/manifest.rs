@@ -60,6 +60,23 @@ impl Manifest {
         text.finish()
     }
 
+    /// Each path with its kind, mode and digest.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn shown(&self) -> BTreeMap<String, String> {
+        let shown = |item: &Item| match item {
+            Item::Directory => "dir".into(),
+            Item::File {
+                executable,
+                content,
+            } => format!("file {} {content}", if *executable { 755 } else { 644 }),
+            Item::Link(target) => format!("link {target}"),
+        };
+        let items = self.0.iter();
+        items
+            .map(|(path, item)| (path.clone(), shown(item)))
+            .collect()
+    }
+
     fn put(&mut self, entry: &Entry, item: Item, apart: &Path) {
         let above = entry.path.ancestors().skip(1);
         for directory in above.chain((item == Item::Directory).then_some(entry.path.as_path())) {

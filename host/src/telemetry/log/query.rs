@@ -240,7 +240,8 @@ impl Filter {
 }
 
 impl Pattern {
-    fn takes(&self, text: &str) -> bool {
+    /// Checks that a text has the terms.
+    pub fn takes(&self, text: &str) -> bool {
         let has = |term: &String| text.contains(term.as_str());
         self.all.iter().all(has)
             && (self.any.is_empty() || self.any.iter().any(has))
