@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,8 @@ const ENDS_WITHIN: Duration = Duration::from_secs(600);
 struct Seen {
     method: Method,
     uri: Uri,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    /// The values of one name are in order; names have none among each other.
+    headers: HeaderMap,
     /// None where the body does not end, or not as it should.
     body: Option<Bytes>,
 }
@@ -123,13 +124,10 @@ fn outcome(input: &[u8], piece_bytes: usize) -> Outcome {
 
 async fn answer(seen: Arc<Mutex<Vec<Seen>>>, request: http::Request<Lingering>) -> HttpResponse {
     let (parts, body) = request.into_parts();
-    let headers = parts.headers.iter();
     let request = Seen {
         method: parts.method,
         uri: parts.uri,
-        headers: headers
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect(),
+        headers: parts.headers,
         body: None,
     };
     let at = {

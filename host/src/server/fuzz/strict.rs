@@ -129,7 +129,7 @@ fn head(rest: &mut &[u8]) -> Result<Head, Stop> {
         seen: Seen {
             method,
             uri,
-            headers,
+            headers: headers.into_iter().collect(),
             body: None,
         },
         is_kept,
