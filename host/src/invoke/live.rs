@@ -59,6 +59,7 @@ struct State {
     slots: Slots,
     budgets: Arc<Budgets>,
     evictions: slot::Evictions,
+    departures: slot::Departures,
     loader: Arc<dyn Loader>,
     /// Wakes the provisioner: an environment was lost, or a fill has ended.
     lost: Arc<Notify>,
@@ -115,6 +116,7 @@ impl Live {
             slots: Slots::new(environments),
             budgets: Arc::clone(&budgets),
             evictions: slot::Evictions::default(),
+            departures: slot::Departures::default(),
             loader,
             lost: Arc::default(),
             clock,

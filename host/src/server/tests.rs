@@ -52,11 +52,12 @@ async fn running_with(config: Config) -> Running {
 }
 
 async fn received(body: Lingering) -> HttpResponse {
-    let mut reply = HttpResponse::new("answered".into());
-    if body.collect().await.is_err() {
-        *reply.status_mut() = http::StatusCode::BAD_REQUEST;
+    if body.collect().await.is_ok() {
+        return HttpResponse::new("answered".into());
     }
-    reply
+    let mut refused = HttpResponse::default();
+    *refused.status_mut() = http::StatusCode::BAD_REQUEST;
+    refused
 }
 
 async fn answer(request: http::Request<Lingering>) -> HttpResponse {

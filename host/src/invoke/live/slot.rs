@@ -3,10 +3,10 @@
 //! of it is evicted, of whatever function. Provisioned environments are not: they are promised.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::{Deployment, Live, State};
 use crate::invoke::pool::WarmEnvironment;
@@ -46,6 +46,17 @@ pub enum Lack {
 /// Counts of evictions by reason.
 #[derive(Debug, Default)]
 pub(super) struct Evictions([AtomicU64; 4]);
+
+/// Evictions of idle environments that are under way: these are in no pool any more, and what they hold is not
+/// free yet. An admission that finds nothing to evict waits for them; else it would be refused for a moment.
+#[derive(Debug, Default)]
+pub(super) struct Departures {
+    under_way: AtomicUsize,
+    ended: Notify,
+}
+
+/// An eviction that is under way until the drop.
+struct Departure<'a>(&'a Departures);
 
 /// Reason of an eviction.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -148,7 +159,17 @@ impl Live {
                 Lack::Scratch => (Eviction::Scratch, Some(Resource::Scratch)),
                 Lack::Machine => return Err(lack),
             };
-            let evicted = self.0.evict_oldest(reason, resource).ok_or(lack)?;
+            let departed = self.0.departures.ended.notified();
+            let mut departed = std::pin::pin!(departed);
+            departed.as_mut().enable();
+            let Some(evicted) = self.0.evict_oldest(reason, resource) else {
+                if self.0.departures.any() {
+                    departed.await;
+                    continue;
+                }
+                // The last one may have ended before this look.
+                return admit();
+            };
             if size(&evicted) < LARGE_BYTES {
                 drop(evicted);
             } else {
@@ -166,6 +187,7 @@ impl Live {
             age >= times.any || (age >= times.large && size(it) >= times.large_bytes)
         };
         for deployment in self.all() {
+            let _departure = self.0.departures.begin();
             while let Some(environment) = deployment.pool.evict_where(is_due) {
                 self.0.evictions.count(Eviction::Idle);
                 drop(environment);
@@ -217,6 +239,24 @@ impl State {
                 return Some(evicted);
             }
         }
+    }
+}
+
+impl Departures {
+    fn begin(&self) -> Departure<'_> {
+        self.under_way.fetch_add(1, Ordering::AcqRel);
+        Departure(self)
+    }
+
+    fn any(&self) -> bool {
+        self.under_way.load(Ordering::Acquire) > 0
+    }
+}
+
+impl Drop for Departure<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+        self.0.ended.notify_waiters();
     }
 }
 
