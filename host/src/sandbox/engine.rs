@@ -151,7 +151,7 @@ impl Resources {
 /// another machine refuses to load anything.
 pub(super) fn compiling(target: Target, image: MemoryImage) -> wasmtime::Result<Engine> {
     let mut config = code_settings(image);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(slots(1, 0)));
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(slots(1, 0, 0)));
     if let Target::Any(architecture) = target {
         // This also turns off whatever not every processor can do.
         config.target(architecture.triple())?;
@@ -223,7 +223,7 @@ fn pool(
     let memories = environments
         .saturating_mul(memories_per_environment)
         .max(MEMORIES_PER_COMPONENT_MAX);
-    let slots = slots(environments, memories);
+    let slots = slots(environments, memories, turnover::pending_max());
     let mut config = code_settings(image);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(slots));
     Engine::new(&config)
@@ -231,15 +231,16 @@ fn pool(
 
 /// Slots cost address space until they are used: a memory 4 GiB, a table 1.6 MB, a stack 10 MiB. Core
 /// instances are only counted. Of the 128 TiB of x86_64, both engines take 64 for 1,000 environments; from about
-/// 2,000 on, they have one memory for each.
-fn slots(environments: u32, memories: u32) -> PoolingAllocationConfig {
+/// 2,000 on, they have one memory for each. `pending` more memories and stacks are for those of ended guests that
+/// wait in a batch: another core cannot flush it, and would find no slot for an environment that was admitted.
+fn slots(environments: u32, memories: u32, pending: u32) -> PoolingAllocationConfig {
     let mut slots = PoolingAllocationConfig::default();
     slots
         .total_component_instances(environments)
         .total_core_instances(environments.saturating_mul(CORE_INSTANCES_PER_COMPONENT_MAX))
-        .total_memories(memories)
+        .total_memories(memories.saturating_add(pending))
         .total_tables(environments.saturating_mul(TABLES_PER_COMPONENT_MAX))
-        .total_stacks(environments)
+        .total_stacks(environments.saturating_add(pending))
         .max_memories_per_module(MEMORIES_PER_COMPONENT_MAX)
         .max_tables_per_module(TABLES_PER_COMPONENT_MAX)
         .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT_MAX)

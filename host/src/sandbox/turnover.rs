@@ -9,6 +9,13 @@ use super::engine::TABLES_PER_COMPONENT_MAX;
 /// Regions per batch. Each memory, stack and table of a guest is one region, even an empty table.
 /// Each core may have one pending batch per engine.
 pub(super) const BATCH: usize = 64;
+
+/// Regions that may wait in batches at once.
+pub(super) fn pending_max() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    u32::try_from(cores.saturating_mul(BATCH)).unwrap_or(u32::MAX)
+}
+
 /// Guests from this size on flush their batch. Smaller ones hold at most this much per region.
 const LARGE_BYTES: u64 = 2 << 20;
 
