@@ -164,7 +164,7 @@ impl Publisher {
 
 #[cfg(test)]
 impl Publisher {
-    /// Whether nothing is changing or due.
+    /// True once no subject is being changed or waits to be published.
     pub(super) fn is_idle(&self) -> bool {
         self.lock().is_empty()
     }

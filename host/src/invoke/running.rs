@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::Frame;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use super::Error;
 use super::request::{Finished, Outcome};
@@ -66,7 +66,10 @@ pub(super) async fn begin(
             let rest = Rest { frames, work };
             return Ok(Running::Streaming(Streaming { executed_version, head, rest }));
         }
-        ended = &mut work => joined(ended).await?,
+        ended = &mut work => match joined(ended) {
+            Some(ended) => ended?,
+            None => std::future::pending().await,
+        },
     };
     // It may have begun and ended while nobody looked.
     Ok(match head.try_recv() {
@@ -83,16 +86,13 @@ pub(super) async fn begin(
     })
 }
 
-/// The result of a task. Its panic is its caller's.
-async fn joined<T>(ended: Result<T, tokio::task::JoinError>) -> T {
-    match ended {
-        Ok(done) => done,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is coming down, and its tasks with it.
-            Err(_) => std::future::pending().await,
-        },
-    }
+/// The result of a task; none where the runtime is coming down, and its tasks with it. Its panic is its caller's.
+fn joined<T>(ended: Result<T, JoinError>) -> Option<T> {
+    let failed = match ended {
+        Ok(done) => return Some(done),
+        Err(error) => error.try_into_panic(),
+    };
+    failed.map_or(None, |panic| std::panic::resume_unwind(panic))
 }
 
 impl Finished {
@@ -118,14 +118,11 @@ impl Rest {
             Work::Running(task) => ready!(Pin::new(task).poll(cx)),
         };
         self.work = Work::Done(None);
-        let finished = match ended {
-            Ok(Ok(finished)) => finished,
+        let finished = match joined(ended) {
+            Some(Ok(finished)) => finished,
             // After its beginning no stage before the run can fail.
-            Ok(Err(error)) => unreachable!("a response began without an environment: {error}"),
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => return Poll::Pending,
-            },
+            Some(Err(error)) => unreachable!("a response began without an environment: {error}"),
+            None => return Poll::Pending,
         };
         Poll::Ready(Some(Box::new(finished)))
     }

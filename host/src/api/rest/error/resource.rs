@@ -72,7 +72,7 @@ fn exception(error: &Error) -> Exception {
     match error {
         Error::Function(error) => function(error),
         Error::Package(error) => package(error),
-        // AWS's bounds that depend on the account are told as those of its model.
+        // Bounds of the account are refused like bounds of the model, as AWS refuses them.
         Error::Configuration(ConfigurationError::TooLarge { .. }) => Of(ValidationException),
         Error::Configuration(_) => Of(InvalidParameterValueException),
         Error::Version(error) => version(error),

@@ -24,6 +24,7 @@ use crate::invoke::{Finished, Mode, Running};
 use crate::payload::Body;
 use crate::payload::body::Broken;
 use crate::payload::http::metadata_of;
+use crate::sandbox::Failure;
 use crate::sandbox::outlet::{Head, PRELUDE_END};
 
 /// Bytes of one event's payload.
@@ -73,16 +74,18 @@ fn reply(executed_version: &str, body: Body) -> HttpResponse {
 }
 
 /// All events of a response that is whole.
-fn whole(mut finished: Finished) -> Bytes {
+fn whole(finished: Finished) -> Bytes {
     let mut events = BytesMut::new();
-    if let Ok(reply) = &mut finished.outcome {
-        let reply = std::mem::replace(reply, crate::sandbox::FunctionResponse::Streamed(0));
-        let payload = reply.into_bytes();
-        for chunk in payload.chunks(CHUNK_BYTES_MAX) {
-            events.put(payload_chunk(chunk));
+    let tail = finished.log_tail;
+    match finished.outcome {
+        Ok(reply) => {
+            for chunk in reply.into_bytes().chunks(CHUNK_BYTES_MAX) {
+                events.put(payload_chunk(chunk));
+            }
+            events.put(complete(None, tail.as_ref()));
         }
+        Err(failure) => events.put(complete(Some(&failure), tail.as_ref())),
     }
-    events.put(complete(&finished));
     events.freeze()
 }
 
@@ -121,7 +124,8 @@ impl http_body::Body for Events {
                 Some(Err(_)) => {}
                 None => {
                     let finished = ready!(self.rest.poll_finished(cx));
-                    break finished.map(|finished| complete(&finished));
+                    break finished
+                        .map(|it| complete(it.outcome.as_ref().err(), it.log_tail.as_ref()));
                 }
             }
         };
@@ -133,13 +137,13 @@ fn payload_chunk(payload: &[u8]) -> Bytes {
     event("PayloadChunk", "application/octet-stream", payload)
 }
 
-fn complete(finished: &Finished) -> Bytes {
+fn complete(failure: Option<&Failure>, log_tail: Option<&Bytes>) -> Bytes {
     let mut members = Map::new();
-    if let Err(failure) = &finished.outcome {
+    if let Some(failure) = failure {
         members.insert("ErrorCode".into(), failure.error_type.as_str().into());
         members.insert("ErrorDetails".into(), failure.to_json().into());
     }
-    if let Some(tail) = &finished.log_tail {
+    if let Some(tail) = log_tail {
         members.insert("LogResult".into(), STANDARD.encode(tail).into());
     }
     let members = Value::Object(members).to_string();
