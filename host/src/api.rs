@@ -28,12 +28,14 @@ pub mod rest;
 pub mod url;
 mod web;
 
-pub use facts::{Peer, Proxy};
+pub use facts::{Peer, Proxy, Secure};
+pub use url::UrlNames;
 pub use web::Own;
 
 use access::{Access, CurrentAccess, Signed};
 use body::{Bodies, Sender};
 use download::Downloads;
+use url::UrlName;
 
 /// Every API of a host, behind one function.
 #[derive(Debug)]
@@ -44,6 +46,7 @@ pub struct Front {
     metrics: Metrics,
     metrics_token: Option<Token>,
     access: CurrentAccess,
+    urls: UrlNames,
     downloads: Downloads,
     bodies: Bodies,
     unproven_bodies: Bodies,
@@ -78,6 +81,7 @@ impl Front {
         logs: Logs,
         pages: (Metrics, Option<Token>),
         access: Option<Access>,
+        urls: UrlNames,
         clock: Clock,
     ) -> Self {
         let (metrics, metrics_token) = pages;
@@ -89,6 +93,7 @@ impl Front {
             metrics,
             metrics_token,
             access: CurrentAccess::new(access),
+            urls,
             downloads,
             bodies: Bodies::new(body::Config::of(BODIES_BYTES_MAX)),
             unproven_bodies: Bodies::new(body::Config::of(UNPROVEN_BODIES_BYTES_MAX)),
@@ -125,11 +130,11 @@ impl Front {
     {
         let request_id = RequestId::random(&self.clock);
         let (parts, body) = request.into_parts();
-        let door = Door::of(&parts);
+        let door = Door::of(&parts, &self.urls);
         let is_open = self.access.has_keys() || matches!(door, Door::Url(_) | Door::Health);
         let refusal = if is_open { None } else { web::refusal(&parts) };
         let mut reply = match (door, refusal) {
-            (Door::Url(id), _) => self.serve_url(&id, request_id, &parts, body).await,
+            (Door::Url(name), _) => self.serve_url(name, request_id, &parts, body).await,
             (Door::Health, _) => admin::health(),
             (Door::Metrics, None) => self.serve_metrics(&parts),
             (Door::Metrics, Some(text)) => admin::refused(text),
@@ -151,7 +156,7 @@ impl Front {
 
 /// Which API a request is for.
 enum Door<'a> {
-    Url(Cow<'a, str>),
+    Url(UrlName<'a>),
     Health,
     Metrics,
     Download(&'a str),
@@ -160,9 +165,9 @@ enum Door<'a> {
 }
 
 impl<'a> Door<'a> {
-    fn of(parts: &'a Parts) -> Self {
-        if let Some(id) = names(parts).find_map(authority::url_id) {
-            return Self::Url(id);
+    fn of(parts: &'a Parts, urls: &'a UrlNames) -> Self {
+        if let Some(name) = urls.of(parts) {
+            return Self::Url(name);
         }
         if let Some(target) = parts
             .headers
@@ -209,7 +214,13 @@ pub(crate) fn host_of(parts: &Parts) -> Option<&str> {
 /// The sender of a body that has not proven who it is.
 fn sender(parts: &Parts) -> Sender {
     match parts.extensions.get::<Peer>() {
-        Some(Peer(address)) if parts.extensions.get::<Proxy>().is_none() => {
+        // A proxy that names no client is many.
+        Some(Peer(address))
+            if parts
+                .extensions
+                .get::<Proxy>()
+                .is_none_or(|Proxy(it)| it != address) =>
+        {
             Sender::Peer(address.to_canonical())
         }
         _ => Sender::Unshared,

@@ -10,15 +10,19 @@ use serde::Deserialize;
 
 use crate::names::{AccountId, Region, UserName};
 use crate::policy::Policy;
-use crate::sandbox::{Cidr, Egress};
+use crate::sandbox::{Cidr, Egress, EgressRule};
 
 mod network;
 mod s3;
 mod signing;
+mod tls;
+mod urls;
 
 pub use network::Network;
 pub use s3::S3;
 pub use signing::{SigningAlgorithm, SigningProfile};
+pub use tls::{Tls, TlsCertificate};
+pub use urls::{CustomDomain, CustomTarget, UrlDomain, UrlScheme, Urls};
 
 /// The configuration of a host. Every key has a default.
 #[derive(Clone, Debug, Deserialize)]
@@ -41,6 +45,11 @@ pub struct Config {
     /// Addresses and CIDR blocks blocked in addition, with `egress = "public"`: for example the
     /// public address of a host behind NAT, which the machine does not know. Since 0.1.0.
     pub egress_near: Vec<Cidr>,
+    /// Rules on outgoing connections of functions, decided in order before `egress`. Since 0.1.0.
+    pub egress_rules: Vec<EgressRule>,
+    /// PEM files with certificate authorities that outgoing requests trust besides the machine's.
+    /// Since 0.1.0.
+    pub certificate_authorities: Vec<PathBuf>,
     /// Runtimes that this host lacks: "refuse" CreateFunction, or "accept" it and fail invocations,
     /// for tools that migrate functions. Since 0.1.0.
     pub runtimes: Runtimes,
@@ -49,8 +58,16 @@ pub struct Config {
     /// Signing profiles with the public keys that verify signed packages. Since 0.1.0.
     pub signing_profiles: Vec<SigningProfile>,
     /// Trusted reverse proxies, by address or CIDR block. Their connections carry many clients, so
-    /// per-address limits do not apply to them. Since 0.1.0.
+    /// per-address limits do not apply to them, and their `x-forwarded-for`, `x-forwarded-proto` and
+    /// `x-forwarded-port` are believed. Since 0.1.0.
     pub trusted_proxies: Vec<Network>,
+    /// True if connections of trusted proxies begin with a head of the PROXY protocol, version 1 or
+    /// 2. Since 0.1.0.
+    pub proxy_protocol: bool,
+    /// Function URLs. Since 0.1.0.
+    pub urls: Urls,
+    /// TLS listener. Since 0.1.0.
+    pub tls: Option<Tls>,
     /// Limits. Since 0.1.0.
     pub limits: Limits,
 }
@@ -161,6 +178,9 @@ pub enum Error {
          code on this machine. Add [[keys]] to lamina.toml, or listen on 127.0.0.1"
     )]
     Open(SocketAddr),
+    /// PROXY protocol of nobody.
+    #[error("proxy_protocol is on, and trusted_proxies has no proxy that could speak it")]
+    NoProxies,
 }
 
 impl Default for Config {
@@ -174,10 +194,15 @@ impl Default for Config {
             metrics_token: None,
             egress: Egress::default(),
             egress_near: Vec::new(),
+            egress_rules: Vec::new(),
+            certificate_authorities: Vec::new(),
             runtimes: Runtimes::default(),
             s3: S3::default(),
             signing_profiles: Vec::new(),
             trusted_proxies: Vec::new(),
+            proxy_protocol: false,
+            urls: Urls::default(),
+            tls: None,
             limits: Limits::default(),
         }
     }
@@ -234,6 +259,11 @@ impl Config {
             ("metrics_token", self.metrics_token != other.metrics_token),
             ("egress", self.egress != other.egress),
             ("egress_near", self.egress_near != other.egress_near),
+            ("egress_rules", self.egress_rules != other.egress_rules),
+            (
+                "certificate_authorities",
+                self.certificate_authorities != other.certificate_authorities,
+            ),
             ("runtimes", self.runtimes != other.runtimes),
             ("s3", self.s3 != other.s3),
             (
@@ -244,6 +274,12 @@ impl Config {
                 "trusted_proxies",
                 self.trusted_proxies != other.trusted_proxies,
             ),
+            (
+                "proxy_protocol",
+                self.proxy_protocol != other.proxy_protocol,
+            ),
+            ("urls", self.urls != other.urls),
+            ("tls.listen", self.tls_listen() != other.tls_listen()),
             ("limits", self.limits != other.limits),
         ];
         let differing = settings.into_iter().filter(|(_, differs)| *differs);
@@ -255,15 +291,22 @@ impl Config {
         !self.keys.is_empty() || others
     }
 
-    /// Refuses a public address without keys.
+    /// Refuses a public address without keys, and the PROXY protocol without proxies.
     ///
     /// # Errors
-    /// If the address is not loopback and there are no keys.
+    /// If an address is not loopback and there are no keys, or no proxy can send the head.
     pub fn require_safe(&self) -> Result<(), Error> {
-        if self.keys.is_empty() && !self.listen.ip().is_loopback() {
-            return Err(Error::Open(self.listen));
+        let listens = [Some(self.listen), self.tls_listen()].into_iter().flatten();
+        let public = listens.into_iter().find(|it| !it.ip().is_loopback());
+        match public {
+            Some(address) if self.keys.is_empty() => Err(Error::Open(address)),
+            _ if self.proxy_protocol && self.trusted_proxies.is_empty() => Err(Error::NoProxies),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    fn tls_listen(&self) -> Option<SocketAddr> {
+        self.tls.as_ref().map(|tls| tls.listen)
     }
 }
 
@@ -310,6 +353,15 @@ mod tests {
         let config: Config = toml::from_str("").unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:3001");
         assert!(config.require_safe().is_ok());
+    }
+
+    #[test]
+    fn proxy_protocol_without_proxies_is_refused() {
+        let read = |text: &str| toml::from_str::<Config>(text).unwrap().require_safe();
+        assert!(read("proxy_protocol = true").is_err());
+        assert!(read("proxy_protocol = true\ntrusted_proxies = [\"10.0.0.1\"]").is_ok());
+        let tls = "[tls]\nlisten = \"0.0.0.0:443\"\ncertificates = []";
+        assert!(matches!(read(tls), Err(Error::Open(_))));
     }
 
     const STATEMENT: &str =

@@ -11,10 +11,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::api::Front;
 use crate::api::access::Access;
+use crate::api::{Front, UrlNames};
 use crate::clock::Clock;
-use crate::config::{self, Config, Network};
+use crate::config::{self, Config};
 use crate::control::code_signing::profile::Profiles;
 use crate::control::vault::Vault;
 use crate::control::{self, Control};
@@ -24,7 +24,7 @@ use crate::names::{FunctionRef, Home, RequestId};
 use crate::outbound;
 use crate::payload::{Body, Document, Event};
 use crate::sandbox::{self, Sandbox, Scheduler, compile::Compiler};
-use crate::server::{self, Server};
+use crate::server::{self, Certificates, Server};
 use crate::store::object::{self, Misconfigured, Objects};
 use crate::store::sqlite::Sqlite;
 use crate::telemetry::log::{self, Logs};
@@ -59,6 +59,18 @@ pub enum Error {
     },
 }
 
+/// Configuration that cannot be put in force.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// It would serve strangers.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// A certificate cannot be used.
+    #[error(transparent)]
+    Certificates(#[from] server::TlsError),
+}
+
 /// A running host.
 #[derive(Debug)]
 pub struct Host {
@@ -68,7 +80,8 @@ pub struct Host {
     invoker: Invoker,
     clock: Clock,
     connections_per_address: Option<usize>,
-    trusted_proxies: Vec<Network>,
+    /// Certificates of the TLS listener, if there is one.
+    certificates: Option<Certificates>,
     _reclaim: AbortOnDropHandle<()>,
     _follow: AbortOnDropHandle<()>,
     _housekeeping: AbortOnDropHandle<()>,
@@ -115,6 +128,7 @@ impl Host {
         let dir = &config.data_dir;
         let records = Arc::new(Sqlite::open(dir).map_err(host)?);
         let metrics = Metrics::new(records.commit_durations());
+        let trust = outbound::Trust::open(&config.certificate_authorities).map_err(host)?;
         let scratch_dir = dir.join("scratch");
         // Scratch files of a killed process; the database lock excludes other processes.
         sandbox::clear(&scratch_dir).map_err(host)?;
@@ -125,6 +139,8 @@ impl Host {
             scratch_bytes: config.limits.scratch_bytes,
             egress: config.egress,
             egress_near: config.egress_near.clone(),
+            egress_rules: config.egress_rules.clone(),
+            trust: trust.clone(),
         };
         let sandbox = Sandbox::new(sandbox, clock.clone()).map_err(host)?;
         let scheduler = sandbox.scheduler();
@@ -134,7 +150,7 @@ impl Host {
             ..log::Config::new(Some(dir.join("logs")), limits.log_bytes_per_function)
         };
         let logs = Logs::open(logs, clock.clone()).map_err(host)?;
-        let outbound = outbound::Client::new(clock.clone());
+        let outbound = outbound::Client::new(trust, clock.clone());
         let objects = objects(&config, outbound).map_err(host)?;
         let library = Library::open(dir, sandbox, compiler, objects).map_err(host)?;
         let home = Home {
@@ -156,9 +172,16 @@ impl Host {
             .await
             .map_err(host)?;
         let telemetry = (logs, metrics);
-        Ok(Self::assemble(
-            &config, control, scheduler, telemetry, clock,
-        ))
+        let certificates = config
+            .tls
+            .as_ref()
+            .map(|tls| Certificates::open(&tls.certificates));
+        let certificates = certificates.transpose().map_err(host)?;
+        let opened = Self::assemble(&config, control, scheduler, telemetry, clock);
+        Ok(Self {
+            certificates,
+            ..opened
+        })
     }
 
     fn assemble(
@@ -197,6 +220,7 @@ impl Host {
             logs,
             (metrics, config.metrics_token.clone()),
             Access::new(config, &clock),
+            UrlNames::new(&config.urls),
             clock.clone(),
         );
         Self {
@@ -205,54 +229,62 @@ impl Host {
             invoker,
             clock,
             connections_per_address: config.limits.connections_per_address,
-            trusted_proxies: config.trusted_proxies.clone(),
+            certificates: None,
             _reclaim: AbortOnDropHandle::new(reclaim),
             _follow: AbortOnDropHandle::new(follow),
             _housekeeping: AbortOnDropHandle::new(housekeeping),
         }
     }
 
-    /// Offers the host on an address, until `shutdown` is ready. `bound` is told the address.
+    /// Offers the host on an address, and on that of the configuration's TLS listener, until `shutdown` is ready.
+    /// `bound` gets the former.
     ///
     /// # Errors
-    /// Where the address cannot be bound.
+    /// If an address cannot be bound.
     pub async fn serve(
         &self,
         listen: SocketAddr,
         bound: impl FnOnce(SocketAddr),
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), Error> {
-        let taken = |source| Error::Listen {
-            address: listen,
-            source,
-        };
+        let taken = |address| move |source| Error::Listen { address, source };
         let mut config = server::Config {
-            trusted_proxies: self.trusted_proxies.clone(),
+            trusted_proxies: self.config.trusted_proxies.clone(),
+            proxy_protocol: self.config.proxy_protocol,
             ..server::Config::default()
         };
         if let Some(share) = self.connections_per_address {
             config.per_address_max = share;
         }
-        let server = Server::bind(listen, Arc::clone(&self.front), config)
+        let mut server = Server::bind(listen, Arc::clone(&self.front), config)
             .await
-            .map_err(taken)?;
+            .map_err(taken(listen))?;
+        if let (Some(tls), Some(certificates)) = (&self.config.tls, &self.certificates) {
+            let binding = server.bind_tls(tls.listen, certificates.clone());
+            let address = binding.await.map_err(taken(tls.listen))?;
+            tracing::info!("TLS on https://{address}");
+        }
         bound(server.local_addr().map_err(host)?);
         server.serve(shutdown).await;
         Ok(())
     }
 
-    /// Puts the keys of another configuration in force, with their policies. Connections stay; requests that
+    /// Puts the keys of another configuration in force, with their policies, and its certificates. Connections stay; requests that
     /// have begun are judged by the keys they began with. Gives back the settings that differ otherwise and
     /// stay as they are until the host is opened anew.
     ///
     /// # Errors
     /// Where the configuration would serve strangers.
-    pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, config::Error> {
+    pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, ReloadError> {
         config.require_safe()?;
         let mut served = self.config.clone();
         served.keys.clone_from(&config.keys);
         // The address that is listened on is the one that counts.
         served.require_safe()?;
+        if let (Some(tls), Some(certificates)) = (&config.tls, &self.certificates) {
+            // A few small files, read on request of the operator.
+            certificates.replace(&tls.certificates)?;
+        }
         self.front.set_access(Access::new(&served, &self.clock));
         Ok(self.config.fixed_differences(config))
     }

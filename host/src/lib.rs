@@ -43,11 +43,12 @@ mod telemetry;
 mod units;
 
 pub use config::{
-    Config, Error as ConfigError, Key, Limits, Runtimes, S3, SigningAlgorithm, SigningProfile,
+    Config, CustomDomain, CustomTarget, Error as ConfigError, Key, Limits, Network, Runtimes, S3,
+    SigningAlgorithm, SigningProfile, Tls, TlsCertificate, UrlDomain, UrlScheme, Urls,
 };
-pub use host::{Error, FunctionHandle, Host, InvokeResponse};
+pub use host::{Error, FunctionHandle, Host, InvokeResponse, ReloadError};
 pub use names::{AccountId, Region, UserName};
 pub use payload::body::{Body, Broken};
 pub use policy::{Malformed as PolicyError, Policy};
 pub use sandbox::compile::Compiler;
-pub use sandbox::{Cidr, Egress};
+pub use sandbox::{Cidr, Destination, Egress, EgressAction, EgressRule};

@@ -404,6 +404,8 @@ impl Library {
             scratch_dir,
             egress: sandbox::Egress::default(),
             egress_near: Vec::new(),
+            egress_rules: Vec::new(),
+            trust: crate::outbound::Trust::default(),
         };
         let sandbox = Sandbox::new(config, crate::clock::Clock::system()).unwrap();
         let objects = Objects::none();

@@ -16,9 +16,13 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::clock::Clock;
 
+pub mod dial;
+pub mod pool;
 pub mod retry;
 pub mod sigv4;
 mod tls;
+
+pub use tls::Trust;
 
 /// Timeout of TCP and TLS connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,13 +54,15 @@ pub enum Error {
 pub struct Client {
     /// Built on first use, because reading the machine's certificates takes milliseconds.
     http: Arc<OnceLock<Http>>,
+    trust: Trust,
     clock: Clock,
 }
 
 impl Client {
-    pub fn new(clock: Clock) -> Self {
+    pub fn new(trust: Trust, clock: Clock) -> Self {
         Self {
             http: Arc::default(),
+            trust,
             clock,
         }
     }
@@ -83,14 +89,14 @@ impl Client {
         if let Some(http) = self.http.get() {
             return Ok(http.clone());
         }
-        let tls = tokio::task::spawn_blocking(tls::config).await;
-        let tls = tls.map_err(|error| Error::Unreachable(error.to_string()))?;
+        let broken = |error: std::io::Error| Error::Unreachable(error.to_string());
         // Plain HTTP needs no certificate authorities.
-        if is_encrypted && !tls.has_roots {
+        if is_encrypted && self.trust.roots().await.map_err(broken)?.is_empty() {
             return Err(Error::NoCertificates);
         }
+        let tls = self.trust.client_config(&[]).await.map_err(broken)?;
         // A concurrent call may have built the client first.
-        Ok(self.http.get_or_init(|| client(tls.config)).clone())
+        Ok(self.http.get_or_init(|| client(tls)).clone())
     }
 }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::clock::{Clock, Timestamp};
 use crate::names::RequestId;
+use crate::outbound::Trust;
 use crate::units::Mib;
 
 mod adapter;
@@ -40,7 +41,7 @@ mod target;
 mod turnover;
 
 pub use budget::{Admission, Balance, Budgets, Demand, Evict, Grant, Resource};
-pub use egress::{Cidr, Egress};
+pub use egress::{Cidr, Destination, Egress, EgressAction, EgressRule};
 #[cfg(not(test))]
 pub use environment::Environment;
 #[cfg(test)]
@@ -69,6 +70,10 @@ pub struct Config {
     pub egress: Egress,
     /// Further addresses blocked with [`Egress::Public`].
     pub egress_near: Vec<Cidr>,
+    /// Rules that decide before the policy.
+    pub egress_rules: Vec<EgressRule>,
+    /// Certificate authorities for requests of guests.
+    pub trust: Trust,
 }
 
 /// The engines; cheap to clone.
@@ -178,6 +183,8 @@ impl fmt::Display for Interface {
 /// Parameters of a new environment.
 #[derive(Clone, Debug)]
 pub struct Setup {
+    /// The function.
+    pub function: Arc<FunctionFacts>,
     /// Bound on all linear memories together.
     pub memory: Mib,
     /// Size of the `/tmp`.

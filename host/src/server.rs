@@ -6,30 +6,36 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use rustix::process::{Resource, getrlimit};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use crate::api::{Front, HttpResponse, Own, Peer, Proxy};
+use crate::api::{Front, HttpResponse};
 use crate::config::Network;
 
+mod accept;
 mod connection;
+mod forwarded_for;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod lingering;
+mod proxy_protocol;
 mod pulse;
 mod slots;
 mod strict;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod untaken;
 
+use accept::Serving;
 use lingering::Lingering;
 use slots::Connections;
-
-/// After a failed accept (no file descriptors left), so as not to spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub use tls::{Certificates, Error as TlsError};
 
 /// Limits of connections.
 #[derive(Clone, Debug)]
@@ -40,7 +46,9 @@ pub struct Config {
     pub per_address_max: usize,
     /// Addresses that may have any number: clients of many addresses come through them.
     pub trusted_proxies: Vec<Network>,
-    /// Time to send a complete request head, also the first one.
+    /// True if connections of trusted proxies begin with a head of the PROXY protocol.
+    pub proxy_protocol: bool,
+    /// Time to send a complete request head, also the first one, and for a TLS handshake.
     pub head_time: Duration,
     /// Idle timeout of a connection, and time for a client to read written bytes.
     pub idle_time: Duration,
@@ -66,6 +74,7 @@ impl Default for Config {
             connections_max,
             per_address_max: connections_max / 4,
             trusted_proxies: Vec::new(),
+            proxy_protocol: false,
             head_time: Duration::from_secs(30),
             idle_time: Duration::from_secs(60),
             bytes_per_second_min: 16 << 10,
@@ -86,12 +95,19 @@ fn descriptors() -> usize {
         .unwrap_or(usize::MAX)
 }
 
-/// A listener and what answers on it.
+/// Listeners and what answers on them.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    tls: Option<(TcpListener, Certificates)>,
     front: Arc<Front>,
     config: Config,
+}
+
+/// A listener, with certificates if it speaks TLS.
+struct Listener {
+    socket: TcpListener,
+    tls: Option<TlsAcceptor>,
 }
 
 impl Server {
@@ -106,9 +122,25 @@ impl Server {
     ) -> std::io::Result<Self> {
         Ok(Self {
             listener: TcpListener::bind(listen).await?,
+            tls: None,
             front,
             config,
         })
+    }
+
+    /// Binds an address for TLS too. Returns the address that is bound.
+    ///
+    /// # Errors
+    /// If the address cannot be bound.
+    pub async fn bind_tls(
+        &mut self,
+        listen: SocketAddr,
+        certificates: Certificates,
+    ) -> std::io::Result<SocketAddr> {
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        self.tls = Some((listener, certificates));
+        Ok(address)
     }
 
     /// The address that is bound: the port, where 0 was asked for.
@@ -123,6 +155,7 @@ impl Server {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let Self {
             listener,
+            tls,
             front,
             config,
         } = self;
@@ -130,12 +163,36 @@ impl Server {
             let front = Arc::clone(&front);
             async move { front.handle(request).await }
         };
-        serve(listener, config, answer, shutdown).await;
+        let mut listeners = vec![Listener {
+            socket: listener,
+            tls: None,
+        }];
+        let mut refreshing = None;
+        if let Some((socket, certificates)) = tls {
+            let tls = Some(certificates.acceptor());
+            listeners.push(Listener { socket, tls });
+            let refreshed = tokio::spawn(refresh(certificates));
+            refreshing = Some(AbortOnDropHandle::new(refreshed));
+        }
+        serve(listeners, config, answer, shutdown).await;
+        drop(refreshing);
+    }
+}
+
+/// Reads changed certificates.
+async fn refresh(certificates: Certificates) {
+    loop {
+        tokio::time::sleep(tls::CHECK_INTERVAL).await;
+        let certificates = certificates.clone();
+        let refreshed = tokio::task::spawn_blocking(move || certificates.refresh()).await;
+        if let Err(error) = refreshed {
+            tracing::error!(%error, "the certificates could not be checked");
+        }
     }
 }
 
 async fn serve<S, F>(
-    listener: TcpListener,
+    listeners: Vec<Listener>,
     config: Config,
     answer: S,
     shutdown: impl Future<Output = ()>,
@@ -143,51 +200,25 @@ async fn serve<S, F>(
     S: Fn(http::Request<Lingering>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = HttpResponse> + Send + 'static,
 {
-    let places = Arc::new(Connections::new(&config));
-    let (config, stop, open) = (
-        Arc::new(config),
-        CancellationToken::new(),
-        TaskTracker::new(),
-    );
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        let accepted = async {
-            let (stream, address) = listener.accept().await?;
-            let place = places.admit(address.ip(), &config).await;
-            Ok::<_, std::io::Error>(place.map(|place| (stream, address, place)))
-        };
+    let serving = Serving {
+        slots: Arc::new(Connections::new(&config)),
+        config: Arc::new(config),
+        stop: CancellationToken::new(),
+        open: TaskTracker::new(),
+    };
+    {
+        let listeners = listeners.into_iter();
+        let accepting = listeners.map(|listener| serving.accept(listener, answer.clone()));
+        let mut accepting: FuturesUnordered<_> = accepting.collect();
         tokio::select! {
-            () = &mut shutdown => break,
-            accepted = accepted => match accepted {
-                Ok(None) => tracing::debug!("an address has its share of connections"),
-                Ok(Some((stream, address, place))) => {
-                    let (peer, own) = (Peer(address.ip()), stream.local_addr().ok().map(Own));
-                    let answer = answer.clone();
-                    let is_proxy = place.is_proxy;
-                    let answer = move |mut request: http::Request<Lingering>| {
-                        request.extensions_mut().insert(peer);
-                        is_proxy.then(|| request.extensions_mut().insert(Proxy));
-                        own.map(|own| request.extensions_mut().insert(own));
-                        answer(request)
-                    };
-                    let (config, stop) = (Arc::clone(&config), stop.clone());
-                    // Small replies must not wait for an acknowledgement; it can only fail on a dead socket.
-                    let _ = stream.set_nodelay(true);
-                    open.spawn(async move {
-                        connection::serve(stream, &config, answer, place, stop).await;
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
+            () = shutdown => {}
+            // Listeners accept for ever.
+            _ = accepting.next() => {}
         }
     }
-    drop(listener);
-    stop.cancel();
-    open.close();
-    let drained = tokio::time::timeout(config.drain_time, open.wait()).await;
+    serving.stop.cancel();
+    serving.open.close();
+    let drained = tokio::time::timeout(serving.config.drain_time, serving.open.wait()).await;
     if drained.is_err() {
         tracing::warn!("requests were still under way when the time to finish them was up");
     }

@@ -106,7 +106,8 @@ async fn url_event_has_forwarding_and_trace_headers() {
     assert_eq!(answer.header("x-amzn-trace-id"), begun);
     assert_eq!(
         answer.json()["headers"]["x-forwarded-for"],
-        "192.0.2.1, 127.0.0.1"
+        "127.0.0.1",
+        "the client is no trusted proxy"
     );
     assert_eq!(
         answer.json()["requestContext"]["http"]["sourceIp"],

@@ -197,6 +197,12 @@ impl Lamina {
         )
     }
 
+    /// Host on a directory of a former one, with settings.
+    pub fn in_dir_with(dir: TempDir, settings: &str) -> Self {
+        let text = format!("{settings}\n[limits]\nsettle_millis = 20\n");
+        Self::launch(program(), dir, &text, &[])
+    }
+
     /// Host started by a shell with this umask.
     pub fn masked(umask: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");

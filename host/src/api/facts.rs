@@ -18,9 +18,24 @@ use crate::policy::{self, Principal};
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
-/// A mark in the extensions of requests that came through a trusted proxy: its address is no client's.
+/// The address of the trusted proxy that a request came through, in its extensions. `Peer` is the client then, as the
+/// proxy names it, or the proxy itself.
 #[derive(Clone, Copy, Debug)]
-pub struct Proxy;
+pub struct Proxy(pub IpAddr);
+
+/// A mark in the extensions of requests that came over TLS.
+#[derive(Clone, Copy, Debug)]
+pub struct Secure;
+
+/// True if the client used TLS: to this host, or to a trusted proxy that says so.
+pub(super) fn is_secure(parts: &Parts) -> bool {
+    let by_proxy = || {
+        let proto = parts.headers.get("x-forwarded-proto").map(text_of);
+        let is_https = proto.is_some_and(|it| it.eq_ignore_ascii_case("https"));
+        is_https && parts.extensions.get::<Proxy>().is_some()
+    };
+    parts.extensions.get::<Secure>().is_some() || by_proxy()
+}
 
 /// Keys that every request can be asked for.
 const GIVEN: [&str; 14] = [
@@ -205,8 +220,7 @@ impl RequestFacts<'_> {
             "aws:useragent" => Some(header(header::USER_AGENT)),
             "aws:requestedregion" => Some(one(self.region)),
             "aws:resourceaccount" => Some(one(self.account)),
-            // TLS ends before this host, if there is any.
-            "aws:securetransport" => Some(one("false")),
+            "aws:securetransport" => Some(one(is_secure(self.parts))),
             // A request that did not come over a connection has no address that could be known.
             "aws:sourceip" => {
                 let peer = self.parts.extensions.get::<Peer>();

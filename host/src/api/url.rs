@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 
 use super::access::Caller;
 use super::body::{self, Body};
@@ -16,23 +16,38 @@ use crate::units::PAYLOAD_BYTES_MAX;
 
 mod answer;
 mod forwarded;
+mod names;
 mod permit;
 
+use names::UrlName as Name;
 use permit::Refusal;
 
+pub(super) use names::UrlName;
+pub use names::UrlNames;
+
+/// Policy of pages that functions show below a path of the host: another origin than the APIs there, which trust pages
+/// of their own origin.
+const SANDBOX: HeaderValue = HeaderValue::from_static(
+    "sandbox allow-downloads allow-forms allow-modals allow-popups allow-scripts",
+);
+
 /// The way that a request comes to a function.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Way<'a> {
     /// The response goes out as it is written.
     streams: bool,
     /// Its caller, where it signed.
     caller: Option<&'a Caller>,
+    /// Id of the function URL, where the host name does not have it.
+    url_id: Option<String>,
+    /// URI below a path of the host.
+    uri: Option<Uri>,
 }
 
 impl Front {
     pub(super) async fn serve_url<B>(
         &self,
-        id: &str,
+        name: Name<'_>,
         request_id: RequestId,
         parts: &Parts,
         body: B,
@@ -41,12 +56,23 @@ impl Front {
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
+        if is_web_socket(parts) {
+            return no_web_sockets();
+        }
         let snapshot = self.invoker.snapshot();
-        let Some(route) = snapshot.url(id) else {
-            return if snapshot.was_url(id) {
-                forbidden()
-            } else {
-                nowhere()
+        let found = match &name {
+            Name::Id(id) => snapshot.url(id).map(|route| (None, route)),
+            Name::Path(id, _) => snapshot.url(id).map(|route| (Some(*id), route)),
+            Name::Custom(target) => {
+                let found = snapshot.url_of(target);
+                found.map(|(id, route)| (Some(&**id), route))
+            }
+        };
+        let Some((url_id, route)) = found else {
+            return match &name {
+                Name::Id(id) if snapshot.was_url(id) => forbidden(),
+                Name::Path(id, _) if snapshot.was_url(id) => forbidden(),
+                _ => nowhere(),
             };
         };
         let cors = route.cors.as_deref();
@@ -72,10 +98,19 @@ impl Front {
         let way = Way {
             streams: route.streams,
             caller: caller.as_deref(),
+            url_id: url_id.map(str::to_owned),
+            uri: match &name {
+                Name::Path(_, rest) => Some(names::below(&parts.uri, rest.clone())),
+                Name::Id(_) | Name::Custom(_) => None,
+            },
         };
         let mut reply = self
             .call_url(&route.target, way, request_id, parts, body)
             .await;
+        if let Name::Path(..) = name {
+            let headers = reply.headers_mut();
+            headers.append(header::CONTENT_SECURITY_POLICY, SANDBOX);
+        }
         if let Some(cors) = cors {
             allow(cors, &parts.headers, reply.headers_mut());
         }
@@ -150,10 +185,11 @@ impl Front {
         let mut request = Request::new(bytes);
         *request.method_mut() = parts.method.clone();
         *request.headers_mut() = forwarded::headers(parts, &trace_id);
-        *request.uri_mut() = parts.uri.clone();
+        *request.uri_mut() = way.uri.unwrap_or_else(|| parts.uri.clone());
         let event = HttpEvent {
             request,
             source_ip: forwarded::source_ip(parts),
+            url_id: way.url_id,
             iam: way.caller.and_then(permit::identity),
             time: self.clock.now(),
         };
@@ -244,6 +280,20 @@ fn denied(body: &'static str) -> HttpResponse {
     let name = HeaderValue::from_static("AccessDeniedException");
     reply.headers_mut().insert("x-amzn-errortype", name);
     reply
+}
+
+/// True for a request to upgrade the connection to WebSocket.
+fn is_web_socket(parts: &Parts) -> bool {
+    let upgrades = parts.headers.get_all(header::UPGRADE).iter();
+    let mut protocols = upgrades.flat_map(|it| it.as_bytes().split(|byte| *byte == b','));
+    protocols.any(|it| it.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+}
+
+fn no_web_sockets() -> HttpResponse {
+    json(
+        StatusCode::NOT_IMPLEMENTED,
+        r#"{"Message":"Function URLs do not take WebSocket connections. Send requests, and stream responses with InvokeMode RESPONSE_STREAM."}"#,
+    )
 }
 
 fn is_preflight(parts: &Parts) -> bool {

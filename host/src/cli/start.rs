@@ -68,7 +68,7 @@ impl Start {
                 output::error(&error.context("the configuration was not reloaded"));
             }
             Ok(fixed) => {
-                output::note("the keys and their policies were reloaded");
+                output::note("the keys, their policies and the certificates were reloaded");
                 if !fixed.is_empty() {
                     let fixed = fixed.join(", ");
                     output::note(&format!("changes of {fixed} take effect after a restart"));

@@ -89,11 +89,6 @@ pub struct UrlPatch {
 }
 
 impl UrlRecord {
-    /// The domain name of the URL.
-    pub fn domain(&self, region: &crate::names::Region) -> String {
-        format!("{}.lambda-url.{region}.localhost", self.id)
-    }
-
     /// Its route in the data plane.
     pub(super) fn route(&self) -> (Arc<str>, UrlRoute) {
         let qualifier = self.alias.clone().map(Qualifier::Alias);

@@ -195,6 +195,7 @@ impl Pipeline {
     ) -> Result<Setup, LoadError> {
         let (region, settings) = (&self.config.region, &deployment.version.settings);
         Ok(Setup {
+            function: Arc::clone(&deployment.version.facts),
             memory: settings.memory,
             tmp: settings.tmp,
             variables: variables::of(deployment, region, log_stream, initialization)?,

@@ -27,6 +27,8 @@ pub use result::{PRELUDE_END, head_of, metadata_of, response_of, result_of};
 pub struct HttpEvent {
     /// The request. Its `host` header names the host, also where the client spoke HTTP/2.
     pub request: Request<Bytes>,
+    /// Id of the function URL, where the host name does not have it.
+    pub url_id: Option<String>,
     /// The client's address.
     pub source_ip: IpAddr,
     /// The caller, if it signed.

@@ -89,9 +89,14 @@ impl Instance {
         matches!(self, Self::CustomRuntime(_))
     }
 
-    /// Whether it holds so much of the host that another one should take its place.
+    /// True if it holds so much of the host that another one should take its place.
     pub(super) fn is_spent(&self) -> bool {
-        matches!(self, Self::Http(instance) if instance.is_spent())
+        match self {
+            Self::Handler(instance) => instance.is_spent(),
+            Self::Streaming(instance) => instance.is_spent(),
+            Self::Http(instance) => instance.is_spent(),
+            Self::CustomRuntime(_) | Self::Command(_) => false,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::network;
 
 pub(super) mod files;
 pub(super) mod http;
+mod http_error;
 pub(super) mod response;
 pub(super) mod runtime;
 pub(super) mod system;
@@ -18,13 +19,14 @@ mod variables;
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     system::link(&mut linker)?;
-    // The following shadow parts of the system interfaces.
+    http::link(&mut linker)?;
+    // The following shadow parts of these interfaces.
     linker.allow_shadowing(true);
     variables::link(&mut linker)?;
     files::link(&mut linker)?;
     network::add_to_linker(&mut linker)?;
+    http_error::link(&mut linker)?;
     linker.allow_shadowing(false);
-    http::link(&mut linker)?;
     runtime::link(&mut linker)?;
     response::link(&mut linker)?;
     Ok(linker)

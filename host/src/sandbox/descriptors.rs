@@ -36,6 +36,10 @@ pub(super) struct Held {
     files: HashMap<usize, Weak<File>>,
 }
 
+/// One descriptor that several guests share, released on drop.
+#[derive(Debug)]
+pub(super) struct Descriptor(Arc<Descriptors>);
+
 /// Descriptor limit reached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Exhausted;
@@ -45,6 +49,16 @@ impl Descriptors {
     pub(super) fn of_this_process() -> Self {
         let open_max = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         Self::new(usize::try_from(open_max).unwrap_or(usize::MAX))
+    }
+
+    /// Bound on all guests together.
+    pub(super) fn all_max(&self) -> usize {
+        self.all_max
+    }
+
+    /// Bound on one guest, and on the connections of one function.
+    pub(super) fn each_max(&self) -> usize {
+        self.each_max
     }
 
     fn new(open_max: usize) -> Self {
@@ -67,6 +81,19 @@ impl Descriptors {
 
     fn give_back(&self, count: usize) {
         self.taken.fetch_sub(count, Ordering::Relaxed);
+    }
+}
+
+impl Descriptor {
+    pub(super) fn take(all: &Arc<Descriptors>) -> Result<Self, Exhausted> {
+        all.take()?;
+        Ok(Self(Arc::clone(all)))
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        self.0.give_back(1);
     }
 }
 

@@ -1,19 +1,21 @@
 //! Egress policy of guests. By default the public internet, as in AWS, but not the host, its
 //! networks or a cloud's metadata service.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use serde::Deserialize;
-use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::sockets::SocketAddrUse;
 
 mod cidr;
 mod machine;
+mod rule;
 mod special;
 
 pub use cidr::Cidr;
 use machine::Machine;
+pub use rule::{Destination, EgressAction, EgressRule};
 
 /// Egress policy.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize)]
@@ -33,58 +35,193 @@ pub enum Egress {
 pub(super) struct Reach {
     egress: Egress,
     near: Arc<[Cidr]>,
+    /// Rules of one function, or of all, with their number in the configuration.
+    rules: Arc<[(usize, EgressRule)]>,
     machine: Arc<Machine>,
+}
+
+/// Denial of a destination.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Denied {
+    /// Address, or name whose look-up was denied.
+    destination: String,
+    reason: Reason,
+}
+
+/// Setting that denied a destination.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Reason {
+    Closed,
+    Special,
+    Near(Cidr),
+    Machine,
+    Rule(usize),
 }
 
 impl Reach {
     /// `near` blocks further addresses.
-    pub(super) fn new(egress: Egress, near: &[Cidr]) -> Self {
+    pub(super) fn new(egress: Egress, near: &[Cidr], rules: &[EgressRule]) -> Self {
         Self {
             egress,
             near: near.into(),
+            rules: rules.iter().cloned().enumerate().collect(),
             machine: Arc::new(Machine::new()),
         }
     }
 
-    pub(super) fn apply(&self, wasi: &mut WasiCtxBuilder) {
-        if self.egress == Egress::Deny {
-            return;
+    /// Policy of one function.
+    pub(super) fn of(&self, function: &str) -> Self {
+        let mut own = self.clone();
+        if !self.rules.iter().all(|(_, rule)| rule.is_for(function)) {
+            let rules = self.rules.iter().filter(|(_, rule)| rule.is_for(function));
+            own.rules = rules.cloned().collect();
         }
-        wasi.allow_tcp(true)
-            .allow_udp(true)
-            .allow_ip_name_lookup(true);
-        let reach = self.clone();
-        wasi.socket_addr_check(move |address, purpose| {
-            let allowed = reach.allows(address, purpose);
-            Box::pin(async move { allowed })
-        });
+        own
     }
 
-    /// True if packets may be sent to the address.
-    pub(super) fn includes(&self, address: IpAddr) -> bool {
+    /// Checks the address of a connection, and the host name that led to it. Without a port, checks whether any
+    /// port can be allowed.
+    pub(super) fn check(
+        &self,
+        address: IpAddr,
+        port: Option<u16>,
+        name: Option<&str>,
+    ) -> Result<(), Denied> {
+        let address = address.to_canonical();
+        for (number, rule) in self.rules.iter().filter(|(_, rule)| rule.has_port(port)) {
+            let is_named = name.is_some_and(|name| rule.has_name(name));
+            match rule.action {
+                // A name's owner chooses its addresses, so a name alone allows no address of the machine.
+                EgressAction::Allow if rule.has_address(address) => return Ok(()),
+                EgressAction::Allow if is_named && self.may_be_named(address) => return Ok(()),
+                EgressAction::Deny if is_named || rule.has_address(address) => {
+                    return Err(denied(address, port, name, Reason::Rule(*number)));
+                }
+                _ => {}
+            }
+        }
+        match self.default_denial(address) {
+            Some(reason) => Err(denied(address, port, name, reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks whether a host name may be looked up: a closed function must not send data to name servers either.
+    pub(super) fn check_name(&self, name: &str) -> Result<(), Denied> {
+        let has_blocks =
+            |rule: &EgressRule| !matches!(rule.to, Destination::Name(_) | Destination::Below(_));
+        for (number, rule) in self.rules.iter().filter(|(_, rule)| rule.has_port(None)) {
+            match rule.action {
+                EgressAction::Allow if rule.has_name(name) || has_blocks(rule) => return Ok(()),
+                EgressAction::Deny if rule.has_name(name) || rule.to == Destination::Everything => {
+                    return Err(Denied {
+                        destination: name.to_owned(),
+                        reason: Reason::Rule(*number),
+                    });
+                }
+                _ => {}
+            }
+        }
         match self.egress {
-            Egress::Deny => false,
-            Egress::Any => true,
+            Egress::Deny => Err(Denied {
+                destination: name.to_owned(),
+                reason: Reason::Closed,
+            }),
+            Egress::Public | Egress::Any => Ok(()),
+        }
+    }
+
+    /// True if a rule depends on this host name.
+    pub(super) fn has_name(&self, name: &str) -> bool {
+        self.rules.iter().any(|(_, rule)| rule.has_name(name))
+    }
+
+    fn default_denial(&self, address: IpAddr) -> Option<Reason> {
+        match self.egress {
+            Egress::Deny => Some(Reason::Closed),
+            Egress::Any => None,
+            Egress::Public if !special::is_public(address) => Some(Reason::Special),
             Egress::Public => {
-                let address = address.to_canonical();
-                special::is_public(address)
-                    && !self.near.iter().any(|prefix| prefix.contains(address))
-                    && !self.machine.has(address)
+                let near = self.near.iter().find(|prefix| prefix.contains(address));
+                let near = near.copied().map(Reason::Near);
+                near.or_else(|| self.machine.has(address).then_some(Reason::Machine))
             }
         }
     }
 
-    fn allows(&self, address: SocketAddr, purpose: SocketAddrUse) -> bool {
+    fn may_be_named(&self, address: IpAddr) -> bool {
+        (special::is_public(address) || special::is_private(address))
+            && !self.machine.is_own(address)
+    }
+
+    /// Checks an address that a guest's socket uses. `names` led to the address.
+    pub(super) fn check_socket(
+        &self,
+        address: SocketAddr,
+        purpose: SocketAddrUse,
+        names: &[String],
+    ) -> Result<(), Denied> {
         match purpose {
             SocketAddrUse::TcpConnect | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => {
-                self.includes(address.ip())
+                let (ip, port) = (address.ip(), Some(address.port()));
+                let without = self.check(ip, port, None);
+                let mut with = names.iter().map(|name| self.check(ip, port, Some(name)));
+                match names.is_empty() {
+                    true => without,
+                    // Of several names of an address, each one that is allowed suffices.
+                    false => with.find(Result::is_ok).unwrap_or(without),
+                }
             }
             // Outgoing sockets bind to the wildcard address before they connect.
-            SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => {
-                address.ip().is_unspecified() && address.port() == 0
+            SocketAddrUse::TcpBind | SocketAddrUse::UdpBind
+                if address.ip().is_unspecified() && address.port() == 0 =>
+            {
+                Ok(())
             }
-            SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => false,
+            SocketAddrUse::TcpBind
+            | SocketAddrUse::UdpBind
+            | SocketAddrUse::TcpListen
+            | SocketAddrUse::TcpAccept => Err(Denied {
+                destination: address.to_string(),
+                reason: Reason::Closed,
+            }),
         }
+    }
+}
+
+fn denied(address: IpAddr, port: Option<u16>, name: Option<&str>, reason: Reason) -> Denied {
+    let mut destination = match port {
+        Some(port) => SocketAddr::new(address, port).to_string(),
+        None => address.to_string(),
+    };
+    if let Some(name) = name {
+        destination = format!("{destination} ({name})");
+    }
+    Denied {
+        destination,
+        reason,
+    }
+}
+
+/// Line for the function's log: the destination, the rule and the key of the configuration.
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let to = &self.destination;
+        write!(f, "the connection to {to} was denied by ")?;
+        match self.reason {
+            Reason::Closed => f.write_str("egress = \"deny\" of lamina.toml")?,
+            Reason::Special => f.write_str(
+                "egress = \"public\" of lamina.toml: it is a private or special-purpose address",
+            )?,
+            Reason::Near(block) => write!(f, "egress_near of lamina.toml: it is in {block}")?,
+            Reason::Machine => f.write_str(
+                "egress = \"public\" of lamina.toml: it is an address or a network of this machine",
+            )?,
+            Reason::Rule(number) => {
+                return write!(f, "[[egress_rules]] of lamina.toml, rule {}", number + 1);
+            }
+        }
+        f.write_str("; [[egress_rules]] can allow it")
     }
 }
 
@@ -98,7 +235,28 @@ mod tests {
         Reach {
             egress,
             near: near.into(),
+            rules: Arc::new([]),
             machine: Arc::new(Machine::fixed(parsed(machine))),
+        }
+    }
+
+    fn rule(action: &str, to: &str, ports: &[u16], functions: &[&str]) -> EgressRule {
+        EgressRule {
+            action: match action {
+                "allow" => EgressAction::Allow,
+                _ => EgressAction::Deny,
+            },
+            to: to.to_owned().try_into().unwrap(),
+            ports: ports.to_vec(),
+            functions: functions.iter().map(|it| (*it).to_owned()).collect(),
+        }
+    }
+
+    fn ruled(egress: Egress, rules: &[EgressRule]) -> Reach {
+        let rules = rules.iter().cloned().enumerate().collect();
+        Reach {
+            rules,
+            ..reach(egress, &[], &["10.9.0.7/16"])
         }
     }
 
@@ -121,29 +279,119 @@ mod tests {
             "2600:1::ffff",
             "2600:1f00::7",
         ] {
-            assert!(!reach.includes(to(near)), "{near}");
+            assert!(reach.check(to(near), Some(443), None).is_err(), "{near}");
         }
         for public in ["5.6.8.8", "2600:1:0:1::5", "2600:1f00::8"] {
-            assert!(reach.includes(to(public)), "{public}");
+            assert!(reach.check(to(public), Some(443), None).is_ok(), "{public}");
         }
     }
 
     #[test]
     fn sockets_connect_but_do_not_listen() {
         let reach = reach(Egress::Public, &[], &[]);
-        let public = "1.1.1.1:53".parse().unwrap();
-        let wildcard = "0.0.0.0:0".parse().unwrap();
-        assert!(reach.allows(public, SocketAddrUse::TcpConnect));
-        assert!(reach.allows(public, SocketAddrUse::UdpSend));
-        assert!(reach.allows(wildcard, SocketAddrUse::TcpBind));
-        assert!(!reach.allows("0.0.0.0:80".parse().unwrap(), SocketAddrUse::UdpBind));
-        assert!(!reach.allows(wildcard, SocketAddrUse::TcpListen));
-        assert!(!reach.allows(public, SocketAddrUse::TcpAccept));
+        let allows = |address: &str, purpose| {
+            let address = address.parse().unwrap();
+            reach.check_socket(address, purpose, &[]).is_ok()
+        };
+        assert!(allows("1.1.1.1:53", SocketAddrUse::TcpConnect));
+        assert!(allows("1.1.1.1:53", SocketAddrUse::UdpSend));
+        assert!(allows("0.0.0.0:0", SocketAddrUse::TcpBind));
+        assert!(!allows("0.0.0.0:80", SocketAddrUse::UdpBind));
+        assert!(!allows("0.0.0.0:0", SocketAddrUse::TcpListen));
+        assert!(!allows("1.1.1.1:53", SocketAddrUse::TcpAccept));
     }
 
     #[test]
     fn deny_and_any_ignore_the_address() {
-        assert!(!reach(Egress::Deny, &[], &[]).includes(to("1.1.1.1")));
-        assert!(reach(Egress::Any, &[], &["5.6.7.8/24"]).includes(to("5.6.7.8")));
+        let closed = reach(Egress::Deny, &[], &[]);
+        assert!(closed.check(to("1.1.1.1"), Some(1), None).is_err());
+        assert!(closed.check_name("a.example").is_err());
+        let open = reach(Egress::Any, &[], &["5.6.7.8/24"]);
+        assert!(open.check(to("5.6.7.8"), Some(1), None).is_ok());
+    }
+
+    #[test]
+    fn first_rule_that_applies_decides() {
+        let rules = [
+            rule("deny", "10.1.2.3", &[], &[]),
+            rule("allow", "10.1.0.0/16", &[443], &[]),
+            rule("deny", "*", &[], &["closed"]),
+        ];
+        let reach = ruled(Egress::Public, &rules);
+        let allows = |function: &str, address: &str, port: u16| {
+            reach
+                .of(function)
+                .check(to(address), Some(port), None)
+                .is_ok()
+        };
+        assert!(allows("f", "10.1.0.1", 443));
+        assert!(!allows("f", "10.1.0.1", 80), "another port");
+        assert!(!allows("f", "10.1.2.3", 443), "an earlier rule denies it");
+        assert!(!allows("f", "10.2.0.1", 443));
+        assert!(allows("f", "1.1.1.1", 80));
+        assert!(allows("closed", "10.1.0.1", 443));
+        assert!(!allows("closed", "1.1.1.1", 80));
+        assert!(
+            reach.of("closed").check_name("a.example").is_ok(),
+            "it may name 10.1.0.1"
+        );
+    }
+
+    #[test]
+    fn allowed_name_leads_to_no_address_of_the_machine() {
+        let reach = ruled(Egress::Deny, &[rule("allow", "db.example", &[5432], &[])]);
+        let allows = |name: &str, address: &str, port: Option<u16>| {
+            reach.check(to(address), port, Some(name)).is_ok()
+        };
+        for address in ["1.1.1.1", "10.9.0.8", "fd12::1"] {
+            assert!(allows("db.example", address, Some(5432)), "{address}");
+            assert!(allows("db.example", address, None), "{address}");
+            assert!(!allows("db.example", address, Some(80)), "{address}");
+            assert!(!allows("other.example", address, Some(5432)), "{address}");
+        }
+        for address in [
+            "127.0.0.1",
+            "10.9.0.7",
+            "169.254.169.254",
+            "::1",
+            "fd00:ec2::254",
+            "64:ff9b::7f00:1",
+        ] {
+            assert!(!allows("db.example", address, Some(5432)), "{address}");
+        }
+        assert!(reach.check_name("db.example").is_ok());
+        assert!(reach.check_name("other.example").is_err());
+    }
+
+    #[test]
+    fn denial_names_address_rule_and_key() {
+        let rules = [rule("deny", "a.example", &[], &[])];
+        let reach = Reach {
+            near: Arc::new(["5.0.0.0/8".parse().unwrap()]),
+            ..ruled(Egress::Public, &rules)
+        };
+        for (address, name, expected) in [
+            (
+                "10.0.0.1",
+                None,
+                "10.0.0.1:443 was denied by egress = \"public\"",
+            ),
+            (
+                "5.1.1.1",
+                None,
+                "egress_near of lamina.toml: it is in 5.0.0.0/8",
+            ),
+            (
+                "1.1.1.1",
+                Some("a.example"),
+                "1.1.1.1:443 (a.example) was denied by [[egress_rules]] of lamina.toml, rule 1",
+            ),
+        ] {
+            let denied = reach
+                .check(to(address), Some(443), name)
+                .unwrap_err()
+                .to_string();
+            assert!(denied.contains(expected), "{denied}");
+        }
     }
 }

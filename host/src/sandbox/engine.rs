@@ -17,11 +17,12 @@ use super::egress::Reach;
 use super::filesystem::Kept;
 use super::guest::Guest;
 use super::memory_image::Each;
-use super::network::Names;
+use super::network::HostNetwork;
 use super::scheduler::Scheduler;
 use super::turnover::{self, Turnover};
 use super::{Architecture, Config, Error, MemoryImage, Target, capability, deadline};
 use crate::clock::Clock;
+use crate::outbound::dial::Dialer;
 
 /// Interpreters recurse deeply: with the default of 512 KiB, CPython and QuickJS trap.
 pub(super) const WASM_STACK_BYTES: usize = 8 << 20;
@@ -67,10 +68,9 @@ pub(super) struct Shared {
 pub(super) struct Resources {
     pub(super) config: Config,
     pub(super) clock: Clock,
-    pub(super) reach: Reach,
     pub(super) budgets: Arc<Budgets>,
     pub(super) descriptors: Arc<Descriptors>,
-    pub(super) names: Arc<Names>,
+    pub(super) network: Arc<HostNetwork>,
     pub(super) scheduler: Arc<Scheduler>,
 }
 
@@ -133,16 +133,18 @@ impl Shared {
 
 impl Resources {
     fn new(config: Config, clock: Clock, scheduler: Arc<Scheduler>) -> std::io::Result<Self> {
-        let reach = Reach::new(config.egress, &config.egress_near);
+        let reach = Reach::new(config.egress, &config.egress_near, &config.egress_rules);
+        let dialer = Dialer::new(config.trust.clone(), clock.clone());
+        let descriptors = Arc::new(Descriptors::of_this_process());
+        let network = HostNetwork::new(reach, dialer, Arc::clone(&descriptors), clock.clone());
         let kept = Kept::of_this_process(clock.clone());
         Ok(Self {
             budgets: Arc::new(Budgets::open(&config, kept)?),
-            descriptors: Arc::new(Descriptors::of_this_process()),
-            names: Arc::new(Names::new(reach.clone(), clock.clone())),
+            descriptors,
+            network: Arc::new(network),
             scheduler,
             config,
             clock,
-            reach,
         })
     }
 }

@@ -12,7 +12,7 @@ use super::capability::system::{self, Streams};
 use super::descriptors::Held;
 use super::filesystem::{Files, Quota};
 use super::limits::{Limits, MemoryUsage};
-use super::network::Lookups;
+use super::network::GuestNetwork;
 use super::program::Loaded;
 use crate::telemetry::log::EnvironmentLog;
 
@@ -28,7 +28,7 @@ pub(super) struct Guest {
     pub(super) quota: Arc<Quota>,
     // Declared after the table: descriptors are released once their resources are closed.
     pub(super) descriptors: Held,
-    pub(super) lookups: Lookups,
+    pub(super) network: GuestNetwork,
     pub(super) setup: Arc<Setup>,
     pub(super) limits: Limits,
     pub(super) mailbox: Mailbox,
@@ -45,17 +45,18 @@ impl Guest {
         mailbox: Mailbox,
     ) -> Self {
         let resources = &loaded.shared.resources;
-        let mut wasi = system::context(&resources.reach, log, streams);
+        let network = GuestNetwork::new(&resources.network, &loaded.lookups, &setup.function, log);
+        let mut wasi = system::context(&network, log, streams);
         *wasi.filesystem() = files.context();
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
         Self {
             wasi,
             table,
-            http: Http::new(),
+            http: Http::new(network.clone()),
             quota: Arc::clone(files.quota()),
             descriptors: Held::new(Arc::clone(&resources.descriptors)),
-            lookups: Lookups::new(&resources.names, &loaded.lookups),
+            network,
             setup: Arc::clone(setup),
             limits: Limits::new(setup.memory, usage),
             mailbox,

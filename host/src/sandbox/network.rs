@@ -1,14 +1,20 @@
-//! `wasi:sockets` with limits: sockets count as descriptors, and DNS uses an asynchronous resolver.
-//! The rest is wasmtime's own.
+//! Network of guests: `wasi:sockets` with limits, DNS with an asynchronous resolver, and requests of `wasi:http`, all
+//! under the egress policy. The sockets themselves are wasmtime's.
 
 use wasmtime::component::Linker;
 
 use super::guest::Guest;
 
+mod guest_network;
+mod host_network;
 mod names;
+mod requests;
+mod response_body;
 mod sockets;
 
-pub(super) use names::{Lookups, Names, ProgramLookups};
+pub(super) use guest_network::GuestNetwork;
+pub(super) use host_network::HostNetwork;
+pub(super) use names::ProgramLookups;
 
 /// Replaces the functions of `wasi:sockets` that consume host resources.
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {

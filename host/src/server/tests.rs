@@ -43,7 +43,11 @@ async fn running_with(config: Config) -> Running {
         begins.notify_one();
         answer(request)
     };
-    let serving = tokio::spawn(serve(listener, config, answer, std::future::pending()));
+    let listeners = vec![Listener {
+        socket: listener,
+        tls: None,
+    }];
+    let serving = tokio::spawn(serve(listeners, config, answer, std::future::pending()));
     Running {
         address,
         begun,
@@ -365,6 +369,63 @@ async fn flood_of_frames_that_ask_for_nothing_is_closed() {
         let closed = tokio::time::timeout(Duration::from_secs(60), closed).await;
         closed.expect("the connection is closed");
     }
+}
+
+/// Sends a preface and then these bytes again and again, until the host closes the connection.
+async fn flooded(running: &Running, begin: &[u8], next: impl Fn(u32) -> Vec<u8>) {
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let (mut said, mut saying) = open(running, &[preface, begin].concat()).await.into_split();
+    let flooding = async {
+        for number in 0.. {
+            if saying.write_all(&next(number)).await.is_err() {
+                return;
+            }
+        }
+    };
+    let reading = async {
+        let mut dropped = vec![0; 1 << 16];
+        while said.read(&mut dropped).await.is_ok_and(|count| count > 0) {}
+    };
+    let closed = async { tokio::join!(flooding, reading) };
+    let closed = tokio::time::timeout(Duration::from_secs(60), closed).await;
+    closed.expect("the connection is closed");
+}
+
+#[tokio::test]
+async fn http2_client_that_resets_its_streams_is_closed() {
+    let running = running_with(Config::default()).await;
+    flooded(&running, b"", |number| {
+        let stream = (2 * number + 1).to_be_bytes();
+        let head = [b"\0\0\x03\x01\x05", &stream[..], b"\x82\x86\x84"].concat();
+        [&head[..], b"\0\0\x04\x03\0", &stream[..], b"\0\0\0\x08"].concat()
+    })
+    .await;
+    require_answer(&running).await;
+}
+
+#[tokio::test]
+async fn http2_head_without_end_is_closed() {
+    let running = running_with(Config::default()).await;
+    // HEADERS without END_HEADERS, then CONTINUATION frames with a new field each.
+    let begin = b"\0\0\x03\x01\x01\0\0\0\x01\x82\x86\x84";
+    flooded(&running, begin, |number| {
+        let field = format!("\0\x08x{number:07}\x01v");
+        let size = u8::try_from(field.len()).unwrap();
+        [&[0, 0, size, 9, 0, 0, 0, 0, 1], field.as_bytes()].concat()
+    })
+    .await;
+    require_answer(&running).await;
+}
+
+#[tokio::test]
+async fn http2_window_games_are_closed() {
+    let running = running_with(Config::default()).await;
+    let update = |size: u32| [b"\0\0\x04\x08\0\0\0\0\0", &size.to_be_bytes()[..]].concat();
+    // A window beyond 2^31 - 1 bytes, and one of no bytes.
+    for size in [0x7fff_ffff, 0] {
+        flooded(&running, b"", |_| update(size)).await;
+    }
+    require_answer(&running).await;
 }
 
 #[tokio::test]

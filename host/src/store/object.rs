@@ -280,7 +280,11 @@ mod tests {
             time_max: Duration::from_secs(1),
             ..Config::default()
         };
-        let objects = Objects::new(config, Client::new(Clock::system())).unwrap();
+        let objects = Objects::new(
+            config,
+            Client::new(crate::outbound::Trust::default(), Clock::system()),
+        )
+        .unwrap();
         let location = Location {
             bucket: "bucket".into(),
             key: "key".into(),

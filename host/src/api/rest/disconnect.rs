@@ -266,7 +266,16 @@ async fn send(front: &Front, (method, path, body): Sent) -> Result<Value, String
 
 fn front_of(world: &World) -> Front {
     let (control, invoker, logs, clock) = world.parts();
-    Front::new(control, invoker, logs, Default::default(), None, clock)
+    let urls = crate::api::UrlNames::new(&crate::config::Urls::default());
+    Front::new(
+        control,
+        invoker,
+        logs,
+        Default::default(),
+        None,
+        urls,
+        clock,
+    )
 }
 
 #[test]

@@ -128,16 +128,14 @@ impl Front {
 
     fn shown(&self, record: &UrlRecord, call: &Call) -> Shown {
         let home = self.control.home();
-        let host = call.host().unwrap_or_default();
-        let port = host.rsplit_once(':').map(|(_, port)| port);
-        let port = port.filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
-        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let function_arn = match &record.alias {
             None => home.function_arn(&record.function),
             Some(alias) => home.qualified_arn(&record.function, &Qualifier::Alias(alias.clone())),
         };
         Shown {
-            function_url: format!("http://{}{port}/", record.domain(&home.region)),
+            function_url: self
+                .urls
+                .shown(&record.id, &home.region.to_string(), call.host()),
             function_arn,
             auth_type: match record.auth {
                 Auth::None => "NONE".into(),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::api::facts::Peer;
+use crate::api::facts::{Peer, Proxy, Secure};
 use crate::api::{Own, REQUEST_ID, TRACE_ID, host_of};
 use crate::clock::Clock;
 use crate::names::hex;
@@ -37,23 +37,30 @@ pub(super) fn source_ip(parts: &Parts) -> IpAddr {
     })
 }
 
-/// Headers as the function sees them. Preceding proxies are trusted, because TLS ends there; the
-/// request context holds what functions may rely on.
+/// Headers as the function sees them. Hops, port and protocol are those that a trusted proxy or an embedder names,
+/// or of this connection: a client could invent others.
 pub(super) fn headers(parts: &Parts, trace_id: &str) -> HeaderMap {
     let mut headers = parts.headers.clone();
-    // Non-ASCII bytes are passed on unchanged, so that no hop is dropped.
+    let proxy = parts.extensions.get::<Proxy>();
+    let is_believed = proxy.is_some() || parts.extensions.get::<Peer>().is_none();
     let mut way = Vec::new();
-    for hop in headers.get_all(FORWARDED_FOR) {
-        way.extend_from_slice(hop.as_bytes());
-        way.extend_from_slice(b", ");
+    if is_believed {
+        // Non-ASCII bytes are passed on unchanged, so that no hop is dropped.
+        for hop in headers.get_all(FORWARDED_FOR) {
+            way.extend_from_slice(hop.as_bytes());
+            way.extend_from_slice(b", ");
+        }
     }
-    way.extend_from_slice(source_ip(parts).to_string().as_bytes());
+    let last = proxy.map_or_else(|| source_ip(parts), |Proxy(address)| *address);
+    way.extend_from_slice(last.to_canonical().to_string().as_bytes());
     set(&mut headers, FORWARDED_FOR, way);
-    if !headers.contains_key(FORWARDED_PORT) {
+    if !is_believed || !headers.contains_key(FORWARDED_PORT) {
         set(&mut headers, FORWARDED_PORT, port(parts));
     }
-    if !headers.contains_key(FORWARDED_PROTO) {
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    if !is_believed || !headers.contains_key(FORWARDED_PROTO) {
+        let secure = parts.extensions.get::<Secure>();
+        let proto = if secure.is_some() { "https" } else { "http" };
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(proto));
     }
     // HTTP/2 has no Host header, and the event requires it.
     if let Some(host) = host_of(parts).filter(|_| !headers.contains_key(header::HOST)) {
@@ -105,6 +112,12 @@ mod tests {
         parts
     }
 
+    fn proxied(given: &[(&str, &str)]) -> Parts {
+        let mut parts = parts(given);
+        parts.extensions.insert(Proxy("10.0.0.1".parse().unwrap()));
+        parts
+    }
+
     #[test]
     fn forwarding_headers_are_added() {
         let found = headers(&parts(&[]), "Root=1");
@@ -121,24 +134,43 @@ mod tests {
 
     #[test]
     fn non_ascii_hop_is_kept() {
-        let mut parts = parts(&[]);
+        let mut parts = proxied(&[]);
         let hop = HeaderValue::from_bytes(b"h\xf6p").unwrap();
         parts.headers.insert(FORWARDED_FOR, hop);
         let found = headers(&parts, "Root=1");
-        assert_eq!(found[FORWARDED_FOR].as_bytes(), b"h\xf6p, 192.0.2.1");
+        assert_eq!(found[FORWARDED_FOR].as_bytes(), b"h\xf6p, 10.0.0.1");
     }
 
     #[test]
-    fn existing_hops_are_kept() {
+    fn trusted_proxy_names_hops_port_and_protocol() {
         let given = [
             ("x-forwarded-for", "203.0.113.9"),
             ("x-forwarded-proto", "https"),
             ("x-forwarded-port", "443"),
         ];
-        let found = headers(&parts(&given), "Root=1");
-        assert_eq!(found["x-forwarded-for"], "203.0.113.9, 192.0.2.1");
+        let found = headers(&proxied(&given), "Root=1");
+        assert_eq!(found["x-forwarded-for"], "203.0.113.9, 10.0.0.1");
         assert_eq!(found["x-forwarded-proto"], "https");
         assert_eq!(found["x-forwarded-port"], "443");
+        let found = headers(&parts(&given), "Root=1");
+        assert_eq!(
+            found["x-forwarded-for"], "192.0.2.1",
+            "a client may name no hops"
+        );
+        assert_eq!(found["x-forwarded-proto"], "http");
+        assert_eq!(found["x-forwarded-port"], "3001");
+        let mut embedded = parts(&given);
+        embedded.extensions.clear();
+        let found = headers(&embedded, "Root=1");
+        assert_eq!(found["x-forwarded-for"], "203.0.113.9, 127.0.0.1");
+        assert_eq!(found["x-forwarded-proto"], "https");
+    }
+
+    #[test]
+    fn protocol_of_tls_connection_is_https() {
+        let mut parts = parts(&[]);
+        parts.extensions.insert(Secure);
+        assert_eq!(headers(&parts, "Root=1")["x-forwarded-proto"], "https");
     }
 
     #[test]

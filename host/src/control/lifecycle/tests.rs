@@ -78,6 +78,8 @@ async fn control(dir: &Path, records: Arc<Fickle>) -> Control {
         scratch_dir,
         egress: Egress::default(),
         egress_near: Vec::new(),
+        egress_rules: Vec::new(),
+        trust: crate::outbound::Trust::default(),
     };
     let sandbox = Sandbox::new(sandbox, clock.clone()).unwrap();
     let library = Library::open(dir, sandbox, Compiler::InProcess, Objects::none()).unwrap();

@@ -182,6 +182,8 @@ impl Shared {
             scratch_bytes: Some(BUDGET_BYTES),
             egress: Egress::default(),
             egress_near: Vec::new(),
+            egress_rules: Vec::new(),
+            trust: crate::outbound::Trust::default(),
         };
         std::fs::create_dir_all(&sandbox.scratch_dir).expect("the directory is writable");
         let sandbox = Sandbox::new(sandbox, Clock::system()).expect("the engine starts");

@@ -44,6 +44,12 @@ impl Snapshot {
         self.functions.get(self.urls.get(id)?)?.urls.get(id)
     }
 
+    /// The function URL of a function or alias, with its id.
+    pub fn url_of(&self, target: &Target) -> Option<(&Arc<str>, &UrlRoute)> {
+        let mut urls = self.functions.get(&target.name)?.urls.iter();
+        urls.find(|(_, route)| route.target.qualifier == target.qualifier)
+    }
+
     /// True for the id of a function URL that was deleted not long ago. AWS refuses calls to one in other words
     /// than calls to an id that never existed.
     pub fn was_url(&self, id: &str) -> bool {

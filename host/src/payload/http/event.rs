@@ -17,7 +17,8 @@ impl HttpEvent {
     pub fn event(&self, function: &str, request_id: &RequestId) -> Document {
         let request = &self.request;
         let host = self.host();
-        let api_id = url_id(&host).unwrap_or_else(|| function.to_owned());
+        let api_id = self.url_id.clone().or_else(|| url_id(&host));
+        let api_id = api_id.unwrap_or_else(|| function.to_owned());
         let (headers, cookies) = split_headers(request.headers());
         let path = request.uri().path();
         let query = request.uri().query().unwrap_or_default();

@@ -16,6 +16,7 @@ fn id() -> RequestId {
 
 fn arrived(request: Request<Bytes>) -> HttpEvent {
     HttpEvent {
+        url_id: None,
         request,
         source_ip: Ipv4Addr::LOCALHOST.into(),
         iam: None,

@@ -41,4 +41,8 @@ impl Instance {
             .await?;
         Ok(answer.map(Bytes::from).map_err(Failure::from))
     }
+
+    pub(in crate::sandbox) fn is_spent(&self) -> bool {
+        self.store.data().network.is_spent()
+    }
 }

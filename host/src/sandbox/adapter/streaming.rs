@@ -47,4 +47,7 @@ impl Instance {
         self.store.data_mut().table.delete(stream)?;
         Ok(answer.map(|()| sink.finished()).map_err(Failure::from))
     }
+    pub(in crate::sandbox) fn is_spent(&self) -> bool {
+        self.store.data().network.is_spent()
+    }
 }

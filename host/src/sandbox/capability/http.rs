@@ -12,7 +12,8 @@ use wasmtime_wasi_http::p2::body::{
     HostFutureTrailers, HostIncomingBody, HostOutgoingBody, HyperIncomingBody, StreamContext,
 };
 use wasmtime_wasi_http::p2::types::{
-    HostIncomingRequest, HostOutgoingResponse, HostResponseOutparam,
+    HostFutureIncomingResponse, HostIncomingRequest, HostIncomingResponse, HostOutgoingRequest,
+    HostOutgoingResponse, HostResponseOutparam,
 };
 use wasmtime_wasi_http::{
     Error, FieldMap, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
@@ -20,6 +21,7 @@ use wasmtime_wasi_http::{
 };
 
 use crate::sandbox::guest::Guest;
+use crate::sandbox::network::GuestNetwork;
 
 /// Size of the fields of one message.
 const FIELDS_BYTES_MAX: usize = 32 << 10;
@@ -45,12 +47,15 @@ pub(in crate::sandbox) struct Http {
 }
 
 impl Http {
-    pub(in crate::sandbox) fn new() -> Self {
+    pub(in crate::sandbox) fn new(network: GuestNetwork) -> Self {
         let mut context = WasiHttpCtx::new();
         context.set_field_size_limit(FIELDS_BYTES_MAX);
         Self {
             context,
-            hooks: Hooks { is_full: false },
+            hooks: Hooks {
+                network,
+                is_full: false,
+            },
             calls: 0,
         }
     }
@@ -80,27 +85,34 @@ impl WasiHttpView for Guest {
     }
 }
 
-/// Refuses outgoing requests through `wasi:http`, which are not implemented. Guests use sockets
-/// instead.
+/// Sends requests of the guest over its function's connections.
 struct Hooks {
+    network: GuestNetwork,
     /// True while the guest is at its limit.
     is_full: bool,
 }
 
 /// A response with its connection task.
-type Sent = (
-    http::Response<WasiBody>,
-    Box<dyn Future<Output = Result<(), Error>> + Send>,
-);
+type Sent = (http::Response<WasiBody>, Connection);
+type Connection = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
 impl WasiHttpHooks for Hooks {
     fn send_request(
         &mut self,
-        _request: http::Request<WasiBody>,
-        _options: Option<RequestOptions>,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
         _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
-        Box::new(async { Err(Error::HttpRequestDenied) })
+        if self.is_full {
+            let problem = "requests of the function hold as much of the host's memory as they may";
+            return Box::new(async { Err(Error::InternalError(Some(problem.to_owned()))) });
+        }
+        let network = self.network.clone();
+        Box::new(async move {
+            let response = network.send(request, options).await?;
+            // The connection has a task of its own.
+            Ok((response, Box::new(async { Ok(()) }) as Connection))
+        })
     }
 
     fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
@@ -201,11 +213,16 @@ fn address<T: ?Sized>(entry: &T) -> *const () {
 fn weight(entry: &dyn Any) -> u64 {
     let has_fields = entry.is::<FieldMap>()
         || entry.is::<HostOutgoingResponse>()
+        || entry.is::<HostOutgoingRequest>()
         || entry.is::<HostIncomingRequest>();
+    let is_received =
+        entry.is::<HostFutureIncomingResponse>() || entry.is::<HostIncomingResponse>();
     let bytes = if has_fields {
         FIELDS_BYTES_MAX
-    } else if entry.is::<HostOutgoingBody>() {
+    } else if entry.is::<HostOutgoingBody>() || entry.is::<HostIncomingBody>() {
         CHUNKS * CHUNK_BYTES_MAX
+    } else if is_received {
+        FIELDS_BYTES_MAX + CHUNKS * CHUNK_BYTES_MAX
     } else {
         0
     };
@@ -223,6 +240,12 @@ fn close(entry: &mut dyn Any) -> bool {
     } else if let Some(out) = entry.downcast_mut::<HostResponseOutparam>() {
         out.send = Box::new(drop);
     } else if let Some(response) = entry.downcast_mut::<HostOutgoingResponse>() {
+        response.body = None;
+    } else if let Some(request) = entry.downcast_mut::<HostOutgoingRequest>() {
+        request.body = None;
+    } else if let Some(response) = entry.downcast_mut::<HostFutureIncomingResponse>() {
+        *response = HostFutureIncomingResponse::Consumed;
+    } else if let Some(response) = entry.downcast_mut::<HostIncomingResponse>() {
         response.body = None;
     } else if let Some(body) = entry.downcast_mut::<HostOutgoingBody>() {
         *body = HostOutgoingBody::new(StreamContext::Response, None, 1, 1).0;

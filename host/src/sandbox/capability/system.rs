@@ -5,8 +5,8 @@ use std::sync::Arc;
 use wasmtime::component::Linker;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use crate::sandbox::egress::Reach;
 use crate::sandbox::guest::Guest;
+use crate::sandbox::network::GuestNetwork;
 use crate::sandbox::stdio::{Captured, Input, Output};
 use crate::telemetry::log::{EnvironmentLog, Stream};
 
@@ -27,7 +27,7 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 
 /// WASI context of a guest, without directories.
 pub(in crate::sandbox) fn context(
-    reach: &Reach,
+    network: &GuestNetwork,
     log: &Arc<EnvironmentLog>,
     streams: Streams,
 ) -> WasiCtx {
@@ -38,7 +38,7 @@ pub(in crate::sandbox) fn context(
         Streams::Log => wasi.stdout(Output(Arc::clone(log), Stream::Out)),
         Streams::Event { stdin, stdout } => wasi.stdin(stdin).stdout(stdout),
     };
-    reach.apply(&mut wasi);
+    network.apply(&mut wasi);
     wasi.build()
 }
 

@@ -27,6 +27,11 @@ impl Cidr {
         Some(Self { address, bits })
     }
 
+    /// Address as written; of an interface's network its own.
+    pub(super) const fn address(self) -> IpAddr {
+        self.address
+    }
+
     /// True if an address of the same family is in the block.
     pub fn contains(self, address: IpAddr) -> bool {
         let (own, other) = match (self.address, address) {

@@ -67,6 +67,13 @@ impl Machine {
         networks.iter().any(|network| network.contains(address))
     }
 
+    /// True if the address is one of the machine's own, or if they cannot be read.
+    pub(super) fn is_own(&self, address: IpAddr) -> bool {
+        let is_near = self.has(address);
+        let networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
+        is_near && (networks.is_empty() || networks.iter().any(|it| it.address() == address))
+    }
+
     /// True if addresses changed since the last call.
     fn has_changed(&self) -> bool {
         let Some(changes) = &self.changes else {

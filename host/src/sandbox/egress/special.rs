@@ -14,6 +14,23 @@ pub(super) fn is_public(address: IpAddr) -> bool {
     }
 }
 
+/// True for addresses of private networks (RFC 1918, 4193, 6598), without the metadata services of clouds there.
+pub(super) fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => match address.octets() {
+            // Alibaba's metadata service.
+            [100, 100, 100, 200] => false,
+            [10, ..] | [100, 64..=127, ..] | [172, 16..=31, ..] | [192, 168, ..] => true,
+            _ => false,
+        },
+        IpAddr::V6(address) => match address.segments() {
+            // Amazon's metadata, DNS and time services.
+            [0xfd00, 0x0ec2, ..] => false,
+            [first, ..] => matches!(first, 0xfc00..=0xfdff),
+        },
+    }
+}
+
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let near = match address.octets() {
         [0 | 10 | 127 | 224..=255, ..] => true,

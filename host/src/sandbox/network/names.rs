@@ -1,10 +1,8 @@
 //! DNS look-ups of guests with an asynchronous resolver, so that a silent server blocks tasks and
-//! no threads. Limited per guest, program and host, with a timeout, and filtered by the egress
-//! policy.
+//! no threads. Limited per guest, program and host, with a timeout.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use hickory_resolver::TokioResolver;
@@ -14,7 +12,6 @@ use hickory_resolver::proto::rr::Name;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
-use crate::sandbox::egress::Reach;
 
 pub(super) mod interface;
 
@@ -24,9 +21,7 @@ const HOST_MAX: usize = 128;
 /// others.
 const PROGRAM_MAX: usize = 32;
 /// Concurrent look-ups of one guest.
-const GUEST_MAX: usize = 8;
-/// Running and queued look-ups of one guest. More are refused.
-const GUEST_ASKED_MAX: usize = 64;
+pub(super) const GUEST_MAX: usize = 8;
 /// Timeout including the queue; as long as the C library waits for one silent server.
 const TIME_MAX: Duration = Duration::from_secs(10);
 /// Timeout per server, the default of `resolv.conf`.
@@ -37,7 +32,7 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// Failure of a look-up.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Failed {
+pub(in crate::sandbox) enum Failed {
     /// Malformed name.
     Malformed,
     /// Unknown name, or one without addresses.
@@ -50,8 +45,7 @@ pub(super) enum Failed {
 
 /// Resolver of a host.
 #[derive(Debug)]
-pub(in crate::sandbox) struct Names {
-    reach: Reach,
+pub(super) struct Names {
     clock: Clock,
     permits: Semaphore,
     // std mutex: held during reads of two small files, and only after they changed.
@@ -62,95 +56,31 @@ pub(in crate::sandbox) struct Names {
 #[derive(Debug)]
 pub(in crate::sandbox) struct ProgramLookups(Semaphore);
 
-/// Look-ups of one guest.
-#[derive(Debug)]
-pub(in crate::sandbox) struct Lookups(Arc<Own>);
-
-#[derive(Debug)]
-struct Own {
-    names: Arc<Names>,
-    program: Arc<ProgramLookups>,
-    permits: Semaphore,
-    asked: AtomicUsize,
-}
-
-/// An admitted look-up.
-#[derive(Debug)]
-struct Asked(Arc<Own>);
-
 impl ProgramLookups {
     pub(in crate::sandbox) fn new() -> Self {
         Self(Semaphore::new(PROGRAM_MAX))
     }
 }
 
-impl Lookups {
-    pub(in crate::sandbox) fn new(names: &Arc<Names>, program: &Arc<ProgramLookups>) -> Self {
-        Self(Arc::new(Own {
-            names: Arc::clone(names),
-            program: Arc::clone(program),
-            permits: Semaphore::new(GUEST_MAX),
-            asked: AtomicUsize::new(0),
-        }))
-    }
-
-    /// `None` if too many are running or queued.
-    fn ask(&self) -> Option<Asked> {
-        let more = |asked: usize| (asked < GUEST_ASKED_MAX).then_some(asked + 1);
-        let asked = &self.0.asked;
-        asked
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
-            .ok()?;
-        Some(Asked(Arc::clone(&self.0)))
-    }
-}
-
-impl Asked {
-    async fn resolve(self, name: String) -> Result<Vec<IpAddr>, Failed> {
-        let own = &self.0;
-        own.names.resolve(&name, &own.program, &own.permits).await
-    }
-}
-
-impl Drop for Asked {
-    fn drop(&mut self) {
-        self.0.asked.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Names {
-    pub(in crate::sandbox) fn new(reach: Reach, clock: Clock) -> Self {
+    pub(super) fn new(clock: Clock) -> Self {
         Self {
-            reach,
             clock,
             permits: Semaphore::new(HOST_MAX),
             resolver: Mutex::default(),
         }
     }
 
-    /// Addresses of a name, filtered by egress policy.
-    async fn resolve(
+    /// Addresses of a name, IPv4 first. `guest` bounds the look-ups of its guest.
+    pub(super) async fn resolve(
         &self,
         name: &str,
         program: &ProgramLookups,
         guest: &Semaphore,
     ) -> Result<Vec<IpAddr>, Failed> {
-        let found = match name.parse() {
-            Ok(address) => vec![address],
-            Err(_) => {
-                let looked_up = self.look_up(name, program, guest);
-                let in_time = self.clock.timeout(TIME_MAX, looked_up).await;
-                in_time.unwrap_or(Err(Failed::Later))?
-            }
-        };
-        let reached: Vec<IpAddr> = found
-            .into_iter()
-            .filter(|it| self.reach.includes(*it))
-            .collect();
-        if reached.is_empty() {
-            return Err(Failed::Denied);
-        }
-        Ok(reached)
+        let looked_up = self.look_up(name, program, guest);
+        let in_time = self.clock.timeout(TIME_MAX, looked_up).await;
+        in_time.unwrap_or(Err(Failed::Later))
     }
 
     async fn look_up(

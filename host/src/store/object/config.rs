@@ -91,7 +91,10 @@ mod tests {
     use crate::store::object::Objects;
 
     fn objects(config: Config) -> Result<Objects, Misconfigured> {
-        Objects::new(config, Client::new(Clock::system()))
+        Objects::new(
+            config,
+            Client::new(crate::outbound::Trust::default(), Clock::system()),
+        )
     }
 
     fn config() -> Config {

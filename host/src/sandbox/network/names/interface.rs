@@ -61,7 +61,7 @@ fn resolve_addresses(
     let guest = store.data_mut();
     // The network resource is the permission for look-ups.
     guest.table().get(&network)?;
-    let Some(asked) = guest.lookups.ask() else {
+    let Some(asked) = guest.network.ask() else {
         return Ok((Err(ErrorCode::TemporaryResolverFailure),));
     };
     let answer = tokio::spawn(asked.resolve(name));
