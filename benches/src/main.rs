@@ -4,7 +4,8 @@
 //! `npm install --prefix .tools/workerd workerd`.
 //!
 //! `cargo build --release -p lamina && cargo run --release -p lamina-benches`. Add `-- scale` for
-//! the control plane with many functions, or `-- hostile` for a quiet function beside hostile ones.
+//! the control plane with many functions, `-- hostile` for a quiet function beside hostile ones, or `-- events` for
+//! asynchronous invocation.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![expect(
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+mod events;
 mod hostile;
 mod load;
 mod scale;
@@ -27,6 +29,7 @@ use servers::{Lamina, Running};
 async fn main() -> anyhow::Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("bare") => return servers::bare().await,
+        Some("events") => return events::run().await,
         Some("scale") => return scale::run().await,
         Some("hostile") => return hostile::run().await,
         _ => {}

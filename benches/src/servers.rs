@@ -217,16 +217,40 @@ impl Lamina {
         path: &str,
         body: &Value,
     ) -> anyhow::Result<Value> {
+        let body = self.exchange(method, path, None, body).await?;
+        Ok(serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    /// A page as text.
+    pub(crate) async fn page(&self, path: &str) -> anyhow::Result<String> {
+        let body = self.exchange("GET", path, None, &Value::Null).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Queues an event.
+    pub(crate) async fn send_event(&self, name: &str, event: &Value) -> anyhow::Result<()> {
+        let path = format!("/2015-03-31/functions/{name}/invocations");
+        let kind = Some("Event");
+        self.exchange("POST", &path, kind, event).await.map(drop)
+    }
+
+    async fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        invocation_type: Option<&str>,
+        body: &Value,
+    ) -> anyhow::Result<Bytes> {
         let body = if body.is_null() {
             Bytes::new()
         } else {
             body.to_string().into()
         };
-        let request = http::Request::builder()
-            .method(method)
-            .uri(self.url(path))
-            .body(Full::new(body))?;
-        let response = self.client.request(request).await?;
+        let mut request = http::Request::builder().method(method).uri(self.url(path));
+        if let Some(kind) = invocation_type {
+            request = request.header("x-amz-invocation-type", kind);
+        }
+        let response = self.client.request(request.body(Full::new(body))?).await?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
         if !status.is_success() {
@@ -235,7 +259,7 @@ impl Lamina {
                 String::from_utf8_lossy(&body)
             );
         }
-        Ok(serde_json::from_slice(&body).unwrap_or_default())
+        Ok(body)
     }
 
     pub(crate) async fn request_function(

@@ -8,12 +8,13 @@ use crate::model::Model;
 const CAPITAL: [&str; 1] = ["AccessDeniedException"];
 
 /// Errors that AWS returns beyond its model: name, status.
-const UNMODELLED: [(&str, u64); 11] = [
+const UNMODELLED: [(&str, u64); 12] = [
     ("AccessDeniedException", 403),
     ("IncompleteSignatureException", 400),
     ("InvalidSignatureException", 403),
     ("MissingAuthenticationTokenException", 403),
     ("NotImplementedException", 501),
+    ("ServiceUnavailableException", 503),
     ("RequestEntityTooLargeException", 413),
     ("SerializationException", 400),
     ("UnknownOperationException", 404),

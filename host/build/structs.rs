@@ -67,6 +67,7 @@ fn output_of<'a>(
     let by_hand = [
         "DeleteFunctionResponse",
         "InvocationResponse",
+        "InvokeAsyncResponse",
         "InvokeWithResponseStreamResponse",
     ];
     assert!(

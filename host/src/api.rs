@@ -11,6 +11,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use crate::clock::Clock;
 use crate::config::Token;
 use crate::control::Control;
+use crate::events::Events;
 use crate::invoke::Invoker;
 use crate::names::RequestId;
 use crate::payload::Body;
@@ -24,6 +25,7 @@ mod body;
 pub mod download;
 mod facts;
 pub mod logs;
+mod queue;
 pub mod rest;
 pub mod url;
 mod web;
@@ -42,6 +44,7 @@ use url::UrlName;
 pub struct Front {
     control: Control,
     invoker: Invoker,
+    events: Events,
     logs: Logs,
     metrics: Metrics,
     metrics_token: Option<Token>,
@@ -77,7 +80,7 @@ impl Front {
     /// A front for these parts of a host. Without access, anyone may do anything.
     pub fn new(
         control: Control,
-        invoker: Invoker,
+        (invoker, events): (Invoker, Events),
         logs: Logs,
         pages: (Metrics, Option<Token>),
         access: Option<Access>,
@@ -89,6 +92,7 @@ impl Front {
         Self {
             control,
             invoker,
+            events,
             logs,
             metrics,
             metrics_token,
@@ -138,6 +142,8 @@ impl Front {
             (Door::Health, _) => admin::health(),
             (Door::Metrics, None) => self.serve_metrics(&parts),
             (Door::Metrics, Some(text)) => admin::refused(text),
+            (Door::Queues, None) => Box::pin(self.serve_queues(&parts)).await,
+            (Door::Queues, Some(text)) => queue::refused(text),
             (Door::Download(digest), None) => Box::pin(self.serve_download(digest, &parts)).await,
             (Door::Download(_), Some(text)) => download::refused(&text),
             (Door::Logs(_), Some(text)) => logs::refused(text),
@@ -159,6 +165,7 @@ enum Door<'a> {
     Url(UrlName<'a>),
     Health,
     Metrics,
+    Queues,
     Download(&'a str),
     Logs(&'a str),
     Rest,
@@ -179,6 +186,7 @@ impl<'a> Door<'a> {
         match parts.uri.path() {
             admin::HEALTH => Self::Health,
             admin::METRICS => Self::Metrics,
+            path if queue::is_path(path) => Self::Queues,
             path => path
                 .strip_prefix(download::PATH)
                 .map_or(Self::Rest, Self::Download),

@@ -21,6 +21,7 @@ mod named;
 mod new;
 mod output;
 mod project;
+mod queue;
 mod sign;
 mod start;
 mod url;
@@ -71,6 +72,9 @@ enum Command {
     Logs(Calling<logs::Logs>),
     /// List the functions of a host.
     List(Calling<list::List>),
+    /// Look into the queues of events, and empty them.
+    #[command(subcommand)]
+    Queue(queue::Queue),
     /// Publish layers: files shared by functions.
     #[command(subcommand)]
     Layer(layer::Layer),
@@ -149,6 +153,7 @@ fn run(command: Command, before: ClientOptions) -> anyhow::Result<Ended> {
                 let (list, client, format) = list.with(before)?;
                 list.run(&client, format).await
             }
+            Command::Queue(queue) => queue.run(before).await,
             Command::Layer(layer::Layer::Publish(publish)) => {
                 let (publish, client, format) = publish.with(before)?;
                 publish.run(&client, format).await

@@ -18,6 +18,7 @@ use crate::config::{self, Config};
 use crate::control::code_signing::profile::Profiles;
 use crate::control::vault::Vault;
 use crate::control::{self, Control};
+use crate::events::Events;
 use crate::invoke::{self, Blame, Invoke, Invoker, Target};
 use crate::library::Library;
 use crate::names::{FunctionRef, Home, RequestId};
@@ -26,6 +27,7 @@ use crate::payload::{Body, Document, Event};
 use crate::sandbox::{self, Sandbox, Scheduler, compile::Compiler};
 use crate::server::{self, Certificates, Server};
 use crate::store::object::{self, Misconfigured, Objects};
+use crate::store::queue::Queue;
 use crate::store::sqlite::Sqlite;
 use crate::telemetry::log::{self, Logs};
 use crate::telemetry::metrics::Metrics;
@@ -85,6 +87,7 @@ pub struct Host {
     _reclaim: AbortOnDropHandle<()>,
     _follow: AbortOnDropHandle<()>,
     _housekeeping: AbortOnDropHandle<()>,
+    _dispatch: AbortOnDropHandle<()>,
 }
 
 /// A function of a host; cheap to clone. It stays good when the function is updated or deleted and
@@ -168,6 +171,7 @@ impl Host {
             code_bytes_max: config.limits.code_bytes,
         };
         let vault = Vault::open(dir, &*records, &clock).await.map_err(host)?;
+        let queue: Arc<dyn Queue> = Arc::clone(&records) as Arc<dyn Queue>;
         let control = Control::open(settings, records, library, vault, None, clock.clone())
             .await
             .map_err(host)?;
@@ -177,7 +181,8 @@ impl Host {
             .as_ref()
             .map(|tls| Certificates::open(&tls.certificates));
         let certificates = certificates.transpose().map_err(host)?;
-        let opened = Self::assemble(&config, control, scheduler, telemetry, clock);
+        let planes = (control, queue);
+        let opened = Self::assemble(&config, planes, scheduler, telemetry, clock);
         Ok(Self {
             certificates,
             ..opened
@@ -186,7 +191,7 @@ impl Host {
 
     fn assemble(
         config: &Config,
-        control: Control,
+        (control, queue): (Control, Arc<dyn Queue>),
         scheduler: Arc<Scheduler>,
         (logs, metrics): (Logs, Metrics),
         clock: Clock,
@@ -214,9 +219,20 @@ impl Host {
             async move { invoker.follow().await }
         });
         let housekeeping = tokio::spawn(housekeeping(control.clone(), clock.clone()));
+        let events = Events::new(
+            queue,
+            invoker.clone(),
+            metrics.clone(),
+            config.limits.concurrency,
+            clock.clone(),
+        );
+        let dispatch = tokio::spawn({
+            let events = events.clone();
+            async move { events.run().await }
+        });
         let front = Front::new(
             control,
-            invoker.clone(),
+            (invoker.clone(), events),
             logs,
             (metrics, config.metrics_token.clone()),
             Access::new(config, &clock),
@@ -233,6 +249,7 @@ impl Host {
             _reclaim: AbortOnDropHandle::new(reclaim),
             _follow: AbortOnDropHandle::new(follow),
             _housekeeping: AbortOnDropHandle::new(housekeeping),
+            _dispatch: AbortOnDropHandle::new(dispatch),
         }
     }
 

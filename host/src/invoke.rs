@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::clock::Clock;
 use crate::sandbox::outlet::Outlet;
 use crate::sandbox::{Balance, Resource, Scheduler, Share, leave_network};
@@ -204,6 +206,11 @@ impl Invoker {
     /// The functions as they are now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.0.live.snapshot()
+    }
+
+    /// Publications, for those that follow them.
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.0.live.snapshots()
     }
 }
 

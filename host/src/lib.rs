@@ -26,6 +26,7 @@ mod clock;
 mod config;
 mod control;
 mod disk;
+mod events;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;

@@ -36,6 +36,9 @@ pub enum Error {
     /// Not the name of a region.
     #[error("`{0}` is not the name of a region, such as us-east-1")]
     Region(String),
+    /// Not the id of a request.
+    #[error("`{0}` is not the id of a request: a UUID is expected")]
+    RequestId(String),
     /// Not the name of a user.
     #[error("`{0}` is not the name of a user: 1 to 64 letters, digits and _+=,.@- are expected")]
     User(String),
@@ -223,8 +226,25 @@ impl Home {
 }
 
 /// Request id of an invocation or API call: a random UUID, the same in headers, logs and context.
-#[derive(Clone, Copy, Eq, PartialEq, Hash)]
+#[derive(Clone, Copy, Eq, PartialEq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct RequestId([u8; 36]);
+
+impl From<RequestId> for String {
+    fn from(id: RequestId) -> Self {
+        id.as_str().to_owned()
+    }
+}
+
+impl TryFrom<String> for RequestId {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        let bytes = <[u8; 36]>::try_from(text.as_bytes());
+        let bytes = bytes.ok().filter(|it| it.is_ascii());
+        bytes.map(Self).ok_or(Error::RequestId(text))
+    }
+}
 
 impl RequestId {
     pub fn random(clock: &Clock) -> Self {

@@ -1,4 +1,4 @@
-//! Durable storage: records, content-addressed blobs and trees, and objects in S3. It handles keys
+//! Durable storage: records, a queue, content-addressed blobs and trees, and objects in S3. It handles keys
 //! and bytes, and knows nothing of functions or aliases.
 
 use async_trait::async_trait;
@@ -9,6 +9,7 @@ pub mod directory;
 #[cfg(test)]
 pub mod memory;
 pub mod object;
+pub mod queue;
 pub mod sqlite;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 /// Event of a synchronous invocation.
 pub const EVENT_BYTES_MAX: usize = 6_291_456;
+/// Event of an asynchronous invocation.
+pub const ASYNC_EVENT_BYTES_MAX: usize = 1_048_576;
+/// Event of the deprecated InvokeAsync.
+pub const INVOKE_ASYNC_BYTES_MAX: usize = 262_144;
 /// Response of an invocation: 6 MiB and 100 bytes, because AWS allows for the envelope.
 pub const PAYLOAD_BYTES_MAX: usize = 6_291_556;
 /// Whole API request: a 50 MiB zip in base64 and the rest of the JSON document.

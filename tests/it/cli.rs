@@ -179,3 +179,34 @@ fn help_lists_every_command() {
     }
     assert!(root().join("README.md").exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queue_command_shows_and_empties_a_queue() {
+    let host = Lamina::start();
+    host.create("f", &guest("hostile"), json!({})).await;
+    let endpoint = host.endpoint();
+    let queue = |arguments: &[&str]| {
+        let client = ["--endpoint-url", &endpoint, "--output", "json"];
+        let ran = lamina(&[&["queue"], arguments, &client].concat());
+        assert!(ran.status.success(), "{}", err(&ran));
+        serde_json::from_str::<Value>(&out(&ran)).expect("it is JSON")
+    };
+    assert_eq!(queue(&["list"]), json!([]));
+    // Waits for a minute after its first attempt.
+    let event = json!({"do": "fail", "type": "E", "message": "m"});
+    let id = host.send_event("f", &event).await;
+    let id = id.header("x-amzn-requestid");
+    let mut shown = Value::Null;
+    for _ in 0..200 {
+        shown = queue(&["peek", "f"]);
+        if shown[0]["Attempts"] == 1 {
+            break;
+        }
+    }
+    assert_eq!(shown[0]["RequestId"], id, "{shown}");
+    assert_eq!(shown[0]["Payload"], event.to_string());
+    assert_eq!(queue(&["peek", "f:$LATEST"]), json!([]));
+    assert_eq!(queue(&["list"]), json!([{"Function": "f", "Events": 1}]));
+    assert_eq!(queue(&["purge", "f"]), json!({"Deleted": 1}));
+    assert_eq!(queue(&["list"]), json!([]));
+}

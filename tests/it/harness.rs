@@ -199,7 +199,12 @@ impl Lamina {
 
     /// Host on a directory of a former one, with settings.
     pub fn in_dir_with(dir: TempDir, settings: &str) -> Self {
-        let text = format!("{settings}\n[limits]\nsettle_millis = 20\n");
+        Self::again(dir, settings, "")
+    }
+
+    /// Host in a directory, with settings before and inside `[limits]`.
+    pub fn again(dir: TempDir, settings: &str, limits: &str) -> Self {
+        let text = format!("{settings}\n[limits]\nsettle_millis = 20\n{limits}\n");
         Self::launch(program(), dir, &text, &[])
     }
 
@@ -309,6 +314,18 @@ impl Lamina {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Answer {
+        let answer = self.try_send(method, path, headers, body).await;
+        answer.expect("the host answers")
+    }
+
+    /// Sends a request. `None` if the host ends before its whole answer is here.
+    pub async fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Option<Answer> {
         let mut request = Request::builder()
             .method(method)
             .uri(self.endpoint() + path);
@@ -318,18 +335,22 @@ impl Lamina {
         let request = request
             .body(Full::new(body.into()))
             .expect("the request is well-formed");
-        let response = self.http.request(request).await.expect("the host answers");
+        let response = self.http.request(request).await.ok()?;
         let (parts, body) = response.into_parts();
-        let body = body
-            .collect()
-            .await
-            .expect("the answer is whole")
-            .to_bytes();
-        Answer {
+        let body = body.collect().await.ok()?.to_bytes();
+        Some(Answer {
             status: parts.status,
             headers: parts.headers,
             body,
-        }
+        })
+    }
+
+    /// Sends an event.
+    pub async fn send_event(&self, name: &str, event: &Value) -> Answer {
+        let path = format!("/2015-03-31/functions/{name}/invocations");
+        let event_type = [("x-amz-invocation-type", "Event")];
+        self.send("POST", &path, &event_type, event.to_string())
+            .await
     }
 
     pub async fn lambda(&self, method: &str, path: &str, body: &Value) -> Answer {

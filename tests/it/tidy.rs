@@ -55,11 +55,12 @@ fn host() -> Vec<(String, String)> {
 
 /// Layers from the top down; each may use only those after it. `control` uses the data plane through the types
 /// that `invoke` and `sandbox` export to it.
-const LAYERS: [&[&str]; 10] = [
+const LAYERS: [&[&str]; 11] = [
     &["cli"],
     &["host"],
     &["server"],
     &["api"],
+    &["events"],
     &["control"],
     &["invoke"],
     &["library"],

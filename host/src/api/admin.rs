@@ -40,6 +40,8 @@ impl Front {
         }
         let gauges = Gauges {
             queues: self.control.library().queues(),
+            events: self.events.depths(),
+            events_in_flight: self.events.in_flight().into(),
             ..self.invoker.gauges()
         };
         let mut reply = Response::new(Body::from(self.metrics.page(gauges)));

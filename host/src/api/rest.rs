@@ -10,7 +10,9 @@ use http::{Method, StatusCode};
 use super::body::{self, Body, Room};
 use super::{Front, HttpResponse};
 use crate::names::RequestId;
-use crate::units::{EVENT_BYTES_MAX, REQUEST_BYTES_MAX};
+use crate::units::{
+    ASYNC_EVENT_BYTES_MAX, EVENT_BYTES_MAX, INVOKE_ASYNC_BYTES_MAX, REQUEST_BYTES_MAX,
+};
 
 mod alias;
 mod behaviour;
@@ -50,8 +52,6 @@ impl Front {
     {
         let answered = match self.accept(request_id, parts, body).await {
             Ok((call, room)) => {
-                // Admission limits the number of concurrent events.
-                let room = Some(room).filter(|_| !invokes(call.operation()));
                 let answered = self.dispatch(call).await;
                 drop(room);
                 answered
@@ -68,7 +68,7 @@ impl Front {
         request_id: RequestId,
         parts: Parts,
         body: B,
-    ) -> Result<(Call, Room), Fault>
+    ) -> Result<(Call, Option<Room>), Fault>
     where
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: std::error::Error + Send + Sync + 'static,
@@ -79,9 +79,14 @@ impl Front {
             Some(access) => Some(access.parse(&parts, "lambda").map_err(unsigned)?),
             None => None,
         };
-        let (name, bytes_max) = match route.operation() {
+        let operation = route.operation();
+        let is_queued = operation == Operation::Invoke && invoke::is_event(&parts.headers);
+        let runs = invokes(operation) && !is_queued;
+        let (name, bytes_max) = match operation {
+            Operation::InvokeAsync => ("InvokeAsync", INVOKE_ASYNC_BYTES_MAX),
             // AWS calls it by the name of its permission here.
-            operation if invokes(operation) => ("InvokeFunction", EVENT_BYTES_MAX),
+            _ if is_queued => ("InvokeFunction", ASYNC_EVENT_BYTES_MAX),
+            _ if runs => ("InvokeFunction", EVENT_BYTES_MAX),
             other => (other.name(), REQUEST_BYTES_MAX),
         };
         let unread = |error: body::Error| error::of_body(&error, name);
@@ -109,6 +114,8 @@ impl Front {
             (Some(signed), None) => Some(signed.check(&body).map_err(unsigned)?),
             (None, _) => None,
         };
+        // Admission limits the number of events that run, and nothing that of events to be stored.
+        let room = Some(room).filter(|_| !runs);
         Ok((Call::new(caller, head, body), room))
     }
 

@@ -135,6 +135,7 @@ impl ClientOptions {
             | Command::Invoke(_)
             | Command::Logs(_)
             | Command::List(_)
+            | Command::Queue(_)
             | Command::Layer(_) => true,
             Command::Start(_)
             | Command::New(_)

@@ -34,6 +34,17 @@ impl Named {
         })
     }
 
+    /// The reference with its qualifier, as one path segment.
+    pub(super) fn reference(&self) -> String {
+        match &self.qualifier {
+            Some(qualifier) => {
+                let qualifier = utf8_percent_encode(qualifier, PLAIN);
+                format!("{}%3A{qualifier}", self.segment)
+            }
+            None => self.segment.clone(),
+        }
+    }
+
     /// Path of a sub-resource such as `configuration` or `invocations`.
     pub(super) fn path(&self, part: &str) -> String {
         let query = match &self.qualifier {

@@ -26,6 +26,8 @@ pub enum Mode {
     RequestResponse,
     /// Only finds out whether it could run.
     DryRun,
+    /// Queues the event; `events` runs it later.
+    Event,
 }
 
 /// One invocation, as it was asked for.

@@ -40,6 +40,11 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// The invocation, to be resolved again when it runs.
+    pub fn into_invoke(self) -> Invoke {
+        self.invoke
+    }
+
     /// Tenant id, for functions with tenant isolation.
     pub(super) fn tenant_id(&self) -> Option<&str> {
         self.invoke.tenant_id.as_deref()

@@ -73,6 +73,9 @@ pub struct Counts {
 #[derive(Clone, Debug)]
 pub struct Begun {
     pub at: Timestamp,
+    pub request_id: RequestId,
+    /// Digest of the package that runs.
+    pub package: String,
     pub function: String,
     /// Invocations that run from here on, by the name of their function.
     pub running: BTreeMap<String, u32>,
@@ -142,17 +145,20 @@ impl Drop for Counted {
 }
 
 impl<'a> Running<'a> {
-    fn new(guests: &'a Guests, function: &str) -> Self {
+    fn new(guests: &'a Guests, package: &str, context: &Context) -> Self {
+        let function = &context.function.name;
         let mut counts = guests.counts();
-        *counts.running.entry(function.to_owned()).or_default() += 1;
+        *counts.running.entry(function.clone()).or_default() += 1;
         let begun = Begun {
             at: guests.clock.now(),
-            function: function.to_owned(),
+            request_id: context.request_id,
+            package: package.to_owned(),
+            function: function.clone(),
             running: counts.running.clone(),
         };
         counts.begun.push(begun);
         drop(counts);
-        Self(guests, function.to_owned())
+        Self(guests, function.clone())
     }
 }
 
@@ -320,7 +326,7 @@ impl FakeEnvironment {
         };
         let order: Order = serde_json::from_slice(json.as_bytes()).unwrap_or_default();
         let guests = &self.script.guests;
-        let running = Running::new(guests, &context.function.name);
+        let running = Running::new(guests, &self.script.package, context);
         // Dropped in the middle of its call, an environment must not be used again.
         let memory = self.memory.take();
         let work = guests.clock.sleep(Duration::from_millis(order.ms));

@@ -1,5 +1,5 @@
-//! Records in SQLite: a single file that operators can open, copy and repair. One thread writes and
-//! commits queued batches as a group; callers are notified after the fsync.
+//! Records and queue in SQLite: a single file that operators can open, copy and repair. One thread writes and
+//! commits queued work as a group; callers are notified after the fsync.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write as _};
@@ -14,21 +14,28 @@ use super::{Error, Key, Range, Record, Records, Revision, Write};
 use crate::disk;
 use crate::telemetry::metrics::Histogram;
 
+mod items;
+mod queue;
 mod reserve;
 mod schema;
 mod writer;
 
+use items::Shared;
+use queue::Bodies;
 use reserve::Reserve;
+use writer::{Effect, Work};
 
 /// Read connections. Reads are short; more connections would only compete for the same cores.
 const READERS_MAX: usize = 4;
 /// Prepared statements cached per connection.
 const STATEMENTS_MAX: usize = 32;
 
-/// Records in a database file.
+/// Records and queue in a database file.
 #[derive(Debug)]
 pub struct Sqlite {
     writer: writer::Writer,
+    shared: Arc<Shared>,
+    bodies: Arc<Bodies>,
     commits: Arc<Histogram>,
     readers: Arc<Readers>,
     // Held until the database closes. Fields drop in order, so the writer ends first.
@@ -56,13 +63,18 @@ impl Sqlite {
         let connection = schema::open(&path)?;
         let commits = Arc::<Histogram>::default();
         let reserve = Reserve::open(dir);
-        let writer = writer::Writer::start(connection, reserve, Arc::clone(&commits))?;
+        let shared = Arc::new(Shared::open(&connection).map_err(of_sqlite)?);
+        let bodies = Arc::new(Bodies::open(dir, &connection)?);
+        let (same, times) = (Arc::clone(&shared), Arc::clone(&commits));
+        let writer = writer::Writer::start(connection, reserve, same, times)?;
         let readers = Arc::new(Readers {
             path,
             idle: Mutex::default(),
         });
         Ok(Self {
             writer,
+            shared,
+            bodies,
             commits,
             readers,
             _lock: lock,
@@ -181,7 +193,10 @@ impl Records for Sqlite {
     }
 
     async fn commit(&self, batch: Vec<Write>) -> Result<Revision, Error> {
-        self.writer.commit(batch).await
+        match self.writer.commit(Work::Records(batch)).await? {
+            Effect::Records(revision) => Ok(revision),
+            Effect::Items(_) => unreachable!("the writer answers what it was asked"),
+        }
     }
 }
 

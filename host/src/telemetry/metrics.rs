@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +15,7 @@ mod page;
 mod tests;
 
 pub use environment::EnvironmentMetrics;
-pub use function::FunctionMetrics;
+pub use function::{AsyncMetrics, FunctionMetrics};
 pub use histogram::Histogram;
 pub use page::{Budget, Gauges, Queue};
 
@@ -127,6 +128,19 @@ impl Metrics {
         let function = self.function(function);
         let all = Arc::clone(&self.0.environments);
         Arc::new(EnvironmentMetrics::new(function, all))
+    }
+
+    /// Counters of a function's asynchronous invocations.
+    pub fn asynchronous(&self, function: &str) -> impl Deref<Target = AsyncMetrics> {
+        struct Of(Arc<FunctionMetrics>);
+        impl Deref for Of {
+            type Target = AsyncMetrics;
+
+            fn deref(&self) -> &AsyncMetrics {
+                &self.0.asynchronous
+            }
+        }
+        Of(self.function(function))
     }
 
     fn function(&self, name: &str) -> Arc<FunctionMetrics> {

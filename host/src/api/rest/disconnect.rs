@@ -1,6 +1,8 @@
 //! Clients that leave: every operation that changes something, given up after each number of polls, leaves
 //! the data plane as the store says and nothing under way.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -12,6 +14,9 @@ use super::wire::Operation;
 use crate::api::Front;
 use crate::clock;
 use crate::control::simulation::{HangUp, World, package, runtime};
+use crate::events::Events;
+use crate::store::queue::memory::Memory;
+use crate::telemetry::metrics::Metrics;
 
 /// Operations that are not built yet.
 const UNBUILT: &str = include_str!("../../../model/unbuilt.txt");
@@ -184,6 +189,7 @@ fn request(operation: Operation, names: &Names) -> Option<Sent> {
         Operation::DeleteProvisionedConcurrencyConfig => delete(provisioned),
         Operation::DeleteResourcePolicy => delete(policy),
         Operation::Invoke => post(format!("{F}/invocations"), json!({"ms": 100})),
+        Operation::InvokeAsync => post("/2014-11-13/functions/f/invoke-async", json!({})),
         Operation::InvokeWithResponseStream => post(
             "/2021-11-15/functions/f/response-streaming-invocations",
             json!({"ms": 100}),
@@ -266,10 +272,13 @@ async fn send(front: &Front, (method, path, body): Sent) -> Result<Value, String
 
 fn front_of(world: &World) -> Front {
     let (control, invoker, logs, clock) = world.parts();
+    let (metrics, queue) = (Metrics::default(), Arc::new(Memory::default()));
+    let events = Events::new(queue, invoker.clone(), metrics, 10, clock.clone());
+    let running = (invoker, events);
     let urls = crate::api::UrlNames::new(&crate::config::Urls::default());
     Front::new(
         control,
-        invoker,
+        running,
         logs,
         Default::default(),
         None,

@@ -3,16 +3,18 @@
 
 use super::wire::{ErrorShape, Fault};
 use crate::api::body;
+use crate::events;
 use crate::invoke::live::LoadError;
 use crate::invoke::snapshot::Readiness;
 use crate::invoke::{self, admit, lease, resolve};
 use crate::names::{Home, Qualifier};
+use crate::store;
 
 mod resource;
 
 pub(super) use resource::of_code_signing;
 
-/// Delay after which a client may send a request again that was refused for lack of memory.
+/// Delay after which a client may send a request again that was refused for lack of memory or disk space.
 const RETRY_SECONDS: u32 = 1;
 
 /// A failed invocation; the ARN in the text is made for the host's own account and region.
@@ -85,6 +87,22 @@ fn of_lease(error: &lease::Error) -> Fault {
             "The service encountered an internal error.",
         ),
     }
+}
+
+/// An event that could not be stored. Nothing of it runs: its sender may send it again.
+pub(super) fn of_event(error: &events::Error) -> Fault {
+    let events::Error::Store(cause) = error;
+    tracing::error!(
+        error = cause as &dyn std::error::Error,
+        "an event could not be stored"
+    );
+    let text = match cause {
+        store::Error::Full => {
+            "The event was not queued: the disk of the data directory is full. Synchronous invocations go on."
+        }
+        _ => "The event was not queued: the store failed. See the host's log.",
+    };
+    Fault::new(ErrorShape::ServiceUnavailableException, text).retry_after(RETRY_SECONDS)
 }
 
 pub(super) fn of_body(error: &body::Error, operation: &str) -> Fault {

@@ -1,4 +1,4 @@
-//! `Invoke`: the hot path. Its few members are read directly; the model's checks run only where one
+//! `Invoke` and `InvokeAsync`: the hot path. Its few members are read directly; the model's checks run only where one
 //! of them is not what it should be.
 
 use base64::Engine;
@@ -6,12 +6,12 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::call::resource::Invoked;
+use super::call::resource::{Invoked, Whole};
 use super::call::{Call, Permitted};
 use super::wire::{ErrorShape, Fault, Operation};
 use super::{error, no_content};
 use crate::api::{Front, HttpResponse, TRACE_ID, json};
-use crate::invoke::{Finished, Invoke, Mode};
+use crate::invoke::{Finished, Invoke, Mode, Target};
 use crate::payload::{Document, Event};
 
 mod stream;
@@ -34,14 +34,50 @@ impl Front {
     ) -> Result<HttpResponse, Fault> {
         let invoke = invocation(call)?;
         let (mode, wants_tail) = (invoke.mode, invoke.log_tail);
+        if mode == Mode::Event {
+            return Box::pin(self.accept_event(invoke)).await;
+        }
         let home = self.control.home();
         let finished = self.invoker.invoke(invoke).await;
         let finished = finished.map_err(|error| error::of_invoke(error, home))?;
-        match mode {
-            Mode::DryRun => Ok(no_content()),
-            Mode::RequestResponse => Ok(answer(finished, wants_tail)),
-        }
+        Ok(match mode {
+            Mode::DryRun => no_content(),
+            Mode::RequestResponse | Mode::Event => answer(finished, wants_tail),
+        })
     }
+
+    /// The deprecated operation for events: no qualifier, no context.
+    pub(super) async fn invoke_async(
+        &self,
+        call: &Permitted<'_, Whole>,
+    ) -> Result<HttpResponse, Fault> {
+        let Whole(name) = call.resource();
+        let target = Target {
+            name: name.clone(),
+            qualifier: None,
+        };
+        let event = Event::Json(call.at_length(|| document(call.body().clone()))?);
+        let mut invoke = Invoke::new(call.request_id(), target, event);
+        invoke.trace_id = trace_id(call.headers());
+        self.accept_event(invoke).await
+    }
+
+    /// Stores an event that can be invoked now.
+    async fn accept_event(&self, invoke: Invoke) -> Result<HttpResponse, Fault> {
+        let home = self.control.home();
+        let resolved = self.invoker.resolve(invoke).await;
+        let resolved = resolved.map_err(|error| error::of_invoke(error, home))?;
+        let accepted = self.events.accept(resolved).await;
+        accepted.map_err(|error| error::of_event(&error))?;
+        let mut reply = HttpResponse::default();
+        *reply.status_mut() = StatusCode::ACCEPTED;
+        Ok(reply)
+    }
+}
+
+/// True for the headers of an Invoke whose event is queued.
+pub(super) fn is_event(headers: &HeaderMap) -> bool {
+    headers.get(INVOCATION_TYPE).is_some_and(|it| it == "Event")
 }
 
 fn invocation(call: &Permitted<'_, Invoked>) -> Result<Invoke, Fault> {
@@ -49,7 +85,7 @@ fn invocation(call: &Permitted<'_, Invoked>) -> Result<Invoke, Fault> {
     let mode = match word(headers, INVOCATION_TYPE) {
         None | Some("RequestResponse") => Mode::RequestResponse,
         Some("DryRun") => Mode::DryRun,
-        Some("Event") if call.operation() == Operation::Invoke => return Err(no_events_yet()),
+        Some("Event") if call.operation() == Operation::Invoke => Mode::Event,
         Some(_) => return Err(violation(call)),
     };
     let log_tail = match word(headers, LOG_TYPE) {
@@ -63,15 +99,19 @@ fn invocation(call: &Permitted<'_, Invoked>) -> Result<Invoke, Fault> {
     invoke.mode = mode;
     invoke.log_tail = log_tail;
     invoke.client_context = client_context(headers)?;
-    // A trace id that cannot be passed on traces nothing.
-    let trace_id = headers.get(TRACE_ID).and_then(|it| it.to_str().ok());
-    invoke.trace_id = trace_id.map(str::to_owned);
+    invoke.trace_id = trace_id(headers);
     invoke.tenant_id = match headers.get(TENANT_ID).map(tenant_id) {
         None => None,
         Some(Some(tenant_id)) => Some(tenant_id),
         Some(None) => return Err(violation(call)),
     };
     Ok(invoke)
+}
+
+/// The trace of a request. One that cannot be passed on traces nothing.
+fn trace_id(headers: &HeaderMap) -> Option<String> {
+    let trace_id = headers.get(TRACE_ID).and_then(|it| it.to_str().ok());
+    trace_id.map(str::to_owned)
 }
 
 /// The constraint of the model that a request is known to break.
@@ -83,13 +123,6 @@ fn violation(call: &Call) -> Fault {
         )
     };
     call.violation().unwrap_or_else(unmodelled)
-}
-
-fn no_events_yet() -> Fault {
-    Fault::new(
-        ErrorShape::NotImplementedException,
-        "This host does not offer Invoke with InvocationType Event yet.",
-    )
 }
 
 fn answer(finished: Finished, wants_tail: bool) -> HttpResponse {

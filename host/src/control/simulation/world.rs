@@ -94,6 +94,11 @@ impl World {
         (planes.control, planes.invoker, planes.logs, planes.clock)
     }
 
+    /// The guests of its process.
+    pub fn guests(&self) -> Arc<Guests> {
+        Arc::clone(&self.planes().guests)
+    }
+
     /// Its records as they are now.
     pub fn memory(&self) -> Memory {
         self.memory.copy()

@@ -10,7 +10,8 @@ use super::{Error, STATEMENTS_MAX, failed, of_sqlite};
 const APPLICATION_ID: i32 = 0x4c41_4d4e;
 
 /// Migrations from each schema version to the next; append-only.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE records (
         kind     TEXT NOT NULL,
         id       TEXT NOT NULL,
@@ -23,7 +24,27 @@ const MIGRATIONS: [&str; 1] = ["
         last INTEGER NOT NULL
     );
     INSERT INTO revision VALUES (1, 0);
-"];
+",
+    // The index has all that a claim reads to find its items. `lanes` counts items, because counting them takes
+    // long in a long queue.
+    "
+    CREATE TABLE items (
+        id   INTEGER PRIMARY KEY,
+        lane TEXT NOT NULL,
+        due  INTEGER NOT NULL,
+        head BLOB NOT NULL,
+        body BLOB NOT NULL,
+        file TEXT,
+        size INTEGER NOT NULL
+    );
+    CREATE INDEX items_due ON items (lane, due, id);
+    CREATE INDEX items_file ON items (file) WHERE file IS NOT NULL;
+    CREATE TABLE lanes (
+        lane  TEXT PRIMARY KEY,
+        depth INTEGER NOT NULL
+    ) WITHOUT ROWID;
+",
+];
 
 /// Opens the database for writing and migrates it to this release's schema.
 pub(super) fn open(path: &Path) -> Result<Connection, Error> {

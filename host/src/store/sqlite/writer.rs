@@ -1,29 +1,46 @@
-//! The single writer thread. Batches that arrive during an fsync form the next group commit; each
-//! batch succeeds or fails on its own.
+//! The single writer thread. Work that arrives during an fsync forms the next group commit; each
+//! piece of work succeeds or fails on its own.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use rusqlite::{Connection, OptionalExtension, Savepoint, params};
+use rusqlite::{Connection, OptionalExtension, Savepoint, Transaction, params};
 use tokio::sync::{mpsc, oneshot};
 
+use super::items::{self, Items, Moves, Row, Shared};
 use super::reserve::Reserve;
 use super::{Error, Revision, Write, failed, is_full};
 use crate::clock::Clock;
 use crate::telemetry::metrics::Histogram;
 
-/// Queued batches; further callers wait (backpressure).
+/// Queued work; further callers wait (backpressure).
 const QUEUE_MAX: usize = 1_024;
-/// Batches per group commit.
+/// Pieces of work per group commit.
 const GROUP_MAX: usize = 256;
 /// Growth in bytes that may use the reserve: deletions shrink the records, and completing a change
 /// adds a few words to one.
 const GROWTH_BYTES_MAX: i64 = 4_096;
 
-type Outcome = Result<Revision, Error>;
+/// Work of the writer.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Batch of records.
+    Records(Vec<Write>),
+    /// Changes of the queue.
+    Items(Vec<Row>),
+}
+
+/// Effect of committed work.
+#[derive(Debug)]
+pub(super) enum Effect {
+    Records(Revision),
+    Items(items::Effect),
+}
+
+pub(super) type Outcome = Result<Effect, Error>;
 
 struct Job {
-    batch: Vec<Write>,
+    work: Work,
     done: oneshot::Sender<Outcome>,
 }
 
@@ -34,27 +51,43 @@ pub(super) struct Writer {
     thread: Option<JoinHandle<()>>,
 }
 
+/// State of the thread.
+struct Thread {
+    connection: Connection,
+    reserve: Reserve,
+    items: Items,
+    shared: Arc<Shared>,
+}
+
 impl Writer {
     pub(super) fn start(
         connection: Connection,
         reserve: Reserve,
+        shared: Arc<Shared>,
         times: Arc<Histogram>,
     ) -> Result<Self, Error> {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
+        let items = Items::open(&connection).map_err(super::of_sqlite)?;
+        let thread = Thread {
+            connection,
+            reserve,
+            items,
+            shared,
+        };
         let thread = std::thread::Builder::new()
             .name("lamina-store".into())
-            .spawn(move || run(connection, reserve, jobs, &times))?;
+            .spawn(move || thread.run(jobs, &times))?;
         Ok(Self {
             queue: Some(queue),
             thread: Some(thread),
         })
     }
 
-    pub(super) async fn commit(&self, batch: Vec<Write>) -> Outcome {
+    pub(super) async fn commit(&self, work: Work) -> Outcome {
         let ended = || failed(std::io::Error::other("the store's writer has ended"));
         let (done, outcome) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or_else(ended)?;
-        queue.send(Job { batch, done }).await.map_err(|_| ended())?;
+        queue.send(Job { work, done }).await.map_err(|_| ended())?;
         outcome.await.map_err(|_| ended())?
     }
 }
@@ -69,40 +102,81 @@ impl Drop for Writer {
     }
 }
 
-fn run(
-    mut connection: Connection,
-    mut reserve: Reserve,
-    mut jobs: mpsc::Receiver<Job>,
-    times: &Histogram,
-) {
-    let clock = Clock::system();
-    let mut group = Vec::with_capacity(GROUP_MAX);
-    while jobs.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
-        let (batches, waiting): (Vec<_>, Vec<_>) =
-            group.drain(..).map(|job| (job.batch, job.done)).unzip();
-        let started = clock.instant();
-        let committed = commit(&mut connection, &batches);
-        times.observe(clock.instant().saturating_duration_since(started));
-        let outcomes = match committed {
-            Err(error) if is_full(&error) => {
-                commit_from_reserve(&mut connection, &mut reserve, &batches)
+impl Thread {
+    fn run(mut self, mut jobs: mpsc::Receiver<Job>, times: &Histogram) {
+        let clock = Clock::system();
+        let mut group = Vec::with_capacity(GROUP_MAX);
+        while jobs.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
+            let (works, waiting): (Vec<_>, Vec<_>) =
+                group.drain(..).map(|job| (job.work, job.done)).unzip();
+            let works: Vec<&Work> = works.iter().collect();
+            let started = clock.instant();
+            let committed = self.commit(&works);
+            times.observe(clock.instant().saturating_duration_since(started));
+            let outcomes = match committed {
+                Err(error) if is_full(&error) => self.commit_from_reserve(&works),
+                outcomes => outcomes,
+            };
+            let outcomes = outcomes.unwrap_or_else(|error| {
+                tracing::error!(%error, "the store could not commit");
+                works.iter().map(|_| Err(refusal(&error))).collect()
+            });
+            for (done, outcome) in waiting.into_iter().zip(outcomes) {
+                // The caller dropped its future; the write is committed all the same.
+                let _ = done.send(outcome);
             }
-            outcomes => outcomes,
-        };
-        let outcomes = outcomes.unwrap_or_else(|error| {
-            tracing::error!(%error, "the store could not commit");
-            let refused = |_: &Vec<Write>| Err(refusal(&error));
-            batches.iter().map(refused).collect()
-        });
-        for (done, outcome) in waiting.into_iter().zip(outcomes) {
-            // The caller dropped its future; the write is committed all the same.
-            let _ = done.send(outcome);
+            self.reserve.fill();
         }
-        reserve.fill();
+    }
+
+    /// Commits a group and returns each piece's outcome. `Err` means that nothing of the group was
+    /// committed.
+    fn commit(&mut self, works: &[&Work]) -> rusqlite::Result<Vec<Outcome>> {
+        let mut transaction = self.connection.transaction()?;
+        let last: i64 = transaction.query_row("SELECT last FROM revision", [], |row| row.get(0))?;
+        let mut last = last.unsigned_abs();
+        let mut moves = Moves::default();
+        let mut outcomes = Vec::with_capacity(works.len());
+        for work in works {
+            outcomes.push(match work {
+                Work::Records(batch) => records(&mut transaction, batch, &mut last)?,
+                Work::Items(rows) => {
+                    let applied = self.items.apply(&transaction, rows, &mut moves)?;
+                    Ok(Effect::Items(applied))
+                }
+            });
+        }
+        if works.iter().any(|work| matches!(work, Work::Records(_))) {
+            transaction.execute("UPDATE revision SET last = ?", [last.cast_signed()])?;
+        }
+        moves.save(&transaction)?;
+        transaction.commit()?;
+        self.shared.moved(moves);
+        Ok(outcomes)
+    }
+
+    /// On a full disk, commits the work that does not grow the database, using the reserve.
+    fn commit_from_reserve(&mut self, works: &[&Work]) -> rusqlite::Result<Vec<Outcome>> {
+        let growths = works.iter().map(|work| growth(&self.connection, work));
+        let growths = growths.collect::<rusqlite::Result<Vec<i64>>>()?;
+        let fits = |growth: &i64| *growth <= GROWTH_BYTES_MAX;
+        let small = works.iter().zip(&growths).filter(|(_, it)| fits(it));
+        let small: Vec<&Work> = small.map(|(work, _)| *work).collect();
+        if small.is_empty() {
+            return Ok(growths.iter().map(|_| Err(Error::Full)).collect());
+        }
+        tracing::warn!("the disk is full; reserved space is used for a deletion");
+        self.reserve.release();
+        let mut committed = self.commit(&small)?.into_iter();
+        let outcome = |growth: &i64| match fits(growth) {
+            true => committed.next().unwrap_or(Err(Error::Full)),
+            false => Err(Error::Full),
+        };
+        Ok(growths.iter().map(outcome).collect())
     }
 }
 
-/// Error of a batch whose group failed to commit.
+/// Error of work whose group failed to commit.
 fn refusal(error: &rusqlite::Error) -> Error {
     if is_full(error) {
         return Error::Full;
@@ -110,33 +184,12 @@ fn refusal(error: &rusqlite::Error) -> Error {
     failed(std::io::Error::other(error.to_string()))
 }
 
-/// On a full disk, commits the batches that do not grow the records, using the reserve.
-fn commit_from_reserve(
-    connection: &mut Connection,
-    reserve: &mut Reserve,
-    batches: &[Vec<Write>],
-) -> rusqlite::Result<Vec<Outcome>> {
-    let growths = batches.iter().map(|batch| growth(connection, batch));
-    let growths = growths.collect::<rusqlite::Result<Vec<i64>>>()?;
-    let fits = |growth: &i64| *growth <= GROWTH_BYTES_MAX;
-    let batches = batches.iter().zip(&growths);
-    let small = batches.filter(|(_, growth)| fits(growth));
-    let small: Vec<&[Write]> = small.map(|(batch, _)| batch.as_slice()).collect();
-    if small.is_empty() {
-        return Ok(growths.iter().map(|_| Err(Error::Full)).collect());
-    }
-    tracing::warn!("the disk is full; reserved space is used for a deletion");
-    reserve.release();
-    let mut committed = commit(connection, &small)?.into_iter();
-    let outcome = |growth: &i64| match fits(growth) {
-        true => committed.next().unwrap_or(Err(Error::Full)),
-        false => Err(Error::Full),
+/// Net growth of the database in bytes.
+fn growth(connection: &Connection, work: &Work) -> rusqlite::Result<i64> {
+    let batch = match work {
+        Work::Records(batch) => batch,
+        Work::Items(rows) => return Ok(items::growth(rows)),
     };
-    Ok(growths.iter().map(outcome).collect())
-}
-
-/// Net growth of the records in bytes.
-fn growth(connection: &Connection, batch: &[Write]) -> rusqlite::Result<i64> {
     let mut find =
         connection.prepare_cached("SELECT length(value) FROM records WHERE kind = ? AND id = ?")?;
     let mut growth = 0;
@@ -151,31 +204,22 @@ fn growth(connection: &Connection, batch: &[Write]) -> rusqlite::Result<i64> {
     Ok(growth)
 }
 
-/// Commits a group and returns each batch's outcome. `Err` means that nothing of the group was
-/// committed.
-fn commit<B: AsRef<[Write]>>(
-    connection: &mut Connection,
-    batches: &[B],
-) -> rusqlite::Result<Vec<Outcome>> {
-    let mut transaction = connection.transaction()?;
-    let last: i64 = transaction.query_row("SELECT last FROM revision", [], |row| row.get(0))?;
-    let mut last = last.unsigned_abs();
-    let mut outcomes = Vec::with_capacity(batches.len());
-    for batch in batches {
-        let savepoint = transaction.savepoint()?;
-        match apply(&savepoint, batch.as_ref(), Revision(last + 1))? {
-            Ok(()) => {
-                savepoint.commit()?;
-                last += 1;
-                outcomes.push(Ok(Revision(last)));
-            }
-            // Dropping the savepoint rolls the batch back.
-            Err(conflict) => outcomes.push(Err(conflict)),
+/// Applies a batch of records, or none of it.
+fn records(
+    transaction: &mut Transaction<'_>,
+    batch: &[Write],
+    last: &mut u64,
+) -> rusqlite::Result<Outcome> {
+    let savepoint = transaction.savepoint()?;
+    Ok(match apply(&savepoint, batch, Revision(*last + 1))? {
+        Ok(()) => {
+            savepoint.commit()?;
+            *last += 1;
+            Ok(Effect::Records(Revision(*last)))
         }
-    }
-    transaction.execute("UPDATE revision SET last = ?", [last.cast_signed()])?;
-    transaction.commit()?;
-    Ok(outcomes)
+        // Dropping the savepoint rolls the batch back.
+        Err(conflict) => Err(conflict),
+    })
 }
 
 fn apply(

@@ -14,6 +14,31 @@ pub struct FunctionMetrics {
     pub(super) errors: [Counter; 3],
     pub(super) dropped_lines: Counter,
     pub(super) dropped_bytes: Counter,
+    pub(super) asynchronous: AsyncMetrics,
+}
+
+/// Metrics of a function's asynchronous invocations, under AWS's names.
+#[derive(Debug, Default)]
+pub struct AsyncMetrics {
+    /// Events that were acknowledged.
+    pub received: Counter,
+    /// Events that ended without success.
+    pub dropped: Counter,
+    /// Ages of events at the start of their attempts.
+    pub age: Histogram,
+}
+
+impl AsyncMetrics {
+    /// True once an event was counted.
+    pub(super) fn is_used(&self) -> bool {
+        self.received.get() + self.dropped.get() + self.age.count() > 0
+    }
+
+    fn absorb(&self, other: &Self) {
+        self.received.add(other.received.get());
+        self.dropped.add(other.dropped.get());
+        self.age.absorb(&other.age);
+    }
 }
 
 /// Kind of a function's failure.
@@ -54,6 +79,7 @@ impl FunctionMetrics {
         }
         self.dropped_lines.add(other.dropped_lines.get());
         self.dropped_bytes.add(other.dropped_bytes.get());
+        self.asynchronous.absorb(&other.asynchronous);
     }
 }
 

@@ -10,7 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::function::ErrorKind;
-use super::{Fault, FunctionMetrics, Histogram, Metrics, Throttle};
+use super::{AsyncMetrics, FUNCTIONS_MAX, Fault, FunctionMetrics, Histogram, Metrics, Throttle};
 
 /// Label of functions without their own series. The space keeps it distinct from any function name.
 const OTHERS: &str = "all others";
@@ -30,6 +30,10 @@ pub struct Gauges {
     pub evictions: Vec<(&'static str, u64)>,
     /// Steps of deployments.
     pub queues: [Queue; 3],
+    /// Queued events by function.
+    pub events: Vec<(String, u64)>,
+    /// Queued events that run.
+    pub events_in_flight: u64,
 }
 
 /// Numbers of a budget.
@@ -94,7 +98,8 @@ impl Collector for Page {
         self.encode_functions(encoder)?;
         self.encode_host(encoder)?;
         self.encode_gauges(encoder)?;
-        self.encode_budgets(encoder)
+        self.encode_budgets(encoder)?;
+        self.encode_events(encoder)
     }
 }
 
@@ -217,6 +222,43 @@ impl Page {
         let evictions = evictions.map(|(reason, count)| ([("reason", *reason)], *count));
         let help = "Idle environments that were evicted";
         counters(encoder, "evictions", help, evictions)
+    }
+}
+
+impl Page {
+    /// Asynchronous invocation. Functions that never had an event have no series.
+    fn encode_events(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let used = || {
+            let functions = self.functions.iter();
+            functions.filter(|(_, it)| it.asynchronous.is_used())
+        };
+        let by = |value: fn(&AsyncMetrics) -> u64| {
+            used().map(move |(name, it)| ([("function", &**name)], value(&it.asynchronous)))
+        };
+        let help = "AsyncEventsReceived: events that were queued";
+        let received = by(|it| it.received.get());
+        counters(encoder, "async_events_received", help, received)?;
+        let help = "AsyncEventsDropped: events that ended without success";
+        let dropped = by(|it| it.dropped.get());
+        counters(encoder, "async_events_dropped", help, dropped)?;
+        let help = "AsyncEventAge: ages of events when an attempt to run them began";
+        let ages = used().map(|(name, it)| ([("function", &**name)], &it.asynchronous.age));
+        histograms(encoder, "async_event_age", help, ages)?;
+        let help = "Events in the queue, by function";
+        gauges(encoder, "async_events_queued", help, self.depths())?;
+        let running = [(NO_LABELS, self.gauges.events_in_flight)];
+        gauges(encoder, "async_events_running", "Events that run", running)
+    }
+
+    /// Depths of the longest queues, and of all others together.
+    fn depths(&self) -> Vec<([(&str, &str); 1], u64)> {
+        let mut depths: Vec<_> = self.gauges.events.iter().collect();
+        depths.sort_by_key(|(_, depth)| std::cmp::Reverse(*depth));
+        let (longest, others) = depths.split_at(depths.len().min(FUNCTIONS_MAX));
+        let longest = longest.iter();
+        let longest = longest.map(|(name, depth)| ([("function", &**name)], *depth));
+        let others: u64 = others.iter().map(|(_, depth)| depth).sum();
+        longest.chain([([("function", OTHERS)], others)]).collect()
     }
 }
 

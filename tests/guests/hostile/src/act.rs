@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -34,47 +34,108 @@ pub enum Act {
     Allocate,
     Recurse,
     Trap,
-    Panic { message: String },
-    Exit { code: i32 },
+    Panic {
+        message: String,
+    },
+    Exit {
+        code: i32,
+    },
 
     // Actions that the host must refuse or bound.
     NotJson,
-    Return { bytes: usize },
-    Log { bytes: usize, line_bytes: usize },
+    Return {
+        bytes: usize,
+    },
+    Log {
+        bytes: usize,
+        line_bytes: usize,
+    },
     Fail(Failed),
-    Hold { bytes: usize },
-    Reserve { bytes: usize },
+    Hold {
+        bytes: usize,
+    },
+    Reserve {
+        bytes: usize,
+    },
     Handles,
-    Connect { address: String },
-    Lookup { name: String },
-    Lookups { count: usize },
+    Connect {
+        address: String,
+    },
+    Lookup {
+        name: String,
+    },
+    Lookups {
+        count: usize,
+    },
     Sockets,
-    Files { path: String },
-    Stat { path: String, ms: u64 },
-    Draw { ms: u64 },
-    Write { path: String, bytes: usize },
-    Fill { path: String },
-    Sparse { path: String, bytes: u64 },
-    Names { dir: String },
-    Link { from: String, to: String },
-    Orphan { path: String, bytes: u64 },
+    Files {
+        path: String,
+    },
+    Stat {
+        path: String,
+        ms: u64,
+    },
+    Draw {
+        ms: u64,
+    },
+    Write {
+        path: String,
+        bytes: usize,
+    },
+    Fill {
+        path: String,
+    },
+    Sparse {
+        path: String,
+        bytes: u64,
+    },
+    Names {
+        dir: String,
+    },
+    Link {
+        from: String,
+        to: String,
+    },
+    Orphan {
+        path: String,
+        bytes: u64,
+    },
 
     // Actions that inspect the sandbox.
     Echo,
-    Sleep { ms: u64 },
-    Read { path: String },
-    Remove { path: String },
+    Sleep {
+        ms: u64,
+    },
+    Read {
+        path: String,
+    },
+    Remove {
+        path: String,
+    },
     Count,
     Data,
-    List { path: String },
+    List {
+        path: String,
+    },
     Stdin,
     Env,
-    Variable { name: String },
+    Variable {
+        name: String,
+    },
     Args,
     Random,
     Clock,
     Context,
-    Print { stdout: String, stderr: String },
+    Print {
+        stdout: String,
+        stderr: String,
+    },
+    Report {
+        address: String,
+        line: String,
+        #[serde(default)]
+        fail: bool,
+    },
 }
 
 #[derive(Deserialize)]
@@ -139,6 +200,14 @@ pub fn perform(act: Act, event: &str, context: &Context) -> Result<String, Failu
         Act::Clock => Ok(json!(since_epoch().as_millis() as u64)),
         Act::Context => Ok(json_of_context(context)),
         Act::Print { stdout, stderr } => print(&stdout, &stderr),
+        Act::Report {
+            address,
+            line,
+            fail,
+        } => report(&address, &line).and_then(|()| match fail {
+            true => Err(io::Error::other("the event asked for it")),
+            false => Ok(Value::Null),
+        }),
     };
     match answer {
         Ok(value) => Ok(value.to_string()),
@@ -329,4 +398,11 @@ impl From<Failed> for Failure {
             stack_trace: wish.stack,
         }
     }
+}
+
+/// Sends a line to a collector, and waits until it has it.
+fn report(address: &str, line: &str) -> io::Result<()> {
+    let mut collector = TcpStream::connect(address)?;
+    writeln!(collector, "{line}")?;
+    collector.read_exact(&mut [0])
 }

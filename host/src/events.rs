@@ -1,0 +1,164 @@
+//! Asynchronous invocation: events are stored before they are acknowledged, and run later through the pipeline of
+//! synchronous invocations. An acknowledged event ends completed, dropped by a rule of AWS's, or is still queued.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, Semaphore};
+
+use crate::clock::{Clock, Timestamp};
+use crate::invoke::Invoker;
+use crate::invoke::resolve::Resolved;
+use crate::payload::Event;
+use crate::store;
+use crate::store::queue::{Change, Lane, NewItem, Queue, Wake};
+use crate::telemetry::metrics::Metrics;
+
+mod attempt;
+mod dispatch;
+mod head;
+mod inspect;
+mod lane;
+mod lanes;
+mod retry;
+#[cfg(test)]
+mod tests;
+mod timeline;
+
+use head::Head;
+use lanes::Lanes;
+use timeline::Timeline;
+
+/// Large payloads in memory at once.
+const LARGE_MAX: usize = 128;
+
+/// Queued events and their dispatcher; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Events(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    queue: Arc<dyn Queue>,
+    invoker: Invoker,
+    metrics: Metrics,
+    timeline: Timeline,
+    // std mutex: no await inside.
+    lanes: Mutex<Lanes>,
+    /// Wakes the dispatcher.
+    changed: Notify,
+    large: Semaphore,
+}
+
+/// An event that could not be accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The event could not be stored.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl Events {
+    /// Events of this queue, at most `concurrency` of them in work at once.
+    pub fn new(
+        queue: Arc<dyn Queue>,
+        invoker: Invoker,
+        metrics: Metrics,
+        concurrency: u32,
+        clock: Clock,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            queue,
+            invoker,
+            metrics,
+            timeline: Timeline::new(clock),
+            lanes: Mutex::new(Lanes::new(concurrency)),
+            changed: Notify::new(),
+            large: Semaphore::new(LARGE_MAX),
+        });
+        let weak = Arc::downgrade(&shared);
+        shared.queue.on_change(Arc::new(Waker(weak)));
+        Self(shared)
+    }
+
+    /// Stores an event for a resolved target. It runs on the code that is current when its turn comes.
+    ///
+    /// # Errors
+    /// If it could not be stored; nothing runs then.
+    pub async fn accept(&self, resolved: Resolved) -> Result<(), Error> {
+        let mut invoke = resolved.into_invoke();
+        let body = match std::mem::take(&mut invoke.event) {
+            Event::Json(document) => document.into(),
+            Event::Http(http) => http
+                .event(invoke.target.name.as_str(), &invoke.request_id)
+                .into(),
+        };
+        let now = self.0.timeline.now();
+        let new = NewItem {
+            lane: lane::invoke(&invoke.target),
+            due: now,
+            head: Head::new(&invoke, now).encode(),
+            body,
+        };
+        self.0.queue.change(vec![Change::Add(new)]).await?;
+        let name = invoke.target.name.as_str();
+        self.0.metrics.asynchronous(name).received.add(1);
+        Ok(())
+    }
+
+    /// Runs events for ever. One task of the host's.
+    pub async fn run(&self) {
+        self.0.wake_all();
+        dispatch::run(Arc::clone(&self.0)).await;
+    }
+
+    /// Number of queued events by function, those in work included.
+    pub fn depths(&self) -> Vec<(String, u64)> {
+        let mut depths = std::collections::BTreeMap::<String, u64>::new();
+        for (lane, depth) in self.0.queue.depths() {
+            if let Some(lane::Purpose::Invoke(target)) = lane::Purpose::of(&lane) {
+                *depths.entry(target.name.as_str().to_owned()).or_default() += depth;
+            }
+        }
+        depths.into_iter().collect()
+    }
+
+    /// Number of events in work.
+    pub fn in_flight(&self) -> u32 {
+        self.0.lanes().in_flight()
+    }
+}
+
+impl Shared {
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes all lanes of the store known.
+    fn wake_all(&self) {
+        let now = self.timeline.now();
+        let all = self.queue.depths();
+        let due: Vec<_> = all.into_iter().map(|(lane, _)| (lane, now)).collect();
+        self.wake(&due);
+    }
+
+    fn wake(&self, due: &[(Lane, Timestamp)]) {
+        let now = self.timeline.now();
+        let mut lanes = self.lanes();
+        for (lane, due) in due {
+            lanes.wake(lane, *due, now);
+        }
+        drop(lanes);
+        self.changed.notify_one();
+    }
+}
+
+/// Receiver of due times. The queue outlives the dispatcher.
+#[derive(Debug)]
+struct Waker(std::sync::Weak<Shared>);
+
+impl Wake for Waker {
+    fn wake(&self, lanes: &[(Lane, Timestamp)]) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.wake(lanes);
+        }
+    }
+}

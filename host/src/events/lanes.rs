@@ -1,0 +1,301 @@
+//! Schedule of the lanes: which lane's items to claim next, and how many. Pure; the dispatcher does the work.
+//!
+//! - Lanes take turns, so that a lane with one item waits for no long one.
+//! - Slots bound the items that are worked on at once. A lane takes more only while it holds less than four times the
+//!   slots that are left free: one lane alone gets four fifths of them, and the next lane finds some free.
+//! - A lane that is refused (throttled, host full, destination down) has its limit lowered to what did succeed; with
+//!   nothing in flight it pauses, 1 s at first, twice as long after each further refusal, 5 minutes at most.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::store::queue::Lane;
+
+/// Items claimed at a time, so that lanes take turns soon.
+const CLAIM_MAX: u32 = 64;
+/// Slots a lane may hold for each slot that is free.
+const SHARE: u32 = 4;
+/// Lanes at their share that are looked at again for each slot that becomes free.
+const STARVED_RETRIED_MAX: usize = 8;
+/// AWS's back-off for throttles and errors of the service.
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+const PAUSE_LAST: Duration = Duration::from_secs(300);
+
+/// Schedule of all lanes with items that are due, are worked on or become due.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    lanes: HashMap<Lane, State>,
+    ready: VecDeque<Lane>,
+    /// Lanes that hold their share, and are looked at again when a slot becomes free.
+    starved: VecDeque<Lane>,
+    timers: BTreeSet<(Timestamp, Lane)>,
+    free: u32,
+}
+
+#[derive(Debug)]
+struct State {
+    place: Place,
+    in_flight: u32,
+    /// Items in flight at most.
+    limit: u32,
+    /// Items that succeeded since the limit changed.
+    successes: u32,
+    /// Due time of its next item, as far as it is known.
+    due: Option<Timestamp>,
+    /// Back-off after refusals.
+    pause: Option<Duration>,
+    resumes: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    /// In no list: nothing is due, or the own limit is reached.
+    Out,
+    Ready,
+    Starved,
+    Timed(Timestamp),
+    /// Being claimed from.
+    Claiming,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Next {
+    /// Claim up to so many items of a lane.
+    Claim(Lane, u32),
+    /// Wait for a change, or until this time.
+    Wait(Option<Timestamp>),
+}
+
+/// End of the work on an item.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Verdict {
+    /// The item has ended, or waits for its next attempt.
+    Done,
+    /// The item was refused and can be claimed again.
+    Refused,
+}
+
+impl Lanes {
+    pub(super) fn new(slots: u32) -> Self {
+        Self {
+            lanes: HashMap::new(),
+            ready: VecDeque::new(),
+            starved: VecDeque::new(),
+            timers: BTreeSet::new(),
+            free: slots,
+        }
+    }
+
+    /// Notes that a lane has an item that is due at this time.
+    pub(super) fn wake(&mut self, lane: &Lane, due: Timestamp, now: Timestamp) {
+        let state = self.state(lane);
+        state.due = Some(state.due.map_or(due, |known| known.min(due)));
+        if state.place != Place::Claiming {
+            self.place(lane, now);
+        }
+    }
+
+    /// Lane to claim from now. It takes no other turn until [`claimed`](Self::claimed).
+    pub(super) fn next(&mut self, now: Timestamp) -> Next {
+        while let Some((at, lane)) = self.timers.first().cloned().filter(|(at, _)| *at <= now) {
+            self.timers.remove(&(at, Arc::clone(&lane)));
+            self.state(&lane).place = Place::Ready;
+            self.ready.push_back(lane);
+        }
+        while self.free > 0
+            && let Some(lane) = self.ready.pop_front()
+        {
+            let state = self.state(&lane);
+            state.place = Place::Out;
+            // A refusal since it was put in line may have changed what it wants.
+            if state.wanted(now) != Place::Ready {
+                self.place(&lane, now);
+                continue;
+            }
+            let allowed = self.allowed(&lane);
+            let state = self.state(&lane);
+            if allowed > 0 {
+                state.place = Place::Claiming;
+                state.due = None;
+                return Next::Claim(lane, allowed);
+            }
+            state.place = Place::Starved;
+            self.starved.push_back(lane);
+        }
+        Next::Wait(self.timers.first().map(|(at, _)| *at))
+    }
+
+    /// Notes the result of a claim: the number of items taken, and the due time of the next one. Items that came
+    /// during the claim may not be in its result, and have woken the lane.
+    pub(super) fn claimed(
+        &mut self,
+        lane: &Lane,
+        taken: u32,
+        next_due: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        self.free = self.free.saturating_sub(taken);
+        let state = self.state(lane);
+        state.in_flight += taken;
+        state.place = Place::Out;
+        state.due = match (state.due, next_due) {
+            (Some(woken), Some(next)) => Some(woken.min(next)),
+            (one, other) => one.or(other),
+        };
+        self.place(lane, now);
+    }
+
+    /// Notes the end of the work on an item.
+    pub(super) fn finished(&mut self, lane: &Lane, verdict: Verdict, now: Timestamp) {
+        self.free += 1;
+        let state = self.state(lane);
+        state.in_flight = state.in_flight.saturating_sub(1);
+        match verdict {
+            Verdict::Done => state.succeed(),
+            Verdict::Refused => state.refuse(now),
+        }
+        if state.place != Place::Claiming {
+            self.place(lane, now);
+        }
+        let retried = self.starved.len().min(STARVED_RETRIED_MAX);
+        for lane in self.starved.drain(..retried).collect::<Vec<_>>() {
+            self.state(&lane).place = Place::Ready;
+            self.ready.push_back(lane);
+        }
+    }
+
+    /// Pause of a lane if its next item is refused too.
+    pub(super) fn pause_after_refusal(&self, lane: &Lane) -> Duration {
+        let state = self.lanes.get(lane);
+        state.map_or(PAUSE_FIRST, State::next_pause)
+    }
+
+    /// Items that are worked on.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.lanes.values().map(|it| it.in_flight).sum()
+    }
+
+    /// All lanes that are known.
+    pub(super) fn names(&self) -> Vec<Lane> {
+        self.lanes.keys().cloned().collect()
+    }
+
+    fn state(&mut self, lane: &Lane) -> &mut State {
+        self.lanes
+            .entry(Arc::clone(lane))
+            .or_insert_with(State::new)
+    }
+
+    /// Items that a lane may claim. Afterwards it holds no more than its share of what is left free. While others
+    /// are in line, it takes a part, so that they find some too.
+    fn allowed(&self, lane: &Lane) -> u32 {
+        let Some(state) = self.lanes.get(lane) else {
+            return 0;
+        };
+        let share = self
+            .free
+            .saturating_mul(SHARE)
+            .saturating_sub(state.in_flight)
+            / (SHARE + 1);
+        // The last free slot goes to a lane that has none.
+        let share = share.max(u32::from(state.in_flight == 0));
+        let waiting = u32::try_from(self.ready.len()).unwrap_or(u32::MAX);
+        let part = self.free / waiting.saturating_add(1).saturating_mul(2);
+        let limit = if state.is_probing() { 1 } else { state.limit };
+        share
+            .min(part.clamp(1, CLAIM_MAX))
+            .min(limit.saturating_sub(state.in_flight))
+    }
+
+    /// Puts a lane into the list where it belongs. A lane that is in the right one keeps its turn.
+    fn place(&mut self, lane: &Lane, now: Timestamp) {
+        let state = self.state(lane);
+        let place = state.wanted(now);
+        match state.place {
+            // In line: it leaves the line by its turn, which looks again at what it wants.
+            Place::Ready | Place::Starved => return,
+            Place::Timed(at) => drop(self.timers.remove(&(at, Arc::clone(lane)))),
+            Place::Out | Place::Claiming => {}
+        }
+        let state = self.state(lane);
+        state.place = place;
+        let is_forgotten = place == Place::Out && state.is_forgettable();
+        match place {
+            Place::Ready => self.ready.push_back(Arc::clone(lane)),
+            Place::Timed(at) => drop(self.timers.insert((at, Arc::clone(lane)))),
+            Place::Out | Place::Starved | Place::Claiming => {}
+        }
+        if is_forgotten {
+            self.lanes.remove(lane);
+        }
+    }
+}
+
+impl State {
+    fn new() -> Self {
+        Self {
+            place: Place::Out,
+            in_flight: 0,
+            limit: u32::MAX,
+            successes: 0,
+            due: None,
+            pause: None,
+            resumes: None,
+        }
+    }
+
+    fn succeed(&mut self) {
+        self.pause = None;
+        self.resumes = None;
+        self.successes = self.successes.saturating_add(1);
+        if self.successes >= self.limit {
+            self.limit = self.limit.saturating_add(1 + self.limit / 8);
+            self.successes = 0;
+        }
+    }
+
+    fn refuse(&mut self, now: Timestamp) {
+        self.due = Some(now);
+        self.successes = 0;
+        self.limit = self.in_flight.max(1);
+        if self.in_flight == 0 {
+            let pause = self.next_pause();
+            self.pause = Some(pause);
+            self.resumes = Some(now.after(pause));
+        }
+    }
+
+    fn next_pause(&self) -> Duration {
+        self.pause
+            .map_or(PAUSE_FIRST, |pause| PAUSE_LAST.min(pause * 2))
+    }
+
+    /// True for a lane whose last attempt was refused: one item tries whether it still is.
+    fn is_probing(&self) -> bool {
+        self.pause.is_some()
+    }
+
+    fn wanted(&self, now: Timestamp) -> Place {
+        let Some(due) = self.due else {
+            return Place::Out;
+        };
+        let at = self.resumes.map_or(due, |resumes| resumes.max(due));
+        if at > now {
+            Place::Timed(at)
+        } else if self.in_flight >= self.limit {
+            Place::Out
+        } else {
+            Place::Ready
+        }
+    }
+
+    fn is_forgettable(&self) -> bool {
+        self.in_flight == 0 && self.due.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests;

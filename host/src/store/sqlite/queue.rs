@@ -1,0 +1,196 @@
+//! The queue in SQLite. Bodies beyond a few pages are files: in rows they would be written twice, to the log and to
+//! the database.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rusqlite::Connection;
+
+use super::items::{self, Row};
+use super::writer::{Effect, Work};
+use super::{Error, Sqlite, failed, of_sqlite};
+use crate::clock::{Clock, Timestamp};
+use crate::store::blob::{Blobs, Digest};
+use crate::store::queue::{Change, Claim, Item, ItemBody, ItemId, Lane, NewItem, Queue, Wake};
+
+/// Largest body in a row.
+const INLINE_BYTES_MAX: usize = 16 << 10;
+/// Random bytes before each body in a file: equal bodies are different files, so that the end of one item does not
+/// delete the body of another.
+const NONCE_BYTES: usize = 16;
+
+/// Files with large bodies.
+#[derive(Debug)]
+pub(super) struct Bodies {
+    blobs: Blobs,
+    clock: Clock,
+}
+
+impl Bodies {
+    /// Opens the directory, and deletes files that no item has: a crash leaves them between the write of a file
+    /// and the commit of its item, and between the end of an item and the deletion.
+    pub(super) fn open(dir: &Path, connection: &Connection) -> Result<Self, Error> {
+        let bodies = Self {
+            blobs: Blobs::open(&dir.join("events"))?,
+            clock: Clock::system(),
+        };
+        for path in bodies.blobs.leftovers()? {
+            fs::remove_file(path)?;
+        }
+        for digest in bodies.blobs.list()? {
+            if !items::has_file(connection, &digest).map_err(of_sqlite)? {
+                bodies.blobs.remove(&digest)?;
+            }
+        }
+        Ok(bodies)
+    }
+
+    fn write(&self, body: &[u8]) -> io::Result<Digest> {
+        let mut staged = self.blobs.stage()?;
+        staged.write_all(&self.clock.random::<NONCE_BYTES>())?;
+        staged.write_all(body)?;
+        let digest = staged.digest();
+        staged.finish()?;
+        Ok(digest)
+    }
+
+    fn read(&self, digest: &Digest) -> io::Result<Bytes> {
+        let path = self.blobs.find(digest).ok_or(io::ErrorKind::NotFound)?;
+        let bytes = Bytes::from(fs::read(path)?);
+        if bytes.len() < NONCE_BYTES {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(bytes.slice(NONCE_BYTES..))
+    }
+
+    fn remove(&self, digests: &[Digest]) {
+        for digest in digests {
+            if let Err(error) = self.blobs.remove(digest) {
+                tracing::warn!(%error, %digest, "the body of an event that has ended could not be deleted");
+            }
+        }
+    }
+}
+
+impl Sqlite {
+    async fn apply(&self, rows: Vec<Row>) -> Result<items::Effect, Error> {
+        match self.writer.commit(Work::Items(rows)).await? {
+            Effect::Items(effect) => Ok(effect),
+            Effect::Records(_) => unreachable!("the writer answers what it was asked"),
+        }
+    }
+
+    /// The row of a change; a large body is written to a file.
+    async fn row(&self, change: Change) -> Result<Row, Error> {
+        let NewItem {
+            lane,
+            due,
+            head,
+            body,
+        } = match change {
+            Change::Add(new) => new,
+            Change::End(id) => return Ok(Row::End(id)),
+            Change::Delay { id, due, head } => return Ok(Row::Delay { id, due, head }),
+        };
+        let body = if body.len() <= INLINE_BYTES_MAX {
+            ItemBody::Inline(body)
+        } else {
+            let size_bytes = u64::try_from(body.len()).expect("a length fits in 64 bits");
+            let digest = self.blocking(move |bodies| bodies.write(&body)).await?;
+            ItemBody::File { digest, size_bytes }
+        };
+        Ok(Row::Add {
+            lane,
+            due,
+            head,
+            body,
+        })
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Bodies) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let bodies = Arc::clone(&self.bodies);
+        match tokio::task::spawn_blocking(move || work(&bodies)).await {
+            Ok(done) => Ok(done?),
+            // Runtime shutdown cancels the task; the caller is about to be dropped too.
+            Err(ended) if ended.is_cancelled() => std::future::pending().await,
+            Err(ended) => Err(failed(ended)),
+        }
+    }
+
+    /// Deletes the files of items that have ended. One that stays is deleted at the next start.
+    async fn remove_files(&self, files: Vec<Digest>) -> Result<(), Error> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let removed = self.blocking(move |bodies| {
+            bodies.remove(&files);
+            Ok(())
+        });
+        removed.await
+    }
+}
+
+#[async_trait]
+impl Queue for Sqlite {
+    async fn change(&self, changes: Vec<Change>) -> Result<(), Error> {
+        let mut rows = Vec::with_capacity(changes.len());
+        for change in changes {
+            rows.push(self.row(change).await?);
+        }
+        let effect = self.apply(rows).await?;
+        self.remove_files(effect.files).await
+    }
+
+    async fn claim(&self, lane: &Lane, now: Timestamp, limit: usize) -> Result<Claim, Error> {
+        let (shared, lane) = (Arc::clone(&self.shared), Arc::clone(lane));
+        self.query(move |connection| shared.claim(connection, &lane, now, limit))
+            .await
+    }
+
+    fn release(&self, item: &Item) {
+        self.shared.release([item.id]);
+    }
+
+    async fn body(&self, item: &Item) -> Result<Bytes, Error> {
+        match &item.body {
+            ItemBody::Inline(bytes) => Ok(bytes.clone()),
+            ItemBody::File { digest, .. } => {
+                let digest = *digest;
+                self.blocking(move |bodies| bodies.read(&digest)).await
+            }
+        }
+    }
+
+    async fn list(
+        &self,
+        lane: &Lane,
+        after: Option<(Timestamp, ItemId)>,
+        limit: usize,
+    ) -> Result<Vec<Item>, Error> {
+        let lane = Arc::clone(lane);
+        self.query(move |connection| items::list(connection, &lane, after, limit))
+            .await
+    }
+
+    async fn purge(&self, lane: &Lane, limit: usize) -> Result<u64, Error> {
+        let lane = Arc::clone(lane);
+        let effect = self.apply(vec![Row::Purge { lane, limit }]).await?;
+        self.remove_files(effect.files).await?;
+        Ok(effect.deleted)
+    }
+
+    fn depths(&self) -> Vec<(Lane, u64)> {
+        self.shared.depths()
+    }
+
+    fn on_change(&self, wake: Arc<dyn Wake>) {
+        self.shared.on_change(wake);
+    }
+}

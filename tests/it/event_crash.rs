@@ -1,0 +1,108 @@
+//! Crash harness of asynchronous invocation: numbered events are sent while the host is killed with SIGKILL at random
+//! moments. Every acknowledged event runs, and only events in work at a kill run twice.
+//!
+//! `LAMINA_CRASH_KILLS=n` kills the host so often.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::collector::{Collector, SETTINGS};
+use crate::harness::{Lamina, guest};
+
+const KILLS_DEFAULT: u64 = 20;
+const SENDERS: u64 = 8;
+/// Concurrency of the host, and so the most events in work at a kill.
+const IN_WORK_MAX: usize = 8;
+const LIMITS: &str = "concurrency = 8";
+
+/// Events that were sent, by their acknowledgements.
+#[derive(Default)]
+struct Sent {
+    next: AtomicU64,
+    acknowledged: Mutex<BTreeSet<u64>>,
+}
+
+/// Sends events until the host is gone.
+async fn send(host: &Lamina, collector: &Collector, sent: &Sent) {
+    loop {
+        let number = sent.next.fetch_add(1, Ordering::Relaxed);
+        let mut event = collector.event(&number.to_string());
+        if number.is_multiple_of(10) {
+            // In a file of its own.
+            event["padding"] = json!("x".repeat(20_000));
+        }
+        let path = "/2015-03-31/functions/f/invocations";
+        let kind = [("x-amz-invocation-type", "Event")];
+        let answer = host.try_send("POST", path, &kind, event.to_string()).await;
+        let Some(answer) = answer else { return };
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        let acknowledged = sent.acknowledged.lock();
+        acknowledged.expect("no sender panics here").insert(number);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a long run is asked for by hand")]
+fn kills() -> u64 {
+    let asked = std::env::var("LAMINA_CRASH_KILLS").ok();
+    asked.map_or(KILLS_DEFAULT, |it| it.parse().expect("it is a number"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledged_events_survive_kills_and_run() {
+    let collector = Arc::new(Collector::start().await);
+    let sent = Arc::new(Sent::default());
+    let mut host = Lamina::with(SETTINGS, &format!("settle_millis = 20\n{LIMITS}"));
+    host.create("f", &guest("hostile"), json!({"Timeout": 30}))
+        .await;
+    // A seed that is printed repeats the moments, as far as the machine does.
+    let mut random = u64::from(std::process::id()) | 1;
+    eprintln!("moments of kills: seed {random}");
+    for _ in 0..kills() {
+        let running = Arc::new(host);
+        let senders = (0..SENDERS).map(|_| {
+            let (host, collector, sent) = (running.clone(), collector.clone(), sent.clone());
+            tokio::spawn(async move { send(&host, &collector, &sent).await })
+        });
+        let senders: Vec<_> = senders.collect();
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        tokio::time::sleep(Duration::from_millis(20 + random % 400)).await;
+        running.signal(rustix::process::Signal::KILL);
+        for sender in senders {
+            sender.await.expect("events are acknowledged or lost");
+        }
+        let ended = Arc::into_inner(running).expect("the senders have ended");
+        host = Lamina::again(ended.kill(), SETTINGS, LIMITS);
+    }
+    let acknowledged = sent.acknowledged.lock().expect("no sender panics").clone();
+    assert!(!acknowledged.is_empty());
+    let numbers = |lines: &[String]| -> BTreeMap<u64, usize> {
+        let mut counts = BTreeMap::new();
+        for line in lines {
+            *counts.entry(line.parse().expect("a number")).or_default() += 1;
+        }
+        counts
+    };
+    collector
+        .until(|lines| {
+            let run = numbers(lines);
+            acknowledged.iter().all(|number| run.contains_key(number))
+        })
+        .await;
+    let run = numbers(&collector.lines());
+    let twice: usize = run.values().map(|count| count - 1).sum();
+    let kills = usize::try_from(kills()).expect("not so many");
+    eprintln!(
+        "{} events acknowledged, {} run, {twice} more than once, {kills} kills",
+        acknowledged.len(),
+        run.len()
+    );
+    assert!(twice <= kills * IN_WORK_MAX, "{twice} events ran again");
+    drop(host);
+}
