@@ -4,6 +4,7 @@
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -183,7 +184,11 @@ impl Environment {
         self.deadline.restart(time);
         self.usage.begin_call();
         self.files.quota().grant().forget_refusal();
-        let called = bounded(time, instance.invoke(event, context, outlet)).await;
+        let called = {
+            // Pinned here: each layer of `bounded` would move the whole future.
+            let call = pin!(instance.invoke(event, context, outlet));
+            bounded(time, call).await
+        };
         let answer = judge(called, id, time, &self.usage, &self.log);
         let is_told = matches!(&answer, Err(failure) if failure.cause == Cause::Host);
         self.report_refusals(is_told);
@@ -274,7 +279,10 @@ async fn settles(
         return !instance.is_spent();
     }
     deadline.restart(SETTLE_TIME);
-    let settled = bounded(SETTLE_TIME, instance.settle()).await;
+    let settled = {
+        let settling = pin!(instance.settle());
+        bounded(SETTLE_TIME, settling).await
+    };
     judge(settled, id, SETTLE_TIME, usage, log).is_ok()
 }
 

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use http::Version;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -47,11 +48,10 @@ pub(super) async fn serve<T, S, F>(
             let untaken = untaken.clone();
             let begun = pulse.begin();
             let answering = answer(Lingering::of(request, &pulse));
-            async move {
-                let reply = answering.await;
-                let reply = untaken::hold(untaken, held_bytes_min, begun, reply);
-                Ok::<_, Infallible>(reply)
-            }
+            // No async block: it would keep the future twice, where it captures it and where it awaits it.
+            answering.map(move |reply| {
+                Ok::<_, Infallible>(untaken::hold(untaken, held_bytes_min, begun, reply))
+            })
         }
     });
     let builder = builder(config);
@@ -68,10 +68,6 @@ pub(super) async fn serve<T, S, F>(
             }
             () = slot.evicted.cancelled() => {
                 tracing::debug!("a connection was closed to make room for another");
-                return;
-            }
-            () = pulse.flooded() => {
-                tracing::debug!("a connection was closed that asked for nothing");
                 return;
             }
             () = stop.cancelled(), if !is_ending => {

@@ -13,8 +13,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use tokio_util::sync::CancellationToken;
-
 use super::Config;
 
 /// Bytes that a client may send without a request: the longest request head, and some thousand
@@ -30,7 +28,6 @@ pub(super) struct Pulse {
     /// Maximum distance of the deadline from now.
     idle_time: Duration,
     bytes_per_second_min: u32,
-    flooded: CancellationToken,
     state: Mutex<State>,
 }
 
@@ -78,7 +75,6 @@ impl Pulse {
         Self {
             idle_time: config.idle_time,
             bytes_per_second_min: config.bytes_per_second_min.max(1),
-            flooded: CancellationToken::new(),
             state: Mutex::new(State {
                 requests: 0,
                 begun: Instant::now(),
@@ -125,20 +121,19 @@ impl Pulse {
         is_idle.then_some(state.begun)
     }
 
-    /// Completes when the client sent more bytes without a request than it may: pings, settings and
-    /// other HTTP/2 frames.
-    pub(super) async fn flooded(&self) {
-        self.flooded.cancelled().await;
-    }
-
-    fn came(&self, bytes: usize) {
+    /// Counts bytes that came. Fails when the client sent more of them without a request than it may: pings,
+    /// settings and other HTTP/2 frames.
+    fn came(&self, bytes: usize) -> io::Result<()> {
         let mut state = self.lock();
         if state.requests > 0 {
-            return;
+            return Ok(());
         }
         state.unasked += bytes as u64;
-        if state.unasked > UNASKED_BYTES_MAX {
-            self.flooded.cancel();
+        match state.unasked > UNASKED_BYTES_MAX {
+            true => Err(io::Error::other(
+                "the client sends frames without a request",
+            )),
+            false => Ok(()),
         }
     }
 
@@ -264,7 +259,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
-        self.pulse.came(buffer.filled().len() - before);
+        self.pulse.came(buffer.filled().len() - before)?;
         read
     }
 }
