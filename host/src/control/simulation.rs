@@ -168,7 +168,8 @@ async fn step(world: &mut World, dice: &Dice) {
     };
     match dice.below(100) {
         0..3 => world.restart().await,
-        3..8 => world.records().fail_reads_for(dice.below(8)),
+        3..6 => world.records().fail_reads_for(dice.below(8)),
+        6..8 => world.records().fail_reads_after_commit(dice.below(8)),
         8..12 => world.planes().guests.counts().failing = 1 + dice.few(3),
         12..16 => {
             let call = draw(dice, world);

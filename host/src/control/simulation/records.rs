@@ -23,6 +23,8 @@ pub(super) struct Unreliable {
     truth: Arc<Truth>,
     clock: Clock,
     failing_reads: AtomicUsize,
+    /// Reads that fail after the next commit, the publisher's first.
+    failing_after_commit: AtomicUsize,
     failures: Mutex<Option<Failures>>,
     is_dead: AtomicBool,
 }
@@ -47,6 +49,7 @@ impl Unreliable {
             truth: Arc::clone(truth),
             clock: clock.clone(),
             failing_reads: AtomicUsize::new(0),
+            failing_after_commit: AtomicUsize::new(0),
             failures: Mutex::default(),
             is_dead: AtomicBool::new(false),
         }
@@ -54,6 +57,10 @@ impl Unreliable {
 
     pub(super) fn fail_reads_for(&self, reads: usize) {
         self.failing_reads.store(reads, Ordering::Release);
+    }
+
+    pub(super) fn fail_reads_after_commit(&self, reads: usize) {
+        self.failing_after_commit.store(reads, Ordering::Release);
     }
 
     /// Ends the process: nothing more is read or written.
@@ -133,6 +140,8 @@ impl Records for Unreliable {
         let committed = self.memory.commit(batch).await;
         if committed.is_ok() {
             self.truth.committed(&*self.memory, names).await;
+            let failing = self.failing_after_commit.swap(0, Ordering::AcqRel);
+            self.failing_reads.fetch_max(failing, Ordering::AcqRel);
         }
         tokio::task::yield_now().await;
         committed

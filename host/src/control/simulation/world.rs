@@ -164,6 +164,7 @@ impl World {
 
     /// Waits until nothing is under way and idle environments were evicted.
     pub async fn come_to_rest(&mut self) {
+        self.records().fail_reads_after_commit(0);
         self.records().fail_reads_for(0);
         self.planes().guests.counts().failing = 0;
         self.clock.sleep(Duration::from_secs(300)).await;

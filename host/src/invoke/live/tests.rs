@@ -18,6 +18,18 @@ impl Loader for Nothing {
     }
 }
 
+fn live(snapshot: watch::Receiver<Arc<Snapshot>>) -> Live {
+    let budgets = Arc::new(Budgets::unlimited());
+    Live::new(
+        snapshot,
+        Arc::new(Nothing),
+        10,
+        10,
+        budgets,
+        Clock::system(),
+    )
+}
+
 #[test]
 fn deployment_that_is_gone_asks_for_no_environments() {
     let name = FunctionName::parse("f").unwrap();
@@ -26,15 +38,7 @@ fn deployment_that_is_gone_asks_for_no_environments() {
     let mut snapshot = Snapshot::default();
     snapshot.replace(&name, Some(provisioned));
     let (sender, receiver) = watch::channel(Arc::new(snapshot));
-    let budgets = Arc::new(Budgets::unlimited());
-    let live = Live::new(
-        receiver,
-        Arc::new(Nothing),
-        10,
-        10,
-        budgets,
-        Clock::system(),
-    );
+    let live = live(receiver);
     let wanted = live.request_provisions(&live.snapshot());
     assert_eq!(wanted[0].provisioning.progress().requested, 3);
     // The function is deleted while its environments are being opened.
@@ -42,4 +46,20 @@ fn deployment_that_is_gone_asks_for_no_environments() {
     live.follow(&live.snapshot());
     assert!(live.all().is_empty());
     assert_eq!(wanted[0].provisioning.progress().requested, 0);
+}
+
+#[test]
+fn deployment_that_went_after_it_was_resolved_leaves_no_state() {
+    let name = FunctionName::parse("f").unwrap();
+    let mut snapshot = Snapshot::default();
+    snapshot.replace(&name, Some(function(&name, None)));
+    let (sender, receiver) = watch::channel(Arc::new(snapshot));
+    let live = live(receiver);
+    let function = live.snapshot().function(&name).cloned().unwrap();
+    let resolved = Arc::clone(&function.latest);
+    sender.send_modify(|current| Arc::make_mut(current).replace(&name, None));
+    live.follow(&live.snapshot());
+    let deployment = live.deployment(&resolved);
+    assert_eq!(deployment.version.deployment, resolved.deployment);
+    assert!(live.all().is_empty());
 }
