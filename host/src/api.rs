@@ -129,7 +129,7 @@ impl Front {
     /// Answers one request.
     pub async fn handle<B>(&self, request: Request<B>) -> HttpResponse
     where
-        B: http_body::Body<Data = Bytes> + Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let request_id = RequestId::random(&self.clock);

@@ -309,7 +309,7 @@ impl Host {
     /// Answers one request of the AWS Lambda API, or to a function URL.
     pub async fn handle<B>(&self, request: http::Request<B>) -> http::Response<Body>
     where
-        B: http_body::Body<Data = Bytes> + Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         self.front.handle(request).await

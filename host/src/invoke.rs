@@ -30,6 +30,7 @@ pub mod snapshot;
 mod variables;
 
 pub use blame::Blame;
+pub use prepare::Routed;
 pub use request::{Finished, Invoke, Mode, Target};
 pub use running::Running;
 
@@ -112,12 +113,20 @@ impl Invoker {
     /// # Errors
     /// Where there is nothing to run.
     pub async fn resolve(&self, invoke: Invoke) -> Result<resolve::Resolved, Error> {
+        Ok(self.route(invoke).await?.prepare().await)
+    }
+
+    /// Resolves an invocation before the body of its HTTP request is read: whether that is read whole depends on the
+    /// version.
+    ///
+    /// # Errors
+    /// If there is nothing to run.
+    pub async fn route(&self, invoke: Invoke) -> Result<Routed, Error> {
         let resolved = self.0.resolve(invoke).map_err(Error::from);
-        let mut resolved = resolved.inspect_err(|it| self.0.count(it))?;
-        let prepared = prepare::prepare(&self.0.live, &mut resolved).await;
-        let prepared = prepared.map_err(Error::from);
-        prepared.inspect_err(|it| self.0.count(it))?;
-        Ok(resolved)
+        let resolved = resolved.inspect_err(|it| self.0.count(it))?;
+        let routed = prepare::route(&self.0.live, resolved).await;
+        let routed = routed.map_err(Error::from);
+        routed.inspect_err(|it| self.0.count(it))
     }
 
     /// Runs a resolved invocation to its end, as [`invoke`](Self::invoke) does.

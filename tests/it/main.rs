@@ -52,6 +52,7 @@ mod packages;
 mod permissions;
 mod races;
 mod reload;
+mod request_streams;
 mod response_streams;
 mod robustness;
 mod s3;

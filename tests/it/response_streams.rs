@@ -79,8 +79,8 @@ fn events(mut bytes: &[u8]) -> Vec<(String, Bytes)> {
     events
 }
 
-/// The permit of a function with a reserve of one is free again.
-async fn free_again(host: &Lamina) {
+/// Waits until the permit of a function with a reserve of one is free.
+pub async fn free_again(host: &Lamina) {
     for _ in 0..1_000 {
         if host.invoke("f", &json!({"chunks": []})).await.status == 200 {
             return;
@@ -90,7 +90,17 @@ async fn free_again(host: &Lamina) {
     panic!("the permit is not given back");
 }
 
-async fn reserve_one(host: &Lamina) {
+/// Number of log events with this text.
+pub async fn logged(host: &Lamina, text: &str) -> usize {
+    let pattern = format!("\"{text}\"");
+    let filter = json!({"logGroupName": "/aws/lambda/f", "filterPattern": pattern});
+    let headers = [("x-amz-target", "Logs_20140328.FilterLogEvents")];
+    let found = host.send("POST", "/", &headers, filter.to_string()).await;
+    let found = found.json();
+    found["events"].as_array().map_or(0, Vec::len)
+}
+
+pub async fn reserve_one(host: &Lamina) {
     let path = "/2017-10-31/functions/f/concurrency";
     let one = json!({"ReservedConcurrentExecutions": 1});
     assert_eq!(host.lambda("PUT", path, &one).await.status, 200);
@@ -125,13 +135,7 @@ async fn function_whose_client_is_gone_runs_to_its_end() {
     assert!(frame(&mut response).await.is_some());
     drop(response);
     free_again(&host).await;
-    let filter = json!({"logGroupName": "/aws/lambda/f", "filterPattern": "\"all is written\""});
-    let headers = [("x-amz-target", "Logs_20140328.FilterLogEvents")];
-    let found = host
-        .send("POST", "/", &headers, filter.to_string())
-        .await
-        .json();
-    assert_eq!(found["events"].as_array().map(Vec::len), Some(1), "{found}");
+    assert_eq!(logged(&host, "all is written").await, 1);
 }
 
 #[tokio::test]

@@ -13,6 +13,12 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::payload;
+
+mod upload;
+
+use upload::Upload;
+
 /// A body of this size or less is small: it never waits for a large one.
 const SMALL_BYTES_MAX: usize = 64 << 10;
 /// A body of this size or less counts for no sender: a sender that would fill the pool with them needs more
@@ -143,6 +149,23 @@ impl Bodies {
             large: Pool::new(config.bytes_max),
             config,
         }
+    }
+
+    /// Streamed body of up to `bytes_max` bytes. It takes no memory of the pools: one frame is held at a time.
+    ///
+    /// # Errors
+    /// If its declared length is larger.
+    pub(crate) fn stream<B>(&self, body: B, bytes_max: u64) -> Result<payload::Body, Error>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        if body.size_hint().lower() > bytes_max {
+            let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+            return Err(Error::TooLarge(bytes_max));
+        }
+        let upload = Upload::new(body, bytes_max, self.config.silence_max);
+        Ok(payload::Body::streamed(upload))
     }
 
     /// The whole body, up to `bytes_max` bytes. After an error the rest is left unread.

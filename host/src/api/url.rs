@@ -1,6 +1,8 @@
 //! Function URLs: HTTP in, HTTP out. The request becomes an event of payload version 2.0, or goes to
 //! the function as it is, where the function takes HTTP.
 
+use std::sync::Mutex;
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
@@ -8,10 +10,11 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use super::access::Caller;
 use super::body::{self, Body};
 use super::{Front, HttpResponse, json, rest, sender};
-use crate::invoke::snapshot::Cors;
+use crate::invoke::snapshot::{Cors, UrlRoute};
 use crate::invoke::{self, Invoke, Target};
 use crate::names::RequestId;
 use crate::payload::{Event, HttpEvent};
+use crate::sandbox::outlet::STREAM_BYTES_MAX;
 use crate::units::PAYLOAD_BYTES_MAX;
 
 mod answer;
@@ -53,7 +56,7 @@ impl Front {
         body: B,
     ) -> HttpResponse
     where
-        B: http_body::Body<Data = Bytes> + Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         if is_web_socket(parts) {
@@ -83,30 +86,20 @@ impl Front {
             allow(cors, &parts.headers, reply.headers_mut());
             return reply;
         }
-        let signature = match self.unchecked_signature(route, parts) {
-            Ok(signature) => signature,
-            Err(refusal) => return refused(refusal, &request_id),
-        };
-        let body = match self.read_of_url(parts, &signature, body).await {
-            Ok(body) => body,
-            Err(error) => return unread(error),
-        };
-        let caller = match self.caller(&signature, parts, &body) {
-            Ok(caller) => caller,
-            Err(refusal) => return refused(refusal, &request_id),
-        };
         let way = Way {
             streams: route.streams,
-            caller: caller.as_deref(),
+            caller: None,
             url_id: url_id.map(str::to_owned),
             uri: match &name {
                 Name::Path(_, rest) => Some(names::below(&parts.uri, rest.clone())),
                 Name::Id(_) | Name::Custom(_) => None,
             },
         };
-        let mut reply = self
-            .call_url(&route.target, way, request_id, parts, body)
-            .await;
+        let called = self.call_route(route, way, request_id, parts, body).await;
+        let mut reply = match called {
+            Ok(reply) => reply,
+            Err(refusal) => return refusal,
+        };
         if let Name::Path(..) = name {
             let headers = reply.headers_mut();
             headers.append(header::CONTENT_SECURITY_POLICY, SANDBOX);
@@ -115,6 +108,36 @@ impl Front {
             allow(cors, &parts.headers, reply.headers_mut());
         }
         reply
+    }
+
+    /// Calls the function behind a URL, if the caller may. An `Err` is a refusal.
+    async fn call_route<B>(
+        &self,
+        route: &UrlRoute,
+        way: Way<'_>,
+        request_id: RequestId,
+        parts: &Parts,
+        body: B,
+    ) -> Result<HttpResponse, HttpResponse>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let refused = |refusal| refused(refusal, &request_id);
+        let signature = self.unchecked_signature(route, parts).map_err(refused)?;
+        // A signature covers the whole body.
+        if signature.signed().is_none() && body::may_be_large(&body) {
+            let calling = self.call_before_body(&route.target, way, request_id, parts, body);
+            // Boxed: it would make the future of every request larger.
+            return Ok(Box::pin(calling).await);
+        }
+        let body = self.read_of_url(parts, &signature, body).await;
+        let body = body.map_err(unread)?;
+        let caller = self.caller(&signature, parts, &body).map_err(refused)?;
+        let caller = caller.as_deref();
+        let way = Way { caller, ..way };
+        let calling = self.call_url(&route.target, way, request_id, parts, body);
+        Ok(calling.await)
     }
 
     /// The body of a request to a URL, which anyone may send.
@@ -172,6 +195,65 @@ impl Front {
         }
     }
 
+    /// Calls a function before the request's body is read. HTTP components read it as it arrives, other functions
+    /// get it whole.
+    async fn call_before_body<B>(
+        &self,
+        target: &Target,
+        way: Way<'_>,
+        request_id: RequestId,
+        parts: &Parts,
+        body: B,
+    ) -> HttpResponse
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let trace_id = forwarded::trace_id(parts, &self.clock);
+        let invoke = self.invocation(target, way, request_id, parts, Bytes::new(), &trace_id);
+        let started = match self.invoker.route(invoke).await {
+            Ok(mut routed) => {
+                let room = match self.receive(&mut routed, parts, body).await {
+                    Ok(room) => room,
+                    Err(error) => return unread(error),
+                };
+                let resolved = routed.prepare().await;
+                // The event is made; running invocations are bounded elsewhere.
+                drop(room);
+                self.invoker.start(resolved).await
+            }
+            Err(error) => Err(error),
+        };
+        answered(started, target, request_id, trace_id)
+    }
+
+    /// Gives a routed invocation its body. Returns the memory that a whole one takes.
+    async fn receive<B>(
+        &self,
+        routed: &mut invoke::Routed,
+        parts: &Parts,
+        body: B,
+    ) -> Result<body::Room, body::Error>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let takes_http = routed.takes_http();
+        let http = routed.http_mut().expect("it was made of a request");
+        if takes_http {
+            let streamed = self.url_bodies.stream(body, STREAM_BYTES_MAX)?;
+            http.streamed = Some(Mutex::new(streamed));
+            return Ok(body::Room::default());
+        }
+        let from = body::From {
+            sender: sender(parts),
+            is_signed: false,
+        };
+        let read = self.url_bodies.read(body, PAYLOAD_BYTES_MAX, &from).await?;
+        *http.request.body_mut() = read.bytes;
+        Ok(read.room)
+    }
+
     async fn call_url(
         &self,
         target: &Target,
@@ -182,20 +264,7 @@ impl Front {
     ) -> HttpResponse {
         let trace_id = forwarded::trace_id(parts, &self.clock);
         let Body { bytes, room, .. } = body;
-        let mut request = Request::new(bytes);
-        *request.method_mut() = parts.method.clone();
-        *request.headers_mut() = forwarded::headers(parts, &trace_id);
-        *request.uri_mut() = way.uri.unwrap_or_else(|| parts.uri.clone());
-        let event = HttpEvent {
-            request,
-            source_ip: forwarded::source_ip(parts),
-            url_id: way.url_id,
-            iam: way.caller.and_then(permit::identity),
-            time: self.clock.now(),
-        };
-        let mut invoke = Invoke::new(request_id, target.clone(), Event::Http(Box::new(event)));
-        invoke.trace_id = Some(trace_id.clone());
-        invoke.streams = way.streams;
+        let invoke = self.invocation(target, way, request_id, parts, bytes, &trace_id);
         let running = match self.invoker.resolve(invoke).await {
             Ok(resolved) => {
                 // The event is made. How many there are at once is bounded where they are run.
@@ -204,13 +273,49 @@ impl Front {
             }
             Err(error) => Err(error),
         };
-        let mut reply = match running {
-            Ok(running) => answer::of(running, target, request_id),
-            Err(error) => failed(&error),
-        };
-        forwarded::seal(reply.headers_mut(), trace_id);
-        reply
+        answered(running, target, request_id, trace_id)
     }
+
+    fn invocation(
+        &self,
+        target: &Target,
+        way: Way<'_>,
+        request_id: RequestId,
+        parts: &Parts,
+        body: Bytes,
+        trace_id: &str,
+    ) -> Invoke {
+        let mut request = Request::new(body);
+        *request.method_mut() = parts.method.clone();
+        *request.headers_mut() = forwarded::headers(parts, trace_id);
+        *request.uri_mut() = way.uri.unwrap_or_else(|| parts.uri.clone());
+        let event = HttpEvent {
+            request,
+            streamed: None,
+            source_ip: forwarded::source_ip(parts),
+            url_id: way.url_id,
+            iam: way.caller.and_then(permit::identity),
+            time: self.clock.now(),
+        };
+        let mut invoke = Invoke::new(request_id, target.clone(), Event::Http(Box::new(event)));
+        invoke.trace_id = Some(trace_id.to_owned());
+        invoke.streams = way.streams;
+        invoke
+    }
+}
+
+fn answered(
+    running: Result<invoke::Running, invoke::Error>,
+    target: &Target,
+    request_id: RequestId,
+    trace_id: String,
+) -> HttpResponse {
+    let mut reply = match running {
+        Ok(running) => answer::of(running, target, request_id),
+        Err(error) => failed(&error),
+    };
+    forwarded::seal(reply.headers_mut(), trace_id);
+    reply
 }
 
 fn failed(error: &invoke::Error) -> HttpResponse {

@@ -10,21 +10,52 @@ use crate::sandbox::Interface;
 /// Size from which serialization moves off the worker, because it takes over 100 µs.
 const LARGE_BYTES: usize = 128 << 10;
 
-/// Converts an HTTP request to an event, unless the version takes requests.
-pub(super) async fn prepare(live: &Live, resolved: &mut Resolved) -> Result<(), lease::Error> {
-    if matches!(resolved.invoke.event, Event::Json(_)) {
-        return Ok(());
-    }
-    let deployment = live.deployment(&resolved.version);
-    let program = deployment.program().await?;
-    if program.interface() == Interface::Http {
-        return Ok(());
-    }
-    resolved.invoke.event = match std::mem::take(&mut resolved.invoke.event) {
-        Event::Http(http) => Event::Json(written(http, resolved).await),
-        event @ Event::Json(_) => event,
+/// A resolved invocation whose event may still be an HTTP request that the version does not take.
+#[derive(Debug)]
+pub struct Routed {
+    resolved: Resolved,
+    takes_http: bool,
+}
+
+/// Loads the version's program to learn which events it takes.
+pub(super) async fn route(live: &Live, resolved: Resolved) -> Result<Routed, lease::Error> {
+    let takes_http = match &resolved.invoke.event {
+        Event::Json(_) => false,
+        Event::Http(_) => {
+            let deployment = live.deployment(&resolved.version);
+            deployment.program().await?.interface() == Interface::Http
+        }
     };
-    Ok(())
+    Ok(Routed {
+        resolved,
+        takes_http,
+    })
+}
+
+impl Routed {
+    /// True if the version takes HTTP requests.
+    pub fn takes_http(&self) -> bool {
+        self.takes_http
+    }
+
+    /// The HTTP request, if the event is one.
+    pub fn http_mut(&mut self) -> Option<&mut HttpEvent> {
+        match &mut self.resolved.invoke.event {
+            Event::Http(http) => Some(http),
+            Event::Json(_) => None,
+        }
+    }
+
+    /// Converts an HTTP request to an event, unless the version takes requests.
+    pub async fn prepare(mut self) -> Resolved {
+        if !self.takes_http {
+            self.resolved.invoke.event = match std::mem::take(&mut self.resolved.invoke.event) {
+                Event::Http(http) => Event::Json(written(http, &self.resolved).await),
+                event @ Event::Json(_) => event,
+            };
+        }
+        self.resolved
+    }
 }
 
 async fn written(http: Box<HttpEvent>, resolved: &Resolved) -> Document {

@@ -1,25 +1,40 @@
-//! The body of a request or a response, on its way in or out: whole, as nearly all are, or streamed.
+//! Body of a request or a response, whole or streamed.
 
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-/// Why a streamed body ended before its end.
+/// Error of a streamed body that ended early.
 #[derive(Debug, thiserror::Error)]
 #[error("the body ended early: {0}")]
 pub struct Broken(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
+/// Cause of a request body that ended early.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Interruption {
+    /// Client disconnected or reset the stream.
+    #[error("the client disconnected")]
+    Disconnected,
+    /// Client sent nothing for this long while the function waited.
+    #[error("the client sent nothing for {} s", .0.as_secs())]
+    Silent(Duration),
+    /// Body larger than this many bytes.
+    #[error("the request is larger than {0} bytes")]
+    TooLarge(u64),
+}
+
 type Stream = Pin<Box<dyn http_body::Body<Data = Bytes, Error = Broken> + Send>>;
 
-/// A body. One that is whole costs no allocation, and is never waited for.
+/// A body. A whole one costs no allocation and is ready at once.
 #[derive(Default)]
 pub struct Body(Kind);
 
 enum Kind {
-    /// None once it was read.
+    /// `None` after it was read.
     Whole(Option<Bytes>),
     Streamed(Stream),
 }
@@ -31,17 +46,17 @@ impl Default for Kind {
 }
 
 impl Body {
-    /// A body that comes frame by frame.
+    /// Body that arrives frame by frame.
     pub fn streamed(
         body: impl http_body::Body<Data = Bytes, Error = Broken> + Send + 'static,
     ) -> Self {
         Self(Kind::Streamed(Box::pin(body)))
     }
 
-    /// The bytes of a body that is whole.
+    /// Bytes of a whole body.
     ///
     /// # Errors
-    /// The body itself, where it is streamed.
+    /// The body itself if it is streamed.
     pub fn into_whole(self) -> Result<Bytes, Self> {
         match self.0 {
             Kind::Whole(bytes) => Ok(bytes.unwrap_or_default()),

@@ -3,6 +3,7 @@
 //! that take HTTP. Pure: no sockets, no engine.
 
 use std::net::IpAddr;
+use std::sync::Mutex;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +12,7 @@ use http::header::{self, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use serde_json::{Map, Value};
 
-use super::json;
+use super::{Body, json};
 use crate::clock::Timestamp;
 
 mod event;
@@ -29,6 +30,9 @@ pub struct HttpEvent {
     pub request: Request<Bytes>,
     /// Id of the function URL, where the host name does not have it.
     pub url_id: Option<String>,
+    /// Streamed body, in place of the request's own. The mutex is never locked: it makes the event `Sync`, which
+    /// futures that borrow it must have to move between threads.
+    pub streamed: Option<Mutex<Body>>,
     /// The client's address.
     pub source_ip: IpAddr,
     /// The caller, if it signed.

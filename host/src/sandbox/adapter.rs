@@ -110,7 +110,7 @@ async fn http_invoke(
         Ok(request) => request,
         Err(problem) => return Ok(Err(no_request(&problem))),
     };
-    let reply = instance.invoke(request, outlet).await?;
+    let reply = instance.invoke(request.map(Into::into), outlet).await?;
     Ok(reply.map(|reply| match reply {
         FunctionResponse::Http(response) => {
             FunctionResponse::Json(payload::http::result_of(&response))

@@ -11,6 +11,7 @@ use http::{Request, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::pulse::Pulse;
@@ -78,9 +79,13 @@ impl Drop for Lingering {
         if body.is_end_stream() {
             return;
         }
+        // Functions drop bodies too, and at shutdown on threads without a runtime.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
         // A connection without a request in progress would be idle, and its bytes a flood.
         let begun = pulse.begin();
-        tokio::spawn(async move {
+        runtime.spawn(async move {
             let dropped = timeout(DROPPED_TIME_MAX, drop_rest(body)).await;
             tracing::debug!(in_time = dropped.is_ok(), "the rest of a body was dropped");
             drop(begun);

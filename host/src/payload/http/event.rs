@@ -1,6 +1,7 @@
 //! Conversion of HTTP requests to function URL events, and back.
 
 use std::borrow::Cow;
+use std::sync::PoisonError;
 
 use bytes::Bytes;
 use http::header::{COOKIE, HOST};
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{Error, HttpEvent, Iam, body_of, cookies, encode, insert_fields, join};
 use crate::names::RequestId;
-use crate::payload::{Document, json};
+use crate::payload::{Body, Document, json};
 
 impl HttpEvent {
     /// Function URL event of a request. Requests outside a function URL have the function's name as
@@ -73,12 +74,15 @@ impl HttpEvent {
     }
 
     /// Request for an HTTP component, with an absolute URI.
-    pub fn into_request(mut self) -> Request<Bytes> {
+    pub fn into_request(mut self) -> Request<Body> {
         let uri = absolute(&self.host(), self.request.uri());
         if let Some(uri) = uri {
             *self.request.uri_mut() = uri;
         }
+        let streamed = self.streamed;
+        let streamed = streamed.map(|it| it.into_inner().unwrap_or_else(PoisonError::into_inner));
         self.request
+            .map(|bytes| streamed.unwrap_or_else(|| bytes.into()))
     }
 
     fn host(&self) -> Cow<'_, str> {

@@ -18,6 +18,7 @@ fn arrived(request: Request<Bytes>) -> HttpEvent {
     HttpEvent {
         url_id: None,
         request,
+        streamed: None,
         source_ip: Ipv4Addr::LOCALHOST.into(),
         iam: None,
         time: Timestamp::from_millis(1_795_527_420_000),

@@ -6,14 +6,16 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, StatusCode};
 use http_body::Frame;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use tokio::sync::oneshot;
 use wasmtime::Store;
-use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::{Error, WasiHttpView};
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
+use crate::payload::Body;
+use crate::payload::body::{Broken, Interruption};
 use crate::payload::http::is_final;
 use crate::sandbox::capability::runtime::Mailbox;
 use crate::sandbox::capability::system::Streams;
@@ -49,13 +51,13 @@ impl Instance {
 
     pub(in crate::sandbox) async fn invoke(
         &mut self,
-        request: http::Request<Bytes>,
+        request: http::Request<Body>,
         outlet: Option<&Outlet>,
     ) -> CallResult<FunctionResponse> {
         let (sender, receiver) = oneshot::channel();
         let is_head = request.method() == Method::HEAD;
         let mut taking = pin!(taken(receiver, is_head, outlet));
-        let request = request.map(|body| Full::new(body).map_err(never));
+        let request = request.map(|body| body.map_err(interrupted));
         let mut view = self.store.data_mut().http();
         let request = view.new_incoming_request(Scheme::Http, request)?;
         let out = view.new_response_outparam(sender)?;
@@ -182,8 +184,13 @@ fn too_large() -> Failure {
     }
 }
 
-fn never(never: std::convert::Infallible) -> wasmtime_wasi_http::Error {
-    match never {}
+/// Error that the guest reads in place of the rest of a request body.
+fn interrupted(broken: Broken) -> Error {
+    match broken.0.downcast_ref() {
+        Some(Interruption::Silent(_)) => Error::ConnectionReadTimeout,
+        Some(Interruption::TooLarge(bytes_max)) => Error::HttpRequestBodySize(Some(*bytes_max)),
+        Some(Interruption::Disconnected) | None => Error::ConnectionTerminated,
+    }
 }
 
 fn failed(problem: &str) -> Failure {

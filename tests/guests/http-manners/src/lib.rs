@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use wasip2::exports::wasi::http::incoming_handler::Guest;
 use wasip2::http::types::{
     Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
+    http_error_code,
 };
+use wasip2::io::streams::StreamError;
 
 struct Manners;
 
@@ -51,6 +53,19 @@ impl Guest for Manners {
                 std::mem::forget((stream, body));
             }
             "/informational" => finish(begin(out, 103, &[])),
+            "/echo" => {
+                let from = request.consume().expect("it is the first");
+                let from = from.stream().expect("it is the first");
+                let body = begin(out, 200, &[]);
+                let stream = body.write().expect("it is the first");
+                while let Ok(chunk) = from.blocking_read(64 << 10) {
+                    for part in chunk.chunks(4 << 10) {
+                        stream.blocking_write_and_flush(part).expect("it is open");
+                    }
+                }
+                drop(stream);
+                finish(body);
+            }
             "/slowly" => {
                 let body = begin(out, 201, &[("x-own", "1"), ("set-cookie", "a=1")]);
                 let stream = body.write().expect("it is the first");
@@ -91,7 +106,17 @@ impl Guest for Manners {
                 &[("content-length", "55"), ("etag", "\"x\"")],
             )),
             "/nothing" => finish(begin(out, 204, &[])),
-            "/read" => text(out, &read(request).to_string()),
+            "/read" => text(out, &read(request)),
+            "/begin-and-read" => {
+                let body = begin(out, 200, &[]);
+                write(&body, b"begun");
+                read(request);
+                finish(body);
+            }
+            "/read-late" => {
+                std::thread::sleep(std::time::Duration::from_secs(1));
+                text(out, &read(request));
+            }
             _ => text(out, &count.to_string()),
         }
     }
@@ -149,15 +174,24 @@ fn text(out: ResponseOutparam, text: &str) {
     finish(body);
 }
 
-/// Size of the request's body.
-fn read(request: IncomingRequest) -> usize {
+/// Size of the request's body and the error that ended it, which are logged too.
+fn read(request: IncomingRequest) -> String {
     let body = request.consume().expect("it is the first");
     let mut size = 0;
     let stream = body.stream().expect("it is the first");
-    while let Ok(chunk) = stream.blocking_read(64 << 10) {
-        size += chunk.len();
-    }
+    let error = loop {
+        match stream.blocking_read(64 << 10) {
+            Ok(chunk) => size += chunk.len(),
+            Err(StreamError::Closed) => break None,
+            Err(StreamError::LastOperationFailed(error)) => break http_error_code(&error),
+        }
+    };
     drop(stream);
     drop(IncomingBody::finish(body));
-    size
+    let read = match error {
+        Some(error) => format!("{size} {error:?}"),
+        None => size.to_string(),
+    };
+    println!("read {read}");
+    read
 }
