@@ -155,10 +155,10 @@ impl Invoker {
             return self.run(resolved).await.map(Running::Finished);
         }
         let executed_version = Arc::clone(&resolved.version.label);
+        let (outlet, intake) = Outlet::new(resolved.protocol, self.0.clock.clone());
         let admitted = self.0.admit(resolved).map_err(Error::from);
         let admitted = admitted.inspect_err(|it| self.0.count(it))?;
         let share = self.0.share(&admitted.deployment).clone();
-        let (outlet, intake) = Outlet::new(self.0.clock.clone());
         // A task: the function goes on while its reader is slow, and after it is gone.
         let work = Arc::clone(&self.0).complete(admitted, Some(outlet));
         running::begin(executed_version, tokio::spawn(share.run(work)), intake).await

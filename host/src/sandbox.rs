@@ -213,6 +213,10 @@ pub enum FunctionResponse {
     Streamed(u64),
 }
 
+/// Trailers of an HTTP response, in its extensions.
+#[derive(Clone, Debug)]
+pub struct Trailers(pub http::HeaderMap);
+
 impl FunctionResponse {
     /// The bytes of a reply that is whole.
     pub fn into_bytes(self) -> Bytes {

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Cursor, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 
 use base64::Engine;
@@ -292,6 +292,11 @@ impl Lamina {
         self.child.wait().expect("it ends");
         let other = tempfile::tempdir().expect("a temporary directory");
         std::mem::replace(&mut self.dir, other)
+    }
+
+    /// Waits for the end of the host.
+    pub fn ended(&mut self) -> ExitStatus {
+        self.child.wait().expect("it is our child")
     }
 
     /// Sends a signal to the host.

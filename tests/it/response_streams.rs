@@ -7,10 +7,13 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::{Lamina, guest};
+use crate::metrics::sample;
 use crate::urls::url_of;
 
 /// A host with a function that streams, and a URL that does.
@@ -28,7 +31,24 @@ async fn open(host: &Lamina, domain: &str, wish: &Value) -> http::Response<Incom
 }
 
 async fn open_at(host: &Lamina, domain: &str, path: &str, body: &str) -> http::Response<Incoming> {
-    let client = Client::builder(TokioExecutor::new()).build_http();
+    open_on(&client(false), host, domain, path, body).await
+}
+
+type HttpClient = Client<HttpConnector, Full<Bytes>>;
+
+fn client(http2: bool) -> HttpClient {
+    let mut client = Client::builder(TokioExecutor::new());
+    client.http2_only(http2);
+    client.build_http()
+}
+
+async fn open_on(
+    client: &HttpClient,
+    host: &Lamina,
+    domain: &str,
+    path: &str,
+    body: &str,
+) -> http::Response<Incoming> {
     let request = Request::post(format!("{}{path}", host.endpoint()))
         .header("host", domain)
         .header("content-type", "application/json")
@@ -160,6 +180,113 @@ async fn slow_reader_costs_the_host_a_bounded_amount_of_memory() {
         size += frame.len();
     }
     assert_eq!(size, 100 << 20);
+}
+
+#[tokio::test]
+async fn streams_share_an_http2_connection() {
+    let (host, domain) = started("").await;
+    let client = client(true);
+    let wish = |word: &str| json!({"chunks": [word, word], "pause_ms": 1_500}).to_string();
+    let mut first = open_on(&client, &host, &domain, "/", &wish("one")).await;
+    let mut second = open_on(&client, &host, &domain, "/", &wish("two")).await;
+    assert_eq!(first.version(), http::Version::HTTP_2);
+    for _ in 0..2 {
+        assert_eq!(frame(&mut first).await.as_deref(), Some(&b"one"[..]));
+        assert_eq!(frame(&mut second).await.as_deref(), Some(&b"two"[..]));
+    }
+    assert_eq!(frame(&mut first).await, None);
+    // A reset stream is a client that is gone; the other goes on.
+    let mut third = open_on(&client, &host, &domain, "/", &wish("three")).await;
+    assert!(frame(&mut third).await.is_some());
+    drop(third);
+    assert_eq!(frame(&mut second).await, None);
+    let slow = json!({"chunks": ["x".repeat(1 << 20)], "repeat": 4}).to_string();
+    let unread = open_on(&client, &host, &domain, "/", &slow).await;
+    let beside = open_on(&client, &host, &domain, "/", &wish("four")).await;
+    let beside = beside.into_body().collect().await;
+    assert_eq!(beside.expect("it is whole").to_bytes(), "fourfour");
+    let unread = unread.into_body().collect().await;
+    assert_eq!(unread.expect("it is whole").to_bytes().len(), 4 << 20);
+}
+
+#[tokio::test]
+async fn trailers_follow_body_of_http_component() {
+    let host = Lamina::start();
+    host.create("f", &guest("http-manners"), json!({})).await;
+    host.create("g", &guest("http-manners"), json!({})).await;
+    for (name, invoke_mode) in [("f", "RESPONSE_STREAM"), ("g", "BUFFERED")] {
+        let domain = url_of(&host, name, json!({"InvokeMode": invoke_mode})).await;
+        for http2 in [false, true] {
+            let response = open_on(&client(http2), &host, &domain, "/trailers", "").await;
+            let body = response.into_body().collect().await.expect("it is whole");
+            let trailers = body.trailers().expect("there are trailers");
+            assert_eq!(trailers["x-checksum"], "abc", "{invoke_mode} {http2}");
+            assert_eq!(body.to_bytes(), "whole");
+        }
+    }
+}
+
+#[tokio::test]
+async fn stream_in_progress_is_finished_after_sigterm() {
+    for http2 in [false, true] {
+        let (mut host, domain) = started("").await;
+        let wish = json!({"chunks": ["one", "two", "three"], "pause_ms": 700}).to_string();
+        let client = client(http2);
+        let mut response = open_on(&client, &host, &domain, "/", &wish).await;
+        assert_eq!(frame(&mut response).await.as_deref(), Some(&b"one"[..]));
+        host.signal(Signal::TERM);
+        let rest = response.into_body().collect().await;
+        assert_eq!(rest.expect("it is whole").to_bytes(), "twothree");
+        let ended = tokio::task::spawn_blocking(move || host.ended()).await;
+        assert!(ended.expect("it ends").success(), "{http2}");
+    }
+}
+
+#[tokio::test]
+async fn response_over_200_mib_is_cut_off() {
+    let (host, domain) = started("").await;
+    let wish = json!({"chunks": ["x".repeat(1 << 20)], "repeat": 201});
+    let mut response = open(&host, &domain, &wish).await;
+    let mut size = 0;
+    let error = loop {
+        match response.body_mut().frame().await {
+            Some(Ok(frame)) => size += frame.data_ref().map_or(0, Bytes::len),
+            Some(Err(error)) => break Some(error),
+            None => break None,
+        }
+    };
+    assert!(error.is_some(), "it ended well after {size} bytes");
+    assert_eq!(size, 200 << 20);
+}
+
+#[tokio::test]
+async fn metadata_without_http_status_are_a_bad_gateway() {
+    let host = Lamina::start();
+    host.create("f", &guest("streaming"), json!({})).await;
+    let metadata = json!({"statusCode": 99});
+    let url = json!({"AuthType": "NONE", "InvokeMode": "BUFFERED"});
+    let path = "/2021-10-31/functions/f/url";
+    let domain = host.lambda("POST", path, &url).await.url_domain();
+    let errors = "lamina_function_errors_total function=f,kind=environment";
+    for (invoke_mode, chunks) in [
+        ("BUFFERED", json!(["x"])),
+        ("RESPONSE_STREAM", json!(["x"])),
+        ("RESPONSE_STREAM", json!([])),
+    ] {
+        let url = json!({"InvokeMode": invoke_mode});
+        assert_eq!(host.lambda("PUT", path, &url).await.status, 200);
+        let before = sample(&host, errors).await;
+        let wish = json!({"metadata": metadata, "chunks": chunks});
+        let response = open(&host, &domain, &wish).await;
+        assert_eq!(response.status(), 502, "{invoke_mode}");
+        assert_eq!(sample(&host, errors).await, before + 1.0, "{invoke_mode}");
+    }
+    let reason = "statusCode is none of 200 to 599";
+    assert_eq!(logged(&host, reason).await, 3);
+    // InvokeWithResponseStream passes metadata on unread.
+    let wish = json!({"metadata": metadata, "chunks": ["x"]});
+    let events = invoke_stream(&host, &wish).await;
+    assert_eq!(events[0].1, "{\"statusCode\":99}\0\0\0\0\0\0\0\0");
 }
 
 #[tokio::test]

@@ -224,7 +224,7 @@ impl Front {
             }
             Err(error) => Err(error),
         };
-        answered(started, target, request_id, trace_id)
+        answered(started, trace_id)
     }
 
     /// Gives a routed invocation its body. Returns the memory that a whole one takes.
@@ -273,7 +273,7 @@ impl Front {
             }
             Err(error) => Err(error),
         };
-        answered(running, target, request_id, trace_id)
+        answered(running, trace_id)
     }
 
     fn invocation(
@@ -306,12 +306,10 @@ impl Front {
 
 fn answered(
     running: Result<invoke::Running, invoke::Error>,
-    target: &Target,
-    request_id: RequestId,
     trace_id: String,
 ) -> HttpResponse {
     let mut reply = match running {
-        Ok(running) => answer::of(running, target, request_id),
+        Ok(running) => answer::of(running),
         Err(error) => failed(&error),
     };
     forwarded::seal(reply.headers_mut(), trace_id);

@@ -6,6 +6,8 @@ use super::Pipeline;
 use super::admit::Shares;
 use super::request::{Invoke, Target};
 use super::snapshot::{Function, Readiness, Version};
+use crate::payload::Event;
+use crate::sandbox::outlet::Protocol;
 
 /// Failure of resolution.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,8 @@ pub struct Resolved {
     pub(super) version: Arc<Version>,
     pub(super) invoked_arn: Arc<str>,
     pub(super) shares: Shares,
+    /// Protocol of the caller, which the response must fit.
+    pub(super) protocol: Protocol,
 }
 
 impl Resolved {
@@ -70,7 +74,12 @@ impl Pipeline {
             None => Arc::clone(&function.arn),
             Some(qualifier) => format!("{}:{qualifier}", function.arn).into(),
         };
+        let protocol = match invoke.event {
+            Event::Http(_) => Protocol::Http,
+            Event::Json(_) => Protocol::Lambda,
+        };
         Ok(Resolved {
+            protocol,
             invoke,
             function,
             version,

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::Pipeline;
 use super::lease::{Leased, Opened};
 use super::pool::WarmEnvironment;
 use super::report;
 use super::request::{Finished, Outcome, ResourceUsage, Streamed};
 use super::resolve::Resolved;
-use crate::payload::Event;
-use crate::sandbox::Context;
-use crate::sandbox::outlet::Outlet;
+use crate::payload::{Event, http};
+use crate::sandbox::outlet::{Outlet, Protocol};
+use crate::sandbox::{Cause, Context, Failure, FunctionResponse};
 use crate::telemetry::log::EnvironmentLog;
 
 impl Pipeline {
@@ -91,6 +93,7 @@ impl Pipeline {
             memory_bytes_max: environment.environment.memory_bytes_max(),
             streamed: outlet.and_then(|outlet| streamed(outlet, started)),
         };
+        let outcome = sendable(outcome, resolved.protocol, outlet);
         if let Err(failure) = &outcome {
             report::failure(&environment.log, resolved, failure);
         }
@@ -116,6 +119,42 @@ impl Pipeline {
     }
 }
 
+/// The outcome in the caller's protocol: over HTTP, a result that describes no response is a failure.
+fn sendable(outcome: Outcome, protocol: Protocol, outlet: Option<&Outlet>) -> Outcome {
+    let malformed = outlet.and_then(Outlet::malformed);
+    if let Some(error) = malformed {
+        return match outcome {
+            // A handler may fail because its metadata were refused.
+            Ok(_)
+            | Err(Failure {
+                cause: Cause::Handler,
+                ..
+            }) => Err(unsendable(error)),
+            Err(failure) => Err(failure),
+        };
+    }
+    let response = match outcome? {
+        // It may stream and wrote nothing.
+        FunctionResponse::Streamed(_) if outlet.is_some_and(|it| !it.has_begun()) => {
+            FunctionResponse::Json(Bytes::new())
+        }
+        response => response,
+    };
+    match (response, protocol) {
+        (FunctionResponse::Json(result), Protocol::Http) => match http::response_of(&result) {
+            Ok(response) => Ok(FunctionResponse::Http(response)),
+            Err(error) => Err(unsendable(&error)),
+        },
+        (response, _) => Ok(response),
+    }
+}
+
+fn unsendable(error: &http::Error) -> Failure {
+    Failure::response_error(format!(
+        "The function's response cannot be sent over HTTP: {error}"
+    ))
+}
+
 fn streamed(outlet: &Outlet, started: Instant) -> Option<Streamed> {
     outlet.begun().map(|begun| Streamed {
         bytes: outlet.written(),
@@ -129,5 +168,41 @@ impl Opened {
             Self::Ready(environment) => Arc::clone(&environment.log),
             Self::Failed { log, .. } => Arc::clone(log),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::sandbox::outlet::Head;
+
+    fn json(result: &'static str) -> Outcome {
+        Ok(FunctionResponse::Json(result.into()))
+    }
+
+    #[test]
+    fn result_without_http_response_is_failure_over_http_only() {
+        let odd = r#"{"statusCode": 99}"#;
+        let failure = sendable(json(odd), Protocol::Http, None).unwrap_err();
+        assert_eq!(failure.cause, Cause::Response);
+        assert!(failure.message.contains("statusCode"), "{failure:?}");
+        assert!(sendable(json(odd), Protocol::Lambda, None).is_ok());
+        let sent = sendable(json(r#"{"statusCode": 201}"#), Protocol::Http, None);
+        let Ok(FunctionResponse::Http(response)) = sent else {
+            panic!("it is a response");
+        };
+        assert_eq!(response.status(), 201);
+    }
+
+    #[test]
+    fn streaming_function_without_output_has_empty_response() {
+        let (outlet, _intake) = Outlet::new(Protocol::Http, Clock::system());
+        let streamed = || Ok(FunctionResponse::Streamed(0));
+        let sent = sendable(streamed(), Protocol::Http, Some(&outlet));
+        assert!(matches!(sent, Ok(FunctionResponse::Http(it)) if it.body().is_empty()));
+        outlet.begin(Head::Prelude(None)).unwrap();
+        let sent = sendable(streamed(), Protocol::Http, Some(&outlet));
+        assert!(matches!(sent, Ok(FunctionResponse::Streamed(0))));
     }
 }

@@ -14,7 +14,6 @@ use super::Error;
 use super::request::{Finished, Outcome};
 use crate::payload::Body;
 use crate::payload::body::Broken;
-use crate::sandbox::FunctionResponse;
 use crate::sandbox::outlet::{Head, Intake};
 
 /// An invocation that answers.
@@ -82,7 +81,7 @@ pub(super) async fn begin(
                 rest,
             })
         }
-        Err(_) => Running::Finished(finished.without_stream()),
+        Err(_) => Running::Finished(finished),
     })
 }
 
@@ -93,16 +92,6 @@ fn joined<T>(ended: Result<T, JoinError>) -> Option<T> {
         Err(error) => error.try_into_panic(),
     };
     failed.map_or(None, |panic| std::panic::resume_unwind(panic))
-}
-
-impl Finished {
-    /// A function that may stream and wrote nothing has an empty response.
-    fn without_stream(mut self) -> Self {
-        if let Ok(FunctionResponse::Streamed(_)) = self.outcome {
-            self.outcome = Ok(FunctionResponse::Json(Bytes::new()));
-        }
-        self
-    }
 }
 
 impl Rest {

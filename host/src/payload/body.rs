@@ -6,7 +6,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
+use http_body_util::{BodyExt, Full};
 
 /// Error of a streamed body that ended early.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +53,13 @@ impl Body {
         body: impl http_body::Body<Data = Bytes, Error = Broken> + Send + 'static,
     ) -> Self {
         Self(Kind::Streamed(Box::pin(body)))
+    }
+
+    /// Whole body followed by trailers.
+    pub fn with_trailers(bytes: Bytes, trailers: HeaderMap) -> Self {
+        let body = Full::new(bytes).map_err(|never| match never {});
+        let trailers = std::future::ready(Some(Ok(trailers)));
+        Self::streamed(body.with_trailers(trailers))
     }
 
     /// Bytes of a whole body.
@@ -126,7 +135,7 @@ impl fmt::Debug for Body {
 #[cfg(test)]
 mod tests {
     use http_body::Body as _;
-    use http_body_util::{BodyExt, StreamBody};
+    use http_body_util::StreamBody;
 
     use super::*;
 

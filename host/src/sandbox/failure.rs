@@ -64,6 +64,16 @@ impl Failure {
         }
     }
 
+    /// The function's response cannot be sent.
+    pub fn response_error(problem: String) -> Self {
+        Self {
+            error_type: "Function.ResponseError".into(),
+            message: problem,
+            stack_trace: Vec::new(),
+            cause: Cause::Response,
+        }
+    }
+
     /// The answer is larger than an answer may be.
     pub(super) fn response_too_large() -> Self {
         let message = format!(

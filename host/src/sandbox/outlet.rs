@@ -1,6 +1,5 @@
-//! Where a response goes that is streamed: its beginning and then its bytes, through a channel that holds few.
-//! A guest that writes faster than its reader reads waits; one whose reader is gone writes on, as in Lambda,
-//! and what it writes is dropped.
+//! Streamed response: its head, and its bytes through a bounded channel. A guest that writes faster than its reader
+//! reads waits; after the reader is gone it writes on, as in Lambda, and the bytes are dropped.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::payload::Document;
+use crate::payload::http::{self as http_payload, head_of};
 
 /// Bytes of one frame.
 const FRAME_BYTES_MAX: usize = 64 << 10;
@@ -34,13 +34,25 @@ pub enum Head {
     Http(Box<http::response::Parts>),
 }
 
+/// Protocol of the reader.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Protocol {
+    /// Lambda's own: metadata precede the body.
+    Lambda,
+    /// HTTP: metadata become the status and the headers.
+    Http,
+}
+
 /// The writing end, which the guest has; cheap to clone.
 #[derive(Clone)]
 pub struct Outlet(Arc<Inner>);
 
 struct Inner {
+    protocol: Protocol,
     // A std mutex: the sender is taken out or looked at, and nothing awaits inside.
     head: Mutex<Option<oneshot::Sender<Head>>>,
+    /// Error of metadata that describe no HTTP response.
+    malformed: OnceLock<http_payload::Error>,
     frames: mpsc::Sender<Frame<Bytes>>,
     written: AtomicU64,
     clock: Clock,
@@ -56,18 +68,25 @@ pub struct Intake {
     pub frames: mpsc::Receiver<Frame<Bytes>>,
 }
 
+/// The metadata describe no HTTP response.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the metadata describe no HTTP response")]
+pub struct Malformed;
+
 /// The response is larger than a response may be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the response is larger than {STREAM_BYTES_MAX} bytes")]
 pub struct TooLarge;
 
 impl Outlet {
-    /// Both ends. The clock tells when the response begins.
-    pub fn new(clock: Clock) -> (Self, Intake) {
+    /// Both ends. The clock times the beginning of the response.
+    pub fn new(protocol: Protocol, clock: Clock) -> (Self, Intake) {
         let (head_sender, head) = oneshot::channel();
         let (frames_sender, frames) = mpsc::channel(FRAMES_MAX);
         let outlet = Self(Arc::new(Inner {
+            protocol,
             head: Mutex::new(Some(head_sender)),
+            malformed: OnceLock::new(),
             frames: frames_sender,
             written: AtomicU64::new(0),
             clock,
@@ -81,13 +100,33 @@ impl Outlet {
         self.head().is_none()
     }
 
-    /// Begins the response, if it has not begun.
-    pub fn begin(&self, head: Head) {
-        if let Some(sender) = self.head().take() {
-            let _first = self.0.begun.set(self.0.clock.instant());
-            // A reader that is gone changes nothing for the function.
-            let _gone = sender.send(head);
-        }
+    /// Begins the response, if it has not begun. Metadata that describe no HTTP response end it: nothing is sent.
+    ///
+    /// # Errors
+    /// If the metadata are malformed.
+    pub fn begin(&self, head: Head) -> Result<(), Malformed> {
+        let Some(sender) = self.head().take() else {
+            return Ok(());
+        };
+        let head = match (self.0.protocol, head) {
+            (Protocol::Http, Head::Prelude(metadata)) => match head_of(metadata.as_ref()) {
+                Ok(head) => Head::Http(Box::new(head.into_parts().0)),
+                Err(error) => {
+                    let _first = self.0.malformed.set(error);
+                    return Err(Malformed);
+                }
+            },
+            (_, head) => head,
+        };
+        let _first = self.0.begun.set(self.0.clock.instant());
+        // A reader that is gone changes nothing for the function.
+        let _gone = sender.send(head);
+        Ok(())
+    }
+
+    /// Error of the metadata, if they describe no HTTP response.
+    pub fn malformed(&self) -> Option<&http_payload::Error> {
+        self.0.malformed.get()
     }
 
     /// Writes bytes. Waits while the reader has enough to read.
@@ -100,6 +139,9 @@ impl Outlet {
             return Err(TooLarge);
         }
         self.0.written.store(written, Ordering::Relaxed);
+        if self.malformed().is_some() {
+            return Ok(());
+        }
         while !bytes.is_empty() {
             let frame = bytes.split_to(bytes.len().min(FRAME_BYTES_MAX));
             if self.0.frames.send(Frame::data(frame)).await.is_err() {
@@ -152,7 +194,7 @@ mod tests {
 
     #[tokio::test]
     async fn writer_waits_for_a_slow_reader() {
-        let (outlet, mut intake) = Outlet::new(Clock::system());
+        let (outlet, mut intake) = Outlet::new(Protocol::Lambda, Clock::system());
         let frame = Bytes::from(vec![0; FRAME_BYTES_MAX]);
         for _ in 0..FRAMES_MAX {
             outlet.write(frame.clone()).await.unwrap();
@@ -165,9 +207,9 @@ mod tests {
 
     #[tokio::test]
     async fn writer_goes_on_without_a_reader() {
-        let (outlet, intake) = Outlet::new(Clock::system());
+        let (outlet, intake) = Outlet::new(Protocol::Lambda, Clock::system());
         drop(intake);
-        outlet.begin(Head::Prelude(None));
+        outlet.begin(Head::Prelude(None)).unwrap();
         for _ in 0..2 * FRAMES_MAX {
             outlet.write(Bytes::from_static(b"x")).await.unwrap();
         }
@@ -177,7 +219,7 @@ mod tests {
 
     #[tokio::test]
     async fn response_over_its_size_is_refused() {
-        let (outlet, intake) = Outlet::new(Clock::system());
+        let (outlet, intake) = Outlet::new(Protocol::Lambda, Clock::system());
         drop(intake);
         let mebibyte = Bytes::from(vec![0; 1 << 20]);
         for _ in 0..STREAM_BYTES_MAX >> 20 {
@@ -187,8 +229,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn metadata_without_http_response_end_the_response() {
+        let (outlet, mut intake) = Outlet::new(Protocol::Http, Clock::system());
+        let metadata = Document::parse(r#"{"statusCode": 99}"#.into()).unwrap();
+        let begun = outlet.begin(Head::Prelude(Some(metadata)));
+        assert_eq!(begun, Err(Malformed));
+        assert!(outlet.malformed().is_some());
+        // A function that ignores the error writes on.
+        for _ in 0..2 * FRAMES_MAX {
+            outlet.write(Bytes::from_static(b"x")).await.unwrap();
+        }
+        outlet.drained().await;
+        assert!(intake.head.try_recv().is_err() && intake.frames.try_recv().is_err());
+    }
+
+    #[tokio::test]
     async fn drained_ends_when_all_is_taken() {
-        let (outlet, mut intake) = Outlet::new(Clock::system());
+        let (outlet, mut intake) = Outlet::new(Protocol::Lambda, Clock::system());
         outlet.write(Bytes::from_static(b"x")).await.unwrap();
         assert!(pending(outlet.drained()));
         intake.frames.recv().await.unwrap();

@@ -22,7 +22,7 @@ use crate::sandbox::capability::system::Streams;
 use crate::sandbox::environment::{CallResult, StoreParts};
 use crate::sandbox::guest::Guest;
 use crate::sandbox::outlet::{Head, Outlet, TooLarge};
-use crate::sandbox::{Cause, Failure, FunctionResponse};
+use crate::sandbox::{Cause, Failure, FunctionResponse, Trailers};
 use crate::units::PAYLOAD_BYTES_MAX;
 
 pub(in crate::sandbox) type Pre = ProxyPre<Guest>;
@@ -109,7 +109,8 @@ async fn taken(
     let has_body = !is_head && !BODYLESS.contains(&parts.status);
     match outlet {
         Some(outlet) => {
-            outlet.begin(Head::Http(Box::new(parts)));
+            let begun = outlet.begin(Head::Http(Box::new(parts)));
+            begun.expect("it has no metadata");
             streamed(body, has_body, outlet).await
         }
         None => collected(parts, body, has_body).await,
@@ -139,9 +140,9 @@ async fn streamed(
     Ok(FunctionResponse::Streamed(outlet.written()))
 }
 
-/// A body whole.
+/// Collects a body, and its trailers in the extensions of the head.
 async fn collected(
-    parts: http::response::Parts,
+    mut parts: http::response::Parts,
     body: HyperOutgoingBody,
     has_body: bool,
 ) -> Result<FunctionResponse, Failure> {
@@ -149,7 +150,12 @@ async fn collected(
     let body = match body {
         // The length that it tells is that of another response, so nothing is missing.
         _ if !has_body => Bytes::new(),
-        Ok(body) => body.to_bytes(),
+        Ok(body) => {
+            if let Some(trailers) = body.trailers() {
+                parts.extensions.insert(Trailers(trailers.clone()));
+            }
+            body.to_bytes()
+        }
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
             return Err(Failure::response_too_large());
         }
@@ -194,10 +200,5 @@ fn interrupted(broken: Broken) -> Error {
 }
 
 fn failed(problem: &str) -> Failure {
-    Failure {
-        error_type: "Function.ResponseError".into(),
-        message: problem.into(),
-        stack_trace: Vec::new(),
-        cause: Cause::Response,
-    }
+    Failure::response_error(problem.into())
 }

@@ -11,7 +11,7 @@ use crate::sandbox::bindings::streaming::lambda::function::response::{
     self, Host, HostResponseStream, WriteError,
 };
 use crate::sandbox::guest::Guest;
-use crate::sandbox::outlet::{Head, Outlet, PRELUDE_END, TooLarge};
+use crate::sandbox::outlet::{Head, Malformed, Outlet, PRELUDE_END, TooLarge};
 use crate::units::PAYLOAD_BYTES_MAX;
 
 /// A response that is being written; the type behind the `response-stream` resource.
@@ -85,8 +85,8 @@ impl Sink {
             Self::Collected(written) => lock(written).begin(prelude),
             Self::Streamed(outlet) if outlet.has_begun() => Err(WriteError::TooLate),
             Self::Streamed(outlet) => {
-                outlet.begin(Head::Prelude(Some(document)));
-                Ok(())
+                let begun = outlet.begin(Head::Prelude(Some(document)));
+                begun.map_err(|Malformed| WriteError::Malformed)
             }
         }
     }
@@ -95,7 +95,8 @@ impl Sink {
         match self {
             Self::Collected(written) => lock(written).append(&chunk),
             Self::Streamed(outlet) => {
-                outlet.begin(Head::Prelude(None));
+                let begun = outlet.begin(Head::Prelude(None));
+                begun.map_err(|Malformed| WriteError::Malformed)?;
                 let written = outlet.write(chunk.into()).await;
                 written.map_err(|TooLarge| WriteError::Closed)
             }

@@ -78,6 +78,12 @@ impl Guest for Manners {
                 drop(stream);
                 finish(body);
             }
+            "/trailers" => {
+                let body = begin(out, 200, &[("trailer", "x-checksum")]);
+                write(&body, b"whole");
+                let trailers = fields(&[("x-checksum", "abc")]);
+                OutgoingBody::finish(body, Some(trailers)).expect("it has no length");
+            }
             "/open-short" => {
                 let body = begin(out, 200, &[("content-length", "9")]);
                 write(&body, b"half");

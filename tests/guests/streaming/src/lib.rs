@@ -1,9 +1,10 @@
 //! Streaming function, driven by its event: `{"metadata": {...}, "chunks": ["a", "b"]}`. `"late":
 //! true` sends the metadata after the chunks, `"fail": "why"` ends the stream with a failure,
 //! `"pause_ms"` waits between chunks, `"repeat"` repeats the chunks, `"log"` logs a line at the
-//! end. Behind a function URL, the request body holds the event.
+//! end, `"stamps"` writes as many times of writing first. Behind a function URL, the request body
+//! holds the event.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use exports::lambda::function::streaming_handler::{Context, Failure, Guest, ResponseStream};
 use lambda::function::response::WriteError;
@@ -21,6 +22,9 @@ struct Wish {
     repeat: u32,
     /// Log line after the last chunk.
     log: Option<String>,
+    /// Times in nanoseconds since the Unix epoch, each a chunk, 20 digits long.
+    #[serde(default)]
+    stamps: u32,
     #[serde(default)]
     late: bool,
     #[serde(default)]
@@ -74,6 +78,12 @@ fn fulfil(wish: &Wish, response: &ResponseStream) -> Result<(), WriteError> {
     };
     if !wish.late {
         set_metadata()?;
+    }
+    for _ in 0..wish.stamps {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let nanos = now.unwrap_or_default().as_nanos();
+        response.write(&format!("{nanos:020}"))?;
+        std::thread::sleep(Duration::from_millis(wish.pause_ms));
     }
     for _ in 0..wish.repeat {
         for chunk in &wish.chunks {
