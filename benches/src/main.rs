@@ -4,8 +4,8 @@
 //! `npm install --prefix .tools/workerd workerd`.
 //!
 //! `cargo build --release -p lamina && cargo run --release -p lamina-benches`. Add `-- scale` for
-//! the control plane with many functions, `-- hostile` for a quiet function beside hostile ones, or `-- events` for
-//! asynchronous invocation.
+//! the control plane with many functions, `-- hostile` for a quiet function beside hostile ones, `-- events` for
+//! asynchronous invocation, or `-- stream` for the latency of streamed responses alone.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![expect(
@@ -22,6 +22,7 @@ mod hostile;
 mod load;
 mod scale;
 mod servers;
+mod stream;
 
 use servers::{Lamina, Running};
 
@@ -32,6 +33,7 @@ async fn main() -> anyhow::Result<()> {
         Some("events") => return events::run().await,
         Some("scale") => return scale::run().await,
         Some("hostile") => return hostile::run().await,
+        Some("stream") => return stream::run().await,
         _ => {}
     }
     println!(
@@ -44,6 +46,7 @@ async fn main() -> anyhow::Result<()> {
     println!("{:<44} {limit:>9.0} /s", "bare hyper");
     warm_invoke(limit).await?;
     http(limit).await?;
+    stream::run().await?;
     memory().await?;
     start_up().await?;
     in_process().await?;

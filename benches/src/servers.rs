@@ -314,10 +314,18 @@ impl Lamina {
 
     /// Host name of a function URL.
     pub(crate) async fn function_url(&self, name: &str) -> anyhow::Result<String> {
+        self.function_url_with(name, &json!({"AuthType": "NONE"}))
+            .await
+    }
+
+    /// Host name of a function URL with this configuration.
+    pub(crate) async fn function_url_with(
+        &self,
+        name: &str,
+        config: &Value,
+    ) -> anyhow::Result<String> {
         let path = format!("/2021-10-31/functions/{name}/url");
-        let made = self
-            .send("POST", &path, &json!({"AuthType": "NONE"}))
-            .await?;
+        let made = self.send("POST", &path, config).await?;
         let url = made["FunctionUrl"].as_str().context("a URL")?;
         Ok(url
             .trim_start_matches("http://")
