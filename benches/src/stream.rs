@@ -25,13 +25,13 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     for (protocol, http2) in [("HTTP/1.1", false), ("HTTP/2", true)] {
         let mut latencies = latencies(&host, &domain, http2).await?;
         latencies.sort_unstable();
-        let of = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
+        let of = |percent: usize| latencies[(latencies.len() - 1) * percent / 100];
         println!(
             "{:<44} {:>9.3} ms  p99 {:.3} ms  max {:.3} ms",
             format!("streamed write to client, {protocol}"),
-            millis(of(0.5)),
-            millis(of(0.99)),
-            millis(of(1.0)),
+            millis(of(50)),
+            millis(of(99)),
+            millis(of(100)),
         );
     }
     Ok(())

@@ -6,13 +6,14 @@
 
 mod checkpoint;
 pub(crate) mod custom_runtime;
+pub mod streaming;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 pub use wit_bindgen;
 
-use crate::program::Function;
+use crate::program::{Function, Handler};
 use crate::{CognitoIdentity, Config, Context, Diagnostic};
 use bindings::exports::lambda::function::handler::Guest;
 use bindings::lambda::function::types;
@@ -45,37 +46,46 @@ pub use bindings::export;
 
 /// Adapter from an author's function to the contract's exports.
 #[derive(Debug)]
-pub struct Exported<F: Function>(PhantomData<F>);
+pub struct Exported<F: Handler>(PhantomData<F>);
 
-impl<F: Function> Exported<F> {
-    fn state() -> &'static F::State {
-        F::slot()
-            .get()
-            .expect("the host calls `init` before anything else")
-    }
-}
-
-impl<F: Function> Guest for Exported<F> {
+impl<F: Handler> Guest for Exported<F> {
     fn init() -> Result<(), types::Failure> {
-        // Leaked on purpose: the state lives as long as the environment, so handlers may borrow it
-        // in futures.
-        F::slot().set(Some(Box::leak(Box::new(F::init()?))));
-        Ok(())
+        init::<F>()
     }
 
     fn invoke(event: String, context: types::Context) -> Result<String, types::Failure> {
-        Ok(F::invoke(&event, context.try_into()?, Self::state())?)
+        Ok(F::invoke(&event, context.try_into()?, state::<F>())?)
     }
 
     fn before_checkpoint() -> Result<(), types::Failure> {
-        F::before_checkpoint(Self::state())?;
-        checkpoint::release_handles();
-        Ok(())
+        before_checkpoint::<F>()
     }
 
     fn after_restore() -> Result<(), types::Failure> {
-        Ok(F::after_restore(Self::state())?)
+        after_restore::<F>()
     }
+}
+
+fn init<F: Function>() -> Result<(), types::Failure> {
+    // Leaked on purpose: the state lives as long as the environment, so handlers may borrow it in futures.
+    F::slot().set(Some(Box::leak(Box::new(F::init()?))));
+    Ok(())
+}
+
+fn state<F: Function>() -> &'static F::State {
+    F::slot()
+        .get()
+        .expect("the host calls `init` before anything else")
+}
+
+fn before_checkpoint<F: Function>() -> Result<(), types::Failure> {
+    F::before_checkpoint(state::<F>())?;
+    checkpoint::release_handles();
+    Ok(())
+}
+
+fn after_restore<F: Function>() -> Result<(), types::Failure> {
+    Ok(F::after_restore(state::<F>())?)
 }
 
 impl From<Diagnostic> for types::Failure {

@@ -53,6 +53,26 @@
 //! }
 //! ```
 //!
+//! # Streamed responses
+//!
+//! A [`streaming_handler`] writes its response instead of returning one. Each write reaches the
+//! caller at once: through a function URL with InvokeMode RESPONSE_STREAM, or through
+//! InvokeWithResponseStream.
+//!
+//! ```
+//! use std::io::Write;
+//! use lamina_sdk::{Error, LambdaEvent, MetadataPrelude, ResponseStream, streaming_handler};
+//!
+//! #[streaming_handler]
+//! fn count(event: LambdaEvent<u32>, response: &mut ResponseStream) -> Result<(), Error> {
+//!     response.set_metadata(&MetadataPrelude::new(200).header("content-type", "text/plain"))?;
+//!     for number in 0..event.payload {
+//!         writeln!(response, "{number}")?;
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
 //! # Porting from `lambda_runtime`
 //!
 //! A program with its own `main` becomes a custom runtime, which polls the host for events in a
@@ -117,6 +137,7 @@ mod guest;
 mod native;
 mod outcome;
 mod program;
+mod response;
 mod service;
 #[cfg(feature = "tracing")]
 pub mod tracing;
@@ -125,8 +146,9 @@ pub use context::{ClientApplication, ClientContext, CognitoIdentity, Config, Con
 pub use diagnostic::Diagnostic;
 pub use event::LambdaEvent;
 pub use executor::block_on;
-pub use lamina_sdk_macro::{handler, main};
+pub use lamina_sdk_macro::{handler, main, streaming_handler};
 pub use program::run;
+pub use response::{MetadataPrelude, ResponseStream, WriteError};
 pub use service::{ServiceFn, service_fn};
 pub use tower_service::Service;
 
@@ -143,9 +165,13 @@ pub mod __private {
     pub use crate::event::{read_event, write_response};
     pub use crate::executor::block_on;
     #[cfg(target_family = "wasm")]
+    pub use crate::guest::streaming::{
+        ExportedStream, bindings as streaming_bindings, export as export_stream,
+    };
+    #[cfg(target_family = "wasm")]
     pub use crate::guest::{Exported, bindings, export, wit_bindgen};
     #[cfg(not(target_family = "wasm"))]
-    pub use crate::native::{Exported, export};
+    pub use crate::native::{Exported, ExportedStream, export, export_stream};
     pub use crate::outcome::{Outcome, outcome};
-    pub use crate::program::{Function, Slot, start};
+    pub use crate::program::{Function, Handler, Slot, StreamingHandler, start};
 }

@@ -3,13 +3,30 @@
 
 use std::marker::PhantomData;
 
-use crate::program::Function;
+use crate::program::{Handler, StreamingHandler};
 
 /// Stand-in for the component's exports.
 #[derive(Debug)]
-pub struct Exported<F: Function>(PhantomData<F>);
+pub struct Exported<F: Handler>(PhantomData<F>);
 
-impl<F: Function> Exported<F> {
+impl<F: Handler> Exported<F> {
+    /// References every part of the function, to avoid dead-code warnings.
+    pub fn check() {
+        let _ = (
+            F::slot,
+            F::init,
+            F::invoke,
+            F::before_checkpoint,
+            F::after_restore,
+        );
+    }
+}
+
+/// Stand-in for the exports of a streaming function.
+#[derive(Debug)]
+pub struct ExportedStream<F: StreamingHandler>(PhantomData<F>);
+
+impl<F: StreamingHandler> ExportedStream<F> {
     /// References every part of the function, to avoid dead-code warnings.
     pub fn check() {
         let _ = (
@@ -31,6 +48,7 @@ macro_rules! __native_export {
     };
 }
 pub use __native_export as export;
+pub use __native_export as export_stream;
 
 pub(crate) mod custom_runtime {
     //! Stand-in for the Runtime API.

@@ -13,12 +13,12 @@ use tower_service::Service;
 use crate::guest::custom_runtime;
 #[cfg(not(target_family = "wasm"))]
 use crate::native::custom_runtime;
-use crate::{Context, Diagnostic, Error, LambdaEvent, block_on, event};
+use crate::{Context, Diagnostic, Error, LambdaEvent, ResponseStream, block_on, event};
 
 /// State of a function: empty before init, then constant until the environment ends.
 pub type Slot<State> = Cell<Option<&'static State>>;
 
-/// A function as expanded by `#[handler]`.
+/// A function as expanded by `#[handler]` or `#[streaming_handler]`: its state and its hooks.
 pub trait Function {
     /// Return type of the init function, if the handler takes it.
     type State: 'static;
@@ -29,13 +29,6 @@ pub trait Function {
     /// Runs the init function.
     fn init() -> Result<Self::State, Diagnostic>;
 
-    /// Handles one event, JSON to JSON.
-    fn invoke(
-        event: &str,
-        context: Context,
-        state: &'static Self::State,
-    ) -> Result<String, Diagnostic>;
-
     /// Runs before a snapshot is taken.
     fn before_checkpoint(_: &'static Self::State) -> Result<(), Diagnostic> {
         Ok(())
@@ -45,6 +38,27 @@ pub trait Function {
     fn after_restore(_: &'static Self::State) -> Result<(), Diagnostic> {
         Ok(())
     }
+}
+
+/// A function whose response is a JSON document.
+pub trait Handler: Function {
+    /// Handles one event, JSON to JSON.
+    fn invoke(
+        event: &str,
+        context: Context,
+        state: &'static Self::State,
+    ) -> Result<String, Diagnostic>;
+}
+
+/// A function that writes its response.
+pub trait StreamingHandler: Function {
+    /// Handles one event.
+    fn invoke(
+        event: &str,
+        context: Context,
+        response: &mut ResponseStream<'_>,
+        state: &'static Self::State,
+    ) -> Result<(), Diagnostic>;
 }
 
 /// Polls the host for events and answers each with the handler.

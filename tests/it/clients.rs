@@ -196,6 +196,16 @@ async fn boto3_drives_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn boto3_reads_response_stream() {
+    let host = Lamina::start();
+    let component = example("streaming");
+    host.create("countdown", &component, json!({"Timeout": 30}))
+        .await;
+    let script = root().join("tests/clients/stream.py");
+    ran(client("venv/bin/python", &host).arg(script));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn chalice_deploys_function() {
     let host = Lamina::with("runtimes = \"accept\"", "");
     let [chalice, aws] = ["chalice", "aws"].map(|it| root().join(".tools/venv/bin").join(it));

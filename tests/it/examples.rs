@@ -1,8 +1,13 @@
 //! Examples, each deployed and called through the interface that it shows.
 
-use serde_json::{Value, json};
+use std::process::Stdio;
 
-use crate::harness::{Lamina, example, guest, root};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::harness::{Answer, Lamina, example, guest, root};
+use crate::response_streams::reserve_one_of;
+use crate::urls::url_of;
 
 fn event(name: &str) -> Value {
     let text = std::fs::read_to_string(root().join("examples").join(name).join("event.json"));
@@ -12,14 +17,15 @@ fn event(name: &str) -> Value {
 #[tokio::test]
 async fn example_responds_to_its_event() {
     let host = Lamina::start();
-    let checks: [(&str, fn(&Value) -> bool); 5] = [
-        ("hello", |answer| {
-            answer.as_str().is_some_and(|it| it.starts_with("Hello, "))
+    let checks: [(&str, fn(&Answer) -> bool); 6] = [
+        ("hello", |answer| answer.text().starts_with("\"Hello, ")),
+        ("counter", |answer| answer.json().is_object()),
+        ("custom-runtime", |answer| !answer.json().is_null()),
+        ("command", |answer| answer.json().is_object()),
+        ("http", |answer| answer.json()["statusCode"] == 200),
+        ("streaming", |answer| {
+            answer.text().ends_with("\0\0\0\0\0\0\0\x001\nlift-off\n")
         }),
-        ("counter", Value::is_object),
-        ("custom-runtime", |answer| !answer.is_null()),
-        ("command", Value::is_object),
-        ("http", |answer| answer["statusCode"] == 200),
     ];
     for (name, is_right) in checks {
         host.create(name, &example(name), json!({})).await;
@@ -31,9 +37,35 @@ async fn example_responds_to_its_event() {
                 "{name}: {}",
                 answer.text()
             );
-            assert!(is_right(&answer.json()), "{name}: {}", answer.text());
+            assert!(is_right(&answer), "{name}: {}", answer.text());
         }
     }
+}
+
+#[tokio::test]
+async fn streaming_example_is_read_line_by_line() {
+    let host = Lamina::start();
+    host.create("countdown", &example("streaming"), json!({"Timeout": 30}))
+        .await;
+    reserve_one_of(&host, "countdown").await;
+    let streamed = json!({"InvokeMode": "RESPONSE_STREAM"});
+    let domain = url_of(&host, "countdown", streamed).await;
+    let mut curl = tokio::process::Command::new("curl")
+        .args(["-sNi", "-H", &format!("host: {domain}")])
+        .arg(format!("{}/?from=4", host.endpoint()))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("curl runs");
+    let mut lines = BufReader::new(curl.stdout.take().expect("it was piped")).lines();
+    let mut line = async || lines.next_line().await.expect("UTF-8");
+    while line().await.expect("a head and a body") != "4" {}
+    // The function still runs.
+    let invoked = host.invoke("countdown", &json!({})).await;
+    assert_eq!(invoked.status, 429);
+    for expected in ["3", "2", "1", "lift-off"] {
+        assert_eq!(line().await.as_deref(), Some(expected));
+    }
+    assert_eq!(line().await, None);
 }
 
 #[tokio::test]
@@ -55,7 +87,8 @@ async fn every_example_has_a_test() {
             "custom-runtime",
             "hello",
             "hello-component",
-            "http"
+            "http",
+            "streaming"
         ]
     );
 }

@@ -52,6 +52,26 @@ fn tracing_is_default_and_anyhow_a_feature() {
 }
 
 #[test]
+fn streaming_handler_takes_its_response_stream() {
+    let streaming = |arguments: &str| {
+        format!(
+            "use lamina_sdk::{{Error, LambdaEvent, ResponseStream, streaming_handler}};\n\
+             #[streaming_handler(init = setup)]\n\
+             async fn f({arguments}) -> Result<(), Error> {{ Ok(()) }}\n\
+             fn setup() -> Result<u8, Error> {{ Ok(1) }}"
+        )
+    };
+    let source = streaming("_: LambdaEvent<u8>, _: &mut ResponseStream<'_>, _: &u8");
+    assert_eq!(compiled("streamed", "", &source), Ok(()));
+    let said = compiled("unfit", "", &streaming("_: LambdaEvent<u8>")).expect_err("no stream");
+    assert!(
+        said.contains("a streaming handler takes `event: LambdaEvent<T>`"),
+        "{said}"
+    );
+    assert!(said.contains("--> src/lib.rs:3:"), "{said}");
+}
+
+#[test]
 fn unsuitable_return_type_has_readable_error() {
     for (returns, body, expected) in [
         (

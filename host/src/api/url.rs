@@ -304,10 +304,7 @@ impl Front {
     }
 }
 
-fn answered(
-    running: Result<invoke::Running, invoke::Error>,
-    trace_id: String,
-) -> HttpResponse {
+fn answered(running: Result<invoke::Running, invoke::Error>, trace_id: String) -> HttpResponse {
     let mut reply = match running {
         Ok(running) => answer::of(running),
         Err(error) => failed(&error),

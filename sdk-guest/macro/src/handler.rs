@@ -1,20 +1,36 @@
-//! Expansion of `#[handler]`: the author's function unchanged, and an implementation of
-//! `lamina_sdk::__private::Function` that is exported from the component.
+//! Expansion of `#[handler]` and `#[streaming_handler]`: the author's function unchanged, and implementations of the traits
+//! `Function` and `Handler` or `StreamingHandler`, exported from the component.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, ItemFn, Path, Result, ReturnType, Type, meta::ParseNestedMeta};
 
+/// The way in which a handler responds.
+#[derive(Clone, Copy)]
+pub(crate) enum Response {
+    Returned,
+    Streamed,
+}
+
 /// Arguments of the attribute.
-#[derive(Default)]
 pub(crate) struct Options {
+    response: Response,
     init: Option<Path>,
     before_checkpoint: Option<Path>,
     after_restore: Option<Path>,
 }
 
 impl Options {
+    pub(crate) fn new(response: Response) -> Self {
+        Self {
+            response,
+            init: None,
+            before_checkpoint: None,
+            after_restore: None,
+        }
+    }
+
     /// Parses one `name = path` argument.
     pub(crate) fn set(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
         let option = if meta.path.is_ident("init") {
@@ -25,7 +41,7 @@ impl Options {
             &mut self.after_restore
         } else {
             return Err(meta.error(
-                "unknown option: `handler` knows `init`, `before_checkpoint` and `after_restore`",
+                "unknown option: a handler knows `init`, `before_checkpoint` and `after_restore`",
             ));
         };
         if option.replace(meta.value()?.parse()?).is_some() {
@@ -37,16 +53,10 @@ impl Options {
 
 pub(crate) fn expand(options: &Options, function: &ItemFn) -> Result<TokenStream> {
     let state = check(options, function)?;
-    let name = &function.sig.ident;
-    let state_argument = state.map(|_| quote!(state));
-    let arguments = std::iter::once(quote!(event)).chain(state_argument);
-    let mut answer = quote!(#name(#(#arguments),*));
-    if function.sig.asyncness.is_some() {
-        answer = quote!(__private::block_on(#answer));
-    }
-    let place = place(&function.sig.output);
-    let answer = outcome(place, &answer);
-    let invoke = quote_spanned!(place=> __private::write_response(&(#answer)?));
+    let invoke = match options.response {
+        Response::Returned => handler(function, state),
+        Response::Streamed => streaming_handler(function, state),
+    };
     let init = init(options, state);
     let before_checkpoint = hook(
         "before_checkpoint",
@@ -76,24 +86,70 @@ pub(crate) fn expand(options: &Options, function: &ItemFn) -> Result<TokenStream
                 }
 
                 #init
-
-                fn invoke(
-                    event: &str,
-                    context: ::lamina_sdk::Context,
-                    state: &'static Self::State,
-                ) -> ::core::result::Result<__private::String, ::lamina_sdk::Diagnostic> {
-                    let event = __private::read_event(event, context)?;
-                    #invoke
-                }
-
                 #before_checkpoint
                 #after_restore
             }
 
-            type Exported = __private::Exported<Handler>;
-            __private::export!(Exported);
+            #invoke
         };
     })
+}
+
+/// Implementation and export of a handler that returns its response.
+fn handler(function: &ItemFn, state: Option<&Type>) -> TokenStream {
+    let place = place(&function.sig.output);
+    let answer = outcome(place, &call(function, None, state));
+    let invoke = quote_spanned!(place=> __private::write_response(&(#answer)?));
+    quote! {
+        impl __private::Handler for Handler {
+            fn invoke(
+                event: &str,
+                context: ::lamina_sdk::Context,
+                state: &'static <Self as __private::Function>::State,
+            ) -> ::core::result::Result<__private::String, ::lamina_sdk::Diagnostic> {
+                let event = __private::read_event(event, context)?;
+                #invoke
+            }
+        }
+
+        type Exported = __private::Exported<Handler>;
+        __private::export!(Exported);
+    }
+}
+
+/// Implementation and export of a handler that streams its response.
+fn streaming_handler(function: &ItemFn, state: Option<&Type>) -> TokenStream {
+    let place = place(&function.sig.output);
+    let response = Some(quote!(response));
+    let answer = outcome(place, &call(function, response, state));
+    quote! {
+        impl __private::StreamingHandler for Handler {
+            fn invoke(
+                event: &str,
+                context: ::lamina_sdk::Context,
+                response: &mut ::lamina_sdk::ResponseStream<'_>,
+                state: &'static <Self as __private::Function>::State,
+            ) -> ::core::result::Result<(), ::lamina_sdk::Diagnostic> {
+                let event = __private::read_event(event, context)?;
+                #answer
+            }
+        }
+
+        type Exported = __private::ExportedStream<Handler>;
+        __private::export_stream!(Exported);
+    }
+}
+
+/// Call of the author's function.
+fn call(function: &ItemFn, response: Option<TokenStream>, state: Option<&Type>) -> TokenStream {
+    let name = &function.sig.ident;
+    let state = state.map(|_| quote!(state));
+    let arguments = std::iter::once(quote!(event)).chain(response).chain(state);
+    let call = quote!(#name(#(#arguments),*));
+    match function.sig.asyncness {
+        Some(_) => quote!(__private::block_on(#call)),
+        None => call,
+    }
 }
 
 /// Validates the signature and returns the type of the state.
@@ -111,10 +167,23 @@ fn check<'a>(options: &Options, function: &'a ItemFn) -> Result<Option<&'a Type>
             "a handler returns `Result<Response, Error>`",
         ));
     }
-    let arguments: Vec<&FnArg> = signature.inputs.iter().collect();
-    match arguments[..] {
-        [_] => Ok(None),
-        [_, FnArg::Typed(state)] => match &*state.ty {
+    // The event, and the response stream.
+    let (before_state, takes) = match options.response {
+        Response::Returned => (
+            1,
+            "a handler takes `event: LambdaEvent<T>`, and `&State` if it has an init function",
+        ),
+        Response::Streamed => (
+            2,
+            "a streaming handler takes `event: LambdaEvent<T>`, `response: &mut ResponseStream`, and `&State` if it has \
+             an init function",
+        ),
+    };
+    let mut arguments = signature.inputs.iter();
+    let given = arguments.by_ref().take(before_state).count();
+    match arguments.collect::<Vec<_>>()[..] {
+        [] if given == before_state => Ok(None),
+        [FnArg::Typed(state)] => match &*state.ty {
             Type::Reference(reference) if options.init.is_some() => Ok(Some(&reference.elem)),
             Type::Reference(_) => Err(Error::new_spanned(
                 state,
@@ -125,10 +194,7 @@ fn check<'a>(options: &Options, function: &'a ItemFn) -> Result<Option<&'a Type>
                 "the state is shared by all invocations: take it as `&State`",
             )),
         },
-        _ => Err(Error::new_spanned(
-            signature,
-            "a handler takes `event: LambdaEvent<T>`, and `&State` if it has an init function",
-        )),
+        _ => Err(Error::new_spanned(signature, takes)),
     }
 }
 

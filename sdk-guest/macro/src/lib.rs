@@ -1,10 +1,10 @@
-//! Attribute macros of `lamina-sdk`: `handler` and `main`. They only connect the author's function
-//! to
+//! Attribute macros of `lamina-sdk`: `handler`, `streaming_handler` and `main`. They only connect the author's function to
 //! `lamina_sdk::__private`, which has all run-time code.
 
 mod handler;
 mod main_fn;
 
+use handler::Response;
 use proc_macro::TokenStream;
 use syn::{ItemFn, parse_macro_input};
 
@@ -28,7 +28,25 @@ use syn::{ItemFn, parse_macro_input};
 /// Both hooks take `&State` too if the handler does.
 #[proc_macro_attribute]
 pub fn handler(options: TokenStream, function: TokenStream) -> TokenStream {
-    let mut parsed = handler::Options::default();
+    expand_handler(Response::Returned, options, function)
+}
+
+/// Makes a function the handler of a component that exports
+/// `lambda:function/streaming-handler`: it writes its response to a stream.
+///
+/// ```ignore
+/// #[lamina_sdk::streaming_handler]
+/// fn greet(event: LambdaEvent<Request>, response: &mut ResponseStream) -> Result<(), Error> { .. }
+/// ```
+///
+/// The options are those of `handler`; `&State` is the third argument.
+#[proc_macro_attribute]
+pub fn streaming_handler(options: TokenStream, function: TokenStream) -> TokenStream {
+    expand_handler(Response::Streamed, options, function)
+}
+
+fn expand_handler(response: Response, options: TokenStream, function: TokenStream) -> TokenStream {
+    let mut parsed = handler::Options::new(response);
     let parser = syn::meta::parser(|meta| parsed.set(&meta));
     parse_macro_input!(options with parser);
     let function = parse_macro_input!(function as ItemFn);

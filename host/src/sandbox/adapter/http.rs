@@ -9,10 +9,10 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Limited};
 use tokio::sync::oneshot;
 use wasmtime::Store;
-use wasmtime_wasi_http::{Error, WasiHttpView};
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::{Error, WasiHttpView};
 
 use crate::payload::Body;
 use crate::payload::body::{Broken, Interruption};
