@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
-use http_body_util::{BodyExt, Full};
+use http_body_util::StreamBody;
 
 /// Error of a streamed body that ended early.
 #[derive(Debug, thiserror::Error)]
@@ -55,11 +55,11 @@ impl Body {
         Self(Kind::Streamed(Box::pin(body)))
     }
 
-    /// Whole body followed by trailers.
+    /// Whole body followed by trailers. Its length is not declared, because HTTP/1.1 sends trailers only in chunks.
     pub fn with_trailers(bytes: Bytes, trailers: HeaderMap) -> Self {
-        let body = Full::new(bytes).map_err(|never| match never {});
-        let trailers = std::future::ready(Some(Ok(trailers)));
-        Self::streamed(body.with_trailers(trailers))
+        let frames = [Frame::data(bytes), Frame::trailers(trailers)];
+        let frames = futures_util::stream::iter(frames.map(Ok));
+        Self::streamed(StreamBody::new(frames))
     }
 
     /// Bytes of a whole body.
@@ -135,7 +135,7 @@ impl fmt::Debug for Body {
 #[cfg(test)]
 mod tests {
     use http_body::Body as _;
-    use http_body_util::StreamBody;
+    use http_body_util::BodyExt;
 
     use super::*;
 

@@ -28,11 +28,12 @@ fn error_code(
     Ok((of_write.or_else(|| error.downcast_ref().map(of_read)),))
 }
 
-/// Errors of response bodies; the others are of requests.
+/// Errors of bodies; the others are of heads.
 fn of_read(error: &Error) -> ErrorCode {
     match error {
         Error::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
         Error::ConnectionTerminated => ErrorCode::ConnectionTerminated,
+        Error::HttpRequestBodySize(size) => ErrorCode::HttpRequestBodySize(*size),
         Error::HttpResponseIncomplete => ErrorCode::HttpResponseIncomplete,
         Error::HttpResponseTimeout => ErrorCode::HttpResponseTimeout,
         _ => ErrorCode::HttpProtocolError,

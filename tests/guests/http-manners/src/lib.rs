@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use wasip2::exports::wasi::http::incoming_handler::Guest;
 use wasip2::http::types::{
     Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
+    http_error_code,
 };
 use wasip2::io::streams::StreamError;
 
@@ -188,13 +189,13 @@ fn read(request: IncomingRequest) -> String {
         match stream.blocking_read(64 << 10) {
             Ok(chunk) => size += chunk.len(),
             Err(StreamError::Closed) => break None,
-            Err(StreamError::LastOperationFailed(error)) => break Some(error.to_debug_string()),
+            Err(StreamError::LastOperationFailed(error)) => break http_error_code(&error),
         }
     };
     drop(stream);
     drop(IncomingBody::finish(body));
     let read = match error {
-        Some(error) => format!("{size} {error}"),
+        Some(error) => format!("{size} {error:?}"),
         None => size.to_string(),
     };
     println!("read {read}");
