@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot, watch};
 
-use super::configuration::FunctionRecord;
 use super::event_source::mapping::MappingRecord;
 use super::family::{Family, KINDS_BELOW};
 use super::ledger::Ledger;
@@ -246,32 +245,26 @@ pub(super) async fn run(publisher: Arc<Publisher>, plane: Weak<Plane>, clock: Cl
 impl Control {
     /// Publishes every function and mapping of the store, and resumes the jobs that they wait for.
     pub(super) async fn publish_all(&self) -> Result<(), Error> {
-        let mut families = BTreeMap::new();
-        self.each(function::KIND, |record| {
-            let record: FunctionRecord = decode(record)?;
-            families.insert(record.name.clone(), Family::new(record));
-            Ok(())
-        })
-        .await?;
-        for kind in KINDS_BELOW {
-            self.each(kind, |record| {
-                let name = record.key.id.split('/').next().unwrap_or_default();
-                let family = families.get_mut(name);
-                family.map_or(Ok(()), |family| family.add(record))
-            })
-            .await?;
-        }
+        // Read first, for each function to be built as its record is read: all records at once would leave 1 KiB
+        // of free memory a function in the heap.
+        let mut below = self.records_below().await?;
         let mut snapshot = Snapshot::default();
         let mut settling = Vec::new();
         let mut ledger = Ledger::default();
-        for (name, family) in families {
+        self.each(function::KIND, |record| {
+            let mut family = Family::new(decode(record)?);
+            let name = family.record.name.clone();
+            let records = below.remove(name.as_str()).unwrap_or_default();
+            records.iter().try_for_each(|record| family.add(record))?;
             ledger.add(family.shares());
             if family.record.is_settling() {
                 settling.push(Subject::Function(name.clone()));
             }
             let function = publication::function(self.home(), family)?;
             snapshot.replace(&name, Some(function));
-        }
+            Ok(())
+        })
+        .await?;
         self.each(event_source::KIND, |record| {
             let record: MappingRecord = decode(record)?;
             snapshot.replace_mapping(&record.id, Some(record.published()));
@@ -287,6 +280,21 @@ impl Control {
         let jobs = settling.into_iter();
         jobs.for_each(|subject| self.start_job(subject));
         Ok(())
+    }
+
+    /// Records below functions, by the name of their function. Most functions have none.
+    async fn records_below(&self) -> Result<BTreeMap<String, Vec<Record>>, Error> {
+        let mut below: BTreeMap<String, Vec<Record>> = BTreeMap::new();
+        for kind in KINDS_BELOW {
+            self.each(kind, |record| {
+                let name = record.key.id.split('/').next().unwrap_or_default();
+                let records = below.entry(name.to_owned()).or_default();
+                records.push(record.clone());
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(below)
     }
 
     /// Visits all records of a kind.
