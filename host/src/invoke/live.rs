@@ -15,7 +15,7 @@ use super::snapshot::{Code, Snapshot, Version};
 use crate::clock::Clock;
 use crate::names::{FunctionName, Qualifier};
 use crate::sandbox::{Balance, Budgets, Demand, Program, Resource, Share};
-use slot::Slots;
+use slot::{Departures, Slots};
 
 pub mod slot;
 #[cfg(test)]
@@ -59,7 +59,7 @@ struct State {
     slots: Slots,
     budgets: Arc<Budgets>,
     evictions: slot::Evictions,
-    departures: slot::Departures,
+    departures: Departures,
     loader: Arc<dyn Loader>,
     /// Wakes the provisioner: an environment was lost, or a fill has ended.
     lost: Arc<Notify>,
@@ -116,7 +116,7 @@ impl Live {
             slots: Slots::new(environments),
             budgets: Arc::clone(&budgets),
             evictions: slot::Evictions::default(),
-            departures: slot::Departures::default(),
+            departures: Departures::default(),
             loader,
             lost: Arc::default(),
             clock,
@@ -192,7 +192,12 @@ impl Live {
         self.0.deployments.remove_if(key, same);
         // A fill under way ends; else it would open environments for a closed pool, for ever.
         deployment.provisioning.request(0);
-        slot::drop_apart(deployment.pool.close());
+        let departure = self.departures().begin();
+        slot::drop_apart(deployment.pool.close(), departure);
+    }
+
+    pub(super) fn departures(&self) -> &Departures {
+        &self.0.departures
     }
 
     /// All deployments that have live state. Environments are dropped outside the map's guards.

@@ -211,6 +211,7 @@ impl Live {
             let request = wanted.get(&deployment.version.deployment);
             let environments = request.map_or(0, |(_, environments)| *environments);
             deployment.provisioning.request(environments);
+            let _departure = self.departures().begin();
             while let Some(surplus) = deployment.pool.evict_surplus() {
                 drop(surplus);
             }

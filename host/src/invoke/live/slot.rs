@@ -47,16 +47,30 @@ pub enum Lack {
 #[derive(Debug, Default)]
 pub(super) struct Evictions([AtomicU64; 4]);
 
-/// Evictions of idle environments that are under way: these are in no pool any more, and what they hold is not
-/// free yet. An admission that finds nothing to evict waits for them; else it would be refused for a moment.
+/// Count of evictions under way: their environments are in no pool any more, but still hold slots, memory and
+/// scratch space. An admission that finds nothing to evict waits for them; else it would be refused although the
+/// host is about to have what it needs. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(in crate::invoke) struct Departures(Arc<UnderWay>);
+
 #[derive(Debug, Default)]
-pub(super) struct Departures {
-    under_way: AtomicUsize,
+struct UnderWay {
+    evictions: AtomicUsize,
     ended: Notify,
 }
 
-/// An eviction that is under way until the drop.
-struct Departure<'a>(&'a Departures);
+/// One eviction under way; it ends with the drop. Begun before the environment leaves its pool, so that no
+/// admission sees it neither here nor there.
+#[derive(Debug)]
+pub(in crate::invoke) struct Departure(Departures);
+
+/// An evicted environment. Its drop frees what it holds, and only then ends the departure.
+#[derive(Debug)]
+struct Departing {
+    environment: WarmEnvironment,
+    #[expect(dead_code, reason = "held, not read")]
+    departure: Departure,
+}
 
 /// Reason of an eviction.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -159,7 +173,7 @@ impl Live {
                 Lack::Scratch => (Eviction::Scratch, Some(Resource::Scratch)),
                 Lack::Machine => return Err(lack),
             };
-            let departed = self.0.departures.ended.notified();
+            let departed = self.0.departures.0.ended.notified();
             let mut departed = std::pin::pin!(departed);
             departed.as_mut().enable();
             let Some(evicted) = self.0.evict_oldest(reason, resource) else {
@@ -167,10 +181,10 @@ impl Live {
                     departed.await;
                     continue;
                 }
-                // The last one may have ended before this look.
+                // The last departure may have ended between the failed admission and this check.
                 return admit();
             };
-            if size(&evicted) < LARGE_BYTES {
+            if size(&evicted.environment) < LARGE_BYTES {
                 drop(evicted);
             } else {
                 // Its end is awaited: only then is there what it held.
@@ -210,11 +224,7 @@ impl Live {
 
 impl State {
     /// Takes out the environment that has been idle longest, of those that hold some of a resource.
-    fn evict_oldest(
-        &self,
-        reason: Eviction,
-        resource: Option<Resource>,
-    ) -> Option<WarmEnvironment> {
+    fn evict_oldest(&self, reason: Eviction, resource: Option<Resource>) -> Option<Departing> {
         let holds = |it: &WarmEnvironment| {
             resource.is_none_or(|resource| it.environment.holds(resource) > 0)
         };
@@ -230,33 +240,38 @@ impl State {
                 a.cmp(b).then_with(|| name(left).cmp(&name(right)))
             });
             let (_, oldest) = oldest?;
+            let departure = self.departures.begin();
             // Another task may have taken it meanwhile; then there may be others.
-            if let Some(evicted) = oldest.pool.evict_where(|_, it| holds(it)) {
+            if let Some(environment) = oldest.pool.evict_where(|_, it| holds(it)) {
                 self.evictions.count(reason);
                 if resource == Some(Resource::Scratch) {
-                    evicted.environment.delete_tmp_at_once();
+                    environment.environment.delete_tmp_at_once();
                 }
-                return Some(evicted);
+                return Some(Departing {
+                    environment,
+                    departure,
+                });
             }
         }
     }
 }
 
 impl Departures {
-    fn begin(&self) -> Departure<'_> {
-        self.under_way.fetch_add(1, Ordering::AcqRel);
-        Departure(self)
+    pub(in crate::invoke) fn begin(&self) -> Departure {
+        self.0.evictions.fetch_add(1, Ordering::AcqRel);
+        Departure(self.clone())
     }
 
     fn any(&self) -> bool {
-        self.under_way.load(Ordering::Acquire) > 0
+        self.0.evictions.load(Ordering::Acquire) > 0
     }
 }
 
-impl Drop for Departure<'_> {
+impl Drop for Departure {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
-        self.0.ended.notify_waiters();
+        let UnderWay { evictions, ended } = &*self.0.0;
+        evictions.fetch_sub(1, Ordering::AcqRel);
+        ended.notify_waiters();
     }
 }
 
@@ -276,14 +291,17 @@ impl Evictions {
     }
 }
 
-/// Drops environments, large ones on a thread of their own.
-pub(super) fn drop_apart(environments: Vec<WarmEnvironment>) {
-    if environments.iter().map(size).sum::<u64>() < LARGE_BYTES {
-        return;
-    }
-    // Without a runtime the process is coming down.
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        drop(runtime.spawn_blocking(move || drop(environments)));
+/// Drops environments, large ones on a thread of their own, and then ends their departure.
+pub(super) fn drop_apart(environments: Vec<WarmEnvironment>, departure: Departure) {
+    let is_large = environments.iter().map(size).sum::<u64>() >= LARGE_BYTES;
+    let drop_all = move || {
+        drop(environments);
+        drop(departure);
+    };
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) if is_large => drop(runtime.spawn_blocking(drop_all)),
+        // Without a runtime the process is shutting down.
+        _ => drop_all(),
     }
 }
 

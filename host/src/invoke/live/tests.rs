@@ -1,7 +1,18 @@
-//! Live state follows snapshots.
+//! Live state follows snapshots, and environments that leave it make way for others.
 
+use std::thread;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use super::slot::IdleTimes;
 use super::*;
+use crate::invoke::pool::WarmEnvironment;
 use crate::invoke::snapshot::tests::function;
+use crate::names::RequestId;
+use crate::sandbox::fake::{Guests, Script};
+use crate::sandbox::{Environment, Setup, Variables};
+use crate::telemetry::log::{self, Format, Logs};
 
 /// A loader of a host that runs nothing.
 #[derive(Debug)]
@@ -18,27 +29,99 @@ impl Loader for Nothing {
     }
 }
 
-fn live(snapshot: watch::Receiver<Arc<Snapshot>>) -> Live {
-    let budgets = Arc::new(Budgets::unlimited());
-    Live::new(
-        snapshot,
-        Arc::new(Nothing),
-        10,
-        10,
-        budgets,
-        Clock::system(),
-    )
-}
-
-#[test]
-fn deployment_that_is_gone_asks_for_no_environments() {
+/// Live state of one function with a provisioned version, and the sender of its snapshots.
+fn live(environments: u32) -> (Live, watch::Sender<Arc<Snapshot>>) {
     let name = FunctionName::parse("f").unwrap();
     let mut provisioned = function(&name, None);
     provisioned.provisions = [(Qualifier::Version(1), 3)].into();
     let mut snapshot = Snapshot::default();
     snapshot.replace(&name, Some(provisioned));
     let (sender, receiver) = watch::channel(Arc::new(snapshot));
-    let live = live(receiver);
+    let (loader, budgets) = (Arc::new(Nothing), Arc::new(Budgets::unlimited()));
+    let clock = Clock::system();
+    let live = Live::new(receiver, loader, 10, environments, budgets, clock);
+    (live, sender)
+}
+
+/// Puts an idle environment into the pool of `deployment`. Its drop waits for the lock of the guests' counts, and
+/// its slot is free after that.
+async fn add_idle(live: &Live, deployment: &Deployment, guests: &Arc<Guests>) {
+    let clock = Clock::system();
+    let script = Arc::new(Script {
+        package: String::new(),
+        init: Duration::ZERO,
+        guests: Arc::clone(guests),
+    });
+    let (slot, admission) = live.admit(deployment).await.unwrap();
+    let logs = Logs::open(log::Config::new(None, 1 << 16), clock.clone()).unwrap();
+    let log = logs.environment("g", "s", Format::Text, Vec::new());
+    let setup = Setup {
+        memory: deployment.version.settings.memory,
+        tmp: deployment.version.settings.tmp,
+        variables: Variables {
+            shared: Arc::new([]),
+            own: Vec::new(),
+        },
+    };
+    let (program, id) = (Program::Fake(script), RequestId::random(&clock));
+    let (same, time) = (Arc::clone(&log), Duration::from_secs(10));
+    let opened = Environment::open(&program, setup, admission, same, &id, time).await;
+    let environment = WarmEnvironment {
+        environment: opened.unwrap(),
+        log,
+        log_stream: "s".into(),
+        slot,
+        tenant_id: None,
+        provisioned: None,
+    };
+    deployment.pool.give_back(environment, clock.instant());
+}
+
+/// Asserts that an admission to the only slot of a host waits while `leave` drops the environment that has it.
+async fn require_wait_for(leave: impl FnOnce(&Live) + Send + 'static) {
+    let (live, _sender) = live(1);
+    let function = Arc::clone(
+        live.snapshot()
+            .function(&FunctionName::parse("f").unwrap())
+            .unwrap(),
+    );
+    let leaving = live.deployment(&function.latest);
+    let other = live.deployment(&function.versions[&1]);
+    let guests = Guests::new(&Clock::system());
+    add_idle(&live, &leaving, &guests).await;
+    let counts = guests.counts();
+    let same = live.clone();
+    let leaves = thread::spawn(move || leave(&same));
+    while leaving.pool.oldest(|_| true).is_some() {
+        thread::yield_now();
+    }
+    let mut admission = Box::pin(live.admit(&other));
+    let early = (&mut admission).now_or_never();
+    drop(counts);
+    assert!(early.is_none(), "{early:?}");
+    admission.await.unwrap();
+    leaves.join().unwrap();
+}
+
+#[tokio::test]
+async fn admission_waits_for_eviction_of_idle_environments() {
+    let times = IdleTimes {
+        any: Duration::ZERO,
+        large: Duration::ZERO,
+        large_bytes: 0,
+    };
+    require_wait_for(move |live| live.reclaim(times)).await;
+}
+
+#[tokio::test]
+async fn admission_waits_for_environments_of_retired_deployment() {
+    require_wait_for(|live| live.follow(&Snapshot::default())).await;
+}
+
+#[test]
+fn deployment_that_is_gone_asks_for_no_environments() {
+    let name = FunctionName::parse("f").unwrap();
+    let (live, sender) = live(10);
     let wanted = live.request_provisions(&live.snapshot());
     assert_eq!(wanted[0].provisioning.progress().requested, 3);
     // The function is deleted while its environments are being opened.
@@ -51,10 +134,7 @@ fn deployment_that_is_gone_asks_for_no_environments() {
 #[test]
 fn deployment_that_went_after_it_was_resolved_leaves_no_state() {
     let name = FunctionName::parse("f").unwrap();
-    let mut snapshot = Snapshot::default();
-    snapshot.replace(&name, Some(function(&name, None)));
-    let (sender, receiver) = watch::channel(Arc::new(snapshot));
-    let live = live(receiver);
+    let (live, sender) = live(10);
     let function = live.snapshot().function(&name).cloned().unwrap();
     let resolved = Arc::clone(&function.latest);
     sender.send_modify(|current| Arc::make_mut(current).replace(&name, None));
