@@ -73,7 +73,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 /// The header with the trace that a request is part of.
 const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 
-/// What every API answers with.
+/// Response of every API.
 pub type HttpResponse = Response<Body>;
 
 impl Front {
@@ -153,14 +153,14 @@ impl Front {
             (Door::Rest, Some(text)) => rest::refused(text, &request_id),
             (Door::Rest, None) => self.serve_rest(request_id, parts, body).await,
         };
-        // Whatever a function says of it.
+        // Last, so that it replaces an id that a function may have set.
         let id = HeaderValue::from_str(request_id.as_str()).expect("an id is ASCII");
         reply.headers_mut().insert(REQUEST_ID, id);
         reply
     }
 }
 
-/// Which API a request is for.
+/// API that a request is for.
 enum Door<'a> {
     Url(UrlName<'a>),
     Health,

@@ -38,8 +38,8 @@ use live::slot::{Eviction, IdleTimes};
 use live::{Deployment, Live};
 use snapshot::Snapshot;
 
-/// Why there was nothing to run, or no room to run it. What the function itself did wrong is not
-/// an error: it is the [`Outcome`] of a [`Finished`] invocation.
+/// Error of an invocation that did not run. A failure of the function is not an error: it is the outcome of a
+/// [`Finished`] invocation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such function, version or alias, or it cannot be invoked now.
@@ -56,7 +56,7 @@ pub enum Error {
 /// Memory and scratch space from which on an idle environment is large.
 const IDLE_LARGE_BYTES: u64 = 64 << 20;
 
-/// What the pipeline is built with.
+/// Settings of the pipeline.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Time that an idle environment is kept. Zero gives each invocation a new one.
@@ -67,7 +67,7 @@ pub struct Config {
     pub region: String,
     /// The ARN of what runs functions, for `INIT_START`.
     pub runtime_version_arn: String,
-    /// What gives guests their processor time.
+    /// Scheduler of guests on the processors.
     pub scheduler: Arc<Scheduler>,
 }
 

@@ -75,7 +75,7 @@ pub struct Wanted {
     pub architecture: Architecture,
 }
 
-/// Why a package was not taken in or a program not loaded.
+/// Error of a package that was not stored, or a program that was not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The package is not allowed.

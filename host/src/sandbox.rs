@@ -89,7 +89,7 @@ pub struct Artifact {
     pub image: MemoryImage,
 }
 
-/// Why the engines or a program could not be had.
+/// Error of an engine that did not start, or a program that was not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An engine could not be started.
@@ -262,7 +262,7 @@ pub struct FunctionFacts {
     pub log_group: String,
 }
 
-/// Why there is no answer. The type and message are Lambda's own, as the caller will see them.
+/// Failed invocation. The type and message are Lambda's own, as the caller sees them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Failure {
     /// `errorType`.
@@ -293,7 +293,7 @@ impl Failure {
     }
 }
 
-/// Why an environment was not opened.
+/// Error of an environment that was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum Unopened {
     /// The function ended, or said no, while it started. Its caller sees this.

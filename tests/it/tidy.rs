@@ -7,6 +7,7 @@ use crate::harness::root;
 
 mod circles;
 mod comments;
+mod documents;
 
 /// Directories of authored Rust code.
 const AUTHORED: [&str; 7] = [

@@ -91,7 +91,7 @@ impl Demand {
 /// A request that is refused.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Denied {
-    /// Why, in IAM's words.
+    /// Reason, in IAM's words.
     pub(super) text: String,
     /// True for a caller of another account without any grant here.
     pub(super) is_foreign: bool,

@@ -36,13 +36,13 @@ pub(crate) struct Config {
     pub(crate) bytes_max: usize,
     /// Memory of all small ones together.
     pub(crate) small_bytes_max: usize,
-    /// How long a body waits for the memory that others hold.
+    /// Longest wait for memory that other bodies hold.
     pub(crate) wait_max: Duration,
-    /// A client that sends nothing for so long is given up.
+    /// Longest pause between two bytes.
     pub(crate) silence_max: Duration,
-    /// What any body may take to come.
+    /// Time to receive a body of any size.
     pub(crate) time: Duration,
-    /// Each byte that came adds to the time as if bytes came this fast.
+    /// Received bytes extend the time as if they came at this rate.
     pub(crate) bytes_per_second_min: u32,
 }
 
@@ -84,7 +84,7 @@ pub(crate) enum Sender {
 #[derive(Clone, Debug)]
 pub(crate) struct From {
     pub(crate) sender: Sender,
-    /// Whether a signature covers the digest of the body.
+    /// True if a signature covers the digest of the body.
     pub(crate) is_signed: bool,
 }
 
@@ -101,7 +101,7 @@ impl From {
 struct Pool {
     all: Arc<Semaphore>,
     bytes_max: usize,
-    /// What each sender may still take. Held shortly, and never across an await.
+    /// Remaining share of each sender. Locked briefly, and never across an await.
     shares: Mutex<HashMap<Sender, Weak<Semaphore>>>,
 }
 
@@ -128,7 +128,7 @@ struct Taken {
     share: Option<OwnedSemaphorePermit>,
 }
 
-/// Why a request's body is not there.
+/// Error of a request body that could not be read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum Error {
     /// It is larger than this API takes.
@@ -343,7 +343,7 @@ pub(crate) fn may_be_large(body: &impl http_body::Body) -> bool {
     to_come(body) > SMALL_BYTES_MAX
 }
 
-/// What may be still to come of a body.
+/// Upper bound on the bytes of a body that are still to be read.
 fn to_come(body: &impl http_body::Body) -> usize {
     match body.size_hint().exact() {
         Some(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX),
@@ -373,7 +373,7 @@ fn merge(held: &mut Option<OwnedSemaphorePermit>, more: Option<OwnedSemaphorePer
     }
 }
 
-/// What is there of a body: one piece, or some in one buffer.
+/// Received part of a body: one frame, or several in one buffer.
 #[derive(Debug, Default)]
 struct Kept {
     first: Bytes,

@@ -29,7 +29,7 @@ pub const BARE_NAME: &str = "bootstrap.wasm";
 /// Bytes that are copied at once.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// Why a package was refused. The texts are AWS's own where AWS has one.
+/// Error of a refused package. The texts are AWS's own where AWS has one.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It is not a zip, or a damaged one.

@@ -54,7 +54,7 @@ pub struct Iam {
     pub user_arn: String,
 }
 
-/// Why a document does not describe a request or a response.
+/// Error of a document that does not describe a request or a response.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It is no document that the host takes.
@@ -68,7 +68,7 @@ pub enum Error {
     Member(&'static str),
 }
 
-/// Whether a status is the last word on a request, and one that clients know what to make of.
+/// True for a status that ends a response (not 1xx), and that HTTP defines.
 pub fn is_final(status: StatusCode) -> bool {
     (200..600).contains(&status.as_u16())
 }

@@ -175,7 +175,7 @@ fn require_monotone(case: &Case<'_>, documents: &[Value], allows: bool) {
             everything["Principal"] = json!("*");
         }
         let denied = with(documents, at, own.into_iter().chain([everything]).collect());
-        // Nobody's own policy has a say for a caller who did not sign: its denials count all the same.
+        // An unsigned caller has no identity policy that could allow; denials count all the same.
         assert_ne!(
             case.allows(&denied),
             Some(true),

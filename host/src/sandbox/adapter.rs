@@ -84,12 +84,12 @@ impl Instance {
         }
     }
 
-    /// Whether it does anything after its answer.
+    /// True if the guest may run after its response: a custom runtime may.
     pub(super) fn settles(&self) -> bool {
         matches!(self, Self::CustomRuntime(_))
     }
 
-    /// True if it holds so much of the host that another one should take its place.
+    /// True if the instance has leaked so many handles that a new one should replace it.
     pub(super) fn is_spent(&self) -> bool {
         match self {
             Self::Handler(instance) => instance.is_spent(),

@@ -50,7 +50,7 @@ pub enum Compiler {
     InProcess,
 }
 
-/// Why there is no compiled component.
+/// Error of a component that was not compiled.
 #[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum Error {
     /// The component is at fault.

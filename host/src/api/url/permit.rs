@@ -37,7 +37,7 @@ impl UncheckedSignature {
     }
 }
 
-/// Why a request is not let in.
+/// Reason to refuse a request to a function URL.
 pub(super) enum Refusal {
     /// It has no signature, or its caller may not call this URL.
     Forbidden,

@@ -25,9 +25,9 @@ pub(super) struct Read {
     pub(super) is_refused: bool,
 }
 
-/// Why there is no more.
+/// End of the requests in some bytes.
 enum Stop {
-    /// Nothing, or the beginning of something, follows.
+    /// No bytes, or the beginning of a request, follow.
     End,
     /// Bytes that are no HTTP/1 follow.
     Refused,
