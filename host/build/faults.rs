@@ -52,12 +52,12 @@ pub(crate) fn generate(model: &Model) -> String {
     for (name, status, ..) in &rows {
         let _ = writeln!(code, "    /// Status {status}.\n    {name},");
     }
-    code.push_str("}\n\nimpl ErrorShape {\n    #[expect(clippy::too_many_lines, reason = \"a table of all errors\")]\n    fn facts(self) -> Facts {\n        match self {\n");
+    code.push_str("}\n\nimpl ErrorShape {\n    #[expect(clippy::too_many_lines, reason = \"a table of all errors\")]\n    fn traits(self) -> ErrorTraits {\n        match self {\n");
     for (name, status, message, typed) in &rows {
         let message = message.unwrap_or("message");
         let _ = writeln!(
             code,
-            "            Self::{name} => Facts {{ name: {name:?}, status: {status}, message: \
+            "            Self::{name} => ErrorTraits {{ name: {name:?}, status: {status}, message: \
              {message:?}, typed: {typed} }},"
         );
     }

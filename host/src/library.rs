@@ -68,7 +68,7 @@ pub struct ComponentRef {
 
 /// Execution model required of a package.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct Requirements {
     /// Names the component in the package. None where the runtime is not one of components.
     pub handler: Option<String>,
     /// The architecture to compile for.
@@ -179,8 +179,12 @@ impl Library {
     ///
     /// # Errors
     /// Where the package or its component cannot be run, with what is wrong and what to do.
-    pub async fn check_in(&self, package: &Stored, wanted: Wanted) -> Result<Arrival, Error> {
-        let arrival = self.unpack_and_compile(package, wanted).await;
+    pub async fn check_in(
+        &self,
+        package: &Stored,
+        requirements: Requirements,
+    ) -> Result<Arrival, Error> {
+        let arrival = self.unpack_and_compile(package, requirements).await;
         if arrival.is_err() {
             self.0.refusals.notify_one();
         }
@@ -194,7 +198,7 @@ impl Library {
     }
 
     /// Asks for a collection soon: the code of something that was deleted may be unused now, and on a full disk
-    /// its room is wanted.
+    /// its memory is needed.
     pub fn collect_soon(&self) {
         self.0.refusals.notify_one();
     }
@@ -204,14 +208,18 @@ impl Library {
         self.0.refusals.notified().await;
     }
 
-    async fn unpack_and_compile(&self, package: &Stored, wanted: Wanted) -> Result<Arrival, Error> {
+    async fn unpack_and_compile(
+        &self,
+        package: &Stored,
+        requirements: Requirements,
+    ) -> Result<Arrival, Error> {
         let source = package.source();
         let read = blocking(move || Ok(package::Package::read(source)?)).await?;
         let unpack = move |into: &Path| Ok(read.unpack(into)?);
         let claim = package.claim();
         self.make_tree(&package.hold, claim, unpack).await?;
         let (hold, size_bytes) = (package.hold.clone(), package.size_bytes());
-        self.choose_and_compile(hold, size_bytes, wanted, claim)
+        self.choose_and_compile(hold, size_bytes, requirements, claim)
             .await
     }
 
@@ -222,11 +230,11 @@ impl Library {
     pub async fn choose(
         &self,
         code: &CodeRef,
-        wanted: Wanted,
+        requirements: Requirements,
         claim: &Claim,
     ) -> Result<Arrival, Error> {
         let hold = self.0.holds.hold(code.package).await;
-        self.choose_and_compile(hold, code.size_bytes, wanted, claim)
+        self.choose_and_compile(hold, code.size_bytes, requirements, claim)
             .await
     }
 
@@ -234,11 +242,11 @@ impl Library {
         &self,
         package: Hold,
         size_bytes: u64,
-        wanted: Wanted,
+        requirements: Requirements,
         claim: &Claim,
     ) -> Result<Arrival, Error> {
         let (inner, digest) = (Arc::clone(&self.0), package.digest());
-        let component = match wanted.handler {
+        let component = match requirements.handler {
             Some(handler) => Some(blocking(move || inner.component(&digest, &handler)).await?),
             None => None,
         };
@@ -251,7 +259,8 @@ impl Library {
             Some(component) => Some(self.0.holds.hold(component.digest).await),
             None => None,
         };
-        self.compile(&code, wanted.architecture, claim).await?;
+        self.compile(&code, requirements.architecture, claim)
+            .await?;
         Ok(Arrival {
             code,
             _holds: (package, component),

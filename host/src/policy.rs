@@ -1,5 +1,5 @@
 //! IAM policies: parsed once, then evaluated against requests. Pure: request context comes in as
-//! [`Facts`]; enforcement is the caller's.
+//! [`Context`]; enforcement is the caller's.
 
 use std::str::FromStr;
 
@@ -25,7 +25,7 @@ pub use principal::{Principal, is_principal_arn};
 
 use condition::Condition;
 use pattern::Pattern;
-use principal::{Match, Named};
+use principal::{Match, PolicyPrincipal};
 
 /// Largest document, in bytes of compact JSON: Lambda's limit for a function's policy.
 pub const BYTES_MAX: usize = 20_480;
@@ -75,9 +75,9 @@ enum Principals {
     /// The identity that the policy is attached to.
     Holder,
     /// `Principal`.
-    These(Vec<Named>),
+    These(Vec<PolicyPrincipal>),
     /// `NotPrincipal`.
-    AllBut(Vec<Named>),
+    AllBut(Vec<PolicyPrincipal>),
 }
 
 /// `Action` or `Resource`, or the `Not` form of either.
@@ -89,7 +89,7 @@ enum Set {
 
 /// One authorization request: principal, action, resource and context.
 #[derive(Clone, Copy)]
-pub struct Question<'a> {
+pub struct AccessRequest<'a> {
     /// Caller.
     pub principal: &'a Principal,
     /// IAM action, such as `lambda:InvokeFunction`.
@@ -97,7 +97,7 @@ pub struct Question<'a> {
     /// ARN, or `*` for actions without a resource. `None` before the body that names it is read.
     pub resource: Option<&'a str>,
     /// Request context, for conditions and policy variables.
-    pub facts: &'a dyn Facts,
+    pub context: &'a dyn Context,
     /// Treatment of statements that depend on unknown context.
     pub doubt: Doubt,
 }
@@ -112,7 +112,7 @@ pub enum Doubt {
 }
 
 /// Condition keys of a request (IAM's "request context").
-pub trait Facts {
+pub trait Context {
     /// Values of a condition key, given in lower case; empty if the request lacks the key. `None`
     /// if this host cannot know the key: an Allow that depends on it never applies, and a Deny
     /// always does.
@@ -165,10 +165,10 @@ impl Policy {
 
     /// An explicit Deny wins from any statement; of several Allows, the closest principal match
     /// wins.
-    fn verdict(&self, question: &Question<'_>) -> Verdict {
+    fn verdict(&self, request: &AccessRequest<'_>) -> Verdict {
         let mut verdict = Verdict::Silent;
         for statement in &self.statements {
-            match (statement.effect, statement.covers(question)) {
+            match (statement.effect, statement.covers(request)) {
                 (_, None) => {}
                 (Effect::Deny, Some(_)) => return Verdict::Denied,
                 (Effect::Allow, Some(found)) => {
@@ -185,25 +185,25 @@ impl Policy {
 impl Statement {
     /// Principal match of this statement, or `None` if it does not apply. [`Doubt`] decides on unknown
     /// context.
-    fn covers(&self, question: &Question<'_>) -> Option<Match> {
-        let unknown = match question.doubt {
+    fn covers(&self, request: &AccessRequest<'_>) -> Option<Match> {
+        let unknown = match request.doubt {
             Doubt::Refuses => self.effect == Effect::Deny,
             Doubt::Admits => self.effect == Effect::Allow,
         };
         let action = self
             .actions
-            .has(Some(question.action), true, question.facts);
+            .has(Some(request.action), true, request.context);
         if !action.unwrap_or(unknown) {
             return None;
         }
-        let found = self.principals.matching(question.principal)?;
-        let resource = self.resources.has(question.resource, false, question.facts);
+        let found = self.principals.matching(request.principal)?;
+        let resource = self.resources.has(request.resource, false, request.context);
         if !resource.unwrap_or(unknown) {
             return None;
         }
         let mut in_doubt = false;
         for condition in &self.conditions {
-            match condition.holds(question.facts) {
+            match condition.holds(request.context) {
                 Some(true) => {}
                 Some(false) => return None,
                 None => in_doubt = true,
@@ -223,7 +223,8 @@ impl Principals {
                 .max(),
             // IAM exempts a caller from `NotPrincipal` only by its own ARN, not by its account.
             Self::AllBut(names) => {
-                let named = |name: &Named| name.matching(principal) == Some(Match::Itself);
+                let named =
+                    |name: &PolicyPrincipal| name.matching(principal) == Some(Match::Itself);
                 (!names.iter().any(named)).then_some(Match::Itself)
             }
         }
@@ -232,7 +233,7 @@ impl Principals {
 
 impl Set {
     /// `None` if the result depends on unknown context.
-    fn has(&self, text: Option<&str>, ignores_case: bool, facts: &dyn Facts) -> Option<bool> {
+    fn has(&self, text: Option<&str>, ignores_case: bool, context: &dyn Context) -> Option<bool> {
         let (patterns, all_but) = match self {
             Self::These(patterns) => (patterns, false),
             Self::AllBut(patterns) => (patterns, true),
@@ -246,7 +247,7 @@ impl Set {
                 }
                 continue;
             };
-            match pattern.expand(facts) {
+            match pattern.expand(context) {
                 Some(expanded) if expanded.matches(text, ignores_case) => return Some(!all_but),
                 Some(_) => {}
                 None => in_doubt = true,
@@ -280,9 +281,9 @@ impl<'de> Deserialize<'de> for Policy {
     }
 }
 
-impl std::fmt::Debug for Question<'_> {
+impl std::fmt::Debug for AccessRequest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Question")
+        f.debug_struct("AccessRequest")
             .field("principal", self.principal)
             .field("action", &self.action)
             .field("resource", &self.resource)

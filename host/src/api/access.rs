@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Key};
 use crate::invoke::Target;
 use crate::names::AccountId;
-use crate::policy::{Denial, Doubt, Facts, Policies, Policy, Principal, Question, decide};
+use crate::policy::{AccessRequest, Context, Denial, Doubt, Policies, Policy, Principal, decide};
 
 /// The keys of a host. A host without keys has none of this: anyone may do anything.
 #[derive(Debug)]
@@ -198,7 +198,7 @@ impl Front {
         &self,
         caller: &Caller,
         demand: &Demand,
-        facts: &dyn Facts,
+        context: &dyn Context,
     ) -> Result<(), Denied> {
         let snapshot = self.invoker.snapshot();
         let target = demand.function.as_ref();
@@ -211,15 +211,15 @@ impl Front {
             identity: caller.policy.as_ref(),
             resource: attached.chain(demand.own_policy.as_ref()).collect(),
         };
-        let question = Question {
+        let request = AccessRequest {
             principal: &caller.principal,
             action: &demand.action,
             resource: (!demand.is_any).then_some(&demand.resource),
-            facts,
+            context,
             doubt: demand.doubt,
         };
         let home = &self.control.home().account;
-        decide(&question, &policies, home).map_err(|denial| {
+        decide(&request, &policies, home).map_err(|denial| {
             let Demand {
                 action, resource, ..
             } = demand;

@@ -65,8 +65,8 @@ impl Front {
             return Ok(());
         }
         let demand = Demand::new(ACTION, "*");
-        let facts = self.facts(&caller, parts, None, &NoKeys);
-        let permitted = self.permit(&caller, &demand, &facts);
+        let context = self.context(&caller, parts, None, &NoKeys);
+        let permitted = self.permit(&caller, &demand, &context);
         permitted.map_err(|denied| denied.text)
     }
 

@@ -37,7 +37,7 @@ pub(super) fn is_secure(parts: &Parts) -> bool {
     parts.extensions.get::<Secure>().is_some() || by_proxy()
 }
 
-/// Keys that every request can be asked for.
+/// Keys of every request.
 const GIVEN: [&str; 14] = [
     "aws:currenttime",
     "aws:epochtime",
@@ -112,7 +112,7 @@ pub(super) fn can_be_known(key: &str) -> bool {
 }
 
 /// API-specific context keys of a request.
-pub(super) trait Asked {
+pub(super) trait ContextKeys {
     /// The values of a key of the service's own; None where they cannot be known.
     fn values(&self, key: &str) -> Option<Vec<String>>;
 
@@ -124,7 +124,7 @@ pub(super) trait Asked {
 }
 
 /// Context of one request.
-pub(super) struct RequestFacts<'a> {
+pub(super) struct RequestContext<'a> {
     pub(super) principal: &'a Principal,
     pub(super) parts: &'a Parts,
     pub(super) now: Timestamp,
@@ -132,27 +132,27 @@ pub(super) struct RequestFacts<'a> {
     pub(super) region: &'a Region,
     /// The tags of the resource, where this host knows them.
     pub(super) resource_tags: Option<Arc<BTreeMap<String, String>>>,
-    pub(super) asked: &'a dyn Asked,
+    pub(super) keys: &'a dyn ContextKeys,
 }
 
 impl Front {
-    /// Facts of a caller's request to this host. `tags` are those of the resource, where it can have any.
-    pub(super) fn facts<'a>(
+    /// Context of a caller's request to this host. `tags` are those of the resource, where it can have any.
+    pub(super) fn context<'a>(
         &'a self,
         caller: &'a Caller,
         parts: &'a Parts,
         tags: Option<Arc<BTreeMap<String, String>>>,
-        asked: &'a dyn Asked,
-    ) -> RequestFacts<'a> {
+        keys: &'a dyn ContextKeys,
+    ) -> RequestContext<'a> {
         let home = self.control.home();
-        RequestFacts {
+        RequestContext {
             principal: &caller.principal,
             parts,
             now: self.clock.now(),
             account: &home.account,
             region: &home.region,
             resource_tags: tags,
-            asked,
+            keys,
         }
     }
 }
@@ -160,13 +160,13 @@ impl Front {
 /// Condition keys of an API that has none of its own.
 pub(super) struct NoKeys;
 
-impl Asked for NoKeys {
+impl ContextKeys for NoKeys {
     fn values(&self, _key: &str) -> Option<Vec<String>> {
         None
     }
 }
 
-impl policy::Facts for RequestFacts<'_> {
+impl policy::Context for RequestContext<'_> {
     fn values(&self, key: &str) -> Option<Vec<String>> {
         if ABSENT.contains(&key) || key.starts_with(PRINCIPAL_TAG) {
             return Some(Vec::new());
@@ -177,21 +177,21 @@ impl policy::Facts for RequestFacts<'_> {
             return Some(named.map(|(_, value)| value.clone()).collect());
         }
         if let Some(name) = key.strip_prefix(REQUEST_TAG) {
-            let tags = self.asked.tags()?.into_iter();
+            let tags = self.keys.tags()?.into_iter();
             let named = tags.filter(|(key, _)| key.to_lowercase() == name);
             return Some(named.filter_map(|(_, value)| value).collect());
         }
         if key == "aws:tagkeys" {
-            let tags = self.asked.tags()?.into_iter();
+            let tags = self.keys.tags()?.into_iter();
             return Some(tags.map(|(key, _)| key).collect());
         }
         self.of_caller(key)
             .or_else(|| self.of_transport(key))
-            .or_else(|| self.asked.values(key))
+            .or_else(|| self.keys.values(key))
     }
 }
 
-impl RequestFacts<'_> {
+impl RequestContext<'_> {
     fn of_caller(&self, key: &str) -> Option<Vec<String>> {
         let (name, kind) = match self.principal {
             Principal::Anonymous => (None, "Anonymous"),
@@ -242,11 +242,11 @@ fn some(value: Option<impl ToString>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Facts;
+    use crate::policy::Context;
 
     struct Tags;
 
-    impl Asked for Tags {
+    impl ContextKeys for Tags {
         fn values(&self, key: &str) -> Option<Vec<String>> {
             (key == "lambda:layer").then(|| one("l"))
         }
@@ -269,14 +269,14 @@ mod tests {
             Region::parse("us-east-1").unwrap(),
         );
         let principal = Principal::user(account.clone(), None);
-        let facts = RequestFacts {
+        let context = RequestContext {
             principal: &principal,
             parts: &parts,
             now: Timestamp::from_millis(1_795_000_000_000),
             account: &account,
             region: &region,
             resource_tags: Some(Arc::new([("Own".into(), "1".into())].into())),
-            asked: &Tags,
+            keys: &Tags,
         };
         for (key, expected) in [
             ("aws:currenttime", Some("2026-11-18T11:06:40Z")),
@@ -298,7 +298,7 @@ mod tests {
             ("lambda:vpcids", None),
             ("aws:somethingnew", None),
         ] {
-            let found = facts.values(key).map(|values| values.join(","));
+            let found = context.values(key).map(|values| values.join(","));
             assert_eq!(found.as_deref(), expected, "{key}");
         }
         assert!(can_be_known("aws:resourcetag/x") && can_be_known("lambda:layer"));

@@ -181,10 +181,10 @@ impl Front {
         let Some(caller) = caller.filter(|it| !it.owns(&home.account)) else {
             return demanded.permitted_by(|_, _| Ok(()));
         };
-        let facts = self.facts(caller, parts, None, &NoKeys);
+        let context = self.context(caller, parts, None, &NoKeys);
         demanded.permitted_by(|action, resource| {
             let demand = Demand::new(action, resource);
-            self.permit(caller, &demand, &facts)
+            self.permit(caller, &demand, &context)
                 .map_err(|denied| Fault::new("AccessDeniedException", denied.text))
         })
     }

@@ -34,9 +34,9 @@ const SANDBOX: HeaderValue = HeaderValue::from_static(
     "sandbox allow-downloads allow-forms allow-modals allow-popups allow-scripts",
 );
 
-/// The way that a request comes to a function.
+/// Settings of a call by HTTP.
 #[derive(Default)]
-struct Way<'a> {
+struct UrlCall<'a> {
     /// The response goes out as it is written.
     streams: bool,
     /// Its caller, where it signed.
@@ -86,7 +86,7 @@ impl Front {
             allow(cors, &parts.headers, reply.headers_mut());
             return reply;
         }
-        let way = Way {
+        let call = UrlCall {
             streams: route.streams,
             caller: None,
             url_id: url_id.map(str::to_owned),
@@ -95,7 +95,7 @@ impl Front {
                 Name::Id(_) | Name::Custom(_) => None,
             },
         };
-        let called = self.call_route(route, way, request_id, parts, body).await;
+        let called = self.call_route(route, call, request_id, parts, body).await;
         let mut reply = match called {
             Ok(reply) => reply,
             Err(refusal) => return refusal,
@@ -114,7 +114,7 @@ impl Front {
     async fn call_route<B>(
         &self,
         route: &UrlRoute,
-        way: Way<'_>,
+        call: UrlCall<'_>,
         request_id: RequestId,
         parts: &Parts,
         body: B,
@@ -127,7 +127,7 @@ impl Front {
         let signature = self.unchecked_signature(route, parts).map_err(refused)?;
         // A signature covers the whole body.
         if signature.signed().is_none() && body::may_be_large(&body) {
-            let calling = self.call_before_body(&route.target, way, request_id, parts, body);
+            let calling = self.call_before_body(&route.target, call, request_id, parts, body);
             // Boxed: it would make the future of every request larger.
             return Ok(Box::pin(calling).await);
         }
@@ -135,8 +135,8 @@ impl Front {
         let body = body.map_err(unread)?;
         let caller = self.caller(&signature, parts, &body).map_err(refused)?;
         let caller = caller.as_deref();
-        let way = Way { caller, ..way };
-        let calling = self.call_url(&route.target, way, request_id, parts, body);
+        let call = UrlCall { caller, ..call };
+        let calling = self.call_url(&route.target, call, request_id, parts, body);
         Ok(calling.await)
     }
 
@@ -188,8 +188,8 @@ impl Front {
         let from = body::From::UNSHARED;
         match self.url_bodies.read(body, PAYLOAD_BYTES_MAX, &from).await {
             Ok(body) => {
-                let way = Way::default();
-                self.call_url(target, way, request_id, &parts, body).await
+                let call = UrlCall::default();
+                self.call_url(target, call, request_id, &parts, body).await
             }
             Err(error) => unread(error),
         }
@@ -200,7 +200,7 @@ impl Front {
     async fn call_before_body<B>(
         &self,
         target: &Target,
-        way: Way<'_>,
+        call: UrlCall<'_>,
         request_id: RequestId,
         parts: &Parts,
         body: B,
@@ -210,7 +210,7 @@ impl Front {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let trace_id = forwarded::trace_id(parts, &self.clock);
-        let invoke = self.invocation(target, way, request_id, parts, Bytes::new(), &trace_id);
+        let invoke = self.invocation(target, call, request_id, parts, Bytes::new(), &trace_id);
         let started = match self.invoker.route(invoke).await {
             Ok(mut routed) => {
                 let room = match self.receive(&mut routed, parts, body).await {
@@ -257,14 +257,14 @@ impl Front {
     async fn call_url(
         &self,
         target: &Target,
-        way: Way<'_>,
+        call: UrlCall<'_>,
         request_id: RequestId,
         parts: &Parts,
         body: Body,
     ) -> HttpResponse {
         let trace_id = forwarded::trace_id(parts, &self.clock);
         let Body { bytes, room, .. } = body;
-        let invoke = self.invocation(target, way, request_id, parts, bytes, &trace_id);
+        let invoke = self.invocation(target, call, request_id, parts, bytes, &trace_id);
         let running = match self.invoker.resolve(invoke).await {
             Ok(resolved) => {
                 // The event is made. How many there are at once is bounded where they are run.
@@ -279,7 +279,7 @@ impl Front {
     fn invocation(
         &self,
         target: &Target,
-        way: Way<'_>,
+        call: UrlCall<'_>,
         request_id: RequestId,
         parts: &Parts,
         body: Bytes,
@@ -288,18 +288,18 @@ impl Front {
         let mut request = Request::new(body);
         *request.method_mut() = parts.method.clone();
         *request.headers_mut() = forwarded::headers(parts, trace_id);
-        *request.uri_mut() = way.uri.unwrap_or_else(|| parts.uri.clone());
+        *request.uri_mut() = call.uri.unwrap_or_else(|| parts.uri.clone());
         let event = HttpEvent {
             request,
             streamed: None,
             source_ip: forwarded::source_ip(parts),
-            url_id: way.url_id,
-            iam: way.caller.and_then(permit::identity),
+            url_id: call.url_id,
+            iam: call.caller.and_then(permit::identity),
             time: self.clock.now(),
         };
         let mut invoke = Invoke::new(request_id, target.clone(), Event::Http(Box::new(event)));
         invoke.trace_id = Some(trace_id.to_owned());
-        invoke.streams = way.streams;
+        invoke.streams = call.streams;
         invoke
     }
 }

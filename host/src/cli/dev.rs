@@ -14,9 +14,9 @@ use tokio::task::JoinHandle;
 use super::access::ANY_KEY;
 use super::client::Client;
 use super::deploy::{self, Deployed};
+use super::function_argument::FunctionArgument;
 use super::invoke::invoke;
 use super::logs::{Follower, print};
-use super::named::Named;
 use super::project::Project;
 use super::start::{Start, Stops, log_to_stderr, open, stopped, with_remedy};
 use super::url::UrlAccess;
@@ -256,7 +256,7 @@ fn built(project: &Project) -> anyhow::Result<PathBuf> {
 
 async fn try_out(client: &Client, project: &Project, deployed: &Deployed) -> anyhow::Result<Ended> {
     let event = project.sample_event()?;
-    let function = Named::parse(&deployed.name).map_err(anyhow::Error::msg)?;
+    let function = FunctionArgument::parse(&deployed.name).map_err(anyhow::Error::msg)?;
     let invoked = invoke(client, &function, event)
         .await
         .context("the first invoke")?;

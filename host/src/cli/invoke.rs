@@ -12,15 +12,15 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::client::{Client, Response};
-use super::named::Named;
+use super::function_argument::FunctionArgument;
 use super::{Ended, Format, output};
 
 /// Invoke a function and print its response.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Invoke {
     /// Function name or ARN, with an optional :VERSION or :ALIAS.
-    #[arg(value_parser = Named::parse)]
-    function: Named,
+    #[arg(value_parser = FunctionArgument::parse)]
+    function: FunctionArgument,
     /// Event as JSON.
     #[arg(short, long, value_name = "JSON", conflicts_with = "file")]
     data: Option<String>,
@@ -90,7 +90,7 @@ impl Invoke {
 /// Invokes a function and asks for its log tail.
 pub(super) async fn invoke(
     client: &Client,
-    function: &Named,
+    function: &FunctionArgument,
     event: String,
 ) -> anyhow::Result<Invoked> {
     let path = function.path("invocations");

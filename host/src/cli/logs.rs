@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::client::{Client, is_denied, is_missing};
-use super::named::Named;
+use super::function_argument::FunctionArgument;
 use super::{Ended, Format, output};
 
 const POLL: Duration = Duration::from_millis(500);
@@ -16,8 +16,8 @@ const POLL: Duration = Duration::from_millis(500);
 #[derive(Args, Clone, Debug)]
 pub(super) struct Logs {
     /// Function name or ARN.
-    #[arg(value_parser = Named::parse)]
-    function: Named,
+    #[arg(value_parser = FunctionArgument::parse)]
+    function: FunctionArgument,
     /// Keep printing new events.
     #[arg(long, short)]
     follow: bool,
@@ -63,7 +63,7 @@ impl Logs {
 /// Log group of a function. For a missing function, its default group and the host's error.
 async fn group(
     client: &Client,
-    function: &Named,
+    function: &FunctionArgument,
 ) -> anyhow::Result<(String, Option<anyhow::Error>)> {
     let usual = || format!("/aws/lambda/{}", function.name);
     let path = function.path("configuration");

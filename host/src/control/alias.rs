@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{Page, decode, encode};
 use super::revision::RevisionId;
-use super::{Control, Error, family};
+use super::{Control, Error, function_records};
 use crate::invoke::snapshot;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
@@ -228,7 +228,7 @@ impl Control {
         let qualifier = Qualifier::Alias(name.clone());
         self.write_below(function, || async {
             let (record, _) = self.existing(function).await?;
-            let mut batch = family::deletions(function, &qualifier);
+            let mut batch = function_records::deletions(function, &qualifier);
             batch.extend(self.ledger_release_of(&record, &qualifier).await?);
             Ok((batch, ()))
         })

@@ -9,7 +9,7 @@ use super::layer::LayerUse;
 use super::revision::RevisionId;
 use super::vault::Sealed;
 use crate::clock::{Clock, Timestamp};
-use crate::library::{CodeRef, Wanted, runtime};
+use crate::library::{CodeRef, Requirements, runtime};
 use crate::names::{FunctionName, Qualifier};
 use crate::sandbox::Architecture;
 use crate::store::blob::Digest;
@@ -296,12 +296,12 @@ impl VersionRecord {
 
 impl Configuration {
     /// The requirements on a package under this configuration.
-    pub(super) fn wanted(&self) -> Wanted {
+    pub(super) fn requirements(&self) -> Requirements {
         let is_component = matches!(
             runtime::find(&self.runtime).map(|runtime| runtime.kind),
             Some(runtime::Kind::Component)
         );
-        Wanted {
+        Requirements {
             handler: is_component.then(|| self.handler.clone()),
             architecture: self.architecture,
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::configuration::{Configuration, FunctionRecord, Patch, VersionRecord};
 use super::record::{Page, decode, encode};
-use super::{Control, Error, code_signing, family, rules, version};
+use super::{Control, Error, code_signing, function_records, rules, version};
 use crate::library::Delivery;
 use crate::names::{FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
@@ -81,7 +81,9 @@ impl Control {
             .await?;
         self.verify_layers(code_signing.as_deref(), &layers).await?;
         let library = &self.0.library;
-        let arrival = library.check_in(&package, configuration.wanted()).await?;
+        let arrival = library
+            .check_in(&package, configuration.requirements())
+            .await?;
         self.require_room_for_layers(&arrival.code, &layers).await?;
         let mut latest = VersionRecord::new(configuration, arrival.code.clone(), &self.0.clock);
         latest.signed = signed;
@@ -176,7 +178,7 @@ impl Control {
             let (function, read_at) = self.existing(name).await?;
             let mut batch = code_signing::uses(name, function.code_signing.as_deref(), None);
             batch.extend(self.ledger_release(&function).await?);
-            for kind in family::KINDS_BELOW {
+            for kind in function_records::KINDS_BELOW {
                 batch.extend(self.deletions(kind, &format!("{name}/")).await?);
             }
             // The children were read at this state of the record. Every batch that adds a child writes the record,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Error;
 use super::configuration::{State, VersionRecord};
-use super::family::Family;
+use super::function_records::FunctionRecords;
 use super::layer::LayerUse;
 use super::permission::PolicyRecord;
 use super::record::Damaged;
@@ -19,30 +19,30 @@ use crate::sandbox::FunctionFacts;
 ///
 /// # Errors
 /// Where a policy in the store is damaged.
-pub(super) fn function(home: &Home, family: Family) -> Result<Function, Error> {
-    let record = family.record;
+pub(super) fn function(home: &Home, records: FunctionRecords) -> Result<Function, Error> {
+    let record = records.record;
     let name = &record.name;
     // Until an update has settled, invocations get the version before.
     let latest = record.serving.as_deref().unwrap_or(&record.latest);
-    let versions = family.versions.iter();
+    let versions = records.versions.iter();
     let versions = versions.filter_map(|it| Some((it.number?, Arc::new(version(name, it)))));
     Ok(Function {
         arn: home.function_arn(name).into(),
         latest: Arc::new(version(name, latest)),
         versions: versions.collect(),
-        aliases: family
+        aliases: records
             .aliases
             .iter()
             .map(|alias| (alias.name.clone(), alias.route()))
             .collect(),
-        provisions: family
+        provisions: records
             .provisions
             .into_iter()
             .map(|it| (it.qualifier, it.requested))
             .collect(),
-        policies: attached(family.policies)?.map(Arc::new),
-        urls: family.urls.iter().map(|url| url.route()).collect(),
-        event_invokes: family
+        policies: attached(records.policies)?.map(Arc::new),
+        urls: records.urls.iter().map(|url| url.route()).collect(),
+        event_invokes: records
             .event_invokes
             .iter()
             .map(|it| (it.qualifier.clone(), it.published()))

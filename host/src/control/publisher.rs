@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::event_source::mapping::MappingRecord;
-use super::family::{Family, KINDS_BELOW};
+use super::function_records::{FunctionRecords, KINDS_BELOW};
 use super::ledger::Ledger;
 use super::lifecycle::Subject;
 use super::record::decode;
@@ -252,15 +252,15 @@ impl Control {
         let mut settling = Vec::new();
         let mut ledger = Ledger::default();
         self.each(function::KIND, |record| {
-            let mut family = Family::new(decode(record)?);
-            let name = family.record.name.clone();
+            let mut function = FunctionRecords::new(decode(record)?);
+            let name = function.record.name.clone();
             let records = below.remove(name.as_str()).unwrap_or_default();
-            records.iter().try_for_each(|record| family.add(record))?;
-            ledger.add(family.shares());
-            if family.record.is_settling() {
+            records.iter().try_for_each(|record| function.add(record))?;
+            ledger.add(function.shares());
+            if function.record.is_settling() {
                 settling.push(Subject::Function(name.clone()));
             }
-            let function = publication::function(self.home(), family)?;
+            let function = publication::function(self.home(), function)?;
             snapshot.replace(&name, Some(function));
             Ok(())
         })
@@ -331,9 +331,9 @@ impl Control {
     }
 
     async fn publish_function(&self, name: &FunctionName) -> Result<bool, Error> {
-        let family = self.family(name).await?;
-        let is_settling = family.as_ref().is_some_and(|it| it.record.is_settling());
-        let function = family.map(|it| publication::function(self.home(), it));
+        let function = self.function_records(name).await?;
+        let is_settling = function.as_ref().is_some_and(|it| it.record.is_settling());
+        let function = function.map(|it| publication::function(self.home(), it));
         let function = function.transpose()?;
         self.0.publisher.change(|next| next.replace(name, function));
         Ok(is_settling)

@@ -115,7 +115,9 @@ impl Control {
             .await?;
         configuration.architecture = architecture;
         let library = &self.0.library;
-        let arrival = library.check_in(package, configuration.wanted()).await?;
+        let arrival = library
+            .check_in(package, configuration.requirements())
+            .await?;
         self.require_room_for_layers(&arrival.code, &configuration.layers)
             .await?;
         Ok((arrival, signed))
@@ -153,7 +155,7 @@ impl Control {
             let code = function.latest.code;
             let (code, chosen) = if patch.handler.is_some() || patch.runtime.is_some() {
                 let library = &self.0.library;
-                let chosen = library.choose(&code, patched.wanted(), claim).await?;
+                let chosen = library.choose(&code, patched.requirements(), claim).await?;
                 (chosen.code.clone(), Some(chosen))
             } else {
                 (code, None)

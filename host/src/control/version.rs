@@ -6,7 +6,7 @@ use super::configuration::{FunctionRecord, Published, State, VersionRecord};
 use super::function::Found;
 use super::record::{Page, decode, encode};
 use super::revision::RevisionId;
-use super::{Control, Error, family, function};
+use super::{Control, Error, function, function_records};
 use crate::clock::Clock;
 use crate::names::{FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
@@ -160,7 +160,7 @@ impl Control {
             // The aliases were read at this state of the record. Every batch that makes an alias writes the
             // record, so it and this one cannot both succeed.
             let mut batch = vec![function::put(&function, Expect::Revision(read_at))];
-            batch.extend(family::deletions(name, &qualifier));
+            batch.extend(function_records::deletions(name, &qualifier));
             batch.extend(released);
             Ok((batch, ()))
         })

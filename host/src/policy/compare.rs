@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::Facts;
+use super::Context;
 use super::operator::Test;
 use super::pattern::{Pattern, Syntax};
 
 /// Operands of a condition; matching any of them is enough.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Wanted {
+pub(super) enum Operands {
     Patterns(Vec<Pattern>),
     Numbers(Vec<f64>),
     /// Milliseconds since the Unix epoch.
@@ -29,7 +29,7 @@ pub(super) struct Network {
     prefix_bits: u32,
 }
 
-impl Wanted {
+impl Operands {
     /// Parses operands for the operator's type. The error says which operand does not fit.
     pub(super) fn read(test: Test, values: &[String], variables: bool) -> Result<Self, String> {
         let wildcards = match test {
@@ -56,30 +56,30 @@ impl Wanted {
     }
 
     /// Matches a request value against the operands. `None` if the types cannot be compared.
-    pub(super) fn has(&self, test: Test, found: &str, facts: &dyn Facts) -> Option<bool> {
+    pub(super) fn has(&self, test: Test, found: &str, context: &dyn Context) -> Option<bool> {
         match (self, test) {
             (Self::Patterns(patterns), Test::Text { ignores_case, .. }) => {
-                some_pattern(patterns, facts, |it| it.matches(found, ignores_case))
+                some_pattern(patterns, context, |it| it.matches(found, ignores_case))
             }
             (Self::Patterns(patterns), _) => {
-                some_pattern(patterns, facts, |it| it.matches_arn(found))
+                some_pattern(patterns, context, |it| it.matches_arn(found))
             }
-            (Self::Numbers(wanted), Test::Number(order)) => {
+            (Self::Numbers(operands), Test::Number(order)) => {
                 let found = number(found)?;
-                let mut orders = wanted.iter().map(|it| found.total_cmp(it));
+                let mut orders = operands.iter().map(|it| found.total_cmp(it));
                 Some(orders.any(|it| order.is_met(it)))
             }
-            (Self::Dates(wanted), Test::Date(order)) => {
+            (Self::Dates(operands), Test::Date(order)) => {
                 let found = date(found)?;
-                let mut orders = wanted.iter().map(|it| found.cmp(it));
+                let mut orders = operands.iter().map(|it| found.cmp(it));
                 Some(orders.any(|it: Ordering| order.is_met(it)))
             }
-            (Self::Flags(wanted), _) => Some(wanted.contains(&flag(found)?)),
-            (Self::Networks(wanted), _) => {
+            (Self::Flags(operands), _) => Some(operands.contains(&flag(found)?)),
+            (Self::Networks(operands), _) => {
                 let found = found.parse().ok()?;
-                Some(wanted.iter().any(|network| network.has(found)))
+                Some(operands.iter().any(|network| network.has(found)))
             }
-            (Self::Bytes(wanted), _) => Some(wanted.contains(&bytes(found)?)),
+            (Self::Bytes(operands), _) => Some(operands.contains(&bytes(found)?)),
             // Unreachable in practice: operands were parsed for the same test.
             _ => None,
         }
@@ -89,12 +89,12 @@ impl Wanted {
 /// `None` if no pattern matches for certain and one depends on unknown context.
 fn some_pattern(
     patterns: &[Pattern],
-    facts: &dyn Facts,
+    context: &dyn Context,
     matches: impl Fn(&super::pattern::Expanded) -> bool,
 ) -> Option<bool> {
     let mut in_doubt = false;
     for pattern in patterns {
-        match pattern.expand(facts) {
+        match pattern.expand(context) {
             Some(expanded) if matches(&expanded) => return Some(true),
             Some(_) => {}
             None => in_doubt = true,

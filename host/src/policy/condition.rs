@@ -1,7 +1,7 @@
 //! One condition of a statement: key, operator and operands.
 
-use super::Facts;
-use super::compare::Wanted;
+use super::Context;
+use super::compare::Operands;
 use super::operator::{Operator, Quantifier, Test};
 
 /// A condition.
@@ -14,7 +14,7 @@ pub(super) struct Condition {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Rule {
-    Known(Operator, Wanted),
+    Known(Operator, Operands),
     /// Operator name that IAM does not have; evaluates as unknown.
     Unknown(Box<str>),
 }
@@ -28,7 +28,7 @@ impl Condition {
         variables: bool,
     ) -> Result<Self, String> {
         let rule = match Operator::read(operator) {
-            Some(known) => Rule::Known(known, Wanted::read(known.test, values, variables)?),
+            Some(known) => Rule::Known(known, Operands::read(known.test, values, variables)?),
             None => Rule::Unknown(operator.into()),
         };
         Ok(Self {
@@ -49,15 +49,15 @@ impl Condition {
     }
 
     /// Evaluates the condition. `None` if it depends on unknown context.
-    pub(super) fn holds(&self, facts: &dyn Facts) -> Option<bool> {
-        let Rule::Known(operator, wanted) = &self.rule else {
+    pub(super) fn holds(&self, context: &dyn Context) -> Option<bool> {
+        let Rule::Known(operator, operands) = &self.rule else {
             return None;
         };
-        let values = facts.values(&self.key)?;
-        match (operator.test, wanted) {
-            (Test::Null, Wanted::Flags(flags)) => Some(flags.contains(&values.is_empty())),
+        let values = context.values(&self.key)?;
+        match (operator.test, operands) {
+            (Test::Null, Operands::Flags(flags)) => Some(flags.contains(&values.is_empty())),
             _ if values.is_empty() => Some(operator.holds_of_nothing()),
-            _ => operator.holds(wanted, &values, facts),
+            _ => operator.holds(operands, &values, context),
         }
     }
 }
@@ -72,8 +72,8 @@ impl Operator {
         }
     }
 
-    fn holds(&self, wanted: &Wanted, values: &[String], facts: &dyn Facts) -> Option<bool> {
-        let fits = |value: &String| wanted.has(self.test, value, facts);
+    fn holds(&self, operands: &Operands, values: &[String], context: &dyn Context) -> Option<bool> {
+        let fits = |value: &String| operands.has(self.test, value, context);
         match self.quantifier {
             Some(Quantifier::Any) => {
                 some(values, |value| fits(value).map(|fits| fits != self.negated))

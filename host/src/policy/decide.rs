@@ -2,7 +2,7 @@
 //! account one Allow is enough, across accounts both sides must allow.
 
 use super::principal::Match;
-use super::{Policy, Question, Verdict};
+use super::{AccessRequest, Policy, Verdict};
 use crate::names::AccountId;
 
 /// Policies that apply to a request.
@@ -49,13 +49,13 @@ impl Denial {
 /// # Errors
 /// If the request is denied.
 pub fn decide(
-    question: &Question<'_>,
+    request: &AccessRequest<'_>,
     policies: &Policies<'_>,
     owner: &AccountId,
 ) -> Result<(), Denial> {
-    let identity = identity(question, policies.identity);
-    let resource = resource(question, &policies.resource);
-    let account = question.principal.account();
+    let identity = identity(request, policies.identity);
+    let resource = resource(request, &policies.resource);
+    let account = request.principal.account();
     match (identity, resource) {
         (Verdict::Denied, _) => Err(Denial::IdentityDenies),
         (_, Verdict::Denied) => Err(Denial::ResourceDenies),
@@ -74,16 +74,16 @@ pub fn decide(
     }
 }
 
-fn identity(question: &Question<'_>, policy: Option<&Policy>) -> Verdict {
+fn identity(request: &AccessRequest<'_>, policy: Option<&Policy>) -> Verdict {
     match policy {
-        Some(policy) => policy.verdict(question),
-        None if question.principal.account().is_some() => Verdict::Allowed(Match::Itself),
+        Some(policy) => policy.verdict(request),
+        None if request.principal.account().is_some() => Verdict::Allowed(Match::Itself),
         None => Verdict::Silent,
     }
 }
 
-fn resource(question: &Question<'_>, policies: &[&Policy]) -> Verdict {
-    let verdicts: Vec<Verdict> = policies.iter().map(|it| it.verdict(question)).collect();
+fn resource(request: &AccessRequest<'_>, policies: &[&Policy]) -> Verdict {
+    let verdicts: Vec<Verdict> = policies.iter().map(|it| it.verdict(request)).collect();
     let found = |wanted: Verdict| verdicts.contains(&wanted).then_some(wanted);
     found(Verdict::Denied)
         .or_else(|| found(Verdict::Allowed(Match::Itself)))

@@ -12,12 +12,12 @@ use crate::names::{AccountId, UserName};
 /// Documents of one input: the caller's, the function's, and its alias's.
 const DOCUMENTS_MAX: usize = 3;
 
-/// Checks one set of policies and one question.
+/// Checks one set of policies and one request.
 pub fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else {
         return;
     };
-    let Some((documents, question)) = text.split_once("\nask ") else {
+    let Some((documents, request)) = text.split_once("\nask ") else {
         return;
     };
     let documents: Vec<Value> = documents
@@ -25,7 +25,7 @@ pub fn check(input: &[u8]) {
         .take(DOCUMENTS_MAX)
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
-    let mut lines = question.lines();
+    let mut lines = request.lines();
     let asked: Vec<&str> = lines.next().unwrap_or_default().splitn(3, ' ').collect();
     let [principal, action, resource] = asked.as_slice() else {
         return;
@@ -74,7 +74,7 @@ fn principal_of(text: &str) -> Principal {
     }
 }
 
-/// Facts of an input.
+/// Context of an input.
 #[derive(Clone, Copy)]
 struct Known<'a> {
     known: &'a [(String, String)],
@@ -82,7 +82,7 @@ struct Known<'a> {
     hidden: Option<&'a str>,
 }
 
-impl Facts for Known<'_> {
+impl Context for Known<'_> {
     fn values(&self, key: &str) -> Option<Vec<String>> {
         let values = self.known.iter().filter(|(known, _)| known == key);
         (self.hidden != Some(key)).then(|| values.map(|(_, value)| value.clone()).collect())
@@ -110,15 +110,15 @@ impl Case<'_> {
             identity: Some(&identity),
             resource: resource.iter().collect(),
         };
-        let question = Question {
+        let request = AccessRequest {
             principal: &self.principal,
             action: self.action,
             resource: Some(self.resource),
-            facts: &self.known,
+            context: &self.known,
             doubt: Doubt::Refuses,
         };
         let owner = AccountId::parse("000000000000").expect("it is one");
-        Some(decide(&question, &policies, &owner).is_ok())
+        Some(decide(&request, &policies, &owner).is_ok())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Patterns with the wildcards `*` and `?` and policy variables `${key}`.
 
-use super::Facts;
+use super::Context;
 
 /// A parsed pattern.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -82,7 +82,7 @@ impl Pattern {
     }
 
     /// Substitutes variables. `None` if one has no value.
-    pub(super) fn expand(&self, facts: &dyn Facts) -> Option<Expanded> {
+    pub(super) fn expand(&self, context: &dyn Context) -> Option<Expanded> {
         let mut glyphs = Vec::new();
         for part in &self.0 {
             match part {
@@ -90,7 +90,7 @@ impl Pattern {
                 Part::Any => glyphs.push(Glyph::Any),
                 Part::One => glyphs.push(Glyph::One),
                 Part::Variable { key, default } => {
-                    let values = facts.values(key).unwrap_or_default();
+                    let values = context.values(key).unwrap_or_default();
                     let value = match (values.as_slice(), default) {
                         ([value], _) => value.as_str(),
                         (_, Some(default)) => default,

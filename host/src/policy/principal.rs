@@ -29,7 +29,7 @@ pub(super) enum Match {
 
 /// Principal in a policy.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Named {
+pub(super) enum PolicyPrincipal {
     /// `*`.
     Anyone,
     /// Account id, or the ARN of its root.
@@ -67,7 +67,7 @@ impl Principal {
     }
 }
 
-impl Named {
+impl PolicyPrincipal {
     /// Parses one entry of `Principal`.
     pub(super) fn read(kind: &str, text: &str) -> Option<Self> {
         match kind {
@@ -125,7 +125,7 @@ impl Named {
 
 /// True for ARNs that `Principal` may hold.
 pub fn is_principal_arn(text: &str) -> bool {
-    Named::of_arn(text).is_some()
+    PolicyPrincipal::of_arn(text).is_some()
 }
 
 fn is_label(byte: u8) -> bool {

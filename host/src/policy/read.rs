@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::condition::Condition;
 use super::pattern::{Pattern, Syntax};
-use super::principal::Named;
+use super::principal::PolicyPrincipal;
 use super::{BYTES_MAX, Effect, Kind, Malformed, Policy, Principals, Set, Statement};
 
 type Members = Map<String, Value>;
@@ -122,9 +122,9 @@ impl Reader {
         })
     }
 
-    fn names(&self, element: &str, value: &Value) -> Result<Vec<Named>, Malformed> {
+    fn names(&self, element: &str, value: &Value) -> Result<Vec<PolicyPrincipal>, Malformed> {
         let kinds = match value {
-            Value::String(all) if all == "*" => return Ok(vec![Named::Anyone]),
+            Value::String(all) if all == "*" => return Ok(vec![PolicyPrincipal::Anyone]),
             Value::Object(kinds) if !kinds.is_empty() => kinds,
             _ => return Err(self.wrong(element, "\"*\" or an object is expected")),
         };
@@ -133,7 +133,7 @@ impl Reader {
             let texts = texts(value)
                 .ok_or_else(|| self.wrong(element, "a string or several are expected"))?;
             for text in texts {
-                let name = Named::read(kind, &text).ok_or_else(|| {
+                let name = PolicyPrincipal::read(kind, &text).ok_or_else(|| {
                     self.wrong(element, &format!("{kind} {text:?} is not a principal"))
                 })?;
                 names.push(name);

@@ -17,16 +17,16 @@ const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
 /// Request context; keys that begin with `unknown:` are unknown.
 struct Known(HashMap<&'static str, Vec<String>>);
 
-impl Facts for Known {
+impl Context for Known {
     fn values(&self, key: &str) -> Option<Vec<String>> {
         (!key.starts_with("unknown:")).then(|| self.0.get(key).cloned().unwrap_or_default())
     }
 }
 
-fn known(facts: &[(&'static str, &[&str])]) -> Known {
+fn known(context: &[(&'static str, &[&str])]) -> Known {
     let owned = |values: &[&str]| values.iter().map(|it| (*it).to_owned()).collect();
     Known(
-        facts
+        context
             .iter()
             .map(|(key, values)| (*key, owned(values)))
             .collect(),
@@ -54,12 +54,12 @@ fn statement(members: Value) -> Value {
     json!({"Version": "2012-10-17", "Statement": [statement]})
 }
 
-fn says(policy: &Policy, action: &str, resource: &str, facts: &Known) -> Verdict {
-    policy.verdict(&Question {
+fn says(policy: &Policy, action: &str, resource: &str, context: &Known) -> Verdict {
+    policy.verdict(&AccessRequest {
         principal: &user("000000000000", "alice"),
         action,
         resource: Some(resource),
-        facts,
+        context,
         doubt: Doubt::Refuses,
     })
 }
@@ -78,15 +78,15 @@ fn principal_matches_exactly_or_by_account() {
         let mut document = statement(json!({}));
         document["Statement"][0][element] = value;
         let policy = Policy::resource(&document).unwrap();
-        let facts = known(&[]);
-        let question = Question {
+        let context = known(&[]);
+        let request = AccessRequest {
             principal,
             action: "lambda:GetFunction",
             resource: Some(FUNCTION),
-            facts: &facts,
+            context: &context,
             doubt: Doubt::Refuses,
         };
-        match policy.verdict(&question) {
+        match policy.verdict(&request) {
             Verdict::Allowed(how) => Some(how),
             _ => None,
         }
@@ -199,17 +199,17 @@ fn explicit_deny_wins_and_cross_account_needs_both_sides() {
             Err(Denial::ResourceDenies),
         ),
     ];
-    let facts = known(&[]);
+    let context = known(&[]);
     for (at, (principal, identity, resource, expected)) in cases.into_iter().enumerate() {
-        let question = Question {
+        let request = AccessRequest {
             principal,
             action: "lambda:InvokeFunction",
             resource: Some(FUNCTION),
-            facts: &facts,
+            context: &context,
             doubt: Doubt::Refuses,
         };
         let policies = Policies { identity, resource };
-        assert_eq!(decide(&question, &policies, &owner), expected, "case {at}");
+        assert_eq!(decide(&request, &policies, &owner), expected, "case {at}");
     }
 }
 
@@ -234,14 +234,14 @@ fn qualified_request_gets_own_and_qualifier_policies() {
 fn unknown_context_is_treated_as_the_question_asks() {
     let tagged = json!({"StringEquals": {"aws:RequestTag/team": "edge"}});
     let arn = "arn:aws:lambda:us-east-1:000000000000:function:f";
-    let facts = known(&[]);
+    let context = known(&[]);
     let verdict = |members: Value, resource: Option<&str>, doubt: Doubt| {
         let policy = Policy::identity(&statement(members)).unwrap();
-        policy.verdict(&Question {
+        policy.verdict(&AccessRequest {
             principal: &user("000000000000", "alice"),
             action: "lambda:CreateFunction",
             resource,
-            facts: &facts,
+            context: &context,
             doubt,
         })
     };

@@ -14,8 +14,8 @@ use crate::api::{HttpResponse, at_length, host_of};
 use crate::library::Claim;
 use crate::names::RequestId;
 
-mod asked;
 mod authorize;
+mod condition_keys;
 pub(super) mod resource;
 mod target;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use http::request::Parts;
 
 use crate::api::access::{Caller, Demand, Signed};
 use crate::api::body::Body;
-use crate::api::facts::Asked;
+use crate::api::facts::ContextKeys;
 use crate::api::rest::sigv4;
 use crate::api::{Front, at_length};
 use crate::invoke::snapshot::UrlRoute;
@@ -115,10 +115,10 @@ impl Front {
         let function = snapshot.function(&route.target.name);
         let arn = home.function_arn(&route.target.name);
         let tags = function.map(|it| it.tags.clone());
-        let asked = AskedOfUrl {
+        let keys = UrlKeys {
             signed: route.signed,
         };
-        let facts = self.facts(caller, parts, tags, &asked);
+        let context = self.context(caller, parts, tags, &keys);
         let allows = |action: &str| {
             let resource = match &route.target.qualifier {
                 None => arn.clone(),
@@ -128,7 +128,7 @@ impl Front {
                 function: Some(route.target.clone()),
                 ..Demand::new(action, resource)
             };
-            self.permit(caller, &demand, &facts).is_ok()
+            self.permit(caller, &demand, &context).is_ok()
         };
         allows("lambda:InvokeFunctionUrl") && allows("lambda:InvokeFunction")
     }
@@ -164,11 +164,11 @@ fn unique_id(principal: &Principal) -> String {
 }
 
 /// The request of a function URL, for conditions of policies.
-struct AskedOfUrl {
+struct UrlKeys {
     signed: bool,
 }
 
-impl Asked for AskedOfUrl {
+impl ContextKeys for UrlKeys {
     fn values(&self, key: &str) -> Option<Vec<String>> {
         let auth = if self.signed { "AWS_IAM" } else { "NONE" };
         match key {

@@ -8,7 +8,7 @@ use super::world::World;
 use crate::control::event_source::mapping::MappingRecord;
 use crate::control::ledger::{self, Ledger};
 use crate::control::record::decode;
-use crate::control::{event_source, family};
+use crate::control::{event_source, function_records};
 use crate::invoke::snapshot::Snapshot;
 use crate::names::{FunctionName, Qualifier};
 use crate::sandbox::Resource;
@@ -36,9 +36,9 @@ impl World {
     async fn check_ledger(&self) {
         let mut sums = Ledger::default();
         for name in self.subjects.functions() {
-            let family = family::read(&*self.memory, name).await;
-            let family = family.expect("memory does not fail");
-            family.iter().for_each(|it| sums.add(it.shares()));
+            let found = function_records::read(&*self.memory, name).await;
+            let found = found.expect("memory does not fail");
+            found.iter().for_each(|it| sums.add(it.shares()));
         }
         let ledger = ledger::read(&*self.memory).await;
         let (ledger, _) = ledger.expect("memory does not fail");
@@ -117,9 +117,9 @@ impl World {
         let snapshot = live.snapshot();
         let mut ready = 0;
         for name in self.subjects.functions() {
-            let family = family::read(&*self.memory, name).await;
-            let family = family.expect("memory does not fail");
-            let is_settling = family.is_some_and(|it| it.record.is_settling());
+            let found = function_records::read(&*self.memory, name).await;
+            let found = found.expect("memory does not fail");
+            let is_settling = found.is_some_and(|it| it.record.is_settling());
             assert!(!is_settling, "{name} is in progress for ever");
             let now = self.truth.states(name, Duration::ZERO).pop().flatten();
             assert_eq!(

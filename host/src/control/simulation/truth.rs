@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
-use crate::control::{family, publication};
+use crate::control::{function_records, publication};
 use crate::invoke::snapshot::Function;
 use crate::names::{FunctionName, Home};
 use crate::store::Records;
@@ -64,9 +64,9 @@ impl Truth {
     /// Takes down the state of functions that a commit has changed.
     pub(super) async fn committed(&self, records: &dyn Records, names: Vec<FunctionName>) {
         for name in names {
-            let family = family::read(records, &name).await;
-            let family = family.expect("memory does not fail");
-            let function = family.map(|it| publication::function(&self.home, it));
+            let found = function_records::read(records, &name).await;
+            let found = found.expect("memory does not fail");
+            let function = found.map(|it| publication::function(&self.home, it));
             let function = function.transpose().expect("the records are sound");
             self.note(&format!("commit {name}"));
             let since = Since {

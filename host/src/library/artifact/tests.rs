@@ -10,7 +10,9 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::*;
-use crate::library::{Arrival, CodeRef, ComponentRef, Delivery, Library, Origin, Used, Wanted};
+use crate::library::{
+    Arrival, CodeRef, ComponentRef, Delivery, Library, Origin, Requirements, Used,
+};
 use crate::telemetry::metrics::Queue;
 
 /// A component that exports `wasi:cli/run`, of one function that answers ok.
@@ -63,11 +65,11 @@ async fn try_check_in_for(
 ) -> Result<Arrival, Error> {
     let delivery = Delivery::new(Origin::Upload(package), claim);
     let stored = library.receive(delivery).await?;
-    let wanted = Wanted {
+    let requirements = Requirements {
         handler: Some("bootstrap".into()),
         architecture,
     };
-    library.check_in(&stored, wanted).await
+    library.check_in(&stored, requirements).await
 }
 
 async fn checked_in(library: &Library, architecture: Architecture) -> Arrival {

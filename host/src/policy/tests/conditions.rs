@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn condition_of_each_operator_evaluates_as_documented() {
-    let facts = known(&[
+    let context = known(&[
         ("aws:username", &["alice"]),
         (
             "aws:principalarn",
@@ -190,7 +190,7 @@ fn condition_of_each_operator_evaluates_as_documented() {
             let condition = json!({"Effect": effect, "Condition": {operator: {key: values}}});
             let policy = Policy::identity(&statement(condition)).unwrap();
             let expected = if expected { meant } else { Verdict::Silent };
-            let said = says(&policy, "lambda:GetFunction", FUNCTION, &facts);
+            let said = says(&policy, "lambda:GetFunction", FUNCTION, &context);
             assert_eq!(said, expected, "{effect} {operator} {key} {values}");
         }
     }
@@ -198,7 +198,7 @@ fn condition_of_each_operator_evaluates_as_documented() {
 
 #[test]
 fn unknown_context_fails_allow_and_satisfies_deny() {
-    let facts = known(&[("n", &["not a number"]), ("aws:username", &["alice"])]);
+    let context = known(&[("n", &["not a number"]), ("aws:username", &["alice"])]);
     for members in [
         json!({"Condition": {"StringEquals": {"unknown:key": "x"}}}),
         json!({"Condition": {"StringNotEquals": {"unknown:key": "x"}}}),
@@ -214,7 +214,7 @@ fn unknown_context_fails_allow_and_satisfies_deny() {
             let mut members = members.clone();
             members["Effect"] = effect.into();
             let policy = Policy::identity(&statement(members)).unwrap();
-            says(&policy, "lambda:GetFunction", FUNCTION, &facts)
+            says(&policy, "lambda:GetFunction", FUNCTION, &context)
         };
         assert_eq!(with("Allow"), Verdict::Silent, "{members}");
         assert_eq!(with("Deny"), Verdict::Denied, "{members}");
@@ -224,7 +224,7 @@ fn unknown_context_fails_allow_and_satisfies_deny() {
     let members = json!({"Effect": "Deny", "Condition": condition});
     let policy = Policy::identity(&statement(members)).unwrap();
     assert_eq!(
-        says(&policy, "lambda:GetFunction", FUNCTION, &facts),
+        says(&policy, "lambda:GetFunction", FUNCTION, &context),
         Verdict::Silent
     );
 }

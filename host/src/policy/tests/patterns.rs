@@ -115,14 +115,14 @@ fn pattern_match_time_is_bounded_by_product_of_lengths() {
 
 #[test]
 fn variable_is_replaced_by_request_value() {
-    let facts = known(&[
+    let context = known(&[
         ("aws:username", &["al*ce"]),
         ("aws:tagkeys", &["a", "b"]),
         ("aws:requesttag/x", &["us-east-1:000000000000"]),
     ]);
     let is = |resource: &str, name: &str| {
         let policy = Policy::identity(&statement(json!({"Resource": resource}))).unwrap();
-        says(&policy, "lambda:GetFunction", name, &facts) != Verdict::Silent
+        says(&policy, "lambda:GetFunction", name, &context) != Verdict::Silent
     };
     for (resource, name, expected) in [
         ("arn:f:${aws:username}", "arn:f:al*ce", true),
@@ -140,7 +140,7 @@ fn variable_is_replaced_by_request_value() {
     // A substituted value does not shift ARN parts.
     let condition = json!({"ArnLike": {"x": "arn:aws:lambda:${aws:RequestTag/x}:000000000000:f"}});
     let policy = Policy::identity(&statement(json!({"Condition": condition}))).unwrap();
-    let facts = known(&[
+    let context = known(&[
         (
             "x",
             &["arn:aws:lambda:us-east-1:000000000000:000000000000:f"],
@@ -148,7 +148,7 @@ fn variable_is_replaced_by_request_value() {
         ("aws:requesttag/x", &["us-east-1:000000000000"]),
     ]);
     assert_eq!(
-        says(&policy, "lambda:GetFunction", "*", &facts),
+        says(&policy, "lambda:GetFunction", "*", &context),
         Verdict::Silent
     );
     // Policy version 2008-10-17 has no variables.
@@ -159,7 +159,7 @@ fn variable_is_replaced_by_request_value() {
         &policy,
         "lambda:GetFunction",
         "arn:f:${aws:username}",
-        &facts,
+        &context,
     );
     assert_eq!(said, Verdict::Allowed(Match::Itself));
 }

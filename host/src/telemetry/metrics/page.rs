@@ -58,12 +58,12 @@ pub struct Queue {
     pub waiting: u64,
 }
 
-type Named = (Arc<str>, Arc<FunctionMetrics>);
+type NamedMetrics = (Arc<str>, Arc<FunctionMetrics>);
 
 #[derive(Debug)]
 struct Page {
     metrics: Metrics,
-    functions: Vec<Named>,
+    functions: Vec<NamedMetrics>,
     gauges: Gauges,
 }
 
@@ -74,7 +74,7 @@ impl Metrics {
     /// Renders the page.
     pub fn page(&self, gauges: Gauges) -> String {
         let functions = self.functions();
-        let mut functions: Vec<Named> = functions
+        let mut functions: Vec<NamedMetrics> = functions
             .iter()
             .map(|(name, it)| (Arc::clone(name), Arc::clone(it)))
             .collect();

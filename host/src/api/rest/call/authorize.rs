@@ -1,9 +1,9 @@
-//! Authorization of a call: the resource of its operation is read, policies are asked about it, and the
+//! Authorization of a call: the resource of its operation is read, policies are evaluated for it, and the
 //! proof that carries it is made.
 
 use bytes::Bytes;
 
-use super::asked::{Asked, Given};
+use super::condition_keys::{ConditionKeys, Members};
 use super::resource::{About, Mapped, Qualified, Request, Resource};
 use super::target::Whose;
 use super::{Call, Head, Permitted};
@@ -88,11 +88,11 @@ impl Front {
         let judge = self.judge(call, Some(&call.body))?;
         let function = About::whole(&call.resource().0.name, judge.home);
         let demand = function.demand("lambda:ListTags");
-        let given = Given {
-            asked: &judge.asked,
+        let keys = ConditionKeys {
+            members: &judge.members,
             function_arns: Some(Vec::new()),
         };
-        judge.permit(&demand, &given).err().map(|it| it.text)
+        judge.permit(&demand, &keys).err().map(|it| it.text)
     }
 
     /// None where there is nothing to judge.
@@ -107,7 +107,7 @@ impl Front {
             front: self,
             caller,
             head,
-            asked: Asked::new(head, body),
+            members: Members::new(head, body),
             home,
         })
     }
@@ -118,7 +118,7 @@ struct Judge<'a> {
     front: &'a Front,
     caller: &'a Caller,
     head: &'a Head,
-    asked: Asked<'a>,
+    members: Members<'a>,
     home: &'a Home,
 }
 
@@ -134,7 +134,7 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// The values of `lambda:FunctionArn`, one set for each time that policies are asked: a mapping that
+    /// The values of `lambda:FunctionArn`, one set for each evaluation of policies: a mapping that
     /// moves must be allowed for the function that it leaves and for the one that it goes to. None where
     /// the value cannot be known.
     async fn function_arns(&self, mapped: &Mapped) -> Vec<Option<Vec<String>>> {
@@ -162,7 +162,7 @@ impl Judge<'_> {
             _ => None,
         };
         let mut demands = Vec::new();
-        if let Some(resource) = tagged.filter(|_| !self.asked.tags().is_empty()) {
+        if let Some(resource) = tagged.filter(|_| !self.members.tags().is_empty()) {
             demands.push(Demand {
                 function: own.function.clone(),
                 ..Demand::new("lambda:TagResource", resource)
@@ -170,11 +170,11 @@ impl Judge<'_> {
         }
         match operation {
             Operation::CreateFunction | Operation::UpdateFunctionConfiguration => {
-                let layers = self.asked.layers().into_iter();
+                let layers = self.members.layers().into_iter();
                 demands.extend(layers.map(|arn| Demand::new("lambda:GetLayerVersion", arn)));
             }
             Operation::PutFunctionCodeSigningConfig => {
-                let configs = self.asked.texts(&["CodeSigningConfigArn"]).into_iter();
+                let configs = self.members.texts(&["CodeSigningConfigArn"]).into_iter();
                 demands.extend(configs.map(|arn| Demand::new(&own.action, arn)));
             }
             _ => {}
@@ -192,11 +192,11 @@ impl Judge<'_> {
         if let Some(arn) = &layer {
             demand.own_policy = self.policy_of(arn).await;
         }
-        let given = Given {
-            asked: &self.asked,
+        let keys = ConditionKeys {
+            members: &self.members,
             function_arns,
         };
-        self.permit(&demand, &given).map_err(|denied| {
+        self.permit(&demand, &keys).map_err(|denied| {
             let operation = self.head.operation();
             // AWS gives other accounts no reason, except for invocations and for layers.
             if denied.is_foreign && !invokes(operation) && layer.is_none() {
@@ -216,15 +216,15 @@ impl Judge<'_> {
         Policy::resource(&serde_json::from_str(&document).ok()?).ok()
     }
 
-    fn permit(&self, demand: &Demand, given: &Given<'_>) -> Result<(), Denied> {
+    fn permit(&self, demand: &Demand, keys: &ConditionKeys<'_>) -> Result<(), Denied> {
         let snapshot = self.front.invoker.snapshot();
         let resource_tags = demand.function.as_ref().map(|target| {
             let function = snapshot.function(&target.name);
             function.map(|it| it.tags.clone()).unwrap_or_default()
         });
         let parts = &self.head.parts;
-        let facts = self.front.facts(self.caller, parts, resource_tags, given);
-        self.front.permit(self.caller, demand, &facts)
+        let context = self.front.context(self.caller, parts, resource_tags, keys);
+        self.front.permit(self.caller, demand, &context)
     }
 }
 

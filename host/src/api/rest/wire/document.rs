@@ -27,7 +27,7 @@ pub(super) fn read(shape: &Shape, body: &[u8]) -> Result<Map<String, Value>, Rej
         return Ok(Map::new());
     }
     let budget = Cell::new(VALUES_MAX);
-    match parse(Wanted::Shape(shape), body, &budget) {
+    match parse(Kept::Shape(shape), body, &budget) {
         Ok(Value::Object(members)) => Ok(members),
         Ok(Value::Null) => Ok(Map::new()),
         Ok(_) => Err(Rejection::NotAnObject),
@@ -40,14 +40,14 @@ pub(super) fn read(shape: &Shape, body: &[u8]) -> Result<Map<String, Value>, Rej
 /// [`read`].
 pub(in super::super) fn text_member(body: &[u8], name: &str) -> Option<String> {
     let budget = Cell::new(VALUES_MAX);
-    let mut read = parse(Wanted::Member(name), body, &budget).ok()?;
+    let mut read = parse(Kept::Member(name), body, &budget).ok()?;
     match read.get_mut(name)?.take() {
         Value::String(text) => Some(text),
         _ => None,
     }
 }
 
-fn parse(wanted: Wanted<'_>, body: &[u8], budget: &Cell<usize>) -> serde_json::Result<Value> {
+fn parse(wanted: Kept<'_>, body: &[u8], budget: &Cell<usize>) -> serde_json::Result<Value> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = Seed { wanted, budget }.deserialize(&mut reader)?;
     reader.end().map(|()| value)
@@ -55,7 +55,7 @@ fn parse(wanted: Wanted<'_>, body: &[u8], budget: &Cell<usize>) -> serde_json::R
 
 /// Part of a value to keep.
 #[derive(Clone, Copy)]
-enum Wanted<'a> {
+enum Kept<'a> {
     Shape(&'a Shape),
     /// String member of an object.
     Member(&'a str),
@@ -65,14 +65,14 @@ enum Wanted<'a> {
 /// that validation needs.
 #[derive(Clone, Copy)]
 struct Seed<'a> {
-    wanted: Wanted<'a>,
+    wanted: Kept<'a>,
     budget: &'a Cell<usize>,
 }
 
 impl<'a> Seed<'a> {
     fn of(self, shape: &'a Shape) -> Self {
         Self {
-            wanted: Wanted::Shape(shape),
+            wanted: Kept::Shape(shape),
             ..self
         }
     }
@@ -80,21 +80,21 @@ impl<'a> Seed<'a> {
     /// Seed of a member, if it is kept.
     fn member(self, name: &str) -> Option<Self> {
         match self.wanted {
-            Wanted::Member(wanted) => (wanted == name).then(|| self.of(&TEXT)),
-            Wanted::Shape(Shape::Structure(members)) => {
+            Kept::Member(wanted) => (wanted == name).then(|| self.of(&TEXT)),
+            Kept::Shape(Shape::Structure(members)) => {
                 let is_it = |it: &&super::check::Member| {
                     it.name == name && matches!(it.location, Location::Body)
                 };
                 members.iter().find(is_it).map(|it| self.of(it.shape))
             }
-            Wanted::Shape(Shape::Map { value, .. }) => Some(self.of(value)),
-            Wanted::Shape(_) => None,
+            Kept::Shape(Shape::Map { value, .. }) => Some(self.of(value)),
+            Kept::Shape(_) => None,
         }
     }
 
     fn item(self) -> Option<Self> {
         match self.wanted {
-            Wanted::Shape(Shape::List { member, .. }) => Some(self.of(member)),
+            Kept::Shape(Shape::List { member, .. }) => Some(self.of(member)),
             _ => None,
         }
     }
@@ -143,7 +143,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
         Ok(match self.wanted {
-            Wanted::Shape(Shape::String { .. } | Shape::Blob { .. }) => text.into(),
+            Kept::Shape(Shape::String { .. } | Shape::Blob { .. }) => text.into(),
             _ => Value::String(String::new()),
         })
     }

@@ -10,7 +10,7 @@ use crate::payload::Body;
 
 include!(concat!(env!("OUT_DIR"), "/faults.rs"));
 
-struct Facts {
+struct ErrorTraits {
     name: &'static str,
     status: u16,
     /// `message` or `Message`.
@@ -75,12 +75,12 @@ impl Fault {
 
     /// The response.
     pub fn into_response(self, request_id: &RequestId) -> Response<Body> {
-        let Facts {
+        let ErrorTraits {
             name,
             status,
             message,
             typed,
-        } = self.shape.facts();
+        } = self.shape.traits();
         let mut body = Map::new();
         if typed && !self.is_untyped {
             let whose = if status >= 500 { "Service" } else { "User" };

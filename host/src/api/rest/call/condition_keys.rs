@@ -12,27 +12,27 @@ use crate::api::rest::wire::{Operation, unchecked};
 use crate::api::{at_length, facts};
 use crate::names::LayerVersionArn;
 
-/// A request, its body read when it is first asked for.
-pub(super) struct Asked<'a> {
+/// Members of a request's body, parsed on first use.
+pub(super) struct Members<'a> {
     head: &'a Head,
     /// None before the body is read.
     body: Option<&'a Bytes>,
-    members: OnceLock<Map<String, Value>>,
+    values: OnceLock<Map<String, Value>>,
 }
 
-/// A request, with the functions of the event source mapping that it is about.
-pub(super) struct Given<'a> {
-    pub(super) asked: &'a Asked<'a>,
+/// Condition keys of a request: its members, and the functions of its event source mapping.
+pub(super) struct ConditionKeys<'a> {
+    pub(super) members: &'a Members<'a>,
     /// None where they cannot be known.
     pub(super) function_arns: Option<Vec<String>>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> Members<'a> {
     pub(super) fn new(head: &'a Head, body: Option<&'a Bytes>) -> Self {
         Self {
             head,
             body,
-            members: OnceLock::new(),
+            values: OnceLock::new(),
         }
     }
 
@@ -68,7 +68,7 @@ impl<'a> Asked<'a> {
 
     /// A member of the body. A member that the operation does not have says nothing.
     fn member(&self, name: &str) -> &Value {
-        let members = self.members.get_or_init(|| {
+        let members = self.values.get_or_init(|| {
             let Some(body) = self.body else {
                 return Map::new();
             };
@@ -95,10 +95,10 @@ impl<'a> Asked<'a> {
     }
 }
 
-impl facts::Asked for Given<'_> {
+impl facts::ContextKeys for ConditionKeys<'_> {
     fn values(&self, key: &str) -> Option<Vec<String>> {
-        let asked = self.asked;
-        let operation = asked.head.operation();
+        let members = self.members;
+        let operation = members.head.operation();
         Some(match key {
             "lambda:functionarn" => return self.function_arns.clone(),
             "lambda:invokedviafunctionurl" if invokes(operation) => vec!["false".to_owned()],
@@ -106,30 +106,30 @@ impl facts::Asked for Given<'_> {
             | "lambda:eventsourcetoken"
             | "lambda:sourcefunctionarn" => Vec::new(),
             // The rest is in the body.
-            _ if asked.body.is_none() => return None,
-            "lambda:functionurlauthtype" => return asked.auth_type(),
+            _ if members.body.is_none() => return None,
+            "lambda:functionurlauthtype" => return members.auth_type(),
             "lambda:principal" if operation == Operation::AddPermission => {
-                asked.texts(&["Principal"])
+                members.texts(&["Principal"])
             }
-            "lambda:layer" => asked.layers(),
-            "lambda:codesigningconfigarn" => asked.texts(&["CodeSigningConfigArn"]),
-            "lambda:subnetids" => asked.texts(&["VpcConfig", "SubnetIds"]),
-            "lambda:securitygroupids" => asked.texts(&["VpcConfig", "SecurityGroupIds"]),
+            "lambda:layer" => members.layers(),
+            "lambda:codesigningconfigarn" => members.texts(&["CodeSigningConfigArn"]),
+            "lambda:subnetids" => members.texts(&["VpcConfig", "SubnetIds"]),
+            "lambda:securitygroupids" => members.texts(&["VpcConfig", "SecurityGroupIds"]),
             // AWS alone knows the network of a subnet.
-            "lambda:vpcids" if !asked.member("VpcConfig").is_null() => return None,
+            "lambda:vpcids" if !members.member("VpcConfig").is_null() => return None,
             "lambda:vpcids" | "lambda:principal" => Vec::new(),
             _ => return None,
         })
     }
 
     fn tags(&self) -> Option<Vec<(String, Option<String>)>> {
-        let head = self.asked.head;
+        let head = self.members.head;
         let taken = match head.operation() {
             Operation::UntagResource => head.query_all("tagKeys"),
-            _ if self.asked.body.is_none() => return None,
+            _ if self.members.body.is_none() => return None,
             _ => Vec::new(),
         };
         let taken = taken.into_iter().map(|key| (key, None));
-        Some(self.asked.tags().into_iter().chain(taken).collect())
+        Some(self.members.tags().into_iter().chain(taken).collect())
     }
 }

@@ -26,7 +26,7 @@ pub(super) const KINDS_BELOW: [&str; 6] = [
 
 /// A function with its children, as of one moment.
 #[derive(Debug)]
-pub(super) struct Family {
+pub(super) struct FunctionRecords {
     pub(super) record: FunctionRecord,
     pub(super) versions: Vec<VersionRecord>,
     pub(super) aliases: Vec<AliasRecord>,
@@ -36,7 +36,7 @@ pub(super) struct Family {
     pub(super) event_invokes: Vec<EventInvokeRecord>,
 }
 
-impl Family {
+impl FunctionRecords {
     pub(super) fn new(record: FunctionRecord) -> Self {
         Self {
             record,
@@ -112,7 +112,7 @@ pub(super) fn deletions(name: &FunctionName, qualifier: &Qualifier) -> Vec<Write
 pub(super) async fn read(
     records: &dyn Records,
     name: &FunctionName,
-) -> Result<Option<Family>, Error> {
+) -> Result<Option<FunctionRecords>, Error> {
     let mut ranges = vec![Range::one(function::KIND, name.as_str())];
     let below = format!("{name}/");
     ranges.extend(KINDS_BELOW.map(|kind| Range::below(kind, &below)));
@@ -121,14 +121,17 @@ pub(super) async fn read(
     let Some(first) = found.next().filter(|it| it.key.kind == function::KIND) else {
         return Ok(None);
     };
-    let mut family = Family::new(decode(first)?);
-    found.try_for_each(|record| family.add(record))?;
-    Ok(Some(family))
+    let mut function = FunctionRecords::new(decode(first)?);
+    found.try_for_each(|record| function.add(record))?;
+    Ok(Some(function))
 }
 
 impl Control {
     /// A function with its children, if there is one.
-    pub(super) async fn family(&self, name: &FunctionName) -> Result<Option<Family>, Error> {
+    pub(super) async fn function_records(
+        &self,
+        name: &FunctionName,
+    ) -> Result<Option<FunctionRecords>, Error> {
         read(&*self.0.records, name).await
     }
 

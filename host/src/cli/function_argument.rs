@@ -10,7 +10,7 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
 /// A function reference with its qualifier.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Named {
+pub(super) struct FunctionArgument {
     /// Bare name.
     pub(super) name: String,
     /// Reference without qualifier, as a path segment.
@@ -18,7 +18,7 @@ pub(super) struct Named {
     qualifier: Option<String>,
 }
 
-impl Named {
+impl FunctionArgument {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let named = FunctionRef::parse(text).map_err(|error| error.to_string())?;
         let qualifier = named.qualifier.map(|it| it.to_string());
@@ -71,11 +71,15 @@ mod tests {
                 "arn%3Aaws%3Alambda%3Aus-east-1%3A000000000000%3Afunction%3Af/x?Qualifier=live",
             ),
         ] {
-            let named = Named::parse(text).unwrap();
+            let named = FunctionArgument::parse(text).unwrap();
             assert_eq!(named.name, "f");
             assert_eq!(named.path("x"), format!("/2015-03-31/functions/{path}"));
         }
-        assert!(Named::parse("f:g:h:i").unwrap_err().contains("`f:g:h:i`"));
-        assert!(Named::parse("a/../b").is_err());
+        assert!(
+            FunctionArgument::parse("f:g:h:i")
+                .unwrap_err()
+                .contains("`f:g:h:i`")
+        );
+        assert!(FunctionArgument::parse("a/../b").is_err());
     }
 }
