@@ -51,8 +51,8 @@ pub enum Error {
     /// The host's, or its machine's: it is full, or something of its own failed.
     #[error(transparent)]
     Host(Box<dyn std::error::Error + Send + Sync>),
-    /// The address cannot be had: something else has it, or it is not this machine's.
-    #[error("{address} cannot be listened on")]
+    /// The address is in use, or not one of this machine.
+    #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,

@@ -15,6 +15,7 @@ use super::record::{decode, encode};
 use super::{Error, function, version};
 use crate::clock::Clock;
 use crate::disk;
+use crate::library::blocking;
 use crate::store::{Expect, Key, Record, Records, Write};
 
 /// Key file in the data directory.
@@ -68,7 +69,7 @@ impl Vault {
     /// Vault of a data directory. A new key is created only if nothing was encrypted before.
     ///
     /// # Errors
-    /// Where the key is missing beside sealed records, or cannot be read or made.
+    /// If the key is missing beside sealed records, or cannot be read or made.
     pub async fn open(
         data_dir: &Path,
         records: &dyn Records,
@@ -80,16 +81,19 @@ impl Vault {
             source,
         };
         let proof = records.get(&proof_key()).await.map_err(Error::from)?;
-        let key = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if proof.is_some() || has_sealed(records).await? {
-                    return Err(OpenError::Missing(path));
-                }
-                make(data_dir, clock).map_err(io)?
+        let file = path.clone();
+        let found = blocking(move || Ok(read(&file))).await;
+        let key = match found.map_err(Error::from)?.map_err(io)? {
+            Some(key) => key,
+            None if proof.is_some() || has_sealed(records).await? => {
+                return Err(OpenError::Missing(path));
             }
-            read => read.map_err(io)?,
+            None => {
+                let (dir, clock) = (data_dir.to_owned(), clock.clone());
+                let made = blocking(move || Ok(make(&dir, &clock))).await;
+                made.map_err(Error::from)?.map_err(io)?
+            }
         };
-        disk::close_to_others(&path).map_err(io)?;
         let key = RandomizedNonceKey::new(&AES_256_GCM, &key);
         let vault = Self(key.map_err(|_| OpenError::NotAKey(path.clone()))?);
         vault.prove(proof.as_ref(), records).await?;
@@ -174,6 +178,15 @@ async fn has_sealed(records: &dyn Records) -> Result<bool, Error> {
         }
     }
     Ok(false)
+}
+
+/// Reads the key, and closes its file to others. `None` if there is no file.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(key) => disk::close_to_others(path).map(|()| Some(key)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn make(data_dir: &Path, clock: &Clock) -> io::Result<Vec<u8>> {
