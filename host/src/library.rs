@@ -28,22 +28,27 @@ mod turns;
 pub use collect::Used;
 pub use intake::{Delivery, Origin, Stored};
 pub use layer::{Attachment, LayerPackage, kept_for_layers};
-pub use turns::Claim;
+pub use turns::{Claim, QueueFull};
 
 use artifact::Artifacts;
 use hold::{Hold, Holds};
 use programs::Programs;
 use turns::{Bounds, Turns};
 
+/// Steps of one kind that wait for their turn. A client that deploys as fast as it can has some hundred under way.
+const STEPS_WAITING_MAX: usize = 512;
+
 /// Packages that are unpacked at once. The disk is not faster with more.
 const UNPACKINGS_MAX: Bounds = Bounds {
     all: 3,
     per_caller: 2,
+    waiting: STEPS_WAITING_MAX,
 };
 /// Packages that are fetched from S3 at once. Each may take a minute.
 const FETCHES_MAX: Bounds = Bounds {
     all: 4,
     per_caller: 3,
+    waiting: STEPS_WAITING_MAX,
 };
 
 /// A deployment package and the component in it, as records name it.
@@ -106,6 +111,9 @@ pub enum Error {
     /// The disk failed.
     #[error("the data directory could not be read or written: {0}")]
     Io(#[from] std::io::Error),
+    /// Too many deployments wait already.
+    #[error(transparent)]
+    Busy(#[from] QueueFull),
     /// A worker thread panicked.
     #[error("a worker that read the package ended early")]
     Ended,
@@ -282,7 +290,7 @@ impl Library {
         {
             return Ok(());
         }
-        let permit = self.0.unpackings.take(claim).await;
+        let permit = self.0.unpackings.take(claim).await?;
         // They are the work's own: it goes on when its caller has gone away.
         let (inner, held) = (Arc::clone(&self.0), (turn, permit, of.clone()));
         blocking(move || {
@@ -301,9 +309,13 @@ impl Library {
     ///
     /// # Errors
     /// Where it cannot be compiled any more.
-    pub async fn refresh(&self, code: &CodeRef, architecture: Architecture) -> Result<(), Error> {
-        let claim = Claim::of_host(&code.package.to_string());
-        self.compile(code, architecture, &claim).await
+    pub async fn refresh(
+        &self,
+        code: &CodeRef,
+        architecture: Architecture,
+        claim: &Claim,
+    ) -> Result<(), Error> {
+        self.compile(code, architecture, claim).await
     }
 
     async fn compile(
@@ -332,19 +344,20 @@ impl Library {
         code: &CodeRef,
         architecture: Architecture,
         layers: &[Digest],
+        claim: &Claim,
     ) -> Result<Program, Error> {
         let component = code.component.as_ref().ok_or(Error::NoComponent)?;
         let mut holds = vec![
             self.0.holds.hold(code.package).await,
             self.0.holds.hold(component.digest).await,
         ];
-        let opt = self.opt_dir(layers.to_vec()).await?;
+        let opt = self.opt_dir(layers.to_vec(), claim).await?;
         let (opt_dir, hold) = opt.unzip();
         holds.extend(hold);
         let file = self.component_file(code, component);
         let artifacts = &self.0.artifacts;
         let artifact = artifacts
-            .runnable(component.digest, architecture, file)
+            .runnable(component.digest, architecture, file, claim)
             .await?;
         let inner = Arc::clone(&self.0);
         let package = code.package;

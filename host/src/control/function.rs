@@ -69,7 +69,9 @@ impl Control {
         if self.load(&name).await?.is_some() {
             return Err(already_exists(&name));
         }
-        let (layers, attached) = self.resolve_layers(&create.layers).await?;
+        let (layers, attached) = self
+            .resolve_layers(&create.layers, &create.package.claim)
+            .await?;
         configuration.layers.clone_from(&layers);
         let package = self.package_from(create.package).await?;
         let copies = if create.publish { 2 } else { 1 };

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use super::vault::{Sealed, Vault};
 use crate::invoke::live::{LoadError, Loader};
-use crate::invoke::snapshot::Code;
-use crate::library::{CodeRef, ComponentRef, Library, runtime};
+use crate::invoke::snapshot::{Code, Version};
+use crate::library::{Claim, CodeRef, ComponentRef, Library, runtime};
 use crate::sandbox::Program;
 
 #[derive(Debug)]
@@ -27,14 +27,16 @@ pub(super) fn loader(library: &Library, vault: &Arc<Vault>) -> Arc<dyn Loader> {
 
 #[async_trait]
 impl Loader for LibraryLoader {
-    async fn load(&self, code: &Code, name: &str) -> Result<Program, LoadError> {
+    async fn load(&self, version: &Version) -> Result<Program, LoadError> {
+        let (code, name) = (&version.code, &*version.settings.runtime);
         if runtime::find(name).is_none() {
             return Err(LoadError::Runtime(runtime::not_available(name)));
         }
+        let claim = Claim::of_host(&version.facts.name);
         let reference = code_ref(code);
         let load = self
             .library
-            .load(&reference, code.architecture, &code.layers);
+            .load(&reference, code.architecture, &code.layers, &claim);
         Ok(load.await?)
     }
 

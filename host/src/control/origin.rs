@@ -56,6 +56,9 @@ pub enum PackageError {
     /// The component in the package cannot be run here.
     #[error(transparent)]
     Component(compile::Error),
+    /// Too many deployments wait already, of this caller or of all.
+    #[error(transparent)]
+    Busy(library::QueueFull),
     /// The library failed.
     #[error(transparent)]
     Library(library::Error),
@@ -69,6 +72,7 @@ impl From<library::Error> for Error {
                 PackageError::Component(error).into()
             }
             library::Error::Io(error) => of_io(error),
+            library::Error::Busy(error) => PackageError::Busy(error).into(),
             error => PackageError::Library(error).into(),
         }
     }

@@ -140,7 +140,7 @@ impl Control {
         function.latest.revision.expect(revision)?;
         self.require_settled(&function)?;
         let attached = match layers {
-            Some(arns) => Some(self.resolve_layers(arns).await?),
+            Some(arns) => Some(self.resolve_layers(arns, claim).await?),
             None => None,
         };
         let (layers, attached) = attached.unzip();

@@ -4,7 +4,7 @@ use super::configuration::{FunctionRecord, VersionRecord};
 use super::layer::LayerUse;
 use super::record::decode;
 use super::{Control, Error, function, version};
-use crate::library::Used;
+use crate::library::{Claim, Used};
 
 impl Control {
     /// Compiles components that lack an artifact of this engine, one after another.
@@ -20,7 +20,9 @@ impl Control {
         })
         .await?;
         for (name, code, architecture) in codes {
-            if let Err(error) = self.0.library.refresh(&code, architecture).await {
+            let claim = Claim::of_host(&name);
+            let refreshed = self.0.library.refresh(&code, architecture, &claim);
+            if let Err(error) = refreshed.await {
                 tracing::error!(%name, %error, "a function's code does not compile any more");
             }
         }

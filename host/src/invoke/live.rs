@@ -38,8 +38,8 @@ pub enum LoadError {
 /// Loads the code of versions.
 #[async_trait]
 pub trait Loader: fmt::Debug + Send + Sync {
-    /// Loads the program of a version; its runtime is named for the error text.
-    async fn load(&self, code: &Code, runtime: &str) -> Result<Program, LoadError>;
+    /// Loads the program of a version.
+    async fn load(&self, version: &Version) -> Result<Program, LoadError>;
 
     /// The author's environment variables, opened.
     fn variables(&self, code: &Code) -> Result<Vec<(String, String)>, LoadError>;
@@ -241,8 +241,7 @@ impl Deployment {
     /// # Errors
     /// The program cannot be loaded; the next call tries again.
     pub(super) async fn program(&self) -> Result<&Program, LoadError> {
-        let Version { code, settings, .. } = &*self.version;
-        let load = || self.loader.load(code, &settings.runtime);
+        let load = || self.loader.load(&self.version);
         self.program.get_or_try_init(load).await
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::turns::{Bounds, Claim, Turns};
-use super::{Digest, Error, blocking};
+use super::{Digest, Error, STEPS_WAITING_MAX, blocking};
 use crate::sandbox::{Architecture, Artifact, MemoryImage, Sandbox, Target, compile};
 use crate::store::directory;
 
@@ -20,6 +20,7 @@ const EXTENSION: &str = "cwasm";
 const COMPILATIONS_MAX: Bounds = Bounds {
     all: 3,
     per_caller: 2,
+    waiting: STEPS_WAITING_MAX,
 };
 
 /// The compiled components of a data directory. They run as native code in this process, so no other
@@ -110,6 +111,7 @@ impl Artifacts {
         component: Digest,
         architecture: Architecture,
         input: Input,
+        claim: &Claim,
     ) -> Result<Artifact, Error> {
         if Target::elsewhere(architecture).is_some() {
             self.tell_of_foreign(architecture);
@@ -120,8 +122,7 @@ impl Artifacts {
                 return Ok(artifact);
             }
         }
-        let claim = Claim::of_host(&component.to_string());
-        self.made(component, &input, Target::Here, &claim).await
+        self.made(component, &input, Target::Here, claim).await
     }
 
     /// Refuses an artifact that another user could have written. Waits for the disk.
@@ -171,7 +172,7 @@ impl Artifacts {
         if let Some(artifact) = self.find(component, target).await? {
             return Ok(artifact);
         }
-        let _turn = self.compilations.take(claim).await;
+        let _turn = self.compilations.take(claim).await?;
         let tree = input.tree.clone();
         if !blocking(move || Ok(tree.is_dir())).await? {
             return Err(Error::Missing(input.package));

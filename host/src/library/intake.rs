@@ -96,7 +96,7 @@ impl Library {
         let staged = match origin {
             Origin::Upload(bytes) => self.stage(bytes).await?,
             Origin::Object(location) => {
-                let _turn = self.0.fetches.take(&claim).await;
+                let _turn = self.0.fetches.take(&claim).await?;
                 self.fetch(&location).await?
             }
         };

@@ -70,9 +70,9 @@ impl Library {
     ///
     /// # Errors
     /// Where the data directory cannot be read or written.
-    pub async fn attach(&self, layers: Vec<Stored>) -> Result<Attachment, Error> {
+    pub async fn attach(&self, layers: Vec<Stored>, claim: &Claim) -> Result<Attachment, Error> {
         let packages = layers.iter().map(|layer| layer.hold.digest()).collect();
-        let merged = self.opt_dir(packages).await?;
+        let merged = self.opt_dir(packages, claim).await?;
         Ok(Attachment {
             _layers: layers,
             _merged: merged.map(|(_, hold)| hold),
@@ -84,6 +84,7 @@ impl Library {
     pub(super) async fn opt_dir(
         &self,
         packages: Vec<Digest>,
+        claim: &Claim,
     ) -> Result<Option<(PathBuf, Hold)>, Error> {
         let Some(digest) = merged(&packages) else {
             return Ok(None);
@@ -99,8 +100,7 @@ impl Library {
             let layers = layers.collect::<Result<Vec<_>, _>>()?;
             Ok(overlay::overlay(&layers, into)?)
         };
-        let claim = Claim::of_host(&digest.to_string());
-        self.make_tree(&hold, &claim, fill).await?;
+        self.make_tree(&hold, claim, fill).await?;
         Ok(Some((self.0.trees.path(&digest), hold)))
     }
 

@@ -1,5 +1,6 @@
 //! Fair queues for the slow steps of a deployment: fetching from S3, unpacking, compiling. The caller with the
-//! fewest running steps is next, and of its functions the one with the fewest.
+//! fewest running steps is next, and of its functions the one with the fewest. The number of waiting steps is
+//! bounded, because each holds a request, its connection and a package on disk.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,6 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use crate::telemetry::metrics::Queue;
+
+/// Caller of the host's own steps; no ARN, so no user's.
+const HOST: &str = "host";
 
 /// Caller of a deployment step, and the function or layer that it deploys.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -30,7 +34,16 @@ pub(super) struct Bounds {
     pub(super) all: usize,
     /// Lower than `all`, so that one caller never holds every turn.
     pub(super) per_caller: usize,
+    /// Waiting steps of all callers; half of them may be one caller's. Steps of the host itself do not count:
+    /// each is waited for by an invocation, of which the account's concurrency bounds the number, or by the only
+    /// recompilation.
+    pub(super) waiting: usize,
 }
+
+/// Error of a step that found the queue full.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("too many deployments are waiting for the same step")]
+pub struct QueueFull;
 
 #[derive(Debug, Default)]
 struct State {
@@ -65,9 +78,10 @@ impl Claim {
         }
     }
 
-    /// Claim of the host itself, which compiles again after an upgrade.
-    pub(super) fn of_host(resource: &str) -> Self {
-        Self::new("", resource)
+    /// Claim of the host itself on steps for a function: it compiles again after an upgrade, and merges layers whose
+    /// tree is lost. The resource is the function and not its version, so that many versions have one share.
+    pub fn of_host(resource: &str) -> Self {
+        Self::new(HOST, resource)
     }
 
     /// Key of the caller in `served`.
@@ -89,16 +103,22 @@ impl Turns {
     }
 
     /// Waits for a turn. Cancellation leaves the queue.
-    pub(super) async fn take(self: &Arc<Self>, claim: &Claim) -> Turn {
-        let begun = self.enqueue(claim);
-        begun
-            .await
-            .expect("what waits is dropped with its turn only")
+    ///
+    /// # Errors
+    /// If too many steps wait, of all callers or of this one.
+    pub(super) async fn take(self: &Arc<Self>, claim: &Claim) -> Result<Turn, QueueFull> {
+        let begun = self.enqueue(claim)?;
+        let begun = begun.await;
+        Ok(begun.expect("the sender of a waiting step is dropped by its turn only"))
     }
 
-    fn enqueue(self: &Arc<Self>, claim: &Claim) -> oneshot::Receiver<Turn> {
+    fn enqueue(self: &Arc<Self>, claim: &Claim) -> Result<oneshot::Receiver<Turn>, QueueFull> {
         let (begin, begun) = oneshot::channel();
         let mut state = self.lock();
+        state.waiting.retain(|it| !it.begin.is_closed());
+        if state.next_would_wait(claim, self.bounds) && state.is_full(claim, self.bounds) {
+            return Err(QueueFull);
+        }
         state.numbered += 1;
         let number = state.numbered;
         state.waiting.push(Waiting {
@@ -107,7 +127,7 @@ impl Turns {
             begin,
         });
         self.go_on(&mut state);
-        begun
+        Ok(begun)
     }
 
     /// Numbers of running and waiting steps.
@@ -147,6 +167,21 @@ impl Turns {
 }
 
 impl State {
+    /// True if a new step of this caller cannot begin at once.
+    fn next_would_wait(&self, claim: &Claim, bounds: Bounds) -> bool {
+        let of_caller = self.running.iter().filter(|it| it.caller == claim.caller);
+        self.running.len() >= bounds.all || of_caller.count() >= bounds.per_caller
+    }
+
+    /// True if no further step of this caller may wait.
+    fn is_full(&self, claim: &Claim, bounds: Bounds) -> bool {
+        let waiting = self.waiting.iter().map(|it| &*it.claim.caller);
+        let waiting = waiting.filter(|caller| *caller != HOST);
+        let of_caller = waiting.clone().filter(|caller| *caller == &*claim.caller);
+        let is_full = of_caller.count() >= bounds.waiting / 2 || waiting.count() >= bounds.waiting;
+        is_full && &*claim.caller != HOST
+    }
+
     /// Index of the next step: caller with the fewest running, then the longest unserved, then function likewise,
     /// then in order of arrival.
     fn next(&self, bounds: Bounds) -> Option<usize> {
@@ -220,11 +255,17 @@ mod tests {
     const BOUNDS: Bounds = Bounds {
         all: 3,
         per_caller: 2,
+        waiting: 100,
+    };
+    const ONE: Bounds = Bounds {
+        all: 1,
+        per_caller: 1,
+        waiting: 100,
     };
 
     fn wait(turns: &Arc<Turns>, caller: &str, resource: &str) -> BoxFuture<'static, Turn> {
         let (turns, claim) = (Arc::clone(turns), Claim::new(caller, resource));
-        let mut waiting = async move { turns.take(&claim).await }.boxed();
+        let mut waiting = async move { turns.take(&claim).await.unwrap() }.boxed();
         // It is in the queue from here on.
         match (&mut waiting).now_or_never() {
             Some(turn) => std::future::ready(turn).boxed(),
@@ -256,11 +297,7 @@ mod tests {
 
     #[test]
     fn callers_take_turns_whatever_they_queue() {
-        let one = Bounds {
-            all: 1,
-            per_caller: 1,
-        };
-        let turns = Turns::new("compile", one);
+        let turns = Turns::new("compile", ONE);
         let mut running = wait(&turns, "a", "f").now_or_never();
         let mut waiting = Vec::new();
         for (caller, resource) in [("a", "f"), ("a", "f"), ("a", "g"), ("b", "f"), ("b", "f")] {
@@ -290,11 +327,7 @@ mod tests {
 
     #[test]
     fn turn_of_a_cancelled_wait_goes_to_the_next() {
-        let one = Bounds {
-            all: 1,
-            per_caller: 1,
-        };
-        let turns = Turns::new("compile", one);
+        let turns = Turns::new("compile", ONE);
         let running = wait(&turns, "a", "f").now_or_never();
         let (gone, next) = (wait(&turns, "b", "f"), wait(&turns, "c", "f"));
         drop(gone);
@@ -308,5 +341,38 @@ mod tests {
         assert_eq!(counts(&turns), (1, 0));
         drop(given);
         assert_eq!(counts(&turns), (0, 0));
+    }
+
+    #[test]
+    fn waiting_steps_are_limited_in_all_and_of_one_caller() {
+        let turns = Turns::new("compile", Bounds { waiting: 6, ..ONE });
+        let running = wait(&turns, "a", "f").now_or_never();
+        let is_full = |caller: &str| {
+            let claim = Claim::new(caller, "f");
+            turns.enqueue(&claim).is_err()
+        };
+        let mut waiting: Vec<_> = (0..3).map(|_| wait(&turns, "a", "f")).collect();
+        assert!(is_full("a"), "half of the queue is one caller's");
+        assert!(!is_full("b"), "the others have the rest");
+        waiting.extend((0..3).map(|n| wait(&turns, &format!("c{n}"), "f")));
+        assert!(is_full("b"), "the queue is full");
+        // An invocation waits for it, and is counted as one.
+        waiting.push(wait(&turns, HOST, "f"));
+        assert_eq!(counts(&turns), (1, 7));
+        drop(waiting.split_off(3));
+        assert!(!is_full("b"), "a cancelled step does not count");
+        drop(running);
+        assert_eq!(counts(&turns), (1, 2));
+    }
+
+    #[test]
+    fn function_with_many_versions_has_one_share_of_the_hosts_turns() {
+        let turns = Turns::new("compile", ONE);
+        let running = turns.enqueue(&Claim::of_host("many")).unwrap();
+        let many: Vec<_> = (0..50).map(|_| wait(&turns, HOST, "many")).collect();
+        let other = wait(&turns, HOST, "other");
+        drop(running);
+        assert!(other.now_or_never().is_some(), "it waits for one turn only");
+        drop(many);
     }
 }

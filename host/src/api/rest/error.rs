@@ -14,7 +14,7 @@ mod resource;
 
 pub(super) use resource::of_code_signing;
 
-/// Delay after which a client may send a request again that was refused for lack of memory or disk space.
+/// Delay after which a client may send a request again that was throttled.
 const RETRY_SECONDS: u32 = 1;
 
 /// A failed invocation; the ARN in the text is made for the host's own account and region.
@@ -115,8 +115,13 @@ pub(super) fn of_body(error: &body::Error, operation: &str) -> Fault {
             ErrorShape::InvalidRequestContentException,
             "The request's body ended before it was complete.",
         ),
-        body::Error::Busy => Fault::new(ErrorShape::TooManyRequestsException, "Rate Exceeded.")
-            .with("Reason", "CallerRateLimitExceeded")
-            .retry_after(RETRY_SECONDS),
+        body::Error::Busy => throttled(),
     }
+}
+
+/// Throttling of a caller of the control plane, or of large bodies.
+fn throttled() -> Fault {
+    Fault::new(ErrorShape::TooManyRequestsException, "Rate Exceeded.")
+        .with("Reason", "CallerRateLimitExceeded")
+        .retry_after(RETRY_SECONDS)
 }

@@ -15,7 +15,7 @@ use crate::control::code_signing::profile::Profiles;
 use crate::control::vault::Vault;
 use crate::control::{self, Control};
 use crate::invoke::live::{LoadError, Loader};
-use crate::invoke::snapshot::{Code, Function};
+use crate::invoke::snapshot::{Code, Function, Version};
 use crate::invoke::{self, Invoker};
 use crate::library::Library;
 use crate::names::{FunctionName, Home};
@@ -64,9 +64,9 @@ struct Fakes(Arc<Guests>);
 
 #[async_trait]
 impl Loader for Fakes {
-    async fn load(&self, code: &Code, _runtime: &str) -> Result<Program, LoadError> {
+    async fn load(&self, version: &Version) -> Result<Program, LoadError> {
         Ok(Program::Fake(Arc::new(Script {
-            package: code.package.to_string(),
+            package: version.code.package.to_string(),
             init: INIT,
             guests: Arc::clone(&self.0),
         })))

@@ -20,7 +20,7 @@ struct Nothing;
 
 #[async_trait]
 impl Loader for Nothing {
-    async fn load(&self, _code: &Code, _runtime: &str) -> Result<Program, LoadError> {
+    async fn load(&self, _version: &Version) -> Result<Program, LoadError> {
         Err(LoadError::NoComponent)
     }
 

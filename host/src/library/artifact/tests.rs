@@ -41,6 +41,10 @@ fn component() -> Vec<u8> {
     sections.concat()
 }
 
+fn of_host() -> Claim {
+    Claim::of_host("f")
+}
+
 fn package(component: &[u8]) -> Bytes {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default();
@@ -131,7 +135,8 @@ async fn runnable(library: &Library, code: &CodeRef, architecture: Architecture)
     let component = code.component.as_ref().unwrap();
     let input = library.component_file(code, component);
     let artifacts = &library.0.artifacts;
-    let found = artifacts.runnable(component.digest, architecture, input);
+    let claim = of_host();
+    let found = artifacts.runnable(component.digest, architecture, input, &claim);
     found.await.unwrap()
 }
 
@@ -153,13 +158,16 @@ async fn code_is_compiled_for_this_machine_and_its_architecture() {
     // The artifact for this machine runs.
     let runs = runnable(&library, &code, foreign()).await;
     assert_eq!(Some(runs), found(&library, &component, Target::Here).await);
-    library.load(&code, foreign(), &[]).await.unwrap();
+    library
+        .load(&code, foreign(), &[], &of_host())
+        .await
+        .unwrap();
 
     // A lost artifact is recompiled.
     fs::remove_file(&elsewhere).unwrap();
-    library.refresh(&code, own()).await.unwrap();
+    library.refresh(&code, own(), &of_host()).await.unwrap();
     assert_eq!(machines(&library), here);
-    library.refresh(&code, foreign()).await.unwrap();
+    library.refresh(&code, foreign(), &of_host()).await.unwrap();
     assert_eq!(machines(&library), both);
 }
 
@@ -200,10 +208,10 @@ async fn artifact_of_another_machine_runs_here() {
         Some(&given)
     );
     assert_eq!(runnable(&library, &code, own()).await, given);
-    library.load(&code, own(), &[]).await.unwrap();
+    library.load(&code, own(), &[], &of_host()).await.unwrap();
     assert!(!here.path.exists());
     // The code that uses all of this machine's processor comes with the next start.
-    library.refresh(&code, own()).await.unwrap();
+    library.refresh(&code, own(), &of_host()).await.unwrap();
     assert_eq!(runnable(&library, &code, own()).await, here);
 }
 
@@ -220,7 +228,10 @@ async fn artifact_of_another_engine_is_not_loaded() {
     let mapped = artifacts.dir.join(name);
     assert_ne!(copied.path, mapped);
     fs::rename(&copied.path, &mapped).unwrap();
-    let refused = library.load(&code, own(), &[]).await.unwrap_err();
+    let refused = library
+        .load(&code, own(), &[], &of_host())
+        .await
+        .unwrap_err();
     let text = refused.to_string();
     assert!(text.contains("could not be loaded"), "{text}");
 }
@@ -285,7 +296,7 @@ async fn loaded_program_keeps_its_files() {
     let dir = tempfile::tempdir().unwrap();
     let library = Library::for_test(dir.path());
     let code = checked_in(&library, own()).await.code;
-    let program = library.load(&code, own(), &[]).await.unwrap();
+    let program = library.load(&code, own(), &[], &of_host()).await.unwrap();
     // In no record any more, as after an update or a deletion.
     collect(&library, &[]).await;
     assert!(library.0.trees.find(&code.package).is_some());
@@ -294,7 +305,10 @@ async fn loaded_program_keeps_its_files() {
     assert_eq!(collect(&library, &[]).await, 1);
     assert!(library.0.trees.find(&code.package).is_none());
     assert!(machines(&library).is_empty());
-    let lost = library.load(&code, own(), &[]).await.unwrap_err();
+    let lost = library
+        .load(&code, own(), &[], &of_host())
+        .await
+        .unwrap_err();
     assert!(matches!(lost, Error::Missing(_)), "{lost}");
 }
 
@@ -303,9 +317,9 @@ async fn versions_with_the_same_code_share_one_program() {
     let dir = tempfile::tempdir().unwrap();
     let library = Library::for_test(dir.path());
     let code = checked_in(&library, own()).await.code;
-    let first = library.load(&code, own(), &[]).await.unwrap();
+    let first = library.load(&code, own(), &[], &of_host()).await.unwrap();
     let weak = first.downgrade();
-    let second = library.load(&code, own(), &[]).await.unwrap();
+    let second = library.load(&code, own(), &[], &of_host()).await.unwrap();
     drop(first);
     assert!(weak.is_loaded(), "the second is the first");
     drop(second);
@@ -326,11 +340,14 @@ async fn artifact_that_others_could_have_written_is_not_loaded() {
     let directory = dir.path().join("artifacts");
     for (path, mode, good) in [(&artifact, 0o622, 0o600), (&directory, 0o777, 0o700)] {
         set_mode(path, mode);
-        let refused = library.load(&code, own(), &[]).await.unwrap_err();
+        let refused = library
+            .load(&code, own(), &[], &of_host())
+            .await
+            .unwrap_err();
         assert!(matches!(refused, Error::Untrusted(_)), "{refused}");
         set_mode(path, good);
     }
-    library.load(&code, own(), &[]).await.unwrap();
+    library.load(&code, own(), &[], &of_host()).await.unwrap();
 }
 
 #[tokio::test]
@@ -341,10 +358,10 @@ async fn artifact_that_others_could_have_written_is_compiled_again() {
     let artifact = runnable(&library, &code, own()).await.path;
     let directory = dir.path().join("artifacts");
     for (path, mode) in [(&artifact, 0o622), (&directory, 0o777)] {
-        drop(library.load(&code, own(), &[]).await.unwrap());
+        drop(library.load(&code, own(), &[], &of_host()).await.unwrap());
         set_mode(path, mode);
         let library = Library::for_test(dir.path());
         assert!(!artifact.exists(), "{}", path.display());
-        library.load(&code, own(), &[]).await.unwrap();
+        library.load(&code, own(), &[], &of_host()).await.unwrap();
     }
 }

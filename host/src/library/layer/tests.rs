@@ -30,8 +30,16 @@ fn digests(layers: &[LayerPackage]) -> Vec<Digest> {
     layers.iter().map(|layer| layer.digest).collect()
 }
 
+fn claim() -> Claim {
+    Claim::of_host("f")
+}
+
 async fn mounted(library: &Library, layers: &[LayerPackage]) -> PathBuf {
-    let (tree, _) = library.opt_dir(digests(layers)).await.unwrap().unwrap();
+    let (tree, _) = library
+        .opt_dir(digests(layers), &claim())
+        .await
+        .unwrap()
+        .unwrap();
     tree
 }
 
@@ -77,7 +85,13 @@ async fn merged_tree_is_created_once() {
     assert_eq!(inode(&mounted(&library, &layers).await), made);
     let other = mounted(&library, &[b, a]).await;
     assert_eq!(fs::read_to_string(other.join("x")).unwrap(), "from a");
-    assert!(library.opt_dir(Vec::new()).await.unwrap().is_none());
+    assert!(
+        library
+            .opt_dir(Vec::new(), &claim())
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]
@@ -94,7 +108,7 @@ async fn attached_layers_survive_deletion_of_records() {
     for digest in digests(&layers) {
         held.push(library.stored(digest).await.unwrap().unwrap());
     }
-    let attached = library.attach(held).await.unwrap();
+    let attached = library.attach(held, &claim()).await.unwrap();
     assert_eq!(collected(&library, &[]).await, 1, "the unused one");
     assert!(library.stored(unused.digest).await.unwrap().is_none());
     drop(attached);
@@ -109,7 +123,7 @@ async fn attached_layers_survive_deletion_of_records() {
     assert_eq!(fs::read_to_string(tree.join("y")).unwrap(), "from b");
     // In no record.
     assert_eq!(collected(&library, &[]).await, 3);
-    assert!(library.opt_dir(digests(&layers)).await.is_err());
+    assert!(library.opt_dir(digests(&layers), &claim()).await.is_err());
 }
 
 #[tokio::test]

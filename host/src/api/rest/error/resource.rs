@@ -10,6 +10,7 @@ use ErrorShape::{
     ValidationException,
 };
 
+use super::throttled;
 use crate::api::rest::wire::{ErrorShape, Fault};
 use crate::control::Error;
 use crate::control::alias::AliasError;
@@ -34,17 +35,20 @@ enum Exception {
     Of(ErrorShape),
     /// The same, without `Type`.
     Untyped(ErrorShape),
+    /// Throttled caller.
+    Throttled,
     /// Host failure, explained in its log only.
     Host,
 }
 
-use Exception::{Host, Of, Untyped};
+use Exception::{Host, Of, Throttled, Untyped};
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match exception(&error) {
             Of(shape) => Self::new(shape, error.to_string()),
             Untyped(shape) => Self::new(shape, error.to_string()).untyped(),
+            Throttled => throttled(),
             Host => of_host(&error),
         }
     }
@@ -111,6 +115,7 @@ fn package(error: &PackageError) -> Exception {
         | PackageError::Object(_)
         | PackageError::Fetch(_)
         | PackageError::Component(_) => Of(InvalidParameterValueException),
+        PackageError::Busy(_) => Throttled,
         PackageError::Library(_) => Host,
     }
 }
