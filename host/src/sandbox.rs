@@ -40,7 +40,7 @@ mod stdio;
 mod target;
 mod turnover;
 
-pub use budget::{Admission, Balance, Budgets, Demand, Evict, Grant, Resource};
+pub use budget::{Admission, Balance, Budgets, Demand, Evict, Grant, Resource, Shortage};
 pub use egress::{Cidr, Destination, Egress, EgressAction, EgressRule};
 #[cfg(not(test))]
 pub use environment::Environment;

@@ -114,6 +114,50 @@ async fn functions_together_stay_within_the_memory_budget() {
 }
 
 #[tokio::test]
+async fn provisioned_environments_leave_memory_to_others() {
+    let more = json!({"MemorySize": 128, "Publish": true});
+    let host = host("guest_memory_bytes = 67_108_864", 2, more).await;
+    let path = "/2019-09-30/functions/f0/provisioned-concurrency?Qualifier=1";
+    let request = json!({"ProvisionedConcurrentExecutions": 200});
+    assert_eq!(host.lambda("PUT", path, &request).await.status, 202);
+    let shown = loop {
+        let shown = host.lambda("GET", path, &json!({})).await.json();
+        if shown["Status"] != "IN_PROGRESS" {
+            break shown;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(shown["Status"], "FAILED", "{shown}");
+    let reason = shown["StatusReason"].as_str().unwrap_or_default();
+    assert!(reason.starts_with("INSUFFICIENT_CAPACITY: "), "{reason}");
+    assert!(reason.contains("three quarters of its memory"), "{reason}");
+    let allocated = shown["AllocatedProvisionedConcurrentExecutions"].as_u64();
+    assert!((5..200).contains(&allocated.unwrap_or_default()), "{shown}");
+    let held = sample(&host, MEMORY).await;
+    assert!(held <= 48.0 * MIB as f64, "{held}");
+    // The other function has the rest: nothing provisioned is evicted for it, and nothing has to be.
+    let answer = host.invoke("f1", &hold(8)).await;
+    assert_eq!(
+        answer.header("x-amz-function-error"),
+        "",
+        "{}",
+        answer.text()
+    );
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(
+        sample(&host, "lamina_evictions_total reason=memory").await,
+        0.0
+    );
+    // One that grows in its call is given up after it, so that the share is kept.
+    let grown = host.invoke("f0:1", &hold(6)).await;
+    assert_eq!(grown.header("x-amz-function-error"), "", "{}", grown.text());
+    falls_to(&host, MEMORY, 60.0 * MIB as f64).await;
+    let shown = host.lambda("GET", path, &json!({})).await.json();
+    let now = shown["AllocatedProvisionedConcurrentExecutions"].as_u64();
+    assert!(now < allocated, "{shown}");
+}
+
+#[tokio::test]
 async fn environment_without_memory_for_it_is_throttled() {
     let more = json!({"MemorySize": 128, "Timeout": 60});
     let host = host("guest_memory_bytes = 268_435_456", 4, more).await;

@@ -105,7 +105,10 @@ impl Pipeline {
         initialization: Initialization,
     ) -> Result<Opened, Error> {
         let program = deployment.program().await?;
-        let (slot, admission) = self.live.admit(deployment).await?;
+        let (slot, admission) = match initialization {
+            Initialization::Provisioned => self.live.admit_provisioned(deployment).await?,
+            Initialization::OnDemand | Initialization::Again => self.live.admit(deployment).await?,
+        };
         let log_stream: Arc<str> = self.log_stream_name(&deployment.version).into();
         let (log, setup) = self.begin(deployment, &log_stream, initialization)?;
         let started = self.clock.instant();

@@ -28,6 +28,11 @@ impl WarmEnvironment {
         self.provisioned.is_some()
     }
 
+    /// True if it is provisioned and cannot stay so, because provisioned environments have grown too large together.
+    fn is_above_provisioned(&self) -> bool {
+        self.is_provisioned() && self.environment.is_above_provisioned()
+    }
+
     /// Gives up its part in provisioned concurrency, if that has one environment too many. A guest reads
     /// in its variables that it is provisioned, for all its life, so it cannot serve on demand instead.
     fn is_surplus(&mut self) -> bool {
@@ -87,7 +92,7 @@ impl Pool {
 
     /// Keeps an environment for the next invocation, unless it is of no use any more.
     pub(super) fn give_back(&self, mut environment: WarmEnvironment, now: Instant) {
-        if environment.is_surplus() {
+        if environment.is_surplus() || environment.is_above_provisioned() {
             return;
         }
         let mut state = self.lock();

@@ -26,7 +26,8 @@ pub(super) fn refused(metrics: &metrics::Metrics, error: &Error) {
         Error::Admit(admit::Error::Account) => metrics.throttled(Throttle::Account),
         Error::Lease(lease::Error::Full(lack)) => metrics.throttled(match lack {
             Lack::Environments => Throttle::Environments,
-            Lack::Memory => Throttle::Memory,
+            // The latter is of provisioning, which no invocation waits for.
+            Lack::Memory | Lack::Provisioned => Throttle::Memory,
             Lack::Scratch => Throttle::Scratch,
             Lack::Machine => Throttle::Machine,
         }),

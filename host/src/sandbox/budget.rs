@@ -29,6 +29,9 @@ const OTHERS_SHARE: u64 = 8;
 const SMALL_SHARE: u64 = 128;
 /// Small environments have this part of a budget to themselves: a few large ones never keep them all out.
 const SMALL_ONLY_SHARE: u64 = 32;
+/// Provisioned environments hold three quarters of a budget at most. They are never evicted, so that the rest is all
+/// that on-demand environments can count on.
+const PROVISIONED_QUARTERS: u64 = 3;
 /// Before any environment of a deployment has run, one is admitted with its configured memory, or with this part of
 /// the budget where that is less. It holds that for the time of its `init`: a large size that is never used must not
 /// evict all idle environments, nor a few slow `init`s keep all others out.
@@ -60,6 +63,8 @@ pub(super) struct Budget {
     resource: Resource,
     bytes_max: AtomicU64,
     taken: AtomicU64,
+    /// The part of `taken` of provisioned environments.
+    provisioned: AtomicU64,
     refusals: AtomicU64,
     evictor: OnceLock<Weak<dyn Evict>>,
 }
@@ -83,6 +88,15 @@ pub struct Budgets {
     /// The directory whose disk bounds the scratch space, where no configuration does.
     scratch_dir: Option<PathBuf>,
     pub(super) kept: Arc<Kept>,
+}
+
+/// Bytes that keep a new environment from being admitted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shortage {
+    /// The budget is used up.
+    Budget(Resource),
+    /// Provisioned environments hold all that they may of a budget.
+    Provisioned,
 }
 
 /// Bytes that a new environment is admitted with.
@@ -146,6 +160,25 @@ impl Budgets {
         })
     }
 
+    /// Admits a new provisioned environment.
+    ///
+    /// # Errors
+    /// As [`admit`](Self::admit), and if provisioned environments would hold too much.
+    pub fn admit_provisioned(
+        &self,
+        demand: &Arc<Demand>,
+        memory: Mib,
+        tmp: Mib,
+    ) -> Result<Admission, Shortage> {
+        let admission = self.admit(demand, memory, tmp).map_err(Shortage::Budget)?;
+        let grants = [&admission.memory, &admission.scratch];
+        if grants.into_iter().all(Grant::provision) {
+            Ok(admission)
+        } else {
+            Err(Shortage::Provisioned)
+        }
+    }
+
     /// Admits a new guest of an environment, whose `/tmp` is there.
     ///
     /// # Errors
@@ -192,6 +225,7 @@ impl Budget {
             resource,
             bytes_max: AtomicU64::new(bytes_max),
             taken: AtomicU64::new(0),
+            provisioned: AtomicU64::new(0),
             refusals: AtomicU64::new(0),
             evictor: OnceLock::new(),
         }
@@ -231,6 +265,20 @@ impl Budget {
 
     fn give_back(&self, bytes: u64) {
         self.taken.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    fn provisioned_max(&self) -> u64 {
+        self.bytes_max() / 4 * PROVISIONED_QUARTERS
+    }
+
+    /// Counts these bytes, which are taken already, for provisioned environments, if the sum stays within their part.
+    fn try_provision(&self, bytes: u64) -> bool {
+        let bytes_max = self.provisioned_max();
+        let more = |sum: u64| sum.checked_add(bytes).filter(|sum| *sum <= bytes_max);
+        let counted = self
+            .provisioned
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
+        counted.is_ok()
     }
 
     /// Bound on all for the admission of an environment with `bytes` to a deployment that holds `held`.

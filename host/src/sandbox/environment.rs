@@ -117,6 +117,7 @@ impl Environment {
         time: Duration,
     ) -> Result<Self, Unopened> {
         let files = Arc::clone(&self.files);
+        files.quota().grant().leave_provisioned();
         Self::start(program, (files, memory), setup, log, id, time).await
     }
 
@@ -253,6 +254,11 @@ impl Environment {
             Resource::Memory => self.usage.granted_bytes(),
             Resource::Scratch => self.files.quota().grant().bytes(),
         }
+    }
+
+    /// True if it is provisioned, and provisioned environments have grown beyond all that they may hold.
+    pub fn is_above_provisioned(&self) -> bool {
+        self.usage.is_above_provisioned() || self.files.quota().grant().is_above_provisioned()
     }
 
     /// Makes its drop delete its `/tmp` before it returns, and not later on another thread.

@@ -243,6 +243,7 @@ impl Environment {
                     scratch, counted, ..
                 } = ended;
                 drop(counted);
+                scratch.leave_provisioned();
                 let admission = Admission { memory, scratch };
                 FakeEnvironment::open(script, admission)
                     .await
@@ -277,6 +278,16 @@ impl Environment {
             Self::Real(environment) => environment.holds(resource),
             // Else it would be dropped on another thread, and a history would not repeat.
             Self::Fake(_) => 0,
+        }
+    }
+
+    pub fn is_above_provisioned(&self) -> bool {
+        match self {
+            Self::Real(environment) => environment.is_above_provisioned(),
+            Self::Fake(fake) => {
+                let mut grants = fake.memory.iter().chain([&fake.scratch]);
+                grants.any(Grant::is_above_provisioned)
+            }
         }
     }
 

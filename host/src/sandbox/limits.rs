@@ -90,6 +90,11 @@ impl MemoryUsage {
         self.memory_bytes() >= LARGE_BYTES
     }
 
+    /// True if it is provisioned, and provisioned environments have grown beyond all that they may hold.
+    pub(super) fn is_above_provisioned(&self) -> bool {
+        self.grant.is_above_provisioned()
+    }
+
     /// Bytes that count for it in the host's budget.
     pub(super) fn granted_bytes(&self) -> u64 {
         self.grant.bytes()

@@ -10,7 +10,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::{Deployment, Live, State};
 use crate::invoke::pool::WarmEnvironment;
-use crate::sandbox::{Admission, Evict, Grant, Resource};
+use crate::invoke::snapshot::Settings;
+use crate::sandbox::{Admission, Evict, Grant, Resource, Shortage};
 
 /// An environment that holds as much is dropped on a thread of its own: to free a gigabyte takes a tenth of a
 /// second.
@@ -38,6 +39,11 @@ pub enum Lack {
     /// The budget of scratch space is used up.
     #[error("its scratch space for functions is in use")]
     Scratch,
+    /// Provisioned environments hold all that they may of a budget.
+    #[error(
+        "its provisioned environments hold three quarters of its memory or scratch space for functions"
+    )]
+    Provisioned,
     /// The machine has no more file descriptors or memory, or the engine no more slots.
     #[error("its machine has no more descriptors or memory")]
     Machine,
@@ -118,6 +124,15 @@ impl Slots {
     }
 }
 
+impl From<Shortage> for Lack {
+    fn from(shortage: Shortage) -> Self {
+        match shortage {
+            Shortage::Budget(resource) => resource.into(),
+            Shortage::Provisioned => Self::Provisioned,
+        }
+    }
+}
+
 impl From<Resource> for Lack {
     fn from(resource: Resource) -> Self {
         match resource {
@@ -136,7 +151,35 @@ impl Live {
         &self,
         deployment: &Deployment,
     ) -> Result<(Slot, Admission), Lack> {
-        self.evicting(|| self.try_admit(deployment)).await
+        let Settings { memory, tmp, .. } = deployment.version.settings;
+        let budgets = &self.0.budgets;
+        let admit = || -> Result<_, Lack> {
+            Ok((
+                self.slot()?,
+                budgets.admit(&deployment.demand, memory, tmp)?,
+            ))
+        };
+        self.evicting(admit).await
+    }
+
+    /// The same for a provisioned environment. Provisioned environments are never evicted, and hold a part of the
+    /// budgets only.
+    ///
+    /// # Errors
+    /// As [`admit`](Self::admit), and [`Lack::Provisioned`].
+    pub(in crate::invoke) async fn admit_provisioned(
+        &self,
+        deployment: &Deployment,
+    ) -> Result<(Slot, Admission), Lack> {
+        let Settings { memory, tmp, .. } = deployment.version.settings;
+        let (budgets, demand) = (&self.0.budgets, &deployment.demand);
+        let admit = || -> Result<_, Lack> {
+            Ok((
+                self.slot()?,
+                budgets.admit_provisioned(demand, memory, tmp)?,
+            ))
+        };
+        self.evicting(admit).await
     }
 
     /// A part of the memory for a new guest in an environment that is there.
@@ -152,13 +195,9 @@ impl Live {
         self.evicting(|| Ok(admit()?)).await
     }
 
-    fn try_admit(&self, deployment: &Deployment) -> Result<(Slot, Admission), Lack> {
+    fn slot(&self) -> Result<Slot, Lack> {
         let slot = Arc::clone(&self.0.slots.0).try_acquire_owned();
-        let slot = slot.map_err(|_| Lack::Environments)?;
-        let settings = &deployment.version.settings;
-        let (demand, memory) = (&deployment.demand, settings.memory);
-        let admission = self.0.budgets.admit(demand, memory, settings.tmp)?;
-        Ok((Slot(slot), admission))
+        slot.map(Slot).map_err(|_| Lack::Environments)
     }
 
     async fn evicting<T>(&self, admit: impl Fn() -> Result<T, Lack>) -> Result<T, Lack> {
@@ -171,7 +210,7 @@ impl Live {
                 Lack::Environments => (Eviction::Environments, None),
                 Lack::Memory => (Eviction::Memory, Some(Resource::Memory)),
                 Lack::Scratch => (Eviction::Scratch, Some(Resource::Scratch)),
-                Lack::Machine => return Err(lack),
+                Lack::Provisioned | Lack::Machine => return Err(lack),
             };
             let departed = self.0.departures.0.ended.notified();
             let mut departed = std::pin::pin!(departed);

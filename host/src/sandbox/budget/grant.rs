@@ -36,6 +36,8 @@ pub struct Grant {
     /// Least bytes it counts for until its first call has shown what it takes.
     floor: AtomicU64,
     is_refused: AtomicBool,
+    /// True if it counts for provisioned concurrency.
+    is_provisioned: AtomicBool,
 }
 
 impl Default for Learned {
@@ -105,7 +107,29 @@ impl Grant {
             bytes: AtomicU64::new(bytes),
             floor: AtomicU64::new(bytes),
             is_refused: AtomicBool::new(false),
+            is_provisioned: AtomicBool::new(false),
         })
+    }
+
+    /// Counts it for provisioned concurrency; false where provisioned environments hold all that they may.
+    pub(super) fn provision(&self) -> bool {
+        let is_counted = self.budget.try_provision(self.bytes());
+        self.is_provisioned.store(is_counted, Ordering::Relaxed);
+        is_counted
+    }
+
+    /// Counts it as on demand from now on.
+    pub(in crate::sandbox) fn leave_provisioned(&self) {
+        if self.is_provisioned.swap(false, Ordering::Relaxed) {
+            let provisioned = &self.budget.provisioned;
+            provisioned.fetch_sub(self.bytes(), Ordering::AcqRel);
+        }
+    }
+
+    /// True if it is provisioned, and provisioned environments have grown beyond all that they may hold.
+    pub(in crate::sandbox) fn is_above_provisioned(&self) -> bool {
+        let provisioned = self.budget.provisioned.load(Ordering::Relaxed);
+        self.is_provisioned.load(Ordering::Relaxed) && provisioned > self.budget.provisioned_max()
     }
 
     /// Bytes that count for it.
@@ -132,6 +156,10 @@ impl Grant {
             return false;
         }
         learned.held.fetch_add(used - now, Ordering::Relaxed);
+        if self.is_provisioned.load(Ordering::Relaxed) {
+            let provisioned = &self.budget.provisioned;
+            provisioned.fetch_add(used - now, Ordering::AcqRel);
+        }
         self.bytes.store(used, Ordering::Relaxed);
         true
     }
@@ -200,6 +228,9 @@ impl Grant {
 
     fn give_back(&self, bytes: u64) {
         self.learned().held.fetch_sub(bytes, Ordering::Relaxed);
+        if self.is_provisioned.load(Ordering::Relaxed) {
+            self.budget.provisioned.fetch_sub(bytes, Ordering::AcqRel);
+        }
         self.budget.give_back(bytes);
     }
 

@@ -146,6 +146,39 @@ fn sum_of_concurrent_environments_stays_within_the_bound() {
 }
 
 #[test]
+fn provisioned_environments_leave_a_quarter_of_the_budget() {
+    let budgets = budgets(64);
+    let demand: Arc<Demand> = Arc::default();
+    let mut admitted = Vec::new();
+    let refused = loop {
+        match budgets.admit_provisioned(&demand, Mib::new(1), Mib::new(512)) {
+            Ok(admission) => {
+                admission.memory.opened(MIB);
+                admitted.push(admission);
+            }
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(refused, Shortage::Provisioned);
+    assert!((46 * MIB..=48 * MIB).contains(&taken(&budgets)));
+    let on_demand = budgets.admit(&Arc::default(), Mib::new(1), Mib::new(512));
+    assert!(on_demand.is_ok());
+    // Growth in a call is allowed, and ends their promise.
+    let grown = &admitted[0].memory;
+    assert!(!grown.is_above_provisioned() && grown.cover(5 * MIB));
+    assert!(grown.is_above_provisioned());
+    assert!(!on_demand.unwrap().memory.is_above_provisioned());
+    grown.leave_provisioned();
+    assert!(!grown.is_above_provisioned() && !admitted[1].memory.is_above_provisioned());
+    drop(admitted);
+    assert_eq!(taken(&budgets), 0);
+    assert!(
+        budgets.memory.try_provision(48 * MIB),
+        "the count is 0 again"
+    );
+}
+
+#[test]
 fn small_environment_is_admitted_whatever_large_ones_hold() {
     let budgets = budgets(256);
     let small: Arc<Demand> = Arc::default();
