@@ -64,7 +64,7 @@ mod signing;
 mod storage;
 mod tags;
 mod tidy;
-mod untaken;
+mod unread;
 mod urls;
 mod values;
 mod versions;

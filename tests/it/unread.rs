@@ -1,23 +1,32 @@
-//! Memory of unread downloads.
+//! Memory of unread responses and downloads.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use bytes::Bytes;
 use http::Request;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
-use crate::harness::{Lamina, zipped};
+use crate::harness::{Lamina, guest, zipped};
 use crate::layers::publish;
 
 const PACKAGE_BYTES: usize = 40 << 20;
 const DOWNLOADS: usize = 60;
 /// Growth of the host's memory with all of them.
 const GROWTH_KIB_MAX: u64 = 100_000;
+/// Connections with unread responses, the responses on each, and the size of each.
+const CONNECTIONS: usize = 12;
+const RESPONSES: usize = 10;
+const RESPONSE_BYTES: usize = 6_000_000;
+/// Growth of the host's memory with all of them. Its bound on unread responses is 128 MiB; what guests, their logs
+/// and responses on their way take comes on top. All of them together are 720 MB.
+const RESPONSES_KIB_MAX: u64 = 320_000;
 
 /// A host with a large layer, its package, and the path of its download link.
 async fn with_package() -> (Lamina, Vec<u8>, String) {
@@ -35,6 +44,49 @@ async fn with_package() -> (Lamina, Vec<u8>, String) {
         .trim_start_matches(&host.endpoint())
         .to_owned();
     (host, package, link)
+}
+
+/// An HTTP/2 connection whose client opens hardly any window.
+async fn unreading<B>(host: &Lamina) -> (http2::SendRequest<B>, JoinHandle<hyper::Result<()>>)
+where
+    B: hyper::body::Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+{
+    let stream = TcpStream::connect(host.address).await.expect("it listens");
+    let (send, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(1_024)
+        .handshake(TokioIo::new(stream))
+        .await
+        .expect("HTTP/2");
+    (send, tokio::spawn(connection))
+}
+
+#[tokio::test]
+async fn unread_responses_take_bounded_memory() {
+    let host = Lamina::start();
+    host.create("f", &guest("hostile"), json!({"Timeout": 60}))
+        .await;
+    let event = json!({"do": "return", "bytes": RESPONSE_BYTES});
+    let whole = host.invoke("f", &event).await;
+    assert!(whole.body.len() >= RESPONSE_BYTES, "{}", whole.status);
+    let (before, mut unread, mut connections) = (host.peak_kib(), Vec::new(), Vec::new());
+    for _ in 0..CONNECTIONS {
+        let (mut send, connection) = unreading(&host).await;
+        for _ in 0..RESPONSES {
+            let uri = host.endpoint() + "/2015-03-31/functions/f/invocations";
+            let request = Request::post(uri).body(Full::<Bytes>::from(event.to_string()));
+            send.ready().await.expect("the connection is open");
+            let response = send.send_request(request.expect("it is well-formed")).await;
+            let response = response.expect("it answers");
+            assert_eq!(response.status(), 200);
+            unread.push(response.into_body());
+        }
+        connections.push((send, connection));
+    }
+    host.health().await;
+    let grown = host.peak_kib().saturating_sub(before);
+    assert!(grown < RESPONSES_KIB_MAX, "{grown} KiB");
+    // The connections without progress for the longest were closed.
+    assert!(connections[0].1.is_finished() && !connections[CONNECTIONS - 1].1.is_finished());
 }
 
 #[tokio::test]
@@ -64,13 +116,7 @@ async fn unread_downloads_take_little_memory() {
 async fn unread_downloads_over_one_connection_take_little_memory() {
     let (host, package, link) = with_package().await;
     let before = host.resident_kib();
-    let stream = TcpStream::connect(host.address).await.expect("it listens");
-    let (mut send, connection) = http2::Builder::new(TokioExecutor::new())
-        .initial_stream_window_size(1_024)
-        .handshake(TokioIo::new(stream))
-        .await
-        .expect("HTTP/2");
-    let connection = tokio::spawn(connection);
+    let (mut send, connection) = unreading(&host).await;
     let mut unread = BTreeMap::new();
     for number in 0..DOWNLOADS {
         let uri = host.endpoint() + &link;
