@@ -27,6 +27,7 @@ pub mod event_invoke;
 pub mod event_source;
 pub mod function;
 mod function_records;
+mod kind;
 pub mod layer;
 mod ledger;
 mod lifecycle;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{Page, decode, encode};
 use super::revision::RevisionId;
-use super::{Control, Error, function_records};
+use super::{Control, Error, kind};
 use crate::invoke::snapshot;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
@@ -12,9 +12,6 @@ use crate::store::{Expect, Key, Revision, Write};
 mod error;
 
 pub use error::AliasError;
-
-/// The kind of the records of this resource. Their ids are `function/alias`.
-pub(super) const KIND: &str = "alias";
 
 /// The stored record of an alias.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -142,7 +139,7 @@ impl Control {
         self.existing(function).await?;
         let Some(version) = version else {
             return self
-                .page(KIND, &format!("{function}/"), marker, limit)
+                .page(kind::ALIAS, &format!("{function}/"), marker, limit)
                 .await;
         };
         let number = match version {
@@ -228,7 +225,7 @@ impl Control {
         let qualifier = Qualifier::Alias(name.clone());
         self.write_below(function, || async {
             let (record, _) = self.existing(function).await?;
-            let mut batch = function_records::deletions(function, &qualifier);
+            let mut batch = kind::deletions(function, &qualifier);
             batch.extend(self.ledger_release_of(&record, &qualifier).await?);
             Ok((batch, ()))
         })
@@ -239,7 +236,7 @@ impl Control {
         &self,
         function: &FunctionName,
     ) -> Result<Vec<AliasRecord>, Error> {
-        self.children(KIND, &format!("{function}/")).await
+        self.children(kind::ALIAS, &format!("{function}/")).await
     }
 
     pub(super) async fn load_alias(
@@ -327,7 +324,7 @@ fn put(record: &AliasRecord, expect: Expect) -> Write {
 
 fn key(function: &FunctionName, name: &AliasName) -> Key {
     Key {
-        kind: KIND,
+        kind: kind::ALIAS,
         id: format!("{function}/{name}"),
     }
 }

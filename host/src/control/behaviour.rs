@@ -2,7 +2,7 @@
 
 use super::configuration::{FunctionRecord, Recursion, RuntimeUpdates, VersionRecord};
 use super::record::decode;
-use super::{Control, Error, function, version};
+use super::{Control, Error, kind, version};
 use crate::names::{FunctionName, Home, Qualifier};
 use crate::store::Expect;
 use crate::store::blob::Digest;
@@ -71,14 +71,14 @@ impl Control {
     /// Where the store fails.
     pub async fn usage(&self) -> Result<AccountUsage, Error> {
         let mut usage = AccountUsage::default();
-        self.each(function::KIND, |record| {
+        self.each(kind::FUNCTION, |record| {
             let function: FunctionRecord = decode(record)?;
             usage.functions += 1;
             usage.code_bytes += function.latest.code.size_bytes;
             Ok(())
         })
         .await?;
-        self.each(version::KIND, |record| {
+        self.each(kind::VERSION, |record| {
             let version: VersionRecord = decode(record)?;
             usage.code_bytes += version.code.size_bytes;
             Ok(())

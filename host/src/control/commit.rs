@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::lifecycle::Subject;
-use super::{Control, Error, event_source, function_records};
+use super::{Control, Error, event_source, kind};
 use crate::store::{self, Revision, Write};
 
 impl Control {
@@ -24,7 +24,7 @@ impl Control {
         held: impl Send + 'static,
     ) -> Result<Revision, store::Error> {
         let plane = Arc::clone(&self.0);
-        let functions = function_records::functions_of(&batch).into_iter();
+        let functions = kind::functions_of(&batch).into_iter();
         let mappings = event_source::mappings_of(&batch);
         let changed = functions.map(Subject::Function);
         let changed = changed.chain(mappings.map(Subject::Mapping)).collect();

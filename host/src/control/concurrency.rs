@@ -5,19 +5,16 @@ use serde::{Deserialize, Serialize};
 use super::configuration::FunctionRecord;
 use super::ledger::Shares;
 use super::record::{Page, decode, encode};
-use super::{Control, Error};
+use super::{Control, Error, kind};
 use crate::clock::Timestamp;
 use crate::invoke::provision::Provision;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::store::{Expect, Key, Write};
 
-mod error;
+pub(super) mod error;
 mod reserve;
 
 pub use error::ConcurrencyError;
-
-/// The kind of the records of provisioned concurrency. Their ids are `function/qualifier`.
-pub(super) const KIND: &str = "provisioned";
 
 /// The stored record of provisioned concurrency.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,7 +46,9 @@ pub struct Provisioned {
 
 impl Control {
     pub(super) async fn provisioned_total(&self, name: &FunctionName) -> Result<u32, Error> {
-        let records: Vec<ProvisionedRecord> = self.children(KIND, &format!("{name}/")).await?;
+        let records: Vec<ProvisionedRecord> = self
+            .children(kind::PROVISIONED, &format!("{name}/"))
+            .await?;
         Ok(records.iter().map(|record| record.requested).sum())
     }
 
@@ -263,7 +262,9 @@ impl Control {
         limit: usize,
     ) -> Result<Page<Provisioned>, Error> {
         self.existing(name).await?;
-        let page = self.page(KIND, &format!("{name}/"), marker, limit).await?;
+        let page = self
+            .page(kind::PROVISIONED, &format!("{name}/"), marker, limit)
+            .await?;
         let items = page.items.into_iter();
         Ok(Page {
             items: items
@@ -341,7 +342,7 @@ fn require_published(qualifier: &Qualifier) -> Result<(), ConcurrencyError> {
 
 fn key(name: &FunctionName, qualifier: &Qualifier) -> Key {
     Key {
-        kind: KIND,
+        kind: kind::PROVISIONED,
         id: format!("{name}/{qualifier}"),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::record::{Page, decode, encode};
-use super::{Control, Error};
+use super::{Control, Error, kind};
 use crate::clock::Timestamp;
 use crate::invoke::Target;
 use crate::invoke::snapshot::EventInvoke;
@@ -17,9 +17,6 @@ use crate::store::{Expect, Key, Revision, Write};
 mod error;
 
 pub use error::EventInvokeError;
-
-/// The kind of the records of this resource. Their ids are `function/qualifier`.
-pub(super) const KIND: &str = "event_invoke";
 
 /// The stored record: the settings of one version, alias or `$LATEST`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -147,7 +144,7 @@ impl Control {
             qualifier: None,
         };
         self.require_event_target(&target).await?;
-        self.page(KIND, &format!("{function}/"), marker, limit)
+        self.page(kind::EVENT_INVOKE, &format!("{function}/"), marker, limit)
             .await
     }
 
@@ -262,7 +259,7 @@ fn put(record: &EventInvokeRecord, expect: Expect) -> Write {
 /// Where the configuration of a version, alias or `$LATEST` is kept.
 fn key(function: &FunctionName, qualifier: &Qualifier) -> Key {
     Key {
-        kind: KIND,
+        kind: kind::EVENT_INVOKE,
         id: format!("{function}/{qualifier}"),
     }
 }

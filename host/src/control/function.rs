@@ -4,18 +4,17 @@
 use std::collections::BTreeMap;
 
 use super::configuration::{Configuration, FunctionRecord, Patch, VersionRecord};
-use super::record::{Page, decode, encode};
-use super::{Control, Error, code_signing, function_records, rules, version};
+use super::record::{Page, decode};
+use super::{Control, Error, code_signing, kind, rules, version};
 use crate::library::Delivery;
 use crate::names::{FunctionName, Qualifier};
-use crate::store::{Expect, Key, Revision, Write};
+use crate::store::{Expect, Revision, Write};
 
 mod error;
+pub mod record;
 
 pub use error::FunctionError;
-
-/// The kind of the records of this resource.
-pub(super) const KIND: &str = "function";
+use record::{Found, key, put};
 
 /// A new function.
 #[derive(Debug)]
@@ -40,15 +39,6 @@ pub struct Create {
     pub publish: bool,
     /// The ARN of its code signing configuration.
     pub code_signing: Option<String>,
-}
-
-/// A function, and the version of it that was asked for.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// The function.
-    pub function: FunctionRecord,
-    /// The version.
-    pub version: VersionRecord,
 }
 
 impl Control {
@@ -168,7 +158,7 @@ impl Control {
         marker: Option<&str>,
         limit: usize,
     ) -> Result<Page<FunctionRecord>, Error> {
-        self.page(KIND, "", marker, limit).await
+        self.page(kind::FUNCTION, "", marker, limit).await
     }
 
     /// Deletes a function with all records below it, and its code when nothing else uses it.
@@ -180,7 +170,7 @@ impl Control {
             let (function, read_at) = self.existing(name).await?;
             let mut batch = code_signing::uses(name, function.code_signing.as_deref(), None);
             batch.extend(self.ledger_release(&function).await?);
-            for kind in function_records::KINDS_BELOW {
+            for kind in kind::BELOW_FUNCTION {
                 batch.extend(self.deletions(kind, &format!("{name}/")).await?);
             }
             // The children were read at this state of the record. Every batch that adds a child writes the record,
@@ -229,22 +219,6 @@ impl Control {
             return Ok(None);
         };
         Ok(Some((decode(&record)?, record.revision)))
-    }
-}
-
-/// The write of a function.
-pub(super) fn put(record: &FunctionRecord, expect: Expect) -> Write {
-    Write::Put {
-        key: key(&record.name),
-        value: encode(record),
-        expect,
-    }
-}
-
-fn key(name: &FunctionName) -> Key {
-    Key {
-        kind: KIND,
-        id: name.as_str().to_owned(),
     }
 }
 

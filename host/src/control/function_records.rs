@@ -5,24 +5,14 @@ use super::alias::AliasRecord;
 use super::concurrency::ProvisionedRecord;
 use super::configuration::{FunctionRecord, VersionRecord};
 use super::event_invoke::EventInvokeRecord;
+use super::function::record;
 use super::ledger::Shares;
 use super::permission::PolicyRecord;
 use super::record::decode;
 use super::url::UrlRecord;
-use super::{Control, Error, alias, concurrency, event_invoke, function, permission, url, version};
-use crate::names::{FunctionName, Qualifier};
-use crate::store::{Expect, Key, Range, Record, Records, Write};
-
-/// Kinds of records that belong to one function: their ids are its name, a slash and the rest. Deletion,
-/// publication and the list of functions that a batch touches all read this list; a test holds it complete.
-pub(super) const KINDS_BELOW: [&str; 6] = [
-    permission::KIND,
-    url::KIND,
-    version::KIND,
-    alias::KIND,
-    concurrency::KIND,
-    event_invoke::KIND,
-];
+use super::{Control, Error, kind};
+use crate::names::FunctionName;
+use crate::store::{Expect, Range, Record, Records, Write};
 
 /// A function with its children, as of one moment.
 #[derive(Debug)]
@@ -64,14 +54,14 @@ impl FunctionRecords {
     /// Where the record is damaged.
     pub(super) fn add(&mut self, record: &Record) -> Result<(), Error> {
         match record.key.kind {
-            version::KIND => self.versions.push(decode(record)?),
-            alias::KIND => self.aliases.push(decode(record)?),
-            concurrency::KIND => self.provisions.push(decode(record)?),
-            url::KIND => self.urls.push(decode(record)?),
-            permission::KIND => self.policies.push(decode(record)?),
-            event_invoke::KIND => self.event_invokes.push(decode(record)?),
-            kind => tracing::error!(
-                kind,
+            kind::VERSION => self.versions.push(decode(record)?),
+            kind::ALIAS => self.aliases.push(decode(record)?),
+            kind::PROVISIONED => self.provisions.push(decode(record)?),
+            kind::URL => self.urls.push(decode(record)?),
+            kind::POLICY => self.policies.push(decode(record)?),
+            kind::EVENT_INVOKE => self.event_invokes.push(decode(record)?),
+            other => tracing::error!(
+                kind = other,
                 "a record is passed over: its kind is not below a function"
             ),
         }
@@ -79,46 +69,17 @@ impl FunctionRecords {
     }
 }
 
-/// The functions that a batch writes to, or below.
-pub(super) fn functions_of(batch: &[Write]) -> Vec<FunctionName> {
-    let keys = batch.iter().map(Write::key);
-    let names = keys.filter(|key| key.kind == function::KIND || KINDS_BELOW.contains(&key.kind));
-    let names = names.filter_map(|key| key.id.split('/').next());
-    let mut names: Vec<_> = names
-        .filter_map(|it| FunctionName::parse(it).ok())
-        .collect();
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// The writes that delete a version or an alias with all that belongs to it.
-pub(super) fn deletions(name: &FunctionName, qualifier: &Qualifier) -> Vec<Write> {
-    let deletion = |kind| {
-        let key = match qualifier {
-            Qualifier::Version(number) if kind == version::KIND => version::key(name, *number),
-            _ => Key {
-                kind,
-                id: format!("{name}/{qualifier}"),
-            },
-        };
-        let expect = Expect::Any;
-        Write::Delete { key, expect }
-    };
-    KINDS_BELOW.map(deletion).into()
-}
-
 /// Reads a function with its children, as of one moment, if there is one.
 pub(super) async fn read(
     records: &dyn Records,
     name: &FunctionName,
 ) -> Result<Option<FunctionRecords>, Error> {
-    let mut ranges = vec![Range::one(function::KIND, name.as_str())];
+    let mut ranges = vec![Range::one(kind::FUNCTION, name.as_str())];
     let below = format!("{name}/");
-    ranges.extend(KINDS_BELOW.map(|kind| Range::below(kind, &below)));
+    ranges.extend(kind::BELOW_FUNCTION.map(|below_function| Range::below(below_function, &below)));
     let found = records.read(ranges).await?;
     let mut found = found.iter();
-    let Some(first) = found.next().filter(|it| it.key.kind == function::KIND) else {
+    let Some(first) = found.next().filter(|it| it.key.kind == kind::FUNCTION) else {
         return Ok(None);
     };
     let mut function = FunctionRecords::new(decode(first)?);
@@ -155,7 +116,7 @@ impl Control {
             let (mut batch, prepared) = prepare().await?;
             // `prepare` refuses where there is no function, unless it was made between the two lines.
             let parent = match &parent {
-                Some((function, read_at)) => function::put(function, Expect::Revision(*read_at)),
+                Some((function, read_at)) => record::put(function, Expect::Revision(*read_at)),
                 None => return Err(self.in_progress(name)),
             };
             batch.push(parent);
@@ -164,6 +125,3 @@ impl Control {
         .await
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::concurrency::ConcurrencyError;
+use super::concurrency::error::ConcurrencyError;
 use super::configuration::FunctionRecord;
 use super::record::{decode, encode};
 use super::{Control, Error};

@@ -11,6 +11,7 @@ use super::origin::PackageError;
 use super::revision::RevisionId;
 use super::{Control, Error, Plane, function, version};
 use crate::clock::Clock;
+use crate::library::Claim;
 use crate::names::FunctionName;
 use crate::store::{self, Expect, Write};
 
@@ -133,20 +134,20 @@ impl Control {
             let mut batch = Vec::new();
             for number in std::mem::take(&mut record.settling_versions) {
                 if let Some((mut version, read_at)) = self.load_version(name, number).await? {
-                    let outcome = self.prepare(&version).await?;
+                    let outcome = self.prepare(name, &version).await?;
                     version.settle(outcome, &self.0.clock);
                     batch.push(version::put(name, &version, Expect::Revision(read_at)));
                 }
             }
             if record.latest.is_settling() {
-                let outcome = self.prepare(&record.latest).await?;
+                let outcome = self.prepare(name, &record.latest).await?;
                 // A failed update leaves invocations with the version before.
                 if outcome.is_ok() {
                     record.serving = None;
                 }
                 record.latest.settle(outcome, &self.0.clock);
             }
-            batch.push(function::put(&record, Expect::Revision(read_at)));
+            batch.push(function::record::put(&record, Expect::Revision(read_at)));
             if self.is_committed(batch).await? {
                 return Ok(());
             }
@@ -155,10 +156,16 @@ impl Control {
 
     /// Does the work that a version waits for: its component is compiled for this host's engine. The inner
     /// error is the version's own, the outer one the host's, after which the job is repeated.
-    async fn prepare(&self, version: &VersionRecord) -> Result<Result<(), StateReason>, Error> {
+    async fn prepare(
+        &self,
+        name: &FunctionName,
+        version: &VersionRecord,
+    ) -> Result<Result<(), StateReason>, Error> {
         let architecture = version.configuration.architecture;
-        let compiled = self.0.library.refresh(&version.code, architecture).await;
-        match compiled.map_err(Error::from) {
+        let claim = Claim::of_host(name.as_str());
+        let library = &self.0.library;
+        let compiled = library.refresh(&version.code, architecture, &claim);
+        match compiled.await.map_err(Error::from) {
             Ok(()) => Ok(Ok(())),
             Err(Error::Package(error @ (PackageError::Component(_) | PackageError::Upload(_)))) => {
                 Ok(Err(StateReason {

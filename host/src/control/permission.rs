@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::function::record;
 use super::record::{decode, encode};
 use super::revision::{RevisionId, RevisionMismatch};
-use super::{Control, Error, function};
+use super::{Control, Error, kind};
 use crate::invoke::Target;
 use crate::names::{FunctionName, Qualifier};
 use crate::store::{Expect, Key, Revision, Write};
@@ -20,9 +21,6 @@ pub use statement::Grant;
 use document::{checked, empty, not_a_policy, statements};
 
 /// The kind of the records of this resource. Their ids are `function/qualifier`, the qualifier empty
-/// for the function as a whole.
-pub(super) const KIND: &str = "policy";
-
 /// The stored record of a policy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PolicyRecord {
@@ -183,7 +181,7 @@ impl Control {
             });
             // The function is written unchanged: a concurrent deletion would leave the policy to the next
             // function of this name.
-            let function = function::put(&own.0, Expect::Revision(own.1));
+            let function = record::put(&own.0, Expect::Revision(own.1));
             let batch = vec![function, write(target, record.as_ref(), read_at)];
             Ok((batch, (changed, record)))
         })
@@ -249,7 +247,7 @@ fn key(target: &Target) -> Key {
 fn key_of(name: &FunctionName, qualifier: Option<&Qualifier>) -> Key {
     let qualifier = qualifier.map(ToString::to_string).unwrap_or_default();
     Key {
-        kind: KIND,
+        kind: kind::POLICY,
         id: format!("{name}/{qualifier}"),
     }
 }

@@ -9,11 +9,11 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::event_source::mapping::MappingRecord;
-use super::function_records::{FunctionRecords, KINDS_BELOW};
+use super::function_records::FunctionRecords;
 use super::ledger::Ledger;
 use super::lifecycle::Subject;
 use super::record::decode;
-use super::{Control, Error, Plane, event_source, function, publication};
+use super::{Control, Error, Plane, event_source, kind, publication};
 use crate::clock::Clock;
 use crate::invoke::snapshot::Snapshot;
 use crate::names::FunctionName;
@@ -251,7 +251,7 @@ impl Control {
         let mut snapshot = Snapshot::default();
         let mut settling = Vec::new();
         let mut ledger = Ledger::default();
-        self.each(function::KIND, |record| {
+        self.each(kind::FUNCTION, |record| {
             let mut function = FunctionRecords::new(decode(record)?);
             let name = function.record.name.clone();
             let records = below.remove(name.as_str()).unwrap_or_default();
@@ -285,8 +285,8 @@ impl Control {
     /// Records below functions, by the name of their function. Most functions have none.
     async fn records_below(&self) -> Result<BTreeMap<String, Vec<Record>>, Error> {
         let mut below: BTreeMap<String, Vec<Record>> = BTreeMap::new();
-        for kind in KINDS_BELOW {
-            self.each(kind, |record| {
+        for below_function in kind::BELOW_FUNCTION {
+            self.each(below_function, |record| {
                 let name = record.key.id.split('/').next().unwrap_or_default();
                 let records = below.entry(name.to_owned()).or_default();
                 records.push(record.clone());

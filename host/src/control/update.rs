@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::code_signing::Signed;
 use super::configuration::{FunctionRecord, LastUpdate, Patch, State, VersionRecord};
-use super::function::{self, Found, FunctionError};
+use super::function::record::Found;
+use super::function::{self, FunctionError};
 use super::revision::RevisionId;
 use super::{Control, Error, version};
 use crate::library::{Arrival, Claim, Delivery, Stored};
@@ -248,7 +249,7 @@ impl Control {
             let (mut function, read_at) = self.existing(name).await?;
             let mut batch = Vec::new();
             let applied = apply(&mut function, &mut batch)?;
-            batch.push(function::put(&function, Expect::Revision(read_at)));
+            batch.push(function::record::put(&function, Expect::Revision(read_at)));
             Ok((batch, (function, applied)))
         })
         .await

@@ -3,7 +3,7 @@
 use super::configuration::{FunctionRecord, VersionRecord};
 use super::layer::LayerUse;
 use super::record::decode;
-use super::{Control, Error, function, version};
+use super::{Control, Error, kind};
 use crate::library::{Claim, Used};
 
 impl Control {
@@ -53,7 +53,7 @@ impl Control {
 
     /// Visits every version of every function, with the function's name.
     async fn each_version(&self, mut visit: impl FnMut(&str, VersionRecord)) -> Result<(), Error> {
-        self.each(function::KIND, |record| {
+        self.each(kind::FUNCTION, |record| {
             let function: FunctionRecord = decode(record)?;
             if let Some(serving) = function.serving {
                 visit(&record.key.id, *serving);
@@ -62,7 +62,7 @@ impl Control {
             Ok(())
         })
         .await?;
-        self.each(version::KIND, |record| {
+        self.each(kind::VERSION, |record| {
             let version: VersionRecord = decode(record)?;
             visit(record.key.id.split('/').next().unwrap_or_default(), version);
             Ok(())

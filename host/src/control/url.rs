@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::record::{Page, decode, encode};
-use super::{Control, Error};
+use super::{Control, Error, kind};
 use crate::clock::Timestamp;
 use crate::invoke::Target;
 use crate::invoke::snapshot::{Cors, UrlRoute};
@@ -17,9 +17,6 @@ mod error;
 pub use error::UrlError;
 
 /// The kind of the records of this resource. Their ids are `function/alias`, the alias empty where
-/// the URL leads to the unpublished version.
-pub(super) const KIND: &str = "url";
-
 /// The stored record of a function URL.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UrlRecord {
@@ -182,7 +179,7 @@ impl Control {
         limit: usize,
     ) -> Result<Page<UrlRecord>, Error> {
         self.require_target(function, None).await?;
-        self.page(KIND, &format!("{function}/"), marker, limit)
+        self.page(kind::URL, &format!("{function}/"), marker, limit)
             .await
     }
 
@@ -241,7 +238,14 @@ impl Control {
         alias: Option<&AliasName>,
     ) -> Result<Option<(UrlRecord, Revision)>, Error> {
         let id = format!("{function}/{}", alias_text(alias));
-        let found = self.0.records.get(&Key { kind: KIND, id }).await?;
+        let found = self
+            .0
+            .records
+            .get(&Key {
+                kind: kind::URL,
+                id,
+            })
+            .await?;
         found
             .map(|record| Ok((decode(&record)?, record.revision)))
             .transpose()
@@ -284,7 +288,7 @@ fn put(record: &UrlRecord, expect: Expect) -> Write {
 fn key(record: &UrlRecord) -> Key {
     let alias = alias_text(record.alias.as_ref());
     Key {
-        kind: KIND,
+        kind: kind::URL,
         id: format!("{}/{alias}", record.function),
     }
 }

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::record::{decode, encode};
-use super::{Error, function, version};
+use super::{Error, kind};
 use crate::clock::Clock;
 use crate::disk;
 use crate::library::blocking;
@@ -162,7 +162,7 @@ async fn has_sealed(records: &dyn Records) -> Result<bool, Error> {
         let own = &value["configuration"]["environment"];
         Ok(latest.is_string() || own.is_string())
     };
-    for kind in [function::KIND, version::KIND] {
+    for kind in [kind::FUNCTION, kind::VERSION] {
         let mut after = None;
         loop {
             let page = records.list(kind, "", after.as_deref(), PAGE_MAX).await?;
@@ -278,8 +278,8 @@ mod tests {
         let open_version = r#"{"configuration": {"environment": null}}"#;
         let sealed = r#"{"latest": {"configuration": {"environment": "c2VhbGVk"}}}"#;
         let batch = vec![
-            put(version::KIND, open_version),
-            put(function::KIND, sealed),
+            put(kind::VERSION, open_version),
+            put(kind::FUNCTION, sealed),
         ];
         records.commit(batch).await.unwrap();
         let refused = open(dir.path(), &records).await.unwrap_err();

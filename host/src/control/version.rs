@@ -3,18 +3,16 @@
 use std::sync::Arc;
 
 use super::configuration::{FunctionRecord, Published, State, VersionRecord};
-use super::function::Found;
+use super::function::record;
+use super::function::record::Found;
 use super::record::{Page, decode, encode};
 use super::revision::RevisionId;
-use super::{Control, Error, function, function_records};
+use super::{Control, Error, kind};
 use crate::clock::Clock;
 use crate::names::{FunctionName, Qualifier};
-use crate::store::{Expect, Key, Revision, Write};
+use crate::store::{Expect, Revision, Write};
 
 /// The kind of the records of this resource. Their ids are `function/number`, the number with
-/// leading zeros, so that they are listed in order.
-pub(super) const KIND: &str = "version";
-
 /// Error of a published version.
 #[derive(Debug, thiserror::Error)]
 pub enum VersionError {
@@ -101,7 +99,8 @@ impl Control {
         marker: Option<&str>,
         limit: usize,
     ) -> Result<Page<VersionRecord>, Error> {
-        self.page(KIND, &format!("{name}/"), marker, limit).await
+        self.page(kind::VERSION, &format!("{name}/"), marker, limit)
+            .await
     }
 
     /// Every version of every function: of each the unpublished one first, then the others in order.
@@ -159,8 +158,8 @@ impl Control {
             function.settling_versions.remove(&number);
             // The aliases were read at this state of the record. Every batch that makes an alias writes the
             // record, so it and this one cannot both succeed.
-            let mut batch = vec![function::put(&function, Expect::Revision(read_at))];
-            batch.extend(function_records::deletions(name, &qualifier));
+            let mut batch = vec![record::put(&function, Expect::Revision(read_at))];
+            batch.extend(kind::deletions(name, &qualifier));
             batch.extend(released);
             Ok((batch, ()))
         })
@@ -199,7 +198,7 @@ impl Control {
         name: &FunctionName,
         number: u64,
     ) -> Result<Option<(VersionRecord, Revision)>, Error> {
-        let found = self.0.records.get(&key(name, number)).await?;
+        let found = self.0.records.get(&kind::version_key(name, number)).await?;
         found
             .map(|record| Ok((decode(&record)?, record.revision)))
             .transpose()
@@ -246,15 +245,8 @@ pub(super) fn put(name: &FunctionName, version: &VersionRecord, expect: Expect) 
         .number
         .expect("only published versions are kept apart");
     Write::Put {
-        key: key(name, number),
+        key: kind::version_key(name, number),
         value: encode(version),
         expect,
-    }
-}
-
-pub(super) fn key(name: &FunctionName, number: u64) -> Key {
-    Key {
-        kind: KIND,
-        id: format!("{name}/{number:010}"),
     }
 }

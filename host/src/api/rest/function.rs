@@ -7,7 +7,8 @@ use super::wire::{self, ErrorShape, Fault};
 use super::{no_content, origin};
 use crate::api::{Front, HttpResponse};
 use crate::control::configuration::VersionRecord;
-use crate::control::function::{Create, Found};
+use crate::control::function::Create;
+use crate::control::function::record::Found;
 use crate::control::update::UpdateCode;
 use crate::names::{FunctionName, Qualifier};
 

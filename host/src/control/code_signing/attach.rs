@@ -46,7 +46,7 @@ impl Control {
             }
             record.code_signing = config_arn.map(str::to_owned);
             let mut batch = uses(function, before.as_deref(), config_arn);
-            batch.push(function::put(&record, Expect::Revision(read_at)));
+            batch.push(function::record::put(&record, Expect::Revision(read_at)));
             Ok((batch, ()))
         })
         .await

@@ -30,7 +30,7 @@ impl Control {
                 .into());
             }
             function.reserved = Some(reserved);
-            let mut batch = vec![function::put(&function, Expect::Revision(read_at))];
+            let mut batch = vec![function::record::put(&function, Expect::Revision(read_at))];
             batch.extend(ledger);
             Ok((batch, ()))
         })
@@ -53,7 +53,7 @@ impl Control {
                 .ledger_write(before, after, "ConcurrentExecutions")
                 .await?;
             function.reserved = None;
-            let mut batch = vec![function::put(&function, Expect::Revision(read_at))];
+            let mut batch = vec![function::record::put(&function, Expect::Revision(read_at))];
             batch.extend(ledger);
             Ok((batch, ()))
         })

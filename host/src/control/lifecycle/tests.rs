@@ -123,7 +123,7 @@ async fn change_that_the_store_failed_to_take_is_completed_later() {
         records: Sqlite::open(dir.path()).unwrap(),
         failures: AtomicU32::new(0),
     });
-    let made = vec![function::put(&pending(&name), Expect::Absent)];
+    let made = vec![function::record::put(&pending(&name), Expect::Absent)];
     records.commit(made).await.unwrap();
     records.failures.store(1, Ordering::Relaxed);
     let control = control(dir.path(), records).await;
@@ -148,7 +148,7 @@ async fn event_invoke_settings_and_mappings_are_published_until_deleted() {
     });
     let mut function = pending(&name);
     function.latest.state = State::Active;
-    let made = vec![function::put(&function, Expect::Absent)];
+    let made = vec![function::record::put(&function, Expect::Absent)];
     records.commit(made).await.unwrap();
     let control = control(dir.path(), records).await;
     let target = Target {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::truth::Truth;
 use crate::clock::{Clock, Timestamp};
-use crate::control::{function_records, publisher};
+use crate::control::{kind, publisher};
 use crate::store::memory::Memory;
 use crate::store::{Error, Key, Range, Record, Records, Revision, Write};
 
@@ -136,7 +136,7 @@ impl Records for Unreliable {
 
     async fn commit(&self, batch: Vec<Write>) -> Result<Revision, Error> {
         self.answer(false).await?;
-        let names = function_records::functions_of(&batch);
+        let names = kind::functions_of(&batch);
         let committed = self.memory.commit(batch).await;
         if committed.is_ok() {
             self.truth.committed(&*self.memory, names).await;
