@@ -65,7 +65,7 @@ impl Front {
             return Ok(());
         }
         let demand = Demand::new(ACTION, "*");
-        let context = self.context(&caller, parts, None, &NoKeys);
+        let context = self.context(&caller.principal, parts, None, &NoKeys);
         let permitted = self.permit(&caller, &demand, &context);
         permitted.map_err(|denied| denied.text)
     }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use http::header;
 use http::request::Parts;
 
-use super::access::Caller;
 use super::{Front, text_of};
 use crate::clock::Timestamp;
 use crate::names::{AccountId, Region};
@@ -139,14 +138,14 @@ impl Front {
     /// Context of a caller's request to this host. `tags` are those of the resource, where it can have any.
     pub(super) fn context<'a>(
         &'a self,
-        caller: &'a Caller,
+        principal: &'a Principal,
         parts: &'a Parts,
         tags: Option<Arc<BTreeMap<String, String>>>,
         keys: &'a dyn ContextKeys,
     ) -> RequestContext<'a> {
         let home = self.control.home();
         RequestContext {
-            principal: &caller.principal,
+            principal,
             parts,
             now: self.clock.now(),
             account: &home.account,

@@ -15,6 +15,7 @@ use crate::telemetry::log;
 
 mod constraint;
 mod delete;
+mod demand;
 mod describe;
 mod events;
 #[cfg(any(test, fuzzing))]
@@ -26,7 +27,8 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-use operation::{Backend, Demanded, Permitted};
+use demand::{Demanded, Permitted};
+use operation::Backend;
 
 /// Limit of a request. The longest requests are filters with a hundred stream names.
 const REQUEST_BYTES_MAX: usize = 64 << 10;
@@ -181,7 +183,7 @@ impl Front {
         let Some(caller) = caller.filter(|it| !it.owns(&home.account)) else {
             return demanded.permitted_by(|_, _| Ok(()));
         };
-        let context = self.context(caller, parts, None, &NoKeys);
+        let context = self.context(&caller.principal, parts, None, &NoKeys);
         demanded.permitted_by(|action, resource| {
             let demand = Demand::new(action, resource);
             self.permit(caller, &demand, &context)

@@ -136,7 +136,7 @@ impl Front {
 fn invokes(operation: Operation) -> bool {
     matches!(
         operation,
-        Operation::Invoke | Operation::InvokeWithResponseStream
+        Operation::Invoke | Operation::InvokeAsync | Operation::InvokeWithResponseStream
     )
 }
 

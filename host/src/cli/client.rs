@@ -15,6 +15,8 @@ use super::Access;
 use crate::api::rest::sigv4::{Credentials, sign};
 use crate::clock::Clock;
 
+/// Path of the functions of a host.
+pub(super) const FUNCTIONS: &str = "/2015-03-31/functions";
 /// Timeout for a change of a function to finish.
 const SETTLE_MAX: Duration = Duration::from_secs(60);
 const SETTLE_POLL: Duration = Duration::from_millis(100);

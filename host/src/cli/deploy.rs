@@ -13,13 +13,12 @@ use serde_json::{Value, json};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::client::{Client, is_missing};
+use super::client::{Client, FUNCTIONS, is_missing};
 use super::project::Project;
 use super::url::{self, Url, UrlAccess};
 use super::{Ended, Format, build, output};
 use crate::names::FunctionName;
 
-pub(super) const FUNCTIONS: &str = "/2015-03-31/functions";
 /// Placeholder role: CreateFunction requires one, and this host assumes none.
 const ROLE: &str = "arn:aws:iam::000000000000:role/lamina";
 

@@ -5,8 +5,7 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::client::{Client, is_conflict, is_denied, is_missing};
-use super::deploy::FUNCTIONS;
+use super::client::{Client, FUNCTIONS, is_conflict, is_denied, is_missing};
 
 /// Policy statements that make a URL public: one for the URL, one for the function behind it.
 const CALL_STATEMENT: &str = "FunctionURLAllowPublicAccess";

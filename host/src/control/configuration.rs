@@ -13,7 +13,8 @@ use crate::library::{CodeRef, Requirements, runtime};
 use crate::names::{FunctionName, Qualifier};
 use crate::sandbox::Architecture;
 use crate::store::blob::Digest;
-use crate::telemetry::log::{Format, Level, Levels};
+use crate::telemetry::level::Level;
+use crate::telemetry::log::{Format, Levels};
 use crate::units::Mib;
 
 mod error;

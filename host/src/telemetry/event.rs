@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::telemetry::log::Level;
+use crate::telemetry::level::Level;
 
 /// Receiver of an environment's events. It runs on the invoke path, so it must neither block nor do
 /// disk I/O.

@@ -25,7 +25,7 @@ mod writer;
 
 pub use change::Error;
 pub use environment::{EnvironmentLog, Stream};
-pub use format::{Format, Level, Levels};
+pub use format::{Format, Levels};
 pub use query::{Direction, Filter, GroupSummary, GroupsQuery, Page, Pattern, StreamSummary};
 
 /// Default limit of groups on disk.

@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::operation::{Backend, Demanded};
+use super::demand::Demanded;
+use super::operation::Backend;
 use crate::clock::Clock;
 use crate::names::{AccountId, Home, Region};
 use crate::telemetry::log::{Config, Filter, Format, Logs};

@@ -118,7 +118,7 @@ impl Front {
         let keys = UrlKeys {
             signed: route.signed,
         };
-        let context = self.context(caller, parts, tags, &keys);
+        let context = self.context(&caller.principal, parts, tags, &keys);
         let allows = |action: &str| {
             let resource = match &route.target.qualifier {
                 None => arn.clone(),

@@ -4,10 +4,11 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::format::{self, Invocation, Level, Levels};
+use super::format::{self, Invocation, Levels};
 use super::text;
 use crate::clock::Timestamp;
 use crate::telemetry::event::{Event, Fault, Origin};
+use crate::telemetry::level::Level;
 
 /// JSON line of an event; `None` if its level is filtered out.
 pub(super) fn line(

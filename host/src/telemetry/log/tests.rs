@@ -4,6 +4,7 @@ use super::*;
 use crate::telemetry::event::{
     Event, Extension, Fault, Origin, RuntimeDone, RuntimeMetrics, Status,
 };
+use crate::telemetry::level::Level;
 
 mod change;
 mod kept;

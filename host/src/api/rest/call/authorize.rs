@@ -9,6 +9,7 @@ use super::target::Whose;
 use super::{Call, Head, Permitted};
 use crate::api::Front;
 use crate::api::access::{Caller, Demand, Denied};
+use crate::api::rest::invokes;
 use crate::api::rest::wire::{ErrorShape, Fault, Operation};
 use crate::names::{Home, LayerVersionArn};
 use crate::policy::Policy;
@@ -223,7 +224,9 @@ impl Judge<'_> {
             function.map(|it| it.tags.clone()).unwrap_or_default()
         });
         let parts = &self.head.parts;
-        let context = self.front.context(self.caller, parts, resource_tags, keys);
+        let context = self
+            .front
+            .context(&self.caller.principal, parts, resource_tags, keys);
         self.front.permit(self.caller, demand, &context)
     }
 }
@@ -236,12 +239,4 @@ pub(super) fn action(operation: Operation) -> String {
         operation => operation.name(),
     };
     format!("lambda:{name}")
-}
-
-/// True for operations that run a function: their bodies are events.
-pub(super) fn invokes(operation: Operation) -> bool {
-    matches!(
-        operation,
-        Operation::Invoke | Operation::InvokeAsync | Operation::InvokeWithResponseStream
-    )
 }

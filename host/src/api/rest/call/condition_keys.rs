@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::Head;
-use super::authorize::invokes;
+use crate::api::rest::invokes;
 use crate::api::rest::wire::{Operation, unchecked};
 use crate::api::{at_length, facts};
 use crate::names::LayerVersionArn;
