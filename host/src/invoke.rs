@@ -1,5 +1,5 @@
 //! The way of every invocation, whatever door it came through:
-//! [`Invoke`] → [`Resolved`](resolve::Resolved) → [`Admitted`](admit::Admitted) →
+//! [`Invoke`] → [`Resolved`](resolve::Resolved) → [`Admitted`](admitted::Admitted) →
 //! [`Leased`](lease::Leased) → [`Finished`]. It reads functions from a [`Snapshot`](snapshot::Snapshot)
 //! that `control` publishes, and never asks the store.
 
@@ -15,17 +15,21 @@ use crate::telemetry::log::Logs;
 use crate::telemetry::metrics::{Budget, Gauges, Metrics};
 
 pub mod admit;
+mod admitted;
 pub mod blame;
+mod initialization;
 pub mod lease;
 pub mod live;
 mod pool;
 mod prepare;
 pub mod provision;
+mod provisioner;
 mod report;
 pub mod request;
 pub mod resolve;
 mod run;
 pub mod running;
+mod slot;
 pub mod snapshot;
 mod variables;
 
@@ -34,7 +38,7 @@ pub use prepare::Routed;
 pub use request::{Finished, Invoke, Mode, Target};
 pub use running::Running;
 
-use live::slot::{Eviction, IdleTimes};
+use live::admission::{Eviction, IdleTimes};
 use live::{Deployment, Live};
 use snapshot::Snapshot;
 
@@ -135,7 +139,7 @@ impl Invoker {
     /// Where there is no room to run it.
     pub async fn run(&self, resolved: resolve::Resolved) -> Result<Finished, Error> {
         if resolved.invoke.mode == Mode::DryRun {
-            return Ok(Finished::dry_run(&resolved));
+            return Ok(Finished::dry_run(Arc::clone(&resolved.version.label)));
         }
         let admitted = self.0.admit(resolved).map_err(Error::from);
         let admitted = admitted.inspect_err(|it| self.0.count(it))?;
@@ -233,7 +237,7 @@ impl Pipeline {
 
     async fn complete(
         self: Arc<Self>,
-        admitted: admit::Admitted,
+        admitted: admitted::Admitted,
         outlet: Option<Outlet>,
     ) -> Result<Finished, Error> {
         let leased = self.lease(admitted).await.map_err(Error::from);
@@ -245,6 +249,6 @@ impl Pipeline {
     }
 
     fn count(&self, error: &Error) {
-        report::refused(&self.metrics, error);
+        error.count(&self.metrics);
     }
 }

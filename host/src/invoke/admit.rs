@@ -4,10 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Pipeline;
-use super::live::Deployment;
 use super::provision::{ProvisionedPermit, Provisioning};
-use super::resolve::Resolved;
 
 /// Concurrency limit reached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -67,14 +64,6 @@ pub struct Permit {
     gate: Arc<Gate>,
     /// Share of provisioned concurrency; `None` counts as on demand.
     provisioned: Option<ProvisionedPermit>,
-}
-
-/// An admitted invocation.
-#[derive(Debug)]
-pub struct Admitted {
-    pub(super) resolved: Resolved,
-    pub(super) deployment: Arc<Deployment>,
-    pub(super) permit: Permit,
 }
 
 impl Account {
@@ -182,22 +171,6 @@ impl Drop for Permit {
         counts.on_demand -= u32::from(on_demand);
         let shared = on_demand && counts.reserved.is_none();
         self.gate.account.leave(shared);
-    }
-}
-
-impl Pipeline {
-    /// A function with reserved concurrency uses only that, others use unreserved concurrency.
-    /// Provisioned concurrency of a version serves its invocations only.
-    pub(super) fn admit(&self, resolved: Resolved) -> Result<Admitted, Error> {
-        let deployment = self.live.deployment(&resolved.version);
-        let permit = deployment
-            .gate
-            .enter(resolved.shares, &deployment.provisioning)?;
-        Ok(Admitted {
-            resolved,
-            deployment,
-            permit,
-        })
     }
 }
 

@@ -2,8 +2,10 @@
 //! API's answers, function URLs, logs, metrics and embedders.
 
 use super::live::LoadError;
+use super::live::admission::Lack;
 use super::{Error, Finished, admit, lease, resolve};
 use crate::sandbox::Cause;
+use crate::telemetry::metrics::{self, Metrics, Throttle};
 
 /// The party that has to change something before the same call can succeed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
@@ -60,6 +62,26 @@ impl Error {
             tracing::debug!(blame, error, "an invocation was refused");
         }
     }
+
+    /// Counts an invocation that did not reach its function.
+    pub(super) fn count(&self, metrics: &Metrics) {
+        match self {
+            Self::Admit(admit::Error::Reserved) => metrics.throttled(Throttle::Reserved),
+            Self::Admit(admit::Error::Account) => metrics.throttled(Throttle::Account),
+            Self::Lease(lease::Error::Full(lack)) => metrics.throttled(match lack {
+                Lack::Environments => Throttle::Environments,
+                // The latter is of provisioning, which no invocation waits for.
+                Lack::Memory | Lack::Provisioned => Throttle::Memory,
+                Lack::Scratch => Throttle::Scratch,
+                Lack::Machine => Throttle::Machine,
+            }),
+            Self::Resolve(_) | Self::Lease(_) => metrics.failed(match self.blame() {
+                Blame::Caller => metrics::Fault::Caller,
+                Blame::Function => metrics::Fault::Function,
+                Blame::Host => metrics::Fault::Host,
+            }),
+        }
+    }
 }
 
 impl Finished {
@@ -80,7 +102,6 @@ impl Finished {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invoke::live::slot::Lack;
 
     #[test]
     fn full_host_is_not_the_callers_fault() {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Pipeline;
-use super::admit::Admitted;
-use super::live::slot::{Lack, Slot};
+use super::admitted::Admitted;
+use super::initialization::Initialization;
+use super::live::admission::Lack;
 use super::live::{Deployment, LoadError};
 use super::pool::WarmEnvironment;
+use super::slot::Slot;
 use super::snapshot::Version;
 use super::{report, variables};
 use crate::names::{RequestId, hex};
@@ -47,25 +49,6 @@ pub(super) enum Opened {
         failure: Failure,
         log: Arc<EnvironmentLog>,
     },
-}
-
-/// Reason for which an environment is opened.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Initialization {
-    OnDemand,
-    Provisioned,
-    /// On demand, after the guest before it ended.
-    Again,
-}
-
-impl Initialization {
-    /// AWS's name of it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::OnDemand | Self::Again => "on-demand",
-            Self::Provisioned => "provisioned-concurrency",
-        }
-    }
 }
 
 impl Pipeline {

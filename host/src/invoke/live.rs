@@ -11,13 +11,14 @@ use tokio::sync::{Notify, OnceCell, watch};
 use super::admit::{Account, Gate};
 use super::pool::Pool;
 use super::provision::{Provision, Provisioning};
+use super::slot::Slots;
 use super::snapshot::{Code, Snapshot, Version};
 use crate::clock::Clock;
 use crate::names::{FunctionName, Qualifier};
 use crate::sandbox::{Balance, Budgets, Demand, Program, Resource, Share};
-use slot::{Departures, Slots};
+use admission::Departures;
 
-pub mod slot;
+pub mod admission;
 #[cfg(test)]
 mod tests;
 
@@ -58,7 +59,7 @@ struct State {
     account: Arc<Account>,
     slots: Slots,
     budgets: Arc<Budgets>,
-    evictions: slot::Evictions,
+    evictions: admission::Evictions,
     departures: Departures,
     loader: Arc<dyn Loader>,
     /// Wakes the provisioner: an environment was lost, or a fill has ended.
@@ -115,7 +116,7 @@ impl Live {
             account: Arc::new(Account::new(concurrency)),
             slots: Slots::new(environments),
             budgets: Arc::clone(&budgets),
-            evictions: slot::Evictions::default(),
+            evictions: admission::Evictions::default(),
             departures: Departures::default(),
             loader,
             lost: Arc::default(),
@@ -193,7 +194,7 @@ impl Live {
         // A fill under way ends; else it would open environments for a closed pool, for ever.
         deployment.provisioning.request(0);
         let departure = self.departures().begin();
-        slot::drop_apart(deployment.pool.close(), departure);
+        admission::drop_apart(deployment.pool.close(), departure);
     }
 
     pub(super) fn departures(&self) -> &Departures {

@@ -4,8 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::live::slot::Slot;
 use super::provision::Counted;
+use super::slot::Slot;
 use crate::sandbox::Environment;
 use crate::telemetry::log::EnvironmentLog;
 

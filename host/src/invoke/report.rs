@@ -2,42 +2,19 @@
 
 use std::time::Duration;
 
-use super::lease::{self, Initialization};
-use super::live::slot::Lack;
+use super::initialization::Initialization;
 use super::request::{Outcome, ResourceUsage};
 use super::resolve::Resolved;
 use super::snapshot::Version;
-use super::{Blame, Error, admit};
 use crate::sandbox::{Cause, Failure, FunctionResponse};
 use crate::telemetry::event::{
     Event, Fault, InitEnd, InitMetrics, InitReport, InitStart, InitializationType, Metrics, Origin,
     Phase, Report, RuntimeDone, RuntimeMetrics, Start, Status,
 };
 use crate::telemetry::log::EnvironmentLog;
-use crate::telemetry::metrics::{self, Throttle};
 
 /// The version of this host, in place of the runtime's.
 const RUNTIME_VERSION: &str = concat!("lamina:", env!("CARGO_PKG_VERSION"));
-
-/// An invocation did not reach its function.
-pub(super) fn refused(metrics: &metrics::Metrics, error: &Error) {
-    match error {
-        Error::Admit(admit::Error::Reserved) => metrics.throttled(Throttle::Reserved),
-        Error::Admit(admit::Error::Account) => metrics.throttled(Throttle::Account),
-        Error::Lease(lease::Error::Full(lack)) => metrics.throttled(match lack {
-            Lack::Environments => Throttle::Environments,
-            // The latter is of provisioning, which no invocation waits for.
-            Lack::Memory | Lack::Provisioned => Throttle::Memory,
-            Lack::Scratch => Throttle::Scratch,
-            Lack::Machine => Throttle::Machine,
-        }),
-        Error::Resolve(_) | Error::Lease(_) => metrics.failed(match error.blame() {
-            Blame::Caller => metrics::Fault::Caller,
-            Blame::Function => metrics::Fault::Function,
-            Blame::Host => metrics::Fault::Host,
-        }),
-    }
-}
 
 /// An environment begins.
 pub(super) fn init_start(

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::resolve::Resolved;
 use crate::names::{FunctionName, Qualifier, RequestId};
 use crate::payload::Event;
 use crate::sandbox::{Failure, FunctionResponse};
@@ -109,9 +108,10 @@ pub struct Streamed {
 }
 
 impl Finished {
-    pub(super) fn dry_run(resolved: &Resolved) -> Self {
+    /// Success of a dry run.
+    pub(super) fn dry_run(executed_version: Arc<str>) -> Self {
         Self {
-            executed_version: Arc::clone(&resolved.version.label),
+            executed_version,
             outcome: Ok(FunctionResponse::Json(Bytes::new())),
             log_tail: None,
             usage: ResourceUsage::default(),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::Pipeline;
 use super::admit::Shares;
 use super::request::{Invoke, Target};
-use super::snapshot::{Function, Readiness, Version};
+use super::snapshot::{Alias, Function, Readiness, Snapshot, Version};
+use crate::clock::Clock;
+use crate::names::Qualifier;
 use crate::payload::Event;
 use crate::sandbox::outlet::Protocol;
 
@@ -86,5 +88,51 @@ impl Pipeline {
             invoked_arn,
             shares,
         })
+    }
+}
+
+impl Snapshot {
+    /// The function and the version of a target; a weighted alias is drawn.
+    pub(super) fn resolve(
+        &self,
+        target: &Target,
+        clock: &Clock,
+    ) -> Result<(Arc<Function>, Arc<Version>), Error> {
+        let missing = || Error::NotFound(target.clone());
+        let function = self.function(&target.name).ok_or_else(missing)?;
+        let version = match &target.qualifier {
+            None | Some(Qualifier::Latest) => Some(&function.latest),
+            Some(Qualifier::Version(number)) => function.versions.get(number),
+            Some(Qualifier::Alias(name)) => {
+                let alias = function.aliases.get(name).ok_or_else(missing)?;
+                match alias.pick(clock) {
+                    Some(number) => function.versions.get(&number),
+                    None => Some(&function.latest),
+                }
+            }
+        };
+        let version = version.ok_or_else(missing)?;
+        match version.readiness {
+            Readiness::Active => Ok((Arc::clone(function), Arc::clone(version))),
+            state => Err(Error::NotActive {
+                target: target.clone(),
+                state,
+            }),
+        }
+    }
+}
+
+impl Alias {
+    /// Draws a version; `None` is the unpublished one.
+    fn pick(&self, clock: &Clock) -> Option<u64> {
+        let Some((version, share)) = self.additional else {
+            return self.version;
+        };
+        let dice = f64::from(u32::from_le_bytes(clock.random())) / f64::from(u32::MAX);
+        if dice < share {
+            Some(version)
+        } else {
+            self.version
+        }
     }
 }

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::request::Target;
-use super::resolve::Error;
-use crate::clock::Clock;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::policy::Attached;
 use crate::sandbox::{Architecture, FunctionFacts};
@@ -243,34 +241,6 @@ impl Snapshot {
         let names = self.provisioned.iter();
         names.filter_map(|name| self.functions.get(name))
     }
-
-    pub(super) fn resolve(
-        &self,
-        target: &Target,
-        clock: &Clock,
-    ) -> Result<(Arc<Function>, Arc<Version>), Error> {
-        let missing = || Error::NotFound(target.clone());
-        let function = self.function(&target.name).ok_or_else(missing)?;
-        let version = match &target.qualifier {
-            None | Some(Qualifier::Latest) => Some(&function.latest),
-            Some(Qualifier::Version(number)) => function.versions.get(number),
-            Some(Qualifier::Alias(name)) => {
-                let alias = function.aliases.get(name).ok_or_else(missing)?;
-                match alias.pick(clock) {
-                    Some(number) => function.versions.get(&number),
-                    None => Some(&function.latest),
-                }
-            }
-        };
-        let version = version.ok_or_else(missing)?;
-        match version.readiness {
-            Readiness::Active => Ok((Arc::clone(function), Arc::clone(version))),
-            state => Err(Error::NotActive {
-                target: target.clone(),
-                state,
-            }),
-        }
-    }
 }
 
 impl Function {
@@ -322,19 +292,5 @@ impl Function {
     /// provisioned concurrency.
     fn set_aside(&self) -> u32 {
         self.reserved.unwrap_or_else(|| self.provisioned_total())
-    }
-}
-
-impl Alias {
-    fn pick(&self, clock: &Clock) -> Option<u64> {
-        let Some((version, share)) = self.additional else {
-            return self.version;
-        };
-        let dice = f64::from(u32::from_le_bytes(clock.random())) / f64::from(u32::MAX);
-        if dice < share {
-            Some(version)
-        } else {
-            self.version
-        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::lease::Initialization;
+use super::initialization::Initialization;
 use super::live::{Deployment, LoadError};
 use super::snapshot::Version;
 use crate::sandbox::Variables;

@@ -43,17 +43,17 @@ pub(super) fn headers(parts: &Parts, trace_id: &str) -> HeaderMap {
     let mut headers = parts.headers.clone();
     let proxy = parts.extensions.get::<Proxy>();
     let is_believed = proxy.is_some() || parts.extensions.get::<Peer>().is_none();
-    let mut call = Vec::new();
+    let mut way = Vec::new();
     if is_believed {
         // Non-ASCII bytes are passed on unchanged, so that no hop is dropped.
         for hop in headers.get_all(FORWARDED_FOR) {
-            call.extend_from_slice(hop.as_bytes());
-            call.extend_from_slice(b", ");
+            way.extend_from_slice(hop.as_bytes());
+            way.extend_from_slice(b", ");
         }
     }
     let last = proxy.map_or_else(|| source_ip(parts), |Proxy(address)| *address);
-    call.extend_from_slice(last.to_canonical().to_string().as_bytes());
-    set(&mut headers, FORWARDED_FOR, call);
+    way.extend_from_slice(last.to_canonical().to_string().as_bytes());
+    set(&mut headers, FORWARDED_FOR, way);
     if !is_believed || !headers.contains_key(FORWARDED_PORT) {
         set(&mut headers, FORWARDED_PORT, port(parts));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use super::slot::IdleTimes;
+use super::admission::IdleTimes;
 use super::*;
 use crate::invoke::pool::WarmEnvironment;
 use crate::invoke::snapshot::tests::function;

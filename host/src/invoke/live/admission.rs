@@ -6,26 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 
 use super::{Deployment, Live, State};
 use crate::invoke::pool::WarmEnvironment;
+use crate::invoke::slot::Slot;
 use crate::invoke::snapshot::Settings;
 use crate::sandbox::{Admission, Evict, Grant, Resource, Shortage};
 
 /// An environment that holds as much is dropped on a thread of its own: to free a gigabyte takes a tenth of a
 /// second.
 const LARGE_BYTES: u64 = 8 << 20;
-
-/// The slots of the host.
-#[derive(Debug)]
-pub(super) struct Slots(Arc<Semaphore>);
-
-/// One environment's slot; free again when dropped.
-#[derive(Debug)]
-pub(in crate::invoke) struct Slot(
-    #[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit,
-);
 
 /// The limit of the host that keeps an environment from being opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -117,13 +108,6 @@ impl Eviction {
     }
 }
 
-impl Slots {
-    pub(super) fn new(environments: u32) -> Self {
-        let slots = usize::try_from(environments).unwrap_or(usize::MAX);
-        Self(Arc::new(Semaphore::new(slots.min(Semaphore::MAX_PERMITS))))
-    }
-}
-
 impl From<Shortage> for Lack {
     fn from(shortage: Shortage) -> Self {
         match shortage {
@@ -196,8 +180,7 @@ impl Live {
     }
 
     fn slot(&self) -> Result<Slot, Lack> {
-        let slot = Arc::clone(&self.0.slots.0).try_acquire_owned();
-        slot.map(Slot).map_err(|_| Lack::Environments)
+        self.0.slots.take().ok_or(Lack::Environments)
     }
 
     async fn evicting<T>(&self, admit: impl Fn() -> Result<T, Lack>) -> Result<T, Lack> {
@@ -257,7 +240,7 @@ impl Live {
     /// Slots that no environment has.
     #[cfg(test)]
     pub fn free_slots(&self) -> usize {
-        self.0.slots.0.available_permits()
+        self.0.slots.free()
     }
 }
 
