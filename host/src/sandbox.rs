@@ -36,6 +36,7 @@ mod network;
 pub mod outlet;
 mod program;
 mod scheduler;
+mod stack;
 mod stdio;
 mod target;
 mod turnover;

@@ -114,6 +114,46 @@ async fn functions_together_stay_within_the_memory_budget() {
 }
 
 #[tokio::test]
+async fn stacks_of_suspended_guests_count_in_the_memory_budget() {
+    let more = json!({"MemorySize": 128, "Timeout": 60});
+    let host = host("guest_memory_bytes = 67_108_864", 1, more).await;
+    let before = host.resident_kib();
+    // Some 4 MiB each, all at once.
+    let deep = json!({"do": "deep", "levels": 80_000, "ms": 4_000});
+    let mut calls: Vec<_> = (0..24).map(|_| spawn(&host, "f0", deep.clone())).collect();
+    let (mut held, mut held_max) = (0, 0.0_f64);
+    while let Some(call) = calls.pop() {
+        while !call.is_finished() {
+            let bytes = sample(&host, MEMORY).await;
+            assert!(bytes <= 64.0 * MIB as f64, "{bytes}");
+            held_max = held_max.max(bytes);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let answer = call.await.expect("it ends");
+        if answer.status == 200 && answer.header("x-amz-function-error").is_empty() {
+            held += 1;
+        } else if answer.status == 200 {
+            assert!(
+                answer.text().contains("limits.guest_memory_bytes"),
+                "{}",
+                answer.text()
+            );
+        } else {
+            assert!(is_throttled(&answer), "{}", answer.text());
+        }
+    }
+    assert!(
+        (4..20).contains(&held),
+        "{held} of 24 had stacks of 4 MiB in 64 MiB"
+    );
+    assert!(held_max > 40.0 * MIB as f64, "{held_max}");
+    let grown = host.peak_kib() - before;
+    assert!(grown < 200 << 10, "{grown} KiB");
+    // The stacks went with the calls.
+    falls_to(&host, MEMORY, 48.0 * MIB as f64).await;
+}
+
+#[tokio::test]
 async fn provisioned_environments_leave_memory_to_others() {
     let more = json!({"MemorySize": 128, "Publish": true});
     let host = host("guest_memory_bytes = 67_108_864", 2, more).await;

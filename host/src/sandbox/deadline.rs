@@ -73,7 +73,8 @@ impl Deadline {
         let deadline = self.clone();
         let moved_min = nanos(MOVED_MIN);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(move |_| {
+        store.epoch_deadline_callback(move |store| {
+            store.data().limits.note_stack();
             let now = deadline.now();
             if now >= deadline.call.ends.load(Ordering::Relaxed) {
                 return Err(TimeUp.into());

@@ -19,6 +19,7 @@ use super::guest::Guest;
 use super::memory_image::Each;
 use super::network::HostNetwork;
 use super::scheduler::Scheduler;
+use super::stack::{ASYNC_STACK_BYTES, PageMap};
 use super::turnover::{self, Turnover};
 use super::{Architecture, Config, Error, MemoryImage, Target, capability, deadline};
 use crate::clock::Clock;
@@ -26,8 +27,6 @@ use crate::outbound::dial::Dialer;
 
 /// Interpreters recurse deeply: with the default of 512 KiB, CPython and QuickJS trap.
 pub(super) const WASM_STACK_BYTES: usize = 8 << 20;
-/// The stack a guest and the host functions it calls run on; virtual until touched.
-const ASYNC_STACK_BYTES: usize = 10 << 20;
 
 /// Limits on one component. Nearly all bring one memory, two tables and a few core modules: their
 /// own, their adapters, their shims. An interpreter has a core module for each of its libraries, and
@@ -69,6 +68,7 @@ pub(super) struct Resources {
     pub(super) config: Config,
     pub(super) clock: Clock,
     pub(super) budgets: Arc<Budgets>,
+    pub(super) pages: Arc<PageMap>,
     pub(super) descriptors: Arc<Descriptors>,
     pub(super) network: Arc<HostNetwork>,
     pub(super) scheduler: Arc<Scheduler>,
@@ -140,6 +140,7 @@ impl Resources {
         let kept = Kept::of_this_process(clock.clone());
         Ok(Self {
             budgets: Arc::new(Budgets::open(&config, kept)?),
+            pages: Arc::new(PageMap::open()),
             descriptors,
             network: Arc::new(network),
             scheduler,

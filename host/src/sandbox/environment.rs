@@ -2,10 +2,11 @@
 //! runs out of time ends: its store is dropped and never used again.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -131,7 +132,7 @@ impl Environment {
     ) -> Result<Self, Unopened> {
         let loaded = Arc::clone(&program.0);
         let shared = Arc::clone(&loaded.shared);
-        let usage = Arc::new(MemoryUsage::new(memory));
+        let usage = Arc::new(MemoryUsage::new(memory, &shared.resources.pages));
         let deadline = Deadline::after(&loaded.shared.resources.clock, time);
         let room = StoreParts {
             loaded,
@@ -141,7 +142,7 @@ impl Environment {
             usage: Arc::clone(&usage),
             deadline: deadline.clone(),
         };
-        let opened = bounded(time, Instance::open(room)).await;
+        let opened = bounded(time, &usage, Instance::open(room)).await;
         if let Some(unopened) = opened.as_ref().err().and_then(Unopened::for_want_of_room) {
             return Err(unopened);
         }
@@ -150,6 +151,9 @@ impl Environment {
             shared.turnover.ended(usage.left_bytes());
             Unopened::Failed(failure)
         })?;
+        if !instance.settles() {
+            shared.turnover.ended(usage.free_stack());
+        }
         usage.opened();
         files.quota().opened_environment();
         Ok(Self {
@@ -188,7 +192,7 @@ impl Environment {
         let called = {
             // Pinned here: each layer of `bounded` would move the whole future.
             let call = pin!(instance.invoke(event, context, outlet));
-            bounded(time, call).await
+            bounded(time, &self.usage, call).await
         };
         let answer = judge(called, id, time, &self.usage, &self.log);
         let is_told = matches!(&answer, Err(failure) if failure.cause == Cause::Host);
@@ -197,6 +201,10 @@ impl Environment {
             Ok(_) => true,
             Err(failure) => matches!(failure.cause, Cause::Handler | Cause::Response),
         };
+        // A custom runtime runs on, on the same stack.
+        if !instance.settles() {
+            self.shared.turnover.ended(self.usage.free_stack());
+        }
         if reusable && settles(&mut instance, id, &self.deadline, &self.usage, &self.log).await {
             self.instance = Some(instance);
         } else {
@@ -287,13 +295,18 @@ async fn settles(
     deadline.restart(SETTLE_TIME);
     let settled = {
         let settling = pin!(instance.settle());
-        bounded(SETTLE_TIME, settling).await
+        bounded(SETTLE_TIME, usage, settling).await
     };
     judge(settled, id, SETTLE_TIME, usage, log).is_ok()
 }
 
-/// Holds a call to its time, and a panic of a host function to its environment.
-async fn bounded<T>(time: Duration, call: impl Future<Output = CallResult<T>>) -> CallResult<T> {
+/// Holds a call to its time and to the budget of memory, and a panic of a host function to its environment.
+async fn bounded<T>(
+    time: Duration,
+    usage: &MemoryUsage,
+    call: impl Future<Output = CallResult<T>>,
+) -> CallResult<T> {
+    let call = counted(usage, call);
     match tokio::time::timeout(time, AssertUnwindSafe(call).catch_unwind()).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(panic)) => {
@@ -309,6 +322,22 @@ async fn bounded<T>(time: Duration, call: impl Future<Output = CallResult<T>>) -
         }
         Err(_) => Err(TimeUp.into()),
     }
+}
+
+/// Counts the stack of a guest whenever it is suspended, and ends its call if there is no memory for it.
+async fn counted<T>(
+    usage: &MemoryUsage,
+    call: impl Future<Output = CallResult<T>>,
+) -> CallResult<T> {
+    let mut call = pin!(call);
+    let poll = |cx: &mut task::Context<'_>| match call.as_mut().poll(cx) {
+        Poll::Pending if !usage.hold_stack() => {
+            let text = "the host has no memory for the function's stack";
+            Poll::Ready(Err(wasmtime::Error::msg(text)))
+        }
+        polled => polled,
+    };
+    poll_fn(poll).await
 }
 
 fn judge<T>(

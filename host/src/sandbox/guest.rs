@@ -63,6 +63,12 @@ impl Guest {
         }
     }
 
+    /// The guest, for a host function that may suspend it.
+    pub(super) fn noted(&mut self) -> &mut Self {
+        self.limits.note_stack();
+        self
+    }
+
     pub(super) fn table(&mut self) -> &mut ResourceTable {
         &mut self.table
     }

@@ -12,6 +12,7 @@ use super::engine::{
     TABLES_PER_COMPONENT_MAX, WASM_STACK_BYTES,
 };
 use super::scheduler::leave_network;
+use super::stack::{PageMap, Stack};
 use crate::units::Mib;
 
 /// Guests with as much memory do not run on workers of the network. The engine fills and copies memory in one go,
@@ -29,6 +30,9 @@ pub(super) struct MemoryUsage {
     held_bytes: AtomicU64,
     refused: AtomicBool,
     deep: AtomicBool,
+    stack: Stack,
+    /// Bytes of the stack that count, until the end of the call.
+    stack_bytes: AtomicU64,
     /// Its part of the host's memory.
     grant: Grant,
 }
@@ -50,13 +54,15 @@ pub(super) struct Limits {
 }
 
 impl MemoryUsage {
-    pub(super) fn new(grant: Grant) -> Self {
+    pub(super) fn new(grant: Grant, pages: &Arc<PageMap>) -> Self {
         Self {
             memory_bytes: AtomicU64::new(0),
             table_bytes: AtomicU64::new(0),
             held_bytes: AtomicU64::new(0),
             refused: AtomicBool::new(false),
             deep: AtomicBool::new(false),
+            stack: Stack::new(pages),
+            stack_bytes: AtomicU64::new(0),
             grant,
         }
     }
@@ -68,7 +74,8 @@ impl MemoryUsage {
 
     /// All bytes of the guest that count in the host's budget.
     fn host_bytes(&self) -> u64 {
-        let more = [&self.table_bytes, &self.held_bytes].map(|it| it.load(Ordering::Relaxed));
+        let more = [&self.table_bytes, &self.held_bytes, &self.stack_bytes];
+        let more = more.map(|it| it.load(Ordering::Relaxed));
         self.memory_bytes() + more.iter().sum::<u64>()
     }
 
@@ -83,6 +90,36 @@ impl MemoryUsage {
             self.grant.fit(self.host_bytes());
         }
         true
+    }
+
+    /// Notes the stack of the guest that calls a host function.
+    pub(super) fn note_stack(&self) {
+        self.stack.note();
+    }
+
+    /// Counts the stack of a suspended guest; false if the budget has no more.
+    pub(super) fn hold_stack(&self) -> bool {
+        let bytes = self.stack.taken_bytes();
+        let before = self.stack_bytes.load(Ordering::Relaxed);
+        if bytes <= before {
+            return true;
+        }
+        let is_counted = self.grow(bytes - before);
+        if is_counted {
+            self.stack_bytes.store(bytes, Ordering::Relaxed);
+        }
+        is_counted
+    }
+
+    /// Ends the count of the stack, which the engine takes back at the end of a call. Returns the counted bytes.
+    pub(super) fn free_stack(&self) -> u64 {
+        self.stack.forget();
+        let bytes = self.stack_bytes.load(Ordering::Relaxed);
+        if bytes > 0 {
+            self.stack_bytes.store(0, Ordering::Relaxed);
+            self.grant.fit(self.host_bytes());
+        }
+        bytes
     }
 
     /// True for a guest that must not run on a worker of the network.
@@ -107,6 +144,8 @@ impl MemoryUsage {
         self.held_bytes.store(0, Ordering::Relaxed);
         self.refused.store(false, Ordering::Relaxed);
         self.deep.store(false, Ordering::Relaxed);
+        self.stack.forget();
+        self.stack_bytes.store(0, Ordering::Relaxed);
         self.grant.fit(0);
     }
 
@@ -147,7 +186,7 @@ impl MemoryUsage {
         let stack = if self.deep.load(Ordering::Relaxed) {
             WASM_STACK_BYTES as u64
         } else {
-            0
+            self.stack_bytes.load(Ordering::Relaxed)
         };
         self.memory_bytes() + stack
     }
@@ -173,6 +212,11 @@ impl Limits {
             memory_bytes_max: memory.bytes(),
             usage,
         }
+    }
+
+    /// Notes the stack of the guest that calls a host function.
+    pub(super) fn note_stack(&self) {
+        self.usage.note_stack();
     }
 
     /// Bytes of `MemorySize` that its memories have not taken.
@@ -210,6 +254,7 @@ impl ResourceLimiterAsync for Limits {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        self.note_stack();
         let allowed = self.grow_memory(bytes(desired.saturating_sub(current)));
         if self.usage.is_large() {
             leave_network().await;
@@ -265,7 +310,7 @@ mod tests {
 
     fn usage(budget_mib: u64) -> Arc<MemoryUsage> {
         let grant = Grant::of(Resource::Memory, budget_mib << 20);
-        Arc::new(MemoryUsage::new(grant))
+        Arc::new(MemoryUsage::new(grant, &Arc::new(PageMap::open())))
     }
 
     #[test]

@@ -56,6 +56,7 @@ async fn add_idle(live: &Live, deployment: &Deployment, guests: &Arc<Guests>) {
     let logs = Logs::open(log::Config::new(None, 1 << 16), clock.clone()).unwrap();
     let log = logs.environment("g", "s", Format::Text, Vec::new());
     let setup = Setup {
+        function: Arc::clone(&deployment.version.facts),
         memory: deployment.version.settings.memory,
         tmp: deployment.version.settings.tmp,
         variables: Variables {

@@ -73,6 +73,7 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 
 impl WasiHttpView for Guest {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.limits.note_stack();
         self.http.calls += 1;
         if self.http.calls == WEIGH_PERIOD {
             self.weigh_http();

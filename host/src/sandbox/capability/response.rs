@@ -31,7 +31,7 @@ pub struct Written {
 }
 
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    response::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)
+    response::add_to_linker::<_, HasSelf<Guest>>(linker, Guest::noted)
 }
 
 impl Written {

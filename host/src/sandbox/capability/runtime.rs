@@ -39,7 +39,7 @@ pub(in crate::sandbox) enum Signal {
 }
 
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    runtime::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)
+    runtime::add_to_linker::<_, HasSelf<Guest>>(linker, Guest::noted)
 }
 
 impl Mailbox {

@@ -44,6 +44,7 @@ pub(in crate::sandbox) fn context(
 
 impl WasiView for Guest {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.limits.note_stack();
         WasiCtxView {
             ctx: &mut self.wasi,
             table: &mut self.table,

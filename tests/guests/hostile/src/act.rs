@@ -57,6 +57,10 @@ pub enum Act {
     Reserve {
         bytes: usize,
     },
+    Deep {
+        levels: u64,
+        ms: u64,
+    },
     Handles,
     Connect {
         address: String,
@@ -152,6 +156,7 @@ pub fn perform(act: Act, event: &str, context: &Context) -> Result<String, Failu
         Act::Loop => spin(),
         Act::Allocate => allocate(),
         Act::Recurse => Ok(json!(recurse(0))),
+        Act::Deep { levels, ms } => Ok(json!(deep(levels, ms))),
         Act::Trap => trap(),
         Act::Panic { message } => panic!("{message}"),
         Act::Exit { code } => std::process::exit(code),
@@ -242,6 +247,16 @@ fn recurse(depth: u64) -> u64 {
         return 0;
     }
     recurse(depth + 1).rotate_left(7).wrapping_mul(3) ^ depth
+}
+
+/// Sleeps at the end of a recursion.
+#[inline(never)]
+fn deep(levels: u64, ms: u64) -> u64 {
+    if levels == 0 {
+        sleep(ms);
+        return 0;
+    }
+    deep(levels - 1, ms).rotate_left(7).wrapping_mul(3) ^ levels
 }
 
 /// JSON string of exactly this length, quotes included.
