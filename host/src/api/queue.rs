@@ -90,8 +90,8 @@ impl Front {
         };
         let resource = target.map(|it| home.arn_at(&it.name, it.qualifier.as_ref()));
         let demand = Demand::new(action, resource.unwrap_or_else(|| "*".into()));
-        let facts = self.facts(&caller, parts, None, &NoKeys);
-        let permitted = self.permit(&caller, &demand, &facts);
+        let context = self.context(&caller.principal, parts, None, &NoKeys);
+        let permitted = self.permit(&caller, &demand, &context);
         permitted.map_err(|denied| Refused(StatusCode::FORBIDDEN, denied.text))
     }
 }

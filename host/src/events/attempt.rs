@@ -23,7 +23,7 @@ use crate::store::queue::{Change, Item, ItemBody};
 const COMMIT_PAUSE_FIRST: Duration = Duration::from_millis(100);
 const COMMIT_PAUSE_LAST: Duration = Duration::from_secs(10);
 
-/// What follows an attempt.
+/// Next step after an attempt.
 #[derive(Debug)]
 enum Step {
     /// The event is over.

@@ -60,7 +60,7 @@ enum Place {
     Claiming,
 }
 
-/// What to do next.
+/// Next step of a lane.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Next {
     /// Claim up to so many items of a lane.
