@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::client::Client;
-use super::named::Named;
+use super::function_argument::FunctionArgument;
 use super::{Calling, ClientOptions, Ended, Format, output};
 
 /// Commands on queues.
@@ -27,8 +27,8 @@ pub(super) struct List {}
 #[derive(Args, Clone, Debug)]
 pub(super) struct Peek {
     /// Function name or ARN, with a qualifier for its events only.
-    #[arg(value_parser = Named::parse)]
-    function: Named,
+    #[arg(value_parser = FunctionArgument::parse)]
+    function: FunctionArgument,
     /// Number of events.
     #[arg(long, short = 'n', value_name = "EVENTS", default_value_t = 20)]
     limit: u32,
@@ -38,8 +38,8 @@ pub(super) struct Peek {
 #[derive(Args, Clone, Debug)]
 pub(super) struct Purge {
     /// Function name or ARN, with a qualifier for its events only.
-    #[arg(value_parser = Named::parse)]
-    function: Named,
+    #[arg(value_parser = FunctionArgument::parse)]
+    function: FunctionArgument,
 }
 
 impl Queue {
@@ -99,7 +99,7 @@ impl Purge {
     }
 }
 
-fn path(function: &Named) -> String {
+fn path(function: &FunctionArgument) -> String {
     format!("/_lamina/queues/{}", function.reference())
 }
 
