@@ -221,7 +221,7 @@ async fn proxy_protocol_names_the_client() {
     let first = host("").await;
     let shown = url(&first).await;
     let path = format!("/_url/{}/", id_of(&shown));
-    let settings = "trusted_proxies = [\"127.0.0.1\"]\nproxy_protocol = true\n";
+    let settings = "trusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\"]\nproxy_protocol = true\n";
     let dir = first.kill();
     let host = Lamina::in_dir_with(dir, settings);
     let request = format!(
@@ -236,6 +236,8 @@ async fn proxy_protocol_names_the_client() {
         ),
         (&version_2[..], "192.0.2.2"),
         (b"PROXY UNKNOWN\r\n", "9.9.9.9"),
+        // A trusted proxy behind the one that connects.
+        (b"PROXY TCP4 10.0.0.1 198.51.100.1 56324 443\r\n", "9.9.9.9"),
     ] {
         let answer = exchanged(&host, &[head, request.as_bytes()].concat()).await;
         let expected = format!("\"sourceIp\":\"{source}\"");

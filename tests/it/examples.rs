@@ -78,7 +78,7 @@ async fn every_example_has_a_test() {
         .filter_map(|it| it.file_name().into_string().ok())
         .collect();
     names.sort();
-    // hello-component is deployed by `clients`, if cargo-component is installed.
+    // hello-component is deployed by `clients`, if cargo-component is installed, proxy by `outgoing`.
     assert_eq!(
         names,
         [
@@ -88,6 +88,7 @@ async fn every_example_has_a_test() {
             "hello",
             "hello-component",
             "http",
+            "proxy",
             "streaming"
         ]
     );

@@ -3,9 +3,12 @@
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::harness::{Lamina, guest, log_of};
+use crate::harness::{Lamina, example, guest, log_of};
 use crate::http_server::{HttpServer, certificate};
+use crate::urls::url_of;
 
 /// Rule that allows functions to reach a test server.
 fn allowed(address: SocketAddr) -> String {
@@ -230,6 +233,53 @@ async fn rules_apply_to_their_functions() {
         log.contains("a.example was denied by egress = \"deny\""),
         "{log}"
     );
+}
+
+#[tokio::test]
+async fn component_of_wstd_forwards_bodies_as_they_come() {
+    let server = HttpServer::with_tls(&["h2"]).await;
+    let settings = trusting(&allowed(server.address));
+    let host = Lamina::with(&settings, "settle_millis = 20");
+    let origin = format!("https://127.0.0.1:{}", server.port());
+    let environment = json!({"Variables": {"ORIGIN": origin}});
+    let more = json!({"Timeout": 30, "Environment": environment});
+    host.create("proxy", &example("proxy"), more).await;
+    let domain = url_of(&host, "proxy", json!({"InvokeMode": "RESPONSE_STREAM"})).await;
+    let headers = [("host", domain.as_str()), ("x-own", "v")];
+    let body = vec![b'x'; 1 << 20];
+    let answer = host.send("POST", "/a?b=1", &headers, body).await;
+    let seen = answer.json();
+    assert_eq!(answer.header("x-answered"), "1", "{}", answer.text());
+    let expected = [
+        &seen["method"],
+        &seen["target"],
+        &seen["own"],
+        &seen["bytes"],
+    ];
+    assert_eq!(
+        expected,
+        [
+            &json!("POST"),
+            &json!("/a?b=1"),
+            &json!("v"),
+            &json!(1 << 20)
+        ]
+    );
+    let big = host.send("GET", "/big", &headers, "").await;
+    assert_eq!((big.status.as_u16(), big.body.len()), (200, 1 << 20));
+    // The origin stops in its body: the first part is here all the same.
+    let mut stream = TcpStream::connect(host.address).await.expect("it answers");
+    let request = format!("GET /stalled HTTP/1.1\r\nhost: {domain}\r\n\r\n");
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .expect("it reads");
+    let mut received = Vec::new();
+    while !String::from_utf8_lossy(&received).contains("begun") {
+        let read = stream.read_buf(&mut received).await.expect("it answers");
+        assert!(read > 0, "{}", String::from_utf8_lossy(&received));
+    }
+    assert_eq!(server.connections(), 1);
 }
 
 #[tokio::test]

@@ -109,7 +109,7 @@ async fn begun(
     if !has_head && tls.is_none() {
         return Some((Wire::Plain(stream), ends));
     }
-    let opening = opened(stream, tls, ends, has_head);
+    let opening = opened(stream, tls, ends, has_head.then_some(config));
     tokio::select! {
         opened = tokio::time::timeout(config.head_time, opening) => match opened {
             Ok(Ok(opened)) => Some(opened),
@@ -124,16 +124,19 @@ async fn begun(
     }
 }
 
+/// Reads the head of a proxy, where `config` asks for one, and does the handshake.
 async fn opened(
     mut stream: TcpStream,
     tls: Option<TlsAcceptor>,
     mut ends: Ends,
-    has_head: bool,
+    config: Option<&Config>,
 ) -> io::Result<(Wire, Ends)> {
-    if has_head && let Some(client) = proxy_protocol::client(&mut stream).await? {
+    if let Some(config) = config
+        && let Some(client) = proxy_protocol::client(&mut stream).await?
+    {
         ends.peer = client;
-        // The connection is the client's from here on: what it says of hops is its own word.
-        ends.is_proxy = false;
+        // From here on the connection is the client's, which may be a proxy that forwards requests.
+        ends.is_proxy = config.trusted_proxies.iter().any(|it| it.has(client));
     }
     let wire = match tls {
         None => Wire::Plain(stream),

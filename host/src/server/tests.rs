@@ -55,6 +55,68 @@ async fn running_with(config: Config) -> Running {
     }
 }
 
+/// A server with one slot for both its listeners; returns the address of the one with TLS too.
+async fn running_with_tls(config: Config) -> (Running, SocketAddr) {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/certificates/server");
+    let certificate = crate::config::TlsCertificate {
+        certificate: format!("{dir}.pem").into(),
+        key: format!("{dir}.key").into(),
+    };
+    let certificates = Certificates::open(&[certificate]).unwrap();
+    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let tls = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addresses = [&plain, &tls].map(|it| it.local_addr().unwrap());
+    let listeners = vec![
+        Listener {
+            socket: plain,
+            tls: None,
+        },
+        Listener {
+            socket: tls,
+            tls: Some(certificates.acceptor()),
+        },
+    ];
+    let serving = tokio::spawn(serve(listeners, config, answer, std::future::pending()));
+    let running = Running {
+        address: addresses[0],
+        begun: Arc::default(),
+        _serving: AbortOnDropHandle::new(serving),
+    };
+    (running, addresses[1])
+}
+
+#[tokio::test]
+async fn client_without_handshake_makes_room() {
+    let config = || Config {
+        connections_max: 1,
+        per_address_max: 1,
+        head_time: Duration::from_millis(100),
+        idle_time: Duration::from_secs(600),
+        ..Config::default()
+    };
+    let (running, tls) = running_with_tls(config()).await;
+    for said in [&b""[..], b"\x16\x03\x01\x02"] {
+        let mut silent = TcpStream::connect(tls).await.unwrap();
+        silent.write_all(said).await.unwrap();
+        require_answer(&running).await;
+        drop(silent);
+    }
+    let proxies = vec![Network::try_from("127.0.0.1".to_owned()).unwrap()];
+    let running = running_with(Config {
+        trusted_proxies: proxies,
+        proxy_protocol: true,
+        ..config()
+    })
+    .await;
+    for said in [&b""[..], b"PROXY TCP4 192.0.2.1 "] {
+        let silent = open(&running, said).await;
+        let good = [b"PROXY UNKNOWN\r\n", GOOD].concat();
+        let said = rest(open(&running, &good).await).await;
+        assert!(said.ends_with(b"answered"), "{said:?}");
+        drop(silent);
+    }
+}
+
 async fn received(body: Lingering) -> HttpResponse {
     if body.collect().await.is_ok() {
         return HttpResponse::new("answered".into());

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 
 use bytes::Bytes;
 use http::header::{COOKIE, HOST};
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use serde_json::{Map, Value};
 
@@ -75,7 +76,7 @@ impl HttpEvent {
 
     /// Request for an HTTP component, with an absolute URI.
     pub fn into_request(mut self) -> Request<Body> {
-        let uri = absolute(&self.host(), self.request.uri());
+        let uri = absolute(self.scheme(), &self.host(), self.request.uri());
         if let Some(uri) = uri {
             *self.request.uri_mut() = uri;
         }
@@ -83,6 +84,15 @@ impl HttpEvent {
         let streamed = streamed.map(|it| it.into_inner().unwrap_or_else(PoisonError::into_inner));
         self.request
             .map(|bytes| streamed.unwrap_or_else(|| bytes.into()))
+    }
+
+    /// Scheme that the client used: the header is the host's own, or a trusted proxy's.
+    fn scheme(&self) -> Scheme {
+        let proto = self.request.headers().get("x-forwarded-proto");
+        match proto.map(HeaderValue::as_bytes) {
+            Some(proto) if proto.eq_ignore_ascii_case(b"https") => Scheme::HTTPS,
+            _ => Scheme::HTTP,
+        }
     }
 
     fn host(&self) -> Cow<'_, str> {
@@ -117,11 +127,11 @@ fn url_id(host: &str) -> Option<String> {
 }
 
 /// Absolute URI of a host; `None` if the parts do not fit together.
-fn absolute(host: &str, uri: &Uri) -> Option<Uri> {
+fn absolute(scheme: Scheme, host: &str, uri: &Uri) -> Option<Uri> {
     let path = uri
         .path_and_query()
         .map_or("/", http::uri::PathAndQuery::as_str);
-    let builder = Uri::builder().scheme("http").authority(host);
+    let builder = Uri::builder().scheme(scheme).authority(host);
     builder.path_and_query(path).build().ok()
 }
 

@@ -160,6 +160,10 @@ fn request_for_component_has_absolute_uri() {
     let request = Request::get("/a?b=1").header("host", "edge.example:81");
     let request = arrived(request.body(Bytes::new()).unwrap()).into_request();
     assert_eq!(request.uri(), "http://edge.example:81/a?b=1");
+    let request = Request::get("/").header("host", "edge.example");
+    let request = request.header("x-forwarded-proto", "https");
+    let request = arrived(request.body(Bytes::new()).unwrap()).into_request();
+    assert_eq!(request.uri(), "https://edge.example/");
 }
 
 #[test]

@@ -59,7 +59,11 @@ impl Instance {
         let mut taking = pin!(taken(receiver, is_head, outlet));
         let request = request.map(|body| body.map_err(interrupted));
         let mut view = self.store.data_mut().http();
-        let request = view.new_incoming_request(Scheme::Http, request)?;
+        let scheme = match request.uri().scheme() {
+            Some(scheme) if *scheme == http::uri::Scheme::HTTPS => Scheme::Https,
+            _ => Scheme::Http,
+        };
+        let request = view.new_incoming_request(scheme, request)?;
         let out = view.new_response_outparam(sender)?;
         let handler = self.proxy.wasi_http_incoming_handler();
         let mut early = None;

@@ -1,16 +1,19 @@
 //! Look-ups of guests under the egress policy.
 
 use super::*;
-use crate::clock::Clock;
+use crate::clock::{Clock, Simulated};
 use crate::outbound::Trust;
 use crate::outbound::dial::Dialer;
 use crate::sandbox::Egress;
 use crate::sandbox::descriptors::Descriptors;
-use crate::telemetry::log::{Config, Format, Logs};
+use crate::telemetry::log::{Config, Filter, Format, Logs};
 use crate::units::Mib;
 
 fn guest(egress: Egress) -> (GuestNetwork, Logs) {
-    let clock = Clock::system();
+    guest_at(egress, Clock::system())
+}
+
+fn guest_at(egress: Egress, clock: Clock) -> (GuestNetwork, Logs) {
     let logs = Logs::open(Config::new(None, 1 << 20), clock.clone()).unwrap();
     let log = logs.environment("g", "s", Format::Text, Vec::new());
     let facts = FunctionFacts {
@@ -56,4 +59,24 @@ async fn pending_lookups_of_guest_are_limited() {
     assert_eq!(asked.len(), GUEST_ASKED_MAX);
     drop(asked);
     assert!(guest.ask().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_on_denials_are_bounded_by_the_minute() {
+    let (guest, logs) = guest_at(Egress::Public, Simulated::clock(1));
+    let lines = || {
+        guest.0.log.end();
+        let all = Filter {
+            limit: 1_000,
+            ..Filter::default()
+        };
+        logs.filter("g", &all).unwrap().events.len()
+    };
+    for _ in 0..2 * LINES_PER_MINUTE_MAX {
+        assert_eq!(resolved(&guest, "127.0.0.1").await, Err(Failed::Denied));
+    }
+    assert_eq!(lines(), LINES_PER_MINUTE_MAX as usize);
+    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    assert_eq!(resolved(&guest, "127.0.0.1").await, Err(Failed::Denied));
+    assert_eq!(lines(), LINES_PER_MINUTE_MAX as usize + 1);
 }
