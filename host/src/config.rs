@@ -12,12 +12,14 @@ use crate::names::{AccountId, Region, UserName};
 use crate::policy::Policy;
 use crate::sandbox::{Cidr, Egress, EgressRule};
 
+mod aws;
 mod network;
 mod s3;
 mod signing;
 mod tls;
 mod urls;
 
+pub use aws::Aws;
 pub use network::Network;
 pub use s3::S3;
 pub use signing::{SigningAlgorithm, SigningProfile};
@@ -53,8 +55,10 @@ pub struct Config {
     /// Runtimes that this host lacks: "refuse" CreateFunction, or "accept" it and fail invocations,
     /// for tools that migrate functions. Since 0.1.0.
     pub runtimes: Runtimes,
-    /// S3 server for deployment packages. Since 0.1.0.
+    /// S3 server for deployment packages, and for records of failures. Since 0.1.0.
     pub s3: S3,
+    /// Other services of AWS: destinations and dead-letter queues. Since 0.1.0.
+    pub aws: Aws,
     /// Signing profiles with the public keys that verify signed packages. Since 0.1.0.
     pub signing_profiles: Vec<SigningProfile>,
     /// Trusted reverse proxies, by address or CIDR block. Their connections carry many clients, so
@@ -198,6 +202,7 @@ impl Default for Config {
             certificate_authorities: Vec::new(),
             runtimes: Runtimes::default(),
             s3: S3::default(),
+            aws: Aws::default(),
             signing_profiles: Vec::new(),
             trusted_proxies: Vec::new(),
             proxy_protocol: false,
@@ -266,6 +271,7 @@ impl Config {
             ),
             ("runtimes", self.runtimes != other.runtimes),
             ("s3", self.s3 != other.s3),
+            ("aws", self.aws != other.aws),
             (
                 "signing_profiles",
                 self.signing_profiles != other.signing_profiles,
@@ -287,7 +293,8 @@ impl Config {
     }
 
     fn has_secrets(&self) -> bool {
-        let others = self.s3.secret_access_key.is_some() || self.metrics_token.is_some();
+        let others = [&self.s3.secret_access_key, &self.aws.secret_access_key];
+        let others = others.iter().any(|it| it.is_some()) || self.metrics_token.is_some();
         !self.keys.is_empty() || others
     }
 

@@ -8,18 +8,24 @@ use tokio::sync::{Notify, Semaphore};
 use crate::clock::{Clock, Timestamp};
 use crate::invoke::Invoker;
 use crate::invoke::resolve::Resolved;
-use crate::payload::Event;
+use crate::outbound::aws::Aws;
+use crate::payload::{Event, trace};
 use crate::store;
+use crate::store::object::Objects;
 use crate::store::queue::{Change, Lane, NewItem, Queue, Wake};
 use crate::telemetry::metrics::Metrics;
 
 mod attempt;
+mod delivery;
+mod destination;
 mod dispatch;
 mod head;
 mod inspect;
 mod lane;
 mod lanes;
+mod redrive;
 mod retry;
+mod step;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -39,6 +45,8 @@ pub struct Events(Arc<Shared>);
 struct Shared {
     queue: Arc<dyn Queue>,
     invoker: Invoker,
+    aws: Aws,
+    objects: Objects,
     metrics: Metrics,
     timeline: Timeline,
     // std mutex: no await inside.
@@ -57,10 +65,11 @@ pub enum Error {
 }
 
 impl Events {
-    /// Events of this queue, at most `concurrency` of them in work at once.
+    /// Events of this queue, at most `concurrency` of them in work at once; records go to services of AWS and S3.
     pub fn new(
         queue: Arc<dyn Queue>,
         invoker: Invoker,
+        (aws, objects): (Aws, Objects),
         metrics: Metrics,
         concurrency: u32,
         clock: Clock,
@@ -68,6 +77,8 @@ impl Events {
         let shared = Arc::new(Shared {
             queue,
             invoker,
+            aws,
+            objects,
             metrics,
             timeline: Timeline::new(clock),
             lanes: Mutex::new(Lanes::new(concurrency)),
@@ -85,13 +96,16 @@ impl Events {
     /// If it could not be stored; nothing runs then.
     pub async fn accept(&self, resolved: Resolved) -> Result<(), Error> {
         let mut invoke = resolved.into_invoke();
+        let now = self.0.timeline.now();
+        // Every event is part of a trace, by which loops are found.
+        let new = || trace::new(self.0.timeline.clock(), now);
+        invoke.trace_id = Some(invoke.trace_id.take().unwrap_or_else(new));
         let body = match std::mem::take(&mut invoke.event) {
             Event::Json(document) => document.into(),
             Event::Http(http) => http
                 .event(invoke.target.name.as_str(), &invoke.request_id)
                 .into(),
         };
-        let now = self.0.timeline.now();
         let new = NewItem {
             lane: lane::invoke(&invoke.target),
             due: now,

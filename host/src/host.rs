@@ -18,11 +18,14 @@ use crate::config::{self, Config};
 use crate::control::code_signing::profile::Profiles;
 use crate::control::vault::Vault;
 use crate::control::{self, Control};
+use crate::event_source::Sources;
 use crate::events::Events;
 use crate::invoke::{self, Blame, Invoke, Invoker, Target};
 use crate::library::Library;
 use crate::names::{FunctionRef, Home, RequestId};
 use crate::outbound;
+use crate::outbound::aws::{self, Aws, Service};
+use crate::outbound::sigv4::Credentials;
 use crate::payload::{Body, Document, Event};
 use crate::sandbox::{self, Sandbox, Scheduler, compile::Compiler};
 use crate::server::{self, Certificates, Server};
@@ -88,6 +91,7 @@ pub struct Host {
     _follow: AbortOnDropHandle<()>,
     _housekeeping: AbortOnDropHandle<()>,
     _dispatch: AbortOnDropHandle<()>,
+    _sources: AbortOnDropHandle<()>,
 }
 
 /// A function of a host; cheap to clone. It stays good when the function is updated or deleted and
@@ -154,7 +158,9 @@ impl Host {
         };
         let logs = Logs::open(logs, clock.clone()).map_err(host)?;
         let outbound = outbound::Client::new(trust, clock.clone());
+        let aws = aws(&config.aws, outbound.clone());
         let objects = objects(&config, outbound).map_err(host)?;
+        let services = (aws, objects.clone());
         let library = Library::open(dir, sandbox, compiler, objects).map_err(host)?;
         let home = Home {
             account: config.account_id.clone(),
@@ -181,7 +187,7 @@ impl Host {
             .as_ref()
             .map(|tls| Certificates::open(&tls.certificates));
         let certificates = certificates.transpose().map_err(host)?;
-        let planes = (control, queue);
+        let planes = (control, queue, services);
         let opened = Self::assemble(&config, planes, scheduler, telemetry, clock);
         Ok(Self {
             certificates,
@@ -191,7 +197,7 @@ impl Host {
 
     fn assemble(
         config: &Config,
-        (control, queue): (Control, Arc<dyn Queue>),
+        (control, queue, services): (Control, Arc<dyn Queue>, (Aws, Objects)),
         scheduler: Arc<Scheduler>,
         (logs, metrics): (Logs, Metrics),
         clock: Clock,
@@ -219,9 +225,12 @@ impl Host {
             async move { invoker.follow().await }
         });
         let housekeeping = tokio::spawn(housekeeping(control.clone(), clock.clone()));
+        let sources = Sources::new(invoker.clone(), services.0.clone(), clock.clone());
+        let sources = tokio::spawn(async move { sources.run().await });
         let events = Events::new(
             queue,
             invoker.clone(),
+            services,
             metrics.clone(),
             config.limits.concurrency,
             clock.clone(),
@@ -250,6 +259,7 @@ impl Host {
             _follow: AbortOnDropHandle::new(follow),
             _housekeeping: AbortOnDropHandle::new(housekeeping),
             _dispatch: AbortOnDropHandle::new(dispatch),
+            _sources: AbortOnDropHandle::new(sources),
         }
     }
 
@@ -384,6 +394,31 @@ where
                 .await)
         })
     }
+}
+
+/// Services of AWS that records are sent to.
+fn aws(config: &config::Aws, client: outbound::Client) -> Aws {
+    let endpoints = [
+        (None, &config.endpoint),
+        (Some(Service::Sqs), &config.endpoint_sqs),
+        (Some(Service::Sns), &config.endpoint_sns),
+        (Some(Service::EventBridge), &config.endpoint_eventbridge),
+    ];
+    let endpoints = endpoints.into_iter();
+    let key = config.access_key_id.clone();
+    let credentials = key.zip(config.secret_access_key.clone());
+    let credentials = credentials.map(|(access_key_id, secret_access_key)| Credentials {
+        access_key_id,
+        secret_access_key,
+        session_token: config.session_token.clone(),
+    });
+    let config = aws::Config {
+        endpoints: endpoints
+            .filter_map(|(service, url)| Some((service, url.clone()?)))
+            .collect(),
+        credentials,
+    };
+    Aws::new(client, config)
 }
 
 /// The S3 server that packages are read from.

@@ -26,6 +26,7 @@ mod clock;
 mod config;
 mod control;
 mod disk;
+mod event_source;
 mod events;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -44,8 +45,8 @@ mod telemetry;
 mod units;
 
 pub use config::{
-    Config, CustomDomain, CustomTarget, Error as ConfigError, Key, Limits, Network, Runtimes, S3,
-    SigningAlgorithm, SigningProfile, Tls, TlsCertificate, UrlDomain, UrlScheme, Urls,
+    Aws, Config, CustomDomain, CustomTarget, Error as ConfigError, Key, Limits, Network, Runtimes,
+    S3, SigningAlgorithm, SigningProfile, Tls, TlsCertificate, UrlDomain, UrlScheme, Urls,
 };
 pub use host::{Error, FunctionHandle, Host, InvokeResponse, ReloadError};
 pub use names::{AccountId, Region, UserName};

@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::clock::Clock;
 
+pub mod aws;
 pub mod dial;
 pub mod pool;
 pub mod retry;

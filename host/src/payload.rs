@@ -6,6 +6,9 @@ pub mod body;
 pub mod fuzz;
 pub mod http;
 pub mod json;
+pub mod pattern;
+pub mod record;
+pub mod trace;
 
 pub use body::Body;
 pub use http::HttpEvent;

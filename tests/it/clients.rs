@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 
 use crate::harness::{Lamina, ROLE, example, guest, program, root, zipped};
+use crate::moto::Moto;
 
 /// Command of a client, with the settings of all AWS clients.
 pub fn client(program: &str, host: &Lamina) -> Command {
@@ -50,6 +51,28 @@ fn package(dir: &Path) -> String {
     let path = dir.join("f.zip");
     std::fs::write(&path, zipped(&example("hello"))).expect("the package is written");
     path.to_str().expect("UTF-8").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn destinations_get_records_and_dead_letters() {
+    let moto = Moto::start().await;
+    let settings = format!(
+        "[aws]\nendpoint = \"{0}\"\naccess_key_id = \"x\"\nsecret_access_key = \"x\"\n\
+         [s3]\nendpoint = \"{0}\"\naccess_key_id = \"x\"\nsecret_access_key = \"x\"",
+        moto.endpoint
+    );
+    let host = Lamina::with(&settings, "settle_millis = 20");
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let package = dir.path().join("f.zip");
+    std::fs::write(&package, zipped(&guest("hostile"))).expect("the package is written");
+    let mut script = client("venv/bin/python", &host);
+    script
+        .arg(root().join("tests/clients/destinations.py"))
+        .arg(&package)
+        .env_remove("AWS_ENDPOINT_URL")
+        .env("HOST", host.endpoint())
+        .env("MOTO", &moto.endpoint);
+    ran(&mut script);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -61,6 +61,7 @@ mod sdk;
 mod signed;
 mod signed_layers;
 mod signing;
+mod sqs_source;
 mod storage;
 mod tags;
 mod tidy;

@@ -9,6 +9,7 @@ use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
 
 use crate::harness::root;
 
@@ -66,12 +67,31 @@ impl Moto {
         panic!("moto does not answer");
     }
 
+    /// Sends an operation of SQS.
+    pub async fn sqs(&self, operation: &str, body: &Value) -> Value {
+        let request = Request::builder()
+            .method("POST")
+            .uri(format!("{}/", self.endpoint))
+            .header("authorization", claim("sqs"))
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", format!("AmazonSQS.{operation}"))
+            .body(Full::new(Bytes::from(body.to_string())))
+            .expect("the request is well-formed");
+        let http = Client::builder(TokioExecutor::new()).build_http();
+        let response = http.request(request).await.expect("moto answers");
+        let (parts, body) = response.into_parts();
+        let body = body
+            .collect()
+            .await
+            .expect("the answer is whole")
+            .to_bytes();
+        assert!(parts.status.is_success(), "{operation}: {body:?}");
+        serde_json::from_slice(&body).unwrap_or_default()
+    }
+
     /// Unless guarded, moto accepts any credentials.
     pub async fn send(&self, service: &str, method: &str, path: &str, body: &[u8]) -> Response {
-        let claim = format!(
-            "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/{service}/aws4_request, \
-             SignedHeaders=host, Signature=x"
-        );
+        let claim = claim(service);
         let form = match service {
             "iam" => "application/x-www-form-urlencoded",
             _ => "application/octet-stream",
@@ -129,6 +149,13 @@ impl Moto {
             within(&made, "<SecretAccessKey>", "<"),
         )
     }
+}
+
+fn claim(service: &str) -> String {
+    format!(
+        "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/{service}/aws4_request, \
+         SignedHeaders=host, Signature=x"
+    )
 }
 
 fn within(text: &str, before: &str, after: &str) -> String {

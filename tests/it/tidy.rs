@@ -61,7 +61,7 @@ const LAYERS: [&[&str]; 11] = [
     &["host"],
     &["server"],
     &["api"],
-    &["events"],
+    &["events", "event_source"],
     &["control"],
     &["invoke"],
     &["library"],

@@ -1,5 +1,5 @@
 //! Queues of asynchronous invocation, for operators: what `lamina queue` calls. On a host with keys, callers need
-//! `lamina:GetQueue` or `lamina:PurgeQueue` on the function, and `lamina:ListQueues` on `*`.
+//! `lamina:GetQueue`, `lamina:PurgeQueue` or `lamina:RedriveQueue` on the function, and `lamina:ListQueues` on `*`.
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -40,6 +40,8 @@ enum Asked {
     All,
     Events(Target, usize),
     Purge(Target),
+    /// Out of this dead-letter queue.
+    Redrive(Target, String),
 }
 
 impl Front {
@@ -67,6 +69,12 @@ impl Front {
                 let deleted = self.events.purge(&target).await.map_err(failed)?;
                 json!({"Deleted": deleted})
             }
+            Asked::Redrive(target, from) => {
+                let moved = self.events.redrive(&target, &from).await;
+                let moved =
+                    moved.map_err(|error| Refused(StatusCode::BAD_GATEWAY, error.to_string()))?;
+                json!({"Moved": moved})
+            }
         };
         Ok(document(StatusCode::OK, body.to_string()))
     }
@@ -87,6 +95,7 @@ impl Front {
             Asked::All => ("lamina:ListQueues", None),
             Asked::Events(target, _) => ("lamina:GetQueue", Some(target)),
             Asked::Purge(target) => ("lamina:PurgeQueue", Some(target)),
+            Asked::Redrive(target, _) => ("lamina:RedriveQueue", Some(target)),
         };
         let resource = target.map(|it| home.arn_at(&it.name, it.qualifier.as_ref()));
         let demand = Demand::new(action, resource.unwrap_or_else(|| "*".into()));
@@ -136,8 +145,12 @@ impl Asked {
                 Ok(Self::Events(target, limit.min(EVENTS_MAX)))
             }
             (&Method::DELETE, Some(target)) => Ok(Self::Purge(target)),
+            (&Method::POST, Some(target)) => match value("from") {
+                Some(from) => Ok(Self::Redrive(target, from)),
+                None => Err(bad("from, the ARN of a queue, is missing")),
+            },
             _ => {
-                let text = "GET lists and DELETE purges the queue of a function";
+                let text = "GET lists, DELETE purges and POST redrives the queue of a function";
                 Err(Refused(StatusCode::METHOD_NOT_ALLOWED, text.into()))
             }
         }

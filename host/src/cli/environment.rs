@@ -1,11 +1,40 @@
-//! S3 settings from the process environment, for those that `lamina.toml` lacks; variable names are
+//! Settings of AWS's services from the process environment, for those that `lamina.toml` lacks; variable names are
 //! AWS's. Only `start` and `dev` read them.
 
-use crate::config::S3;
+use crate::config::{Aws, Config, S3};
 
 /// Fills in missing settings. Access key and secret come from one source, because a mixed pair
 /// never matches.
-pub(super) fn complete(s3: &mut S3, variable: impl Fn(&str) -> Option<String>) {
+pub(super) fn complete(config: &mut Config, variable: impl Fn(&str) -> Option<String>) {
+    complete_s3(&mut config.s3, &variable);
+    complete_aws(&mut config.aws, &variable);
+}
+
+fn complete_aws(aws: &mut Aws, variable: impl Fn(&str) -> Option<String>) {
+    let given = |name: &str| variable(name).filter(|value| !value.is_empty());
+    for (endpoint, name) in [
+        (&mut aws.endpoint, "AWS_ENDPOINT_URL"),
+        (&mut aws.endpoint_sqs, "AWS_ENDPOINT_URL_SQS"),
+        (&mut aws.endpoint_sns, "AWS_ENDPOINT_URL_SNS"),
+        (
+            &mut aws.endpoint_eventbridge,
+            "AWS_ENDPOINT_URL_EVENTBRIDGE",
+        ),
+    ] {
+        if endpoint.is_none() {
+            *endpoint = given(name);
+        }
+    }
+    let has_keys = aws.access_key_id.is_some() || aws.secret_access_key.is_some();
+    let keys = given("AWS_ACCESS_KEY_ID").zip(given("AWS_SECRET_ACCESS_KEY"));
+    if let (false, Some((id, secret))) = (has_keys, keys) {
+        aws.access_key_id = Some(id);
+        aws.secret_access_key = Some(secret);
+        aws.session_token = given("AWS_SESSION_TOKEN");
+    }
+}
+
+fn complete_s3(s3: &mut S3, variable: impl Fn(&str) -> Option<String>) {
     let given = |name: &str| variable(name).filter(|value| !value.is_empty());
     let first = |names: [&str; 2]| names.into_iter().find_map(given);
     if s3.endpoint.is_none() {
@@ -37,7 +66,7 @@ mod tests {
     use super::*;
 
     fn completed(mut s3: S3, variables: &[(&str, &str)]) -> S3 {
-        complete(&mut s3, |name| {
+        complete_s3(&mut s3, |name| {
             let found = variables.iter().find(|(it, _)| *it == name);
             found.map(|(_, value)| (*value).to_owned())
         });
@@ -71,6 +100,25 @@ mod tests {
         assert_eq!(kept.endpoint.as_deref(), Some("http://file"));
         assert_eq!(kept.access_key_id.as_deref(), Some("file"));
         assert_eq!(kept.session_token, None, "a token belongs to its keys");
+    }
+
+    #[test]
+    fn environment_fills_in_endpoints_by_service() {
+        let mut aws = Aws {
+            endpoint_sqs: Some("http://file".into()),
+            ..Aws::default()
+        };
+        complete_aws(&mut aws, |name| match name {
+            "AWS_ENDPOINT_URL" => Some("http://all".into()),
+            "AWS_ENDPOINT_URL_SQS" | "AWS_ENDPOINT_URL_SNS" => Some("http://own".into()),
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("key".into()),
+            _ => None,
+        });
+        assert_eq!(aws.endpoint.as_deref(), Some("http://all"));
+        assert_eq!(aws.endpoint_sqs.as_deref(), Some("http://file"));
+        assert_eq!(aws.endpoint_sns.as_deref(), Some("http://own"));
+        assert_eq!(aws.endpoint_eventbridge, None);
+        assert_eq!(aws.secret_access_key.as_deref(), Some("key"));
     }
 
     #[test]

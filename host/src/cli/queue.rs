@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use http::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::client::Client;
@@ -17,6 +18,8 @@ pub(super) enum Queue {
     Peek(Calling<Peek>),
     /// Delete all events of a queue.
     Purge(Calling<Purge>),
+    /// Take events out of a dead-letter queue of SQS, and queue them again.
+    Redrive(Calling<Redrive>),
 }
 
 /// List the queues that have events.
@@ -42,6 +45,17 @@ pub(super) struct Purge {
     function: FunctionArgument,
 }
 
+/// Take events out of a dead-letter queue of SQS, and queue them again.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Redrive {
+    /// Function name or ARN.
+    #[arg(value_parser = FunctionArgument::parse)]
+    function: FunctionArgument,
+    /// ARN of the dead-letter queue.
+    #[arg(long, value_name = "ARN")]
+    from: String,
+}
+
 impl Queue {
     pub(super) async fn run(self, before: ClientOptions) -> anyhow::Result<Ended> {
         match self {
@@ -56,6 +70,10 @@ impl Queue {
             Self::Purge(purge) => {
                 let (purge, client, format) = purge.with(before)?;
                 purge.run(&client, format).await
+            }
+            Self::Redrive(redrive) => {
+                let (redrive, client, format) = redrive.with(before)?;
+                redrive.run(&client, format).await
             }
         }
     }
@@ -95,6 +113,16 @@ impl Purge {
         let path = path(&self.function);
         let done = client.lambda(Method::DELETE, &path, None).await?;
         report(&done, "Deleted", "deleted", format);
+        Ok(Ended::Well)
+    }
+}
+
+impl Redrive {
+    async fn run(self, client: &Client, format: Format) -> anyhow::Result<Ended> {
+        let from = utf8_percent_encode(&self.from, NON_ALPHANUMERIC);
+        let path = format!("{}?from={from}", path(&self.function));
+        let done = client.lambda(Method::POST, &path, None).await?;
+        report(&done, "Moved", "queued again", format);
         Ok(Ended::Well)
     }
 }

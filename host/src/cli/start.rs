@@ -86,7 +86,7 @@ impl Start {
             config.data_dir.clone_from(data_dir);
         }
         config.listen = self.listen.unwrap_or(config.listen);
-        environment::complete(&mut config.s3, environment::variable);
+        environment::complete(&mut config, environment::variable);
         config.require_safe()?;
         Ok(config)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Error;
-use super::configuration::{State, VersionRecord};
+use super::configuration::{Recursion, State, VersionRecord};
 use super::function_records::FunctionRecords;
 use super::layer::LayerUse;
 use super::permission::PolicyRecord;
@@ -49,6 +49,7 @@ pub(super) fn function(home: &Home, records: FunctionRecords) -> Result<Function
             .collect(),
         tags: Arc::new(record.tags),
         reserved: record.reserved,
+        stops_loops: record.recursion == Recursion::Terminate,
     })
 }
 
@@ -93,6 +94,7 @@ fn version(name: &FunctionName, version: &VersionRecord) -> Version {
                 .as_ref()
                 .map(|it| it.text().into()),
         },
+        dead_letter: configuration.dead_letter.as_deref().map(Into::into),
     }
 }
 

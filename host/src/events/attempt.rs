@@ -7,14 +7,16 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Shared;
+use super::destination::{Ended, Last};
 use super::dispatch::Working;
 use super::head::Head;
 use super::lane::Purpose;
 use super::lanes::Verdict;
 use super::retry::{GivenUp, Limits};
+use super::step::Step;
 use crate::invoke::snapshot::Function;
 use crate::invoke::{self, Finished, Invoke, Target, admit, resolve};
-use crate::payload::{Document, Event};
+use crate::payload::{Document, Event, trace};
 use crate::sandbox::Cause;
 use crate::store;
 use crate::store::queue::{Change, Item, ItemBody};
@@ -22,17 +24,6 @@ use crate::store::queue::{Change, Item, ItemBody};
 /// Pauses between attempts to write the end of an event.
 const COMMIT_PAUSE_FIRST: Duration = Duration::from_millis(100);
 const COMMIT_PAUSE_LAST: Duration = Duration::from_secs(10);
-
-/// Next step after an attempt.
-#[derive(Debug)]
-enum Step {
-    /// The event is over.
-    End,
-    /// It waits for another attempt.
-    Delay(Duration, Head),
-    /// It was refused: throttled, or the host failed. The attempt does not count.
-    Refused,
-}
 
 /// An event of a lane.
 struct Queued<'a> {
@@ -44,25 +35,39 @@ struct Queued<'a> {
 impl Shared {
     /// Works on an item to its end or its next attempt.
     pub(super) async fn work(self: Arc<Self>, working: Working) {
-        let step = match self.attempt(&working.item).await {
+        let item = &working.item;
+        let step = match Purpose::of(&item.lane) {
+            Some(Purpose::Invoke(target)) => self.attempt(item, target).await,
+            Some(Purpose::Deliver(arn)) => self.deliver(&arn, item).await,
+            None => {
+                tracing::error!(lane = %item.lane, "an item of the queue is not of this release");
+                Ok(Step::Refused)
+            }
+        };
+        let step = match step {
             Ok(step) => step,
             Err(error) => {
                 tracing::error!(%error, "an event could not be read from the store; that is repeated");
                 Step::Refused
             }
         };
-        let id = working.item.id;
-        let change = match step {
-            Step::Refused => return working.finish(Verdict::Refused),
-            Step::End => Change::End(id),
-            Step::Delay(wait, head) => Change::Delay {
-                id,
-                due: self.timeline.now().after(wait),
-                head: head.encode(),
-            },
+        let id = item.id;
+        let delay = |wait, head| {
+            let due = self.timeline.now().after(wait);
+            vec![Change::Delay { id, due, head }]
         };
-        self.commit(vec![change]).await;
-        working.finish(Verdict::Done);
+        let (changes, verdict) = match step {
+            Step::Refused => return working.finish(Verdict::Refused),
+            Step::End(followers) => {
+                let adds = followers.into_iter().map(Change::Add);
+                let changes = std::iter::once(Change::End(id)).chain(adds).collect();
+                (changes, Verdict::Done)
+            }
+            Step::Delay(wait, head) => (delay(wait, head), Verdict::Done),
+            Step::Postpone(wait, head) => (delay(wait, head), Verdict::Refused),
+        };
+        self.commit(changes).await;
+        working.finish(verdict);
     }
 
     /// Writes the end of an event, and repeats that until it succeeds: on a full disk, for example.
@@ -75,13 +80,9 @@ impl Shared {
         }
     }
 
-    async fn attempt(&self, item: &Item) -> Result<Step, store::Error> {
-        let (Some(Purpose::Invoke(target)), Ok(head)) =
-            (Purpose::of(&item.lane), Head::decode(&item.head))
-        else {
-            tracing::error!(lane = %item.lane, "an item of the queue is not an event of this release");
-            return Ok(Step::Refused);
-        };
+    async fn attempt(&self, item: &Item, target: Target) -> Result<Step, store::Error> {
+        let damaged = |error| store::Error::Failed(Box::new(error));
+        let head = Head::decode(&item.head).map_err(damaged)?;
         let queued = Queued { item, target, head };
         let snapshot = self.invoker.snapshot();
         let Some(function) = snapshot.function(&queued.target.name) else {
@@ -89,11 +90,11 @@ impl Shared {
         };
         let limits = Limits::of(function, queued.target.qualifier.as_ref());
         if let Err(reason) = self.may_run(&queued, function, limits) {
-            return Ok(self.give_up(&queued, reason));
+            return self.conclude(queued, Some(reason), None).await;
         }
         let (_room, document) = self.document(item).await?;
         let ended = self.run(&queued, document).await;
-        Ok(self.next(queued, limits, ended))
+        self.next(queued, limits, ended).await
     }
 
     fn may_run(
@@ -105,7 +106,7 @@ impl Shared {
         if function.reserved == Some(0) {
             return Err(GivenUp::ZeroReservedConcurrency);
         }
-        limits.before(self.age(&queued.head))
+        limits.before(self.timeline.since(queued.head.accepted))
     }
 
     /// Payload of an event. Large ones wait for room in memory.
@@ -135,7 +136,7 @@ impl Shared {
         document: Document,
     ) -> Result<Finished, invoke::Error> {
         let Queued { target, head, .. } = queued;
-        let age = self.age(head);
+        let age = self.timeline.since(head.accepted);
         let invoke = Invoke {
             client_context: head.client_context.clone(),
             trace_id: head.trace_id.clone(),
@@ -151,55 +152,101 @@ impl Shared {
         Ok(finished)
     }
 
-    fn next(
+    async fn next(
         &self,
-        queued: Queued<'_>,
+        mut queued: Queued<'_>,
         limits: Limits,
         ended: Result<Finished, invoke::Error>,
-    ) -> Step {
+    ) -> Result<Step, store::Error> {
         let finished = match ended {
             Ok(finished) => finished,
-            Err(error) => return self.after_refusal(&queued, limits, &error),
+            Err(error) => return self.after_refusal(queued, limits, &error).await,
         };
         match &finished.outcome {
-            Ok(_) => Step::End,
-            Err(failure) if failure.cause == Cause::Host => self.refused(&queued, limits),
+            Ok(_) => {
+                queued.head.attempts += 1;
+                self.conclude(queued, None, Some(finished)).await
+            }
+            Err(failure) if failure.cause == Cause::Host => self.refused(queued, limits).await,
             Err(_) => {
-                let mut head = queued.head.clone();
-                head.attempts += 1;
-                match limits.after_error(head.attempts, self.age(&head)) {
-                    Ok(wait) => Step::Delay(wait, head),
-                    Err(reason) => self.give_up(&queued, reason),
+                queued.head.attempts += 1;
+                let age = self.timeline.since(queued.head.accepted);
+                match limits.after_error(queued.head.attempts, age) {
+                    Ok(wait) => Ok(Step::Delay(wait, queued.head.encode())),
+                    Err(reason) => self.conclude(queued, Some(reason), Some(finished)).await,
                 }
             }
         }
     }
 
-    fn after_refusal(&self, queued: &Queued<'_>, limits: Limits, error: &invoke::Error) -> Step {
+    async fn after_refusal(
+        &self,
+        queued: Queued<'_>,
+        limits: Limits,
+        error: &invoke::Error,
+    ) -> Result<Step, store::Error> {
         error.log();
         match error {
             invoke::Error::Resolve(
                 resolve::Error::NotFound(_)
                 | resolve::Error::TenantMissing
                 | resolve::Error::TenantUnexpected,
-            ) => self.drop_event(queued, "its version or alias cannot be invoked any more"),
+            ) => Ok(self.drop_event(&queued, "its version or alias cannot be invoked any more")),
+            invoke::Error::Resolve(resolve::Error::Recursive(target)) => {
+                let name = target.name.as_str();
+                self.metrics.asynchronous(name).recursions.add(1);
+                let reason = GivenUp::RecursiveInvocation;
+                self.conclude(queued, Some(reason), None).await
+            }
             invoke::Error::Resolve(resolve::Error::NotActive { .. })
             | invoke::Error::Admit(admit::Error::Reserved | admit::Error::Account)
-            | invoke::Error::Lease(_) => self.refused(queued, limits),
+            | invoke::Error::Lease(_) => self.refused(queued, limits).await,
         }
     }
 
     /// The event is tried again after the pause of its lane, unless it is too old by then.
-    fn refused(&self, queued: &Queued<'_>, limits: Limits) -> Step {
+    async fn refused(&self, queued: Queued<'_>, limits: Limits) -> Result<Step, store::Error> {
         let pause = self.lanes().pause_after_refusal(&queued.item.lane);
-        match limits.before(self.age(&queued.head) + pause) {
-            Ok(()) => Step::Refused,
-            Err(reason) => self.give_up(queued, reason),
+        let age = self.timeline.since(queued.head.accepted);
+        match limits.before(age + pause) {
+            Ok(()) => Ok(Step::Refused),
+            Err(reason) => self.conclude(queued, Some(reason), None).await,
         }
     }
 
-    fn give_up(&self, queued: &Queued<'_>, reason: GivenUp) -> Step {
-        self.drop_event(queued, reason.as_str())
+    /// The event ends: with success, or given up. What follows from it is queued in the same commit.
+    async fn conclude(
+        &self,
+        queued: Queued<'_>,
+        given_up: Option<GivenUp>,
+        finished: Option<Finished>,
+    ) -> Result<Step, store::Error> {
+        let Queued { item, target, head } = &queued;
+        if let Some(reason) = given_up {
+            self.drop_event(&queued, reason.as_str());
+        }
+        let snapshot = self.invoker.snapshot();
+        let Some(function) = snapshot.function(&target.name) else {
+            return Ok(Step::End(Vec::new()));
+        };
+        let ended = Ended {
+            target,
+            head,
+            given_up,
+            last: finished.map(Last::of),
+            // With this invocation counted, unless it was none.
+            trace_id: head.trace_id.as_deref().map(|trace| {
+                let advanced = trace::advance(trace, &function.arn);
+                advanced.unwrap_or_else(|_| trace.to_owned())
+            }),
+        };
+        if !ended.has_followers(function) {
+            return Ok(Step::End(Vec::new()));
+        }
+        let request = self.queue.body(item).await?;
+        Ok(Step::End(
+            self.followers(&snapshot, function, &ended, &request),
+        ))
     }
 
     /// The event ends without having succeeded.
@@ -207,12 +254,7 @@ impl Shared {
         let name = queued.target.name.as_str();
         self.metrics.asynchronous(name).dropped.add(1);
         tracing::debug!(request_id = %queued.head.id, function = name, reason, "an event was dropped");
-        Step::End
-    }
-
-    fn age(&self, head: &Head) -> Duration {
-        let now = self.timeline.now().millis();
-        Duration::from_millis(now.saturating_sub(head.accepted.millis()))
+        Step::End(Vec::new())
     }
 }
 
@@ -227,6 +269,7 @@ impl GivenUp {
             Self::RetriesExhausted => "RetriesExhausted",
             Self::EventAgeExceeded => "EventAgeExceeded",
             Self::ZeroReservedConcurrency => "ZeroReservedConcurrency",
+            Self::RecursiveInvocation => "RecursiveInvocation",
         }
     }
 }

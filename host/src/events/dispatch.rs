@@ -6,13 +6,15 @@ use std::time::Duration;
 use super::Shared;
 use super::lane::Purpose;
 use super::lanes::{Next, Verdict};
-use super::retry::WAIT_MAX;
 use crate::clock::Timestamp;
 use crate::invoke::snapshot::Snapshot;
 use crate::store::queue::{Claim, Item, Lane};
 
 /// Pause of a lane that cannot be read from the store.
 const UNREAD_PAUSE: Duration = Duration::from_secs(1);
+
+/// Due times are never further ahead: retries wait two minutes and deliveries five at most.
+const DUE_AHEAD_MAX: Duration = Duration::from_secs(600);
 
 /// A claimed item in work. Dropped before its end, by a panic, it can be claimed again after a pause.
 #[derive(Debug)]
@@ -111,8 +113,8 @@ impl Shared {
         let limit = usize::try_from(limit).expect("a usize has 32 bits or more");
         let claim = self.queue.claim(lane, now, limit).await?;
         match claim.next_due {
-            // No event waits so long: the clock was set back before this start.
-            Some(due) if claim.items.is_empty() && due > now.after(2 * WAIT_MAX) => {
+            // The clock was set back before this start.
+            Some(due) if claim.items.is_empty() && due > now.after(DUE_AHEAD_MAX) => {
                 self.queue.claim(lane, due, limit).await
             }
             _ => Ok(claim),
@@ -123,7 +125,7 @@ impl Shared {
     fn is_orphan(&self, lane: &Lane, snapshot: &Snapshot) -> bool {
         match Purpose::of(lane) {
             Some(Purpose::Invoke(target)) => snapshot.function(&target.name).is_none(),
-            None => false,
+            Some(Purpose::Deliver(_)) | None => false,
         }
     }
 

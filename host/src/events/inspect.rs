@@ -77,7 +77,7 @@ impl Events {
                 own.name == target.name
                     && (target.qualifier.is_none() || own.qualifier == target.qualifier)
             }
-            None => false,
+            Some(Purpose::Deliver(_)) | None => false,
         };
         let all = self.0.queue.depths().into_iter();
         all.map(|(lane, _)| lane).filter(is_own).collect()

@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::lane::concurrency_max;
 use crate::clock::Timestamp;
 use crate::store::queue::Lane;
 
@@ -38,6 +39,8 @@ pub(super) struct Lanes {
 struct State {
     place: Place,
     in_flight: u32,
+    /// Items in flight at most, as long as none is refused.
+    limit_max: u32,
     /// Items in flight at most.
     limit: u32,
     /// Items that succeeded since the limit changed.
@@ -186,7 +189,7 @@ impl Lanes {
     fn state(&mut self, lane: &Lane) -> &mut State {
         self.lanes
             .entry(Arc::clone(lane))
-            .or_insert_with(State::new)
+            .or_insert_with(|| State::new(concurrency_max(lane)))
     }
 
     /// Items that a lane may claim. Afterwards it holds no more than its share of what is left free. While others
@@ -235,11 +238,12 @@ impl Lanes {
 }
 
 impl State {
-    fn new() -> Self {
+    fn new(limit_max: u32) -> Self {
         Self {
             place: Place::Out,
             in_flight: 0,
-            limit: u32::MAX,
+            limit_max,
+            limit: limit_max,
             successes: 0,
             due: None,
             pause: None,
@@ -252,7 +256,8 @@ impl State {
         self.resumes = None;
         self.successes = self.successes.saturating_add(1);
         if self.successes >= self.limit {
-            self.limit = self.limit.saturating_add(1 + self.limit / 8);
+            let more = self.limit.saturating_add(1 + self.limit / 8);
+            self.limit = more.min(self.limit_max);
             self.successes = 0;
         }
     }

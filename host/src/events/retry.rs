@@ -12,9 +12,6 @@ const RETRIES_DEFAULT: u32 = 2;
 /// `MaximumEventAgeInSeconds` without a configuration.
 const AGE_DEFAULT: Duration = Duration::from_secs(6 * 3_600);
 
-/// Longest time that the queue itself delays an event.
-pub(super) const WAIT_MAX: Duration = WAITS[1];
-
 /// Limits of the events of a function, version or alias.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Limits {
@@ -28,6 +25,8 @@ pub(super) enum GivenUp {
     RetriesExhausted,
     EventAgeExceeded,
     ZeroReservedConcurrency,
+    /// The event is in a recursive loop.
+    RecursiveInvocation,
 }
 
 impl Limits {

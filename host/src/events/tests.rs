@@ -15,9 +15,12 @@ use crate::control::event_invoke::Choice;
 use crate::control::function::Create;
 use crate::control::simulation::{World, package, runtime};
 use crate::control::update::UpdateCode;
+use crate::invoke::snapshot::destination::{Destinations, End};
 use crate::invoke::{Finished, Invoke, Target};
 use crate::library::{Claim, Delivery, Origin};
 use crate::names::{AliasName, FunctionName, Qualifier, RequestId};
+use crate::outbound::aws;
+use crate::outbound::{Client, Trust};
 use crate::payload::Document;
 use crate::sandbox::fake::{Begun, Guests};
 use crate::store::queue::memory::Memory;
@@ -67,7 +70,12 @@ impl Scene {
         let (queue, metrics) = (Arc::new(queue), Metrics::default());
         let (_, invoker, _, clock) = world.parts();
         let same = Arc::clone(&queue) as Arc<dyn Queue>;
-        let events = Events::new(same, invoker, metrics.clone(), 200, clock);
+        let aws = Aws::new(
+            Client::new(Trust::default(), clock.clone()),
+            aws::Config::default(),
+        );
+        let services = (aws, Objects::none());
+        let events = Events::new(same, invoker, services, metrics.clone(), 200, clock);
         Self {
             dispatch: run_events(&events),
             world,
@@ -401,6 +409,72 @@ fn full_disk_refuses_events_and_keeps_those_it_has() {
         assert_eq!(scene.queued(), 1);
         scene.wait(600).await;
         assert_eq!(scene.queued(), 0);
+    });
+}
+
+#[test]
+fn failed_delivery_is_repeated_and_counted() {
+    simulate(async {
+        let scene = Scene::new(&["f"]).await;
+        let destinations = Destinations {
+            on_success: Some(End {
+                // No service of AWS is configured.
+                destination: Some("arn:aws:sqs:us-east-1:000000000000:q".into()),
+            }),
+            on_failure: None,
+        };
+        let choice = Choice {
+            destinations: Some(destinations),
+            ..Choice::default()
+        };
+        let control = scene.control();
+        let chosen = control.put_event_invoke(target("f"), choice);
+        chosen.await.unwrap();
+        scene.send("f", json!({})).await;
+        scene.wait(8).await;
+        // At 0, 1, 3 and 7 s.
+        let failures = "destination_delivery_failures_total";
+        assert_eq!(scene.metric(failures, "f"), 4);
+        // The event itself has ended.
+        assert_eq!((scene.queued(), scene.queue.depths().len()), (0, 1));
+        let scene = scene.restart().await;
+        scene.wait(7 * 3_600).await;
+        assert_eq!(scene.queue.depths().len(), 0);
+        let count = scene.metric(failures, "f");
+        assert!((60..90).contains(&count), "{count}");
+    });
+}
+
+#[test]
+fn event_in_a_loop_is_dropped() {
+    simulate(async {
+        let scene = Scene::new(&["f"]).await;
+        let mut trace = "Root=1-0-0".to_owned();
+        for hop in 0..17 {
+            let mut invoke = scene.invoke("f", &json!({}));
+            invoke.mode = crate::invoke::Mode::Event;
+            invoke.trace_id = Some(trace.clone());
+            let invoker = scene.world.parts().1;
+            let resolved = invoker.resolve(invoke).await.expect("it is there");
+            scene.events.accept(resolved).await.unwrap();
+            scene.wait(1).await;
+            let (dropped, ran) = match hop {
+                16 => (1, 16),
+                hop => (0, hop + 1),
+            };
+            assert_eq!(
+                scene.metric("recursive_invocations_dropped_total", "f"),
+                dropped
+            );
+            assert_eq!(scene.guests().counts().begun.len(), ran);
+            let arn = "arn:aws:lambda:us-east-1:000000000000:function:f";
+            trace = trace::advance(&trace, arn).unwrap_or(trace);
+        }
+        // A synchronous call in the loop is refused.
+        let mut invoke = scene.invoke("f", &json!({}));
+        invoke.trace_id = Some(trace);
+        let refused = scene.world.parts().1.invoke(invoke).await.unwrap_err();
+        assert!(refused.to_string().contains("recursive loop"), "{refused}");
     });
 }
 

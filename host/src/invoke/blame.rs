@@ -35,6 +35,7 @@ impl Error {
         match self {
             Self::Resolve(
                 resolve::Error::NotFound(_)
+                | resolve::Error::Recursive(_)
                 | resolve::Error::NotActive { .. }
                 | resolve::Error::TenantMissing
                 | resolve::Error::TenantUnexpected,

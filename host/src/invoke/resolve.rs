@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::Pipeline;
 use super::admit::Shares;
-use super::request::{Invoke, Target};
+use super::request::{Invoke, Mode, Target};
 use super::snapshot::{Alias, Function, Readiness, Snapshot, Version};
 use crate::clock::Clock;
 use crate::names::Qualifier;
-use crate::payload::Event;
+use crate::payload::{Event, trace};
 use crate::sandbox::outlet::Protocol;
 
 /// Failure of resolution.
@@ -25,6 +25,9 @@ pub enum Error {
         /// Readiness.
         state: Readiness,
     },
+    /// The function was invoked too often in one chain, and stops loops.
+    #[error("function {} is in a recursive loop", .0.name)]
+    Recursive(Target),
     /// Tenant isolation requires a tenant id.
     #[error("the function isolates tenants, and no tenant was named")]
     TenantMissing,
@@ -58,7 +61,7 @@ impl Resolved {
 }
 
 impl Pipeline {
-    pub(super) fn resolve(&self, invoke: Invoke) -> Result<Resolved, Error> {
+    pub(super) fn resolve(&self, mut invoke: Invoke) -> Result<Resolved, Error> {
         let snapshot = self.live.snapshot();
         let (function, version) = snapshot.resolve(&invoke.target, &self.clock)?;
         let shares = Shares {
@@ -71,6 +74,20 @@ impl Pipeline {
             (true, None) => return Err(Error::TenantMissing),
             (false, Some(_)) => return Err(Error::TenantUnexpected),
             (true, Some(_)) | (false, None) => {}
+        }
+        // A queued event counts when it runs: a loop ends in its destination then.
+        if let Some(trace) = invoke
+            .trace_id
+            .as_deref()
+            .filter(|_| invoke.mode != Mode::Event)
+        {
+            match trace::advance(trace, &function.arn) {
+                Ok(advanced) => invoke.trace_id = Some(advanced),
+                Err(trace::Loop) if function.stops_loops => {
+                    return Err(Error::Recursive(invoke.target));
+                }
+                Err(trace::Loop) => {}
+            }
         }
         let invoked_arn = match &invoke.target.qualifier {
             None => Arc::clone(&function.arn),

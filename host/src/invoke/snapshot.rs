@@ -60,6 +60,8 @@ pub struct Function {
     pub tags: Arc<BTreeMap<String, String>>,
     /// Its reserved concurrency.
     pub reserved: Option<u32>,
+    /// Recursive loops of it are stopped.
+    pub stops_loops: bool,
     /// Provisioned concurrency, by version or alias.
     pub provisions: BTreeMap<Qualifier, u32>,
     /// Its resource policies, where it has any.
@@ -120,6 +122,8 @@ pub struct Version {
     pub settings: Settings,
     /// Its code, by digests.
     pub code: Code,
+    /// The ARN of the queue or topic for events that were given up.
+    pub dead_letter: Option<Arc<str>>,
 }
 
 /// The code of a version, named by digests; a [`Loader`](super::live::Loader) makes a program of it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, header};
+use http::{HeaderMap, Method, Request, Response, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
@@ -42,7 +42,7 @@ pub struct Location {
     pub version: Option<String>,
 }
 
-/// Failure of a read.
+/// Failure of a transfer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No server is configured.
@@ -75,8 +75,8 @@ pub enum Error {
     /// Connection failed or broke.
     #[error("the S3 server could not be reached: {0}")]
     Unreachable(String),
-    /// Timeout of the whole read.
-    #[error("the S3 server did not send the object within {} seconds", .0.as_secs())]
+    /// Timeout of the whole transfer.
+    #[error("the S3 server did not transfer the object within {} seconds", .0.as_secs())]
     TimedOut(Duration),
     /// Sink failed to keep the bytes.
     #[error(transparent)]
@@ -156,14 +156,39 @@ impl Objects {
     }
 }
 
+impl Objects {
+    /// Writes a whole object.
+    ///
+    /// # Errors
+    /// If the server refuses it or is too slow.
+    pub async fn write(&self, location: &Location, object: Bytes) -> Result<(), Error> {
+        let server = self.0.as_ref().ok_or(Error::NotConfigured)?;
+        let (clock, time_max) = (server.client.clock(), server.config.time_max);
+        let attempt = || server.write(location, object.clone());
+        let writing = retry::attempts(RETRIES, clock, Error::may_pass, attempt);
+        let written = clock.timeout(time_max, writing).await;
+        written.unwrap_or(Err(Error::TimedOut(time_max)))
+    }
+}
+
 impl Server {
+    async fn write(&self, location: &Location, object: Bytes) -> Result<(), Error> {
+        let request = self.request(Method::PUT, location, object)?;
+        let response = self.client.send(request).await?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        let (parts, body) = response.into_parts();
+        Err(refusal::read(&parts, body).await)
+    }
+
     async fn read<S: Sink>(
         &self,
         location: &Location,
         bytes_max: u64,
         sink: impl Fn() -> S,
     ) -> Result<S::Done, Error> {
-        let request = self.request(location)?;
+        let request = self.request(Method::GET, location, Bytes::new())?;
         let response = self.client.send(request).await?;
         if !response.status().is_success() {
             let (parts, body) = response.into_parts();
@@ -176,12 +201,18 @@ impl Server {
         keep(response, size, sink()).await
     }
 
-    fn request(&self, location: &Location) -> Result<Request<Bytes>, Error> {
+    fn request(
+        &self,
+        method: Method,
+        location: &Location,
+        body: Bytes,
+    ) -> Result<Request<Bytes>, Error> {
         let unmade = |problem: String| Error::NotS3 {
             problem,
             may_pass: false,
         };
-        let mut request = Request::new(Bytes::new());
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
         let url = self.address.url(location);
         *request.uri_mut() = url
             .parse()

@@ -131,7 +131,7 @@ impl Metrics {
     }
 
     /// Counters of a function's asynchronous invocations.
-    pub fn asynchronous(&self, function: &str) -> impl Deref<Target = AsyncMetrics> {
+    pub fn asynchronous(&self, function: &str) -> impl Deref<Target = AsyncMetrics> + use<> {
         struct Of(Arc<FunctionMetrics>);
         impl Deref for Of {
             type Target = AsyncMetrics;

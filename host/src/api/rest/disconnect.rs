@@ -15,6 +15,9 @@ use crate::api::Front;
 use crate::clock;
 use crate::control::simulation::{HangUp, World, package, runtime};
 use crate::events::Events;
+use crate::outbound::aws::{self, Aws};
+use crate::outbound::{Client, Trust};
+use crate::store::object::Objects;
 use crate::store::queue::memory::Memory;
 use crate::telemetry::metrics::Metrics;
 
@@ -273,7 +276,15 @@ async fn send(front: &Front, (method, path, body): Sent) -> Result<Value, String
 fn front_of(world: &World) -> Front {
     let (control, invoker, logs, clock) = world.parts();
     let (metrics, queue) = (Metrics::default(), Arc::new(Memory::default()));
-    let events = Events::new(queue, invoker.clone(), metrics, 10, clock.clone());
+    let services = (
+        Aws::new(
+            Client::new(Trust::default(), clock.clone()),
+            aws::Config::default(),
+        ),
+        Objects::none(),
+    );
+    let same = invoker.clone();
+    let events = Events::new(queue, same, services, metrics, 10, clock.clone());
     let running = (invoker, events);
     let urls = crate::api::UrlNames::new(&crate::config::Urls::default());
     Front::new(

@@ -51,6 +51,14 @@ fn of_resolve(error: &resolve::Error, home: &Home) -> Fault {
             );
             Fault::new(ErrorShape::ResourceConflictException, text)
         }
+        resolve::Error::Recursive(target) => Fault::new(
+            ErrorShape::RecursiveInvocationException,
+            format!(
+                "Lambda has detected that your function {} is being invoked in a recursive loop with other AWS \
+                 resources.",
+                target.name
+            ),
+        ),
         resolve::Error::TenantMissing => Fault::new(
             ErrorShape::InvalidParameterValueException,
             "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in \

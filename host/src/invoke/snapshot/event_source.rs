@@ -64,8 +64,12 @@ pub struct EventSource {
 }
 
 impl Snapshot {
+    /// All mappings, by id.
+    pub fn mappings(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Mapping>)> {
+        self.mappings.iter()
+    }
+
     /// The mapping of this id.
-    #[cfg(test)]
     pub fn mapping(&self, id: &str) -> Option<&Arc<Mapping>> {
         self.mappings.get(id)
     }

@@ -30,6 +30,7 @@ fn version(label: &str, deployment: &str) -> Arc<Version> {
             layers: Vec::new(),
             environment: None,
         },
+        dead_letter: None,
     })
 }
 
@@ -50,6 +51,7 @@ pub(in crate::invoke) fn function(name: &FunctionName, url: Option<&str>) -> Fun
         aliases: BTreeMap::new(),
         tags: Arc::default(),
         reserved: None,
+        stops_loops: true,
         provisions: BTreeMap::new(),
         policies: None,
         urls: url.map(|id| (id.into(), route)).into_iter().collect(),

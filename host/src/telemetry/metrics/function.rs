@@ -24,6 +24,12 @@ pub struct AsyncMetrics {
     pub received: Counter,
     /// Events that ended without success.
     pub dropped: Counter,
+    /// Records that a destination did not take, by attempts.
+    pub destination_failures: Counter,
+    /// Events that a dead-letter queue did not take, by attempts.
+    pub dead_letter_errors: Counter,
+    /// Events that were dropped because they are in a recursive loop.
+    pub recursions: Counter,
     /// Ages of events at the start of their attempts.
     pub age: Histogram,
 }
@@ -31,12 +37,24 @@ pub struct AsyncMetrics {
 impl AsyncMetrics {
     /// True once an event was counted.
     pub(super) fn is_used(&self) -> bool {
-        self.received.get() + self.dropped.get() + self.age.count() > 0
+        // A destination may fail long after the event, in another process.
+        let counters = [
+            &self.received,
+            &self.dropped,
+            &self.destination_failures,
+            &self.dead_letter_errors,
+            &self.recursions,
+        ];
+        counters.iter().any(|it| it.get() > 0) || self.age.count() > 0
     }
 
     fn absorb(&self, other: &Self) {
         self.received.add(other.received.get());
         self.dropped.add(other.dropped.get());
+        self.destination_failures
+            .add(other.destination_failures.get());
+        self.dead_letter_errors.add(other.dead_letter_errors.get());
+        self.recursions.add(other.recursions.get());
         self.age.absorb(&other.age);
     }
 }

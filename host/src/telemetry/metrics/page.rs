@@ -241,6 +241,15 @@ impl Page {
         let help = "AsyncEventsDropped: events that ended without success";
         let dropped = by(|it| it.dropped.get());
         counters(encoder, "async_events_dropped", help, dropped)?;
+        let help = "DestinationDeliveryFailures: attempts to deliver a record that failed";
+        let failures = by(|it| it.destination_failures.get());
+        counters(encoder, "destination_delivery_failures", help, failures)?;
+        let help = "DeadLetterErrors: attempts to send an event to a dead-letter queue that failed";
+        let errors = by(|it| it.dead_letter_errors.get());
+        counters(encoder, "dead_letter_errors", help, errors)?;
+        let help = "RecursiveInvocationsDropped: events in a recursive loop";
+        let loops = by(|it| it.recursions.get());
+        counters(encoder, "recursive_invocations_dropped", help, loops)?;
         let help = "AsyncEventAge: ages of events when an attempt to run them began";
         let ages = used().map(|(name, it)| ([("function", &**name)], &it.asynchronous.age));
         histograms(encoder, "async_event_age", help, ages)?;

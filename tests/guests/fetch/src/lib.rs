@@ -108,13 +108,21 @@ fn send(wish: &Request) -> Result<FutureIncomingResponse, ErrorCode> {
     };
     request.set_method(&method).expect("a method");
     request.set_scheme(Some(&scheme)).expect("a scheme");
-    request.set_authority(Some(authority)).expect("an authority");
+    request
+        .set_authority(Some(authority))
+        .expect("an authority");
     request.set_path_with_query(Some(path)).expect("a path");
     let options = RequestOptions::new();
     let nanos = |millis: Option<u64>| millis.map(|it| it * 1_000_000);
-    options.set_connect_timeout(nanos(wish.connect_ms)).expect("it is known");
-    options.set_first_byte_timeout(nanos(wish.first_byte_ms)).expect("it is known");
-    options.set_between_bytes_timeout(nanos(wish.between_bytes_ms)).expect("it is known");
+    options
+        .set_connect_timeout(nanos(wish.connect_ms))
+        .expect("it is known");
+    options
+        .set_first_byte_timeout(nanos(wish.first_byte_ms))
+        .expect("it is known");
+    options
+        .set_between_bytes_timeout(nanos(wish.between_bytes_ms))
+        .expect("it is known");
     let body = request.body().expect("it is the first");
     let sent = outgoing_handler::handle(request, Some(options))?;
     if !wish.body.is_empty() {
