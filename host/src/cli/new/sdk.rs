@@ -19,7 +19,7 @@ macro_rules! embedded {
 }
 
 /// SDK files by repository path.
-const FILES: [(&str, &str); 20] = embedded![
+const FILES: [(&str, &str); 22] = embedded![
     "sdk-guest/Cargo.toml",
     "sdk-guest/macro/Cargo.toml",
     "sdk-guest/macro/src/handler.rs",
@@ -33,10 +33,12 @@ const FILES: [(&str, &str); 20] = embedded![
     "sdk-guest/src/guest.rs",
     "sdk-guest/src/guest/checkpoint.rs",
     "sdk-guest/src/guest/custom_runtime.rs",
+    "sdk-guest/src/guest/streaming.rs",
     "sdk-guest/src/lib.rs",
     "sdk-guest/src/native.rs",
     "sdk-guest/src/outcome.rs",
     "sdk-guest/src/program.rs",
+    "sdk-guest/src/response.rs",
     "sdk-guest/src/service.rs",
     "sdk-guest/src/tracing.rs",
     "wit/function.wit",
