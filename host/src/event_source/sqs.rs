@@ -153,7 +153,7 @@ impl Queue {
             let wait = left.as_secs().clamp(1, WAIT_SECONDS);
             match self.receive(wanted, wait).await {
                 Ok(more) => messages.extend(more),
-                // Those that are here come first.
+                // Messages that are here come first.
                 Err(error) => {
                     tracing::warn!(%error, source = self.arn, "messages could not be received");
                     break;

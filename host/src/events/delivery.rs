@@ -34,7 +34,7 @@ pub(super) struct Delivery {
     pub(super) content: Content,
 }
 
-/// What is delivered.
+/// Payload of a delivery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Content {
     /// The record of an invocation.

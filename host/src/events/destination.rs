@@ -1,4 +1,4 @@
-//! What follows from the end of an event: its record for the destination, and the event itself for the dead-letter
+//! Consequences of the end of an event: its record for the destination, and the event itself for the dead-letter
 //! queue. Both are queued in the commit that ends the event, so that neither is lost.
 
 use std::sync::Arc;
