@@ -5,7 +5,8 @@
 //!
 //! `cargo build --release -p lamina && cargo run --release -p lamina-benches`. Add `-- scale` for
 //! the control plane with many functions, `-- hostile` for a quiet function beside hostile ones, `-- events` for
-//! asynchronous invocation, or `-- stream` for the latency of streamed responses alone.
+//! asynchronous invocation, `-- stream` for the latency of streamed responses alone, or `-- python` for the managed
+//! runtime, which `tests/run` builds.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![expect(
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 mod events;
 mod hostile;
 mod load;
+mod python;
 mod scale;
 mod servers;
 mod stream;
@@ -34,6 +36,7 @@ async fn main() -> anyhow::Result<()> {
         Some("scale") => return scale::run().await,
         Some("hostile") => return hostile::run().await,
         Some("stream") => return stream::run().await,
+        Some("python") => return python::run().await,
         _ => {}
     }
     println!(

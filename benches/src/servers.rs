@@ -181,6 +181,22 @@ impl Lamina {
         })
     }
 
+    /// Installs a runtime that `tests/run` has built.
+    pub(crate) fn install(&self, runtime: &str) -> anyhow::Result<()> {
+        let bundle = root().join(format!(".tools/runtimes/{runtime}.zip"));
+        let mut command = Command::new(root().join("target/release/lamina"));
+        command.args(["runtime", "install", runtime, "--from"]);
+        command.arg(bundle).arg("--data-dir");
+        if !command
+            .arg(self.dir.path().join("data"))
+            .status()?
+            .success()
+        {
+            bail!("{runtime} was not installed");
+        }
+        Ok(())
+    }
+
     pub(crate) fn restart(self) -> anyhow::Result<Self> {
         let limits = self.limits.clone();
         Self::in_dir(self.stop(), &limits)
