@@ -22,6 +22,7 @@ mod new;
 mod output;
 mod project;
 mod queue;
+mod runtime;
 mod sign;
 mod start;
 mod url;
@@ -64,6 +65,9 @@ enum Command {
     Deploy(Calling<deploy::Deploy>),
     /// Start a host, deploy a function, and redeploy it on every change.
     Dev(dev::Dev),
+    /// Install runtimes, which run functions of source code.
+    #[command(subcommand)]
+    Runtime(runtime::Runtime),
     /// Sign a package, or generate a signing key.
     Sign(sign::Sign),
     /// Invoke a function and print its response.
@@ -128,6 +132,7 @@ fn run(command: Command, before: ClientOptions) -> anyhow::Result<Ended> {
         Command::Build { dir, printing } => return build::run(&dir, printing.or(before).format()),
         Command::New(new) => return new.run(),
         Command::Sign(sign) => return sign.run(),
+        Command::Runtime(runtime) => return runtime.run(before),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -158,7 +163,7 @@ fn run(command: Command, before: ClientOptions) -> anyhow::Result<Ended> {
                 let (publish, client, format) = publish.with(before)?;
                 publish.run(&client, format).await
             }
-            Command::Build { .. } | Command::New(_) | Command::Sign(_) => {
+            Command::Build { .. } | Command::New(_) | Command::Sign(_) | Command::Runtime(_) => {
                 unreachable!("these ran above")
             }
         }

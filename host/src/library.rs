@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use crate::sandbox::{self, Architecture, Program, Sandbox, compile};
+use crate::sandbox::{self, Architecture, Sandbox, compile};
 use crate::store::blob::{Blobs, Digest};
 use crate::store::object::{self, Objects};
 use crate::store::tree::{InsertError, Trees};
@@ -17,8 +17,10 @@ use crate::telemetry::metrics::Queue;
 mod artifact;
 mod collect;
 mod hold;
+pub mod installed;
 mod intake;
 mod layer;
+mod load;
 mod overlay;
 pub mod package;
 mod programs;
@@ -32,6 +34,7 @@ pub use turns::{Claim, QueueFull};
 
 use artifact::Artifacts;
 use hold::{Hold, Holds};
+use installed::Runtimes;
 use programs::Programs;
 use turns::{Bounds, Turns};
 
@@ -71,13 +74,32 @@ pub struct ComponentRef {
     pub digest: Digest,
 }
 
-/// Execution model required of a package.
+/// Requirements on a package.
 #[derive(Clone, Debug)]
 pub struct Requirements {
-    /// Names the component in the package. None where the runtime is not one of components.
-    pub handler: Option<String>,
+    /// The program of the function.
+    pub program: RequiredProgram,
     /// The architecture to compile for.
     pub architecture: Architecture,
+}
+
+/// The program of a function.
+#[derive(Clone, Debug)]
+pub enum RequiredProgram {
+    /// A component in the package.
+    Component {
+        /// Names it.
+        handler: String,
+    },
+    /// A managed runtime.
+    Managed {
+        /// The runtime.
+        runtime: &'static runtime::Managed,
+        /// Refuses the package if the runtime is not installed.
+        is_required: bool,
+    },
+    /// None: the host lacks the runtime.
+    Missing,
 }
 
 /// Error of a package that was not stored, or a program that was not loaded.
@@ -92,6 +114,9 @@ pub enum Error {
     /// The package has no component.
     #[error("the function's package has no component")]
     NoComponent,
+    /// The runtime of the function is not installed.
+    #[error("{}", runtime::not_installed(.0))]
+    NotInstalled(&'static runtime::Managed),
     /// The package could not be fetched from S3.
     #[error("the package could not be fetched: {0}")]
     Fetch(#[from] object::Error),
@@ -134,6 +159,7 @@ struct Inner {
     fetches: Arc<Turns>,
     holds: Holds,
     programs: Programs,
+    runtimes: Runtimes,
     /// Signals a package that was refused and has left its files.
     refusals: Notify,
     leftovers: collect::Leftovers,
@@ -163,6 +189,8 @@ impl Library {
         let trees = Trees::open(&data_dir.join("trees"))?;
         let leftovers = [packages.leftovers()?, trees.leftovers()?].concat();
         let artifacts = Artifacts::open(data_dir.join("artifacts"), sandbox.clone(), compiler)?;
+        let runtimes = Runtimes::open(data_dir)?;
+        runtimes.collect()?;
         Ok(Self(Arc::new(Inner {
             packages,
             trees,
@@ -173,6 +201,7 @@ impl Library {
             fetches: Turns::new("fetch", FETCHES_MAX),
             holds: Holds::default(),
             programs: Programs::default(),
+            runtimes,
             refusals: Notify::new(),
             leftovers: collect::Leftovers::new(leftovers),
         })))
@@ -254,9 +283,18 @@ impl Library {
         claim: &Claim,
     ) -> Result<Arrival, Error> {
         let (inner, digest) = (Arc::clone(&self.0), package.digest());
-        let component = match requirements.handler {
-            Some(handler) => Some(blocking(move || inner.component(&digest, &handler)).await?),
-            None => None,
+        let component = match requirements.program {
+            RequiredProgram::Component { handler } => {
+                Some(blocking(move || inner.component(&digest, &handler)).await?)
+            }
+            RequiredProgram::Managed {
+                runtime,
+                is_required,
+            } => match self.runtime_artifact(runtime, claim).await {
+                Err(Error::NotInstalled(_)) if !is_required => None,
+                found => found.map(|_| None)?,
+            },
+            RequiredProgram::Missing => None,
         };
         let code = CodeRef {
             package: digest,
@@ -332,54 +370,6 @@ impl Library {
         artifacts
             .compile(component.digest, architecture, file, claim)
             .await
-    }
-
-    /// Loads this code, compiled anew if need be, with these packages of layers. Versions with the same
-    /// code and layers share one program; it holds its files while an environment of it lives.
-    ///
-    /// # Errors
-    /// Where it cannot be loaded.
-    pub async fn load(
-        &self,
-        code: &CodeRef,
-        architecture: Architecture,
-        layers: &[Digest],
-        claim: &Claim,
-    ) -> Result<Program, Error> {
-        let component = code.component.as_ref().ok_or(Error::NoComponent)?;
-        let mut holds = vec![
-            self.0.holds.hold(code.package).await,
-            self.0.holds.hold(component.digest).await,
-        ];
-        let opt = self.opt_dir(layers.to_vec(), claim).await?;
-        let (opt_dir, hold) = opt.unzip();
-        holds.extend(hold);
-        let file = self.component_file(code, component);
-        let artifacts = &self.0.artifacts;
-        let artifact = artifacts
-            .runnable(component.digest, architecture, file, claim)
-            .await?;
-        let inner = Arc::clone(&self.0);
-        let package = code.package;
-        blocking(move || {
-            let source = sandbox::ProgramFiles {
-                task_dir: inner.tree(&package)?,
-                opt_dir,
-                guard: Arc::new(holds),
-            };
-            inner.artifacts.require_trusted(&artifact.path)?;
-            let load = |source| inner.sandbox.load(&artifact, source);
-            Ok(inner.programs.shared(&artifact.path, source, load)?)
-        })
-        .await
-    }
-
-    fn component_file(&self, code: &CodeRef, component: &ComponentRef) -> artifact::Input {
-        artifact::Input {
-            tree: self.0.trees.path(&code.package),
-            path: component.path.clone(),
-            package: code.package,
-        }
     }
 }
 

@@ -21,7 +21,7 @@ pub mod dial;
 pub mod pool;
 pub mod retry;
 pub mod sigv4;
-mod tls;
+pub mod tls;
 
 pub use tls::Trust;
 

@@ -39,6 +39,7 @@ mod scheduler;
 mod stack;
 mod stdio;
 mod target;
+mod tls;
 mod turnover;
 
 pub use budget::{Admission, Balance, Budgets, Demand, Evict, Grant, Resource, Shortage};
@@ -49,9 +50,9 @@ pub use environment::Environment;
 pub use fake::{Environment, Program, WeakProgram};
 pub use filesystem::clear;
 pub use memory_image::MemoryImage;
-pub use program::ProgramFiles;
 #[cfg(not(test))]
 pub use program::{Program, WeakProgram};
+pub use program::{ProgramFiles, RuntimeFiles};
 pub use scheduler::{Scheduler, Share, leave_network};
 pub use target::{Architecture, Target};
 
@@ -272,6 +273,8 @@ pub struct Failure {
     pub message: String,
     /// `stackTrace`.
     pub stack_trace: Vec<String>,
+    /// `requestId`, in documents of runtimes that tell it.
+    pub request_id: Option<RequestId>,
     /// Cause: reported by the function, or end of its environment.
     pub cause: Cause,
 }
@@ -285,6 +288,14 @@ impl Failure {
     /// The same document as a text.
     pub fn to_json(&self) -> String {
         let mut document = serde_json::Map::new();
+        if let Some(id) = &self.request_id {
+            // The order and the members of AWS's Python runtime.
+            document.insert("errorMessage".into(), self.message.as_str().into());
+            document.insert("errorType".into(), self.error_type.as_str().into());
+            document.insert("requestId".into(), id.as_str().into());
+            document.insert("stackTrace".into(), self.stack_trace.clone().into());
+            return serde_json::Value::Object(document).to_string();
+        }
         document.insert("errorType".into(), self.error_type.as_str().into());
         document.insert("errorMessage".into(), self.message.as_str().into());
         if !self.stack_trace.is_empty() {

@@ -50,6 +50,7 @@ mod outgoing;
 mod own_network;
 mod packages;
 mod permissions;
+mod python;
 mod races;
 mod reload;
 mod request_streams;

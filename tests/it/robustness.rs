@@ -74,7 +74,7 @@ async fn unsupported_member_is_refused_by_name() {
         ("PublishTo", json!("LATEST_PUBLISHED")),
         ("DurableConfig", json!({"ExecutionTimeout": 10})),
         ("ImageConfig", json!({"Command": ["x"]})),
-        ("Runtime", json!("python3.13")),
+        ("Runtime", json!("java21")),
     ] {
         let answer = host.try_create("f", b"x", json!({name: value})).await;
         assert_eq!(answer.status, 400, "{name}");

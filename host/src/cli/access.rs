@@ -141,9 +141,10 @@ impl ClientOptions {
             | Command::New(_)
             | Command::Build { .. }
             | Command::Dev(_)
+            | Command::Runtime(_)
             | Command::Sign(_) => false,
         };
-        let prints = calls_a_host || matches!(command, Command::Build { .. });
+        let prints = calls_a_host || matches!(command, Command::Build { .. } | Command::Runtime(_));
         let given = [
             ("--endpoint-url", self.endpoint_url.is_some(), calls_a_host),
             ("--region", self.region.is_some(), calls_a_host),

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::{Ended, Format, output};
+use crate::library::runtime::{self, Kind};
 
 /// List the functions of a host.
 #[derive(Args, Clone, Debug)]
@@ -41,8 +42,19 @@ async fn all(client: &Client) -> anyhow::Result<Vec<Value>> {
     }
 }
 
+/// A runtime, and the version that runs in its place.
+fn runtime_of(name: &str) -> String {
+    match runtime::find(name).map(|it| it.kind) {
+        Some(Kind::Managed(managed)) if managed.name != name => {
+            format!("{name} (runs in {})", managed.name)
+        }
+        _ => name.to_owned(),
+    }
+}
+
 fn table(functions: &[Value]) -> Vec<String> {
     let text = |function: &Value, name: &str| match &function[name] {
+        Value::String(text) if name == "Runtime" => runtime_of(text),
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
         other => other.to_string(),

@@ -9,7 +9,8 @@ use super::layer::LayerUse;
 use super::revision::RevisionId;
 use super::vault::Sealed;
 use crate::clock::{Clock, Timestamp};
-use crate::library::{CodeRef, Requirements, runtime};
+use crate::config::Runtimes;
+use crate::library::{CodeRef, RequiredProgram, Requirements, runtime};
 use crate::names::{FunctionName, Qualifier};
 use crate::sandbox::Architecture;
 use crate::store::blob::Digest;
@@ -297,13 +298,19 @@ impl VersionRecord {
 
 impl Configuration {
     /// The requirements on a package under this configuration.
-    pub(super) fn requirements(&self) -> Requirements {
-        let is_component = matches!(
-            runtime::find(&self.runtime).map(|runtime| runtime.kind),
-            Some(runtime::Kind::Component)
-        );
+    pub(super) fn requirements(&self, runtimes: Runtimes) -> Requirements {
+        let program = match runtime::find(&self.runtime).map(|runtime| runtime.kind) {
+            Some(runtime::Kind::Component) => RequiredProgram::Component {
+                handler: self.handler.clone(),
+            },
+            Some(runtime::Kind::Managed(runtime)) => RequiredProgram::Managed {
+                runtime,
+                is_required: runtimes == Runtimes::Refuse,
+            },
+            None => RequiredProgram::Missing,
+        };
         Requirements {
-            handler: is_component.then(|| self.handler.clone()),
+            program,
             architecture: self.architecture,
         }
     }

@@ -73,9 +73,8 @@ impl Control {
             .await?;
         self.verify_layers(code_signing.as_deref(), &layers).await?;
         let library = &self.0.library;
-        let arrival = library
-            .check_in(&package, configuration.requirements())
-            .await?;
+        let requirements = configuration.requirements(self.0.config.runtimes);
+        let arrival = library.check_in(&package, requirements).await?;
         self.require_room_for_layers(&arrival.code, &layers).await?;
         let mut latest = VersionRecord::new(configuration, arrival.code.clone(), &self.0.clock);
         latest.signed = signed;

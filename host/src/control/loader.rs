@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use super::vault::{Sealed, Vault};
 use crate::invoke::live::{LoadError, Loader};
 use crate::invoke::snapshot::{Code, Version};
-use crate::library::{Claim, CodeRef, ComponentRef, Library, runtime};
+use crate::library::runtime::{self, Kind};
+use crate::library::{Claim, CodeRef, ComponentRef, Library};
 use crate::sandbox::Program;
 
 #[derive(Debug)]
@@ -29,15 +30,20 @@ pub(super) fn loader(library: &Library, vault: &Arc<Vault>) -> Arc<dyn Loader> {
 impl Loader for LibraryLoader {
     async fn load(&self, version: &Version) -> Result<Program, LoadError> {
         let (code, name) = (&version.code, &*version.settings.runtime);
-        if runtime::find(name).is_none() {
-            return Err(LoadError::Runtime(runtime::not_available(name)));
-        }
+        let (library, reference) = (&self.library, code_ref(code));
         let claim = Claim::of_host(&version.facts.name);
-        let reference = code_ref(code);
-        let load = self
-            .library
-            .load(&reference, code.architecture, &code.layers, &claim);
-        Ok(load.await?)
+        let loaded = match runtime::find(name).map(|it| it.kind) {
+            None => return Err(LoadError::Runtime(runtime::not_available(name))),
+            Some(Kind::Component) => {
+                let load = library.load(&reference, code.architecture, &code.layers, &claim);
+                load.await
+            }
+            Some(Kind::Managed(managed)) => {
+                let load = library.load_managed(managed, &reference, &code.layers, &claim);
+                load.await
+            }
+        };
+        Ok(loaded?)
     }
 
     fn variables(&self, code: &Code) -> Result<Vec<(String, String)>, LoadError> {

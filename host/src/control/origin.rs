@@ -4,6 +4,7 @@
 
 use std::io::ErrorKind;
 
+use super::configuration::ConfigurationError;
 use super::{Control, Error};
 use crate::invoke::live::LoadError;
 use crate::library::{self, Delivery, Origin, Stored, package};
@@ -73,6 +74,9 @@ impl From<library::Error> for Error {
             }
             library::Error::Io(error) => of_io(error),
             library::Error::Busy(error) => PackageError::Busy(error).into(),
+            library::Error::NotInstalled(managed) => {
+                ConfigurationError::RuntimeNotInstalled(managed).into()
+            }
             error => PackageError::Library(error).into(),
         }
     }
@@ -99,6 +103,7 @@ impl From<library::Error> for LoadError {
     fn from(error: library::Error) -> Self {
         match error {
             library::Error::NoComponent => Self::NoComponent,
+            library::Error::NotInstalled(_) => Self::Runtime(error.to_string()),
             error => Self::Failed(Box::new(error)),
         }
     }

@@ -145,12 +145,13 @@ mod tests {
     #[test]
     fn runtime_that_is_not_available_is_refused_with_those_that_are() {
         assert!(require_runtime("provided.al2023", Runtimes::Refuse).is_ok());
-        assert!(require_runtime("python3.13", Runtimes::Accept).is_ok());
+        assert!(require_runtime("python3.13", Runtimes::Refuse).is_ok());
+        assert!(require_runtime("java21", Runtimes::Accept).is_ok());
         assert!(require_runtime("python3.7", Runtimes::Accept).is_err());
-        let refused = require_runtime("python3.13", Runtimes::Refuse);
+        let refused = require_runtime("java21", Runtimes::Refuse);
         let refused = refused.unwrap_err().to_string();
         assert!(
-            refused.contains("python3.13") && refused.contains("wasip2"),
+            refused.contains("java21") && refused.contains("wasip2"),
             "{refused}"
         );
     }

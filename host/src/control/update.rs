@@ -116,9 +116,8 @@ impl Control {
             .await?;
         configuration.architecture = architecture;
         let library = &self.0.library;
-        let arrival = library
-            .check_in(package, configuration.requirements())
-            .await?;
+        let requirements = configuration.requirements(self.0.config.runtimes);
+        let arrival = library.check_in(package, requirements).await?;
         self.require_room_for_layers(&arrival.code, &configuration.layers)
             .await?;
         Ok((arrival, signed))
@@ -156,7 +155,8 @@ impl Control {
             let code = function.latest.code;
             let (code, chosen) = if patch.handler.is_some() || patch.runtime.is_some() {
                 let library = &self.0.library;
-                let chosen = library.choose(&code, patched.requirements(), claim).await?;
+                let requirements = patched.requirements(self.0.config.runtimes);
+                let chosen = library.choose(&code, requirements, claim).await?;
                 (chosen.code.clone(), Some(chosen))
             } else {
                 (code, None)

@@ -13,6 +13,9 @@ impl Control {
     /// Where the store cannot be read. A component that does not compile is logged; its
     /// function answers with the same when it is invoked.
     pub async fn recompile(&self) -> Result<(), Error> {
+        if let Err(error) = self.0.library.compile_runtimes().await {
+            tracing::error!(%error, "an installed runtime does not compile");
+        }
         let mut codes = Vec::new();
         self.each_version(|name, version| {
             let architecture = version.configuration.architecture;
@@ -36,6 +39,7 @@ impl Control {
     pub async fn collect_garbage(&self) -> Result<usize, Error> {
         let collection = self.0.library.begin_collection().await?;
         let mut used = Used::default();
+        used.packages(self.0.library.runtime_components().await?);
         self.each_version(|_, version| {
             used.code(&version.code, version.configuration.architecture);
             used.packages(LayerUse::kept(&version.configuration.layers));

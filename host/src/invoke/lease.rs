@@ -93,7 +93,7 @@ impl Pipeline {
             Initialization::OnDemand | Initialization::Again => self.live.admit(deployment).await?,
         };
         let log_stream: Arc<str> = self.log_stream_name(&deployment.version).into();
-        let (log, setup) = self.begin(deployment, &log_stream, initialization)?;
+        let (log, setup) = self.begin(deployment, program, &log_stream, initialization)?;
         let started = self.clock.instant();
         let opening = Environment::open(
             program,
@@ -129,7 +129,7 @@ impl Pipeline {
             slot,
             ..
         } = ended;
-        let (log, setup) = self.begin(deployment, &log_stream, Initialization::Again)?;
+        let (log, setup) = self.begin(deployment, program, &log_stream, Initialization::Again)?;
         let started = self.clock.instant();
         let opening =
             environment.reopen(program, setup, memory, Arc::clone(&log), id, INIT_TIMEOUT);
@@ -150,6 +150,7 @@ impl Pipeline {
     fn begin(
         &self,
         deployment: &Deployment,
+        program: &Program,
         log_stream: &str,
         initialization: Initialization,
     ) -> Result<(Arc<EnvironmentLog>, Setup), LoadError> {
@@ -158,7 +159,8 @@ impl Pipeline {
         let sinks: Vec<Arc<dyn Sink>> = vec![self.metrics.environment(&version.facts.name)];
         let log = self.logs.environment(group, log_stream, format, sinks);
         let arn = &self.config.runtime_version_arn;
-        report::init_start(&log, version, log_stream, initialization, arn);
+        let runtime = program.runtime_version();
+        report::init_start(&log, version, log_stream, initialization, runtime, arn);
         Ok((log, self.setup(deployment, log_stream, initialization)?))
     }
 

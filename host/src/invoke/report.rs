@@ -13,7 +13,7 @@ use crate::telemetry::event::{
 };
 use crate::telemetry::log::EnvironmentLog;
 
-/// The version of this host, in place of the runtime's.
+/// The version of this host, in place of that of a runtime that functions bring themselves.
 const RUNTIME_VERSION: &str = concat!("lamina:", env!("CARGO_PKG_VERSION"));
 
 /// An environment begins.
@@ -22,12 +22,13 @@ pub(super) fn init_start(
     version: &Version,
     log_stream: &str,
     initialization: Initialization,
+    runtime_version: Option<&str>,
     runtime_version_arn: &str,
 ) {
     log.emit(&Event::InitStart(InitStart {
         initialization_type: kind(initialization),
         phase: phase(initialization),
-        runtime_version: RUNTIME_VERSION,
+        runtime_version: runtime_version.unwrap_or(RUNTIME_VERSION),
         runtime_version_arn,
         function_name: &version.facts.name,
         function_version: &version.facts.version,

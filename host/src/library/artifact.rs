@@ -116,6 +116,16 @@ impl Artifacts {
         if Target::elsewhere(architecture).is_some() {
             self.tell_of_foreign(architecture);
         }
+        self.runnable_here(component, input, claim).await
+    }
+
+    /// The artifact to run here, for functions of any architecture.
+    pub(super) async fn runnable_here(
+        &self,
+        component: Digest,
+        input: Input,
+        claim: &Claim,
+    ) -> Result<Artifact, Error> {
         let targets = [Some(Target::Here), Target::from_elsewhere()];
         for target in targets.into_iter().flatten() {
             if let Some(artifact) = self.find(component, target).await? {

@@ -15,6 +15,7 @@ struct Key {
     artifact: PathBuf,
     task_dir: PathBuf,
     opt_dir: Option<PathBuf>,
+    library_dir: Option<PathBuf>,
 }
 
 impl Programs {
@@ -29,6 +30,7 @@ impl Programs {
             artifact: artifact.to_owned(),
             task_dir: source.task_dir.clone(),
             opt_dir: source.opt_dir.clone(),
+            library_dir: source.runtime.as_ref().map(|it| it.library_dir.clone()),
         };
         if let Some(program) = self.find(&key) {
             return Ok(program);

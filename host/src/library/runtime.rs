@@ -1,7 +1,6 @@
-//! Runtime registry: this host's runtimes, and those that AWS has ended. A new runtime is a new
-//! row.
+//! Runtime registry: runtimes that functions may name, and those that AWS has ended. A new runtime is a new row.
 
-/// A runtime of this host.
+/// A value of `Runtime`, and the execution model behind it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Runtime {
     /// Value of `Runtime`.
@@ -15,26 +14,42 @@ pub struct Runtime {
 pub enum Kind {
     /// The package contains a component, selected by `Handler`.
     Component,
+    /// The package contains source code, which an installed component runs.
+    Managed(&'static Managed),
 }
 
+/// A runtime that is installed once and serves all functions of a language.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Managed {
+    /// Name under which it is installed.
+    pub name: &'static str,
+    /// Name of the language in AWS's runtime versions.
+    pub language: &'static str,
+    /// Directory of its standard library in functions.
+    pub library: &'static str,
+}
+
+/// CPython. Code of other 3.x versions runs in it too: the language is compatible, and packages that AWS's layers
+/// install by version are found by the version that the function names.
+pub const PYTHON: Managed = Managed {
+    name: "python3.14",
+    language: "python",
+    library: "/python",
+};
+
 /// Runtimes of this host. `provided` runtimes bring their own program, which is a component here.
-const RUNTIMES: [Runtime; 4] = [
-    Runtime {
-        name: "provided",
-        kind: Kind::Component,
-    },
-    Runtime {
-        name: "provided.al2",
-        kind: Kind::Component,
-    },
-    Runtime {
-        name: "provided.al2023",
-        kind: Kind::Component,
-    },
-    Runtime {
-        name: "wasip2",
-        kind: Kind::Component,
-    },
+const RUNTIMES: [Runtime; 11] = [
+    component("provided"),
+    component("provided.al2"),
+    component("provided.al2023"),
+    component("wasip2"),
+    managed("python3.9", &PYTHON),
+    managed("python3.10", &PYTHON),
+    managed("python3.11", &PYTHON),
+    managed("python3.12", &PYTHON),
+    managed("python3.13", &PYTHON),
+    managed("python3.14", &PYTHON),
+    managed("python3.15", &PYTHON),
 ];
 
 /// Runtimes that AWS has ended for new functions.
@@ -59,9 +74,36 @@ const ENDED: [&str; 18] = [
     "python3.7",
 ];
 
+const fn component(name: &'static str) -> Runtime {
+    Runtime {
+        name,
+        kind: Kind::Component,
+    }
+}
+
+const fn managed(name: &'static str, managed: &'static Managed) -> Runtime {
+    Runtime {
+        name,
+        kind: Kind::Managed(managed),
+    }
+}
+
 /// Runtime by name, if this host has it.
 pub fn find(name: &str) -> Option<Runtime> {
     RUNTIMES.into_iter().find(|runtime| runtime.name == name)
+}
+
+/// Managed runtime by the name under which it is installed.
+pub fn find_managed(name: &str) -> Option<&'static Managed> {
+    match find(name)?.kind {
+        Kind::Managed(managed) if managed.name == name => Some(managed),
+        Kind::Managed(_) | Kind::Component => None,
+    }
+}
+
+/// All managed runtimes, each under the name that it is installed by.
+pub fn all_managed() -> impl Iterator<Item = &'static Managed> {
+    RUNTIMES.iter().filter_map(|it| find_managed(it.name))
 }
 
 /// True if AWS has ended a runtime for new functions.
@@ -71,10 +113,25 @@ pub fn is_ended(name: &str) -> bool {
 
 /// Error message for a missing runtime.
 pub fn not_available(name: &str) -> String {
-    let names = RUNTIMES.map(|runtime| runtime.name).join(", ");
+    let names = |wanted: fn(&Kind) -> bool| {
+        let all = RUNTIMES.iter().filter(|runtime| wanted(&runtime.kind));
+        all.map(|runtime| runtime.name)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let components = names(|kind| matches!(kind, Kind::Component));
+    let managed = names(|kind| matches!(kind, Kind::Managed(_)));
     format!(
-        "Runtime {name} is not available on this host. Functions here are WebAssembly components: \
-         choose one of {names} and upload a component."
+        "Runtime {name} is not available on this host. Choose {managed} for source code, or one of {components} \
+         for a WebAssembly component."
+    )
+}
+
+/// Error message for a runtime that is not installed.
+pub fn not_installed(managed: &Managed) -> String {
+    let name = managed.name;
+    format!(
+        "Runtime {name} is not installed on this host: install it by `lamina runtime install {name}`."
     )
 }
 
@@ -86,8 +143,20 @@ mod tests {
     fn runtime_is_found_by_name() {
         let own = find("provided.al2023").unwrap();
         assert_eq!(own.kind, Kind::Component);
-        assert_eq!(find("python3.13"), None);
+        assert_eq!(find("java21"), None);
         assert!(is_ended("python3.7") && is_ended("ruby2.7") && !is_ended("python3.13"));
-        assert!(not_available("python3.13").contains("wasip2"));
+        let refused = not_available("java21");
+        assert!(refused.contains("wasip2") && refused.contains("python3.14"));
+    }
+
+    #[test]
+    fn python_versions_share_one_runtime() {
+        for name in ["python3.9", "python3.13", "python3.14", "python3.15"] {
+            assert_eq!(find(name).unwrap().kind, Kind::Managed(&PYTHON), "{name}");
+        }
+        assert_eq!(find("python3.8"), None);
+        assert_eq!(find_managed("python3.14"), Some(&PYTHON));
+        assert_eq!(find_managed("python3.13"), None);
+        assert_eq!(find_managed("provided"), None);
     }
 }

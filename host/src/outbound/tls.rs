@@ -53,7 +53,10 @@ impl Trust {
     }
 
     /// Certificates of all authorities; none if the machine has none. Then every handshake fails.
-    pub(super) async fn roots(&self) -> std::io::Result<Arc<RootCertStore>> {
+    ///
+    /// # Errors
+    /// If the process shuts down.
+    pub async fn roots(&self) -> std::io::Result<Arc<RootCertStore>> {
         if let Some(roots) = self.roots.get() {
             return Ok(Arc::clone(roots));
         }

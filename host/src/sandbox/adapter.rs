@@ -27,7 +27,7 @@ pub(super) enum Instance {
 impl Instance {
     /// Instantiates a component and initialises it.
     pub(super) async fn open(room: StoreParts) -> CallResult<Self> {
-        let entry = &room.loaded.entry;
+        let entry = &*room.loaded.entry;
         Ok(match entry {
             Entry::Handler(pre) => handler::Instance::open(pre, &room)
                 .await?
@@ -124,6 +124,7 @@ fn no_request(problem: &payload::http::Error) -> Failure {
         error_type: "Runtime.UnmarshalError".into(),
         message: format!("The event is not an HTTP request of payload version 2.0: {problem}"),
         stack_trace: Vec::new(),
+        request_id: None,
         cause: Cause::Handler,
     }
 }

@@ -10,9 +10,11 @@ use super::network;
 pub(super) mod files;
 pub(super) mod http;
 mod http_error;
+mod log;
 pub(super) mod response;
 pub(super) mod runtime;
 pub(super) mod system;
+mod tls;
 mod variables;
 
 /// Linker with all imports of this host.
@@ -29,12 +31,15 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     linker.allow_shadowing(false);
     runtime::link(&mut linker)?;
     response::link(&mut linker)?;
+    log::link(&mut linker)?;
+    tls::link(&mut linker)?;
     Ok(linker)
 }
 
 /// Packages of the imports offered.
-const PACKAGES: [&str; 8] = [
+const PACKAGES: [&str; 9] = [
     "lambda:function/",
+    "lambda:managed/",
     "wasi:cli/",
     "wasi:clocks/",
     "wasi:filesystem/",

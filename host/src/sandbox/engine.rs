@@ -18,6 +18,7 @@ use super::filesystem::Kept;
 use super::guest::Guest;
 use super::memory_image::Each;
 use super::network::HostNetwork;
+use super::program::Entries;
 use super::scheduler::Scheduler;
 use super::stack::{ASYNC_STACK_BYTES, PageMap};
 use super::turnover::{self, Turnover};
@@ -59,6 +60,7 @@ pub(super) struct Shared {
     pub(super) engine: Engine,
     pub(super) linker: Linker<Guest>,
     pub(super) turnover: Turnover,
+    pub(super) entries: Entries,
     pub(super) resources: Arc<Resources>,
 }
 
@@ -126,6 +128,7 @@ impl Shared {
             engine: engine.clone(),
             linker: capability::linker(engine)?,
             turnover: Turnover::new(engine)?,
+            entries: Entries::default(),
             resources: Arc::clone(resources),
         })
     }

@@ -45,6 +45,8 @@ pub struct Environment {
     is_settled: bool,
     log: Arc<EnvironmentLog>,
     shared: Arc<Shared>,
+    /// True for a managed runtime, whose failures name their request.
+    is_managed: bool,
     // After the instance: a guest's open files are closed before its `/tmp` is deleted.
     files: Arc<Files>,
 }
@@ -132,6 +134,7 @@ impl Environment {
     ) -> Result<Self, Unopened> {
         let loaded = Arc::clone(&program.0);
         let shared = Arc::clone(&loaded.shared);
+        let is_managed = loaded.runtime_version.is_some();
         let usage = Arc::new(MemoryUsage::new(memory, &shared.resources.pages));
         let deadline = Deadline::after(&loaded.shared.resources.clock, time);
         let room = StoreParts {
@@ -149,7 +152,7 @@ impl Environment {
         let judged = judge(opened, id, time, &usage, &log);
         let instance = judged.map_err(|failure| {
             shared.turnover.ended(usage.left_bytes());
-            Unopened::Failed(failure)
+            Unopened::Failed(failure.of_request(id, is_managed))
         })?;
         if !instance.settles() {
             shared.turnover.ended(usage.free_stack());
@@ -163,6 +166,7 @@ impl Environment {
             is_settled: false,
             log,
             shared,
+            is_managed,
             files,
         })
     }
@@ -213,7 +217,7 @@ impl Environment {
         if !self.is_settled {
             self.settle();
         }
-        match answer? {
+        match answer.map_err(|failure| failure.of_request(id, self.is_managed))? {
             FunctionResponse::Json(body) if body.len() > PAYLOAD_BYTES_MAX => {
                 Err(Failure::response_too_large())
             }

@@ -31,6 +31,7 @@ impl Failure {
             error_type: "Sandbox.Timedout".into(),
             message: format!("RequestId: {id} Error: Task timed out after {seconds:.2} seconds"),
             stack_trace: Vec::new(),
+            request_id: None,
             cause: Cause::Timeout,
         }
     }
@@ -41,6 +42,7 @@ impl Failure {
             error_type: "Runtime.ExitError".into(),
             message: format!("RequestId: {id} Error: Runtime exited {how}"),
             stack_trace: Vec::new(),
+            request_id: None,
             cause: Cause::Environment,
         }
     }
@@ -60,6 +62,7 @@ impl Failure {
             error_type: "Runtime.OutOfMemory".into(),
             message: format!("RequestId: {id} Error: {HOST_MEMORY_SHORT}"),
             stack_trace: Vec::new(),
+            request_id: None,
             cause: Cause::Host,
         }
     }
@@ -70,6 +73,7 @@ impl Failure {
             error_type: "Function.ResponseError".into(),
             message: problem,
             stack_trace: Vec::new(),
+            request_id: None,
             cause: Cause::Response,
         }
     }
@@ -84,8 +88,17 @@ impl Failure {
             error_type: "Function.ResponseSizeTooLarge".into(),
             message,
             stack_trace: Vec::new(),
+            request_id: None,
             cause: Cause::Response,
         }
+    }
+
+    /// Names its request, where a managed runtime has reported it.
+    pub(super) fn of_request(mut self, id: &RequestId, is_managed: bool) -> Self {
+        if is_managed && self.cause == Cause::Handler {
+            self.request_id = Some(*id);
+        }
+        self
     }
 
     /// The failure for a guest that ended with `error`.

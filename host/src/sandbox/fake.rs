@@ -184,6 +184,13 @@ impl Program {
         }
     }
 
+    pub fn runtime_version(&self) -> Option<&str> {
+        match self {
+            Self::Real(program) => program.runtime_version(),
+            Self::Fake(_) => None,
+        }
+    }
+
     pub fn downgrade(&self) -> WeakProgram {
         match self {
             Self::Real(program) => WeakProgram(program.downgrade()),
@@ -361,6 +368,7 @@ fn failed(error_type: &str, cause: Cause) -> Failure {
         error_type: error_type.into(),
         message: String::new(),
         stack_trace: Vec::new(),
+        request_id: None,
         cause,
     }
 }

@@ -1,5 +1,5 @@
-//! File system of a guest: the package at `/var/task` and layers at `/opt`, read-only, and a `/tmp` of its
-//! environment. An environment that left its `/tmp` empty leaves its open directories to the next one of the
+//! File system of a guest: the package at `/var/task`, layers at `/opt` and the library of a managed runtime,
+//! read-only, and a `/tmp` of its environment. An environment that left its `/tmp` empty leaves its open directories to the next one of the
 //! same program.
 
 use std::fmt;
@@ -105,6 +105,14 @@ impl Mounts {
         )?;
         if let Some(opt_dir) = &self.source.opt_dir {
             mount(&mut wasi, opt_dir, "/opt", FsPerms::ReadOnly)?;
+        }
+        if let Some(runtime) = &self.source.runtime {
+            mount(
+                &mut wasi,
+                &runtime.library_dir,
+                runtime.mount,
+                FsPerms::ReadOnly,
+            )?;
         }
         mount(&mut wasi, tmp, "/tmp", FsPerms::ReadWrite)?;
         Ok(wasi.build().filesystem().clone())

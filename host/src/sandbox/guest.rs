@@ -14,6 +14,7 @@ use super::filesystem::{Files, Quota};
 use super::limits::{Limits, MemoryUsage};
 use super::network::GuestNetwork;
 use super::program::Loaded;
+use super::tls::Sessions;
 use crate::telemetry::log::EnvironmentLog;
 
 /// Resource handles of one environment: files, sockets, streams, requests.
@@ -32,6 +33,8 @@ pub(super) struct Guest {
     pub(super) setup: Arc<Setup>,
     pub(super) limits: Limits,
     pub(super) mailbox: Mailbox,
+    pub(super) log: Arc<EnvironmentLog>,
+    pub(super) tls: Sessions,
 }
 
 impl Guest {
@@ -60,6 +63,8 @@ impl Guest {
             setup: Arc::clone(setup),
             limits: Limits::new(setup.memory, usage),
             mailbox,
+            log: Arc::clone(log),
+            tls: Sessions::new(&resources.config.trust),
         }
     }
 

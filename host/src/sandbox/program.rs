@@ -1,9 +1,10 @@
 //! A compiled component linked to its imports, shared by all environments of a version.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use wasmtime::component::{Component, InstancePre};
 
@@ -19,10 +20,23 @@ pub struct ProgramFiles {
     pub task_dir: PathBuf,
     /// Directory mounted read-only at `/opt`, if the function has layers.
     pub opt_dir: Option<PathBuf>,
+    /// Files of the managed runtime that runs the package.
+    pub runtime: Option<RuntimeFiles>,
     /// Dropped with the program and its last environment, which tells its owner that the files are
     /// unused.
     #[expect(dead_code, reason = "only its drop matters")]
     pub guard: Arc<dyn Any + Send + Sync>,
+}
+
+/// A managed runtime, apart from its component.
+#[derive(Clone, Debug)]
+pub struct RuntimeFiles {
+    /// Language and version, such as `python:3.14.0`.
+    pub version: Arc<str>,
+    /// Directory of the standard library.
+    pub library_dir: PathBuf,
+    /// Path at which guests see that, read-only.
+    pub mount: &'static str,
 }
 
 /// A component ready for instantiation; cheap to clone.
@@ -35,7 +49,9 @@ pub struct WeakProgram(Weak<Loaded>);
 
 pub(super) struct Loaded {
     pub(super) shared: Arc<engine::Shared>,
-    pub(super) entry: Entry,
+    pub(super) entry: Arc<Entry>,
+    /// Version of the managed runtime.
+    pub(super) runtime_version: Option<Arc<str>>,
     pub(super) mounts: Arc<Mounts>,
     pub(super) lookups: Arc<ProgramLookups>,
 }
@@ -55,17 +71,10 @@ impl Program {
         artifact: &Path,
         source: ProgramFiles,
     ) -> Result<Self, Error> {
-        let failed = |error: wasmtime::Error| Error::Load {
-            path: artifact.to_owned(),
-            problem: format!("{error:#}"),
-        };
-        let component = deserialize(&shared, artifact).map_err(failed)?;
-        let interface = Interface::of(&component).map_err(|error| Error::Load {
-            path: artifact.to_owned(),
-            problem: error.to_string(),
-        })?;
-        let pre = shared.linker.instantiate_pre(&component).map_err(failed)?;
-        let entry = Entry::new(interface, pre).map_err(failed)?;
+        let entry = shared
+            .entries
+            .shared(artifact, || link(&shared, artifact))?;
+        let runtime_version = source.runtime.as_ref().map(|it| Arc::clone(&it.version));
         let resources = &shared.resources;
         let scratch_dir = resources.config.scratch_dir.clone();
         let kept = Arc::clone(&resources.budgets.kept);
@@ -73,6 +82,7 @@ impl Program {
         Ok(Self(Arc::new(Loaded {
             shared,
             entry,
+            runtime_version,
             mounts,
             lookups: Arc::new(ProgramLookups::new()),
         })))
@@ -83,9 +93,14 @@ impl Program {
         WeakProgram(Arc::downgrade(&self.0))
     }
 
+    /// Language and version of its managed runtime.
+    pub fn runtime_version(&self) -> Option<&str> {
+        self.0.runtime_version.as_deref()
+    }
+
     /// Interface of the component.
     pub fn interface(&self) -> Interface {
-        match &self.0.entry {
+        match &*self.0.entry {
             Entry::Handler(_) => Interface::Handler,
             Entry::Streaming(_) => Interface::StreamingHandler,
             Entry::CustomRuntime(_) => Interface::CustomRuntime,
@@ -104,6 +119,44 @@ impl WeakProgram {
     /// True if the program is still in use.
     pub fn is_loaded(&self) -> bool {
         self.0.strong_count() > 0
+    }
+}
+
+/// Loads a component and links it to its imports.
+fn link(shared: &engine::Shared, artifact: &Path) -> Result<Entry, Error> {
+    let failed = |error: wasmtime::Error| Error::Load {
+        path: artifact.to_owned(),
+        problem: format!("{error:#}"),
+    };
+    let component = deserialize(shared, artifact).map_err(failed)?;
+    let interface = Interface::of(&component).map_err(|error| Error::Load {
+        path: artifact.to_owned(),
+        problem: error.to_string(),
+    })?;
+    let pre = shared.linker.instantiate_pre(&component).map_err(failed)?;
+    Entry::new(interface, pre).map_err(failed)
+}
+
+/// Linked components in use, by artifact: programs that differ in their files alone share one, as all functions of a
+/// managed runtime do.
+#[derive(Default)]
+pub(super) struct Entries(Mutex<HashMap<PathBuf, Weak<Entry>>>);
+
+impl Entries {
+    fn shared(
+        &self,
+        artifact: &Path,
+        link: impl FnOnce() -> Result<Entry, Error>,
+    ) -> Result<Arc<Entry>, Error> {
+        // Held while it is linked, which takes milliseconds: of many functions that start together, one maps the code.
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = entries.get(artifact).and_then(Weak::upgrade) {
+            return Ok(entry);
+        }
+        entries.retain(|_, entry| entry.strong_count() > 0);
+        let entry = Arc::new(link()?);
+        entries.insert(artifact.to_owned(), Arc::downgrade(&entry));
+        Ok(entry)
     }
 }
 

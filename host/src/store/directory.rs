@@ -38,7 +38,7 @@ pub fn is_trusted(path: &Path) -> io::Result<bool> {
 }
 
 /// New temporary name.
-pub(super) fn unfinished(dir: &Path) -> PathBuf {
+pub fn unfinished(dir: &Path) -> PathBuf {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     dir.join(format!("{UNFINISHED}{}-{number}", std::process::id()))
 }
@@ -79,7 +79,10 @@ pub fn delete(path: &Path) -> io::Result<()> {
 }
 
 /// Flushes directory entries to the disk.
-pub(super) fn sync(dir: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// Errors of the operating system.
+pub fn sync(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 

@@ -33,6 +33,15 @@ impl Level {
         all.find(|level| level.name().eq_ignore_ascii_case(name))
     }
 
+    /// Level in a line of a function. Python has other names for two.
+    pub(super) fn of_line(name: &str) -> Option<Self> {
+        match name {
+            "WARNING" => Some(Self::Warn),
+            "CRITICAL" => Some(Self::Fatal),
+            name => Self::parse(name),
+        }
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Trace => "TRACE",

@@ -131,6 +131,8 @@ mod tests {
         let mut found: Vec<String> = found
             .iter()
             .map(|it| it.replace("sdk-guest/../", ""))
+            // The contract of managed runtimes is none of the SDK's.
+            .filter(|it| !it.starts_with("wit/managed/"))
             .collect();
         found.sort();
         assert_eq!(found, FILES.map(|(path, _)| path));

@@ -8,6 +8,9 @@ pub enum ConfigurationError {
     /// A runtime that this host does not have.
     #[error("{}", runtime::not_available(.0))]
     RuntimeNotAvailable(String),
+    /// A managed runtime that is not installed.
+    #[error("{}", runtime::not_installed(.0))]
+    RuntimeNotInstalled(&'static runtime::Managed),
     /// A runtime that AWS has no more.
     #[error(
         "The runtime parameter of {0} is no longer supported for creating or updating AWS Lambda functions. \

@@ -11,7 +11,7 @@ use zip::write::SimpleFileOptions;
 
 use super::*;
 use crate::library::{
-    Arrival, CodeRef, ComponentRef, Delivery, Library, Origin, Requirements, Used,
+    Arrival, CodeRef, ComponentRef, Delivery, Library, Origin, RequiredProgram, Requirements, Used,
 };
 use crate::telemetry::metrics::Queue;
 
@@ -69,8 +69,11 @@ async fn try_check_in_for(
 ) -> Result<Arrival, Error> {
     let delivery = Delivery::new(Origin::Upload(package), claim);
     let stored = library.receive(delivery).await?;
+    let program = RequiredProgram::Component {
+        handler: "bootstrap".into(),
+    };
     let requirements = Requirements {
-        handler: Some("bootstrap".into()),
+        program,
         architecture,
     };
     library.check_in(&stored, requirements).await

@@ -57,6 +57,7 @@ impl From<called::Failure> for Failure {
             error_type,
             message: error_message,
             stack_trace,
+            request_id: None,
             cause: Cause::Handler,
         }
     }

@@ -190,6 +190,7 @@ fn too_large() -> Failure {
         error_type: "Function.ResponseSizeTooLarge".into(),
         message: format!("{TooLarge}"),
         stack_trace: Vec::new(),
+        request_id: None,
         cause: Cause::Response,
     }
 }

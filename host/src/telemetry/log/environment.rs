@@ -148,6 +148,16 @@ impl EnvironmentLog {
         state.partial[stream as usize].extend_from_slice(rest);
     }
 
+    /// Writes an event of the guest, with its line breaks.
+    pub fn record(&self, text: &str) {
+        let now = self.logs.0.clock.now();
+        let mut state = self.lock();
+        self.flush_partial(&mut state);
+        for part in text.as_bytes().chunks(LINE_BYTES_MAX) {
+            self.guest_line(&mut state, Stream::Out, part, now);
+        }
+    }
+
     /// Log tail of this invocation, if [`Self::begin`] was asked to keep it.
     pub fn tail(&self) -> Bytes {
         let mut tail = self.lock().tail.take().unwrap_or_default();

@@ -42,7 +42,7 @@ impl Levels {
     ) -> Option<String> {
         let object = object(&line);
         let named = object.as_ref().and_then(|it| it.get("level")?.as_str());
-        let level = named.and_then(Level::parse).unwrap_or(Level::Info);
+        let level = named.and_then(Level::of_line).unwrap_or(Level::Info);
         if level < self.application {
             return None;
         }
@@ -108,6 +108,8 @@ mod tests {
             (r#" {"msg": 1, "level": "debug"} "#, Level::Debug),
             (r#"{"level":"Trace"}"#, Level::Trace),
             (r#"{"level":"FATAL"}"#, Level::Fatal),
+            (r#"{"level":"WARNING"}"#, Level::Warn),
+            (r#"{"level":"CRITICAL"}"#, Level::Fatal),
             (r#"{"level":"NOTICE"}"#, Level::Info),
             (r#"{"level":3}"#, Level::Info),
             (r#"{"level":"DEBUG","level":"WARN"}"#, Level::Warn),

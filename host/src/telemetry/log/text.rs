@@ -85,8 +85,17 @@ fn write_status(line: &mut String, status: Status<'_>) {
 fn fault(fault: &Fault<'_>) -> String {
     if fault.origin == Origin::Handler {
         let mut line = format!("[ERROR] {}: {}", fault.error_type, fault.message);
+        // Python indents its frames itself.
+        let is_python = fault
+            .stack_trace
+            .first()
+            .is_some_and(|it| it.starts_with("  File "));
+        if is_python {
+            line.push_str("\nTraceback (most recent call last):");
+        }
         for frame in fault.stack_trace {
-            let _ = write!(line, "\n  {frame}");
+            let indent = if is_python { "" } else { "  " };
+            let _ = write!(line, "\n{indent}{}", frame.trim_end());
         }
         return line;
     }

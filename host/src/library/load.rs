@@ -1,0 +1,161 @@
+//! Loading: from the code of a version and its layers to a program. Versions with equal code and layers share one
+//! program, and all functions of a managed runtime share its compiled component.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::artifact::Input;
+use super::hold::Hold;
+use super::installed::Installed;
+use super::runtime::Managed;
+use super::{Claim, CodeRef, ComponentRef, Digest, Error, Library, blocking};
+use crate::sandbox::{Architecture, Artifact, Program, ProgramFiles, RuntimeFiles};
+
+/// Files of a program, and guards on them.
+struct Files {
+    task: Digest,
+    opt_dir: Option<PathBuf>,
+    holds: Vec<Hold>,
+}
+
+impl Library {
+    /// Loads this code, compiled anew if need be, with these packages of layers. The program holds its files while
+    /// an environment of it lives.
+    ///
+    /// # Errors
+    /// Where it cannot be loaded.
+    pub async fn load(
+        &self,
+        code: &CodeRef,
+        architecture: Architecture,
+        layers: &[Digest],
+        claim: &Claim,
+    ) -> Result<Program, Error> {
+        let component = code.component.as_ref().ok_or(Error::NoComponent)?;
+        let mut files = self.files(code, layers, claim).await?;
+        files.holds.push(self.0.holds.hold(component.digest).await);
+        let input = self.component_file(code, component);
+        let artifacts = &self.0.artifacts;
+        let artifact = artifacts
+            .runnable(component.digest, architecture, input, claim)
+            .await?;
+        self.program(artifact, files, None).await
+    }
+
+    /// Loads source code into its managed runtime, with these packages of layers.
+    ///
+    /// # Errors
+    /// Where the runtime is not installed, or cannot be loaded.
+    pub async fn load_managed(
+        &self,
+        managed: &'static Managed,
+        code: &CodeRef,
+        layers: &[Digest],
+        claim: &Claim,
+    ) -> Result<Program, Error> {
+        let mut files = self.files(code, layers, claim).await?;
+        let (runtime, artifact, hold) = self.runtime_artifact(managed, claim).await?;
+        files.holds.push(hold);
+        let runtime = RuntimeFiles {
+            version: format!("{}:{}", managed.language, runtime.version).into(),
+            library_dir: runtime.library_dir(),
+            mount: managed.library,
+        };
+        self.program(artifact, files, Some(runtime)).await
+    }
+
+    /// The newest installation of a managed runtime, compiled for this machine if it was not, and a guard on that.
+    pub(super) async fn runtime_artifact(
+        &self,
+        managed: &'static Managed,
+        claim: &Claim,
+    ) -> Result<(Installed, Artifact, Hold), Error> {
+        let inner = Arc::clone(&self.0);
+        let found = blocking(move || Ok(inner.runtimes.find(managed)?)).await?;
+        let installed = found.ok_or(Error::NotInstalled(managed))?;
+        let hold = self.0.holds.hold(installed.component).await;
+        // Deployments and starts of functions that come together compile it once.
+        let turn = hold.turn().await;
+        let input = Input {
+            tree: installed.tree().to_owned(),
+            path: Installed::COMPONENT.to_owned(),
+            package: installed.bundle(),
+        };
+        let artifact = self
+            .0
+            .artifacts
+            .runnable_here(installed.component, input, claim);
+        let artifact = artifact.await?;
+        drop(turn);
+        Ok((installed, artifact, hold))
+    }
+
+    /// Compiles installed runtimes that this engine has not compiled, so that no caller waits for it.
+    ///
+    /// # Errors
+    /// Where the data directory cannot be read, or one does not compile.
+    pub async fn compile_runtimes(&self) -> Result<(), Error> {
+        let inner = Arc::clone(&self.0);
+        for installed in blocking(move || Ok(inner.runtimes.list()?)).await? {
+            let claim = Claim::of_host(installed.managed.name);
+            self.runtime_artifact(installed.managed, &claim).await?;
+        }
+        Ok(())
+    }
+
+    /// Components of installed runtimes.
+    ///
+    /// # Errors
+    /// Where the data directory cannot be read.
+    pub async fn runtime_components(&self) -> Result<Vec<Digest>, Error> {
+        let inner = Arc::clone(&self.0);
+        let list = blocking(move || Ok(inner.runtimes.list()?)).await?;
+        Ok(list.iter().map(|it| it.component).collect())
+    }
+
+    async fn files(
+        &self,
+        code: &CodeRef,
+        layers: &[Digest],
+        claim: &Claim,
+    ) -> Result<Files, Error> {
+        let mut holds = vec![self.0.holds.hold(code.package).await];
+        let opt = self.opt_dir(layers.to_vec(), claim).await?;
+        let (opt_dir, hold) = opt.unzip();
+        holds.extend(hold);
+        Ok(Files {
+            task: code.package,
+            opt_dir,
+            holds,
+        })
+    }
+
+    async fn program(
+        &self,
+        artifact: Artifact,
+        files: Files,
+        runtime: Option<RuntimeFiles>,
+    ) -> Result<Program, Error> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            let source = ProgramFiles {
+                task_dir: inner.tree(&files.task)?,
+                opt_dir: files.opt_dir,
+                runtime,
+                guard: Arc::new(files.holds),
+            };
+            inner.artifacts.require_trusted(&artifact.path)?;
+            let load = |source| inner.sandbox.load(&artifact, source);
+            Ok(inner.programs.shared(&artifact.path, source, load)?)
+        })
+        .await
+    }
+
+    pub(super) fn component_file(&self, code: &CodeRef, component: &ComponentRef) -> Input {
+        Input {
+            tree: self.0.trees.path(&code.package),
+            path: component.path.clone(),
+            package: code.package,
+        }
+    }
+}

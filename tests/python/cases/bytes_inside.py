@@ -1,0 +1,3 @@
+# event: {}
+def lambda_handler(event, context):
+    return {"body": "grün".encode(), "list": [b"a", b"b"]}

@@ -1,0 +1,4 @@
+# event: {}
+def lambda_handler(event, context):
+    event["self"] = event
+    return event

@@ -1,0 +1,2 @@
+# event: {}
+raise RuntimeError("no configuration")

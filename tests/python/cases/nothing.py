@@ -1,0 +1,3 @@
+# event: {}
+def lambda_handler(event, context):
+    pass

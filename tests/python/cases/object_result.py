@@ -1,0 +1,7 @@
+# event: {}
+class Order:
+    pass
+
+
+def lambda_handler(event, context):
+    return [Order()]

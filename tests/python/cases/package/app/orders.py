@@ -1,0 +1,7 @@
+from .core import prices
+
+
+def total(count):
+    if not count:
+        raise prices.NothingOrdered(f"{count} items")
+    return count * prices.PRICES["item"]

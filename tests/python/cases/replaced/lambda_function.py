@@ -1,0 +1,8 @@
+# event: {}
+import statistics
+
+import difflib
+
+
+def lambda_handler(event, context):
+    return [statistics.NAME, difflib.NAME]
