@@ -111,7 +111,7 @@ async fn http_component_reads_request_while_it_is_sent() {
 
 #[tokio::test]
 async fn large_request_takes_little_memory_of_host() {
-    let (host, domain) = started("http-manners", "BUFFERED").await;
+    let (host, domain) = started("http-manners", "RESPONSE_STREAM").await;
     for protocol in [Protocol::Http1, Protocol::Http2] {
         let response = upload(protocol, &host, &domain, "/read", 2).await;
         assert_eq!(whole(response).await, (2 << 20).to_string());
@@ -135,7 +135,7 @@ async fn large_request_takes_little_memory_of_host() {
 
 #[tokio::test]
 async fn request_left_unread_is_answered() {
-    let (host, domain) = started("http-manners", "BUFFERED").await;
+    let (host, domain) = started("http-manners", "RESPONSE_STREAM").await;
     for protocol in [Protocol::Http1, Protocol::Http2] {
         let response = upload(protocol, &host, &domain, "/nothing", 20).await;
         assert_eq!(response.status(), 204, "{protocol:?}");
@@ -167,8 +167,24 @@ async fn function_reads_error_after_client_disconnects() {
 }
 
 #[tokio::test]
+async fn stalled_upload_keeps_environment() {
+    let (host, domain) = started("http-manners", "RESPONSE_STREAM").await;
+    let path = "/2015-03-31/functions/f/configuration";
+    let short = host.lambda("PUT", path, &json!({"Timeout": 4})).await;
+    assert_eq!(short.status, 200, "{}", short.text());
+    host.settled("f").await;
+    let (_stalled, receiver) = mpsc::channel(1);
+    let response = respond(Protocol::Http1, &host, &domain, "/read", receiver).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(whole(response).await, "0 ErrorCode::ConnectionReadTimeout");
+    // The second request of the same instance.
+    let response = upload(Protocol::Http1, &host, &domain, "/", 0).await;
+    assert_eq!(whole(response).await, "2");
+}
+
+#[tokio::test]
 async fn request_over_200_mib_is_refused_or_interrupted() {
-    let (host, domain) = started("http-manners", "BUFFERED").await;
+    let (host, domain) = started("http-manners", "RESPONSE_STREAM").await;
     let client = Client::builder(TokioExecutor::new()).build_http();
     let (_sender, receiver) = mpsc::channel(1);
     let request = Request::post(format!("{}/read", host.endpoint()))

@@ -17,7 +17,7 @@ use crate::payload;
 
 mod upload;
 
-use upload::Upload;
+use upload::{Patience, Upload};
 
 /// A body of this size or less is small: it never waits for a large one.
 const SMALL_BYTES_MAX: usize = 64 << 10;
@@ -151,11 +151,17 @@ impl Bodies {
         }
     }
 
-    /// Streamed body of up to `bytes_max` bytes. It takes no memory of the pools: one frame is held at a time.
+    /// Streamed body of up to `bytes_max` bytes. It takes no memory of the pools: one frame is held at a time. Each wait for
+    /// the client ends after `silence_max` at the latest, and all together are bounded like the time of a whole body.
     ///
     /// # Errors
     /// If its declared length is larger.
-    pub(crate) fn stream<B>(&self, body: B, bytes_max: u64) -> Result<payload::Body, Error>
+    pub(crate) fn stream<B>(
+        &self,
+        body: B,
+        bytes_max: u64,
+        silence_max: Duration,
+    ) -> Result<payload::Body, Error>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
@@ -164,7 +170,12 @@ impl Bodies {
             let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
             return Err(Error::TooLarge(bytes_max));
         }
-        let upload = Upload::new(body, bytes_max, self.config.silence_max);
+        let patience = Patience {
+            silence_max: self.config.silence_max.min(silence_max),
+            time: self.config.time,
+            bytes_per_second_min: self.config.bytes_per_second_min,
+        };
+        let upload = Upload::new(body, bytes_max, patience);
         Ok(payload::Body::streamed(upload))
     }
 

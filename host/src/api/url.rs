@@ -1,8 +1,6 @@
 //! Function URLs: HTTP in, HTTP out. The request becomes an event of payload version 2.0, or goes to
 //! the function as it is, where the function takes HTTP.
 
-use std::sync::Mutex;
-
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
@@ -125,8 +123,9 @@ impl Front {
     {
         let refused = |refusal| refused(refusal, &request_id);
         let signature = self.unchecked_signature(route, parts).map_err(refused)?;
-        // A signature covers the whole body.
-        if signature.signed().is_none() && body::may_be_large(&body) {
+        // A signature covers the whole body. A function with a buffered URL starts when its event is whole, as in AWS: the
+        // time of a slow client is not the function's.
+        if call.streams && signature.signed().is_none() && body::may_be_large(&body) {
             let calling = self.call_before_body(&route.target, call, request_id, parts, body);
             // Boxed: it would make the future of every request larger.
             return Ok(Box::pin(calling).await);
@@ -212,46 +211,43 @@ impl Front {
         let trace_id = forwarded::trace_id(parts, &self.clock);
         let invoke = self.invocation(target, call, request_id, parts, Bytes::new(), &trace_id);
         let started = match self.invoker.route(invoke).await {
-            Ok(mut routed) => {
-                let room = match self.receive(&mut routed, parts, body).await {
-                    Ok(room) => room,
+            Ok(mut routed) if routed.takes_http() => {
+                let time_max = routed.timeout() / 2;
+                match self.url_bodies.stream(body, STREAM_BYTES_MAX, time_max) {
+                    Ok(streamed) => routed.set_body(streamed),
                     Err(error) => return unread(error),
+                }
+                self.invoker.start(routed.prepare().await).await
+            }
+            Ok(routed) => {
+                let from = body::From {
+                    sender: sender(parts),
+                    is_signed: false,
                 };
-                let resolved = routed.prepare().await;
-                // The event is made; running invocations are bounded elsewhere.
-                drop(room);
-                self.invoker.start(resolved).await
+                let read = self.url_bodies.read(body, PAYLOAD_BYTES_MAX, &from).await;
+                match read {
+                    Ok(read) => self.start_whole(routed.into_invoke(), read).await,
+                    Err(error) => return unread(error),
+                }
             }
             Err(error) => Err(error),
         };
         answered(started, trace_id)
     }
 
-    /// Gives a routed invocation its body. Returns the memory that a whole one takes.
-    async fn receive<B>(
+    /// Starts an invocation once its body is there. It is resolved again: the function may have changed meanwhile.
+    async fn start_whole(
         &self,
-        routed: &mut invoke::Routed,
-        parts: &Parts,
-        body: B,
-    ) -> Result<body::Room, body::Error>
-    where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: std::error::Error + Send + Sync + 'static,
-    {
-        let takes_http = routed.takes_http();
-        let http = routed.http_mut().expect("it was made of a request");
-        if takes_http {
-            let streamed = self.url_bodies.stream(body, STREAM_BYTES_MAX)?;
-            http.streamed = Some(Mutex::new(streamed));
-            return Ok(body::Room::default());
+        mut invoke: Invoke,
+        body: Body,
+    ) -> Result<invoke::Running, invoke::Error> {
+        if let Event::Http(http) = &mut invoke.event {
+            *http.request.body_mut() = body.bytes;
         }
-        let from = body::From {
-            sender: sender(parts),
-            is_signed: false,
-        };
-        let read = self.url_bodies.read(body, PAYLOAD_BYTES_MAX, &from).await?;
-        *http.request.body_mut() = read.bytes;
-        Ok(read.room)
+        let resolved = self.invoker.resolve(invoke).await?;
+        // The event is made; running invocations are bounded elsewhere.
+        drop(body.room);
+        self.invoker.start(resolved).await
     }
 
     async fn call_url(

@@ -1,10 +1,14 @@
 //! Conversion of HTTP requests to events: `wasi:http` components get the request itself, others the
 //! function URL event. Done after resolution, when the version is known.
 
+use std::sync::Mutex;
+use std::time::Duration;
+
 use super::lease;
 use super::live::Live;
+use super::request::Invoke;
 use super::resolve::Resolved;
-use crate::payload::{Document, Event, HttpEvent};
+use crate::payload::{Body, Document, Event, HttpEvent};
 use crate::sandbox::Interface;
 
 /// Size from which serialization moves off the worker, because it takes over 100 µs.
@@ -38,12 +42,21 @@ impl Routed {
         self.takes_http
     }
 
-    /// The HTTP request, if the event is one.
-    pub fn http_mut(&mut self) -> Option<&mut HttpEvent> {
-        match &mut self.resolved.invoke.event {
-            Event::Http(http) => Some(http),
-            Event::Json(_) => None,
+    /// Time limit of the invocation.
+    pub fn timeout(&self) -> Duration {
+        self.resolved.version.timeout
+    }
+
+    /// Gives the HTTP request a streamed body.
+    pub fn set_body(&mut self, body: Body) {
+        if let Event::Http(http) = &mut self.resolved.invoke.event {
+            http.streamed = Some(Mutex::new(body));
         }
+    }
+
+    /// The invocation, to be resolved again.
+    pub fn into_invoke(self) -> Invoke {
+        self.resolved.into_invoke()
     }
 
     /// Converts an HTTP request to an event, unless the version takes requests.

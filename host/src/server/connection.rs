@@ -23,6 +23,11 @@ use super::strict::Strict;
 use super::untaken;
 use crate::api::HttpResponse;
 
+/// Unread bytes of one HTTP/2 request body.
+const STREAM_WINDOW_BYTES: u32 = 128 << 10;
+/// Unread bytes of all request bodies of an HTTP/2 connection: of 32 streams.
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+
 /// Serves a connection until it ends; after `stop`, only requests in progress.
 pub(super) async fn serve<T, S, F>(
     stream: T,
@@ -103,6 +108,9 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .keep_alive_interval(config.ping_time)
         .keep_alive_timeout(config.ping_time)
+        // A function that reads late holds up its own stream only, not the uploads beside it.
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(config.streams_max);
     builder
 }

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::pulse::Pulse;
 
 /// Bytes dropped of one body: the largest request, with a margin.
-const DROPPED_BYTES_MAX: usize = 80 << 20;
+const DROPPED_BYTES_MAX: usize = 216 << 20;
 /// Time in which the client must send them.
 const DROPPED_TIME_MAX: Duration = Duration::from_secs(30);
 

@@ -11,38 +11,75 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::payload::body::{Broken, Interruption};
 
+/// Delay after which an elapsed timer had no waiter: a guest may look for data once, and work on.
+const STALE: Duration = Duration::from_secs(1);
+
+/// Time that a client is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// At once.
+    pub(super) silence_max: Duration,
+    /// In total.
+    pub(super) time: Duration,
+    /// Each byte received adds to the total as if bytes came this fast.
+    pub(super) bytes_per_second_min: u32,
+}
+
 /// Request body on its way from a client to a function.
 pub(super) struct Upload<B> {
     /// `None` after its end.
     body: Option<Pin<Box<B>>>,
     bytes_max: u64,
     received: u64,
-    silence_max: Duration,
-    /// Timer of the client's silence. Made with the body, because a guest may read on a thread without a runtime.
-    silence: Pin<Box<Sleep>>,
-    /// True while the reader waits for the client; only then does silence count.
-    is_waiting: bool,
+    patience: Patience,
+    /// Time waited for the client so far; a slow function does not count.
+    waited: Duration,
+    /// Start of the current wait.
+    waiting_since: Option<Instant>,
+    /// End of the current wait. Made with the body, because a guest may read on a thread without a runtime.
+    timer: Pin<Box<Sleep>>,
 }
 
 impl<B> Upload<B> {
-    pub(super) fn new(body: B, bytes_max: u64, silence_max: Duration) -> Self {
+    pub(super) fn new(body: B, bytes_max: u64, patience: Patience) -> Self {
         Self {
             body: Some(Box::pin(body)),
             bytes_max,
             received: 0,
-            silence_max,
-            silence: Box::pin(sleep(silence_max)),
-            is_waiting: false,
+            patience,
+            waited: Duration::ZERO,
+            waiting_since: None,
+            timer: Box::pin(sleep(patience.silence_max)),
         }
     }
 
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.is_waiting {
-            self.is_waiting = true;
-            let end = Instant::now() + self.silence_max;
-            self.silence.as_mut().reset(end);
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        if self.waiting_since.is_none() || self.is_stale(now) {
+            let Patience {
+                silence_max,
+                time,
+                bytes_per_second_min,
+            } = self.patience;
+            let earned = Duration::from_secs(self.received) / bytes_per_second_min.max(1);
+            let left = (time + earned).saturating_sub(self.waited);
+            self.waiting_since = Some(now);
+            self.timer.as_mut().reset(now + silence_max.min(left));
         }
-        self.silence.as_mut().poll(cx)
+        self.timer.as_mut().poll(cx)
+    }
+
+    fn is_stale(&self, now: Instant) -> bool {
+        now > self.timer.deadline() + STALE
+    }
+
+    fn end_wait(&mut self) {
+        let now = Instant::now();
+        if let Some(since) = self.waiting_since.take()
+            && !self.is_stale(now)
+        {
+            self.waited += now - since;
+        }
     }
 
     fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Interruption> {
@@ -76,13 +113,17 @@ where
                 tracing::debug!(%error, "a request body broke off");
                 Some(Err(Interruption::Disconnected))
             }
+            // Fewer bytes than declared.
+            Poll::Ready(None) if body.size_hint().lower() > 0 => {
+                Some(Err(Interruption::Disconnected))
+            }
             Poll::Ready(None) => None,
             Poll::Pending => {
-                ready!(this.poll_silence(cx));
-                Some(Err(Interruption::Silent(this.silence_max)))
+                ready!(this.poll_timer(cx));
+                Some(Err(Interruption::Silent(this.patience.silence_max)))
             }
         };
-        this.is_waiting = false;
+        this.end_wait();
         if !matches!(frame, Some(Ok(_))) {
             this.body = None;
         }
@@ -94,6 +135,7 @@ where
 mod tests {
     use std::convert::Infallible;
 
+    use futures_util::FutureExt;
     use http_body_util::{BodyExt, Full, StreamBody};
 
     use super::*;
@@ -101,7 +143,12 @@ mod tests {
     const SILENCE_MAX: Duration = Duration::from_secs(30);
 
     fn upload<B>(body: B) -> Upload<B> {
-        Upload::new(body, 4, SILENCE_MAX)
+        let patience = Patience {
+            silence_max: SILENCE_MAX,
+            time: 2 * SILENCE_MAX,
+            bytes_per_second_min: 64 << 10,
+        };
+        Upload::new(body, 4, patience)
     }
 
     async fn interruption<B>(body: &mut Upload<B>) -> Option<Interruption>
@@ -145,5 +192,50 @@ mod tests {
         assert!(early.is_err());
         let found = interruption(&mut body).await;
         assert_eq!(found, Some(Interruption::Silent(SILENCE_MAX)));
+    }
+    #[tokio::test(start_paused = true)]
+    async fn look_without_a_wait_is_no_silence() {
+        let silent = futures_util::stream::pending::<Result<Frame<Bytes>, Infallible>>();
+        let mut body = upload(StreamBody::new(silent));
+        assert!(body.frame().now_or_never().is_none());
+        tokio::time::sleep(2 * SILENCE_MAX).await;
+        let early = tokio::time::timeout(SILENCE_MAX / 2, body.frame()).await;
+        assert!(early.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn trickled_body_is_interrupted_after_its_time() {
+        let frames = futures_util::stream::unfold((), async |()| {
+            tokio::time::sleep(SILENCE_MAX - Duration::from_secs(1)).await;
+            Some((Ok::<_, Infallible>(Frame::data(Bytes::new())), ()))
+        });
+        let mut body = upload(StreamBody::new(Box::pin(frames)));
+        for _ in 0..2 {
+            assert!(body.frame().await.unwrap().is_ok());
+        }
+        let found = interruption(&mut body).await;
+        assert_eq!(found, Some(Interruption::Silent(SILENCE_MAX)));
+    }
+
+    #[tokio::test]
+    async fn body_shorter_than_declared_is_interrupted() {
+        struct Short;
+        impl http_body::Body for Short {
+            type Data = Bytes;
+            type Error = Infallible;
+
+            fn poll_frame(
+                self: Pin<&mut Self>,
+                _: &mut Context<'_>,
+            ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+                Poll::Ready(None)
+            }
+
+            fn size_hint(&self) -> http_body::SizeHint {
+                http_body::SizeHint::with_exact(4)
+            }
+        }
+        let found = interruption(&mut upload(Short)).await;
+        assert_eq!(found, Some(Interruption::Disconnected));
     }
 }
