@@ -91,7 +91,8 @@ impl Reach {
         for (number, rule) in self.rules.iter().filter(|(_, rule)| rule.has_port(port)) {
             let is_named = name.is_some_and(|name| rule.has_name(name));
             match rule.action {
-                // A name's owner chooses its addresses, so a name alone allows no address of the machine.
+                // A name's owner chooses its addresses, so a name alone allows no address of the machine or of
+                // `egress_near`.
                 EgressAction::Allow if rule.has_address(address) => return Ok(()),
                 EgressAction::Allow if is_named && self.may_be_named(address) => return Ok(()),
                 EgressAction::Deny if is_named || rule.has_address(address) => {
@@ -152,6 +153,7 @@ impl Reach {
     fn may_be_named(&self, address: IpAddr) -> bool {
         (special::is_public(address) || special::is_private(address))
             && !self.machine.is_own(address)
+            && !self.near.iter().any(|block| block.contains(address))
     }
 
     /// Checks an address that a guest's socket uses. `names` led to the address.
@@ -164,13 +166,11 @@ impl Reach {
         match purpose {
             SocketAddrUse::TcpConnect | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => {
                 let (ip, port) = (address.ip(), Some(address.port()));
-                let without = self.check(ip, port, None);
-                let mut with = names.iter().map(|name| self.check(ip, port, Some(name)));
-                match names.is_empty() {
-                    true => without,
-                    // Of several names of an address, each one that is allowed suffices.
-                    false => with.find(Result::is_ok).unwrap_or(without),
-                }
+                let mut checked = names.iter().map(|name| self.check(ip, port, Some(name)));
+                // Of several names of an address, each one that is allowed suffices.
+                let first = checked.next();
+                let first = first.unwrap_or_else(|| self.check(ip, port, None));
+                first.or_else(|denied| checked.find(Result::is_ok).unwrap_or(Err(denied)))
             }
             // Outgoing sockets bind to the wildcard address before they connect.
             SocketAddrUse::TcpBind | SocketAddrUse::UdpBind
@@ -361,6 +361,41 @@ mod tests {
         }
         assert!(reach.check_name("db.example").is_ok());
         assert!(reach.check_name("other.example").is_err());
+    }
+
+    #[test]
+    fn allowed_name_leads_to_no_address_of_egress_near() {
+        let rules = [rule("allow", "db.example", &[], &[])];
+        let reach = Reach {
+            near: Arc::new(["5.0.0.0/8".parse().unwrap()]),
+            ..ruled(Egress::Public, &rules)
+        };
+        let allows = |address: &str| reach.check(to(address), Some(443), Some("db.example"));
+        assert!(allows("6.1.1.1").is_ok() && allows("10.0.0.1").is_ok());
+        assert!(allows("5.1.1.1").is_err());
+    }
+
+    #[test]
+    fn rule_of_name_and_port_applies_to_sockets() {
+        let rules = [
+            rule("deny", "mail.example", &[25], &[]),
+            rule("allow", "db.example", &[5432], &[]),
+        ];
+        let reach = ruled(Egress::Public, &rules);
+        let allows = |address: &str, names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|it| (*it).to_owned()).collect();
+            let address = address.parse().unwrap();
+            reach
+                .check_socket(address, SocketAddrUse::TcpConnect, &names)
+                .is_ok()
+        };
+        assert!(!allows("1.1.1.1:25", &["mail.example"]));
+        assert!(allows("1.1.1.1:465", &["mail.example"]));
+        assert!(allows("1.1.1.1:25", &["mail.example", "other.example"]));
+        assert!(allows("1.1.1.1:25", &[]));
+        assert!(allows("10.0.0.1:5432", &["other.example", "db.example"]));
+        assert!(!allows("10.0.0.1:80", &["other.example", "db.example"]));
+        assert!(!allows("10.0.0.1:5432", &[]));
     }
 
     #[test]
