@@ -168,7 +168,7 @@ fn make(managed: &Managed, bundle: &Path) -> anyhow::Result<()> {
          runtime build` and install it with --from",
     )?;
     if !ended.success() {
-        // What was built so far is of no use.
+        // An unfinished bundle cannot be installed.
         let _ = fs::remove_file(bundle);
         bail!(
             "{} was not built: see above. It needs python3 with venv (Debian: python3-venv) and PyPI",
