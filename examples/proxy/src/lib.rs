@@ -16,5 +16,7 @@ async fn main(request: Request<Body>) -> Result<Response<Body>, Error> {
             forwarded = forwarded.header(name, value);
         }
     }
-    Client::new().send(forwarded.body(request.into_body())?).await
+    Client::new()
+        .send(forwarded.body(request.into_body())?)
+        .await
 }
