@@ -13,7 +13,8 @@ use crate::store::queue::{Claim, Item, Lane};
 /// Pause of a lane that cannot be read from the store.
 const UNREAD_PAUSE: Duration = Duration::from_secs(1);
 
-/// Due times are never further ahead: retries wait two minutes and deliveries five at most.
+/// Due times are never further ahead: retries wait two minutes and deliveries five at most. An item that is due later
+/// is stuck: the clock was set back before this start.
 const DUE_AHEAD_MAX: Duration = Duration::from_secs(600);
 
 /// A claimed item in work. Dropped before its end, by a panic, it can be claimed again after a pause.
@@ -111,14 +112,18 @@ impl Shared {
             false => self.timeline.now(),
         };
         let limit = usize::try_from(limit).expect("a usize has 32 bits or more");
-        let claim = self.queue.claim(lane, now, limit).await?;
-        match claim.next_due {
-            // The clock was set back before this start.
-            Some(due) if claim.items.is_empty() && due > now.after(DUE_AHEAD_MAX) => {
-                self.queue.claim(lane, due, limit).await
-            }
-            _ => Ok(claim),
+        let mut claim = self.queue.claim(lane, now, limit).await?;
+        let now = self.timeline.now();
+        let is_stuck = |due: Timestamp| due > now.after(DUE_AHEAD_MAX);
+        if claim.items.is_empty() && claim.next_due.is_some_and(is_stuck) {
+            let all = Timestamp::from_millis(u64::MAX);
+            claim = self.queue.claim(lane, all, limit).await?;
         }
+        // Items that are stuck are claimed by the next turns of the lane.
+        claim.next_due = claim
+            .next_due
+            .map(|due| if is_stuck(due) { now } else { due });
+        Ok(claim)
     }
 
     /// True for a lane whose function was deleted.

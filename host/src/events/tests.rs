@@ -396,6 +396,27 @@ fn event_in_work_at_a_crash_runs_again() {
 }
 
 #[test]
+fn events_run_at_once_after_a_restart_with_an_earlier_clock() {
+    simulate(async {
+        let scene = Scene::new(&["f"]).await;
+        scene.wait(3_600).await;
+        let (.., clock) = scene.world.parts();
+        for _ in 0..100 {
+            scene.send("f", trap()).await;
+            clock.sleep(Duration::from_millis(5)).await;
+        }
+        scene.wait(1).await;
+        assert_eq!(scene.queued(), 100);
+        // The clock of the restarted host begins anew: the retries are due in an hour.
+        let scene = scene.restart().await;
+        scene.wait(2).await;
+        assert_eq!(scene.begun().len(), 100);
+        scene.wait(200).await;
+        assert_eq!(scene.queued(), 0);
+    });
+}
+
+#[test]
 fn full_disk_refuses_events_and_keeps_those_it_has() {
     simulate(async {
         let scene = Scene::new(&["f"]).await;
