@@ -12,12 +12,11 @@ use super::dispatch::Working;
 use super::head::Head;
 use super::lane::Purpose;
 use super::lanes::Verdict;
-use super::retry::{GivenUp, Limits};
+use super::retry::{self, GivenUp, Limits};
 use super::step::Step;
 use crate::invoke::snapshot::Function;
 use crate::invoke::{self, Finished, Invoke, Target, admit, resolve};
 use crate::payload::{Document, Event, trace};
-use crate::sandbox::Cause;
 use crate::store;
 use crate::store::queue::{Change, Item, ItemBody};
 
@@ -41,13 +40,6 @@ impl Shared {
             Some(Purpose::Deliver(arn)) => self.deliver(&arn, item).await,
             None => {
                 tracing::error!(lane = %item.lane, "an item of the queue is not of this release");
-                Ok(Step::Refused)
-            }
-        };
-        let step = match step {
-            Ok(step) => step,
-            Err(error) => {
-                tracing::error!(%error, "an event could not be read from the store; that is repeated");
                 Step::Refused
             }
         };
@@ -80,10 +72,23 @@ impl Shared {
         }
     }
 
-    async fn attempt(&self, item: &Item, target: Target) -> Result<Step, store::Error> {
-        let damaged = |error| store::Error::Failed(Box::new(error));
-        let head = Head::decode(&item.head).map_err(damaged)?;
+    async fn attempt(&self, item: &Item, target: Target) -> Step {
+        let head = match Head::decode(&item.head) {
+            Ok(head) => head,
+            Err(error) => {
+                tracing::error!(%error, lane = %item.lane, "the head of an event is damaged; the event is dropped");
+                return Step::End(Vec::new());
+            }
+        };
+        let kept = head.clone();
         let queued = Queued { item, target, head };
+        match self.try_attempt(queued).await {
+            Ok(step) => step,
+            Err(error) => unread(kept, &error),
+        }
+    }
+
+    async fn try_attempt(&self, mut queued: Queued<'_>) -> Result<Step, store::Error> {
         let snapshot = self.invoker.snapshot();
         let Some(function) = snapshot.function(&queued.target.name) else {
             return Ok(self.drop_event(&queued, "the function was deleted"));
@@ -92,7 +97,8 @@ impl Shared {
         if let Err(reason) = self.may_run(&queued, function, limits) {
             return self.conclude(queued, Some(reason), None).await;
         }
-        let (_room, document) = self.document(item).await?;
+        let (_room, document) = self.document(queued.item).await?;
+        queued.head.refusals = 0;
         let ended = self.run(&queued, document).await;
         self.next(queued, limits, ended).await
     }
@@ -167,7 +173,7 @@ impl Shared {
                 queued.head.attempts += 1;
                 self.conclude(queued, None, Some(finished)).await
             }
-            Err(failure) if failure.cause == Cause::Host => self.refused(queued, limits).await,
+            // A failure of the host counts too: the function has run, and may need more than the host has.
             Err(_) => {
                 queued.head.attempts += 1;
                 let age = self.timeline.since(queued.head.accepted);
@@ -222,31 +228,30 @@ impl Shared {
         finished: Option<Finished>,
     ) -> Result<Step, store::Error> {
         let Queued { item, target, head } = &queued;
+        let snapshot = self.invoker.snapshot();
+        let mut followers = Vec::new();
+        if let Some(function) = snapshot.function(&target.name) {
+            let ended = Ended {
+                target,
+                head,
+                given_up,
+                last: finished.map(Last::of),
+                // With this invocation counted, unless it was none.
+                trace_id: head.trace_id.as_deref().map(|trace| {
+                    let advanced = trace::advance(trace, &function.arn);
+                    advanced.unwrap_or_else(|_| trace.to_owned())
+                }),
+            };
+            if ended.has_followers(function) {
+                let request = self.queue.body(item).await?;
+                followers = self.followers(&snapshot, function, &ended, &request);
+            }
+        }
+        // Counted last: an event whose payload cannot be read has not ended.
         if let Some(reason) = given_up {
             self.drop_event(&queued, reason.as_str());
         }
-        let snapshot = self.invoker.snapshot();
-        let Some(function) = snapshot.function(&target.name) else {
-            return Ok(Step::End(Vec::new()));
-        };
-        let ended = Ended {
-            target,
-            head,
-            given_up,
-            last: finished.map(Last::of),
-            // With this invocation counted, unless it was none.
-            trace_id: head.trace_id.as_deref().map(|trace| {
-                let advanced = trace::advance(trace, &function.arn);
-                advanced.unwrap_or_else(|_| trace.to_owned())
-            }),
-        };
-        if !ended.has_followers(function) {
-            return Ok(Step::End(Vec::new()));
-        }
-        let request = self.queue.body(item).await?;
-        Ok(Step::End(
-            self.followers(&snapshot, function, &ended, &request),
-        ))
+        Ok(Step::End(followers))
     }
 
     /// The event ends without having succeeded.
@@ -256,6 +261,13 @@ impl Shared {
         tracing::debug!(request_id = %queued.head.id, function = name, reason, "an event was dropped");
         Step::End(Vec::new())
     }
+}
+
+/// The event waits by itself, and holds up no other of its lane.
+fn unread(mut head: Head, error: &store::Error) -> Step {
+    tracing::error!(%error, request_id = %head.id, "an event could not be read from the store; that is repeated");
+    head.refusals = head.refusals.saturating_add(1);
+    Step::Delay(retry::after_unread(head.refusals), head.encode())
 }
 
 fn parse(bytes: Bytes) -> Result<Document, crate::payload::json::Invalid> {

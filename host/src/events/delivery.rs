@@ -82,16 +82,27 @@ impl Delivery {
 
 impl Shared {
     /// One attempt of a delivery.
-    pub(super) async fn deliver(
-        &self,
-        arn: &str,
-        item: &Item,
-    ) -> Result<Step, crate::store::Error> {
-        let damaged = |error| crate::store::Error::Failed(Box::new(error));
-        let mut delivery: Delivery = serde_json::from_slice(&item.head).map_err(damaged)?;
-        let body = self.queue.body(item).await?;
+    pub(super) async fn deliver(&self, arn: &str, item: &Item) -> Step {
+        let mut delivery: Delivery = match serde_json::from_slice(&item.head) {
+            Ok(delivery) => delivery,
+            Err(error) => {
+                tracing::error!(%error, destination = arn, "the head of a record is damaged; the record is dropped");
+                return Step::End(Vec::new());
+            }
+        };
+        let body = match self.queue.body(item).await {
+            Ok(body) => body,
+            Err(error) => {
+                tracing::error!(%error, request_id = %delivery.id, "a record could not be read from the store; that is repeated");
+                delivery.attempts = delivery.attempts.saturating_add(1);
+                return match self.timeline.since(delivery.queued) > AGE_MAX {
+                    true => Step::End(Vec::new()),
+                    false => Step::Delay(delivery.wait(), delivery.encode()),
+                };
+            }
+        };
         let Err(error) = self.send(arn, &delivery, body).await else {
-            return Ok(Step::End(Vec::new()));
+            return Step::End(Vec::new());
         };
         let counters = self.metrics.asynchronous(delivery.function.as_str());
         match delivery.content {
@@ -106,13 +117,13 @@ impl Shared {
                 %error, request_id = %id, function, destination = arn,
                 "a record was not delivered, and is given up"
             );
-            return Ok(Step::End(Vec::new()));
+            return Step::End(Vec::new());
         }
         tracing::warn!(
             %error, request_id = %id, function, destination = arn,
             "a record could not be delivered; that is repeated"
         );
-        Ok(Step::Postpone(delivery.wait(), delivery.encode()))
+        Step::Postpone(delivery.wait(), delivery.encode())
     }
 
     async fn send(&self, arn: &str, delivery: &Delivery, body: Bytes) -> Result<(), Error> {

@@ -207,6 +207,7 @@ impl Shared {
             id: RequestId::random(self.timeline.clock()),
             accepted: now,
             attempts: 0,
+            refusals: 0,
             client_context: None,
             trace_id: ended.trace_id.clone(),
             tenant_id: None,

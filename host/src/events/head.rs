@@ -17,6 +17,9 @@ pub(super) struct Head {
     /// Attempts that ended in a function error.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) attempts: u32,
+    /// Refusals of the event for its own sake since the last attempt: its payload could not be read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) refusals: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) client_context: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -31,6 +34,7 @@ impl Head {
             id: invoke.request_id,
             accepted,
             attempts: 0,
+            refusals: 0,
             client_context: invoke.client_context.clone(),
             trace_id: invoke.trace_id.clone(),
             tenant_id: invoke.tenant_id.clone(),

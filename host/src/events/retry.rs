@@ -7,6 +7,8 @@ use crate::names::Qualifier;
 
 /// Waits before the attempts after a function error.
 const WAITS: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
+/// Longest wait of an event whose payload cannot be read; the first is one second, and each doubles.
+const UNREAD_WAIT_MAX_SECONDS: u64 = 300;
 /// `MaximumRetryAttempts` without a configuration.
 const RETRIES_DEFAULT: u32 = 2;
 /// `MaximumEventAgeInSeconds` without a configuration.
@@ -17,6 +19,16 @@ const AGE_DEFAULT: Duration = Duration::from_secs(6 * 3_600);
 pub(super) struct Limits {
     pub(super) retries_max: u32,
     pub(super) age_max: Duration,
+}
+
+/// Wait after this refusal of an event for its own sake, counted from 1.
+pub(super) fn after_unread(refusals: u32) -> Duration {
+    let doubled = 1_u64.checked_shl(refusals.saturating_sub(1));
+    Duration::from_secs(
+        doubled
+            .unwrap_or(u64::MAX)
+            .clamp(1, UNREAD_WAIT_MAX_SECONDS),
+    )
 }
 
 /// Reason why an event is given up, as in the invocation record.
@@ -89,6 +101,14 @@ mod tests {
         ] {
             let found = limits(retries_max).after_error(attempts, Duration::ZERO);
             assert_eq!(found, expected, "{retries_max} {attempts}");
+        }
+    }
+
+    #[test]
+    fn unread_event_waits_one_second_to_five_minutes() {
+        for (refusals, seconds) in [(1, 1), (2, 2), (9, 256), (10, 300), (64, 300), (65, 300)] {
+            let expected = Duration::from_secs(seconds);
+            assert_eq!(after_unread(refusals), expected, "{refusals}");
         }
     }
 

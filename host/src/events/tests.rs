@@ -417,6 +417,48 @@ fn events_run_at_once_after_a_restart_with_an_earlier_clock() {
 }
 
 #[test]
+fn event_that_cannot_be_read_delays_no_other_of_its_function() {
+    simulate(async {
+        let scene = Scene::new(&["f"]).await;
+        scene.queue.set_damaged(Some("damaged"));
+        let damaged = scene.send("f", json!({"damaged": true})).await;
+        for second in 0..20 {
+            scene.wait(1).await;
+            scene.send("f", json!({})).await;
+            scene.wait(1).await;
+            assert_eq!(scene.begun().len(), 1, "{second}");
+        }
+        assert_eq!(scene.queued(), 1);
+        scene.queue.set_damaged(None);
+        scene.wait(300).await;
+        assert_eq!(scene.begun()[0].request_id, damaged);
+        assert_eq!(scene.queued(), 0);
+        assert_eq!(scene.metric("async_events_dropped_total", "f"), 0);
+    });
+}
+
+#[test]
+fn item_with_damaged_head_is_deleted() {
+    simulate(async {
+        let scene = Scene::new(&["f"]).await;
+        for lane in [
+            lane::invoke(&target("f")),
+            lane::deliver("arn:aws:sqs:us-east-1:0:q"),
+        ] {
+            let item = NewItem {
+                lane,
+                due: scene.events.0.timeline.now(),
+                head: "no JSON".into(),
+                body: "{}".into(),
+            };
+            scene.queue.change(vec![Change::Add(item)]).await.unwrap();
+        }
+        scene.wait(1).await;
+        assert_eq!(scene.queue.depths(), []);
+    });
+}
+
+#[test]
 fn full_disk_refuses_events_and_keeps_those_it_has() {
     simulate(async {
         let scene = Scene::new(&["f"]).await;

@@ -24,9 +24,16 @@ struct State {
     last: u64,
     /// True while every write fails as on a full disk.
     is_full: bool,
+    /// Bodies with this text cannot be read.
+    damaged: Option<&'static str>,
 }
 
 impl Memory {
+    /// Makes bodies with this text unreadable, or all readable again.
+    pub fn set_damaged(&self, text: Option<&'static str>) {
+        self.lock().damaged = text;
+    }
+
     /// Makes additions fail as on a full disk, or succeed again.
     pub fn set_full(&self, is_full: bool) {
         self.lock().is_full = is_full;
@@ -139,7 +146,14 @@ impl Queue for Memory {
 
     async fn body(&self, item: &Item) -> Result<Bytes, Error> {
         match &item.body {
-            ItemBody::Inline(bytes) => Ok(bytes.clone()),
+            ItemBody::Inline(bytes) => {
+                let damaged = self.lock().damaged;
+                let is_damaged = |text| String::from_utf8_lossy(bytes).contains(text);
+                match damaged.is_some_and(is_damaged) {
+                    true => Err(std::io::Error::from(std::io::ErrorKind::NotFound).into()),
+                    false => Ok(bytes.clone()),
+                }
+            }
             ItemBody::File { .. } => unreachable!("all bodies are in memory"),
         }
     }
