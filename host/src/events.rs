@@ -34,8 +34,8 @@ use head::Head;
 use lanes::Lanes;
 use timeline::Timeline;
 
-/// Large payloads in memory at once.
-const LARGE_MAX: usize = 128;
+/// Large payloads read and parsed at once.
+const LARGE_MAX: usize = 8;
 
 /// Queued events and their dispatcher; cheap to clone.
 #[derive(Clone, Debug)]
@@ -53,6 +53,7 @@ struct Shared {
     lanes: Mutex<Lanes>,
     /// Wakes the dispatcher.
     changed: Notify,
+    /// Turns to read and parse large payloads.
     large: Semaphore,
 }
 

@@ -97,7 +97,11 @@ impl Shared {
         if let Err(reason) = self.may_run(&queued, function, limits) {
             return self.conclude(queued, Some(reason), None).await;
         }
-        let (_room, document) = self.document(queued.item).await?;
+        let document = self.document(queued.item).await?;
+        // Again: a large payload may have waited to be read.
+        if let Err(reason) = self.may_run(&queued, function, limits) {
+            return self.conclude(queued, Some(reason), None).await;
+        }
         queued.head.refusals = 0;
         let ended = self.run(&queued, document).await;
         self.next(queued, limits, ended).await
@@ -115,25 +119,22 @@ impl Shared {
         limits.before(self.timeline.since(queued.head.accepted))
     }
 
-    /// Payload of an event. Large ones wait for room in memory.
-    async fn document(
-        &self,
-        item: &Item,
-    ) -> Result<(Option<tokio::sync::SemaphorePermit<'_>>, Document), store::Error> {
-        let room = match &item.body {
+    /// Payload of an event. Large ones take turns to be read and parsed; not to run, since slow functions would hold
+    /// up all others.
+    async fn document(&self, item: &Item) -> Result<Document, store::Error> {
+        let turn = match &item.body {
             ItemBody::Inline(_) => None,
             ItemBody::File { .. } => self.large.acquire().await.ok(),
         };
         let bytes = self.queue.body(item).await?;
         let damaged = |error| store::Error::Failed(Box::new(error));
-        let document = match room {
-            None => parse(bytes).map_err(damaged)?,
+        match turn {
+            None => parse(bytes).map_err(damaged),
             Some(_) => match tokio::task::spawn_blocking(move || parse(bytes)).await {
-                Ok(parsed) => parsed.map_err(damaged)?,
-                Err(ended) => return Err(store::Error::Failed(Box::new(ended))),
+                Ok(parsed) => parsed.map_err(damaged),
+                Err(ended) => Err(store::Error::Failed(Box::new(ended))),
             },
-        };
-        Ok((room, document))
+        }
     }
 
     async fn run(

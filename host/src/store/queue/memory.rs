@@ -1,6 +1,6 @@
 //! In-memory queue: the contract in its plainest form, for tests.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
@@ -9,6 +9,10 @@ use bytes::Bytes;
 use super::{Change, Claim, Item, ItemBody, ItemId, Lane, Queue, Wake};
 use crate::clock::Timestamp;
 use crate::store::Error;
+use crate::store::blob::Digest;
+
+/// Bodies beyond this are files in the store on disk.
+const INLINE_BYTES_MAX: usize = 16 << 10;
 
 /// In-memory queue.
 #[derive(Debug, Default)]
@@ -20,6 +24,7 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct State {
     items: BTreeMap<(Lane, Timestamp, ItemId), Item>,
+    files: HashMap<Digest, Bytes>,
     claimed: HashSet<ItemId>,
     last: u64,
     /// True while every write fails as on a full disk.
@@ -43,10 +48,11 @@ impl Memory {
     pub fn restart(&self) -> Self {
         let state = self.lock();
         let items = state.items.clone();
-        let last = state.last;
+        let (files, last) = (state.files.clone(), state.last);
         Self {
             state: Mutex::new(State {
                 items,
+                files,
                 last,
                 ..State::default()
             }),
@@ -72,16 +78,27 @@ impl State {
         self.items.insert(key, item);
     }
 
+    fn body(&mut self, bytes: Bytes) -> ItemBody {
+        if bytes.len() <= INLINE_BYTES_MAX {
+            return ItemBody::Inline(bytes);
+        }
+        let digest = Digest::of(&bytes);
+        let size_bytes = u64::try_from(bytes.len()).expect("a length fits in 64 bits");
+        self.files.insert(digest, bytes);
+        ItemBody::File { digest, size_bytes }
+    }
+
     fn apply(&mut self, change: Change, woken: &mut Vec<(Lane, Timestamp)>) {
         match change {
             Change::Add(new) => {
                 self.last += 1;
+                let body = self.body(new.body);
                 let item = Item {
                     id: ItemId(self.last),
                     lane: new.lane,
                     due: new.due,
                     head: new.head,
-                    body: ItemBody::Inline(new.body),
+                    body,
                 };
                 self.insert(item, woken);
             }
@@ -145,17 +162,17 @@ impl Queue for Memory {
     }
 
     async fn body(&self, item: &Item) -> Result<Bytes, Error> {
-        match &item.body {
-            ItemBody::Inline(bytes) => {
-                let damaged = self.lock().damaged;
-                let is_damaged = |text| String::from_utf8_lossy(bytes).contains(text);
-                match damaged.is_some_and(is_damaged) {
-                    true => Err(std::io::Error::from(std::io::ErrorKind::NotFound).into()),
-                    false => Ok(bytes.clone()),
-                }
-            }
-            ItemBody::File { .. } => unreachable!("all bodies are in memory"),
-        }
+        let state = self.lock();
+        let bytes = match &item.body {
+            ItemBody::Inline(bytes) => Some(bytes.clone()),
+            ItemBody::File { digest, .. } => state.files.get(digest).cloned(),
+        };
+        let is_damaged = |bytes: &Bytes| {
+            let contains = |text| String::from_utf8_lossy(bytes).contains(text);
+            state.damaged.is_some_and(contains)
+        };
+        let found = bytes.filter(|bytes| !is_damaged(bytes));
+        found.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound).into())
     }
 
     async fn list(
