@@ -50,16 +50,17 @@ impl Events {
         Ok(found)
     }
 
-    /// Deletes the queued events of a function, or of one qualifier of it, those in work included: these end, and are
-    /// not tried again. Returns their number.
+    /// Deletes the events of a function, or of one qualifier of it, that are queued now, those in work included: these
+    /// end, and are not tried again. Events that come meanwhile stay. Returns the number.
     ///
     /// # Errors
     /// If the store fails; some may be deleted by then.
     pub async fn purge(&self, target: &Target) -> Result<u64, Error> {
         let mut all = 0;
+        let last = self.0.queue.last().await?;
         for lane in self.lanes_of(target) {
             loop {
-                let deleted = self.0.queue.purge(&lane, PURGE_MAX).await?;
+                let deleted = self.0.queue.purge(&lane, last, PURGE_MAX).await?;
                 let name = target.name.as_str();
                 self.0.metrics.asynchronous(name).dropped.add(deleted);
                 all += deleted;

@@ -124,9 +124,12 @@ pub trait Queue: Send + Sync + fmt::Debug {
         limit: usize,
     ) -> Result<Vec<Item>, Error>;
 
-    /// Deletes items of a lane, up to `limit`; returns their number. Claims of deleted items end with
-    /// [`Change::End`], as others do.
-    async fn purge(&self, lane: &Lane, limit: usize) -> Result<u64, Error>;
+    /// Id of the newest item of all lanes.
+    async fn last(&self) -> Result<ItemId, Error>;
+
+    /// Deletes items of a lane up to an id, and up to `limit` of them; returns their number. Claims of deleted items
+    /// end with [`Change::End`], as others do.
+    async fn purge(&self, lane: &Lane, last: ItemId, limit: usize) -> Result<u64, Error>;
 
     /// All lanes that have items, with their number of items.
     fn depths(&self) -> Vec<(Lane, u64)>;

@@ -187,9 +187,14 @@ impl Queue for Memory {
         Ok(own.take(limit).cloned().collect())
     }
 
-    async fn purge(&self, lane: &Lane, limit: usize) -> Result<u64, Error> {
+    async fn last(&self) -> Result<ItemId, Error> {
+        Ok(ItemId(self.lock().last))
+    }
+
+    async fn purge(&self, lane: &Lane, last: ItemId, limit: usize) -> Result<u64, Error> {
         let mut state = self.lock();
-        let own = state.items.keys().filter(|(own, ..)| own == lane);
+        let keys = state.items.keys();
+        let own = keys.filter(|(own, _, id)| own == lane && *id <= last);
         let own: Vec<_> = own.take(limit).cloned().collect();
         for key in &own {
             state.items.remove(key);

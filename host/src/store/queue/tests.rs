@@ -37,6 +37,12 @@ async fn bodies(queue: &dyn Queue, items: &[Item]) -> Vec<String> {
     found
 }
 
+/// Deletes items that are there now.
+async fn purge(queue: &dyn Queue, name: &str, limit: usize) -> Result<u64, Error> {
+    let last = queue.last().await?;
+    queue.purge(&lane(name), last, limit).await
+}
+
 /// Receiver that notes what it gets.
 #[derive(Debug, Default)]
 struct Woken(Mutex<Vec<(Lane, Timestamp)>>);
@@ -115,9 +121,16 @@ async fn assert_contract(queue: &dyn Queue) {
     assert_eq!(bodies(queue, &listed).await, ["1"]);
 
     // Neither the purge of an empty lane nor the end of an item that is gone is an error.
-    assert_eq!(queue.purge(&lane("none"), 2).await.unwrap(), 0);
-    assert_eq!(queue.purge(&a, 2).await.unwrap(), 2);
-    assert_eq!(queue.purge(&a, 2).await.unwrap(), 1);
+    let last = queue.last().await.unwrap();
+    assert_eq!(queue.purge(&lane("none"), last, 2).await.unwrap(), 0);
+    // It comes after the purge has begun, and stays.
+    queue.change(vec![add("a", 1, "late")]).await.unwrap();
+    assert_eq!(queue.purge(&a, last, 2).await.unwrap(), 2);
+    assert_eq!(queue.purge(&a, last, 2).await.unwrap(), 1);
+    assert_eq!(queue.purge(&a, last, 2).await.unwrap(), 0);
+    let late = queue.list(&a, None, 9).await.unwrap();
+    assert_eq!(bodies(queue, &late).await, ["late"]);
+    assert_eq!(queue.purge(&a, late[0].id, 2).await.unwrap(), 1);
     assert_eq!(queue.depths(), [(lane("b"), 1)]);
     let gone = delayed.items[0].id;
     queue.change(vec![Change::End(gone)]).await.unwrap();
@@ -177,7 +190,7 @@ async fn file_of_large_body_goes_with_its_item() {
     assert_eq!(files(), 2);
     let claimed = sqlite.claim(&lane("a"), at(1), 9).await.unwrap();
     assert_eq!(bodies(&sqlite, &claimed.items).await, [&*large, &*large]);
-    assert_eq!(sqlite.purge(&lane("a"), 1).await.unwrap(), 1);
+    assert_eq!(purge(&sqlite, "a", 1).await.unwrap(), 1);
     assert_eq!(files(), 1);
     drop(sqlite);
     // Left by a crash between its write and the commit of its item.
@@ -192,7 +205,7 @@ async fn newest_id_is_not_given_again_while_its_claim_may_end() {
     let sqlite = Sqlite::open(dir.path()).unwrap();
     sqlite.change(vec![add("a", 1, "old")]).await.unwrap();
     let old = sqlite.claim(&lane("a"), at(1), 1).await.unwrap().items;
-    sqlite.purge(&lane("a"), 1).await.unwrap();
+    purge(&sqlite, "a", 1).await.unwrap();
     sqlite.change(vec![add("a", 1, "new")]).await.unwrap();
     // The claim of the purged item ends only now.
     sqlite.change(vec![Change::End(old[0].id)]).await.unwrap();
@@ -316,7 +329,7 @@ async fn run(
             return (seen, claim.next_due, 0);
         }
         Step::Purge(name, limit) => {
-            let deleted = queue.purge(&lane(name), *limit).await.unwrap();
+            let deleted = purge(queue, name, *limit).await.unwrap();
             return (Vec::new(), None, deleted);
         }
         Step::Release(index) => {

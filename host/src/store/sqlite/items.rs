@@ -26,6 +26,7 @@ pub(super) enum Row {
     },
     Purge {
         lane: Lane,
+        last: ItemId,
         limit: usize,
     },
 }
@@ -68,8 +69,7 @@ pub(super) struct Shared {
 
 impl Items {
     pub(super) fn open(connection: &Connection) -> rusqlite::Result<Self> {
-        let last = "SELECT coalesce(max(id), 0) FROM items";
-        let last_id = connection.query_row(last, [], |row| row.get(0))?;
+        let last_id = last(connection)?.0.cast_signed();
         Ok(Self { last_id })
     }
 
@@ -100,7 +100,9 @@ impl Items {
                     delay(transaction, *id, *due, head, moves)?;
                     moves.ended.push(*id);
                 }
-                Row::Purge { lane, limit } => purge(transaction, lane, *limit, moves, &mut effect)?,
+                Row::Purge { lane, last, limit } => {
+                    purge(transaction, lane, (*last, *limit), moves, &mut effect)?;
+                }
             }
         }
         Ok(effect)
@@ -170,16 +172,17 @@ fn delay(
 fn purge(
     transaction: &Transaction<'_>,
     lane: &Lane,
-    limit: usize,
+    (last, limit): (ItemId, usize),
     moves: &mut Moves,
     effect: &mut Effect,
 ) -> rusqlite::Result<()> {
     let mut delete = transaction.prepare_cached(
-        "DELETE FROM items WHERE id IN (SELECT id FROM items WHERE lane = ? ORDER BY due, id LIMIT ?)
+        "DELETE FROM items WHERE id IN
+             (SELECT id FROM items WHERE lane = ? AND id <= ? ORDER BY due, id LIMIT ?)
          RETURNING file",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let files = delete.query_map(params![&**lane, limit], |row| {
+    let files = delete.query_map(params![&**lane, last.0.cast_signed(), limit], |row| {
         row.get::<_, Option<String>>(0)
     })?;
     let mut deleted: u64 = 0;
@@ -358,6 +361,13 @@ pub(super) fn list(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = query.query_map(params![&**lane, due, id, limit], read)?;
     rows.collect()
+}
+
+/// Id of the newest item.
+pub(super) fn last(connection: &Connection) -> rusqlite::Result<ItemId> {
+    let mut query = connection.prepare_cached("SELECT coalesce(max(id), 0) FROM items")?;
+    let last: i64 = query.query_row([], |row| row.get(0))?;
+    Ok(ItemId(last.unsigned_abs()))
 }
 
 /// True if an item has this file.

@@ -179,9 +179,14 @@ impl Queue for Sqlite {
             .await
     }
 
-    async fn purge(&self, lane: &Lane, limit: usize) -> Result<u64, Error> {
+    async fn last(&self) -> Result<ItemId, Error> {
+        self.query(items::last).await
+    }
+
+    async fn purge(&self, lane: &Lane, last: ItemId, limit: usize) -> Result<u64, Error> {
         let lane = Arc::clone(lane);
-        let effect = self.apply(vec![Row::Purge { lane, limit }]).await?;
+        let purge = Row::Purge { lane, last, limit };
+        let effect = self.apply(vec![purge]).await?;
         self.remove_files(effect.files).await?;
         Ok(effect.deleted)
     }
