@@ -11,7 +11,7 @@ use super::destination::{Ended, Last};
 use super::dispatch::Working;
 use super::head::Head;
 use super::lane::Purpose;
-use super::lanes::Verdict;
+use super::lanes::{Scope, Verdict};
 use super::retry::{self, GivenUp, Limits};
 use super::step::Step;
 use crate::invoke::snapshot::Function;
@@ -40,7 +40,7 @@ impl Shared {
             Some(Purpose::Deliver(arn)) => self.deliver(&arn, item).await,
             None => {
                 tracing::error!(lane = %item.lane, "an item of the queue is not of this release");
-                Step::Refused
+                Step::Refused(Scope::Function)
             }
         };
         let id = item.id;
@@ -49,14 +49,14 @@ impl Shared {
             vec![Change::Delay { id, due, head }]
         };
         let (changes, verdict) = match step {
-            Step::Refused => return working.finish(Verdict::Refused),
+            Step::Refused(scope) => return working.finish(Verdict::Refused(scope)),
             Step::End(followers) => {
                 let adds = followers.into_iter().map(Change::Add);
                 let changes = std::iter::once(Change::End(id)).chain(adds).collect();
                 (changes, Verdict::Done)
             }
             Step::Delay(wait, head) => (delay(wait, head), Verdict::Done),
-            Step::Postpone(wait, head) => (delay(wait, head), Verdict::Refused),
+            Step::Postpone(wait, head) => (delay(wait, head), Verdict::Refused(Scope::Function)),
         };
         self.commit(changes).await;
         working.finish(verdict);
@@ -206,17 +206,26 @@ impl Shared {
                 self.conclude(queued, Some(reason), None).await
             }
             invoke::Error::Resolve(resolve::Error::NotActive { .. })
-            | invoke::Error::Admit(admit::Error::Reserved | admit::Error::Account)
-            | invoke::Error::Lease(_) => self.refused(queued, limits).await,
+            | invoke::Error::Admit(admit::Error::Reserved) => {
+                self.refused(queued, limits, Scope::Function).await
+            }
+            invoke::Error::Admit(admit::Error::Account) | invoke::Error::Lease(_) => {
+                self.refused(queued, limits, Scope::Host).await
+            }
         }
     }
 
     /// The event is tried again after the pause of its lane, unless it is too old by then.
-    async fn refused(&self, queued: Queued<'_>, limits: Limits) -> Result<Step, store::Error> {
+    async fn refused(
+        &self,
+        queued: Queued<'_>,
+        limits: Limits,
+        scope: Scope,
+    ) -> Result<Step, store::Error> {
         let pause = self.lanes().pause_after_refusal(&queued.item.lane);
         let age = self.timeline.since(queued.head.accepted);
         match limits.before(age + pause) {
-            Ok(()) => Ok(Step::Refused),
+            Ok(()) => Ok(Step::Refused(scope)),
             Err(reason) => self.conclude(queued, Some(reason), None).await,
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Shared;
 use super::lane::Purpose;
-use super::lanes::{Next, Verdict};
+use super::lanes::{Next, Scope, Verdict};
 use crate::clock::Timestamp;
 use crate::invoke::snapshot::Snapshot;
 use crate::store::queue::{Claim, Item, Lane};
@@ -41,7 +41,7 @@ impl Working {
     fn end(&mut self, verdict: Verdict) {
         self.is_over = true;
         // Given up first: the lane may be claimed from as soon as its slot is free.
-        if verdict == Verdict::Refused {
+        if matches!(verdict, Verdict::Refused(_)) {
             self.shared.queue.release(&self.item);
         }
         let now = self.shared.timeline.now();
@@ -55,7 +55,7 @@ impl Working {
 impl Drop for Working {
     fn drop(&mut self) {
         if !self.is_over {
-            self.end(Verdict::Refused);
+            self.end(Verdict::Refused(Scope::Function));
         }
     }
 }

@@ -44,6 +44,11 @@ pub(super) fn deliver(arn: &str) -> Lane {
     format!("{DELIVER}{arn}").into()
 }
 
+/// Name of the function of a lane of invocations.
+pub(super) fn function(lane: &Lane) -> Option<&str> {
+    lane.strip_prefix(INVOKE)?.split(':').next()
+}
+
 /// Items of a lane in work at once.
 pub(super) fn concurrency_max(lane: &Lane) -> u32 {
     match lane.starts_with(DELIVER) {

@@ -5,12 +5,14 @@
 //!   slots that are left free: one lane alone gets four fifths of them, and the next lane finds some free.
 //! - A lane that is refused (throttled, host full, destination down) has its limit lowered to what did succeed; with
 //!   nothing in flight it pauses, 1 s at first, twice as long after each further refusal, 5 minutes at most.
+//! - A lane that pauses for want of concurrency tries as soon as another lane's item ends, once in each pause: lanes
+//!   that refill each freed environment at once would leave it none.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lane::concurrency_max;
+use super::lane::{concurrency_max, function};
 use crate::clock::Timestamp;
 use crate::store::queue::Lane;
 
@@ -20,6 +22,8 @@ const CLAIM_MAX: u32 = 64;
 const SHARE: u32 = 4;
 /// Lanes at their share that are looked at again for each slot that becomes free.
 const STARVED_RETRIED_MAX: usize = 8;
+/// Pause of a lane that has ceded its only freed environment to another.
+const CEDED_PAUSE: Duration = Duration::from_secs(1);
 /// AWS's back-off for throttles and errors of the service.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_LAST: Duration = Duration::from_secs(300);
@@ -31,6 +35,8 @@ pub(super) struct Lanes {
     ready: VecDeque<Lane>,
     /// Lanes that hold their share, and are looked at again when a slot becomes free.
     starved: VecDeque<Lane>,
+    /// Lanes that pause, and may try as soon as concurrency is freed; and the extent of their refusal.
+    hungry: VecDeque<(Lane, Scope)>,
     timers: BTreeSet<(Timestamp, Lane)>,
     free: u32,
 }
@@ -50,6 +56,10 @@ struct State {
     /// Back-off after refusals.
     pause: Option<Duration>,
     resumes: Option<Timestamp>,
+    /// True while it is in `hungry`.
+    is_hungry: bool,
+    /// True if its next item tries because another lane's ended.
+    is_early: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -78,7 +88,16 @@ pub(super) enum Verdict {
     /// The item has ended, or waits for its next attempt.
     Done,
     /// The item was refused and can be claimed again.
-    Refused,
+    Refused(Scope),
+}
+
+/// Extent of a refusal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Scope {
+    /// The host is full.
+    Host,
+    /// The function, or the destination, takes no more.
+    Function,
 }
 
 impl Lanes {
@@ -87,6 +106,7 @@ impl Lanes {
             lanes: HashMap::new(),
             ready: VecDeque::new(),
             starved: VecDeque::new(),
+            hungry: VecDeque::new(),
             timers: BTreeSet::new(),
             free: slots,
         }
@@ -157,9 +177,22 @@ impl Lanes {
         let state = self.state(lane);
         state.in_flight = state.in_flight.saturating_sub(1);
         match verdict {
-            Verdict::Done => state.succeed(),
-            Verdict::Refused => state.refuse(now),
+            Verdict::Done => {
+                state.succeed();
+                self.sate(lane);
+                self.cede(lane, now);
+            }
+            Verdict::Refused(scope) => {
+                state.refuse(now);
+                if state.in_flight == 0 && !state.is_early && !state.is_hungry {
+                    state.is_hungry = true;
+                    self.hungry.push_back((Arc::clone(lane), scope));
+                } else {
+                    state.is_early = false;
+                }
+            }
         }
+        let state = self.state(lane);
         if state.place != Place::Claiming {
             self.place(lane, now);
         }
@@ -167,6 +200,49 @@ impl Lanes {
         for lane in self.starved.drain(..retried).collect::<Vec<_>>() {
             self.state(&lane).place = Place::Ready;
             self.ready.push_back(lane);
+        }
+    }
+
+    /// Lets the lane that has been hungry for longest try next, if an end of this lane's item may help it. This lane
+    /// does not refill the environment.
+    fn cede(&mut self, lane: &Lane, now: Timestamp) {
+        let may_help = |(other, scope): &(Lane, Scope)| {
+            let is_own = function(lane).is_some() && function(lane) == function(other);
+            let can_try = self.lanes.get(other).is_some_and(|it| {
+                matches!(it.place, Place::Timed(_))
+                    && it.due.is_some_and(|due| due <= now)
+                    && it.in_flight == 0
+            });
+            other != lane && can_try && (*scope == Scope::Host || is_own)
+        };
+        let Some(index) = self.hungry.iter().position(may_help) else {
+            return;
+        };
+        let Some((other, _)) = self.hungry.remove(index) else {
+            return;
+        };
+        let state = self.state(&other);
+        state.is_hungry = false;
+        state.is_early = true;
+        state.resumes = None;
+        if let Place::Timed(at) = std::mem::replace(&mut state.place, Place::Ready) {
+            self.timers.remove(&(at, Arc::clone(&other)));
+        }
+        self.ready.push_front(other);
+        let state = self.state(lane);
+        state.successes = 0;
+        state.limit = state.in_flight.max(1);
+        if state.in_flight == 0 {
+            state.resumes = Some(now.after(CEDED_PAUSE));
+        }
+    }
+
+    /// Notes that a lane is no longer hungry.
+    fn sate(&mut self, lane: &Lane) {
+        let state = self.state(lane);
+        state.is_early = false;
+        if std::mem::take(&mut state.is_hungry) {
+            self.hungry.retain(|(other, _)| other != lane);
         }
     }
 
@@ -232,6 +308,7 @@ impl Lanes {
             Place::Out | Place::Starved | Place::Claiming => {}
         }
         if is_forgotten {
+            self.sate(lane);
             self.lanes.remove(lane);
         }
     }
@@ -248,6 +325,8 @@ impl State {
             due: None,
             pause: None,
             resumes: None,
+            is_hungry: false,
+            is_early: false,
         }
     }
 

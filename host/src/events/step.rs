@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::lanes::Scope;
 use crate::store::queue::NewItem;
 
 /// Next step of an item.
@@ -16,5 +17,5 @@ pub(super) enum Step {
     /// The same, and its lane pauses.
     Postpone(Duration, Bytes),
     /// It was refused: throttled, or the host failed. The attempt does not count.
-    Refused,
+    Refused(Scope),
 }

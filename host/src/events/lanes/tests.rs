@@ -79,7 +79,7 @@ fn refused_lane_pauses_one_second_to_five_minutes() {
     for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
         let (_, taken) = claim(&mut lanes, now).expect("it is due");
         for _ in 0..taken {
-            lanes.finished(&lane("a"), Verdict::Refused, now);
+            lanes.finished(&lane("a"), Verdict::Refused(Scope::Function), now);
         }
         assert_eq!(claim(&mut lanes, now), None);
         now = now.after(Duration::from_secs(seconds));
@@ -98,7 +98,7 @@ fn lane_with_items_in_flight_waits_for_one_to_end() {
     let (_, taken) = claim(&mut lanes, START).unwrap();
     // As with three reserved invocations.
     for _ in 3..taken {
-        lanes.finished(&lane("a"), Verdict::Refused, START);
+        lanes.finished(&lane("a"), Verdict::Refused(Scope::Function), START);
     }
     assert_eq!(lanes.next(START), Next::Wait(None));
     lanes.finished(&lane("a"), Verdict::Done, START);
@@ -110,7 +110,7 @@ fn refused_lane_delays_no_other() {
     let mut lanes = lanes(100, &["a", "b"]);
     let (_, taken) = claim(&mut lanes, START).unwrap();
     for _ in 0..taken {
-        lanes.finished(&lane("a"), Verdict::Refused, START);
+        lanes.finished(&lane("a"), Verdict::Refused(Scope::Function), START);
     }
     assert!(matches!(claim(&mut lanes, START), Some((name, _)) if name == "b"));
 }
@@ -132,7 +132,7 @@ fn refusal_of_a_lane_in_line_pauses_it() {
         panic!("it is due");
     };
     lanes.claimed(&name, 1, Some(START), START);
-    lanes.finished(&name, Verdict::Refused, START);
+    lanes.finished(&name, Verdict::Refused(Scope::Function), START);
     assert_eq!(lanes.next(START), Next::Wait(Some(after(1))));
 }
 
@@ -151,4 +151,46 @@ fn due_time_ahead_is_waited_for_and_an_empty_lane_forgotten() {
     lanes.claimed(&lane("a"), 0, None, after(60));
     assert_eq!(lanes.next(after(60)), Next::Wait(None));
     assert!(lanes.names().is_empty());
+}
+
+/// Lanes of which the first holds 10 items, as many as the host has environments for, and the second is refused.
+fn full(names: [&str; 2], scope: Scope) -> Lanes {
+    let mut lanes = lanes(1_000, &names);
+    let (first, second) = (lane(names[0]), lane(names[1]));
+    assert!(matches!(lanes.next(START), Next::Claim(it, _) if it == first));
+    lanes.claimed(&first, 10, Some(START), START);
+    assert!(matches!(lanes.next(START), Next::Claim(it, _) if it == second));
+    lanes.claimed(&second, 1, Some(START), START);
+    lanes.finished(&second, Verdict::Refused(scope), START);
+    // The first is refused more too.
+    assert!(matches!(lanes.next(START), Next::Claim(it, _) if it == first));
+    lanes.claimed(&first, 1, Some(START), START);
+    lanes.finished(&first, Verdict::Refused(scope), START);
+    assert_eq!(lanes.next(START), Next::Wait(Some(after(1))));
+    lanes
+}
+
+#[test]
+fn freed_environment_goes_to_a_lane_that_has_none() {
+    for (names, scope, is_ceded) in [
+        (["invoke/f", "invoke/g"], Scope::Host, true),
+        (["invoke/f", "invoke/g"], Scope::Function, false),
+        (["invoke/f", "invoke/f:live"], Scope::Function, true),
+    ] {
+        let mut lanes = full(names, scope);
+        let (first, second) = (lane(names[0]), lane(names[1]));
+        lanes.finished(&first, Verdict::Done, START);
+        let next = claim(&mut lanes, START);
+        if !is_ceded {
+            assert_eq!(next, Some((first.to_string(), 1)), "{names:?} {scope:?}");
+            continue;
+        }
+        assert_eq!(next, Some((second.to_string(), 1)), "{names:?} {scope:?}");
+        assert_eq!(claim(&mut lanes, START), None);
+        // Refused all the same, it takes no other before its pause of two seconds ends.
+        lanes.finished(&second, Verdict::Refused(scope), START);
+        lanes.finished(&first, Verdict::Done, START);
+        assert!(matches!(claim(&mut lanes, START), Some((it, _)) if it == *first));
+        assert_eq!(lanes.next(START), Next::Wait(Some(after(2))));
+    }
 }
