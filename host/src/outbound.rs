@@ -22,6 +22,7 @@ pub mod pool;
 pub mod retry;
 pub mod sigv4;
 pub mod tls;
+mod wire;
 
 pub use tls::Trust;
 

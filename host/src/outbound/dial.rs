@@ -17,8 +17,10 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
 
 use super::tls::Trust;
+use super::wire::Wire;
 use crate::clock::Clock;
 
 /// Bytes of a response head, and of what a connection reads ahead.
@@ -27,6 +29,8 @@ const HEAD_BYTES_MAX: u32 = 64 << 10;
 /// Bytes that a server may send before the function reads them: of one HTTP/2 stream, and of one connection.
 const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// Bytes of one HTTP/2 stream that wait for the server to take them; hyper's default is 1 MiB.
+pub const SEND_BUFFER_BYTES_MAX: usize = 64 << 10;
 /// Time for a server's TCP connection; the rest is for the other addresses of its name.
 const ATTEMPT_TIME_MIN: Duration = Duration::from_secs(2);
 /// Interval of pings to a silent HTTP/2 server, and time for their acknowledgement.
@@ -85,7 +89,15 @@ struct TlsConfig(Arc<rustls::ClientConfig>);
 
 /// Sending half of a connection.
 #[derive(Debug)]
-pub enum Sender<B> {
+pub struct Sender<B> {
+    pub(super) protocol: Protocol<B>,
+    /// Closes the connection, with all that is under way on it.
+    pub(super) cancel: CancellationToken,
+}
+
+/// Sending half in the protocol of a connection.
+#[derive(Debug)]
+pub(super) enum Protocol<B> {
     /// One request at a time.
     Http1(http1::SendRequest<B>),
     /// Concurrent requests.
@@ -139,7 +151,7 @@ impl Dialer {
         }
     }
 
-    /// Connects to one of these addresses, tried in order, within `time`. `held` is dropped when the connection is
+    /// Connects to one of these addresses, tried in order, within `time`. `held` is dropped when the socket is
     /// closed.
     ///
     /// # Errors
@@ -149,7 +161,7 @@ impl Dialer {
         origin: &Origin,
         addresses: &[IpAddr],
         time: Duration,
-        held: impl Send + 'static,
+        held: impl Send + Unpin + 'static,
     ) -> Result<Sender<B>, Error>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -214,7 +226,7 @@ impl Dialer {
     }
 }
 
-async fn http1<T, B>(stream: T, held: impl Send + 'static) -> Result<Sender<B>, Error>
+async fn http1<T, B>(stream: T, held: impl Send + Unpin + 'static) -> Result<Sender<B>, Error>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -222,17 +234,21 @@ where
 {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(BUFFER_BYTES_MAX);
+    let cancel = CancellationToken::new();
+    let stream = Wire::new(stream, cancel.clone(), held);
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
     tokio::spawn(async move {
-        let _held = held;
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a function's connection ended early");
         }
     });
-    Ok(Sender::Http1(sender))
+    Ok(Sender {
+        protocol: Protocol::Http1(sender),
+        cancel,
+    })
 }
 
-async fn http2<T, B>(stream: T, held: impl Send + 'static) -> Result<Sender<B>, Error>
+async fn http2<T, B>(stream: T, held: impl Send + Unpin + 'static) -> Result<Sender<B>, Error>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -245,15 +261,20 @@ where
         .keep_alive_timeout(PING_TIME)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
         .max_header_list_size(HEAD_BYTES_MAX);
+    let cancel = CancellationToken::new();
+    let stream = Wire::new(stream, cancel.clone(), held);
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
     tokio::spawn(async move {
-        let _held = held;
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a function's connection ended early");
         }
     });
-    Ok(Sender::Http2(sender))
+    Ok(Sender {
+        protocol: Protocol::Http2(sender),
+        cancel,
+    })
 }
 
 impl<B> Sender<B>
@@ -270,8 +291,8 @@ where
         mut request: Request<B>,
         target: &Uri,
     ) -> Result<Response<Incoming>, TrySendError<Request<B>>> {
-        match self {
-            Self::Http1(sender) => {
+        match &mut self.protocol {
+            Protocol::Http1(sender) => {
                 *request.uri_mut() = origin_form(target);
                 let host = target
                     .authority()
@@ -282,7 +303,7 @@ where
                 }
                 sender.try_send_request(request).await
             }
-            Self::Http2(sender) => {
+            Protocol::Http2(sender) => {
                 *request.uri_mut() = target.clone();
                 request.headers_mut().remove(header::HOST);
                 sender.try_send_request(request).await
@@ -292,17 +313,17 @@ where
 
     /// True for a connection that takes a request now.
     pub(super) fn is_ready(&self) -> bool {
-        match self {
-            Self::Http1(sender) => sender.is_ready(),
-            Self::Http2(sender) => sender.is_ready(),
+        match &self.protocol {
+            Protocol::Http1(sender) => sender.is_ready(),
+            Protocol::Http2(sender) => sender.is_ready(),
         }
     }
 
     /// Waits for the end of the response under way. False for a connection that closes with it.
     pub(super) async fn frees(&mut self) -> bool {
-        match self {
-            Self::Http1(sender) => sender.ready().await.is_ok(),
-            Self::Http2(sender) => sender.ready().await.is_ok(),
+        match &mut self.protocol {
+            Protocol::Http1(sender) => sender.ready().await.is_ok(),
+            Protocol::Http2(sender) => sender.ready().await.is_ok(),
         }
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body::Body;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::dial::{Origin, Sender};
+use super::dial::{Origin, Protocol, Sender};
 use crate::clock::Clock;
 
 /// Time before an idle connection is closed.
@@ -74,10 +74,13 @@ where
         list.idle
             .retain(|it| it.until > now && it.sender.is_ready());
         let at = list.idle.iter().rposition(|it| it.origin == *origin)?;
-        if let Sender::Http2(sender) = &list.idle[at].sender {
-            let sender = Sender::Http2(sender.clone());
-            list.idle[at].until = now + IDLE_TIME;
-            return Some(sender);
+        let kept = &mut list.idle[at];
+        if let Protocol::Http2(sender) = &kept.sender.protocol {
+            kept.until = now + IDLE_TIME;
+            return Some(Sender {
+                protocol: Protocol::Http2(sender.clone()),
+                cancel: kept.sender.cancel.clone(),
+            });
         }
         Some(list.idle.remove(at).sender)
     }
@@ -85,7 +88,7 @@ where
     /// Keeps a connection for reuse: at once with HTTP/2, which takes concurrent requests; with HTTP/1.1 once the
     /// response under way is read.
     pub fn keep(&self, origin: Origin, mut sender: Sender<B>) {
-        if let Sender::Http2(_) = &sender {
+        if let Protocol::Http2(_) = &sender.protocol {
             return self.put(origin, sender);
         }
         let pool = self.clone();
@@ -105,7 +108,7 @@ where
     fn put(&self, origin: Origin, sender: Sender<B>) {
         let until = self.0.clock.instant() + IDLE_TIME;
         let mut list = self.0.lock();
-        let is_shared = matches!(sender, Sender::Http2(_));
+        let is_shared = matches!(sender.protocol, Protocol::Http2(_));
         if is_shared && list.idle.iter().any(|it| it.origin == origin) {
             // Concurrent first requests made a connection each; one is enough from now on.
             return;
@@ -159,6 +162,7 @@ mod tests {
     use hyper::client::conn::http1;
     use hyper_util::rt::TokioIo;
     use tokio::io::{AsyncReadExt, DuplexStream};
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::clock::Simulated;
@@ -179,7 +183,11 @@ mod tests {
         let (mut sender, connection) = http1::handshake(TokioIo::new(own)).await.unwrap();
         tokio::spawn(connection);
         sender.ready().await.unwrap();
-        (Sender::Http1(sender), server)
+        let sender = Sender {
+            protocol: Protocol::Http1(sender),
+            cancel: CancellationToken::new(),
+        };
+        (sender, server)
     }
 
     fn pool(permits: &Arc<Semaphore>) -> TestPool {

@@ -20,6 +20,7 @@ use wasmtime_wasi_http::{
     WasiHttpView,
 };
 
+use crate::outbound::dial::SEND_BUFFER_BYTES_MAX;
 use crate::sandbox::guest::Guest;
 use crate::sandbox::network::GuestNetwork;
 
@@ -216,14 +217,15 @@ fn weight(entry: &dyn Any) -> u64 {
         || entry.is::<HostOutgoingResponse>()
         || entry.is::<HostOutgoingRequest>()
         || entry.is::<HostIncomingRequest>();
-    let is_received =
-        entry.is::<HostFutureIncomingResponse>() || entry.is::<HostIncomingResponse>();
     let bytes = if has_fields {
         FIELDS_BYTES_MAX
     } else if entry.is::<HostOutgoingBody>() || entry.is::<HostIncomingBody>() {
         CHUNKS * CHUNK_BYTES_MAX
-    } else if is_received {
+    } else if entry.is::<HostIncomingResponse>() {
         FIELDS_BYTES_MAX + CHUNKS * CHUNK_BYTES_MAX
+    } else if entry.is::<HostFutureIncomingResponse>() {
+        // The request is still being sent.
+        FIELDS_BYTES_MAX + CHUNKS * CHUNK_BYTES_MAX + SEND_BUFFER_BYTES_MAX
     } else {
         0
     };
