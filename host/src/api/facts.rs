@@ -26,14 +26,15 @@ pub struct Proxy(pub IpAddr);
 #[derive(Clone, Copy, Debug)]
 pub struct Secure;
 
-/// True if the client used TLS: to this host, or to a trusted proxy that says so.
+/// True if the client used TLS: to the trusted proxy, where one says how the client came, or else to this host.
 pub(super) fn is_secure(parts: &Parts) -> bool {
-    let by_proxy = || {
-        let proto = parts.headers.get("x-forwarded-proto").map(text_of);
-        let is_https = proto.is_some_and(|it| it.eq_ignore_ascii_case("https"));
-        is_https && parts.extensions.get::<Proxy>().is_some()
-    };
-    parts.extensions.get::<Secure>().is_some() || by_proxy()
+    let proxy = parts.extensions.get::<Proxy>();
+    let proto = proxy.and_then(|_| parts.headers.get("x-forwarded-proto"));
+    match proto.map(text_of) {
+        // A proxy may use TLS towards this host for a client that does not.
+        Some(proto) => proto.eq_ignore_ascii_case("https"),
+        None => parts.extensions.get::<Secure>().is_some(),
+    }
 }
 
 /// Keys of every request.
@@ -253,6 +254,33 @@ mod tests {
         fn tags(&self) -> Option<Vec<(String, Option<String>)>> {
             let tags = [("Team".into(), Some("edge".into())), ("old".into(), None)];
             Some(tags.into())
+        }
+    }
+
+    #[test]
+    fn trusted_proxy_says_whether_client_used_tls() {
+        for (proto, is_proxied, is_encrypted, expected) in [
+            (None, false, true, true),
+            (None, true, true, true),
+            (None, true, false, false),
+            (Some("HTTPS"), true, false, true),
+            (Some("http"), true, true, false),
+            (Some("https"), false, false, false),
+            (Some("http"), false, true, true),
+        ] {
+            let mut request = http::Request::get("/");
+            if let Some(proto) = proto {
+                request = request.header("x-forwarded-proto", proto);
+            }
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            if is_proxied {
+                parts.extensions.insert(Proxy("10.0.0.1".parse().unwrap()));
+            }
+            if is_encrypted {
+                parts.extensions.insert(Secure);
+            }
+            let case = (proto, is_proxied, is_encrypted);
+            assert_eq!(is_secure(&parts), expected, "{case:?}");
         }
     }
 
