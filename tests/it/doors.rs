@@ -235,7 +235,10 @@ async fn proxy_protocol_names_the_client() {
             "192.0.2.1",
         ),
         (&version_2[..], "192.0.2.2"),
-        (b"PROXY UNKNOWN\r\n", "9.9.9.9"),
+        // A client without an address may name no others.
+        (b"PROXY UNKNOWN\r\n", "127.0.0.1"),
+        // The proxy's own request, with the client that it names.
+        (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", "9.9.9.9"),
         // A trusted proxy behind the one that connects.
         (b"PROXY TCP4 10.0.0.1 198.51.100.1 56324 443\r\n", "9.9.9.9"),
     ] {

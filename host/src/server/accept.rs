@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::lingering::Lingering;
+use super::proxy_protocol::{self, Head};
 use super::slots::{ConnectionSlot, Connections};
-use super::{Config, Listener, connection, forwarded_for, proxy_protocol};
+use super::{Config, Listener, connection, forwarded_for};
 use crate::api::{HttpResponse, Own, Peer, Proxy, Secure};
 
 /// After a failed accept (no file descriptors left), so as not to spin.
@@ -131,12 +132,9 @@ async fn opened(
     mut ends: Ends,
     config: Option<&Config>,
 ) -> io::Result<(Wire, Ends)> {
-    if let Some(config) = config
-        && let Some(client) = proxy_protocol::client(&mut stream).await?
-    {
-        ends.peer = client;
-        // From here on the connection is the client's, which may be a proxy that forwards requests.
-        ends.is_proxy = config.trusted_proxies.iter().any(|it| it.has(client));
+    if let Some(config) = config {
+        let head = proxy_protocol::head(&mut stream).await?;
+        ends.name(head, config);
     }
     let wire = match tls {
         None => Wire::Plain(stream),
@@ -146,6 +144,19 @@ async fn opened(
 }
 
 impl Ends {
+    /// Takes the client's end from the head of a proxy. From here on the connection is the client's, which may be a
+    /// proxy that forwards requests; a client without an address names no others.
+    fn name(&mut self, head: Head, config: &Config) {
+        match head {
+            Head::Own => {}
+            Head::Unknown => self.is_proxy = false,
+            Head::Client(client) => {
+                self.peer = client;
+                self.is_proxy = config.trusted_proxies.iter().any(|it| it.has(client));
+            }
+        }
+    }
+
     /// Marks a request with the ends of its connection.
     fn mark(self, request: &mut Request<Lingering>, config: &Config) {
         let mut peer = self.peer;

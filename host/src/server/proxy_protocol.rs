@@ -15,12 +15,22 @@ const LINE_BYTES_MAX: usize = 107;
 /// Longest part of version 2 after its 16 fixed bytes: addresses, and values that proxies add.
 const REST_BYTES_MAX: usize = 4 << 10;
 
-/// Reads the head of a connection. `None` if the connection is the proxy's own, as of a health check. Callers bound
-/// the time.
+/// Head of a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Head {
+    /// The connection is the proxy's own, as of a health check.
+    Own,
+    /// The bytes are of a client whose address the proxy does not know.
+    Unknown,
+    /// The bytes are of the client with this address.
+    Client(IpAddr),
+}
+
+/// Reads the head of a connection. Callers bound the time.
 ///
 /// # Errors
 /// If the connection breaks, or does not begin with such a head.
-pub(super) async fn client(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<IpAddr>> {
+pub(super) async fn head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Head> {
     // Both versions have as many bytes at least; the bytes after the head belong to the connection.
     let mut start = [0; SIGNATURE.len()];
     stream.read_exact(&mut start).await?;
@@ -41,12 +51,12 @@ pub(super) async fn client(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<
     line.and_then(version_1).ok_or_else(malformed)
 }
 
-/// Client in `PROXY TCP4 192.0.2.1 198.51.100.1 56324 443`.
-fn version_1(line: &str) -> Option<Option<IpAddr>> {
+/// Head in `PROXY TCP4 192.0.2.1 198.51.100.1 56324 443`.
+fn version_1(line: &str) -> Option<Head> {
     let mut words = line.strip_suffix("\r\n")?.split(' ').skip(1);
     let family = words.next()?;
     if family == "UNKNOWN" {
-        return Some(None);
+        return Some(Head::Unknown);
     }
     let [source, destination, source_port, destination_port] = [(); 4].map(|()| words.next());
     let ports = [source_port, destination_port].map(|port| port?.parse::<u16>().ok());
@@ -59,10 +69,10 @@ fn version_1(line: &str) -> Option<Option<IpAddr>> {
     let [Some(source), Some(_)] = addresses else {
         return None;
     };
-    is_whole.then_some(Some(source))
+    is_whole.then_some(Head::Client(source))
 }
 
-async fn version_2(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<IpAddr>> {
+async fn version_2(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Head> {
     let mut fixed = [0; 4];
     stream.read_exact(&mut fixed).await?;
     let [command, family, high, low] = fixed;
@@ -74,18 +84,18 @@ async fn version_2(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<I
     stream.read_exact(&mut rest).await?;
     match (command, family) {
         // LOCAL: addresses are to be ignored.
-        (0x20, _) => Ok(None),
+        (0x20, _) => Ok(Head::Own),
         // Streams over IPv4 and IPv6.
         (0x21, 0x11) if size >= 12 => {
             let source: [u8; 4] = rest[..4].try_into().expect("it has 12 bytes");
-            Ok(Some(IpAddr::from(source)))
+            Ok(Head::Client(IpAddr::from(source)))
         }
         (0x21, 0x21) if size >= 36 => {
             let source: [u8; 16] = rest[..16].try_into().expect("it has 36 bytes");
-            Ok(Some(IpAddr::from(source)))
+            Ok(Head::Client(IpAddr::from(source)))
         }
         // Other transports, whose addresses mean nothing here.
-        (0x21, family) if !matches!(family, 0x11 | 0x21) => Ok(None),
+        (0x21, family) if !matches!(family, 0x11 | 0x21) => Ok(Head::Unknown),
         _ => Err(malformed()),
     }
 }
@@ -98,11 +108,11 @@ fn malformed() -> io::Error {
 mod tests {
     use super::*;
 
-    /// Client of a head, and the bytes after it.
-    async fn read(bytes: &[u8]) -> Option<(Option<IpAddr>, Vec<u8>)> {
+    /// Head, and the bytes after it.
+    async fn read(bytes: &[u8]) -> Option<(Head, Vec<u8>)> {
         let mut stream = bytes;
-        let client = client(&mut stream).await.ok()?;
-        Some((client, stream.to_vec()))
+        let head = head(&mut stream).await.ok()?;
+        Some((head, stream.to_vec()))
     }
 
     fn version_2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
@@ -123,17 +133,23 @@ mod tests {
         for (head, expected) in [
             (
                 b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n".to_vec(),
-                Some(v4),
+                Head::Client(v4),
             ),
-            (b"PROXY TCP6 2001:db8::1 ::1 1 2\r\n".to_vec(), Some(v6)),
-            (b"PROXY UNKNOWN\r\n".to_vec(), None),
-            (b"PROXY UNKNOWN ffff:f...f:ffff 1 2\r\n".to_vec(), None),
-            (version_2(0x21, 0x11, &of_v4), Some(v4)),
-            (version_2(0x21, 0x11, &with_values), Some(v4)),
-            (version_2(0x21, 0x21, &of_v6), Some(v6)),
-            (version_2(0x20, 0x11, &of_v4), None),
-            (version_2(0x20, 0, &[]), None),
-            (version_2(0x21, 0x31, &[0; 216]), None),
+            (
+                b"PROXY TCP6 2001:db8::1 ::1 1 2\r\n".to_vec(),
+                Head::Client(v6),
+            ),
+            (b"PROXY UNKNOWN\r\n".to_vec(), Head::Unknown),
+            (
+                b"PROXY UNKNOWN ffff:f...f:ffff 1 2\r\n".to_vec(),
+                Head::Unknown,
+            ),
+            (version_2(0x21, 0x11, &of_v4), Head::Client(v4)),
+            (version_2(0x21, 0x11, &with_values), Head::Client(v4)),
+            (version_2(0x21, 0x21, &of_v6), Head::Client(v6)),
+            (version_2(0x20, 0x11, &of_v4), Head::Own),
+            (version_2(0x20, 0, &[]), Head::Own),
+            (version_2(0x21, 0x31, &[0; 216]), Head::Unknown),
         ] {
             let found = read(&[&head[..], b"GET /"].concat()).await;
             assert_eq!(found, Some((expected, b"GET /".to_vec())), "{head:?}");
