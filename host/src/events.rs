@@ -2,8 +2,11 @@
 //! synchronous invocations. An acknowledged event ends completed, dropped by a rule of AWS's, or is still queued.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Timestamp};
 use crate::invoke::Invoker;
@@ -55,6 +58,9 @@ struct Shared {
     changed: Notify,
     /// Turns to read and parse large payloads.
     large: Semaphore,
+    stop: CancellationToken,
+    /// The dispatcher, and events in work.
+    tasks: TaskTracker,
 }
 
 /// An event that could not be accepted.
@@ -85,6 +91,8 @@ impl Events {
             lanes: Mutex::new(Lanes::new(concurrency)),
             changed: Notify::new(),
             large: Semaphore::new(LARGE_MAX),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
         });
         let weak = Arc::downgrade(&shared);
         shared.queue.on_change(Arc::new(Waker(weak)));
@@ -119,10 +127,30 @@ impl Events {
         Ok(())
     }
 
-    /// Runs events for ever. One task of the host's.
+    /// Runs events until [`stop`](Self::stop). One task of the host's.
     pub async fn run(&self) {
+        let _running = self.0.tasks.token();
         self.0.wake_all();
         dispatch::run(Arc::clone(&self.0)).await;
+    }
+
+    /// Lets no more events begin. They can still be accepted, and run after the next start.
+    pub fn stop(&self) {
+        self.0.stop.cancel();
+    }
+
+    /// Waits for [`stop`](Self::stop), and for the ends of events in work, at most for this time.
+    pub async fn stopped(&self, time_max: Duration) {
+        self.0.stop.cancelled().await;
+        self.0.tasks.close();
+        let clock = self.0.timeline.clock();
+        if clock.timeout(time_max, self.0.tasks.wait()).await.is_none() {
+            let count = self.in_flight();
+            tracing::warn!(
+                count,
+                "events were still in work when the time to finish them was up; they run again"
+            );
+        }
     }
 
     /// Number of queued events by function, those in work included.

@@ -83,6 +83,7 @@ pub struct Host {
     config: Config,
     front: Arc<Front>,
     invoker: Invoker,
+    events: Events,
     clock: Clock,
     connections_per_address: Option<usize>,
     /// Certificates of the TLS listener, if there is one.
@@ -241,7 +242,7 @@ impl Host {
         });
         let front = Front::new(
             control,
-            (invoker.clone(), events),
+            (invoker.clone(), events.clone()),
             logs,
             (metrics, config.metrics_token.clone()),
             Access::new(config, &clock),
@@ -252,6 +253,7 @@ impl Host {
             config: config.clone(),
             front: Arc::new(front),
             invoker,
+            events,
             clock,
             connections_per_address: config.limits.connections_per_address,
             certificates: None,
@@ -264,7 +266,8 @@ impl Host {
     }
 
     /// Offers the host on an address, and on that of the configuration's TLS listener, until `shutdown` is ready.
-    /// `bound` gets the former.
+    /// `bound` gets the former. Then requests and events in work are finished, and no other event begins until the host
+    /// is opened again.
     ///
     /// # Errors
     /// If an address cannot be bound.
@@ -283,6 +286,7 @@ impl Host {
         if let Some(share) = self.connections_per_address {
             config.per_address_max = share;
         }
+        let drain_time = config.drain_time;
         let mut server = Server::bind(listen, Arc::clone(&self.front), config)
             .await
             .map_err(taken(listen))?;
@@ -292,7 +296,15 @@ impl Host {
             tracing::info!("TLS on https://{address}");
         }
         bound(server.local_addr().map_err(host)?);
-        server.serve(shutdown).await;
+        let served = async {
+            let shutdown = async {
+                shutdown.await;
+                self.events.stop();
+            };
+            server.serve(shutdown).await;
+            self.events.stop();
+        };
+        tokio::join!(served, self.events.stopped(drain_time));
         Ok(())
     }
 

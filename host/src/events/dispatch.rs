@@ -60,10 +60,10 @@ impl Drop for Working {
     }
 }
 
-/// Claims and starts items for ever.
+/// Claims and starts items until the host stops.
 pub(super) async fn run(shared: Arc<Shared>) {
     let mut snapshots = shared.invoker.snapshots();
-    loop {
+    while !shared.stop.is_cancelled() {
         let now = shared.timeline.now();
         let next = shared.lanes().next(now);
         match next {
@@ -74,6 +74,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
                 let sleep = shared.timeline.clock().sleep(wait);
                 tokio::select! {
                     () = shared.changed.notified() => {}
+                    () = shared.stop.cancelled() => {}
                     Ok(()) = snapshots.changed() => shared.wake_orphans(),
                     () = sleep, if at.is_some() => {}
                 }
@@ -100,7 +101,7 @@ impl Shared {
         self.lanes().claimed(lane, taken, claim.next_due, now);
         for item in claim.items {
             let working = Working::new(self, item);
-            tokio::spawn(Arc::clone(self).work(working));
+            self.tasks.spawn(Arc::clone(self).work(working));
         }
     }
 

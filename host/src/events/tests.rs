@@ -493,6 +493,21 @@ fn item_with_damaged_head_is_deleted() {
 }
 
 #[test]
+fn stop_waits_for_events_in_work_and_begins_no_other() {
+    simulate(async {
+        let scene = Scene::new(&["f"]).await;
+        scene.send("f", json!({"ms": 5_000})).await;
+        scene.wait(1).await;
+        scene.events.stop();
+        scene.send("f", json!({})).await;
+        scene.events.stopped(Duration::from_secs(30)).await;
+        assert_eq!(scene.events.in_flight(), 0);
+        assert_eq!(scene.queued(), 1);
+        assert_eq!(scene.begun().len(), 1);
+    });
+}
+
+#[test]
 fn full_disk_refuses_events_and_keeps_those_it_has() {
     simulate(async {
         let scene = Scene::new(&["f"]).await;
