@@ -53,6 +53,14 @@ impl Timestamp {
     }
 }
 
+/// Time since the machine started, the time of its sleep included.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Uptime {
+    /// Start of the machine: its id in the operating system.
+    pub boot_id: String,
+    pub uptime: Duration,
+}
+
 /// Source of time and randomness.
 pub trait TimeSource: Send + Sync + 'static {
     /// Wall-clock time.
@@ -61,6 +69,10 @@ pub trait TimeSource: Send + Sync + 'static {
     fn instant(&self) -> Instant;
     /// Fills `bytes` from a cryptographic random source.
     fn fill(&self, bytes: &mut [u8]);
+    /// Time since the machine started. `None` where the operating system does not tell it.
+    fn uptime(&self) -> Option<Uptime> {
+        None
+    }
 }
 
 /// Handle of a [`TimeSource`].
@@ -87,6 +99,11 @@ impl Clock {
     /// Monotonic time.
     pub fn instant(&self) -> Instant {
         self.0.instant()
+    }
+
+    /// Time since the machine started, if it is known.
+    pub fn uptime(&self) -> Option<Uptime> {
+        self.0.uptime()
     }
 
     /// Sleeps. Under tokio's paused time, which tests use, it takes no real time.
@@ -190,6 +207,13 @@ impl TimeSource for System {
         Instant::now()
     }
 
+    fn uptime(&self) -> Option<Uptime> {
+        let boot_id = std::fs::read_to_string(BOOT_ID).ok()?.trim().to_owned();
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let uptime = Duration::try_from(time).ok()?;
+        Some(Uptime { boot_id, uptime })
+    }
+
     fn fill(&self, bytes: &mut [u8]) {
         if bytes.len() > POOLED_BYTES_MAX {
             return draw(bytes);
@@ -207,6 +231,9 @@ impl TimeSource for System {
         });
     }
 }
+
+/// File in which Linux names the start of the machine.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// The operating system's source rather than aws-lc-rs, whose entropy source takes 25 ms to start.
 fn draw(bytes: &mut [u8]) {

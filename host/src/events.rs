@@ -8,7 +8,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Timestamp;
 use crate::invoke::Invoker;
 use crate::invoke::resolve::Resolved;
 use crate::outbound::aws::Aws;
@@ -35,7 +35,7 @@ mod timeline;
 
 use head::Head;
 use lanes::Lanes;
-use timeline::Timeline;
+pub use timeline::Timeline;
 
 /// Large payloads read and parsed at once.
 const LARGE_MAX: usize = 8;
@@ -79,7 +79,7 @@ impl Events {
         (aws, objects): (Aws, Objects),
         metrics: Metrics,
         concurrency: u32,
-        clock: Clock,
+        timeline: Timeline,
     ) -> Self {
         let shared = Arc::new(Shared {
             queue,
@@ -87,7 +87,7 @@ impl Events {
             aws,
             objects,
             metrics,
-            timeline: Timeline::new(clock),
+            timeline,
             lanes: Mutex::new(Lanes::new(concurrency)),
             changed: Notify::new(),
             large: Semaphore::new(LARGE_MAX),
@@ -107,7 +107,8 @@ impl Events {
         let mut invoke = resolved.into_invoke();
         let now = self.0.timeline.now();
         // Every event is part of a trace, by which loops are found.
-        let new = || trace::new(self.0.timeline.clock(), now);
+        let clock = self.0.timeline.clock();
+        let new = || trace::new(clock, clock.now());
         invoke.trace_id = Some(invoke.trace_id.take().unwrap_or_else(new));
         let body = match std::mem::take(&mut invoke.event) {
             Event::Json(document) => document.into(),

@@ -19,7 +19,7 @@ use crate::control::code_signing::profile::Profiles;
 use crate::control::vault::Vault;
 use crate::control::{self, Control};
 use crate::event_source::Sources;
-use crate::events::Events;
+use crate::events::{Events, Timeline};
 use crate::invoke::{self, Blame, Invoke, Invoker, Target};
 use crate::library::Library;
 use crate::names::{FunctionRef, Home, RequestId};
@@ -234,7 +234,7 @@ impl Host {
             services,
             metrics.clone(),
             config.limits.concurrency,
-            clock.clone(),
+            Timeline::open(&config.data_dir.join("timeline"), clock.clone()),
         );
         let dispatch = tokio::spawn({
             let events = events.clone();

@@ -177,7 +177,7 @@ impl Shared {
 
     /// Key of a record in a bucket, as in AWS.
     fn object_key(&self, delivery: &Delivery) -> String {
-        let now = self.timeline.now().utc();
+        let now = self.timeline.clock().now().utc();
         let (day, at) = (now.strftime("%Y/%m/%d"), now.strftime("%Y-%m-%dT%H.%M.%S"));
         let (function, random) = (&delivery.function, RequestId::random(self.timeline.clock()));
         format!("aws/lambda/async/{function}/{day}/{at}-{random}")

@@ -105,7 +105,7 @@ impl Ended<'_> {
             payload: &last.payload,
         });
         let record = InvocationRecord {
-            at: shared.timeline.now(),
+            at: shared.timeline.clock().now(),
             request_id: self.head.id,
             function_arn,
             condition: self.given_up.map_or("Success", GivenUp::as_str),

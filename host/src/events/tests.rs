@@ -75,7 +75,8 @@ impl Scene {
             aws::Config::default(),
         );
         let services = (aws, Objects::none());
-        let events = Events::new(same, invoker, services, metrics.clone(), 200, clock);
+        let timeline = Timeline::new(clock);
+        let events = Events::new(same, invoker, services, metrics.clone(), 200, timeline);
         Self {
             dispatch: run_events(&events),
             world,

@@ -14,7 +14,7 @@ use super::wire::Operation;
 use crate::api::Front;
 use crate::clock;
 use crate::control::simulation::{HangUp, World, package, runtime};
-use crate::events::Events;
+use crate::events::{Events, Timeline};
 use crate::outbound::aws::{self, Aws};
 use crate::outbound::{Client, Trust};
 use crate::store::object::Objects;
@@ -284,7 +284,14 @@ fn front_of(world: &World) -> Front {
         Objects::none(),
     );
     let same = invoker.clone();
-    let events = Events::new(queue, same, services, metrics, 10, clock.clone());
+    let events = Events::new(
+        queue,
+        same,
+        services,
+        metrics,
+        10,
+        Timeline::new(clock.clone()),
+    );
     let running = (invoker, events);
     let urls = crate::api::UrlNames::new(&crate::config::Urls::default());
     Front::new(
