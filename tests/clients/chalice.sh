@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A deployment tool of AWS's own drives the host as it drives AWS: it deploys, deploys again, and deletes. Its
-# functions are in Python, which this host takes and does not run.
+# functions are in Python, whose runtime is not installed on this host.
 # Needs: CHALICE, AWS (the programs) and their environment.
 set -euo pipefail
 work=$(mktemp -d)
@@ -35,7 +35,7 @@ sed -i 's/"lambda_memory_size": 256/"lambda_memory_size": 512/' .chalice/config.
 "$CHALICE" deploy >/dev/null
 [ "$(shown Configuration.MemorySize)" = 512 ] || die "the configuration is not changed"
 [ "$(shown Configuration.CodeSha256)" != "$first" ] || die "the code is not changed"
-! "$CHALICE" invoke --name greet 2>told || die "it runs Python"
-grep -q "is not available on this host" told || die "$(cat told)"
+! "$CHALICE" invoke --name greet 2>told || die "it runs without its runtime"
+grep -q "lamina runtime install" told || die "$(cat told)"
 "$CHALICE" delete >/dev/null
 [ "$("$AWS" lambda list-functions --query 'length(Functions)')" = 0 ] || die "it is not deleted"
