@@ -17,8 +17,8 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_util::sync::CancellationToken;
 
+use super::link::{Link, Stream};
 use super::tls::Trust;
 use super::wire::Wire;
 use crate::clock::Clock;
@@ -29,6 +29,8 @@ const HEAD_BYTES_MAX: u32 = 64 << 10;
 /// Bytes that a server may send before the function reads them: of one HTTP/2 stream, and of one connection.
 const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// Requests under way on one HTTP/2 connection: their unread bytes fit into the window of the connection.
+pub(super) const STREAMS_MAX: usize = (CONNECTION_WINDOW_BYTES / STREAM_WINDOW_BYTES) as usize;
 /// Bytes of one HTTP/2 stream that wait for the server to take them; hyper's default is 1 MiB.
 pub const SEND_BUFFER_BYTES_MAX: usize = 64 << 10;
 /// Time for a server's TCP connection; the rest is for the other addresses of its name.
@@ -91,8 +93,7 @@ struct TlsConfig(Arc<rustls::ClientConfig>);
 #[derive(Debug)]
 pub struct Sender<B> {
     pub(super) protocol: Protocol<B>,
-    /// Closes the connection, with all that is under way on it.
-    pub(super) cancel: CancellationToken,
+    pub(super) link: Arc<Link>,
 }
 
 /// Sending half in the protocol of a connection.
@@ -234,8 +235,8 @@ where
 {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(BUFFER_BYTES_MAX);
-    let cancel = CancellationToken::new();
-    let stream = Wire::new(stream, cancel.clone(), held);
+    let link = Arc::new(Link::default());
+    let stream = Wire::new(stream, link.cancel.clone(), held);
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
@@ -244,11 +245,14 @@ where
     });
     Ok(Sender {
         protocol: Protocol::Http1(sender),
-        cancel,
+        link,
     })
 }
 
-async fn http2<T, B>(stream: T, held: impl Send + Unpin + 'static) -> Result<Sender<B>, Error>
+pub(super) async fn http2<T, B>(
+    stream: T,
+    held: impl Send + Unpin + 'static,
+) -> Result<Sender<B>, Error>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -263,8 +267,8 @@ where
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
         .max_header_list_size(HEAD_BYTES_MAX);
-    let cancel = CancellationToken::new();
-    let stream = Wire::new(stream, cancel.clone(), held);
+    let link = Arc::new(Link::default());
+    let stream = Wire::new(stream, link.cancel.clone(), held);
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
@@ -273,7 +277,7 @@ where
     });
     Ok(Sender {
         protocol: Protocol::Http2(sender),
-        cancel,
+        link,
     })
 }
 
@@ -311,8 +315,23 @@ where
         }
     }
 
+    /// Counts a request, until the end of its response.
+    pub fn begin(&self) -> Stream {
+        self.link.begin()
+    }
+
+    /// True for an HTTP/2 connection that has as many requests under way as it may have. More could find the window
+    /// of the connection full of bytes that other requests do not read.
+    pub(super) fn is_full(&self) -> bool {
+        let is_shared = matches!(self.protocol, Protocol::Http2(_));
+        is_shared && self.link.streams() >= STREAMS_MAX
+    }
+
     /// True for a connection that takes a request now.
     pub(super) fn is_ready(&self) -> bool {
+        if self.link.is_left() {
+            return false;
+        }
         match &self.protocol {
             Protocol::Http1(sender) => sender.is_ready(),
             Protocol::Http2(sender) => sender.is_ready(),

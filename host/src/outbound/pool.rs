@@ -8,6 +8,7 @@ use http_body::Body;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::dial::{Origin, Protocol, Sender};
+use super::link::Stream;
 use crate::clock::Clock;
 
 /// Time before an idle connection is closed.
@@ -68,21 +69,23 @@ where
     }
 
     /// A connection to this server. The one used last has the best chance to be still open.
-    pub fn take(&self, origin: &Origin) -> Option<Sender<B>> {
+    pub fn take(&self, origin: &Origin) -> Option<(Sender<B>, Stream)> {
         let now = self.0.clock.instant();
         let mut list = self.0.lock();
         list.idle
             .retain(|it| it.until > now && it.sender.is_ready());
-        let at = list.idle.iter().rposition(|it| it.origin == *origin)?;
+        let fits = |it: &Idle<B>| it.origin == *origin && !it.sender.is_full();
+        let at = list.idle.iter().rposition(fits)?;
+        // Counted under the lock, so that concurrent requests do not take the last stream both.
+        let stream = list.idle[at].sender.begin();
         let kept = &mut list.idle[at];
         if let Protocol::Http2(sender) = &kept.sender.protocol {
             kept.until = now + IDLE_TIME;
-            return Some(Sender {
-                protocol: Protocol::Http2(sender.clone()),
-                cancel: kept.sender.cancel.clone(),
-            });
+            let protocol = Protocol::Http2(sender.clone());
+            let link = Arc::clone(&kept.sender.link);
+            return Some((Sender { protocol, link }, stream));
         }
-        Some(list.idle.remove(at).sender)
+        Some((list.idle.remove(at).sender, stream))
     }
 
     /// Keeps a connection for reuse: at once with HTTP/2, which takes concurrent requests; with HTTP/1.1 once the
@@ -109,8 +112,12 @@ where
         let until = self.0.clock.instant() + IDLE_TIME;
         let mut list = self.0.lock();
         let is_shared = matches!(sender.protocol, Protocol::Http2(_));
-        if is_shared && list.idle.iter().any(|it| it.origin == origin) {
-            // Concurrent first requests made a connection each; one is enough from now on.
+        let is_enough = |it: &Idle<B>| {
+            let is_same = Arc::ptr_eq(&it.sender.link, &sender.link);
+            it.origin == origin && (is_same || (it.sender.is_ready() && !it.sender.is_full()))
+        };
+        if is_shared && list.idle.iter().any(is_enough) {
+            // Concurrent first requests made a connection each; one that is not full is enough from now on.
             return;
         }
         if list.idle.len() == IDLE_MAX {
@@ -162,8 +169,8 @@ mod tests {
     use hyper::client::conn::http1;
     use hyper_util::rt::TokioIo;
     use tokio::io::{AsyncReadExt, DuplexStream};
-    use tokio_util::sync::CancellationToken;
 
+    use super::super::dial::{STREAMS_MAX, http2};
     use super::*;
     use crate::clock::Simulated;
 
@@ -185,7 +192,7 @@ mod tests {
         sender.ready().await.unwrap();
         let sender = Sender {
             protocol: Protocol::Http1(sender),
-            cancel: CancellationToken::new(),
+            link: Arc::default(),
         };
         (sender, server)
     }
@@ -201,7 +208,7 @@ mod tests {
         let (sender, mut server) = connection().await;
         pool.put(origin(1), sender);
         assert!(pool.take(&origin(2)).is_none(), "another server");
-        let sender = pool.take(&origin(1)).unwrap();
+        let (sender, _) = pool.take(&origin(1)).unwrap();
         assert!(
             pool.take(&origin(1)).is_none(),
             "it takes one request at a time"
@@ -211,6 +218,32 @@ mod tests {
         assert_eq!(server.read(&mut [0; 1]).await.unwrap(), 0);
         assert_eq!(permits.available_permits(), 1);
         assert!(pool.take(&origin(1)).is_none());
+    }
+
+    #[tokio::test]
+    async fn http2_connection_takes_as_many_requests_as_fit_into_its_window() {
+        let permits = Arc::new(Semaphore::new(IDLE_MAX));
+        let pool = pool(&permits);
+        let mut servers = Vec::new();
+        for _ in 0..2 {
+            let (own, server) = tokio::io::duplex(1 << 16);
+            servers.push(server);
+            let sender = http2(own, ()).await.unwrap();
+            let first = sender.begin();
+            pool.keep(origin(1), sender);
+            let mut streams = vec![first];
+            while let Some((_, stream)) = pool.take(&origin(1)) {
+                streams.push(stream);
+            }
+            assert_eq!(streams.len(), STREAMS_MAX);
+            streams.pop();
+            assert!(pool.take(&origin(1)).is_some(), "one stream has ended");
+            streams[0].leave();
+            assert!(
+                pool.take(&origin(1)).is_none(),
+                "no more on this connection"
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@ use wasmtime::component::Linker;
 
 use super::guest::Guest;
 
+mod exchange;
 mod guest_network;
 mod host_network;
 mod names;

@@ -9,9 +9,11 @@ use http::{Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::GuestNetwork;
+use super::exchange::{Exchange, RequestBody};
 use super::guest_network::Own;
 use super::names::Failed;
 use super::response_body::{ResponseBody, of_hyper};
@@ -61,10 +63,13 @@ impl GuestNetwork {
             return Err(Error::HttpRequestMethodInvalid);
         }
         let permit = own.permit(times.connect).await?;
-        let response = own.exchange(request, &target, &origin, times).await?;
+        let sent = own
+            .exchange(request, &target, &origin, times, permit)
+            .await?;
+        let (response, exchange) = sent;
         let clock = own.host.clock.clone();
         Ok(response.map(|incoming| {
-            ResponseBody::new(incoming, times.between_bytes, clock, permit).boxed_unsync()
+            ResponseBody::new(incoming, times.between_bytes, clock, exchange).boxed_unsync()
         }))
     }
 }
@@ -80,23 +85,31 @@ impl Own {
 
     async fn exchange(
         &self,
-        mut request: Request<WasiBody>,
+        request: Request<WasiBody>,
         target: &Uri,
         origin: &Origin,
         times: Times,
-    ) -> Result<Response<Incoming>, Error> {
-        let connections = self.connections();
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(Response<Incoming>, Exchange), Error> {
+        let (connections, clock) = (self.connections(), &self.host.clock);
+        let (permit, whole) = (Arc::new(permit), CancellationToken::new());
+        let mut request = request.map(|body| RequestBody::new(body, &whole).boxed_unsync());
         loop {
-            let (mut sender, is_reused) = match connections.pool.take(origin) {
-                Some(sender) => (sender, true),
-                None => (self.connect(origin, times.connect).await?, false),
+            let (mut sender, stream, is_reused) = match connections.pool.take(origin) {
+                Some((sender, stream)) => (sender, stream, true),
+                None => {
+                    let sender = self.connect(origin, times.connect).await?;
+                    let stream = sender.begin();
+                    (sender, stream, false)
+                }
             };
+            let exchange = Exchange::new(stream, &permit, &whole, clock);
             let sending = sender.send(request, target);
-            let sent = self.host.clock.timeout(times.first_byte, sending).await;
+            let sent = clock.timeout(times.first_byte, sending).await;
             match sent.ok_or(Error::ConnectionReadTimeout)? {
                 Ok(response) => {
                     connections.pool.keep(origin.clone(), sender);
-                    return Ok(response);
+                    return Ok((response, exchange));
                 }
                 // The server closed an idle connection; nothing of the request was sent.
                 Err(mut error) => match error.take_message() {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 use wasmtime_wasi_http::Error;
 
+use super::exchange::Exchange;
 use crate::clock::Clock;
 
 /// Body of a response to a guest's request.
@@ -20,7 +20,7 @@ pub(super) struct ResponseBody {
     /// Set while the body waits for bytes.
     timer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// Released with the last byte.
-    permit: Option<OwnedSemaphorePermit>,
+    exchange: Option<Exchange>,
 }
 
 impl ResponseBody {
@@ -28,14 +28,14 @@ impl ResponseBody {
         incoming: Incoming,
         between_bytes: Duration,
         clock: Clock,
-        permit: OwnedSemaphorePermit,
+        exchange: Exchange,
     ) -> Self {
         Self {
             incoming,
             between_bytes,
             clock,
             timer: None,
-            permit: Some(permit),
+            exchange: Some(exchange),
         }
     }
 
@@ -59,13 +59,13 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
             ready!(self.waits(cx));
-            self.permit = None;
+            self.exchange = None;
             return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
         };
         self.timer = None;
         let frame = frame.map(|frame| frame.map_err(|error| of_hyper(&error)));
         if !matches!(frame, Some(Ok(_))) {
-            self.permit = None;
+            self.exchange = None;
         }
         Poll::Ready(frame)
     }
