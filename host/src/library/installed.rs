@@ -22,7 +22,7 @@ const MANIFEST: &str = "runtime.json";
 const COMPONENT: &str = "runtime.wasm";
 const LIBRARY: &str = "lib";
 
-/// Why a runtime was not installed.
+/// Reasons for which a runtime is not installed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The bundle is no zip that may be unpacked.

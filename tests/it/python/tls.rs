@@ -199,7 +199,7 @@ def lambda_handler(event, _):
         urllib.request.urlopen(request, context=context).read()
 "#;
 
-/// What a function sends is not kept: 20 MB through 128 MB, five times.
+/// Uploads are not kept in memory: 20 MB through 128 MB, five times.
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_do_not_accumulate() {
     let (host, server) = (with_egress("any").await, Server::start());
