@@ -45,7 +45,7 @@ pub(super) struct Lanes {
 struct State {
     place: Place,
     in_flight: u32,
-    /// Items in flight at most, as long as none is refused.
+    /// Upper bound of `limit`, in force until an item is refused.
     limit_max: u32,
     /// Items in flight at most.
     limit: u32,

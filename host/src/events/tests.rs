@@ -289,7 +289,7 @@ fn throttled_function_with_many_events_delays_no_other() {
         assert_eq!(names, ["g"]);
         assert_eq!(scene.queued(), 500);
         assert!(long.await.unwrap().outcome.is_ok());
-        // Back-off ends within five minutes; then one event at a time runs, and none is lost.
+        // The pause of the lane is at most five minutes. Its events then run one at a time.
         scene.wait(310).await;
         assert_eq!(scene.queued(), 0);
         let begun = scene.begun();

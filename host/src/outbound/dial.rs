@@ -227,6 +227,15 @@ impl Dialer {
     }
 }
 
+/// Runs a connection until it ends.
+fn drive(connection: impl Future<Output = hyper::Result<()>> + Send + 'static) {
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a function's connection ended early");
+        }
+    });
+}
+
 async fn http1<T, B>(stream: T, held: impl Send + Unpin + 'static) -> Result<Sender<B>, Error>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -238,11 +247,7 @@ where
     let link = Arc::new(Link::default());
     let stream = Wire::new(stream, link.cancel.clone(), held);
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a function's connection ended early");
-        }
-    });
+    drive(connection);
     Ok(Sender {
         protocol: Protocol::Http1(sender),
         link,
@@ -270,11 +275,7 @@ where
     let link = Arc::new(Link::default());
     let stream = Wire::new(stream, link.cancel.clone(), held);
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a function's connection ended early");
-        }
-    });
+    drive(connection);
     Ok(Sender {
         protocol: Protocol::Http2(sender),
         link,

@@ -89,7 +89,7 @@ impl EgressRule {
         self.functions.is_empty() || self.functions.iter().any(|it| it == function)
     }
 
-    /// True if the rule names this port; any, if none is known yet.
+    /// True if the rule applies to this port; `None` while a name is looked up, before a port is known.
     pub(super) fn has_port(&self, port: Option<u16>) -> bool {
         match port {
             Some(port) => self.ports.is_empty() || self.ports.contains(&port),
