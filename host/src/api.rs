@@ -30,9 +30,8 @@ pub mod rest;
 pub mod url;
 mod web;
 
-pub use facts::{Peer, Proxy, Secure};
+pub use facts::{Ends, Proxy, Secure};
 pub use url::UrlNames;
-pub use web::Own;
 
 use access::{Access, CurrentAccess, Signed};
 use body::{Bodies, Sender};
@@ -221,15 +220,15 @@ pub(crate) fn host_of(parts: &Parts) -> Option<&str> {
 
 /// The sender of a body that has not proven who it is.
 fn sender(parts: &Parts) -> Sender {
-    match parts.extensions.get::<Peer>() {
+    match parts.extensions.get::<Ends>() {
         // A proxy that names no client is many.
-        Some(Peer(address))
+        Some(Ends { peer, .. })
             if parts
                 .extensions
                 .get::<Proxy>()
-                .is_none_or(|Proxy(it)| it != address) =>
+                .is_none_or(|Proxy(it)| it != peer) =>
         {
-            Sender::Peer(address.to_canonical())
+            Sender::Peer(peer.to_canonical())
         }
         _ => Sender::Unshared,
     }
@@ -240,7 +239,7 @@ fn sender(parts: &Parts) -> Sender {
 pub(crate) fn at_length<T>(parts: &Parts, bytes: usize, work: impl FnOnce() -> T) -> T {
     let can_wait = || {
         let runtime = Handle::try_current().map(|it| it.runtime_flavor());
-        parts.extensions.get::<Peer>().is_some()
+        parts.extensions.get::<Ends>().is_some()
             && matches!(runtime, Ok(RuntimeFlavor::MultiThread))
     };
     if bytes > LARGE_BYTES && can_wait() {

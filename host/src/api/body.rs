@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{self, Digest};
 use bytes::Bytes;
+use futures_util::poll;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -191,13 +193,13 @@ impl Bodies {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let mut body = pin!(body);
-        let (start, mut seen) = (Instant::now(), 0);
+        let (mut start, mut seen) = (None, 0);
         let mut kept = Kept::default();
         // One frame is hashed in less time than a switch to another thread takes.
         let mut hash = from
             .is_signed
             .then(|| digest::Context::new(&digest::SHA256));
-        while let Some(data) = self.piece(body.as_mut(), start, seen).await? {
+        while let Some(data) = self.piece(body.as_mut(), &mut start, seen).await? {
             seen += data.len();
             if seen > bytes_max {
                 return Err(Error::TooLarge(bytes_max));
@@ -218,9 +220,9 @@ impl Bodies {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let mut body = pin!(body);
-        let (start, mut seen) = (Instant::now(), 0);
+        let (mut start, mut seen) = (None, 0);
         let mut hash = digest::Context::new(&digest::SHA256);
-        while let Some(data) = self.piece(body.as_mut(), start, seen).await? {
+        while let Some(data) = self.piece(body.as_mut(), &mut start, seen).await? {
             seen += data.len();
             if seen > bytes_max {
                 return Err(Error::TooLarge(bytes_max));
@@ -230,11 +232,12 @@ impl Bodies {
         Ok(hash.finish())
     }
 
-    /// The next piece of a body after `seen` bytes; `None` at its end.
+    /// The next piece of a body after `seen` bytes; `None` at its end. Its time starts with the first wait: most
+    /// bodies come with their head, and need no clock and no timer.
     async fn piece<B>(
         &self,
         mut body: Pin<&mut B>,
-        start: Instant,
+        start: &mut Option<Instant>,
         seen: usize,
     ) -> Result<Option<Bytes>, Error>
     where
@@ -242,7 +245,17 @@ impl Bodies {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         loop {
-            let frame = timeout_at(self.deadline(start, seen), body.frame()).await;
+            if body.is_end_stream() {
+                return Ok(None);
+            }
+            let mut frame = body.frame();
+            let frame = match poll!(&mut frame) {
+                Poll::Ready(frame) => Ok(frame),
+                Poll::Pending => {
+                    let start = *start.get_or_insert_with(Instant::now);
+                    timeout_at(self.deadline(start, seen), frame).await
+                }
+            };
             match frame {
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(_))) | Err(_) => return Err(Error::Ended),
@@ -299,9 +312,15 @@ impl Bodies {
             true => (&self.small, &mut room.small),
             false => (&self.large, &mut room.large),
         };
-        let more = pool.take(bytes.saturating_sub(taken.bytes()), sender);
-        let more = timeout(self.config.wait_max, more).await;
-        taken.add(more.map_err(|_| Error::Busy)??);
+        let more = bytes.saturating_sub(taken.bytes());
+        let more = match pool.take_now(more) {
+            Some(more) => more,
+            None => {
+                let more = timeout(self.config.wait_max, pool.take(more, sender)).await;
+                more.map_err(|_| Error::Busy)??
+            }
+        };
+        taken.add(more);
         if !is_small {
             room.small = Taken::default();
         }
@@ -332,6 +351,18 @@ impl Pool {
         Ok(Taken {
             all: Some(all.expect(closed)),
             share,
+        })
+    }
+
+    /// Memory of a tiny body, if there is some without waiting.
+    fn take_now(&self, bytes: usize) -> Option<Taken> {
+        if bytes > TINY_BYTES_MAX {
+            return None;
+        }
+        let all = Arc::clone(&self.all).try_acquire_many_owned(u32::try_from(bytes).ok()?);
+        Some(Taken {
+            all: Some(all.ok()?),
+            share: None,
         })
     }
 

@@ -2,7 +2,7 @@
 //! when a condition needs them, because most requests need none.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::header;
@@ -13,11 +13,16 @@ use crate::clock::Timestamp;
 use crate::names::{AccountId, Region};
 use crate::policy::{self, Principal};
 
-/// The address of the client's end of a connection, in the extensions of its requests.
+/// The ends of a connection, in the extensions of its requests. One value: each extension costs two allocations.
 #[derive(Clone, Copy, Debug)]
-pub struct Peer(pub IpAddr);
+pub struct Ends {
+    /// Address of the client.
+    pub peer: IpAddr,
+    /// Address of this host, where it is known.
+    pub own: Option<SocketAddr>,
+}
 
-/// The address of the trusted proxy that a request came through, in its extensions. `Peer` is the client then, as the
+/// The address of the trusted proxy that a request came through, in its extensions. `Ends::peer` is the client then, as the
 /// proxy names it, or the proxy itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Proxy(pub IpAddr);
@@ -223,8 +228,8 @@ impl RequestContext<'_> {
             "aws:securetransport" => Some(one(is_secure(self.parts))),
             // A request that did not come over a connection has no address that could be known.
             "aws:sourceip" => {
-                let peer = self.parts.extensions.get::<Peer>();
-                peer.map(|Peer(address)| one(address.to_canonical()))
+                let ends = self.parts.extensions.get::<Ends>();
+                ends.map(|ends| one(ends.peer.to_canonical()))
             }
             _ => None,
         }
@@ -288,9 +293,8 @@ mod tests {
     fn facts_are_known_absent_or_unknown() {
         let request = http::Request::get("/").header("user-agent", "x").body(());
         let (mut parts, ()) = request.unwrap().into_parts();
-        parts
-            .extensions
-            .insert(Peer("::ffff:192.0.2.1".parse().unwrap()));
+        let peer = "::ffff:192.0.2.1".parse().unwrap();
+        parts.extensions.insert(Ends { peer, own: None });
         let (account, region) = (
             AccountId::parse("000000000000").unwrap(),
             Region::parse("us-east-1").unwrap(),

@@ -6,7 +6,10 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn large_request_does_not_block_worker() {
-    let request = Request::get("/").extension(Peer(IpAddr::from([127, 0, 0, 1])));
+    let request = Request::get("/").extension(Ends {
+        peer: IpAddr::from([127, 0, 0, 1]),
+        own: None,
+    });
     let (parts, ()) = request.body(()).unwrap().into_parts();
     let (done, other) = std::sync::mpsc::channel();
     let long = tokio::spawn(async move {

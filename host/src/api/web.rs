@@ -2,21 +2,16 @@
 //! and a page in the user's browser can reach it too; function URLs stay open.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 
 use http::header::{self, HeaderName};
 use http::request::Parts;
 
 use super::authority::{self, Host};
-use super::facts::Peer;
+use super::facts::Ends;
 use super::text_of;
 
 /// Fetch metadata header of browsers.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-
-/// Local address of a connection, in its requests' extensions.
-#[derive(Clone, Copy, Debug)]
-pub struct Own(pub SocketAddr);
 
 /// Reason for a host without keys to refuse a request: it comes from a web page, or names a foreign
 /// host (DNS rebinding).
@@ -50,7 +45,7 @@ pub(super) fn refusal(parts: &Parts) -> Option<String> {
 fn names(parts: &Parts) -> impl Iterator<Item = Cow<'_, str>> {
     let named = parts.headers.get_all(header::HOST).iter();
     let named = named.map(text_of);
-    let came = parts.extensions.get::<Peer>().is_some();
+    let came = parts.extensions.get::<Ends>().is_some();
     let authority = parts.uri.authority().filter(|_| came);
     named.chain(authority.map(|it| it.as_str().into()))
 }
@@ -58,8 +53,8 @@ fn names(parts: &Parts) -> impl Iterator<Item = Cow<'_, str>> {
 fn is_own(name: &str, parts: &Parts) -> bool {
     match authority::host(name) {
         Some(Host::Address(address)) => {
-            let own = parts.extensions.get::<Own>();
-            let own = own.is_some_and(|Own(own)| own.ip().to_canonical() == address.to_canonical());
+            let own = parts.extensions.get::<Ends>().and_then(|ends| ends.own);
+            let own = own.is_some_and(|own| own.ip().to_canonical() == address.to_canonical());
             own || address.to_canonical().is_loopback()
         }
         Some(Host::Name(name)) => {
@@ -128,9 +123,10 @@ mod tests {
             ("", false),
         ] {
             let mut parts = parts(&[("host", host)]);
-            parts
-                .extensions
-                .insert(Own("192.0.2.7:3001".parse().unwrap()));
+            parts.extensions.insert(Ends {
+                peer: IpAddr::from([192, 0, 2, 9]),
+                own: Some("192.0.2.7:3001".parse().unwrap()),
+            });
             assert_eq!(refusal(&parts).is_none(), taken, "{host}");
         }
         let two = [("host", "localhost"), ("host", "evil.example")];
@@ -143,7 +139,8 @@ mod tests {
         let request = http::Request::get("http://evil.example/").body(()).unwrap();
         let mut parts = request.into_parts().0;
         assert!(refusal(&parts).is_none());
-        parts.extensions.insert(Peer(IpAddr::from([127, 0, 0, 1])));
+        let peer = IpAddr::from([127, 0, 0, 1]);
+        parts.extensions.insert(Ends { peer, own: None });
         assert!(refusal(&parts).is_some());
     }
 }

@@ -19,7 +19,7 @@ use super::lingering::Lingering;
 use super::proxy_protocol::{self, Head};
 use super::slots::{ConnectionSlot, Connections};
 use super::{Config, Listener, connection, forwarded_for};
-use crate::api::{HttpResponse, Own, Peer, Proxy, Secure};
+use crate::api::{self, HttpResponse, Proxy, Secure};
 
 /// After a failed accept (no file descriptors left), so as not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -165,8 +165,8 @@ impl Ends {
             request.extensions_mut().insert(Proxy(self.peer));
         }
         let extensions = request.extensions_mut();
-        extensions.insert(Peer(peer));
-        self.own.map(|own| extensions.insert(Own(own)));
+        let own = self.own;
+        extensions.insert(api::Ends { peer, own });
         self.is_secure.then(|| extensions.insert(Secure));
     }
 }

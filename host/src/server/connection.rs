@@ -6,7 +6,8 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use http::Version;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -41,7 +42,7 @@ pub(super) async fn serve<T, S, F>(
     F: Future<Output = HttpResponse> + Send + 'static,
 {
     let pulse = Arc::clone(&slot.pulse);
-    let stream = TokioIo::new(Strict::new(Watched::new(stream, Arc::clone(&pulse))));
+    let stream = TokioIo::new(Watched::new(Strict::new(stream), Arc::clone(&pulse)));
     let service = service_fn({
         let (pulse, untaken) = (Arc::clone(&pulse), slot.untaken());
         move |request: http::Request<Incoming>| {
@@ -62,8 +63,12 @@ pub(super) async fn serve<T, S, F>(
     let builder = builder(config);
     let mut serving = pin!(builder.serve_connection(stream, service));
     let mut is_ending = false;
+    // Polled only when one of its futures wakes it: the connection itself is polled several times a request.
+    let mut alarms = FuturesUnordered::new();
     loop {
-        tokio::select! {
+        alarms.push(alarm(&slot, &stop, is_ending));
+        let alarm = tokio::select! {
+            biased;
             ended = serving.as_mut() => {
                 if let Err(error) = ended {
                     // Disconnects are normal.
@@ -71,29 +76,45 @@ pub(super) async fn serve<T, S, F>(
                 }
                 return;
             }
-            () = slot.evicted.cancelled() => {
+            Some(alarm) = alarms.next() => alarm,
+        };
+        match alarm {
+            Alarm::Evicted => {
                 tracing::debug!("a connection was closed to make room for another");
                 return;
             }
-            () = stop.cancelled(), if !is_ending => {
+            Alarm::Stop => {
                 is_ending = true;
                 // A client asked to close gets time for it, whatever it has not read.
                 pulse.forgive();
                 serving.as_mut().graceful_shutdown();
             }
-            () = tokio::time::sleep_until(pulse.wake()) => match pulse.is_over() {
-                false => {}
-                true if is_ending => {
-                    tracing::debug!("a connection was cut off");
-                    return;
-                }
-                true => {
-                    is_ending = true;
-                    pulse.allow(config.parting_time);
-                    serving.as_mut().graceful_shutdown();
-                }
-            },
+            Alarm::Due if !pulse.is_over() => {}
+            Alarm::Due if is_ending => {
+                tracing::debug!("a connection was cut off");
+                return;
+            }
+            Alarm::Due => {
+                is_ending = true;
+                pulse.allow(config.parting_time);
+                serving.as_mut().graceful_shutdown();
+            }
         }
+    }
+}
+
+/// Reason to look at a connection apart from its traffic.
+enum Alarm {
+    Evicted,
+    Stop,
+    Due,
+}
+
+async fn alarm(slot: &ConnectionSlot, stop: &CancellationToken, is_ending: bool) -> Alarm {
+    tokio::select! {
+        () = slot.evicted.cancelled() => Alarm::Evicted,
+        () = stop.cancelled(), if !is_ending => Alarm::Stop,
+        () = slot.pulse.due() => Alarm::Due,
     }
 }
 
@@ -102,7 +123,8 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(config.head_time);
+        // The pulse has the times of a connection: hyper would start and cancel a timer for each request.
+        .header_read_timeout(None);
     builder
         .http2()
         .timer(TokioTimer::new())

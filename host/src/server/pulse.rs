@@ -11,9 +11,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Config;
+use super::strict::Strict;
 
 /// Bytes that a client may send without a request: the longest request head, and some thousand
 /// frames that respond to the host's own.
@@ -27,8 +29,12 @@ const PROGRESS_BYTES: u64 = 16 << 10;
 pub(super) struct Pulse {
     /// Maximum distance of the deadline from now.
     idle_time: Duration,
+    /// Time for the rest of a request head.
+    head_time: Duration,
     bytes_per_second_min: u32,
     state: Mutex<State>,
+    /// Notified of a deadline that is earlier than those before.
+    hurried: Notify,
 }
 
 #[derive(Debug)]
@@ -39,6 +45,8 @@ struct State {
     begun: Instant,
     /// Bytes received since without a request in progress.
     unasked: u64,
+    /// Deadline for the rest of a request head that came in part.
+    head_until: Option<Instant>,
     /// True while written bytes wait for the client.
     is_stalled: bool,
     /// Bytes written in total.
@@ -74,11 +82,14 @@ impl Pulse {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             idle_time: config.idle_time,
+            head_time: config.head_time,
             bytes_per_second_min: config.bytes_per_second_min.max(1),
+            hurried: Notify::new(),
             state: Mutex::new(State {
                 requests: 0,
                 begun: Instant::now(),
                 unasked: 0,
+                head_until: None,
                 is_stalled: false,
                 written: 0,
                 progressed: (Instant::now(), 0),
@@ -96,12 +107,20 @@ impl Pulse {
         state.requests += 1;
         state.begun = Instant::now();
         state.unasked = 0;
+        state.head_until = None;
         drop(state);
         Begun(Arc::clone(self))
     }
 
-    /// Next time to check for the end.
-    pub(super) fn wake(&self) -> Instant {
+    /// Waits until it is time to check for the end.
+    pub(super) async fn due(&self) {
+        tokio::select! {
+            () = tokio::time::sleep_until(self.wake()) => {}
+            () = self.hurried.notified() => {}
+        }
+    }
+
+    fn wake(&self) -> Instant {
         let end = self.end(&self.lock());
         // The deadline of a response may be later than that of what follows it.
         let latest = Instant::now() + self.idle_time;
@@ -121,12 +140,16 @@ impl Pulse {
         is_idle.then_some(state.begun)
     }
 
-    /// Counts bytes that came. Fails when the client sent more of them without a request than it may: pings,
-    /// settings and other HTTP/2 frames.
-    fn came(&self, bytes: usize) -> io::Result<()> {
+    /// Counts bytes that came, `in_head` if they ended within a request head. Fails when the client sent more of
+    /// them without a request than it may: pings, settings and other HTTP/2 frames.
+    fn came(&self, bytes: usize, in_head: bool) -> io::Result<()> {
         let mut state = self.lock();
         if state.requests > 0 {
             return Ok(());
+        }
+        if in_head && state.head_until.is_none() {
+            state.head_until = Some(Instant::now() + self.head_time);
+            self.hurried.notify_one();
         }
         state.unasked += bytes as u64;
         match state.unasked > UNASKED_BYTES_MAX {
@@ -139,7 +162,10 @@ impl Pulse {
 
     /// Extends the deadline.
     pub(super) fn allow(&self, time: Duration) {
-        self.lock().until = Instant::now() + time;
+        let mut state = self.lock();
+        state.until = Instant::now() + time;
+        state.head_until = None;
+        drop(state);
         self.forgive();
     }
 
@@ -183,7 +209,8 @@ impl Pulse {
     fn end(&self, state: &State) -> Option<Instant> {
         let due = |due: &Due| due.at + self.time(state.written - due.written_before);
         let dues = state.untaken.values().map(due);
-        dues.chain(state.is_bound().then_some(state.until)).min()
+        let bound = state.is_bound().then_some(state.until);
+        dues.chain(bound).chain(state.head_until).min()
     }
 
     /// Time allowed for reading this many bytes.
@@ -230,15 +257,15 @@ impl Drop for Begun {
     }
 }
 
-/// Stream that reports progress of writes.
+/// Stream that reports received bytes and progress of writes.
 #[derive(Debug)]
 pub(super) struct Watched<T> {
-    inner: T,
+    inner: Strict<T>,
     pulse: Arc<Pulse>,
 }
 
 impl<T> Watched<T> {
-    pub(super) fn new(inner: T, pulse: Arc<Pulse>) -> Self {
+    pub(super) fn new(inner: Strict<T>, pulse: Arc<Pulse>) -> Self {
         Self { inner, pulse }
     }
 
@@ -259,7 +286,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
-        self.pulse.came(buffer.filled().len() - before)?;
+        let came = buffer.filled().len() - before;
+        if came > 0 {
+            self.pulse.came(came, self.inner.is_in_head())?;
+        }
         read
     }
 }

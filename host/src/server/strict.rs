@@ -103,6 +103,14 @@ impl<T> Strict<T> {
     }
 }
 
+impl<T> Strict<T> {
+    /// True after a part of an HTTP/1 request head.
+    pub(super) fn is_in_head(&self) -> bool {
+        let requests = &self.requests;
+        matches!(requests.at, At::Head) && (requests.is_begun || requests.line.bytes > 0)
+    }
+}
+
 impl<T: AsyncRead + Unpin> Strict<T> {
     /// Drops received bytes after an ambiguous request: the kernel resets a connection closed with unread bytes, and
     /// the client would lose the response.

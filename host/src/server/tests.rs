@@ -164,7 +164,7 @@ async fn require_answer(running: &Running) {
 }
 
 #[tokio::test]
-async fn who_asks_nothing_makes_room() {
+async fn silent_client_makes_room() {
     let running = running(Duration::from_secs(60)).await;
     // An empty SETTINGS frame is all that an HTTP/2 client must say.
     let http2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -207,7 +207,7 @@ async fn pings_do_not_keep_a_connection() {
 }
 
 #[tokio::test]
-async fn who_does_not_take_an_answer_makes_room() {
+async fn client_not_reading_makes_room() {
     let running = running(Duration::from_secs(60)).await;
     let bad = open(&running, b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     require_answer(&running).await;
@@ -215,7 +215,7 @@ async fn who_does_not_take_an_answer_makes_room() {
 }
 
 #[tokio::test]
-async fn who_takes_an_answer_slowly_makes_room() {
+async fn client_reading_slowly_makes_room() {
     let running = running(Duration::from_secs(60)).await;
     let mut bad = open(&running, b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     let mut buffer = [0; 100];
@@ -231,7 +231,7 @@ async fn who_takes_an_answer_slowly_makes_room() {
 }
 
 #[tokio::test]
-async fn who_opens_no_window_makes_room() {
+async fn client_without_window_makes_room() {
     let running = running(Duration::from_secs(60)).await;
     // SETTINGS with a window of no bytes for every stream.
     let mut bad = open(
@@ -259,7 +259,7 @@ async fn who_opens_no_window_makes_room() {
 }
 
 #[tokio::test]
-async fn a_silent_http2_client_is_asked_and_cut_off() {
+async fn silent_http2_client_is_pinged_and_closed() {
     let running = running(Duration::from_millis(50)).await;
     let slow = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
         \0\0\x09\x01\x05\0\0\0\x01\x82\x86\x04\x05/slow";
@@ -271,7 +271,7 @@ async fn a_silent_http2_client_is_asked_and_cut_off() {
 }
 
 #[tokio::test]
-async fn a_long_answer_is_waited_for() {
+async fn long_response_is_sent_whole() {
     let running = running(Duration::from_secs(60)).await;
     let slow = b"GET /slow HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     let said = rest(open(&running, slow).await).await;
@@ -291,6 +291,34 @@ async fn answered(stream: &mut TcpStream) {
         assert_ne!(count, 0, "{said:?}");
         said.extend_from_slice(&piece[..count]);
     }
+}
+
+#[tokio::test]
+async fn head_left_in_part_ends_kept_connection() {
+    let running = running_with(Config {
+        head_time: Duration::from_millis(100),
+        parting_time: Duration::from_millis(50),
+        idle_time: Duration::from_secs(600),
+        ..Config::default()
+    })
+    .await;
+    for part in [&b"G"[..], b"\r", b"GET / HTTP/1.1\r\nhost: loc"] {
+        let mut kept = open(&running, KEPT).await;
+        answered(&mut kept).await;
+        kept.write_all(part).await.unwrap();
+        assert_eq!(rest(kept).await, "", "{part:?}");
+    }
+}
+
+#[tokio::test]
+async fn head_in_two_parts_is_answered() {
+    let running = running(Duration::from_secs(60)).await;
+    let (first, second) = GOOD.split_at(20);
+    let mut stream = open(&running, first).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    stream.write_all(second).await.unwrap();
+    let said = rest(stream).await;
+    assert!(said.ends_with(b"answered"), "{said:?}");
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::api::facts::{Peer, Proxy, Secure};
-use crate::api::{Own, REQUEST_ID, TRACE_ID, host_of};
+use crate::api::facts::{Ends, Proxy, Secure};
+use crate::api::{REQUEST_ID, TRACE_ID, host_of};
 use crate::clock::Clock;
 use crate::names::hex;
 use crate::payload::http::CONNECTION_FIELDS;
@@ -31,10 +31,9 @@ pub(super) fn trace_id(parts: &Parts, clock: &Clock) -> String {
 
 /// Client address; loopback for requests without a connection.
 pub(super) fn source_ip(parts: &Parts) -> IpAddr {
-    let peer = parts.extensions.get::<Peer>();
-    peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |Peer(address)| {
-        address.to_canonical()
-    })
+    let ends = parts.extensions.get::<Ends>();
+    let peer = ends.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |ends| ends.peer);
+    peer.to_canonical()
 }
 
 /// Headers as the function sees them. Hops, port and protocol are those that a trusted proxy or an embedder names,
@@ -42,7 +41,7 @@ pub(super) fn source_ip(parts: &Parts) -> IpAddr {
 pub(super) fn headers(parts: &Parts, trace_id: &str) -> HeaderMap {
     let mut headers = parts.headers.clone();
     let proxy = parts.extensions.get::<Proxy>();
-    let is_believed = proxy.is_some() || parts.extensions.get::<Peer>().is_none();
+    let is_believed = proxy.is_some() || parts.extensions.get::<Ends>().is_none();
     let mut way = Vec::new();
     if is_believed {
         // Non-ASCII bytes are passed on unchanged, so that no hop is dropped.
@@ -81,11 +80,8 @@ pub(super) fn seal(headers: &mut HeaderMap, trace_id: String) {
 }
 
 fn port(parts: &Parts) -> String {
-    let own = parts.extensions.get::<Own>();
-    own.map_or_else(
-        || "80".to_owned(),
-        |Own(address)| address.port().to_string(),
-    )
+    let own = parts.extensions.get::<Ends>().and_then(|ends| ends.own);
+    own.map_or_else(|| "80".to_owned(), |own| own.port().to_string())
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: impl Into<Bytes>) {
@@ -104,12 +100,10 @@ mod tests {
             request = request.header(*name, *value);
         }
         let mut parts = request.body(()).unwrap().into_parts().0;
-        parts
-            .extensions
-            .insert(Peer("::ffff:192.0.2.1".parse().unwrap()));
-        parts
-            .extensions
-            .insert(Own("127.0.0.1:3001".parse().unwrap()));
+        parts.extensions.insert(Ends {
+            peer: "::ffff:192.0.2.1".parse().unwrap(),
+            own: Some("127.0.0.1:3001".parse().unwrap()),
+        });
         parts
     }
 
