@@ -253,7 +253,8 @@ impl Bodies {
                 Poll::Ready(frame) => Ok(frame),
                 Poll::Pending => {
                     let start = *start.get_or_insert_with(Instant::now);
-                    timeout_at(self.deadline(start, seen), frame).await
+                    // Boxed, as below: waits are seldom, and would make the future of every request larger.
+                    Box::pin(timeout_at(self.deadline(start, seen), frame)).await
                 }
             };
             match frame {
@@ -316,7 +317,8 @@ impl Bodies {
         let more = match pool.take_now(more) {
             Some(more) => more,
             None => {
-                let more = timeout(self.config.wait_max, pool.take(more, sender)).await;
+                let more = pool.take(more, sender);
+                let more = Box::pin(timeout(self.config.wait_max, more)).await;
                 more.map_err(|_| Error::Busy)??
             }
         };

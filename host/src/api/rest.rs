@@ -98,7 +98,8 @@ impl Front {
         {
             // An unchecked signature is checked first: a refusal would tell strangers what the caller may do.
             if signed.proven().is_none() {
-                let digest = bodies.digest(body, bytes_max).await.map_err(unread)?;
+                let reading = bodies.digest(body, bytes_max);
+                let digest = Box::pin(reading).await.map_err(unread)?;
                 signed.check_digest(&digest).map_err(unsigned)?;
             }
             return Err(refusal);

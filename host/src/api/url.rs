@@ -151,7 +151,8 @@ impl Front {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         if signature.is_forbidden() {
-            let digest = self.url_bodies.digest(body, PAYLOAD_BYTES_MAX).await?;
+            let reading = self.url_bodies.digest(body, PAYLOAD_BYTES_MAX);
+            let digest = Box::pin(reading).await?;
             return Ok(Body {
                 digest: Some(digest),
                 ..Body::default()

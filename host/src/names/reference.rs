@@ -67,6 +67,14 @@ impl FunctionRef {
     /// # Errors
     /// If the text has another form, or a part is malformed.
     pub fn parse(text: &str) -> Result<Self, Error> {
+        if !text.contains(':') {
+            return Ok(Self {
+                account: None,
+                region: None,
+                name: FunctionName::parse(text)?,
+                qualifier: None,
+            });
+        }
         let parts: Vec<&str> = text.split(':').collect();
         let mut rest = match parts.as_slice() {
             ["arn", partition, "lambda", rest @ ..] if is_partition(partition) => rest,

@@ -4,6 +4,7 @@
 use std::any::Any;
 
 use bytes::Bytes;
+use http::HeaderName;
 use http_body_util::{BodyExt, Empty};
 use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi::p2::pipe::{ClosedInputStream, ClosedOutputStream};
@@ -16,8 +17,8 @@ use wasmtime_wasi_http::p2::types::{
     HostOutgoingResponse, HostResponseOutparam,
 };
 use wasmtime_wasi_http::{
-    Error, FieldMap, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
-    WasiHttpView,
+    DEFAULT_FORBIDDEN_HEADERS, Error, FieldMap, RequestOptions, WasiBody, WasiHttpCtx,
+    WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
 use crate::outbound::dial::SEND_BUFFER_BYTES_MAX;
@@ -98,7 +99,14 @@ struct Hooks {
 type Sent = (http::Response<WasiBody>, Connection);
 type Connection = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
+static FORBIDDEN_HEADERS: [HeaderName; 9] = DEFAULT_FORBIDDEN_HEADERS;
+
 impl WasiHttpHooks for Hooks {
+    /// As the default, which allocates for each header.
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        FORBIDDEN_HEADERS.contains(name)
+    }
+
     fn send_request(
         &mut self,
         request: http::Request<WasiBody>,

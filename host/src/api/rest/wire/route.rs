@@ -68,21 +68,25 @@ pub fn route(method: &Method, path: &str, query: Option<&str>) -> Result<Route, 
     }
     let path = path.strip_prefix('/').unwrap_or(path);
     let path = path.strip_suffix('/').unwrap_or(path);
-    let given: Vec<&str> = path.split('/').take(SEGMENTS_MAX).collect();
+    let mut given = [""; SEGMENTS_MAX];
+    let mut count = 0;
+    for (segment, place) in path.split('/').zip(&mut given) {
+        (*place, count) = (segment, count + 1);
+    }
+    let given = &given[..count];
+    let asks = |row: &Row| {
+        row.query
+            .is_none_or(|(name, value)| query_values(query, name) == [value])
+    };
+    let mut rows = ROUTES.iter();
+    if let Some(row) = rows.find(|row| row.method == *method && row.fits(given) && asks(row)) {
+        return Ok(Route {
+            operation: row.operation,
+            labels: row.labels(given),
+        });
+    }
     let mut allowed = Vec::new();
-    for row in ROUTES {
-        if !row.fits(&given) {
-            continue;
-        }
-        let asks = row
-            .query
-            .is_none_or(|(name, value)| query_values(query, name) == [value]);
-        if row.method == *method && asks {
-            return Ok(Route {
-                operation: row.operation,
-                labels: row.labels(&given),
-            });
-        }
+    for row in ROUTES.iter().filter(|row| row.fits(given)) {
         if row.method != *method && !allowed.contains(&row.method) {
             allowed.push(row.method.clone());
         }
@@ -127,7 +131,8 @@ impl Row {
             // Signatures are made over the path without dot segments: with them it has no meaning here.
             Segment::Label(_) => !matches!(*given, "" | "." | ".."),
         };
-        self.segments.len() == given.len() && self.segments.iter().zip(given).all(fits)
+        // The last segments differ most.
+        self.segments.len() == given.len() && self.segments.iter().zip(given).rev().all(fits)
     }
 
     fn labels(&self, given: &[&str]) -> Vec<(&'static str, String)> {
