@@ -39,8 +39,10 @@ impl Pipeline {
         report::start(&log, &resolved);
         let (outcome, usage, environment) = match opened {
             Opened::Ready(environment) => {
-                let called = self.call(environment, event, &resolved, init, outlet.as_ref());
-                let (outcome, usage, environment) = called.await;
+                // Awaited where it is made: kept in a variable, it would be in this future twice.
+                let (outcome, usage, environment) = self
+                    .call(environment, event, &resolved, init, outlet.as_ref())
+                    .await;
                 (outcome, usage, Some(environment))
             }
             Opened::Failed { failure, .. } => (
