@@ -135,10 +135,8 @@ impl Front {
         let caller = self.caller(&signature, parts, &body).map_err(refused)?;
         let caller = caller.as_deref();
         let call = UrlCall { caller, ..call };
-        // Awaited where it is made: kept in a variable, it would be in this future twice.
-        Ok(self
-            .call_url(&route.target, call, request_id, parts, body)
-            .await)
+        let calling = self.call_url(&route.target, call, request_id, parts, body);
+        Ok(calling.await)
     }
 
     /// The body of a request to a URL, which anyone may send.

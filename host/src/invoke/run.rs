@@ -39,10 +39,8 @@ impl Pipeline {
         report::start(&log, &resolved);
         let (outcome, usage, environment) = match opened {
             Opened::Ready(environment) => {
-                // Awaited where it is made: kept in a variable, it would be in this future twice.
-                let (outcome, usage, environment) = self
-                    .call(environment, event, &resolved, init, outlet.as_ref())
-                    .await;
+                let called = self.call(environment, event, &resolved, init, outlet.as_ref());
+                let (outcome, usage, environment) = called.await;
                 (outcome, usage, Some(environment))
             }
             Opened::Failed { failure, .. } => (
