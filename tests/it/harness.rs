@@ -417,6 +417,20 @@ impl Lamina {
         self.memory_kib("VmRSS:")
     }
 
+    /// Requires that the host's memory is back within so much of what it was: it is released in the background, which
+    /// takes a while on a busy machine.
+    pub async fn requires_growth_below(&self, before_kib: u64, kib_max: u64) {
+        let mut grown = 0;
+        for _ in 0..200 {
+            grown = self.resident_kib().saturating_sub(before_kib);
+            if grown < kib_max {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("{grown} KiB more than before");
+    }
+
     /// Peak resident memory of the host in KiB.
     pub fn peak_kib(&self) -> u64 {
         self.memory_kib("VmHWM:")
