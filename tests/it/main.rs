@@ -4,6 +4,7 @@
 mod architectures;
 mod authorization;
 mod bounds;
+mod browser;
 mod budgets;
 mod cli;
 mod cli_dev;

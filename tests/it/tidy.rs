@@ -261,8 +261,8 @@ fn top_level_has_only_known_directories() {
 }
 
 /// Programs that tests may run: those of the README, of a minimal Debian, and of `tests/run`.
-const PROGRAMS: [&str; 8] = [
-    "bash", "cargo", "curl", "mount", "python3", "rustup", "sh", "umount",
+const PROGRAMS: [&str; 9] = [
+    "bash", "cargo", "chromium", "curl", "mount", "python3", "rustup", "sh", "umount",
 ];
 
 #[test]
