@@ -124,6 +124,39 @@ async fn signature_covers_path_as_sent() {
     assert_eq!(host.send("GET", &path, &[], "").await.status, 403);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn curl_signs_requests_to_url() {
+    let key = "[[keys]]\naccess_key_id = \"k\"\nsecret_access_key = \"k\"\n";
+    let host = Lamina::with(key, "settle_millis = 20");
+    let signed = Signed {
+        host: &host,
+        key: "k",
+    };
+    signed.create("echo", &json!({})).await;
+    let url = json!({"AuthType": "AWS_IAM"});
+    let path = "/2021-10-31/functions/echo/url";
+    let url = signed.lambda("POST", path, &url).await.url_domain();
+    let call = |user: &str| {
+        let address = format!("http://{url}/a/b?x=1&y=%20z");
+        let run = Command::new("curl")
+            .args(["-s", "--aws-sigv4", "aws:amz:us-east-1:lambda", "--user"])
+            .args([user, "--data", "body of curl", &address])
+            .output();
+        String::from_utf8_lossy(&run.expect("curl runs").stdout).into_owned()
+    };
+    let event: Value = serde_json::from_str(&call("k:k")).expect("the event");
+    assert_eq!(event["rawPath"], "/a/b", "{event}");
+    assert_eq!(
+        event["queryStringParameters"],
+        json!({"x": "1", "y": " z"}),
+        "{event}"
+    );
+    let identity = &event["requestContext"]["authorizer"]["iam"];
+    assert_eq!(identity["accessKey"], "k", "{event}");
+    let refused = call("k:wrong");
+    assert!(refused.contains("signature we calculated"), "{refused}");
+}
+
 #[tokio::test]
 async fn custom_domain_leads_to_function_or_alias() {
     let domains = "[[urls.domains]]\nhost = \"Echo.example\"\nfunction = \"echo\"\n\
