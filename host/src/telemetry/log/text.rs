@@ -1,6 +1,6 @@
 //! Platform events as text log lines, in Lambda's format.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 use crate::telemetry::event::{Event, Fault, InitReport, Origin, Report, Status};
@@ -14,12 +14,12 @@ pub(super) fn line(event: &Event<'_>) -> Option<String> {
         )),
         // Successful initializations show their duration in REPORT.
         Event::InitReport(it) => (it.end.status != Status::Success).then(|| init_report(it)),
-        Event::Start(it) => Some(format!(
-            "START RequestId: {} Version: {}",
-            it.request_id, it.version
-        )),
+        // Joined: a formatted text is allocated anew while it grows.
+        Event::Start(it) => {
+            Some(["START RequestId: ", it.request_id, " Version: ", it.version].concat())
+        }
         Event::Fault(it) => Some(fault(it)),
-        Event::RuntimeDone(it) => Some(format!("END RequestId: {}", it.request_id)),
+        Event::RuntimeDone(it) => Some(["END RequestId: ", it.request_id].concat()),
         Event::Report(it) => Some(report(it)),
         Event::Extension(it) => Some(format!(
             "EXTENSION\tName: {}\tState: {}\tEvents: [{}]",
@@ -37,8 +37,8 @@ pub(super) fn line(event: &Event<'_>) -> Option<String> {
 
 fn init_report(report: &InitReport<'_>) -> String {
     let mut line = format!(
-        "INIT_REPORT Init Duration: {:.2} ms\tPhase: {}\t",
-        millis(report.metrics.duration),
+        "INIT_REPORT Init Duration: {} ms\tPhase: {}\t",
+        Millis(report.metrics.duration),
         report.end.phase.name(),
     );
     write_status(&mut line, report.end.status);
@@ -50,19 +50,19 @@ fn report(report: &Report<'_>) -> String {
     let mut line = String::with_capacity(256);
     let _ = write!(
         line,
-        "REPORT RequestId: {}\tDuration: {:.2} ms\tBilled Duration: {} ms\tMemory Size: {} MB\t\
+        "REPORT RequestId: {}\tDuration: {} ms\tBilled Duration: {} ms\tMemory Size: {} MB\t\
          Max Memory Used: {} MB\t",
         report.request_id,
-        millis(metrics.duration),
+        Millis(metrics.duration),
         metrics.billed_duration_ms,
         metrics.memory_size_mb,
         metrics.max_memory_used_mb,
     );
     if let Some(init) = metrics.init_duration {
-        let _ = write!(line, "Init Duration: {:.2} ms\t", millis(init));
+        let _ = write!(line, "Init Duration: {} ms\t", Millis(init));
     }
     if let Some(latency) = metrics.response_latency {
-        let _ = write!(line, "Response Latency: {:.2} ms\t", millis(latency));
+        let _ = write!(line, "Response Latency: {} ms\t", Millis(latency));
     }
     if let Some(bytes) = metrics.streamed_bytes {
         let _ = write!(line, "Streamed: {bytes} B\t");
@@ -111,6 +111,30 @@ pub(super) fn reason<'a>(id: &str, message: &'a str) -> &'a str {
     message.strip_prefix(id).unwrap_or(message).trim_start()
 }
 
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1_000.0
+/// Milliseconds with two decimals; cheaper than a float's.
+struct Millis(Duration);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hundredths = (self.0.as_nanos() + 5_000) / 10_000;
+        write!(f, "{}.{:02}", hundredths / 100, hundredths % 100)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn duration_is_rounded_to_two_decimals() {
+        for (nanos, shown) in [
+            (0, "0.00"),
+            (4_999, "0.00"),
+            (5_000, "0.01"),
+            (1_234_567, "1.23"),
+            (60_000_000_000, "60000.00"),
+        ] {
+            assert_eq!(Millis(Duration::from_nanos(nanos)).to_string(), shown);
+        }
+    }
 }
