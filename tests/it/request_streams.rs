@@ -222,3 +222,18 @@ async fn function_of_events_gets_request_whole() {
         assert_eq!(response.status(), 413);
     }
 }
+
+#[tokio::test]
+async fn small_unread_frames_leave_the_connection_open() {
+    let (host, domain) = started("http-manners", "RESPONSE_STREAM").await;
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        for _ in 0..30_000 {
+            if sender.send("0123456789".into()).await.is_err() {
+                return;
+            }
+        }
+    });
+    let response = respond(Protocol::Http2, &host, &domain, "/read-late", receiver).await;
+    assert_eq!(whole(response).await, "300000");
+}

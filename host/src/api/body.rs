@@ -1,4 +1,4 @@
-//! Bodies of requests, read whole: within bounds of size, of time, and of what all of them hold
+//! Bodies of requests, read whole or streamed: within bounds of size and time, and of the memory that all of them hold
 //! together.
 
 use std::collections::HashMap;
@@ -16,9 +16,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::payload;
+use crate::units::ACCOUNT_CONCURRENCY_DEFAULT;
 
+mod read_ahead;
 mod upload;
 
+use read_ahead::ReadAhead;
 use upload::{Patience, Upload};
 
 /// A body of this size or less is small: it never waits for a large one.
@@ -46,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) time: Duration,
     /// Received bytes extend the time as if they came at this rate.
     pub(crate) bytes_per_second_min: u32,
+    /// Streamed bodies at once, of which one sender may have half: each holds a permit of the account.
+    pub(crate) streams_max: usize,
 }
 
 impl Config {
@@ -58,6 +63,7 @@ impl Config {
             silence_max: Duration::from_secs(30),
             time: Duration::from_secs(60),
             bytes_per_second_min: 64 << 10,
+            streams_max: ACCOUNT_CONCURRENCY_DEFAULT as usize,
         }
     }
 }
@@ -69,6 +75,8 @@ pub(crate) struct Bodies {
     config: Config,
     small: Pool,
     large: Pool,
+    /// Streamed bodies, by number.
+    streams: Pool,
 }
 
 /// The sender of a body, as far as it is known. No sender holds more than half of a pool.
@@ -80,6 +88,17 @@ pub(crate) enum Sender {
     Peer(IpAddr),
     /// This process, a trusted proxy, or the only user of a host without keys.
     Unshared,
+}
+
+/// Bounds of a streamed body, and its sender.
+#[derive(Clone, Debug)]
+pub(crate) struct Streaming {
+    pub(crate) sender: Sender,
+    pub(crate) bytes_max: u64,
+    /// Longest wait for the client at once.
+    pub(crate) silence_max: Duration,
+    /// True for HTTP/2, where unread frames hold up other requests.
+    pub(crate) is_read_ahead: bool,
 }
 
 /// Where a body comes from.
@@ -98,11 +117,11 @@ impl From {
     };
 }
 
-/// Memory that is shared between senders, in order of arrival.
+/// Bytes or bodies that are shared between senders, in order of arrival.
 #[derive(Debug)]
 struct Pool {
     all: Arc<Semaphore>,
-    bytes_max: usize,
+    size: usize,
     /// Remaining share of each sender. Locked briefly, and never across an await.
     shares: Mutex<HashMap<Sender, Weak<Semaphore>>>,
 }
@@ -149,36 +168,42 @@ impl Bodies {
         Self {
             small: Pool::new(config.small_bytes_max),
             large: Pool::new(config.bytes_max),
+            streams: Pool::new(config.streams_max),
             config,
         }
     }
 
-    /// Streamed body of up to `bytes_max` bytes. It takes no memory of the pools: one frame is held at a time. Each wait for
-    /// the client ends after `silence_max` at the latest, and all together are bounded like the time of a whole body.
+    /// Streamed body. It takes no memory of the pools: one frame is held at a time, or what is read ahead. The waits for
+    /// the client are bounded together like the time of a whole body.
     ///
     /// # Errors
-    /// If its declared length is larger.
-    pub(crate) fn stream<B>(
-        &self,
-        body: B,
-        bytes_max: u64,
-        silence_max: Duration,
-    ) -> Result<payload::Body, Error>
+    /// If its declared length is too large, or its sender has too many streamed bodies.
+    pub(crate) fn stream<B>(&self, body: B, streaming: Streaming) -> Result<payload::Body, Error>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
+        let bytes_max = streaming.bytes_max;
         if body.size_hint().lower() > bytes_max {
             let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
             return Err(Error::TooLarge(bytes_max));
         }
         let patience = Patience {
-            silence_max: self.config.silence_max.min(silence_max),
+            silence_max: self.config.silence_max.min(streaming.silence_max),
             time: self.config.time,
             bytes_per_second_min: self.config.bytes_per_second_min,
         };
-        let upload = Upload::new(body, bytes_max, patience);
-        Ok(payload::Body::streamed(upload))
+        let share = match &streaming.sender {
+            Sender::Unshared => None,
+            sender => Some(self.streams.share(sender).try_acquire_owned()),
+        };
+        let share = share.transpose().map_err(|_| Error::Busy)?;
+        Ok(if streaming.is_read_ahead {
+            let body = ReadAhead::of(body);
+            payload::Body::streamed(Upload::new(body, bytes_max, patience, share))
+        } else {
+            payload::Body::streamed(Upload::new(body, bytes_max, patience, share))
+        })
     }
 
     /// The whole body, up to `bytes_max` bytes. After an error the rest is left unread.
@@ -331,10 +356,10 @@ impl Bodies {
 }
 
 impl Pool {
-    fn new(bytes_max: usize) -> Self {
+    fn new(size: usize) -> Self {
         Self {
-            all: Arc::new(Semaphore::new(bytes_max)),
-            bytes_max,
+            all: Arc::new(Semaphore::new(size)),
+            size,
             shares: Mutex::default(),
         }
     }
@@ -376,7 +401,7 @@ impl Pool {
         if shares.len() >= SENDERS_KEPT {
             shares.retain(|_, share| share.strong_count() > 0);
         }
-        let share = Arc::new(Semaphore::new(self.bytes_max / 2));
+        let share = Arc::new(Semaphore::new((self.size / 2).max(1)));
         shares.insert(sender.clone(), Arc::downgrade(&share));
         share
     }

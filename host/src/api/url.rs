@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 
 use super::access::Caller;
 use super::body::{self, Body};
@@ -213,8 +213,13 @@ impl Front {
         let invoke = self.invocation(target, call, request_id, parts, Bytes::new(), &trace_id);
         let started = match self.invoker.route(invoke).await {
             Ok(mut routed) if routed.takes_http() => {
-                let time_max = routed.timeout() / 2;
-                match self.url_bodies.stream(body, STREAM_BYTES_MAX, time_max) {
+                let streaming = body::Streaming {
+                    sender: sender(parts),
+                    bytes_max: STREAM_BYTES_MAX,
+                    silence_max: routed.timeout() / 2,
+                    is_read_ahead: parts.version == Version::HTTP_2,
+                };
+                match self.url_bodies.stream(body, streaming) {
                     Ok(streamed) => routed.set_body(streamed),
                     Err(error) => return unread(error),
                 }

@@ -1,9 +1,9 @@
-//! Lingering close of request bodies. After an early response in HTTP/1 the rest of the body is read and dropped:
-//! the client is still sending, and a reset connection would lose it the response.
+//! Bodies of requests as they arrive: complete, or with an error at their end. After an early response in HTTP/1 the
+//! rest of the body is read and dropped: the client is still sending, and a reset connection would lose it the response.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,11 +21,23 @@ const DROPPED_BYTES_MAX: usize = 216 << 20;
 /// Time in which the client must send them.
 const DROPPED_TIME_MAX: Duration = Duration::from_secs(30);
 
+/// Error of a request body.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// The connection or the stream broke off.
+    #[error(transparent)]
+    Broken(#[from] hyper::Error),
+    /// The body ended without an error before it was complete: hyper ends it so if the stream is reset with NO_ERROR.
+    #[error("the body ended before it was complete")]
+    Incomplete,
+}
+
 /// Request body that drains its rest in the background when dropped.
 #[derive(Debug)]
 pub(super) struct Lingering {
     /// `None` after its end.
     body: Option<Incoming>,
+    is_http2: bool,
     /// `None` if the client is asked to stop sending in another way.
     pulse: Option<Arc<Pulse>>,
 }
@@ -34,31 +46,41 @@ impl Lingering {
     /// Wraps the body of a request.
     pub(super) fn of(request: Request<Incoming>, pulse: &Arc<Pulse>) -> Request<Self> {
         // HTTP/2 resets the stream. Reading would send `100 Continue` to a client that waits for it.
-        let is_sending =
-            request.version() != Version::HTTP_2 && !request.headers().contains_key(header::EXPECT);
+        let is_http2 = request.version() == Version::HTTP_2;
+        let is_sending = !is_http2 && !request.headers().contains_key(header::EXPECT);
         request.map(|body| Self {
+            is_http2,
             pulse: (is_sending && !body.is_end_stream()).then(|| Arc::clone(pulse)),
             body: Some(body),
         })
     }
 }
 
+/// True for a body that has ended with all of its bytes. HTTP/1 has errors for the others.
+fn is_complete(body: &Incoming, is_http2: bool) -> bool {
+    body.size_hint().lower() == 0 && (!is_http2 || body.is_end_stream())
+}
+
 impl Body for Lingering {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let is_http2 = self.is_http2;
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };
-        let polled = Pin::new(body).poll_frame(cx);
-        if let Poll::Ready(None | Some(Err(_))) = polled {
+        let frame = match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+            None if !is_complete(body, is_http2) => Some(Err(Error::Incomplete)),
+            frame => frame.map(|frame| frame.map_err(Error::from)),
+        };
+        if !matches!(frame, Some(Ok(_))) {
             self.body = None;
         }
-        polled
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -583,3 +583,69 @@ async fn client_that_stops_reading_a_stream_is_disconnected() {
     require_answer(&running).await;
     rest(stalled).await;
 }
+
+/// An HTTP/2 frame of stream 1.
+fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
+}
+
+/// Outcomes of a request body whose first four bytes are followed by this frame.
+async fn outcome_of_body(length: Option<u8>, end: &[u8]) -> Result<Bytes, String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (outcomes, mut outcome) = tokio::sync::mpsc::unbounded_channel();
+    let answer = move |request: http::Request<Lingering>| {
+        // In a task, because a reset ends the answer.
+        let outcomes = outcomes.clone();
+        tokio::spawn(async move {
+            let body = request.into_body().collect().await;
+            let body = body.map(http_body_util::Collected::to_bytes);
+            outcomes
+                .send(body.map_err(|error| error.to_string()))
+                .unwrap();
+        });
+        std::future::pending()
+    };
+    let listeners = vec![Listener {
+        socket: listener,
+        tls: None,
+    }];
+    let serving = serve(listeners, Config::default(), answer, std::future::pending());
+    let _serving = AbortOnDropHandle::new(tokio::spawn(serving));
+    // POST, http, /, and the authority.
+    let mut head = b"\x83\x86\x84\x41\x01a".to_vec();
+    if let Some(length) = length {
+        head.extend([0x0f, 0x0d, 1, length]);
+    }
+    let sent = [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+        &*frame(1, 4, &head),
+        &frame(0, 0, b"four"),
+        end,
+    ];
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(&sent.concat()).await.unwrap();
+    outcome.recv().await.unwrap()
+}
+
+#[tokio::test]
+async fn http2_body_that_is_reset_is_incomplete() {
+    let reset = |code: u8| frame(3, 0, &[0, 0, 0, code]);
+    let end = frame(0, 1, b"");
+    let trailers = frame(1, 5, b"\x00\x01x\x01y");
+    for end in [&end, &trailers] {
+        assert_eq!(outcome_of_body(None, end).await.unwrap(), "four");
+    }
+    assert_eq!(outcome_of_body(Some(b'4'), &end).await.unwrap(), "four");
+    for (length, end) in [
+        (None, reset(0)),
+        (Some(b'8'), reset(0)),
+        (Some(b'4'), reset(0)),
+    ] {
+        let error = outcome_of_body(length, &end).await.unwrap_err();
+        assert!(error.contains("before it was complete"), "{error}");
+    }
+    assert!(outcome_of_body(None, &reset(8)).await.is_err());
+    assert!(outcome_of_body(Some(b'8'), &end).await.is_err());
+}

@@ -16,6 +16,7 @@ fn bodies(bytes_max: usize) -> Bodies {
         silence_max: Duration::from_millis(500),
         time: Duration::from_millis(500),
         bytes_per_second_min: 1 << 20,
+        streams_max: 4,
     })
 }
 
@@ -170,4 +171,29 @@ async fn signed_body_is_hashed_incrementally() {
     let body = bodies(100).read(pieces(sent), 100, &from).await.unwrap();
     let expected = digest::digest(&digest::SHA256, b"ababab");
     assert_eq!(body.digest.unwrap().as_ref(), expected.as_ref());
+}
+
+#[tokio::test]
+async fn sender_streams_half_of_all_bodies_at_once() {
+    let bodies = bodies(100);
+    let stream = |last: u8, bytes_max: u64| {
+        let streaming = Streaming {
+            sender: Sender::Peer([127, 0, 0, last].into()),
+            bytes_max,
+            silence_max: Duration::from_secs(1),
+            is_read_ahead: false,
+        };
+        bodies.stream(Full::new(Bytes::from("four")), streaming)
+    };
+    let (mut first, second) = (stream(1, 4).unwrap(), stream(1, 4).unwrap());
+    assert_eq!(stream(1, 4).unwrap_err(), Error::Busy);
+    assert!(stream(2, 4).is_ok());
+    // Its end, while the function still holds it.
+    while first.frame().await.is_some() {}
+    let third = stream(1, 4).unwrap();
+    assert_eq!(stream(1, 4).unwrap_err(), Error::Busy);
+    drop(second);
+    assert_eq!(stream(1, 3).unwrap_err(), Error::TooLarge(3));
+    assert!(stream(1, 4).is_ok());
+    drop((first, third));
 }

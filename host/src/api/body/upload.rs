@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Frame;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::payload::body::{Broken, Interruption};
@@ -38,10 +39,17 @@ pub(super) struct Upload<B> {
     waiting_since: Option<Instant>,
     /// End of the current wait. Made with the body, because a guest may read on a thread without a runtime.
     timer: Pin<Box<Sleep>>,
+    /// Released with the end of the body.
+    share: Option<OwnedSemaphorePermit>,
 }
 
 impl<B> Upload<B> {
-    pub(super) fn new(body: B, bytes_max: u64, patience: Patience) -> Self {
+    pub(super) fn new(
+        body: B,
+        bytes_max: u64,
+        patience: Patience,
+        share: Option<OwnedSemaphorePermit>,
+    ) -> Self {
         Self {
             body: Some(Box::pin(body)),
             bytes_max,
@@ -50,6 +58,7 @@ impl<B> Upload<B> {
             waited: Duration::ZERO,
             waiting_since: None,
             timer: Box::pin(sleep(patience.silence_max)),
+            share,
         }
     }
 
@@ -126,6 +135,7 @@ where
         this.end_wait();
         if !matches!(frame, Some(Ok(_))) {
             this.body = None;
+            this.share = None;
         }
         Poll::Ready(frame.map(|frame| frame.map_err(|error| Broken(Box::new(error)))))
     }
@@ -148,7 +158,7 @@ mod tests {
             time: 2 * SILENCE_MAX,
             bytes_per_second_min: 64 << 10,
         };
-        Upload::new(body, 4, patience)
+        Upload::new(body, 4, patience, None)
     }
 
     async fn interruption<B>(body: &mut Upload<B>) -> Option<Interruption>
