@@ -425,13 +425,20 @@ async fn certificate_is_replaced_without_restart() {
     // A changed file is seen.
     install(dir.path(), "shop-renewed");
     until_shown(port, "shop-renewed").await;
-    // SIGHUP reads it at once; a broken file changes nothing.
-    install(dir.path(), "shop");
+    // SIGHUP reads other files, too; a broken one changes nothing.
+    for end in ["pem", "key"] {
+        let other = dir.path().join(format!("other.{end}"));
+        fs::copy(certificate(&format!("shop.{end}")), other).expect("it is copied");
+    }
+    let config = host.dir.path().join("lamina.toml");
+    let other = tls_settings(&[("other", dir.path())]);
+    fs::write(&config, other).expect("it is written");
     host.signal(Signal::HUP);
     until_shown(port, "shop").await;
-    fs::write(dir.path().join("current.pem"), "broken").expect("it is written");
+    fs::write(dir.path().join("other.pem"), "broken").expect("it is written");
     host.signal(Signal::HUP);
-    until_shown(port, "shop").await;
+    host.hears("the configuration was not reloaded").await;
+    assert!(is_of(&connected(port).await, "shop"));
     // The first connection is open all the time.
     let request = b"GET /_lamina/health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     open.write_all(request).await.expect("it reads");

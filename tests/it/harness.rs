@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader, Cursor, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -102,6 +103,8 @@ pub struct Lamina {
     pub dir: TempDir,
     /// Lines on stderr before the host was ready.
     pub said: Vec<String>,
+    /// Lines on stderr since.
+    heard: Arc<Mutex<Vec<String>>>,
     http: Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>,
 }
 
@@ -274,16 +277,35 @@ impl Lamina {
             }
             said.push(line);
         };
-        // Drained, because a full pipe would block the host.
-        std::thread::spawn(move || stderr.for_each(drop));
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let hearing = Arc::clone(&heard);
+        // Read on, because a full pipe would block the host.
+        std::thread::spawn(move || {
+            for line in stderr.map_while(Result::ok) {
+                hearing.lock().expect("no reader panics").push(line);
+            }
+        });
         let http = Client::builder(TokioExecutor::new()).build_http();
         Self {
             child,
             address,
             dir,
             said,
+            heard,
             http,
         }
+    }
+
+    /// Waits for a line on stderr.
+    pub async fn hears(&self, part: &str) {
+        for _ in 0..1_000 {
+            let heard = self.heard.lock().expect("no reader panics").clone();
+            if heard.iter().any(|line| line.contains(part)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        panic!("the host never writes {part:?}");
     }
 
     /// Kills the host like `kill -9`; returns its directory.

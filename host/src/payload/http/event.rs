@@ -172,7 +172,12 @@ fn uri_of(event: json::Value<'_>, headers: Option<json::Value<'_>>) -> Result<Ur
         None => path.into_owned(),
     };
     let host = host.as_deref().unwrap_or("localhost");
-    let uri = Uri::builder().scheme("http").authority(host);
+    let proto = text(headers.and_then(|it| it.member("x-forwarded-proto")));
+    let scheme = match proto {
+        Some(proto) if proto.eq_ignore_ascii_case("https") => Scheme::HTTPS,
+        _ => Scheme::HTTP,
+    };
+    let uri = Uri::builder().scheme(scheme).authority(host);
     let uri = uri.path_and_query(target).build();
     uri.map_err(|_| Error::Member("the host, path or query is malformed"))
 }

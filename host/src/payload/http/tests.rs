@@ -292,6 +292,9 @@ fn event_round_trips_to_request() {
 
 #[test]
 fn event_of_another_kind_is_a_plain_get() {
+    let tls = r#"{"headers":{"host":"edge.example","x-forwarded-proto":"https"}}"#;
+    let request = request_of(&document(tls)).unwrap();
+    assert_eq!(request.uri(), "https://edge.example/");
     let request = request_of(&document("{}")).unwrap();
     assert_eq!(
         (request.method(), request.uri().path()),
