@@ -88,6 +88,7 @@ impl Front {
     ) -> Self {
         let (metrics, metrics_token) = pages;
         let downloads = Downloads::new(clock.clone());
+        let concurrency = control.concurrency();
         Self {
             control,
             invoker,
@@ -100,7 +101,10 @@ impl Front {
             downloads,
             bodies: Bodies::new(body::Config::of(BODIES_BYTES_MAX)),
             unproven_bodies: Bodies::new(body::Config::of(UNPROVEN_BODIES_BYTES_MAX)),
-            url_bodies: Bodies::new(body::Config::of(URL_BODIES_BYTES_MAX)),
+            url_bodies: Bodies::new(body::Config {
+                streams_max: concurrency as usize,
+                ..body::Config::of(URL_BODIES_BYTES_MAX)
+            }),
             clock,
         }
     }

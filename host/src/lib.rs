@@ -50,6 +50,7 @@ pub use config::{
 };
 pub use host::{Error, FunctionHandle, Host, InvokeResponse, ReloadError};
 pub use names::{AccountId, Region, UserName};
+pub use outbound::host_name::HostName;
 pub use payload::body::{Body, Broken};
 pub use policy::{Malformed as PolicyError, Policy};
 pub use sandbox::compile::Compiler;

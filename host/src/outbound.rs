@@ -18,6 +18,7 @@ use crate::clock::Clock;
 
 pub mod aws;
 pub mod dial;
+pub mod host_name;
 pub mod link;
 pub mod pool;
 pub mod retry;

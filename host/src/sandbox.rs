@@ -187,6 +187,8 @@ impl fmt::Display for Interface {
 pub struct Setup {
     /// The function.
     pub function: Arc<FunctionFacts>,
+    /// Tenant, for functions with tenant isolation.
+    pub tenant_id: Option<String>,
     /// Bound on all linear memories together.
     pub memory: Mib,
     /// Size of the `/tmp`.

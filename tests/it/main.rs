@@ -71,3 +71,4 @@ mod unread;
 mod urls;
 mod values;
 mod versions;
+mod windowless;

@@ -1,6 +1,8 @@
 //! Outgoing `wasi:http` of functions: HTTP, HTTPS, pooled connections, timeouts and the egress policy.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,6 +11,7 @@ use tokio::net::TcpStream;
 use crate::harness::{Lamina, example, guest, log_of};
 use crate::http_server::{HttpServer, certificate};
 use crate::urls::url_of;
+use crate::windowless::Windowless;
 
 /// Rule that allows functions to reach a test server.
 fn allowed(address: SocketAddr) -> String {
@@ -294,5 +297,56 @@ async fn leaked_responses_replace_environment_before_requests_fail() {
             answers.iter().all(|it| it == "leaked"),
             "{round}: {answers:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn leaked_responses_replace_custom_runtime_before_requests_fail() {
+    let server = HttpServer::start().await;
+    let host = Lamina::with(&allowed(server.address), "settle_millis = 20");
+    let timeout = json!({"Timeout": 30});
+    host.create("f", &guest("runtime"), timeout).await;
+    let event = json!(format!("leak {}", server.address));
+    for round in 0..6 {
+        let answer = host.invoke("f", &event).await;
+        assert_eq!(answer.json(), "leaked", "{round}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn tenants_share_no_connections() {
+    let server = HttpServer::with_tls(&["h2"]).await;
+    let settings = trusting(&allowed(server.address));
+    let host = Lamina::with(&settings, "settle_millis = 20");
+    let isolated = json!({"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}});
+    host.create("f", &guest("fetch"), isolated).await;
+    let url = format!("https://127.0.0.1:{}/", server.port());
+    let event = json!({"requests": [{ "url": url }]}).to_string();
+    for (tenant, connections) in [("blue", 1), ("red", 2), ("blue", 2)] {
+        let path = "/2015-03-31/functions/f/invocations";
+        let headers = [("x-amz-tenant-id", tenant)];
+        let answer = host.send("POST", path, &headers, event.clone()).await;
+        assert_eq!(answer.json()[0]["status"], 200, "{}", answer.text());
+        assert_eq!(server.connections(), connections, "{tenant}");
+    }
+}
+
+#[tokio::test]
+async fn server_without_window_keeps_no_connection() {
+    let server = Windowless::start().await;
+    let host = host(&trusting(&allowed(server.address))).await;
+    let url = format!("https://127.0.0.1:{}/", server.address.port());
+    let post = json!({"url": url, "method": "POST", "body": "x".repeat(1 << 10)});
+    for round in 1..=4 {
+        // The window is known once the first request of a connection is answered.
+        for request in [json!({"url": url}), post.clone()] {
+            let answers = fetched(&host, json!([request])).await;
+            assert_eq!(answers[0]["status"], 200, "{}", answers[0]);
+            assert_eq!(server.connections.load(Ordering::Relaxed), round);
+        }
+    }
+    // The rest of each request has some seconds.
+    while server.open.load(Ordering::Relaxed) > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -67,7 +67,9 @@ impl Pipeline {
         let mut opened = match deployment.pool.take_ended(tenant_id) {
             // Boxed: a state that is seldom needed would make the future of every invocation larger.
             Some(ended) => Box::pin(self.reopen(deployment, ended, id)).await?,
-            None => Box::pin(self.open(deployment, id, Initialization::OnDemand)).await?,
+            None => {
+                Box::pin(self.open(deployment, tenant_id, id, Initialization::OnDemand)).await?
+            }
         };
         if let Opened::Ready(environment) = &mut opened {
             environment.tenant_id = tenant_id.map(str::to_owned);
@@ -84,6 +86,7 @@ impl Pipeline {
     pub(super) async fn open(
         &self,
         deployment: &Deployment,
+        tenant_id: Option<&str>,
         id: &RequestId,
         initialization: Initialization,
     ) -> Result<Opened, Error> {
@@ -93,7 +96,8 @@ impl Pipeline {
             Initialization::OnDemand | Initialization::Again => self.live.admit(deployment).await?,
         };
         let log_stream: Arc<str> = self.log_stream_name(&deployment.version).into();
-        let (log, setup) = self.begin(deployment, program, &log_stream, initialization)?;
+        let (log, mut setup) = self.begin(deployment, program, &log_stream, initialization)?;
+        setup.tenant_id = tenant_id.map(str::to_owned);
         let started = self.clock.instant();
         let opening = Environment::open(
             program,
@@ -127,9 +131,12 @@ impl Pipeline {
             environment,
             log_stream,
             slot,
+            tenant_id,
             ..
         } = ended;
-        let (log, setup) = self.begin(deployment, program, &log_stream, Initialization::Again)?;
+        let (log, mut setup) =
+            self.begin(deployment, program, &log_stream, Initialization::Again)?;
+        setup.tenant_id = tenant_id;
         let started = self.clock.instant();
         let opening =
             environment.reopen(program, setup, memory, Arc::clone(&log), id, INIT_TIMEOUT);
@@ -184,6 +191,7 @@ impl Pipeline {
         let (region, settings) = (&self.config.region, &deployment.version.settings);
         Ok(Setup {
             function: Arc::clone(&deployment.version.facts),
+            tenant_id: None,
             memory: settings.memory,
             tmp: settings.tmp,
             variables: variables::of(deployment, region, log_stream, initialization)?,

@@ -132,7 +132,7 @@ impl Pipeline {
 
     async fn fill_one(&self, deployment: &Deployment, counted: Counted) -> Result<(), Failure> {
         let id = RequestId::random(&self.clock);
-        let opened = self.open(deployment, &id, Initialization::Provisioned);
+        let opened = self.open(deployment, None, &id, Initialization::Provisioned);
         match opened.await? {
             Opened::Ready(mut environment) => {
                 environment.provisioned = Some(counted);

@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::host_name::Host;
 use super::link::{Link, Stream};
 use super::tls::Trust;
 use super::wire::Wire;
@@ -45,8 +46,8 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 pub struct Origin {
     /// True for `https`.
     pub is_encrypted: bool,
-    /// Name or address, in lower case and without brackets.
-    pub host: String,
+    /// Name or address.
+    pub host: Host,
     /// Port, the scheme's own by default.
     pub port: u16,
 }
@@ -106,8 +107,8 @@ pub(super) enum Protocol<B> {
 }
 
 impl Origin {
-    /// Origin of an absolute URI; `None` with another scheme than `http` and `https`, without a host, or with
-    /// credentials.
+    /// Origin of an absolute URI; `None` with another scheme than `http` and `https`, without a well-formed host, or
+    /// with credentials.
     pub fn of(uri: &Uri) -> Option<Self> {
         let is_encrypted = match uri.scheme()? {
             it if *it == Scheme::HTTPS => true,
@@ -120,12 +121,12 @@ impl Origin {
             .strip_prefix('[')
             .and_then(|it| it.strip_suffix(']'))
             .unwrap_or(host);
-        if host.is_empty() || authority.as_str().contains('@') {
+        if authority.as_str().contains('@') {
             return None;
         }
         Some(Self {
             is_encrypted,
-            host: host.to_ascii_lowercase(),
+            host: host.parse().ok()?,
             port: port(authority, if is_encrypted { 443 } else { 80 })?,
         })
     }
@@ -176,9 +177,9 @@ impl Dialer {
                 return http1(stream, held).await;
             }
             let tls = self.tls().await?;
-            let name = ServerName::try_from(origin.host.clone());
-            let name = name.map_err(|error| Error::Tls(error.to_string()))?;
-            let stream = TlsConnector::from(tls.0).connect(name, stream).await;
+            let stream = TlsConnector::from(tls.0)
+                .connect(server_name(&origin.host)?, stream)
+                .await;
             let stream = stream.map_err(of_tls)?;
             match stream.get_ref().1.alpn_protocol() {
                 Some(b"h2") => http2(stream, held).await,
@@ -224,6 +225,15 @@ impl Dialer {
             .await
             .map_err(Error::Connect)?;
         Ok(self.tls.get_or_init(|| TlsConfig(Arc::new(config))).clone())
+    }
+}
+
+/// Name in the certificate of a server.
+fn server_name(host: &Host) -> Result<ServerName<'static>, Error> {
+    match host {
+        Host::Address(address) => Ok(ServerName::from(*address)),
+        Host::Name(name) => ServerName::try_from(name.as_str().to_owned())
+            .map_err(|error| Error::Tls(error.to_string())),
     }
 }
 
@@ -382,14 +392,17 @@ mod tests {
             ("http://[::1]/", Some((false, "::1", 80))),
             ("http://127.0.0.1/", Some((false, "127.0.0.1", 80))),
             ("http://user@a.example/", None),
+            ("http://a!b.example/", None),
             ("http://a.example:99999/", None),
             ("ftp://a.example/", None),
             ("/x", None),
         ] {
             let found = uri.parse().ok().and_then(|uri: Uri| Origin::of(&uri));
-            let found = found
-                .as_ref()
-                .map(|it| (it.is_encrypted, &*it.host, it.port));
+            let expected = expected.map(|(is_encrypted, host, port)| Origin {
+                is_encrypted,
+                host: host.parse().unwrap(),
+                port,
+            });
             assert_eq!(found, expected, "{uri}");
         }
     }

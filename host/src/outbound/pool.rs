@@ -102,6 +102,17 @@ where
         });
     }
 
+    /// True while an owner of the pool beside the caller is left.
+    pub fn is_used(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
+    /// True if both are the same pool.
+    #[cfg(test)]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Closes all idle connections.
     pub fn clear(&self) {
         let idle = std::mem::take(&mut self.0.lock().idle);
@@ -179,7 +190,7 @@ mod tests {
     fn origin(number: usize) -> Origin {
         Origin {
             is_encrypted: false,
-            host: format!("h{number}.example"),
+            host: format!("h{number}.example").parse().unwrap(),
             port: 80,
         }
     }

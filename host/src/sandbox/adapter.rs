@@ -95,7 +95,8 @@ impl Instance {
             Self::Handler(instance) => instance.is_spent(),
             Self::Streaming(instance) => instance.is_spent(),
             Self::Http(instance) => instance.is_spent(),
-            Self::CustomRuntime(_) | Self::Command(_) => false,
+            Self::CustomRuntime(instance) => instance.is_spent(),
+            Self::Command(_) => false,
         }
     }
 }

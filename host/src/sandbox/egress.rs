@@ -8,6 +8,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 use wasmtime_wasi::sockets::SocketAddrUse;
 
+use crate::outbound::host_name::HostName;
+
 mod cidr;
 mod machine;
 mod rule;
@@ -79,36 +81,36 @@ impl Reach {
         own
     }
 
-    /// Checks the address of a connection, and the host name that led to it. Without a port, checks whether any
-    /// port can be allowed.
+    /// Checks the address of a connection, and the names that led to it: the one asked for, and the one of the search
+    /// list that was answered. Without a port, checks whether any port can be allowed.
     pub(super) fn check(
         &self,
         address: IpAddr,
         port: Option<u16>,
-        name: Option<&str>,
+        names: &[HostName],
     ) -> Result<(), Denied> {
         let address = address.to_canonical();
         for (number, rule) in self.rules.iter().filter(|(_, rule)| rule.has_port(port)) {
-            let is_named = name.is_some_and(|name| rule.has_name(name));
+            let is_named = names.iter().any(|name| rule.has_name(name));
             match rule.action {
                 // A name's owner chooses its addresses, so a name alone allows no address of the machine or of
                 // `egress_near`.
                 EgressAction::Allow if rule.has_address(address) => return Ok(()),
                 EgressAction::Allow if is_named && self.may_be_named(address) => return Ok(()),
                 EgressAction::Deny if is_named || rule.has_address(address) => {
-                    return Err(denied(address, port, name, Reason::Rule(*number)));
+                    return Err(denied(address, port, names, Reason::Rule(*number)));
                 }
                 _ => {}
             }
         }
         match self.default_denial(address) {
-            Some(reason) => Err(denied(address, port, name, reason)),
+            Some(reason) => Err(denied(address, port, names, reason)),
             None => Ok(()),
         }
     }
 
     /// Checks whether a host name may be looked up: a closed function must not send data to name servers either.
-    pub(super) fn check_name(&self, name: &str) -> Result<(), Denied> {
+    pub(super) fn check_name(&self, name: &HostName) -> Result<(), Denied> {
         let has_blocks =
             |rule: &EgressRule| !matches!(rule.to, Destination::Name(_) | Destination::Below(_));
         for (number, rule) in self.rules.iter().filter(|(_, rule)| rule.has_port(None)) {
@@ -116,7 +118,7 @@ impl Reach {
                 EgressAction::Allow if rule.has_name(name) || has_blocks(rule) => return Ok(()),
                 EgressAction::Deny if rule.has_name(name) || rule.to == Destination::Everything => {
                     return Err(Denied {
-                        destination: name.to_owned(),
+                        destination: name.to_string(),
                         reason: Reason::Rule(*number),
                     });
                 }
@@ -125,16 +127,17 @@ impl Reach {
         }
         match self.egress {
             Egress::Deny => Err(Denied {
-                destination: name.to_owned(),
+                destination: name.to_string(),
                 reason: Reason::Closed,
             }),
             Egress::Public | Egress::Any => Ok(()),
         }
     }
 
-    /// True if a rule depends on this host name.
-    pub(super) fn has_name(&self, name: &str) -> bool {
-        self.rules.iter().any(|(_, rule)| rule.has_name(name))
+    /// True if a rule depends on one of these host names.
+    pub(super) fn has_name(&self, names: &[HostName]) -> bool {
+        let is_named = |rule: &EgressRule| names.iter().any(|name| rule.has_name(name));
+        self.rules.iter().any(|(_, rule)| is_named(rule))
     }
 
     fn default_denial(&self, address: IpAddr) -> Option<Reason> {
@@ -156,20 +159,20 @@ impl Reach {
             && !self.near.iter().any(|block| block.contains(address))
     }
 
-    /// Checks an address that a guest's socket uses. `names` led to the address.
+    /// Checks an address that a guest's socket uses. `lookups` led to the address, each with its names.
     pub(super) fn check_socket(
         &self,
         address: SocketAddr,
         purpose: SocketAddrUse,
-        names: &[String],
+        lookups: &[Arc<[HostName]>],
     ) -> Result<(), Denied> {
         match purpose {
             SocketAddrUse::TcpConnect | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => {
                 let (ip, port) = (address.ip(), Some(address.port()));
-                let mut checked = names.iter().map(|name| self.check(ip, port, Some(name)));
-                // Of several names of an address, each one that is allowed suffices.
+                let mut checked = lookups.iter().map(|names| self.check(ip, port, names));
+                // Of several look-ups that led to an address, one that is allowed suffices.
                 let first = checked.next();
-                let first = first.unwrap_or_else(|| self.check(ip, port, None));
+                let first = first.unwrap_or_else(|| self.check(ip, port, &[]));
                 first.or_else(|denied| checked.find(Result::is_ok).unwrap_or(Err(denied)))
             }
             // Outgoing sockets bind to the wildcard address before they connect.
@@ -189,13 +192,14 @@ impl Reach {
     }
 }
 
-fn denied(address: IpAddr, port: Option<u16>, name: Option<&str>, reason: Reason) -> Denied {
+fn denied(address: IpAddr, port: Option<u16>, names: &[HostName], reason: Reason) -> Denied {
     let mut destination = match port {
         Some(port) => SocketAddr::new(address, port).to_string(),
         None => address.to_string(),
     };
-    if let Some(name) = name {
-        destination = format!("{destination} ({name})");
+    if !names.is_empty() {
+        let names: Vec<&str> = names.iter().map(HostName::as_str).collect();
+        destination = format!("{destination} ({})", names.join(", "));
     }
     Denied {
         destination,
@@ -260,6 +264,10 @@ mod tests {
         }
     }
 
+    fn host_name(text: &str) -> HostName {
+        text.parse().unwrap()
+    }
+
     fn to(address: &str) -> IpAddr {
         address.parse().unwrap()
     }
@@ -279,10 +287,10 @@ mod tests {
             "2600:1::ffff",
             "2600:1f00::7",
         ] {
-            assert!(reach.check(to(near), Some(443), None).is_err(), "{near}");
+            assert!(reach.check(to(near), Some(443), &[]).is_err(), "{near}");
         }
         for public in ["5.6.8.8", "2600:1:0:1::5", "2600:1f00::8"] {
-            assert!(reach.check(to(public), Some(443), None).is_ok(), "{public}");
+            assert!(reach.check(to(public), Some(443), &[]).is_ok(), "{public}");
         }
     }
 
@@ -304,10 +312,10 @@ mod tests {
     #[test]
     fn deny_and_any_ignore_the_address() {
         let closed = reach(Egress::Deny, &[], &[]);
-        assert!(closed.check(to("1.1.1.1"), Some(1), None).is_err());
-        assert!(closed.check_name("a.example").is_err());
+        assert!(closed.check(to("1.1.1.1"), Some(1), &[]).is_err());
+        assert!(closed.check_name(&host_name("a.example")).is_err());
         let open = reach(Egress::Any, &[], &["5.6.7.8/24"]);
-        assert!(open.check(to("5.6.7.8"), Some(1), None).is_ok());
+        assert!(open.check(to("5.6.7.8"), Some(1), &[]).is_ok());
     }
 
     #[test]
@@ -321,7 +329,7 @@ mod tests {
         let allows = |function: &str, address: &str, port: u16| {
             reach
                 .of(function)
-                .check(to(address), Some(port), None)
+                .check(to(address), Some(port), &[])
                 .is_ok()
         };
         assert!(allows("f", "10.1.0.1", 443));
@@ -332,7 +340,10 @@ mod tests {
         assert!(allows("closed", "10.1.0.1", 443));
         assert!(!allows("closed", "1.1.1.1", 80));
         assert!(
-            reach.of("closed").check_name("a.example").is_ok(),
+            reach
+                .of("closed")
+                .check_name(&host_name("a.example"))
+                .is_ok(),
             "it may name 10.1.0.1"
         );
     }
@@ -341,7 +352,7 @@ mod tests {
     fn allowed_name_leads_to_no_address_of_the_machine() {
         let reach = ruled(Egress::Deny, &[rule("allow", "db.example", &[5432], &[])]);
         let allows = |name: &str, address: &str, port: Option<u16>| {
-            reach.check(to(address), port, Some(name)).is_ok()
+            reach.check(to(address), port, &[host_name(name)]).is_ok()
         };
         for address in ["1.1.1.1", "10.9.0.8", "fd12::1"] {
             assert!(allows("db.example", address, Some(5432)), "{address}");
@@ -359,8 +370,8 @@ mod tests {
         ] {
             assert!(!allows("db.example", address, Some(5432)), "{address}");
         }
-        assert!(reach.check_name("db.example").is_ok());
-        assert!(reach.check_name("other.example").is_err());
+        assert!(reach.check_name(&host_name("db.example")).is_ok());
+        assert!(reach.check_name(&host_name("other.example")).is_err());
     }
 
     #[test]
@@ -370,7 +381,8 @@ mod tests {
             near: Arc::new(["5.0.0.0/8".parse().unwrap()]),
             ..ruled(Egress::Public, &rules)
         };
-        let allows = |address: &str| reach.check(to(address), Some(443), Some("db.example"));
+        let allows =
+            |address: &str| reach.check(to(address), Some(443), &[host_name("db.example")]);
         assert!(allows("6.1.1.1").is_ok() && allows("10.0.0.1").is_ok());
         assert!(allows("5.1.1.1").is_err());
     }
@@ -383,10 +395,11 @@ mod tests {
         ];
         let reach = ruled(Egress::Public, &rules);
         let allows = |address: &str, names: &[&str]| {
-            let names: Vec<String> = names.iter().map(|it| (*it).to_owned()).collect();
+            let lookups: Vec<Arc<[HostName]>> =
+                names.iter().map(|it| [host_name(it)].into()).collect();
             let address = address.parse().unwrap();
             reach
-                .check_socket(address, SocketAddrUse::TcpConnect, &names)
+                .check_socket(address, SocketAddrUse::TcpConnect, &lookups)
                 .is_ok()
         };
         assert!(!allows("1.1.1.1:25", &["mail.example"]));
@@ -405,25 +418,25 @@ mod tests {
             near: Arc::new(["5.0.0.0/8".parse().unwrap()]),
             ..ruled(Egress::Public, &rules)
         };
-        for (address, name, expected) in [
+        for (address, names, expected) in [
             (
                 "10.0.0.1",
-                None,
+                &[][..],
                 "10.0.0.1:443 was denied by egress = \"public\"",
             ),
             (
                 "5.1.1.1",
-                None,
+                &[],
                 "egress_near of lamina.toml: it is in 5.0.0.0/8",
             ),
             (
                 "1.1.1.1",
-                Some("a.example"),
-                "1.1.1.1:443 (a.example) was denied by [[egress_rules]] of lamina.toml, rule 1",
+                &[host_name("a"), host_name("a.example")],
+                "1.1.1.1:443 (a, a.example) was denied by [[egress_rules]] of lamina.toml, rule 1",
             ),
         ] {
             let denied = reach
-                .check(to(address), Some(443), name)
+                .check(to(address), Some(443), names)
                 .unwrap_err()
                 .to_string();
             assert!(denied.contains(expected), "{denied}");

@@ -301,7 +301,7 @@ async fn settles(
         let settling = pin!(instance.settle());
         bounded(SETTLE_TIME, usage, settling).await
     };
-    judge(settled, id, SETTLE_TIME, usage, log).is_ok()
+    judge(settled, id, SETTLE_TIME, usage, log).is_ok() && !instance.is_spent()
 }
 
 /// Holds a call to its time and to the budget of memory, and a panic of a host function to its environment.

@@ -48,7 +48,7 @@ impl Guest {
         mailbox: Mailbox,
     ) -> Self {
         let resources = &loaded.shared.resources;
-        let network = GuestNetwork::new(&resources.network, &loaded.lookups, &setup.function, log);
+        let network = GuestNetwork::new(&resources.network, &loaded.lookups, setup, log);
         let mut wasi = system::context(&network, log, streams);
         *wasi.filesystem() = files.context();
         let mut table = ResourceTable::new();

@@ -57,6 +57,7 @@ async fn add_idle(live: &Live, deployment: &Deployment, guests: &Arc<Guests>) {
     let log = logs.environment("g", "s", Format::Text, Vec::new());
     let setup = Setup {
         function: Arc::clone(&deployment.version.facts),
+        tenant_id: None,
         memory: deployment.version.settings.memory,
         tmp: deployment.version.settings.tmp,
         variables: Variables {

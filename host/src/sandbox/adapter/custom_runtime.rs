@@ -15,6 +15,7 @@ use crate::sandbox::bindings::runtime::lambda::function::runtime::Invocation;
 use crate::sandbox::capability::runtime::{Line, Mailbox, Signal};
 use crate::sandbox::capability::system::Streams;
 use crate::sandbox::environment::{CallResult, StoreParts};
+use crate::sandbox::network::GuestNetwork;
 
 type Run = Pin<Box<dyn Future<Output = wasmtime::Result<()>> + Send>>;
 
@@ -24,12 +25,15 @@ pub(in crate::sandbox) struct Instance {
     ended: Option<wasmtime::Result<()>>,
     events: Sender<Invocation>,
     signals: Receiver<Signal>,
+    /// The run owns the store.
+    network: GuestNetwork,
 }
 
 impl Instance {
     pub(in crate::sandbox) async fn open(pre: &Pre, room: &StoreParts) -> CallResult<Self> {
         let (mailbox, Line { events, signals }) = Mailbox::connected();
         let mut store = room.store(Streams::Log, mailbox);
+        let network = store.data().network.clone();
         let pre = pre.clone();
         let run: Run = Box::pin(async move {
             let command = pre.instantiate_async(&mut store).await?;
@@ -40,6 +44,7 @@ impl Instance {
             ended: None,
             events,
             signals,
+            network,
         };
         match instance.next_signal().await? {
             Signal::Ready => Ok(Ok(instance)),
@@ -72,6 +77,10 @@ impl Instance {
     pub(in crate::sandbox) async fn settle(&mut self) -> CallResult<()> {
         while !matches!(self.next_signal().await?, Signal::Ready) {}
         Ok(Ok(()))
+    }
+
+    pub(in crate::sandbox) fn is_spent(&self) -> bool {
+        self.network.is_spent()
     }
 
     /// Next signal of the guest. The end of the program is an error, because a signal was expected.

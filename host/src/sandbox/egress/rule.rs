@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 
 use super::Cidr;
+use crate::outbound::host_name::HostName;
 
 /// A rule on outgoing connections. The first one that applies decides.
 #[derive(Clone, Debug, Eq, PartialEq, Deserialize)]
@@ -40,10 +41,10 @@ pub enum Destination {
     Everything,
     /// Addresses.
     Block(Cidr),
-    /// A host name, in lower case.
-    Name(String),
-    /// All host names below a domain, in lower case.
-    Below(String),
+    /// A host name.
+    Name(HostName),
+    /// All host names below a domain.
+    Below(HostName),
 }
 
 /// Syntax error of a destination.
@@ -63,22 +64,17 @@ impl TryFrom<String> for Destination {
         if let Ok(block) = text.parse() {
             return Ok(Self::Block(block));
         }
-        let name = text.trim_end_matches('.').to_ascii_lowercase();
-        let (below, name) = match name.strip_prefix("*.") {
-            Some(domain) => (true, domain.to_owned()),
-            None => (false, name),
+        let (below, name) = match text.strip_prefix("*.") {
+            Some(domain) => (true, domain),
+            None => (false, text.as_str()),
         };
-        let is_label = |label: &str| {
-            let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-            !label.is_empty() && label.bytes().all(fits)
-        };
+        let name = name.parse().ok();
         // Names of digits only are mistyped addresses.
-        let is_name =
-            name.split('.').all(is_label) && name.bytes().any(|it| it.is_ascii_alphabetic());
-        match (is_name, below) {
-            (false, _) => Err(Malformed(text)),
-            (true, true) => Ok(Self::Below(name)),
-            (true, false) => Ok(Self::Name(name)),
+        let is_name = |it: &HostName| it.as_str().bytes().any(|byte| byte.is_ascii_alphabetic());
+        match name.filter(is_name) {
+            None => Err(Malformed(text)),
+            Some(name) if below => Ok(Self::Below(name)),
+            Some(name) => Ok(Self::Name(name)),
         }
     }
 }
@@ -108,19 +104,11 @@ impl EgressRule {
     }
 
     /// True if the rule has a host name as its destination.
-    pub(super) fn has_name(&self, name: &str) -> bool {
-        let name = name.trim_end_matches('.');
+    pub(super) fn has_name(&self, name: &HostName) -> bool {
         match &self.to {
             Destination::Everything | Destination::Block(_) => false,
-            Destination::Name(own) => own.eq_ignore_ascii_case(name),
-            Destination::Below(domain) => {
-                let (at, below) = (name.len().checked_sub(domain.len()), domain.as_str());
-                at.is_some_and(|at| {
-                    at > 1
-                        && name.as_bytes()[at - 1] == b'.'
-                        && name.as_bytes()[at..].eq_ignore_ascii_case(below.as_bytes())
-                })
-            }
+            Destination::Name(own) => own.is(name),
+            Destination::Below(domain) => name.is_below(domain),
         }
     }
 }
@@ -141,9 +129,11 @@ mod tests {
             Ok(Destination::Block(_))
         ));
         assert!(matches!(destination("::1"), Ok(Destination::Block(_))));
-        let name = Destination::Name("db.example".into());
-        assert_eq!(destination("DB.example.").unwrap(), name);
-        let below = Destination::Below("example".into());
+        let name = Destination::Name("db.example".parse().unwrap());
+        assert_eq!(destination("DB.example").unwrap(), name);
+        let international = Destination::Name("xn--bcher-kva.example".parse().unwrap());
+        assert_eq!(destination("Bücher.example").unwrap(), international);
+        let below = Destination::Below("example".parse().unwrap());
         assert_eq!(destination("*.Example").unwrap(), below);
         for text in [
             "",
@@ -174,11 +164,12 @@ mod tests {
             ("*.example", "a.example", true),
             ("*.example", "b.a.example", true),
             ("*.example", "example", false),
-            ("*.example", ".example", false),
+            ("*.example.", "a.example", true),
             ("*.example", "aexample", false),
             ("*.example", "üxample", false),
         ] {
-            assert_eq!(rule(to).has_name(name), expected, "{name} in {to}");
+            let found = rule(to).has_name(&name.parse().unwrap());
+            assert_eq!(found, expected, "{name} in {to}");
         }
     }
 }

@@ -9,16 +9,20 @@ use tokio::sync::Semaphore;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::sockets::SocketAddrUse;
 
-use super::host_network::{FunctionConnections, HostNetwork};
+use super::host_network::{Connections, HostNetwork};
 use super::names::{Failed, GUEST_MAX, ProgramLookups};
-use crate::sandbox::FunctionFacts;
+use crate::outbound::host_name::{Host, HostName};
 use crate::sandbox::egress::{Denied, Reach};
+use crate::sandbox::{FunctionFacts, Setup};
 use crate::telemetry::log::EnvironmentLog;
 
 /// Running and queued look-ups of one guest. More are refused.
 pub(super) const GUEST_ASKED_MAX: usize = 64;
 /// Requests of one guest under way, until their response bodies are read. More wait.
 const REQUESTS_MAX: usize = 128;
+/// Requests that a guest may leave open after a call, such as a stream of events that it goes on reading. An environment
+/// with more is replaced: each holds memory and a connection of the host while the environment is idle.
+const LEFT_OPEN_MAX: usize = 8;
 /// Addresses remembered with the names that led to them, for rules on names. Older ones are forgotten.
 const NAMED_MAX: usize = 256;
 /// Lines on denials in a minute. More would flood the log.
@@ -34,19 +38,20 @@ pub(super) struct Own {
     pub(super) reach: Reach,
     program: Arc<ProgramLookups>,
     function: Arc<FunctionFacts>,
+    tenant_id: Option<String>,
     log: Arc<EnvironmentLog>,
     lookups: Semaphore,
     asked: AtomicUsize,
     requests: OnceLock<Arc<Semaphore>>,
-    connections: OnceLock<Arc<FunctionConnections>>,
+    connections: OnceLock<Connections>,
     // std mutex: the sections touch a short list, and nothing awaits inside.
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Addresses with names that rules depend on, oldest first.
-    named: VecDeque<(IpAddr, String)>,
+    /// Addresses with the names that led to them and that rules depend on, oldest first.
+    named: VecDeque<(IpAddr, Arc<[HostName]>)>,
     minute: u64,
     lines: u32,
 }
@@ -59,14 +64,16 @@ impl GuestNetwork {
     pub(in crate::sandbox) fn new(
         host: &Arc<HostNetwork>,
         program: &Arc<ProgramLookups>,
-        function: &Arc<FunctionFacts>,
+        setup: &Setup,
         log: &Arc<EnvironmentLog>,
     ) -> Self {
+        let function = &setup.function;
         Self(Arc::new(Own {
             reach: host.reach.of(&function.name),
             host: Arc::clone(host),
             program: Arc::clone(program),
             function: Arc::clone(function),
+            tenant_id: setup.tenant_id.clone(),
             log: Arc::clone(log),
             lookups: Semaphore::new(GUEST_MAX),
             asked: AtomicUsize::new(0),
@@ -89,10 +96,10 @@ impl GuestNetwork {
         });
     }
 
-    /// True if the guest left so many requests open that few more fit.
+    /// True if the guest left more requests open than it may after a call.
     pub(in crate::sandbox) fn is_spent(&self) -> bool {
         let requests = self.0.requests.get();
-        requests.is_some_and(|permits| permits.available_permits() < REQUESTS_MAX / 2)
+        requests.is_some_and(|permits| permits.available_permits() < REQUESTS_MAX - LEFT_OPEN_MAX)
     }
 
     /// Admits a look-up; `None` if too many are running or queued.
@@ -109,7 +116,8 @@ impl GuestNetwork {
 impl Asked {
     /// Addresses of a name, or the address itself, that the guest may reach.
     pub(super) async fn resolve(self, name: String) -> Result<Vec<IpAddr>, Failed> {
-        self.0.resolve(&name, None).await
+        let host = name.parse().map_err(|_| Failed::Malformed)?;
+        self.0.resolve(&host, None).await
     }
 }
 
@@ -124,23 +132,17 @@ impl Own {
     /// checked and then connected to, so that a name server cannot answer the check and the connection differently.
     pub(super) async fn resolve(
         &self,
-        host: &str,
+        host: &Host,
         port: Option<u16>,
     ) -> Result<Vec<IpAddr>, Failed> {
-        let (found, name) = match host.parse() {
-            Ok(address) => (vec![address], None),
-            Err(_) => {
-                self.reach
-                    .check_name(host)
-                    .map_err(|denied| self.deny(&denied))?;
-                let resolving = self.host.names.resolve(host, &self.program, &self.lookups);
-                (resolving.await?, Some(host))
-            }
+        let (found, names) = match host {
+            Host::Address(address) => (vec![*address], Vec::new()),
+            Host::Name(name) => self.look_up(name).await?,
         };
         let mut reached = Vec::new();
         let mut denied = None;
         for address in found {
-            match self.reach.check(address, port, name) {
+            match self.reach.check(address, port, &names) {
                 Ok(()) => reached.push(address),
                 Err(error) => denied = denied.or(Some(error)),
             }
@@ -148,15 +150,30 @@ impl Own {
         match denied {
             Some(denied) if reached.is_empty() => Err(self.deny(&denied)),
             _ => {
-                self.remember(name, &reached);
+                self.remember(&names, &reached);
                 Ok(reached)
             }
         }
     }
 
-    /// Connections of the guest's function.
-    pub(super) fn connections(&self) -> &FunctionConnections {
-        let connections = || self.host.connections(&self.function.name);
+    /// Addresses of a name, with the name and the answered one if it differs.
+    async fn look_up(&self, name: &HostName) -> Result<(Vec<IpAddr>, Vec<HostName>), Failed> {
+        self.reach
+            .check_name(name)
+            .map_err(|denied| self.deny(&denied))?;
+        let resolving = self.host.names.resolve(name, &self.program, &self.lookups);
+        let found = resolving.await?;
+        let mut names = vec![name.clone()];
+        if !found.name.is(name) {
+            names.push(found.name);
+        }
+        Ok((found.addresses, names))
+    }
+
+    /// Connections of the guest's function and tenant.
+    pub(super) fn connections(&self) -> &Connections {
+        let tenant_id = self.tenant_id.as_deref();
+        let connections = || self.host.connections(&self.function.name, tenant_id);
         self.connections.get_or_init(connections)
     }
 
@@ -182,8 +199,8 @@ impl Own {
     }
 
     fn allows(&self, address: SocketAddr, purpose: SocketAddrUse) -> bool {
-        let names = self.names_of(address.ip());
-        match self.reach.check_socket(address, purpose, &names) {
+        let lookups = self.lookups_of(address.ip());
+        match self.reach.check_socket(address, purpose, &lookups) {
             Ok(()) => true,
             Err(denied) => {
                 if matches!(purpose, SocketAddrUse::TcpConnect | SocketAddrUse::UdpSend) {
@@ -199,14 +216,15 @@ impl Own {
         Failed::Denied
     }
 
-    /// Remembers the name of addresses, if a rule depends on it: sockets show addresses only.
-    fn remember(&self, name: Option<&str>, addresses: &[IpAddr]) {
-        let Some(name) = name.filter(|name| self.reach.has_name(name)) else {
+    /// Remembers the names of addresses, if a rule depends on them: sockets show addresses only.
+    fn remember(&self, names: &[HostName], addresses: &[IpAddr]) {
+        if !self.reach.has_name(names) {
             return;
-        };
+        }
+        let names: Arc<[HostName]> = names.into();
         let mut state = self.lock();
         for address in addresses {
-            let named = (address.to_canonical(), name.to_owned());
+            let named = (address.to_canonical(), Arc::clone(&names));
             state.named.retain(|it| *it != named);
             state.named.push_back(named);
         }
@@ -214,11 +232,11 @@ impl Own {
         state.named.drain(..excess);
     }
 
-    fn names_of(&self, address: IpAddr) -> Vec<String> {
+    fn lookups_of(&self, address: IpAddr) -> Vec<Arc<[HostName]>> {
         let address = address.to_canonical();
         let state = self.lock();
         let named = state.named.iter().filter(|(it, _)| *it == address);
-        named.map(|(_, name)| name.clone()).collect()
+        named.map(|(_, names)| Arc::clone(names)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,9 +1,9 @@
 //! Network resources of a host for all its guests.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi_http::WasiBody;
 
 use super::names::Names;
@@ -31,12 +31,39 @@ pub(in crate::sandbox) struct HostNetwork {
     functions: Mutex<HashMap<String, Weak<FunctionConnections>>>,
 }
 
-/// Connections that the environments of one function share.
+/// Connections of one function.
 #[derive(Debug)]
-pub(super) struct FunctionConnections {
-    pub(super) pool: Pool<WasiBody>,
+struct FunctionConnections {
     /// Open connections.
-    pub(super) permits: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
+    /// Idle connections by tenant. Tenants share none: a server may know its client by the connection.
+    // std mutex: locked once per environment that makes requests and when connections run short, no await inside.
+    pools: Mutex<HashMap<Option<String>, Pool<WasiBody>>>,
+}
+
+/// Connections that environments of one function and tenant share.
+#[derive(Debug)]
+pub(super) struct Connections {
+    pub(super) pool: Pool<WasiBody>,
+    function: Arc<FunctionConnections>,
+}
+
+impl Connections {
+    /// Permit for a connection of the function, whose idle connections make way for it.
+    pub(super) async fn permit(&self) -> OwnedSemaphorePermit {
+        let permits = &self.function.permits;
+        if permits.available_permits() == 0 {
+            self.function.pools().values().for_each(Pool::clear);
+        }
+        let permit = Arc::clone(permits).acquire_owned().await;
+        permit.expect("the semaphore is never closed")
+    }
+}
+
+impl FunctionConnections {
+    fn pools(&self) -> MutexGuard<'_, HashMap<Option<String>, Pool<WasiBody>>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl HostNetwork {
@@ -57,8 +84,21 @@ impl HostNetwork {
         }
     }
 
-    /// Connections of a function, shared until its last environment ends.
-    pub(super) fn connections(&self, function: &str) -> Arc<FunctionConnections> {
+    /// Connections of a function and a tenant, kept until the last environment of the function ends.
+    pub(super) fn connections(&self, function: &str, tenant_id: Option<&str>) -> Connections {
+        let function = self.function(function);
+        let mut pools = function.pools();
+        let tenant_id = tenant_id.map(str::to_owned);
+        if !pools.contains_key(&tenant_id) {
+            pools.retain(|_, pool| pool.is_used());
+        }
+        let make = || Pool::new(Arc::clone(&self.idle), self.clock.clone());
+        let pool = pools.entry(tenant_id).or_insert_with(make).clone();
+        drop(pools);
+        Connections { pool, function }
+    }
+
+    fn function(&self, function: &str) -> Arc<FunctionConnections> {
         let mut functions = self
             .functions
             .lock()
@@ -68,10 +108,43 @@ impl HostNetwork {
         }
         functions.retain(|_, it| it.strong_count() > 0);
         let connections = Arc::new(FunctionConnections {
-            pool: Pool::new(Arc::clone(&self.idle), self.clock.clone()),
             permits: Arc::new(Semaphore::new(self.descriptors.each_max())),
+            pools: Mutex::default(),
         });
         functions.insert(function.to_owned(), Arc::downgrade(&connections));
         connections
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbound::Trust;
+    use crate::sandbox::Egress;
+
+    #[tokio::test]
+    async fn tenants_share_permits_and_no_idle_connections() {
+        let clock = Clock::system();
+        let host = HostNetwork::new(
+            Reach::new(Egress::Deny, &[], &[]),
+            Dialer::new(Trust::default(), clock.clone()),
+            Arc::new(Descriptors::of_this_process()),
+            clock,
+        );
+        let [blue, red] = ["blue", "red"].map(|it| host.connections("f", Some(it)));
+        assert!(!blue.pool.is_same(&red.pool));
+        let before = red.function.permits.available_permits();
+        let _permit = blue.permit().await;
+        assert_eq!(red.function.permits.available_permits(), before - 1);
+        let again = host.connections("f", Some("blue"));
+        assert!(blue.pool.is_same(&again.pool));
+        assert!(
+            !again
+                .pool
+                .is_same(&host.connections("g", Some("blue")).pool)
+        );
+        drop((blue, again));
+        let _none = host.connections("f", None);
+        assert_eq!(red.function.pools().len(), 2, "the unused pool is dropped");
     }
 }

@@ -12,6 +12,7 @@ use hickory_resolver::proto::rr::Name;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
+use crate::outbound::host_name::HostName;
 
 pub(super) mod interface;
 
@@ -43,6 +44,15 @@ pub(in crate::sandbox) enum Failed {
     Later,
 }
 
+/// Addresses of a name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Found {
+    /// Name that has the addresses: with a domain of the search list, if the name asked for has none.
+    pub(super) name: HostName,
+    /// IPv4 first.
+    pub(super) addresses: Vec<IpAddr>,
+}
+
 /// Resolver of a host.
 #[derive(Debug)]
 pub(super) struct Names {
@@ -71,13 +81,13 @@ impl Names {
         }
     }
 
-    /// Addresses of a name, IPv4 first. `guest` bounds the look-ups of its guest.
+    /// Addresses of a name. `guest` bounds the look-ups of its guest.
     pub(super) async fn resolve(
         &self,
-        name: &str,
+        name: &HostName,
         program: &ProgramLookups,
         guest: &Semaphore,
-    ) -> Result<Vec<IpAddr>, Failed> {
+    ) -> Result<Found, Failed> {
         let looked_up = self.look_up(name, program, guest);
         let in_time = self.clock.timeout(TIME_MAX, looked_up).await;
         in_time.unwrap_or(Err(Failed::Later))
@@ -85,27 +95,28 @@ impl Names {
 
     async fn look_up(
         &self,
-        name: &str,
+        name: &HostName,
         program: &ProgramLookups,
         guest: &Semaphore,
-    ) -> Result<Vec<IpAddr>, Failed> {
-        let name = Name::from_utf8(name).map_err(|_| Failed::Malformed)?;
-        if name.num_labels() == 0 {
-            return Err(Failed::Malformed);
-        }
+    ) -> Result<Found, Failed> {
+        let mut asked = Name::from_ascii(name.as_str()).map_err(|_| Failed::Malformed)?;
+        asked.set_fqdn(name.is_complete());
         // Lock order: a task waiting for the host's permit holds only permits of its own guest and
         // program.
         let _guest = guest.acquire().await;
         let _program = program.0.acquire().await;
         let _host = self.permits.acquire().await;
         let resolver = self.resolver()?;
-        let found = resolver.lookup_ip(name).await.map_err(Failed::from)?;
+        let found = resolver.lookup_ip(asked).await.map_err(Failed::from)?;
         let mut addresses: Vec<IpAddr> = found.iter().map(|it| it.to_canonical()).collect();
         // IPv4 first: on a machine without IPv6 route, clients that try addresses in order wait
         // less.
         addresses.sort_by_key(IpAddr::is_ipv6);
         addresses.dedup();
-        Ok(addresses)
+        // A domain of the search list that is no host name could hide a name from the rules.
+        let answered = found.query().name().to_ascii();
+        let name = answered.parse().map_err(|_| Failed::Malformed)?;
+        Ok(Found { name, addresses })
     }
 
     /// Resolver for the current `resolv.conf`.

@@ -136,13 +136,7 @@ impl Own {
 
     /// Counts a connection of the function, and its descriptor.
     async fn hold_connection(&self) -> Result<(OwnedSemaphorePermit, Descriptor), Error> {
-        let connections = self.connections();
-        let permits = &connections.permits;
-        if permits.available_permits() == 0 {
-            connections.pool.clear();
-        }
-        let permit = Arc::clone(permits).acquire_owned().await;
-        let permit = permit.expect("the semaphore is never closed");
+        let permit = self.connections().permit().await;
         let descriptor = Descriptor::take(&self.host.descriptors);
         let descriptor = descriptor.map_err(|_| Error::ConnectionLimitReached)?;
         Ok((permit, descriptor))
@@ -175,7 +169,7 @@ impl Own {
                 alert_message: Some(text.clone()),
             },
             dial::Error::Tls(problem) => {
-                tracing::debug!(problem, host, port, "a function's TLS handshake failed");
+                tracing::debug!(problem, %host, port, "a function's TLS handshake failed");
                 Error::TlsProtocolError
             }
             dial::Error::Http(error) => of_hyper(error),

@@ -2,23 +2,16 @@ use std::net::UdpSocket;
 
 use std::sync::Arc;
 
+use hickory_resolver::Hosts;
+
 use super::*;
 
 fn names() -> Arc<Names> {
     Arc::new(Names::new(Clock::system()))
 }
 
-#[tokio::test]
-async fn malformed_name_is_not_looked_up() {
-    let (program, guest) = (ProgramLookups::new(), Semaphore::new(GUEST_MAX));
-    for malformed in ["", ".", "a..b"] {
-        let answer = names().resolve(malformed, &program, &guest).await;
-        assert_eq!(answer, Err(Failed::Malformed), "{malformed}");
-    }
-}
-
 /// DNS server that never responds.
-fn silent() -> (UdpSocket, TokioResolver) {
+fn silent(search: Vec<Name>) -> (UdpSocket, TokioResolver) {
     use hickory_resolver::config::{NameServerConfig, ResolverConfig};
     use hickory_resolver::net::runtime::TokioRuntimeProvider;
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -27,7 +20,7 @@ fn silent() -> (UdpSocket, TokioResolver) {
     to.connections
         .iter_mut()
         .for_each(|it| it.port = address.port());
-    let config = ResolverConfig::from_parts(None, Vec::new(), vec![to]);
+    let config = ResolverConfig::from_parts(None, search, vec![to]);
     let provider = TokioRuntimeProvider::default();
     let mut builder = TokioResolver::builder_with_config(config, provider);
     configure(builder.options_mut());
@@ -36,11 +29,27 @@ fn silent() -> (UdpSocket, TokioResolver) {
 
 /// Replaces the resolver of the machine by one of a silent server.
 fn silence(names: &Names) -> UdpSocket {
-    let (server, resolver) = silent();
-    let changed = std::fs::metadata(RESOLV_CONF).and_then(|it| it.modified());
-    let changed = changed.unwrap_or(SystemTime::UNIX_EPOCH);
-    *names.resolver.lock().unwrap() = Some((changed, resolver));
+    let (server, resolver) = silent(Vec::new());
+    names.replace(resolver);
     server
+}
+
+impl Names {
+    fn replace(&self, resolver: TokioResolver) {
+        let changed = std::fs::metadata(RESOLV_CONF).and_then(|it| it.modified());
+        let changed = changed.unwrap_or(SystemTime::UNIX_EPOCH);
+        *self.resolver.lock().unwrap() = Some((changed, resolver));
+    }
+
+    /// Replaces the resolver of the machine by one with a search list and a hosts file.
+    pub(in crate::sandbox::network) fn search(&self, domains: &[&str], hosts: &str) {
+        let domains = domains.iter().map(|it| Name::from_ascii(it).unwrap());
+        let (_, mut resolver) = silent(domains.collect());
+        let mut file = Hosts::default();
+        file.read_hosts_conf(hosts.as_bytes()).unwrap();
+        resolver.set_hosts(Arc::new(file));
+        self.replace(resolver);
+    }
 }
 
 #[tokio::test]
@@ -53,6 +62,7 @@ async fn silent_dns_server_blocks_only_its_program() {
         let guest = Arc::new(Semaphore::new(GUEST_MAX));
         for _ in 0..64 {
             let name = format!("n{}.example.com", asked.len());
+            let name: HostName = name.parse().unwrap();
             let (names, program, guest) = (names.clone(), program.clone(), guest.clone());
             let resolving = async move { names.resolve(&name, &program, &guest).await };
             asked.push(tokio::spawn(resolving));
@@ -75,6 +85,7 @@ async fn unanswered_lookup_times_out() {
     let names = names();
     let _server = silence(&names);
     let (program, guest) = (ProgramLookups::new(), Semaphore::new(GUEST_MAX));
-    let answer = names.resolve("silent.example.com", &program, &guest).await;
+    let name = "silent.example.com".parse().unwrap();
+    let answer = names.resolve(&name, &program, &guest).await;
     assert_eq!(answer, Err(Failed::Later));
 }
