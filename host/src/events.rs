@@ -132,7 +132,7 @@ impl Events {
     pub async fn run(&self) {
         let _running = self.0.tasks.token();
         self.0.wake_all();
-        dispatch::run(Arc::clone(&self.0)).await;
+        tokio::join!(dispatch::run(Arc::clone(&self.0)), self.0.sweep());
     }
 
     /// Lets no more events begin. They can still be accepted, and run after the next start.
@@ -174,6 +174,18 @@ impl Events {
 impl Shared {
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Deletes what a crash left in the store, beside the work.
+    async fn sweep(&self) {
+        tokio::select! {
+            swept = self.queue.sweep() => {
+                if let Err(error) = swept {
+                    tracing::warn!(%error, "files of events that have ended could not be deleted");
+                }
+            }
+            () = self.stop.cancelled() => {}
+        }
     }
 
     /// Makes all lanes of the store known.

@@ -8,6 +8,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::collector::{Collector, SETTINGS};
 use crate::harness::{Lamina, guest, program, zipped};
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
@@ -267,4 +268,55 @@ async fn full_disk_lets_functions_run_and_be_deleted() {
     delete(&host, "second").await;
     disk.make_room();
     host.create("new", &guest("hostile"), json!({})).await;
+}
+
+#[tokio::test]
+async fn full_disk_refuses_events_and_lets_queued_ones_end() {
+    let Some(disk) = Disk::of(48) else { return };
+    let collector = Collector::start().await;
+    let host = Lamina::in_dir_with(disk.dir(), SETTINGS);
+    host.create("f", &guest("hostile"), json!({"Timeout": 30}))
+        .await;
+    host.create("g", &guest("echo"), json!({})).await;
+    // Its events are queued while this runs.
+    let reserved = json!({"ReservedConcurrentExecutions": 1});
+    let path = "/2017-10-31/functions/f/concurrency";
+    assert_eq!(host.lambda("PUT", path, &reserved).await.status, 200);
+    let busy = json!({"do": "sleep", "ms": 3_000});
+    let queued = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        for number in 0..20 {
+            let mut event = collector.event(&number.to_string());
+            if number % 4 == 0 {
+                event["padding"] = json!("x".repeat(20_000));
+            }
+            assert_eq!(host.send_event("f", &event).await.status, 202);
+        }
+        disk.fill();
+        let files = host.dir.path().join("data/events");
+        let count = || fs::read_dir(&files).expect("it is there").count();
+        let before = count();
+        for bytes in [10, 30_000] {
+            let event = json!({"padding": "x".repeat(bytes)});
+            let refused = host.send_event("g", &event).await;
+            assert_eq!(refused.status, 503, "{}", refused.text());
+            let (name, text) = refused.error();
+            assert_eq!(name, "ServiceUnavailableException", "{text}");
+            assert!(
+                text.contains("the disk of the data directory is full"),
+                "{text}"
+            );
+        }
+        assert!(before > 0 && count() <= before, "{before} {}", count());
+        assert_eq!(host.invoke("g", &json!({"n": 1})).await.status, 200);
+    };
+    let (_, ()) = tokio::join!(host.invoke("f", &busy), queued);
+    host.until_no_events("f").await;
+    let mut lines = collector.lines().clone();
+    lines.sort_by_key(|line| line.parse::<u32>().expect("a number"));
+    assert_eq!(lines, (0..20).map(|it| it.to_string()).collect::<Vec<_>>());
+    assert_eq!(host.invoke("g", &json!({"n": 1})).await.status, 200);
+    disk.make_room();
+    assert_eq!(host.send_event("g", &json!({})).await.status, 202);
+    host.until_no_events("g").await;
 }

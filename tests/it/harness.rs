@@ -380,6 +380,19 @@ impl Lamina {
             .await
     }
 
+    /// Waits until no event of a function is queued or in work.
+    pub async fn until_no_events(&self, name: &str) {
+        let path = format!("/_lamina/queues/{name}");
+        for _ in 0..6_000 {
+            let shown = self.send("GET", &path, &[], "").await.json();
+            if shown["Events"].as_array().is_some_and(Vec::is_empty) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("events of {name} are left");
+    }
+
     pub async fn lambda(&self, method: &str, path: &str, body: &Value) -> Answer {
         let body = if body.is_null() {
             Bytes::new()

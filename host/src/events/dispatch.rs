@@ -64,6 +64,11 @@ impl Drop for Working {
 pub(super) async fn run(shared: Arc<Shared>) {
     let mut snapshots = shared.invoker.snapshots();
     while !shared.stop.is_cancelled() {
+        // Here too: a dispatcher with much to claim does not wait.
+        if snapshots.has_changed().unwrap_or(false) {
+            snapshots.mark_unchanged();
+            shared.wake_orphans();
+        }
         let now = shared.timeline.now();
         let next = shared.lanes().next(now);
         match next {
@@ -108,7 +113,7 @@ impl Shared {
     async fn claim(&self, lane: &Lane, limit: u32) -> Result<Claim, crate::store::Error> {
         // Events of a deleted function wait for nothing. Whether they are dropped is decided once they are claimed:
         // an event that is accepted for a new function of the name comes after that in the snapshot.
-        let now = match self.is_orphan(lane, &self.invoker.snapshot()) {
+        let now = match is_orphan(lane, &self.invoker.snapshot()) {
             true => Timestamp::from_millis(u64::MAX),
             false => self.timeline.now(),
         };
@@ -127,22 +132,26 @@ impl Shared {
         Ok(claim)
     }
 
-    /// True for a lane whose function was deleted.
-    fn is_orphan(&self, lane: &Lane, snapshot: &Snapshot) -> bool {
-        match Purpose::of(lane) {
-            Some(Purpose::Invoke(target)) => snapshot.function(&target.name).is_none(),
-            Some(Purpose::Deliver(_)) | None => false,
-        }
-    }
-
     /// Makes lanes of deleted functions due.
     fn wake_orphans(&self) {
         let (now, snapshot) = (self.timeline.now(), self.invoker.snapshot());
-        let mut lanes = self.lanes();
-        for lane in lanes.names() {
-            if self.is_orphan(&lane, &snapshot) {
-                lanes.wake(&lane, now, now);
-            }
+        // Unlocked while names are parsed: the store's writer needs the lock to report a commit.
+        let mut known = self.lanes().names();
+        known.retain(|lane| is_orphan(lane, &snapshot));
+        if known.is_empty() {
+            return;
         }
+        let mut lanes = self.lanes();
+        for lane in &known {
+            lanes.orphaned(lane, now);
+        }
+    }
+}
+
+/// True for a lane whose function was deleted.
+fn is_orphan(lane: &Lane, snapshot: &Snapshot) -> bool {
+    match Purpose::of(lane) {
+        Some(Purpose::Invoke(target)) => snapshot.function(&target.name).is_none(),
+        Some(Purpose::Deliver(_)) | None => false,
     }
 }

@@ -246,6 +246,22 @@ impl Lanes {
         }
     }
 
+    /// Makes all items of a lane due, without pauses: its function was deleted, and they wait for no concurrency.
+    pub(super) fn orphaned(&mut self, lane: &Lane, now: Timestamp) {
+        let Some(state) = self.lanes.get_mut(lane) else {
+            return;
+        };
+        state.pause = None;
+        state.resumes = None;
+        state.limit = state.limit_max;
+        state.due = Some(now);
+        let is_claiming = state.place == Place::Claiming;
+        self.sate(lane);
+        if !is_claiming {
+            self.place(lane, now);
+        }
+    }
+
     /// Pause of a lane if its next item is refused too.
     pub(super) fn pause_after_refusal(&self, lane: &Lane) -> Duration {
         let state = self.lanes.get(lane);

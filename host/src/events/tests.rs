@@ -380,6 +380,32 @@ fn deleted_function_loses_its_events() {
 }
 
 #[test]
+fn throttled_function_loses_its_events_when_it_is_deleted() {
+    simulate(async {
+        let scene = Scene::new(&["f"]).await;
+        scene.reserve("f", 1).await;
+        let long = scene.call("f", json!({"ms": 600_000}));
+        scene.wait(1).await;
+        for _ in 0..50 {
+            scene.send("f", json!({})).await;
+        }
+        // The lane pauses, for 32 seconds by now.
+        scene.wait(40).await;
+        assert_eq!(scene.queued(), 50);
+        let name = FunctionName::parse("f").unwrap();
+        scene.control().delete_function(&name).await.unwrap();
+        scene.wait(1).await;
+        assert_eq!(scene.queued(), 0);
+        assert_eq!(scene.metric("async_events_dropped_total", "f"), 50);
+        scene.create("f").await;
+        scene.begun();
+        scene.wait(600).await;
+        assert!(scene.begun().is_empty());
+        drop(long);
+    });
+}
+
+#[test]
 fn event_in_work_at_a_crash_runs_again() {
     simulate(async {
         let scene = Scene::new(&["f"]).await;
@@ -505,6 +531,25 @@ fn stop_waits_for_events_in_work_and_begins_no_other() {
         assert_eq!(scene.events.in_flight(), 0);
         assert_eq!(scene.queued(), 1);
         assert_eq!(scene.begun().len(), 1);
+    });
+}
+
+#[test]
+fn event_that_outlasts_the_drain_time_is_cut_and_runs_again() {
+    simulate(async {
+        let scene = Scene::new(&["f"]).await;
+        let id = scene.send("f", json!({"ms": 60_000})).await;
+        scene.wait(1).await;
+        let (.., clock) = scene.world.parts();
+        let began = clock.now();
+        scene.events.stop();
+        scene.events.stopped(Duration::from_secs(30)).await;
+        assert_eq!(clock.now(), began.after(Duration::from_secs(30)));
+        assert_eq!((scene.queued(), scene.events.in_flight()), (1, 1));
+        let scene = scene.restart().await;
+        scene.wait(120).await;
+        let ids: Vec<_> = scene.begun().into_iter().map(|it| it.request_id).collect();
+        assert_eq!((ids, scene.queued()), (vec![id], 0));
     });
 }
 

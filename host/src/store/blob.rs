@@ -185,6 +185,18 @@ impl Blobs {
         directory::delete(&self.0.join(digest.to_string()))
     }
 
+    /// Digests of all files, read one by one.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn digests(&self) -> io::Result<impl Iterator<Item = io::Result<Digest>>> {
+        let entries = fs::read_dir(&self.0)?;
+        Ok(entries.filter_map(|entry| match entry {
+            Ok(entry) => entry.file_name().to_str()?.parse().ok().map(Ok),
+            Err(error) => Some(Err(error)),
+        }))
+    }
+
     /// Digests of all files.
     ///
     /// # Errors

@@ -6,8 +6,10 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::clock::Clock;
 use crate::disk;
 
 /// Prefix of temporary names.
@@ -17,6 +19,9 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// Distinguishes temporary names of this process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
+/// Distinguishes temporary names of this process from those of a dead one. In a container, both have the same id.
+static PROCESS: LazyLock<String> =
+    LazyLock::new(|| crate::names::hex(&Clock::system().random::<8>()));
 
 /// Creates a directory with mode 0700, whatever the umask; sets the mode of an existing one.
 ///
@@ -40,7 +45,14 @@ pub fn is_trusted(path: &Path) -> io::Result<bool> {
 /// New temporary name.
 pub fn unfinished(dir: &Path) -> PathBuf {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    dir.join(format!("{UNFINISHED}{}-{number}", std::process::id()))
+    dir.join(format!("{UNFINISHED}{}-{number}", *PROCESS))
+}
+
+/// True for a temporary name of this process.
+pub(super) fn is_of_this_process(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let rest = name.strip_prefix(UNFINISHED);
+    rest.is_some_and(|rest| rest.starts_with(PROCESS.as_str()))
 }
 
 /// All temporary files and trees in a directory.

@@ -134,6 +134,9 @@ pub trait Queue: Send + Sync + fmt::Debug {
     /// All lanes that have items, with their number of items.
     fn depths(&self) -> Vec<(Lane, u64)>;
 
+    /// Deletes what a crash left beside the items. Called once, after the start: it may take long.
+    async fn sweep(&self) -> Result<(), Error>;
+
     /// Names the receiver of due times; only the first call counts.
     fn on_change(&self, wake: Arc<dyn Wake>);
 }

@@ -14,14 +14,15 @@ use super::{Error, Key, Range, Record, Records, Revision, Write};
 use crate::disk;
 use crate::telemetry::metrics::Histogram;
 
+mod bodies;
 mod items;
 mod queue;
 mod reserve;
 mod schema;
 mod writer;
 
+use bodies::Bodies;
 use items::Shared;
-use queue::Bodies;
 use reserve::Reserve;
 use writer::{Effect, Work};
 
@@ -64,7 +65,7 @@ impl Sqlite {
         let commits = Arc::<Histogram>::default();
         let reserve = Reserve::open(dir);
         let shared = Arc::new(Shared::open(&connection).map_err(of_sqlite)?);
-        let bodies = Arc::new(Bodies::open(dir, &connection)?);
+        let bodies = Arc::new(Bodies::open(dir)?);
         let (same, times) = (Arc::clone(&shared), Arc::clone(&commits));
         let writer = writer::Writer::start(connection, reserve, same, times)?;
         let readers = Arc::new(Readers {
@@ -98,6 +99,12 @@ impl Sqlite {
             Err(ended) if ended.is_cancelled() => std::future::pending().await,
             Err(ended) => Err(failed(ended)),
         }
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.bodies.close();
     }
 }
 

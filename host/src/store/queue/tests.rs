@@ -195,8 +195,12 @@ async fn file_of_large_body_goes_with_its_item() {
     drop(sqlite);
     // Left by a crash between its write and the commit of its item.
     std::fs::write(dir.path().join("events").join("0".repeat(64)), "x").unwrap();
-    drop(Sqlite::open(dir.path()).unwrap());
+    let sqlite = Sqlite::open(dir.path()).unwrap();
+    assert_eq!(files(), 2);
+    sqlite.sweep().await.unwrap();
     assert_eq!(files(), 1);
+    let claimed = sqlite.claim(&lane("a"), at(1), 9).await.unwrap();
+    assert_eq!(bodies(&sqlite, &claimed.items).await, [large]);
 }
 
 #[tokio::test]

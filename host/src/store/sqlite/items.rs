@@ -5,18 +5,19 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, Row as Found, Transaction, params};
 
+use super::bodies::NewFile;
 use crate::clock::Timestamp;
 use crate::store::blob::Digest;
 use crate::store::queue::{Claim, Item, ItemBody, ItemId, Lane, Wake};
 
 /// A change of the table of items. Files of large bodies are complete before.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Row {
     Add {
         lane: Lane,
         due: Timestamp,
         head: bytes::Bytes,
-        body: ItemBody,
+        body: NewBody,
     },
     End(ItemId),
     Delay {
@@ -29,6 +30,26 @@ pub(super) enum Row {
         last: ItemId,
         limit: usize,
     },
+}
+
+/// Body of a new item.
+#[derive(Debug)]
+pub(super) enum NewBody {
+    Inline(bytes::Bytes),
+    File(NewFile),
+}
+
+impl Row {
+    /// Keeps the file of a new item.
+    pub(super) fn keep_file(&self) {
+        if let Self::Add {
+            body: NewBody::File(file),
+            ..
+        } = self
+        {
+            file.keep();
+        }
+    }
 }
 
 /// Effect of committed changes.
@@ -114,17 +135,15 @@ impl Items {
         lane: &Lane,
         due: Timestamp,
         head: &[u8],
-        body: &ItemBody,
+        body: &NewBody,
     ) -> rusqlite::Result<()> {
         let mut add = transaction.prepare_cached(
             "INSERT INTO items (id, lane, due, head, body, file, size) VALUES (?, ?, ?, ?, ?, ?, ?)",
         )?;
         self.last_id += 1;
         let (bytes, file, size) = match body {
-            ItemBody::Inline(bytes) => (&bytes[..], None, bytes.len() as u64),
-            ItemBody::File { digest, size_bytes } => {
-                (&[][..], Some(digest.to_string()), *size_bytes)
-            }
+            NewBody::Inline(bytes) => (&bytes[..], None, bytes.len() as u64),
+            NewBody::File(file) => (&[][..], Some(file.digest.to_string()), file.size_bytes),
         };
         let (id, due, size) = (self.last_id, millis(due), size.cast_signed());
         add.execute(params![id, &**lane, due, head, bytes, file, size])?;
@@ -201,8 +220,8 @@ pub(super) fn growth(rows: &[Row]) -> i64 {
     let added = rows.iter().map(|row| match row {
         Row::Add { head, body, .. } => {
             let inline = match body {
-                ItemBody::Inline(bytes) => bytes.len(),
-                ItemBody::File { .. } => 0,
+                NewBody::Inline(bytes) => bytes.len(),
+                NewBody::File(_) => 0,
             };
             i64::try_from(head.len() + inline).unwrap_or(i64::MAX)
         }

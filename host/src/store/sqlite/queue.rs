@@ -1,80 +1,22 @@
 //! The queue in SQLite. Bodies beyond a few pages are files: in rows they would be written twice, to the log and to
 //! the database.
 
-use std::fs;
-use std::io::{self, Write as _};
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rusqlite::Connection;
 
-use super::items::{self, Row};
+use super::bodies::Bodies;
+use super::items::{self, NewBody, Row};
 use super::writer::{Effect, Work};
-use super::{Error, Sqlite, failed, of_sqlite};
-use crate::clock::{Clock, Timestamp};
-use crate::store::blob::{Blobs, Digest};
+use super::{Error, Sqlite, failed};
+use crate::clock::Timestamp;
+use crate::store::blob::Digest;
 use crate::store::queue::{Change, Claim, Item, ItemBody, ItemId, Lane, NewItem, Queue, Wake};
 
 /// Largest body in a row.
 const INLINE_BYTES_MAX: usize = 16 << 10;
-/// Random bytes before each body in a file: equal bodies are different files, so that the end of one item does not
-/// delete the body of another.
-const NONCE_BYTES: usize = 16;
-
-/// Files with large bodies.
-#[derive(Debug)]
-pub(super) struct Bodies {
-    blobs: Blobs,
-    clock: Clock,
-}
-
-impl Bodies {
-    /// Opens the directory, and deletes files that no item has: a crash leaves them between the write of a file
-    /// and the commit of its item, and between the end of an item and the deletion.
-    pub(super) fn open(dir: &Path, connection: &Connection) -> Result<Self, Error> {
-        let bodies = Self {
-            blobs: Blobs::open(&dir.join("events"))?,
-            clock: Clock::system(),
-        };
-        for path in bodies.blobs.leftovers()? {
-            fs::remove_file(path)?;
-        }
-        for digest in bodies.blobs.list()? {
-            if !items::has_file(connection, &digest).map_err(of_sqlite)? {
-                bodies.blobs.remove(&digest)?;
-            }
-        }
-        Ok(bodies)
-    }
-
-    fn write(&self, body: &[u8]) -> io::Result<Digest> {
-        let mut staged = self.blobs.stage()?;
-        staged.write_all(&self.clock.random::<NONCE_BYTES>())?;
-        staged.write_all(body)?;
-        let digest = staged.digest();
-        staged.finish()?;
-        Ok(digest)
-    }
-
-    fn read(&self, digest: &Digest) -> io::Result<Bytes> {
-        let path = self.blobs.find(digest).ok_or(io::ErrorKind::NotFound)?;
-        let bytes = Bytes::from(fs::read(path)?);
-        if bytes.len() < NONCE_BYTES {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(bytes.slice(NONCE_BYTES..))
-    }
-
-    fn remove(&self, digests: &[Digest]) {
-        for digest in digests {
-            if let Err(error) = self.blobs.remove(digest) {
-                tracing::warn!(%error, %digest, "the body of an event that has ended could not be deleted");
-            }
-        }
-    }
-}
 
 impl Sqlite {
     async fn apply(&self, rows: Vec<Row>) -> Result<items::Effect, Error> {
@@ -97,11 +39,9 @@ impl Sqlite {
             Change::Delay { id, due, head } => return Ok(Row::Delay { id, due, head }),
         };
         let body = if body.len() <= INLINE_BYTES_MAX {
-            ItemBody::Inline(body)
+            NewBody::Inline(body)
         } else {
-            let size_bytes = u64::try_from(body.len()).expect("a length fits in 64 bits");
-            let digest = self.blocking(move |bodies| bodies.write(&body)).await?;
-            ItemBody::File { digest, size_bytes }
+            NewBody::File(self.blocking(move |bodies| bodies.write(&body)).await?)
         };
         Ok(Row::Add {
             lane,
@@ -113,7 +53,7 @@ impl Sqlite {
 
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Bodies) -> io::Result<T> + Send + 'static,
+        work: impl FnOnce(&Arc<Bodies>) -> io::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
         let bodies = Arc::clone(&self.bodies);
         match tokio::task::spawn_blocking(move || work(&bodies)).await {
@@ -124,7 +64,7 @@ impl Sqlite {
         }
     }
 
-    /// Deletes the files of items that have ended. One that stays is deleted at the next start.
+    /// Deletes the files of items that have ended. One that stays is deleted after the next start.
     async fn remove_files(&self, files: Vec<Digest>) -> Result<(), Error> {
         if files.is_empty() {
             return Ok(());
@@ -189,6 +129,12 @@ impl Queue for Sqlite {
         let effect = self.apply(vec![purge]).await?;
         self.remove_files(effect.files).await?;
         Ok(effect.deleted)
+    }
+
+    async fn sweep(&self) -> Result<(), Error> {
+        let bodies = Arc::clone(&self.bodies);
+        self.query(move |connection| Ok(bodies.sweep(|digest| items::has_file(connection, digest))))
+            .await?
     }
 
     fn depths(&self) -> Vec<(Lane, u64)> {

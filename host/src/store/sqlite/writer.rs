@@ -30,6 +30,14 @@ pub(super) enum Work {
     Items(Vec<Row>),
 }
 
+impl Work {
+    fn keep_files(&self) {
+        if let Self::Items(rows) = self {
+            rows.iter().for_each(Row::keep_file);
+        }
+    }
+}
+
 /// Effect of committed work.
 #[derive(Debug)]
 pub(super) enum Effect {
@@ -109,18 +117,20 @@ impl Thread {
         while jobs.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
             let (works, waiting): (Vec<_>, Vec<_>) =
                 group.drain(..).map(|job| (job.work, job.done)).unzip();
-            let works: Vec<&Work> = works.iter().collect();
+            let all: Vec<&Work> = works.iter().collect();
             let started = clock.instant();
-            let committed = self.commit(&works);
+            let committed = self.commit(&all);
             times.observe(clock.instant().saturating_duration_since(started));
             let outcomes = match committed {
-                Err(error) if is_full(&error) => self.commit_from_reserve(&works),
+                Err(error) if is_full(&error) => self.commit_from_reserve(&all),
                 outcomes => outcomes,
             };
             let outcomes = outcomes.unwrap_or_else(|error| {
                 tracing::error!(%error, "the store could not commit");
-                works.iter().map(|_| Err(refusal(&error))).collect()
+                all.iter().map(|_| Err(refusal(&error))).collect()
             });
+            // Before the outcome is sent: files of refused items are deleted by then.
+            drop(works);
             for (done, outcome) in waiting.into_iter().zip(outcomes) {
                 // The caller dropped its future; the write is committed all the same.
                 let _ = done.send(outcome);
@@ -150,7 +160,12 @@ impl Thread {
             transaction.execute("UPDATE revision SET last = ?", [last.cast_signed()])?;
         }
         moves.save(&transaction)?;
-        transaction.commit()?;
+        let committed = transaction.commit();
+        // After any other error, the rows may still be found at the next start.
+        if !committed.as_ref().is_err_and(is_full) {
+            works.iter().for_each(|work| work.keep_files());
+        }
+        committed?;
         self.shared.moved(moves);
         Ok(outcomes)
     }
