@@ -5,6 +5,18 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 
+/// Names of comparisons. In EventBridge, `$or` is a field like any other if its alternatives have one of them.
+pub const COMPARISONS: [&str; 8] = [
+    "anything-but",
+    "cidr",
+    "equals-ignore-case",
+    "exists",
+    "numeric",
+    "prefix",
+    "suffix",
+    "wildcard",
+];
+
 /// A filter pattern.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pattern(Map<String, Value>);
@@ -48,10 +60,13 @@ fn all(fields: &Map<String, Value>, value: Option<&Value>) -> bool {
     })
 }
 
-/// Alternatives of `$or`. A field of this name has literals.
+/// Alternatives of `$or`. A field of this name has literals or comparisons.
 fn branches(rules: &Value) -> Option<Vec<&Map<String, Value>>> {
     let rules = rules.as_array().filter(|rules| rules.len() > 1)?;
-    rules.iter().map(Value::as_object).collect()
+    let branches: Vec<_> = rules.iter().map(Value::as_object).collect::<Option<_>>()?;
+    let mut names = branches.iter().flat_map(|branch| branch.keys());
+    let has_comparison = names.any(|name| COMPARISONS.contains(&name.as_str()));
+    (!has_comparison).then_some(branches)
 }
 
 /// True if a value matches one rule; of an array, one element.
@@ -332,6 +347,31 @@ mod tests {
                 r#"{"$or":["as any other field"]}"#,
                 vec![r#"{"$or":"as any other field"}"#],
                 vec!["{}"],
+            ),
+            (
+                r#"{"$or":[{"prefix":"a"},{"suffix":"z"}]}"#,
+                vec![r#"{"$or":"ab"}"#, r#"{"$or":"yz"}"#],
+                vec![r#"{"$or":"b"}"#, r#"{"prefix":"a"}"#],
+            ),
+            (
+                r#"{"a":["x"],"$or":[{"b":[1]},{"c":{"d":[2]},"$or":[{"e":[3]},{"f":[4]}]}]}"#,
+                vec![r#"{"a":"x","b":1}"#, r#"{"a":"x","c":{"d":2},"f":4}"#],
+                vec![r#"{"b":1}"#, r#"{"a":"x","c":{"d":2}}"#],
+            ),
+            (
+                r#"{"a":[{"anything-but":["b"]}]}"#,
+                vec![r#"{"a":["b","c"]}"#],
+                vec![r#"{"a":["b"]}"#, r#"{"a":[]}"#],
+            ),
+            (
+                r#"{"a":[{"anything-but":{"suffix":".png"}}, {"exists":false}]}"#,
+                vec![r#"{"a":"b.gif"}"#, "{}"],
+                vec![r#"{"a":"b.png"}"#],
+            ),
+            (
+                r#"{"a":[{"suffix":{"equals-ignore-case":".PNG"}}]}"#,
+                vec![r#"{"a":"b.png"}"#, r#"{"a":[["c.Png"]]}"#],
+                vec![r#"{"a":"png"}"#],
             ),
         ] {
             let parsed = Pattern::parse(pattern).unwrap();

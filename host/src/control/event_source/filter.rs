@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::payload::pattern::COMPARISONS;
+
 /// Maximum absolute value of numbers in rules.
 const NUMBER_MAX: f64 = 5e9;
 
@@ -17,13 +19,21 @@ pub(super) fn is_pattern(text: &str) -> bool {
 /// Checks the fields of a pattern, each with rules or nested fields.
 fn is_fields(fields: &Map<String, Value>) -> bool {
     let is_field = |(name, value): (&String, &Value)| match (name.as_str(), value) {
-        ("$or", Value::Array(branches)) if branches.iter().all(Value::is_object) => {
+        ("$or", Value::Array(branches)) if is_alternatives(branches) => {
             branches.len() > 1 && branches.iter().all(is_nested)
         }
         (_, Value::Array(rules)) => !rules.is_empty() && rules.iter().all(is_rule),
         (_, value) => is_nested(value),
     };
     !fields.is_empty() && fields.iter().all(is_field)
+}
+
+/// True for the alternatives of `$or`: objects without comparisons.
+fn is_alternatives(branches: &[Value]) -> bool {
+    branches.iter().all(|branch| {
+        let names = branch.as_object().map(|it| it.keys());
+        names.is_some_and(|mut it| !it.any(|name| COMPARISONS.contains(&name.as_str())))
+    })
 }
 
 fn is_nested(value: &Value) -> bool {
@@ -139,6 +149,8 @@ mod tests {
             r#"{"a":[{"wildcard":"x*y"}],"ip":[{"cidr":"10.0.0.0/24"}]}"#,
             r#"{"$or":[{"a":["b"]},{"c":[{"exists":true}]}]}"#,
             r#"{"$or":["as any other field"]}"#,
+            r#"{"$or":[{"prefix":"a"},{"suffix":"z"}]}"#,
+            r#"{"$or":[{"a":["b"]},{"$or":[{"c":[1]},{"d":[2]}]}]}"#,
         ] {
             assert!(is_pattern(pattern), "{pattern}");
         }
@@ -173,6 +185,7 @@ mod tests {
             r#"{"a":[{"anything-but":[]}]}"#,
             r#"{"a":[{"wildcard":"**"}]}"#,
             r#"{"$or":[{"a":["b"]}]}"#,
+            r#"{"$or":[{"prefix":"a"},{"b":["c"]}]}"#,
             r#"{"a":["b"]} trailing"#,
         ] {
             assert!(!is_pattern(text), "{text}");
