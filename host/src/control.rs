@@ -85,6 +85,9 @@ struct Plane {
     publisher: Arc<Publisher>,
     live: Live,
     jobs: Jobs,
+    /// `LastProcessingResult` of mappings whose pollers have processed something since the start, by id. A std mutex:
+    /// no await inside.
+    processed: std::sync::Mutex<std::collections::HashMap<String, String>>,
     clock: Clock,
 }
 
@@ -128,6 +131,7 @@ impl Control {
             publisher: Publisher::new(snapshot),
             live,
             jobs: Jobs::default(),
+            processed: std::sync::Mutex::default(),
             clock,
         }));
         control.publish_all().await?;

@@ -6,15 +6,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
+use crate::control::Control;
+use crate::events::Events;
 use crate::invoke::Invoker;
+use crate::invoke::snapshot::Snapshot;
 use crate::invoke::snapshot::event_source::{Kind, Mapping};
 use crate::outbound::aws::Aws;
+use crate::store::Records;
 
 mod batch;
 mod filter;
 mod sqs;
+mod stream;
 
 /// Pollers of all mappings; cheap to clone.
 #[derive(Clone, Debug)]
@@ -23,6 +29,9 @@ pub struct Sources(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     invoker: Invoker,
+    control: Control,
+    events: Events,
+    records: Arc<dyn Records>,
     aws: Aws,
     clock: Clock,
 }
@@ -31,6 +40,8 @@ struct Shared {
 #[derive(Debug)]
 struct Poller {
     mapping: Arc<Mapping>,
+    /// Tasks of the poller, batches in work included.
+    tasks: TaskTracker,
     _stop: watch::Sender<()>,
 }
 
@@ -47,12 +58,29 @@ impl Stop {
             done = work => Some(done),
         }
     }
+
+    async fn stopped(&mut self) {
+        self.unless(std::future::pending::<()>()).await;
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.0.has_changed().is_err()
+    }
 }
 
 impl Sources {
-    pub fn new(invoker: Invoker, aws: Aws, clock: Clock) -> Self {
+    pub fn new(
+        control: Control,
+        (invoker, events): (Invoker, Events),
+        records: Arc<dyn Records>,
+        aws: Aws,
+        clock: Clock,
+    ) -> Self {
         Self(Arc::new(Shared {
             invoker,
+            control,
+            events,
+            records,
             aws,
             clock,
         }))
@@ -62,29 +90,66 @@ impl Sources {
     pub async fn run(&self) {
         let mut snapshots = self.0.invoker.snapshots();
         let mut pollers: HashMap<Arc<str>, Poller> = HashMap::new();
+        // Tasks of pollers that were stopped, while they finish batches.
+        let mut ending: HashMap<Arc<str>, TaskTracker> = HashMap::new();
+        let mut known = None;
         loop {
             let snapshot = Arc::clone(&snapshots.borrow_and_update());
             let is_current = |id: &Arc<str>, poller: &Poller| {
                 let mapping = snapshot.mapping(id);
-                mapping.is_some_and(|it| Arc::ptr_eq(it, &poller.mapping))
+                mapping.is_some_and(|it| **it == *poller.mapping)
             };
-            pollers.retain(|id, poller| is_current(id, poller));
+            for (id, poller) in pollers.extract_if(|id, poller| !is_current(id, poller)) {
+                poller.tasks.close();
+                ending.insert(id, poller.tasks);
+            }
             for (id, mapping) in snapshot.mappings() {
                 if mapping.is_enabled && !pollers.contains_key(id) {
-                    pollers.insert(Arc::clone(id), self.start(id, mapping));
+                    let poller = self.start(id, mapping, ending.remove(id));
+                    pollers.insert(Arc::clone(id), poller);
                 }
             }
+            // At the start, and after a mapping was deleted.
+            let count = snapshot.mappings().count();
+            if known.replace(count).is_none_or(|known| count < known) {
+                self.forget(&snapshot, &ending);
+            }
+            ending.retain(|_, tasks| !tasks.is_empty());
             if snapshots.changed().await.is_err() {
                 return;
             }
         }
     }
 
-    fn start(&self, id: &Arc<str>, mapping: &Arc<Mapping>) -> Poller {
+    /// Deletes the checkpoints of mappings that are no more, once their pollers have ended.
+    fn forget(&self, snapshot: &Snapshot, ending: &HashMap<Arc<str>, TaskTracker>) {
+        let gone = ending
+            .iter()
+            .filter(|(id, _)| snapshot.mapping(id).is_none());
+        let gone: Vec<_> = gone.map(|(_, tasks)| tasks.clone()).collect();
+        let shared = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            for tasks in gone {
+                tasks.wait().await;
+            }
+            let snapshot = shared.invoker.snapshot();
+            let is_known = |id: &str| snapshot.mapping(id).is_some();
+            shared.control.retain_processed(is_known);
+            let forgotten = stream::checkpoint::forget_mappings(&*shared.records, is_known);
+            if let Err(error) = forgotten.await {
+                tracing::warn!(%error, "checkpoints of deleted mappings could not be deleted");
+            }
+        });
+    }
+
+    fn start(&self, id: &Arc<str>, mapping: &Arc<Mapping>, former: Option<TaskTracker>) -> Poller {
         let (sender, receiver) = watch::channel(());
-        let stop = Stop(receiver);
+        let (stop, tasks) = (Stop(receiver), TaskTracker::new());
         match mapping.source.kind {
             Kind::Sqs => sqs::start(&self.0, mapping, stop),
+            Kind::Kinesis | Kind::DynamoDb => {
+                stream::start(&self.0, (id, mapping), (&tasks, former), stop);
+            }
             kind => tracing::warn!(
                 mapping = %id, ?kind,
                 "this release does not poll sources of this kind: the mapping invokes nothing"
@@ -92,6 +157,7 @@ impl Sources {
         }
         Poller {
             mapping: Arc::clone(mapping),
+            tasks,
             _stop: sender,
         }
     }

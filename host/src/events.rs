@@ -33,6 +33,7 @@ mod step;
 mod tests;
 mod timeline;
 
+pub use delivery::FailedBatch;
 use head::Head;
 use lanes::Lanes;
 pub use timeline::Timeline;
@@ -126,6 +127,15 @@ impl Events {
         let name = invoke.target.name.as_str();
         self.0.metrics.asynchronous(name).received.add(1);
         Ok(())
+    }
+
+    /// Queues the record of a batch of an event source for its destination.
+    ///
+    /// # Errors
+    /// If it could not be stored.
+    pub async fn deliver(&self, batch: FailedBatch) -> Result<(), Error> {
+        let new = batch.queued(self.0.timeline.now());
+        Ok(self.0.queue.change(vec![Change::Add(new)]).await?)
     }
 
     /// Runs events until [`stop`](Self::stop). One task of the host's.

@@ -29,6 +29,7 @@ use crate::outbound::sigv4::Credentials;
 use crate::payload::{Body, Document, Event};
 use crate::sandbox::{self, Sandbox, Scheduler, compile::Compiler};
 use crate::server::{self, Certificates, Server};
+use crate::store::Records;
 use crate::store::object::{self, Misconfigured, Objects};
 use crate::store::queue::Queue;
 use crate::store::sqlite::Sqlite;
@@ -75,6 +76,9 @@ pub enum ReloadError {
     #[error(transparent)]
     Certificates(#[from] server::TlsError),
 }
+
+/// Queue and records of the data directory.
+type Store = (Arc<dyn Queue>, Arc<dyn Records>);
 
 /// A running host.
 #[derive(Debug)]
@@ -178,7 +182,10 @@ impl Host {
             code_bytes_max: config.limits.code_bytes,
         };
         let vault = Vault::open(dir, &*records, &clock).await.map_err(host)?;
-        let queue: Arc<dyn Queue> = Arc::clone(&records) as Arc<dyn Queue>;
+        let store = (
+            Arc::clone(&records) as Arc<dyn Queue>,
+            Arc::clone(&records) as Arc<dyn Records>,
+        );
         let control = Control::open(settings, records, library, vault, None, clock.clone())
             .await
             .map_err(host)?;
@@ -188,7 +195,7 @@ impl Host {
             .as_ref()
             .map(|tls| Certificates::open(&tls.certificates));
         let certificates = certificates.transpose().map_err(host)?;
-        let planes = (control, queue, services);
+        let planes = (control, store, services);
         let opened = Self::assemble(&config, planes, scheduler, telemetry, clock);
         Ok(Self {
             certificates,
@@ -198,7 +205,7 @@ impl Host {
 
     fn assemble(
         config: &Config,
-        (control, queue, services): (Control, Arc<dyn Queue>, (Aws, Objects)),
+        (control, (queue, records), services): (Control, Store, (Aws, Objects)),
         scheduler: Arc<Scheduler>,
         (logs, metrics): (Logs, Metrics),
         clock: Clock,
@@ -226,8 +233,7 @@ impl Host {
             async move { invoker.follow().await }
         });
         let housekeeping = tokio::spawn(housekeeping(control.clone(), clock.clone()));
-        let sources = Sources::new(invoker.clone(), services.0.clone(), clock.clone());
-        let sources = tokio::spawn(async move { sources.run().await });
+        let aws = services.0.clone();
         let events = Events::new(
             queue,
             invoker.clone(),
@@ -240,6 +246,8 @@ impl Host {
             let events = events.clone();
             async move { events.run().await }
         });
+        let pipeline = (invoker.clone(), events.clone());
+        let sources = sources(control.clone(), pipeline, records, aws, clock.clone());
         let front = Front::new(
             control,
             (invoker.clone(), events.clone()),
@@ -261,7 +269,7 @@ impl Host {
             _follow: AbortOnDropHandle::new(follow),
             _housekeeping: AbortOnDropHandle::new(housekeeping),
             _dispatch: AbortOnDropHandle::new(dispatch),
-            _sources: AbortOnDropHandle::new(sources),
+            _sources: sources,
         }
     }
 
@@ -408,6 +416,19 @@ where
     }
 }
 
+/// Starts the pollers of event source mappings.
+fn sources(
+    control: Control,
+    (invoker, events): (Invoker, Events),
+    records: Arc<dyn Records>,
+    aws: Aws,
+    clock: Clock,
+) -> AbortOnDropHandle<()> {
+    let sources = Sources::new(control, (invoker, events), records, aws, clock);
+    let sources = tokio::spawn(async move { sources.run().await });
+    AbortOnDropHandle::new(sources)
+}
+
 /// Services of AWS that records are sent to.
 fn aws(config: &config::Aws, client: outbound::Client) -> Aws {
     let endpoints = [
@@ -415,6 +436,11 @@ fn aws(config: &config::Aws, client: outbound::Client) -> Aws {
         (Some(Service::Sqs), &config.endpoint_sqs),
         (Some(Service::Sns), &config.endpoint_sns),
         (Some(Service::EventBridge), &config.endpoint_eventbridge),
+        (Some(Service::Kinesis), &config.endpoint_kinesis),
+        (
+            Some(Service::DynamoDbStreams),
+            &config.endpoint_dynamodb_streams,
+        ),
     ];
     let endpoints = endpoints.into_iter();
     let key = config.access_key_id.clone();

@@ -65,6 +65,7 @@ mod signed_layers;
 mod signing;
 mod sqs_source;
 mod storage;
+mod stream_source;
 mod tags;
 mod tidy;
 mod unread;

@@ -1,4 +1,4 @@
-//! S3 server of the tests: moto, installed by `tests/run` from PyPI into `.tools`.
+//! Server of AWS's services for the tests: moto, installed by `tests/run` from PyPI into `.tools`.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -69,12 +69,29 @@ impl Moto {
 
     /// Sends an operation of SQS.
     pub async fn sqs(&self, operation: &str, body: &Value) -> Value {
+        self.call("sqs", &format!("AmazonSQS.{operation}"), body)
+            .await
+    }
+
+    /// Sends an operation of Kinesis.
+    pub async fn kinesis(&self, operation: &str, body: &Value) -> Value {
+        self.call("kinesis", &format!("Kinesis_20131202.{operation}"), body)
+            .await
+    }
+
+    /// Sends an operation of DynamoDB.
+    pub async fn dynamo_db(&self, operation: &str, body: &Value) -> Value {
+        self.call("dynamodb", &format!("DynamoDB_20120810.{operation}"), body)
+            .await
+    }
+
+    async fn call(&self, service: &str, operation: &str, body: &Value) -> Value {
         let request = Request::builder()
             .method("POST")
             .uri(format!("{}/", self.endpoint))
-            .header("authorization", claim("sqs"))
+            .header("authorization", claim(service))
             .header("content-type", "application/x-amz-json-1.0")
-            .header("x-amz-target", format!("AmazonSQS.{operation}"))
+            .header("x-amz-target", operation)
             .body(Full::new(Bytes::from(body.to_string())))
             .expect("the request is well-formed");
         let http = Client::builder(TokioExecutor::new()).build_http();

@@ -56,12 +56,13 @@ fn host() -> Vec<(String, String)> {
 
 /// Layers from the top down; each may use only those after it. `control` uses the data plane through the types
 /// that `invoke` and `sandbox` export to it.
-const LAYERS: [&[&str]; 11] = [
+const LAYERS: [&[&str]; 12] = [
     &["cli"],
     &["host"],
     &["server"],
     &["api"],
-    &["events", "event_source"],
+    &["event_source"],
+    &["events"],
     &["control"],
     &["invoke"],
     &["library"],

@@ -20,6 +20,11 @@ fn complete_aws(aws: &mut Aws, variable: impl Fn(&str) -> Option<String>) {
             &mut aws.endpoint_eventbridge,
             "AWS_ENDPOINT_URL_EVENTBRIDGE",
         ),
+        (&mut aws.endpoint_kinesis, "AWS_ENDPOINT_URL_KINESIS"),
+        (
+            &mut aws.endpoint_dynamodb_streams,
+            "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
+        ),
     ] {
         if endpoint.is_none() {
             *endpoint = given(name);

@@ -16,6 +16,10 @@ pub struct Aws {
     pub endpoint_sns: Option<String>,
     /// Endpoint URL of EventBridge. `AWS_ENDPOINT_URL_EVENTBRIDGE`. Since 0.1.0.
     pub endpoint_eventbridge: Option<String>,
+    /// Endpoint URL of Kinesis. `AWS_ENDPOINT_URL_KINESIS`. Since 0.1.0.
+    pub endpoint_kinesis: Option<String>,
+    /// Endpoint URL of DynamoDB Streams. `AWS_ENDPOINT_URL_DYNAMODB_STREAMS`. Since 0.1.0.
+    pub endpoint_dynamodb_streams: Option<String>,
     /// `AWS_ACCESS_KEY_ID`. Without keys, requests are not signed. Since 0.1.0.
     pub access_key_id: Option<String>,
     /// `AWS_SECRET_ACCESS_KEY`. Since 0.1.0.
@@ -31,6 +35,8 @@ impl std::fmt::Debug for Aws {
             .field("endpoint_sqs", &self.endpoint_sqs)
             .field("endpoint_sns", &self.endpoint_sns)
             .field("endpoint_eventbridge", &self.endpoint_eventbridge)
+            .field("endpoint_kinesis", &self.endpoint_kinesis)
+            .field("endpoint_dynamodb_streams", &self.endpoint_dynamodb_streams)
             .field("access_key_id", &self.access_key_id)
             .finish_non_exhaustive()
     }

@@ -63,6 +63,7 @@ impl Control {
             },
             modified: now,
             tags: create.tags,
+            processed: None,
         };
         let mut batch = record.claiming();
         batch.push(put(&record, Expect::Absent));
@@ -92,7 +93,8 @@ impl Control {
         let mut items: Vec<MappingRecord> = Vec::new();
         loop {
             let page: Page<MappingRecord> = self.page(KIND, "", marker.as_deref(), SCAN).await?;
-            for record in page.items.into_iter().filter(|it| filter.keeps(it)) {
+            for mut record in page.items.into_iter().filter(|it| filter.keeps(it)) {
+                record.processed = self.processed().get(&record.id).cloned();
                 if items.len() == limit {
                     let next = items.last().map(|last| last.id.clone());
                     return Ok(Page { items, next });
@@ -164,6 +166,24 @@ impl Control {
         Ok(record)
     }
 
+    /// Notes the result of a poller of a mapping, as `LastProcessingResult` shows it until the host ends.
+    pub fn note_processed(&self, id: &str, result: &str) {
+        let mut processed = self.processed();
+        if processed.get(id).is_none_or(|known| known != result) {
+            processed.insert(id.to_owned(), result.to_owned());
+        }
+    }
+
+    /// Forgets the results of mappings that are no more.
+    pub fn retain_processed(&self, is_known: impl Fn(&str) -> bool) {
+        self.processed().retain(|id, _| is_known(id));
+    }
+
+    fn processed(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<String, String>> {
+        let processed = self.0.processed.lock();
+        processed.unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     async fn require_mapping_target(&self, target: &Target) -> Result<(), Error> {
         let found = self
             .existing_at(&target.name, target.qualifier.as_ref())
@@ -190,7 +210,9 @@ impl Control {
         let Some(record) = self.0.records.get(&key(id)).await? else {
             return Ok(None);
         };
-        Ok(Some((decode(&record)?, record.revision)))
+        let mut mapping: MappingRecord = decode(&record)?;
+        mapping.processed = self.processed().get(&mapping.id).cloned();
+        Ok(Some((mapping, record.revision)))
     }
 }
 

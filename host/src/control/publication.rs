@@ -28,6 +28,7 @@ pub(super) fn function(home: &Home, records: FunctionRecords) -> Result<Function
     let versions = versions.filter_map(|it| Some((it.number?, Arc::new(version(name, it)))));
     Ok(Function {
         arn: home.function_arn(name).into(),
+        role: latest.configuration.role.as_str().into(),
         latest: Arc::new(version(name, latest)),
         versions: versions.collect(),
         aliases: records

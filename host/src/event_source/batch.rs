@@ -1,7 +1,9 @@
 //! A batch in its function: one invocation, and which records failed.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::Shared;
@@ -20,35 +22,60 @@ pub(super) enum Outcome {
     Refused,
 }
 
+/// An invocation with a batch, and its outcome.
+#[derive(Debug)]
+pub(super) struct Invoked {
+    pub(super) request_id: RequestId,
+    /// Version that ran. `None` if the function was not reached.
+    pub(super) executed_version: Option<Arc<str>>,
+    /// True for a function error.
+    pub(super) is_error: bool,
+    pub(super) outcome: Outcome,
+    /// Response of a function that succeeded.
+    pub(super) response: Bytes,
+}
+
 impl Shared {
-    /// Invokes a function with records.
+    /// Invokes a function with an event. With identifiers of its records, the function reports which of them failed.
     pub(super) async fn invoke(
         &self,
         target: &Target,
-        records: Vec<Value>,
+        event: Value,
         trace_id: Option<String>,
         identifiers: Option<HashSet<String>>,
-    ) -> Outcome {
-        let event = Document::from(serde_json::json!({"Records": records}));
-        let mut invoke = Invoke::new(
-            RequestId::random(&self.clock),
-            target.clone(),
-            Event::Json(event),
-        );
+    ) -> Invoked {
+        let request_id = RequestId::random(&self.clock);
+        let event = Event::Json(Document::from(event));
+        let mut invoke = Invoke::new(request_id, target.clone(), event);
         invoke.trace_id = trace_id;
         let finished = match self.invoker.invoke(invoke).await {
             Ok(finished) => finished,
             Err(error) => {
                 error.log();
-                return refusal(&error);
+                return Invoked {
+                    request_id,
+                    executed_version: None,
+                    is_error: false,
+                    outcome: refusal(&error),
+                    response: Bytes::new(),
+                };
             }
         };
-        match (finished.outcome, identifiers) {
+        let is_error = finished.outcome.is_err();
+        let response = finished.outcome.map(|response| response.into_bytes());
+        let outcome = match (&response, identifiers) {
             (Err(_), _) => Outcome::Failed,
             (Ok(_), None) => Outcome::Done {
                 failed: HashSet::new(),
             },
-            (Ok(response), Some(identifiers)) => reported(&response.into_bytes(), &identifiers),
+            (Ok(response), Some(identifiers)) => reported(response, &identifiers),
+        };
+        Invoked {
+            request_id,
+            executed_version: Some(finished.executed_version),
+            is_error,
+            outcome,
+            response: response.unwrap_or_default(),
         }
     }
 }

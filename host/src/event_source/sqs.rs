@@ -42,6 +42,7 @@ struct Queue {
     batch_size: usize,
     window: Duration,
     reports_failures: bool,
+    is_fifo: bool,
 }
 
 /// A message: as SQS sent it, and as the function gets it.
@@ -51,6 +52,8 @@ struct Message {
     receipt: String,
     record: Value,
     trace_id: Option<String>,
+    /// Group of a FIFO queue.
+    group: Option<String>,
     bytes: usize,
 }
 
@@ -60,17 +63,12 @@ pub(super) fn start(shared: &Arc<Shared>, mapping: &Arc<Mapping>, stop: Stop) {
         return;
     };
     let queue = Arc::new(queue);
-    // Messages of a group come in order only if one batch is in work at a time.
-    let is_fifo = queue.arn.ends_with(".fifo");
     let chosen = mapping
         .settings
         .scaling
         .as_ref()
         .and_then(|it| it.concurrency_max);
-    let concurrency = match (is_fifo, chosen) {
-        (true, _) => 1,
-        (false, chosen) => chosen.unwrap_or(CONCURRENCY_DEFAULT),
-    };
+    let concurrency = chosen.unwrap_or(CONCURRENCY_DEFAULT);
     let permits = usize::try_from(concurrency).expect("a usize has 32 bits or more");
     let permits = Arc::new(Semaphore::new(permits));
     for _ in 0..POLLERS_MAX.min(concurrency) {
@@ -91,10 +89,11 @@ impl Queue {
         Some(Self {
             region: region.to_owned(),
             url: format!("{endpoint}/{account}/{name}"),
-            filters: Filters::new(settings.filters.as_deref()),
+            filters: Filters::new(settings.filters.as_deref(), mapping.source.kind),
             batch_size: usize::try_from(batch_size).expect("a usize has 32 bits or more"),
             window: Duration::from_secs(window.into()),
             reports_failures: settings.report_item_failures.unwrap_or_default(),
+            is_fifo: arn.ends_with(".fifo"),
             shared: Arc::clone(shared),
             mapping: Arc::clone(mapping),
             arn,
@@ -112,7 +111,18 @@ impl Queue {
             match collected {
                 Ok(messages) => {
                     pause = None;
-                    self.work(messages, permit);
+                    let mut permit = Some(permit);
+                    for group in by_group(messages) {
+                        // Taken messages are worked on even if the poller stops.
+                        let permit = match permit.take() {
+                            Some(permit) => permit,
+                            None => match Arc::clone(&permits).acquire_owned().await {
+                                Ok(permit) => permit,
+                                Err(_) => return,
+                            },
+                        };
+                        self.work(group, permit);
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, source = self.arn, "messages could not be received; that is repeated");
@@ -211,6 +221,10 @@ impl Queue {
             id: sent["MessageId"].as_str()?.to_owned(),
             receipt: sent["ReceiptHandle"].as_str()?.to_owned(),
             trace_id: attributes["AWSTraceHeader"].as_str().map(str::to_owned),
+            group: attributes["MessageGroupId"]
+                .as_str()
+                .filter(|_| self.is_fifo)
+                .map(str::to_owned),
             bytes: sent["Body"].as_str().map_or(0, str::len),
             record,
         })
@@ -218,9 +232,6 @@ impl Queue {
 
     /// Works on messages, detached from the poller: they are done with even if it stops.
     fn work(self: &Arc<Self>, messages: Vec<Message>, permit: OwnedSemaphorePermit) {
-        if messages.is_empty() {
-            return;
-        }
         let queue = Arc::clone(self);
         tokio::spawn(async move {
             queue.finish(messages).await;
@@ -240,13 +251,10 @@ impl Queue {
             .reports_failures
             .then(|| wanted.iter().map(|it| it.id.clone()).collect());
         let trace_id = wanted.iter().find_map(|it| it.trace_id.clone());
-        let records = wanted.iter().map(|it| it.record.clone()).collect();
-        let target = &self.mapping.target;
-        let outcome = self
-            .shared
-            .invoke(target, records, trace_id, identifiers)
-            .await;
-        match outcome {
+        let records: Vec<_> = wanted.iter().map(|it| it.record.clone()).collect();
+        let (target, event) = (&self.mapping.target, json!({"Records": records}));
+        let invoking = self.shared.invoke(target, event, trace_id, identifiers);
+        match invoking.await.outcome {
             Outcome::Done { failed } => {
                 let done = wanted.iter().filter(|it| !failed.contains(&it.id));
                 self.delete(done).await;
@@ -285,6 +293,20 @@ impl Queue {
             }
         }
     }
+}
+
+/// Messages by their groups, in order. SQS hands out no others of a group until these are deleted or visible again, so
+/// groups can be worked on at the same time.
+fn by_group(messages: Vec<Message>) -> Vec<Vec<Message>> {
+    let mut groups: Vec<Vec<Message>> = Vec::new();
+    for message in messages {
+        let same = |group: &&mut Vec<Message>| group[0].group == message.group;
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(message),
+            None => groups.push(vec![message]),
+        }
+    }
+    groups
 }
 
 /// Attributes in the casing that functions get.

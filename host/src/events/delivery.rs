@@ -7,13 +7,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Shared;
 use super::step::Step;
+use super::{Shared, lane};
 use crate::clock::Timestamp;
 use crate::names::{FunctionName, RequestId};
 use crate::outbound::aws::{self, Service};
 use crate::store::object::{self, Location};
-use crate::store::queue::Item;
+use crate::store::queue::{Item, NewItem};
 
 /// Time after which a delivery is given up, as events are.
 const AGE_MAX: Duration = Duration::from_secs(6 * 3_600);
@@ -41,6 +41,45 @@ pub(super) enum Content {
     Record { is_success: bool },
     /// The event, for a dead-letter queue.
     DeadLetter { code: u16, message: String },
+    /// The record of a batch of an event source.
+    Batch { object_prefix: String },
+}
+
+/// Record of a batch that was given up, for the on-failure destination of its event source mapping.
+#[derive(Clone, Debug)]
+pub struct FailedBatch {
+    /// Request id of the last invocation.
+    pub request_id: RequestId,
+    pub function: FunctionName,
+    pub function_arn: String,
+    /// ARN of the destination.
+    pub destination: String,
+    /// Beginning of its key in a bucket.
+    pub object_prefix: String,
+    pub record: Bytes,
+}
+
+impl FailedBatch {
+    /// Item of the queue.
+    pub(super) fn queued(self, now: Timestamp) -> NewItem {
+        let delivery = Delivery {
+            id: self.request_id,
+            function: self.function,
+            function_arn: self.function_arn,
+            queued: now,
+            attempts: 0,
+            trace_id: None,
+            content: Content::Batch {
+                object_prefix: self.object_prefix,
+            },
+        };
+        NewItem {
+            lane: lane::deliver(&self.destination),
+            due: now,
+            head: delivery.encode(),
+            body: self.record,
+        }
+    }
 }
 
 /// A delivery that failed.
@@ -106,7 +145,7 @@ impl Shared {
         };
         let counters = self.metrics.asynchronous(delivery.function.as_str());
         match delivery.content {
-            Content::Record { .. } => counters.destination_failures.add(1),
+            Content::Record { .. } | Content::Batch { .. } => counters.destination_failures.add(1),
             Content::DeadLetter { .. } => counters.dead_letter_errors.add(1),
         }
         delivery.attempts = delivery.attempts.saturating_add(1);
@@ -158,6 +197,7 @@ impl Shared {
                     .json(Service::EventBridge, region, target, &request);
                 entry_error(&sent.await?)?;
             }
+            Service::Kinesis | Service::DynamoDbStreams => return Err(Error::Unknown),
         }
         Ok(())
     }
@@ -179,26 +219,30 @@ impl Shared {
     fn object_key(&self, delivery: &Delivery) -> String {
         let now = self.timeline.clock().now().utc();
         let (day, at) = (now.strftime("%Y/%m/%d"), now.strftime("%Y-%m-%dT%H.%M.%S"));
-        let (function, random) = (&delivery.function, RequestId::random(self.timeline.clock()));
-        format!("aws/lambda/async/{function}/{day}/{at}-{random}")
+        let random = RequestId::random(self.timeline.clock());
+        match &delivery.content {
+            Content::Batch { object_prefix } => format!("{object_prefix}/{day}/{at}-{random}"),
+            Content::Record { .. } | Content::DeadLetter { .. } => {
+                let function = &delivery.function;
+                format!("aws/lambda/async/{function}/{day}/{at}-{random}")
+            }
+        }
     }
 }
 
 impl Delivery {
     /// Attributes of a dead letter: name, type, value.
-    fn attributes(&self) -> Vec<(&'static str, &'static str, String)> {
-        match &self.content {
-            Content::Record { .. } => Vec::new(),
-            Content::DeadLetter { code, message } => {
-                let all = [
-                    ("RequestID", "String", self.id.to_string()),
-                    ("ErrorCode", "Number", code.to_string()),
-                    ("ErrorMessage", "String", message.clone()),
-                ];
-                // SQS and SNS refuse attributes without a value.
-                all.into_iter().filter(|(.., it)| !it.is_empty()).collect()
-            }
-        }
+    fn attributes(&self) -> Vec<(&str, &'static str, String)> {
+        let all = match &self.content {
+            Content::Record { .. } | Content::Batch { .. } => Vec::new(),
+            Content::DeadLetter { code, message } => vec![
+                ("RequestID", "String", self.id.to_string()),
+                ("ErrorCode", "Number", code.to_string()),
+                ("ErrorMessage", "String", message.clone()),
+            ],
+        };
+        // SQS and SNS refuse attributes without a value.
+        all.into_iter().filter(|(.., it)| !it.is_empty()).collect()
     }
 
     fn sqs(&self, queue_url: &str, text: &str) -> Value {

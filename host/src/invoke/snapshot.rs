@@ -50,6 +50,8 @@ pub struct Snapshot {
 pub struct Function {
     /// Its ARN without qualifier.
     pub arn: Arc<str>,
+    /// Role of the unpublished version, which records of Kinesis name.
+    pub role: Arc<str>,
     /// The unpublished version, as invocations get it: until an update has settled, the one before.
     pub latest: Arc<Version>,
     /// The published versions.

@@ -1,5 +1,5 @@
 //! Requests to services of AWS and compatible servers: one signed POST each, in AWS's JSON or query protocol. The SDK
-//! crates of four services would add 80 crates and minutes to the build, for one operation of each.
+//! crates of five services would add 80 crates and minutes to the build, for a few operations of each.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub enum Service {
     Sqs,
     Sns,
     EventBridge,
+    Kinesis,
+    DynamoDbStreams,
 }
 
 /// A request that did not succeed.
@@ -78,20 +80,30 @@ impl Service {
         }
     }
 
-    /// Name in signatures and host names.
+    /// Name in signatures.
     fn name(self) -> &'static str {
         match self {
             Self::Sqs => "sqs",
             Self::Sns => "sns",
             Self::EventBridge => "events",
+            Self::Kinesis => "kinesis",
+            Self::DynamoDbStreams => "dynamodb",
+        }
+    }
+
+    /// Name in host names.
+    fn host(self) -> &'static str {
+        match self {
+            Self::DynamoDbStreams => "streams.dynamodb",
+            other => other.name(),
         }
     }
 
     /// Content type of its JSON protocol.
     fn json(self) -> &'static str {
         match self {
-            Self::Sqs => "application/x-amz-json-1.0",
-            Self::Sns | Self::EventBridge => "application/x-amz-json-1.1",
+            Self::Sqs | Self::DynamoDbStreams => "application/x-amz-json-1.0",
+            Self::Sns | Self::EventBridge | Self::Kinesis => "application/x-amz-json-1.1",
         }
     }
 }
@@ -115,7 +127,7 @@ impl Aws {
             None => {
                 // Regions in China have their own domain.
                 let top = if region.starts_with("cn-") { ".cn" } else { "" };
-                format!("https://{}.{region}.amazonaws.com{top}", service.name())
+                format!("https://{}.{region}.amazonaws.com{top}", service.host())
             }
         }
     }
@@ -311,6 +323,8 @@ mod tests {
         }
         let china = aws(&[]).endpoint(Service::EventBridge, "cn-north-1");
         assert_eq!(china, "https://events.cn-north-1.amazonaws.com.cn");
+        let streams = aws(&[]).endpoint(Service::DynamoDbStreams, "us-east-1");
+        assert_eq!(streams, "https://streams.dynamodb.us-east-1.amazonaws.com");
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub struct MappingRecord {
     pub modified: Timestamp,
     /// Tags of the mapping.
     pub tags: BTreeMap<String, String>,
+    /// Result of the last batch since the start of the host. Not stored.
+    #[serde(skip)]
+    pub processed: Option<String>,
 }
 
 /// The `State` of a mapping.

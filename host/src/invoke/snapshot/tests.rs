@@ -46,6 +46,7 @@ pub(in crate::invoke) fn function(name: &FunctionName, url: Option<&str>) -> Fun
     };
     Function {
         arn: "arn".into(),
+        role: "role".into(),
         latest: version("$LATEST", "d1"),
         versions: BTreeMap::from([(1, version("1", "d1/1"))]),
         aliases: BTreeMap::new(),

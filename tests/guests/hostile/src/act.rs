@@ -139,6 +139,9 @@ pub enum Act {
         line: String,
         #[serde(default)]
         fail: bool,
+        /// Time after which the end is reported too.
+        #[serde(default)]
+        ms: Option<u64>,
     },
 }
 
@@ -209,9 +212,16 @@ pub fn perform(act: Act, event: &str, context: &Context) -> Result<String, Failu
             address,
             line,
             fail,
-        } => report(&address, &line).and_then(|()| match fail {
-            true => Err(io::Error::other("the event asked for it")),
-            false => Ok(Value::Null),
+            ms,
+        } => report(&address, &line).and_then(|()| {
+            if let Some(ms) = ms {
+                sleep(ms);
+                report(&address, &format!("{line} ended"))?;
+            }
+            match fail {
+                true => Err(io::Error::other("the event asked for it")),
+                false => Ok(Value::Null),
+            }
         }),
     };
     match answer {
@@ -416,7 +426,7 @@ impl From<Failed> for Failure {
 }
 
 /// Sends a line to a collector, and waits until it has it.
-fn report(address: &str, line: &str) -> io::Result<()> {
+pub fn report(address: &str, line: &str) -> io::Result<()> {
     let mut collector = TcpStream::connect(address)?;
     writeln!(collector, "{line}")?;
     collector.read_exact(&mut [0])

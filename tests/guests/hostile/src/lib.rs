@@ -3,6 +3,7 @@
 //! [`act::Act`] for all. The variable `INIT` makes the initialisation fail.
 
 mod act;
+mod batch;
 mod network;
 
 use exports::lambda::function::handler::{Context, Failure, Guest};
@@ -30,8 +31,8 @@ impl Guest for Hostile {
     }
 
     fn invoke(event: String, context: Context) -> Result<String, Failure> {
-        if let Ok(batch) = serde_json::from_str::<Batch>(&event) {
-            return Ok(batch.perform(&context));
+        if let Ok(batch) = serde_json::from_str::<batch::Batch>(&event) {
+            return batch.perform(&context);
         }
         match serde_json::from_str(&event) {
             Ok(act) => act::perform(act, &event, &context),
@@ -45,35 +46,6 @@ impl Guest for Hostile {
 
     fn after_restore() -> Result<(), Failure> {
         Ok(())
-    }
-}
-
-/// Records of a queue, whose bodies are actions.
-#[derive(serde::Deserialize)]
-struct Batch {
-    #[serde(rename = "Records")]
-    records: Vec<Record>,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Record {
-    message_id: String,
-    body: String,
-}
-
-impl Batch {
-    /// Performs all actions, and reports those that fail.
-    fn perform(self, context: &Context) -> String {
-        let fails = |record: &Record| match serde_json::from_str(&record.body) {
-            Ok(act) => act::perform(act, &record.body, context).is_err(),
-            Err(_) => true,
-        };
-        let failed = self.records.into_iter().filter(fails);
-        let failures: Vec<_> = failed
-            .map(|record| serde_json::json!({"itemIdentifier": record.message_id}))
-            .collect();
-        serde_json::json!({"batchItemFailures": failures}).to_string()
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn configuration(
         starting_position_timestamp: source.position_timestamp.map(Into::into),
         state: Some(record.state.as_str().into()),
         state_transition_reason: Some(transition_reason(source.kind).into()),
-        last_processing_result: processing_result(source.kind),
+        last_processing_result: processing_result(record),
         last_modified: Some(record.modified.into()),
         ..chosen_members(record)
     }
@@ -82,9 +82,11 @@ fn transition_reason(kind: Kind) -> &'static str {
     }
 }
 
-/// Nothing reads any source yet, so nothing has been processed. Queues do not show this at all.
-fn processing_result(kind: Kind) -> Option<String> {
-    (kind != Kind::Sqs).then(|| "No records processed".to_owned())
+/// Mappings of queues do not have it.
+fn processing_result(record: &MappingRecord) -> Option<String> {
+    let processed = || record.processed.clone();
+    let result = || processed().unwrap_or_else(|| "No records processed".to_owned());
+    (record.source.kind != Kind::Sqs).then(result)
 }
 
 fn number(number: u32) -> i32 {
