@@ -27,6 +27,7 @@ mod facts;
 pub mod logs;
 mod queue;
 pub mod rest;
+mod scheduler;
 pub mod url;
 mod web;
 
@@ -149,6 +150,8 @@ impl Front {
             (Door::Queues, Some(text)) => queue::refused(text),
             (Door::Download(digest), None) => Box::pin(self.serve_download(digest, &parts)).await,
             (Door::Download(_), Some(text)) => download::refused(&text),
+            (Door::Scheduler, None) => Box::pin(self.serve_scheduler(&parts, body)).await,
+            (Door::Scheduler, Some(text)) => scheduler::refused(text),
             (Door::Logs(_), Some(text)) => logs::refused(text),
             (Door::Logs(target), None) => {
                 Box::pin(self.serve_logs(target, request_id, &parts, body)).await
@@ -169,6 +172,7 @@ enum Door<'a> {
     Health,
     Metrics,
     Queues,
+    Scheduler,
     Download(&'a str),
     Logs(&'a str),
     Rest,
@@ -190,6 +194,7 @@ impl<'a> Door<'a> {
             admin::HEALTH => Self::Health,
             admin::METRICS => Self::Metrics,
             path if queue::is_path(path) => Self::Queues,
+            _ if scheduler::is_for(parts) => Self::Scheduler,
             path => path
                 .strip_prefix(download::PATH)
                 .map_or(Self::Rest, Self::Download),

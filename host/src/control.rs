@@ -39,6 +39,7 @@ mod publisher;
 pub mod record;
 pub mod revision;
 mod rules;
+pub mod schedule;
 #[cfg(test)]
 pub mod simulation;
 pub mod tags;
@@ -88,6 +89,8 @@ struct Plane {
     /// `LastProcessingResult` of mappings whose pollers have processed something since the start, by id. A std mutex:
     /// no await inside.
     processed: std::sync::Mutex<std::collections::HashMap<String, String>>,
+    /// Marks changes of schedules.
+    schedules: watch::Sender<()>,
     clock: Clock,
 }
 
@@ -132,6 +135,7 @@ impl Control {
             live,
             jobs: Jobs::default(),
             processed: std::sync::Mutex::default(),
+            schedules: watch::Sender::new(()),
             clock,
         }));
         control.publish_all().await?;

@@ -19,6 +19,7 @@ use crate::store::Records;
 
 mod batch;
 mod filter;
+pub mod schedule;
 mod sqs;
 mod stream;
 

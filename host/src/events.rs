@@ -33,7 +33,7 @@ mod step;
 mod tests;
 mod timeline;
 
-pub use delivery::FailedBatch;
+pub use delivery::{FailedBatch, Undelivered};
 use head::Head;
 use lanes::Lanes;
 pub use timeline::Timeline;
@@ -135,6 +135,15 @@ impl Events {
     /// If it could not be stored.
     pub async fn deliver(&self, batch: FailedBatch) -> Result<(), Error> {
         let new = batch.queued(self.0.timeline.now());
+        Ok(self.0.queue.change(vec![Change::Add(new)]).await?)
+    }
+
+    /// Queues the event of a schedule for its dead-letter queue.
+    ///
+    /// # Errors
+    /// If it could not be stored.
+    pub async fn deliver_letter(&self, letter: Undelivered) -> Result<(), Error> {
+        let new = letter.queued(self.0.timeline.now());
         Ok(self.0.queue.change(vec![Change::Add(new)]).await?)
     }
 

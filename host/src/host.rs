@@ -19,6 +19,7 @@ use crate::control::code_signing::profile::Profiles;
 use crate::control::vault::Vault;
 use crate::control::{self, Control};
 use crate::event_source::Sources;
+use crate::event_source::schedule::Schedules;
 use crate::events::{Events, Timeline};
 use crate::invoke::{self, Blame, Invoke, Invoker, Target};
 use crate::library::Library;
@@ -96,7 +97,7 @@ pub struct Host {
     _follow: AbortOnDropHandle<()>,
     _housekeeping: AbortOnDropHandle<()>,
     _dispatch: AbortOnDropHandle<()>,
-    _sources: AbortOnDropHandle<()>,
+    _sources: [AbortOnDropHandle<()>; 2],
 }
 
 /// A function of a host; cheap to clone. It stays good when the function is updated or deleted and
@@ -416,17 +417,24 @@ where
     }
 }
 
-/// Starts the pollers of event source mappings.
+/// Starts the pollers of event source mappings, and the schedules.
 fn sources(
     control: Control,
     (invoker, events): (Invoker, Events),
     records: Arc<dyn Records>,
     aws: Aws,
     clock: Clock,
-) -> AbortOnDropHandle<()> {
+) -> [AbortOnDropHandle<()>; 2] {
+    let schedules = Schedules::new(
+        control.clone(),
+        invoker.clone(),
+        events.clone(),
+        clock.clone(),
+    );
     let sources = Sources::new(control, (invoker, events), records, aws, clock);
     let sources = tokio::spawn(async move { sources.run().await });
-    AbortOnDropHandle::new(sources)
+    let schedules = tokio::spawn(async move { schedules.run().await });
+    [sources, schedules].map(AbortOnDropHandle::new)
 }
 
 /// Services of AWS that records are sent to.

@@ -59,6 +59,7 @@ mod response_streams;
 mod robustness;
 mod s3;
 mod s3_faults;
+mod scheduler;
 mod sdk;
 mod signed;
 mod signed_layers;

@@ -43,6 +43,43 @@ pub(super) enum Content {
     DeadLetter { code: u16, message: String },
     /// The record of a batch of an event source.
     Batch { object_prefix: String },
+    /// The event of a schedule.
+    Schedule { attributes: Vec<(String, String)> },
+}
+
+/// Event of a schedule that could not be queued, for its dead-letter queue.
+#[derive(Clone, Debug)]
+pub struct Undelivered {
+    pub request_id: RequestId,
+    pub function: FunctionName,
+    /// ARN of the queue.
+    pub destination: String,
+    /// Names and texts.
+    pub attributes: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+impl Undelivered {
+    /// Item of the queue.
+    pub(super) fn queued(self, now: Timestamp) -> NewItem {
+        let delivery = Delivery {
+            id: self.request_id,
+            function: self.function,
+            function_arn: String::new(),
+            queued: now,
+            attempts: 0,
+            trace_id: None,
+            content: Content::Schedule {
+                attributes: self.attributes,
+            },
+        };
+        NewItem {
+            lane: lane::deliver(&self.destination),
+            due: now,
+            head: delivery.encode(),
+            body: self.body,
+        }
+    }
 }
 
 /// Record of a batch that was given up, for the on-failure destination of its event source mapping.
@@ -146,7 +183,9 @@ impl Shared {
         let counters = self.metrics.asynchronous(delivery.function.as_str());
         match delivery.content {
             Content::Record { .. } | Content::Batch { .. } => counters.destination_failures.add(1),
-            Content::DeadLetter { .. } => counters.dead_letter_errors.add(1),
+            Content::DeadLetter { .. } | Content::Schedule { .. } => {
+                counters.dead_letter_errors.add(1);
+            }
         }
         delivery.attempts = delivery.attempts.saturating_add(1);
         let age = self.timeline.since(delivery.queued);
@@ -222,7 +261,7 @@ impl Shared {
         let random = RequestId::random(self.timeline.clock());
         match &delivery.content {
             Content::Batch { object_prefix } => format!("{object_prefix}/{day}/{at}-{random}"),
-            Content::Record { .. } | Content::DeadLetter { .. } => {
+            Content::Record { .. } | Content::DeadLetter { .. } | Content::Schedule { .. } => {
                 let function = &delivery.function;
                 format!("aws/lambda/async/{function}/{day}/{at}-{random}")
             }
@@ -240,6 +279,12 @@ impl Delivery {
                 ("ErrorCode", "Number", code.to_string()),
                 ("ErrorMessage", "String", message.clone()),
             ],
+            Content::Schedule { attributes } => {
+                let attributes = attributes.iter();
+                attributes
+                    .map(|(name, text)| (name.as_str(), "String", text.clone()))
+                    .collect()
+            }
         };
         // SQS and SNS refuse attributes without a value.
         all.into_iter().filter(|(.., it)| !it.is_empty()).collect()
