@@ -17,12 +17,18 @@ fn event(name: &str) -> Value {
 #[tokio::test]
 async fn example_responds_to_its_event() {
     let host = Lamina::start();
-    let checks: [(&str, fn(&Answer) -> bool); 6] = [
+    let checks: [(&str, fn(&Answer) -> bool); 10] = [
         ("hello", |answer| answer.text().starts_with("\"Hello, ")),
         ("counter", |answer| answer.json().is_object()),
         ("custom-runtime", |answer| !answer.json().is_null()),
         ("command", |answer| answer.json().is_object()),
         ("http", |answer| answer.json()["statusCode"] == 200),
+        ("queue", |answer| {
+            answer.json()["batchItemFailures"] == json!([{"itemIdentifier": "2"}])
+        }),
+        ("schedule", |answer| answer.json() == "2026-01-01T00:00:00Z"),
+        ("stream", |answer| answer.json()["state"] == json!({"a": 2})),
+        ("table", |answer| answer.json() == 1),
         ("streaming", |answer| {
             answer.text().ends_with("\0\0\0\0\0\0\0\x001\nlift-off\n")
         }),
@@ -89,7 +95,11 @@ async fn every_example_has_a_test() {
             "hello-component",
             "http",
             "proxy",
-            "streaming"
+            "queue",
+            "schedule",
+            "stream",
+            "streaming",
+            "table"
         ]
     );
 }
