@@ -5,8 +5,8 @@
 //!
 //! `cargo build --release -p lamina && cargo run --release -p lamina-benches`. Add `-- scale` for
 //! the control plane with many functions, `-- hostile` for a quiet function beside hostile ones, `-- events` for
-//! asynchronous invocation, `-- stream` for the latency of streamed responses alone, or `-- python` for the managed
-//! runtime, which `tests/run` builds.
+//! asynchronous invocation, `-- embed` for calls in process, `-- stream` for the latency of streamed responses alone, or
+//! `-- python` for the managed runtime, which `tests/run` builds.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![expect(
@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+mod embed;
 mod events;
 mod hostile;
 mod load;
@@ -32,6 +33,7 @@ use servers::{Lamina, Running};
 async fn main() -> anyhow::Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("bare") => return servers::bare().await,
+        Some("embed") => return embed::run().await,
         Some("events") => return events::run().await,
         Some("scale") => return scale::run().await,
         Some("hostile") => return hostile::run().await,
@@ -52,7 +54,7 @@ async fn main() -> anyhow::Result<()> {
     stream::run().await?;
     memory().await?;
     start_up().await?;
-    in_process().await?;
+    embed::run().await?;
     println!(
         "load after: {}",
         std::fs::read_to_string("/proc/loadavg")?.trim()
@@ -171,34 +173,6 @@ async fn start_up() -> anyhow::Result<()> {
         "{:<44} {:>9.1} MiB",
         "idle host, 1,000 functions",
         host.resident_kib()? as f64 / 1024.0
-    );
-    Ok(())
-}
-
-/// Warm call without HTTP: admission, lease, guest, log, accounting.
-async fn in_process() -> anyhow::Result<()> {
-    const CALLS: u32 = 200_000;
-    let host = Lamina::start("")?;
-    host.create("echo", &servers::guest("echo")?).await?;
-    let dir = host.stop();
-    let config = lamina::Config {
-        data_dir: dir.path().join("data"),
-        ..lamina::Config::default()
-    };
-    let host = lamina::Host::open(config).await?;
-    let echo = host.function("echo")?;
-    for _ in 0..1_000 {
-        echo.invoke("{}".into()).await?;
-    }
-    let started = Instant::now();
-    for _ in 0..CALLS {
-        echo.invoke("{}".into()).await?;
-    }
-    let each = started.elapsed() / CALLS;
-    println!(
-        "{:<44} {:>9.2} us",
-        "warm call in process, guest included",
-        each.as_secs_f64() * 1e6
     );
     Ok(())
 }

@@ -28,7 +28,6 @@ mod start;
 mod url;
 mod watch;
 
-use crate::sandbox::Target;
 use access::{Access, Calling, ClientOptions, Format, Printing};
 
 /// Run AWS Lambda functions as WebAssembly components, on your own machine.
@@ -95,7 +94,7 @@ enum Ended {
 /// Runs the program. Exit codes: 0 success, 1 function error, 2 usage error, 3 any other error.
 #[must_use]
 pub fn main() -> ExitCode {
-    if let Some(code) = compile_component() {
+    if let Some(code) = crate::host::compiler_main() {
         return code;
     }
     let Cli { command, client } = Cli::parse();
@@ -108,23 +107,6 @@ pub fn main() -> ExitCode {
             ExitCode::from(3)
         }
     }
-}
-
-/// Entry of the compiler child process: `compile-component IN OUT [ARCHITECTURE]`. Not a clap
-/// command, so that help and suggestions never name it.
-fn compile_component() -> Option<ExitCode> {
-    let mut arguments = std::env::args_os().skip(1);
-    if arguments.next()? != "compile-component" {
-        return None;
-    }
-    let paths = [arguments.next()?, arguments.next()?];
-    let [component, artifact] = paths.map(PathBuf::from);
-    let target = match arguments.next() {
-        Some(architecture) => Target::Any(architecture.to_str()?.parse().ok()?),
-        None => Target::Here,
-    };
-    let code = crate::sandbox::compile::worker_main(&component, &artifact, target);
-    Some(code.into())
 }
 
 fn run(command: Command, before: ClientOptions) -> anyhow::Result<Ended> {

@@ -1,18 +1,15 @@
 //! Embedding API: a host, and handles of its functions. Assembles the components.
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::net::SocketAddr;
-use std::pin::Pin;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::access::Access;
-use crate::api::{Front, UrlNames};
+use crate::api::{Front, Owner, UrlNames};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::control::code_signing::profile::Profiles;
@@ -21,21 +18,43 @@ use crate::control::{self, Control};
 use crate::event_source::Sources;
 use crate::event_source::schedule::Schedules;
 use crate::events::{Events, Timeline};
-use crate::invoke::{self, Blame, Invoke, Invoker, Target};
+use crate::invoke::{self, Invoker, Target};
 use crate::library::Library;
-use crate::names::{FunctionRef, Home, RequestId};
+use crate::names::{FunctionRef, Home};
 use crate::outbound;
 use crate::outbound::aws::{self, Aws, Service};
 use crate::outbound::sigv4::Credentials;
-use crate::payload::{Body, Document, Event};
+use crate::payload::Body;
 use crate::sandbox::{self, Sandbox, Scheduler, compile::Compiler};
-use crate::server::{self, Certificates, Server};
+#[cfg(feature = "server")]
+use crate::server::Certificates;
 use crate::store::Records;
 use crate::store::object::{self, Misconfigured, Objects};
 use crate::store::queue::Queue;
-use crate::store::sqlite::Sqlite;
+use crate::store::sqlite::{Durability, Sqlite};
 use crate::telemetry::log::{self, Logs};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::observer::Observe;
+
+mod builder;
+mod compiler;
+mod deploy;
+mod error;
+mod handle;
+mod service;
+#[cfg(feature = "server")]
+mod serving;
+mod temporary;
+
+pub use builder::HostBuilder;
+pub use compiler::compiler_main;
+pub use deploy::Function;
+pub use error::{Error, FunctionError, FunctionErrorKind, Throttle};
+pub use handle::{FunctionHandle, InvokeOptions, InvokeResponse};
+#[cfg(feature = "server")]
+pub use serving::ReloadError;
+
+use temporary::Temporary;
 
 /// Period of garbage collection.
 const COLLECTION_PERIOD: Duration = Duration::from_secs(3_600);
@@ -43,136 +62,115 @@ const COLLECTION_PERIOD: Duration = Duration::from_secs(3_600);
 /// Debounce between a rejected upload and the garbage collection that it triggers.
 const REFUSALS_PERIOD: Duration = Duration::from_secs(10);
 
-/// Error of a host or an invocation, by fault.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The caller's: a malformed name, a function that is not there, a concurrency limit reached.
-    #[error("{0}")]
-    Caller(String),
-    /// The function's: this host cannot run it. A handler that fails is an [`InvokeResponse`].
-    #[error("{0}")]
-    Function(String),
-    /// The host's, or its machine's: it is full, or something of its own failed.
-    #[error(transparent)]
-    Host(Box<dyn std::error::Error + Send + Sync>),
-    /// The address is in use, or not one of this machine.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Error of the operating system.
-        source: std::io::Error,
-    },
-}
+/// Period at which counters and gauges of the host are exported through the `metrics` facade.
+#[cfg(feature = "metrics")]
+const EXPORT_PERIOD: Duration = Duration::from_secs(10);
 
-/// Configuration that cannot be put in force.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReloadError {
-    /// It would serve strangers.
-    #[error(transparent)]
-    Config(#[from] config::Error),
-    /// A certificate cannot be used.
-    #[error(transparent)]
-    Certificates(#[from] server::TlsError),
-}
+/// Period at which a host that closes looks whether its database is closed. Tasks have it that end at their next poll.
+const CLOSING_PERIOD: Duration = Duration::from_millis(1);
 
 /// Queue and records of the data directory.
 type Store = (Arc<dyn Queue>, Arc<dyn Records>);
 
-/// A running host.
+/// A running host. When it is dropped, its handles fail with [`Error::Ended`], and invocations in progress run to their end.
+/// [`close`](Self::close) waits for that.
 #[derive(Debug)]
 pub struct Host {
+    core: Arc<Core>,
     /// As it was when the host was opened.
+    #[cfg(feature = "server")]
     config: Config,
-    front: Arc<Front>,
-    invoker: Invoker,
     events: Events,
-    clock: Clock,
-    connections_per_address: Option<usize>,
     /// Certificates of the TLS listener, if there is one.
+    #[cfg(feature = "server")]
     certificates: Option<Certificates>,
-    _reclaim: AbortOnDropHandle<()>,
-    _follow: AbortOnDropHandle<()>,
-    _housekeeping: AbortOnDropHandle<()>,
-    _dispatch: AbortOnDropHandle<()>,
-    _sources: [AbortOnDropHandle<()>; 2],
+    tasks: Vec<AbortOnDropHandle<()>>,
+    data_dir: PathBuf,
 }
 
-/// A function of a host; cheap to clone. It stays good when the function is updated or deleted and
-/// made again: calls go to whatever has its name.
-#[derive(Clone, Debug)]
-pub struct FunctionHandle {
+/// Parts that handles use. They hold it weakly, so that a host ends with its owner.
+#[derive(Debug)]
+struct Core {
     front: Arc<Front>,
+    control: Control,
     invoker: Invoker,
-    target: Target,
     clock: Clock,
+    #[cfg(feature = "metrics")]
+    metrics: Metrics,
+    is_draining: AtomicBool,
+    /// Deleted last.
+    _temporary: Option<Temporary>,
 }
 
-/// Response of a function.
-#[derive(Clone, Debug)]
-pub struct InvokeResponse {
-    /// A JSON document: the function's result, or the error it failed with.
-    pub payload: Bytes,
-    /// True for a function error.
-    pub failed: bool,
-    /// The version that ran: a number or `$LATEST`.
-    pub executed_version: Arc<str>,
-    /// Duration of the invocation.
-    pub duration: Duration,
+impl Core {
+    fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Acquire)
+    }
 }
 
 impl Host {
-    /// Opens a host on its data directory. Components are compiled in this process.
+    /// Builder of a host.
+    pub fn builder() -> HostBuilder {
+        HostBuilder::default()
+    }
+
+    /// Opens a host on its data directory. Components are compiled in this process, without limits.
     ///
     /// # Errors
-    /// Where the data directory or the engine cannot be had.
+    /// If the data directory or the engine cannot be had.
     pub async fn open(config: Config) -> Result<Self, Error> {
         Self::open_with(config, Compiler::InProcess).await
     }
 
-    /// Opens a host that compiles as told.
+    /// Opens a host with this compiler.
     ///
     /// # Errors
-    /// Where the data directory or the engine cannot be had.
+    /// If the data directory or the engine cannot be had.
     pub async fn open_with(config: Config, compiler: Compiler) -> Result<Self, Error> {
+        Self::builder()
+            .config(config)
+            .compiler(compiler)
+            .build()
+            .await
+    }
+
+    /// Opens a host as its builder says.
+    async fn start(builder: HostBuilder) -> Result<Self, Error> {
+        let HostBuilder {
+            mut config,
+            compiler,
+            observers,
+            is_temporary,
+            #[cfg(feature = "metrics")]
+            has_facade,
+        } = builder;
         let clock = Clock::system();
+        let temporary = is_temporary.then(|| Temporary::new(&clock));
+        let temporary = temporary.transpose().map_err(Error::host)?;
+        let durability = match &temporary {
+            Some(temporary) => {
+                temporary.path().clone_into(&mut config.data_dir);
+                Durability::Unsynced
+            }
+            None => Durability::Synced,
+        };
         let dir = &config.data_dir;
-        let records = Arc::new(Sqlite::open(dir).map_err(host)?);
+        let records = Arc::new(Sqlite::open_as(dir, durability).map_err(Error::host)?);
         let metrics = Metrics::new(records.commit_durations());
-        let trust = outbound::Trust::open(&config.certificate_authorities).map_err(host)?;
-        let scratch_dir = dir.join("scratch");
-        // Scratch files of a killed process; the database lock excludes other processes.
-        sandbox::clear(&scratch_dir).map_err(host)?;
-        let sandbox = sandbox::Config {
-            environments_max: config.limits.environments,
-            memory_bytes: config.limits.guest_memory_bytes,
-            scratch_dir,
-            scratch_bytes: config.limits.scratch_bytes,
-            egress: config.egress,
-            egress_near: config.egress_near.clone(),
-            egress_rules: config.egress_rules.clone(),
-            trust: trust.clone(),
-        };
-        let sandbox = Sandbox::new(sandbox, clock.clone()).map_err(host)?;
+        let trust = outbound::Trust::open(&config.certificate_authorities).map_err(Error::host)?;
+        let sandbox = sandbox(&config, &trust, &clock)?;
         let scheduler = sandbox.scheduler();
-        let limits = &config.limits;
-        let logs = log::Config {
-            bytes_max: limits.log_bytes,
-            ..log::Config::new(Some(dir.join("logs")), limits.log_bytes_per_function)
-        };
-        let logs = Logs::open(logs, clock.clone()).map_err(host)?;
+        let logs = logs(&config, &clock)?;
         let outbound = outbound::Client::new(trust, clock.clone());
         let aws = aws(&config.aws, outbound.clone());
-        let objects = objects(&config, outbound).map_err(host)?;
+        let objects = objects(&config, outbound).map_err(Error::host)?;
         let services = (aws, objects.clone());
-        let library = Library::open(dir, sandbox, compiler, objects).map_err(host)?;
+        let library = Library::open(dir, sandbox, compiler, objects).map_err(Error::host)?;
         let home = Home {
             account: config.account_id.clone(),
             region: config.region.clone(),
         };
-        let profiles = Profiles::read(&config.signing_profiles, &home).map_err(host)?;
+        let profiles = Profiles::read(&config.signing_profiles, &home).map_err(Error::host)?;
         let settings = control::Config {
             home,
             signing_profiles: profiles,
@@ -182,58 +180,44 @@ impl Host {
             environments: config.limits.environments,
             code_bytes_max: config.limits.code_bytes,
         };
-        let vault = Vault::open(dir, &*records, &clock).await.map_err(host)?;
-        let store = (
-            Arc::clone(&records) as Arc<dyn Queue>,
-            Arc::clone(&records) as Arc<dyn Records>,
-        );
+        let vault = Vault::open(dir, &*records, &clock);
+        let vault = vault.await.map_err(Error::host)?;
+        let store: Store = (Arc::clone(&records) as _, Arc::clone(&records) as _);
         let control = Control::open(settings, records, library, vault, None, clock.clone())
             .await
-            .map_err(host)?;
+            .map_err(Error::host)?;
         let telemetry = (logs, metrics);
-        let certificates = config
-            .tls
-            .as_ref()
-            .map(|tls| Certificates::open(&tls.certificates));
-        let certificates = certificates.transpose().map_err(host)?;
-        let planes = (control, store, services);
-        let opened = Self::assemble(&config, planes, scheduler, telemetry, clock);
-        Ok(Self {
+        #[cfg(feature = "server")]
+        let certificates = serving::certificates(&config)?;
+        let (planes, running) = ((control, store, services), (scheduler, observers));
+        let opened = Self::assemble(&config, planes, running, telemetry, (clock, temporary));
+        let opened = Self {
+            #[cfg(feature = "server")]
             certificates,
             ..opened
-        })
+        };
+        #[cfg(feature = "metrics")]
+        if has_facade {
+            return Ok(opened.exporting());
+        }
+        Ok(opened)
     }
 
     fn assemble(
         config: &Config,
         (control, (queue, records), services): (Control, Store, (Aws, Objects)),
-        scheduler: Arc<Scheduler>,
+        (scheduler, observers): (Arc<Scheduler>, Vec<Arc<dyn Observe>>),
         (logs, metrics): (Logs, Metrics),
-        clock: Clock,
+        (clock, temporary): (Clock, Option<Temporary>),
     ) -> Self {
-        let pipeline = invoke::Config {
-            idle_timeout: config.limits.idle_timeout(),
-            idle_large_timeout: config.limits.idle_large_timeout(),
-            region: config.region.to_string(),
-            runtime_version_arn: control::behaviour::runtime_version_arn(control.home()),
-            scheduler,
-        };
         let invoker = Invoker::new(
-            pipeline,
+            pipeline(config, &control, scheduler, observers),
             control.live().clone(),
             logs.clone(),
             metrics.clone(),
             clock.clone(),
         );
-        let reclaim = tokio::spawn({
-            let invoker = invoker.clone();
-            async move { invoker.reclaim().await }
-        });
-        let follow = tokio::spawn({
-            let invoker = invoker.clone();
-            async move { invoker.follow().await }
-        });
-        let housekeeping = tokio::spawn(housekeeping(control.clone(), clock.clone()));
+        let upkeep = upkeep(&invoker, &control, &clock);
         let aws = services.0.clone();
         let events = Events::new(
             queue,
@@ -247,174 +231,156 @@ impl Host {
             let events = events.clone();
             async move { events.run().await }
         });
+        let dispatch = AbortOnDropHandle::new(dispatch);
         let pipeline = (invoker.clone(), events.clone());
         let sources = sources(control.clone(), pipeline, records, aws, clock.clone());
         let front = Front::new(
-            control,
+            control.clone(),
             (invoker.clone(), events.clone()),
             logs,
-            (metrics, config.metrics_token.clone()),
+            (metrics.clone(), config.metrics_token.clone()),
             Access::new(config, &clock),
             UrlNames::new(&config.urls),
             clock.clone(),
         );
-        Self {
-            config: config.clone(),
+        let core = Core {
             front: Arc::new(front),
+            control,
             invoker,
-            events,
             clock,
-            connections_per_address: config.limits.connections_per_address,
+            #[cfg(feature = "metrics")]
+            metrics,
+            is_draining: AtomicBool::new(false),
+            _temporary: temporary,
+        };
+        Self {
+            core: Arc::new(core),
+            events,
+            #[cfg(feature = "server")]
+            config: config.clone(),
+            #[cfg(feature = "server")]
             certificates: None,
-            _reclaim: AbortOnDropHandle::new(reclaim),
-            _follow: AbortOnDropHandle::new(follow),
-            _housekeeping: AbortOnDropHandle::new(housekeeping),
-            _dispatch: AbortOnDropHandle::new(dispatch),
-            _sources: sources,
+            tasks: upkeep
+                .into_iter()
+                .chain(sources)
+                .chain([dispatch])
+                .collect(),
+            data_dir: config.data_dir.clone(),
         }
     }
 
-    /// Offers the host on an address, and on that of the configuration's TLS listener, until `shutdown` is ready.
-    /// `bound` gets the former. Then requests and events in work are finished, and no other event begins until the host
-    /// is opened again.
-    ///
-    /// # Errors
-    /// If an address cannot be bound.
-    pub async fn serve(
-        &self,
-        listen: SocketAddr,
-        bound: impl FnOnce(SocketAddr),
-        shutdown: impl Future<Output = ()>,
-    ) -> Result<(), Error> {
-        let taken = |address| move |source| Error::Listen { address, source };
-        let mut config = server::Config {
-            trusted_proxies: self.config.trusted_proxies.clone(),
-            proxy_protocol: self.config.proxy_protocol,
-            ..server::Config::default()
-        };
-        if let Some(share) = self.connections_per_address {
-            config.per_address_max = share;
-        }
-        let drain_time = config.drain_time;
-        let mut server = Server::bind(listen, Arc::clone(&self.front), config)
-            .await
-            .map_err(taken(listen))?;
-        if let (Some(tls), Some(certificates)) = (&self.config.tls, &self.certificates) {
-            let binding = server.bind_tls(tls.listen, certificates.clone());
-            let address = binding.await.map_err(taken(tls.listen))?;
-            tracing::info!("TLS on https://{address}");
-        }
-        bound(server.local_addr().map_err(host)?);
-        let served = async {
-            let shutdown = async {
-                shutdown.await;
-                self.events.stop();
-            };
-            server.serve(shutdown).await;
-            self.events.stop();
-        };
-        tokio::join!(served, self.events.stopped(drain_time));
-        Ok(())
-    }
-
-    /// Puts the keys of another configuration in force, with their policies, and its certificates. Connections stay; requests that
-    /// have begun are judged by the keys they began with. Gives back the settings that differ otherwise and
-    /// stay as they are until the host is opened anew.
-    ///
-    /// # Errors
-    /// Where the configuration would serve strangers.
-    pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, ReloadError> {
-        config.require_safe()?;
-        let mut served = self.config.clone();
-        served.keys.clone_from(&config.keys);
-        // The address that is listened on is the one that counts.
-        served.require_safe()?;
-        if let (Some(tls), Some(certificates)) = (&config.tls, &self.certificates) {
-            // A few small files, read on request of the operator.
-            certificates.replace(&tls.certificates)?;
-        }
-        self.front.set_access(Access::new(&served, &self.clock));
-        Ok(self.config.fixed_differences(config))
-    }
-
-    /// Answers one request of the AWS Lambda API, or to a function URL.
+    /// Answers one request of the AWS Lambda API, or to a function URL, of an unknown client: with keys it must be signed.
     pub async fn handle<B>(&self, request: http::Request<B>) -> http::Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
-        self.front.handle(request).await
+        if self.core.is_draining() {
+            return service::ended();
+        }
+        self.core.front.handle(request).await
     }
 
-    /// A handle on a function: `name`, `name:alias`, `name:7` or an ARN.
+    /// Answers one request of the AWS Lambda API as the owner of the account, whatever the keys: for the embedder's own
+    /// calls, never for those of clients.
+    pub async fn handle_as_owner<B>(&self, mut request: http::Request<B>) -> http::Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        request.extensions_mut().insert(Owner);
+        self.handle(request).await
+    }
+
+    /// Handle of a function: `name`, `name:alias`, `name:7` or an ARN. There need not be such a function yet.
     ///
     /// # Errors
-    /// Where it is none of these. Whether there is such a function shows when it is called.
+    /// If the name is malformed.
     pub fn function(&self, name: &str) -> Result<FunctionHandle, Error> {
-        let named = FunctionRef::parse(name).map_err(|error| Error::Caller(error.to_string()))?;
+        let named = FunctionRef::parse(name).map_err(|error| Error::Invalid(error.to_string()))?;
         Ok(FunctionHandle {
-            front: Arc::clone(&self.front),
-            invoker: self.invoker.clone(),
+            core: Arc::downgrade(&self.core),
             target: Target {
                 name: named.name,
                 qualifier: named.qualifier,
             },
-            clock: self.clock.clone(),
+            readiness: service::Readiness::default(),
         })
     }
-}
 
-impl FunctionHandle {
-    /// Calls the function with a JSON document. The call goes on when this future is dropped.
-    ///
-    /// # Errors
-    /// Where the function is not there, is not ready, or a limit is reached. What the function
-    /// itself does wrong is an [`InvokeResponse`].
-    pub async fn invoke(&self, event: Bytes) -> Result<InvokeResponse, Error> {
-        let event = Document::parse(event)
-            .map_err(|error| Error::Caller(format!("the event is not taken: {error}")))?;
-        let id = RequestId::random(&self.clock);
-        let invoke = Invoke::new(id, self.target.clone(), Event::Json(event));
-        let finished = self.invoker.invoke(invoke).await.map_err(of_invoke)?;
-        let failed = finished.blame().is_some();
-        let payload = match finished.outcome {
-            Ok(reply) => reply.into_bytes(),
-            Err(failure) => failure.document(),
+    /// Ends the host: new calls fail with [`Error::Ended`] or are answered with 503, no queued event begins, and
+    /// invocations in progress may finish. True if all did within the time.
+    pub async fn drain(&self, time_max: Duration) -> bool {
+        let core = &self.core;
+        core.is_draining.store(true, Ordering::Release);
+        self.events.stop();
+        let idle = core.clock.timeout(time_max, core.invoker.idle());
+        let (idle, ()) = tokio::join!(idle, self.events.stopped(time_max));
+        idle.is_some()
+    }
+
+    /// Drains the host and ends it. True if all invocations ended within the time; then its data directory is free for
+    /// another host. A host that is only dropped frees its directory soon after.
+    pub async fn close(self, time_max: Duration) -> bool {
+        let is_idle = self.drain(time_max).await;
+        let (clock, data_dir) = (self.core.clock.clone(), self.data_dir.clone());
+        drop(self);
+        let closed = async {
+            while Sqlite::is_open(&data_dir) {
+                clock.sleep(CLOSING_PERIOD).await;
+            }
         };
-        let executed_version = finished.executed_version;
-        Ok(InvokeResponse {
-            payload,
-            failed,
-            executed_version,
-            duration: finished.usage.duration,
-        })
+        is_idle && clock.timeout(time_max, closed).await.is_some()
     }
 }
 
-/// The function as HTTP: what its function URL would answer, without the URL.
-impl<B> tower::Service<http::Request<B>> for FunctionHandle
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: std::error::Error + Send + Sync + 'static,
-{
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
+#[cfg(feature = "metrics")]
+impl Host {
+    /// Exports counters and gauges through the `metrics` facade, for ever.
+    fn exporting(mut self) -> Self {
+        let core = &self.core;
+        let (metrics, invoker) = (core.metrics.clone(), core.invoker.clone());
+        let clock = core.clock.clone();
+        let exporting = tokio::spawn(async move {
+            loop {
+                metrics.export(&invoker.gauges());
+                clock.sleep(EXPORT_PERIOD).await;
+            }
+        });
+        self.tasks.push(AbortOnDropHandle::new(exporting));
+        self
     }
+}
 
-    fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let function = self.clone();
-        Box::pin(async move {
-            let id = RequestId::random(&function.clock);
-            Ok(function
-                .front
-                .call_function(&function.target, id, request)
-                .await)
-        })
+/// Settings of the invoke pipeline.
+fn pipeline(
+    config: &Config,
+    control: &Control,
+    scheduler: Arc<Scheduler>,
+    observers: Vec<Arc<dyn Observe>>,
+) -> invoke::Config {
+    invoke::Config {
+        idle_timeout: config.limits.idle_timeout(),
+        idle_large_timeout: config.limits.idle_large_timeout(),
+        region: config.region.to_string(),
+        runtime_version_arn: control::behaviour::runtime_version_arn(control.home()),
+        scheduler,
+        observers,
     }
+}
+
+/// Starts the tasks that keep environments, deployments and the data directory in order.
+fn upkeep(invoker: &Invoker, control: &Control, clock: &Clock) -> [AbortOnDropHandle<()>; 3] {
+    let reclaim = tokio::spawn({
+        let invoker = invoker.clone();
+        async move { invoker.reclaim().await }
+    });
+    let follow = tokio::spawn({
+        let invoker = invoker.clone();
+        async move { invoker.follow().await }
+    });
+    let housekeeping = tokio::spawn(housekeeping(control.clone(), clock.clone()));
+    [reclaim, follow, housekeeping].map(AbortOnDropHandle::new)
 }
 
 /// Starts the pollers of event source mappings, and the schedules.
@@ -435,6 +401,35 @@ fn sources(
     let sources = tokio::spawn(async move { sources.run().await });
     let schedules = tokio::spawn(async move { schedules.run().await });
     [sources, schedules].map(AbortOnDropHandle::new)
+}
+
+/// Sandboxes on the data directory.
+fn sandbox(config: &Config, trust: &outbound::Trust, clock: &Clock) -> Result<Sandbox, Error> {
+    let scratch_dir = config.data_dir.join("scratch");
+    // Scratch files of a killed process; the database lock excludes other processes.
+    sandbox::clear(&scratch_dir).map_err(Error::host)?;
+    let config = sandbox::Config {
+        environments_max: config.limits.environments,
+        memory_bytes: config.limits.guest_memory_bytes,
+        scratch_dir,
+        scratch_bytes: config.limits.scratch_bytes,
+        egress: config.egress,
+        egress_near: config.egress_near.clone(),
+        egress_rules: config.egress_rules.clone(),
+        trust: trust.clone(),
+    };
+    Sandbox::new(config, clock.clone()).map_err(Error::host)
+}
+
+/// Logs of functions in the data directory.
+fn logs(config: &Config, clock: &Clock) -> Result<Logs, Error> {
+    let limits = &config.limits;
+    let dir = config.data_dir.join("logs");
+    let logs = log::Config {
+        bytes_max: limits.log_bytes,
+        ..log::Config::new(Some(dir), limits.log_bytes_per_function)
+    };
+    Logs::open(logs, clock.clone()).map_err(Error::host)
 }
 
 /// Services of AWS that records are sent to.
@@ -500,21 +495,6 @@ async fn housekeeping(control: Control, clock: Clock) {
         let refused = clock.timeout(COLLECTION_PERIOD, control.left_over());
         if refused.await.is_some() {
             clock.sleep(REFUSALS_PERIOD).await;
-        }
-    }
-}
-
-fn host(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::Host(error.into())
-}
-
-fn of_invoke(error: invoke::Error) -> Error {
-    match error.blame() {
-        Blame::Caller => Error::Caller(error.to_string()),
-        Blame::Function => Error::Function(error.to_string()),
-        Blame::Host => {
-            error.log();
-            host(error)
         }
     }
 }

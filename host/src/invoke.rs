@@ -13,6 +13,7 @@ use crate::sandbox::outlet::Outlet;
 use crate::sandbox::{Balance, Resource, Scheduler, Share, leave_network};
 use crate::telemetry::log::Logs;
 use crate::telemetry::metrics::{Budget, Gauges, Metrics};
+use crate::telemetry::observer::Observe;
 
 pub mod admit;
 mod admitted;
@@ -22,21 +23,26 @@ pub mod lease;
 pub mod live;
 mod pool;
 mod prepare;
+mod prewarm;
 pub mod provision;
 mod provisioner;
 mod report;
 pub mod request;
+pub mod reservation;
+pub mod reserve;
 pub mod resolve;
 mod run;
 pub mod running;
 mod slot;
 pub mod snapshot;
+mod target;
 mod variables;
 
 pub use blame::Blame;
 pub use prepare::Routed;
-pub use request::{Finished, Invoke, Mode, Target};
+pub use request::{Finished, Invoke, Mode};
 pub use running::Running;
+pub use target::Target;
 
 use live::admission::{Eviction, IdleTimes};
 use live::{Deployment, Live};
@@ -73,6 +79,8 @@ pub struct Config {
     pub runtime_version_arn: String,
     /// Scheduler of guests on the processors.
     pub scheduler: Arc<Scheduler>,
+    /// Further receivers of platform events.
+    pub observers: Vec<Arc<dyn Observe>>,
 }
 
 /// A handle on the pipeline; cheap to clone.
@@ -163,9 +171,8 @@ impl Invoker {
         let admitted = self.0.admit(resolved).map_err(Error::from);
         let admitted = admitted.inspect_err(|it| self.0.count(it))?;
         let share = self.0.share(&admitted.deployment).clone();
-        // A task: the function goes on while its reader is slow, and after it is gone.
-        let work = Arc::clone(&self.0).complete(admitted, Some(outlet));
-        running::begin(executed_version, tokio::spawn(share.run(work)), intake).await
+        let work = share.run(Arc::clone(&self.0).complete(admitted, Some(outlet)));
+        running::begin(executed_version, work, intake).await
     }
 
     /// Gives up environments that have been idle for too long, for ever. One task of the host's.

@@ -2,6 +2,7 @@
 //! ground floor, pure, and without an engine, so that every layer reads the same documents the same way.
 
 pub mod body;
+pub mod decision;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod http;

@@ -53,7 +53,7 @@ pub use memory_image::MemoryImage;
 #[cfg(not(test))]
 pub use program::{Program, WeakProgram};
 pub use program::{ProgramFiles, RuntimeFiles};
-pub use scheduler::{Scheduler, Share, leave_network};
+pub use scheduler::{Scheduled, Scheduler, Share, leave_network};
 pub use target::{Architecture, Target};
 
 /// Configuration of a sandbox.

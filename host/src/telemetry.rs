@@ -4,3 +4,4 @@ pub mod event;
 pub mod level;
 pub mod log;
 pub mod metrics;
+pub mod observer;

@@ -84,13 +84,15 @@ async fn every_example_has_a_test() {
         .filter_map(|it| it.file_name().into_string().ok())
         .collect();
     names.sort();
-    // hello-component is deployed by `clients`, if cargo-component is installed, proxy by `outgoing`.
+    // hello-component is deployed by `clients`, if cargo-component is installed, proxy by `outgoing`; `embedders` runs embed and filter.
     assert_eq!(
         names,
         [
             "command",
             "counter",
             "custom-runtime",
+            "embed",
+            "filter",
             "hello",
             "hello-component",
             "http",

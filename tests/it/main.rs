@@ -23,6 +23,7 @@ mod documents;
 mod doors;
 mod early;
 mod embed;
+mod embedders;
 mod environments;
 mod event_crash;
 mod event_invoke;

@@ -32,6 +32,10 @@ pub struct CurrentAccess(
     RwLock<Option<Arc<Access>>>,
 );
 
+/// In the extensions of a request: it is the embedder's own, and needs no signature. No request of a connection has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner;
+
 /// Someone who makes requests.
 #[derive(Debug)]
 pub(super) struct Caller {

@@ -51,7 +51,7 @@ impl Front {
     }
 
     fn may_read_metrics(&self, parts: &Parts) -> Result<(), String> {
-        let Some(access) = self.access.get() else {
+        let Some(access) = self.access(parts) else {
             return Ok(());
         };
         if self.bears_token(parts) {

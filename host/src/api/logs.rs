@@ -136,7 +136,7 @@ impl Front {
             name: "UnrecognizedClientException",
             message: error.to_string(),
         };
-        let signed = self.access.get().map(|it| it.parse(parts, "logs"));
+        let signed = self.access(parts).map(|it| it.parse(parts, "logs"));
         let signed = signed.transpose().map_err(refused)?;
         let body = {
             let (bodies, from) = self.bodies_of(parts, signed.as_ref());

@@ -80,7 +80,7 @@ impl Front {
     }
 
     fn may_ask(&self, asked: &Asked, parts: &Parts) -> Result<(), Refused> {
-        let Some(access) = self.access.get() else {
+        let Some(access) = self.access(parts) else {
             return Ok(());
         };
         let unsigned =

@@ -75,7 +75,7 @@ impl Front {
     {
         let route = wire::route(&parts.method, parts.uri.path(), parts.uri.query())
             .map_err(|error| unroutable(&parts.method, parts.uri.path(), &error))?;
-        let signed = match self.access.get() {
+        let signed = match self.access(&parts) {
             Some(access) => Some(access.parse(&parts, "lambda").map_err(unsigned)?),
             None => None,
         };

@@ -132,7 +132,7 @@ impl Front {
             name: "AccessDeniedException",
             message: error.to_string(),
         };
-        let signed = self.access.get().map(|it| it.parse(parts, SERVICE));
+        let signed = self.access(parts).map(|it| it.parse(parts, SERVICE));
         let signed = signed.transpose().map_err(unsigned)?;
         let read = {
             let (bodies, from) = self.bodies_of(parts, signed.as_ref());

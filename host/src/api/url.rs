@@ -3,12 +3,13 @@
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
+use http::{HeaderValue, Request, StatusCode, Uri, Version, header};
 
 use super::access::Caller;
 use super::body::{self, Body};
 use super::{Front, HttpResponse, json, rest, sender};
-use crate::invoke::snapshot::{Cors, UrlRoute};
+use crate::invoke::reservation::Reservation;
+use crate::invoke::snapshot::UrlRoute;
 use crate::invoke::{self, Invoke, Target};
 use crate::names::RequestId;
 use crate::payload::{Event, HttpEvent};
@@ -16,10 +17,12 @@ use crate::sandbox::outlet::STREAM_BYTES_MAX;
 use crate::units::PAYLOAD_BYTES_MAX;
 
 mod answer;
+mod cors;
 mod forwarded;
 mod names;
 mod permit;
 
+use cors::{allow, is_preflight};
 use names::UrlName as Name;
 use permit::Refusal;
 
@@ -35,14 +38,16 @@ const SANDBOX: HeaderValue = HeaderValue::from_static(
 /// Settings of a call by HTTP.
 #[derive(Default)]
 struct UrlCall<'a> {
-    /// The response goes out as it is written.
+    /// True for a streamed response.
     streams: bool,
-    /// Its caller, where it signed.
+    /// Caller of a signed request.
     caller: Option<&'a Caller>,
     /// Id of the function URL, where the host name does not have it.
     url_id: Option<String>,
     /// URI below a path of the host.
     uri: Option<Uri>,
+    /// Permit that an embedder reserved.
+    reservation: Option<Reservation>,
 }
 
 impl Front {
@@ -92,6 +97,7 @@ impl Front {
                 Name::Path(_, rest) => Some(names::below(&parts.uri, rest.clone())),
                 Name::Id(_) | Name::Custom(_) => None,
             },
+            reservation: None,
         };
         let called = self.call_route(route, call, request_id, parts, body).await;
         let mut reply = match called {
@@ -173,26 +179,46 @@ impl Front {
         }
     }
 
-    /// Calls a function over HTTP without its URL, for those who hold the host itself.
+    /// Calls a function over HTTP without its URL, for embedders. Bodies are streamed both ways.
     pub(crate) async fn call_function<B>(
         &self,
-        target: &Target,
+        target: Target,
+        reservation: Option<Reservation>,
         request_id: RequestId,
         request: Request<B>,
     ) -> HttpResponse
     where
-        B: http_body::Body<Data = Bytes> + Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let (parts, body) = request.into_parts();
+        let call = UrlCall {
+            streams: true,
+            reservation,
+            ..UrlCall::default()
+        };
+        if body::may_be_large(&body) {
+            let calling = self.call_before_body(&target, call, request_id, &parts, body);
+            return Box::pin(calling).await;
+        }
         let from = body::From::UNSHARED;
         match self.url_bodies.read(body, PAYLOAD_BYTES_MAX, &from).await {
-            Ok(body) => {
-                let call = UrlCall::default();
-                self.call_url(target, call, request_id, &parts, body).await
-            }
+            Ok(body) => self.call_url(&target, call, request_id, &parts, body).await,
             Err(error) => unread(error),
         }
+    }
+
+    /// Runs a function on the head of a request.
+    pub(crate) async fn decide(
+        &self,
+        target: &Target,
+        request_id: RequestId,
+        head: &Parts,
+    ) -> Result<invoke::Finished, invoke::Error> {
+        let trace_id = forwarded::trace_id(head, &self.clock);
+        let call = UrlCall::default();
+        let invoke = self.invocation(target, call, request_id, head, Bytes::new(), &trace_id);
+        self.invoker.invoke(invoke).await
     }
 
     /// Calls a function before the request's body is read. HTTP components read it as it arrives, other functions
@@ -302,6 +328,7 @@ impl Front {
         let mut invoke = Invoke::new(request_id, target.clone(), Event::Http(Box::new(event)));
         invoke.trace_id = Some(trace_id.to_owned());
         invoke.streams = call.streams;
+        invoke.reservation = call.reservation;
         invoke
     }
 }
@@ -397,63 +424,3 @@ fn no_web_sockets() -> HttpResponse {
         r#"{"Message":"Function URLs do not take WebSocket connections. Send requests, and stream responses with InvokeMode RESPONSE_STREAM."}"#,
     )
 }
-
-fn is_preflight(parts: &Parts) -> bool {
-    parts.method == Method::OPTIONS
-        && parts.headers.contains_key(header::ORIGIN)
-        && parts
-            .headers
-            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
-}
-
-/// Adds what the cross-origin rules allow to this origin; nothing for others.
-fn allow(cors: &Cors, asked: &HeaderMap, headers: &mut HeaderMap) {
-    let Some(origin) = asked
-        .get(header::ORIGIN)
-        .and_then(|origin| origin.to_str().ok())
-    else {
-        return;
-    };
-    let allowed = cors
-        .allow_origins
-        .iter()
-        .any(|it| it == "*" || it.eq_ignore_ascii_case(origin));
-    if !allowed {
-        return;
-    }
-    let wildcard = cors.allow_origins.iter().any(|it| it == "*") && !cors.allow_credentials;
-    let origin = if wildcard { "*" } else { origin };
-    let mut set = |name: header::HeaderName, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value)
-            && !value.is_empty()
-        {
-            headers.insert(name, value);
-        }
-    };
-    set(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    set(header::VARY, if wildcard { "" } else { "origin" });
-    set(
-        header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        &cors.expose_headers.join(","),
-    );
-    if cors.allow_credentials {
-        set(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
-    }
-    if asked.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
-        set(
-            header::ACCESS_CONTROL_ALLOW_METHODS,
-            &cors.allow_methods.join(","),
-        );
-        set(
-            header::ACCESS_CONTROL_ALLOW_HEADERS,
-            &cors.allow_headers.join(","),
-        );
-        set(
-            header::ACCESS_CONTROL_MAX_AGE,
-            &cors.max_age_seconds.to_string(),
-        );
-    }
-}
-
-#[cfg(test)]
-mod tests;

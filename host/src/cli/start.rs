@@ -95,20 +95,10 @@ impl Start {
 /// Opens a host that compiles in child processes of this program.
 pub(super) async fn open(config: &Config) -> anyhow::Result<Host> {
     descriptors::raise(config.limits.environments);
-    let program = this_program().context("this program's own path is not known")?;
-    let opened = Host::open_with(config.clone(), Compiler::Child { program }).await;
+    let compiler = Compiler::this_program().context("this program's own path is not known")?;
+    let opened = Host::open_with(config.clone(), compiler).await;
     let dir = config.data_dir.display();
     opened.with_context(|| format!("the host with its data in {dir} could not be opened"))
-}
-
-/// Path of the running program. `/proc/self/exe` stays valid after an upgrade replaces the file,
-/// whose new engine would compile artifacts that this process cannot load.
-fn this_program() -> std::io::Result<PathBuf> {
-    let own = PathBuf::from("/proc/self/exe");
-    if own.exists() {
-        return Ok(own);
-    }
-    std::env::current_exe()
 }
 
 /// Adds the command-line remedy to an error.

@@ -115,6 +115,26 @@ impl Control {
         }
     }
 
+    /// Waits until no change of a function is in progress and its state is published.
+    ///
+    /// # Errors
+    /// If there is no such function.
+    pub async fn settled(&self, name: &FunctionName) -> Result<FunctionRecord, Error> {
+        let mut snapshots = self.0.publisher.snapshots();
+        loop {
+            snapshots.borrow_and_update();
+            let function = self.function(name).await?;
+            if !function.is_settling() {
+                self.0.publisher.caught_up(name, &self.0.clock).await;
+                return Ok(function);
+            }
+            // Each step of a job is a publication. None comes after the end of the publisher.
+            if snapshots.changed().await.is_err() {
+                return Ok(function);
+            }
+        }
+    }
+
     async fn complete(&self, subject: &Subject) -> Result<(), Error> {
         match subject {
             Subject::Function(name) => self.complete_function(name).await,

@@ -72,6 +72,10 @@ impl Publisher {
         Arc::clone(&self.snapshot.borrow())
     }
 
+    pub(super) fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.subscribe()
+    }
+
     /// Puts a snapshot of all functions in the place of the one before.
     pub(super) fn replace(&self, snapshot: Snapshot) {
         self.snapshot.send_replace(Arc::new(snapshot));

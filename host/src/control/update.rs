@@ -15,6 +15,10 @@ use crate::sandbox::Architecture;
 use crate::store::blob::Digest;
 use crate::store::{Expect, Write};
 
+mod deploy;
+
+pub use deploy::Deploy;
+
 /// Rounds of checks of one update. The checks take long (a package is compiled), and each round is due to
 /// another change of code or of code signing in the meantime.
 const ROUNDS_MAX: usize = 4;

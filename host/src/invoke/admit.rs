@@ -6,6 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::provision::{ProvisionedPermit, Provisioning};
 
+mod released;
+
+pub(super) use released::Released;
+
 /// Concurrency limit reached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Error {
@@ -24,6 +28,10 @@ pub(super) struct Account {
     /// half. One atomic keeps both limits in one exchange.
     in_flight: AtomicU64,
     concurrency: u32,
+    /// Wakes callers that wait for a permit of the account.
+    pub(super) released: Released,
+    /// Wakes callers that wait until nothing is in flight.
+    pub(super) emptied: Released,
 }
 
 const ONE_OF_ALL: u64 = 1 << 32;
@@ -33,7 +41,9 @@ const SHARED_MASK: u64 = ONE_OF_ALL - 1;
 /// the calls in flight counted.
 #[derive(Debug)]
 pub(super) struct Gate {
-    account: Arc<Account>,
+    pub(super) account: Arc<Account>,
+    /// Wakes callers that wait for a permit of the function.
+    pub(super) released: Released,
     // std mutex: a few additions, no await inside.
     state: Mutex<Counts>,
 }
@@ -71,6 +81,8 @@ impl Account {
         Self {
             in_flight: AtomicU64::new(0),
             concurrency,
+            released: Released::default(),
+            emptied: Released::default(),
         }
     }
 
@@ -83,13 +95,23 @@ impl Account {
             fits.then(|| counts + ONE_OF_ALL + u64::from(shared))
         };
         self.in_flight
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
             .is_ok()
     }
 
-    fn leave(&self, shared: bool) {
+    /// True if nothing is in flight any more.
+    fn leave(&self, shared: bool) -> bool {
         let gone = ONE_OF_ALL + u64::from(shared);
-        self.in_flight.fetch_sub(gone, Ordering::AcqRel);
+        // Sequentially consistent with `Released`: a caller that finds no permit sees this release.
+        let before = self.in_flight.fetch_sub(gone, Ordering::SeqCst);
+        before / ONE_OF_ALL == 1
+    }
+
+    fn wake(&self, is_empty: bool) {
+        self.released.wake_one();
+        if is_empty {
+            self.emptied.wake_all();
+        }
     }
 
     pub(super) fn concurrency(&self) -> u32 {
@@ -97,7 +119,7 @@ impl Account {
     }
 
     pub(super) fn in_flight(&self) -> u64 {
-        self.in_flight.load(Ordering::Acquire) / ONE_OF_ALL
+        self.in_flight.load(Ordering::SeqCst) / ONE_OF_ALL
     }
 }
 
@@ -105,6 +127,7 @@ impl Gate {
     pub(super) fn new(account: Arc<Account>) -> Self {
         Self {
             account,
+            released: Released::default(),
             state: Mutex::default(),
         }
     }
@@ -165,12 +188,22 @@ impl Counts {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let on_demand = self.provisioned.is_none();
+        let provisioned = self.provisioned.take();
+        let on_demand = provisioned.is_none();
         let mut counts = self.gate.lock();
         counts.in_flight -= 1;
         counts.on_demand -= u32::from(on_demand);
         let shared = on_demand && counts.reserved.is_none();
-        self.gate.account.leave(shared);
+        let is_last = self.gate.account.leave(shared);
+        drop(counts);
+        // Before the wakes: a caller that is woken looks for it.
+        drop(provisioned);
+        self.gate.account.wake(is_last);
+        // A caller on demand cannot use a provisioned permit, and would keep the wake from one that can.
+        match on_demand {
+            true => self.gate.released.wake_one(),
+            false => self.gate.released.wake_all(),
+        }
     }
 }
 

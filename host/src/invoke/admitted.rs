@@ -18,7 +18,15 @@ pub struct Admitted {
 impl Pipeline {
     /// A function with reserved concurrency uses only that, others use unreserved concurrency.
     /// Provisioned concurrency of a version serves its invocations only.
-    pub(super) fn admit(&self, resolved: Resolved) -> Result<Admitted, Error> {
+    pub(super) fn admit(&self, mut resolved: Resolved) -> Result<Admitted, Error> {
+        let reserved = resolved.invoke.reservation.take();
+        if let Some(reserved) = reserved.filter(|it| Arc::ptr_eq(&it.version, &resolved.version)) {
+            return Ok(Admitted {
+                resolved,
+                deployment: reserved.deployment,
+                permit: reserved.permit,
+            });
+        }
         let deployment = self.live.deployment(&resolved.version);
         let permit = deployment
             .gate

@@ -3,8 +3,8 @@
 
 use super::live::LoadError;
 use super::live::admission::Lack;
-use super::{Error, Finished, admit, lease, resolve};
-use crate::sandbox::Cause;
+use super::{Error, admit, lease, resolve};
+use crate::sandbox::{Cause, Failure};
 use crate::telemetry::metrics::{self, Metrics, Throttle};
 
 /// The party that has to change something before the same call can succeed.
@@ -19,6 +19,18 @@ pub enum Blame {
 }
 
 impl Blame {
+    /// The party to blame for a failure.
+    pub fn of(failure: &Failure) -> Self {
+        // Most limits of the host end an invocation before it begins, as an `Error`. A guest that is refused memory
+        // has run already, and is not run again.
+        match failure.cause {
+            Cause::Host => Self::Host,
+            Cause::Handler | Cause::Response | Cause::Environment | Cause::Timeout => {
+                Self::Function
+            }
+        }
+    }
+
     /// The name in logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -82,21 +94,6 @@ impl Error {
                 Blame::Host => metrics::Fault::Host,
             }),
         }
-    }
-}
-
-impl Finished {
-    /// The party to blame, where the invocation ended in a failure.
-    pub fn blame(&self) -> Option<Blame> {
-        // Most limits of the host end an invocation before it begins, as an `Error`. A guest that is refused memory
-        // has run already, and is not run again.
-        let failure = self.outcome.as_ref().err()?;
-        Some(match failure.cause {
-            Cause::Host => Blame::Host,
-            Cause::Handler | Cause::Response | Cause::Environment | Cause::Timeout => {
-                Blame::Function
-            }
-        })
     }
 }
 

@@ -16,6 +16,7 @@ use crate::names::{RequestId, hex};
 use crate::sandbox::{self, Cause, Environment, Failure, Grant, Program, Setup, Unopened};
 use crate::telemetry::event::Sink;
 use crate::telemetry::log::EnvironmentLog;
+use crate::telemetry::observer::Source;
 use crate::units::INIT_TIMEOUT;
 
 /// Error of an environment that could not be had.
@@ -163,7 +164,14 @@ impl Pipeline {
     ) -> Result<(Arc<EnvironmentLog>, Setup), LoadError> {
         let version = &deployment.version;
         let (group, format) = (&version.facts.log_group, version.settings.logging);
-        let sinks: Vec<Arc<dyn Sink>> = vec![self.metrics.environment(&version.facts.name)];
+        let mut sinks: Vec<Arc<dyn Sink>> = vec![self.metrics.environment(&version.facts.name)];
+        for observer in &self.config.observers {
+            sinks.push(observer.environment(Source {
+                function_name: (&*version.facts.name).into(),
+                function_version: Arc::clone(&version.label),
+                instance_id: log_stream.into(),
+            }));
+        }
         let log = self.logs.environment(group, log_stream, format, sinks);
         let arn = &self.config.runtime_version_arn;
         let runtime = program.runtime_version();

@@ -88,6 +88,10 @@ pub(super) struct Deployment {
 }
 
 impl Live {
+    pub(super) fn account(&self) -> &Account {
+        &self.0.account
+    }
+
     /// Permits in use in the account, and their bound.
     pub(super) fn permits(&self) -> (u64, u64) {
         let account = &self.0.account;

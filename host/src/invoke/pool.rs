@@ -105,6 +105,11 @@ impl Pool {
         }
     }
 
+    /// Number of idle environments.
+    pub(super) fn idle(&self) -> usize {
+        self.lock().idle.len()
+    }
+
     /// Ends the pool, and hands out what is idle for the caller to drop.
     pub(super) fn close(&self) -> Vec<WarmEnvironment> {
         let mut state = self.lock();

@@ -22,12 +22,16 @@ pub struct Routed {
 }
 
 /// Loads the version's program to learn which events it takes.
-pub(super) async fn route(live: &Live, resolved: Resolved) -> Result<Routed, lease::Error> {
+pub(super) async fn route(live: &Live, mut resolved: Resolved) -> Result<Routed, lease::Error> {
     let takes_http = match &resolved.invoke.event {
         Event::Json(_) => false,
         Event::Http(_) => {
             let deployment = live.deployment(&resolved.version);
-            deployment.program().await?.interface() == Interface::Http
+            let interface = deployment.program().await?.interface();
+            // Others return their responses whole, and need no channel for them.
+            let can_stream = matches!(interface, Interface::Http | Interface::StreamingHandler);
+            resolved.invoke.streams &= can_stream;
+            interface == Interface::Http
         }
     };
     Ok(Routed {

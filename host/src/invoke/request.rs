@@ -5,18 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::names::{FunctionName, Qualifier, RequestId};
+use super::reservation::Reservation;
+use super::target::Target;
+use crate::names::RequestId;
 use crate::payload::Event;
 use crate::sandbox::{Failure, FunctionResponse};
-
-/// A function, and which code of it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Target {
-    /// The function.
-    pub name: FunctionName,
-    /// The qualifier the caller gave. None means the unpublished version.
-    pub qualifier: Option<Qualifier>,
-}
 
 /// Invocation type.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,6 +43,10 @@ pub struct Invoke {
     pub trace_id: Option<String>,
     /// The tenant, for functions with tenant isolation.
     pub tenant_id: Option<String>,
+    /// Time limit of the caller, within the function's own.
+    pub time_max: Option<Duration>,
+    /// Permit that was reserved for it.
+    pub reservation: Option<Reservation>,
 }
 
 impl Invoke {
@@ -65,6 +62,8 @@ impl Invoke {
             client_context: None,
             trace_id: None,
             tenant_id: None,
+            time_max: None,
+            reservation: None,
         }
     }
 }

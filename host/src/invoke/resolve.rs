@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::Pipeline;
 use super::admit::Shares;
-use super::request::{Invoke, Mode, Target};
+use super::request::{Invoke, Mode};
 use super::snapshot::{Alias, Function, Readiness, Snapshot, Version};
+use super::target::Target;
 use crate::clock::Clock;
 use crate::names::Qualifier;
 use crate::payload::{Event, trace};
@@ -60,16 +61,34 @@ impl Resolved {
     }
 }
 
+impl Snapshot {
+    /// Concurrency settings of a function.
+    pub(super) fn shares(&self, function: &Function) -> Shares {
+        Shares {
+            revision: self.revision(),
+            reserved: function.reserved,
+            provisioned: function.provisioned_total(),
+            set_aside: self.set_aside_total(),
+        }
+    }
+
+    /// The version that an invocation has a permit for, unless it was replaced meanwhile.
+    fn reserved_for(&self, invoke: &Invoke) -> Option<(Arc<Function>, Arc<Version>)> {
+        let version = &invoke.reservation.as_ref()?.version;
+        let function = self.function(&invoke.target.name)?;
+        self.has(version)
+            .then(|| (Arc::clone(function), Arc::clone(version)))
+    }
+}
+
 impl Pipeline {
     pub(super) fn resolve(&self, mut invoke: Invoke) -> Result<Resolved, Error> {
         let snapshot = self.live.snapshot();
-        let (function, version) = snapshot.resolve(&invoke.target, &self.clock)?;
-        let shares = Shares {
-            revision: snapshot.revision(),
-            reserved: function.reserved,
-            provisioned: function.provisioned_total(),
-            set_aside: snapshot.set_aside_total(),
+        let (function, version) = match snapshot.reserved_for(&invoke) {
+            Some(reserved) => reserved,
+            None => snapshot.resolve(&invoke.target, &self.clock)?,
         };
+        let shares = snapshot.shares(&function);
         match (version.settings.tenant_isolation, &invoke.tenant_id) {
             (true, None) => return Err(Error::TenantMissing),
             (false, Some(_)) => return Err(Error::TenantUnexpected),

@@ -1,7 +1,7 @@
 //! The call itself: between the START line and the REPORT line.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -77,15 +77,17 @@ impl Pipeline {
         mut environment: WarmEnvironment,
         event: Event,
         resolved: &Resolved,
-        init: Option<std::time::Duration>,
+        init: Option<Duration>,
         outlet: Option<&Outlet>,
     ) -> (Outcome, ResourceUsage, WarmEnvironment) {
         let version = &resolved.version;
-        let context = self.context(resolved, &environment.log_stream);
+        let time_max = resolved.invoke.time_max.unwrap_or(version.timeout);
+        let time_max = time_max.min(version.timeout);
+        let context = self.context(resolved, &environment.log_stream, time_max);
         let started = self.clock.instant();
         let outcome = environment
             .environment
-            .invoke(event, &context, version.timeout, outlet)
+            .invoke(event, &context, time_max, outlet)
             .await;
         let usage = ResourceUsage {
             duration: self.clock.instant().saturating_duration_since(started),
@@ -104,11 +106,11 @@ impl Pipeline {
         (outcome, usage, environment)
     }
 
-    fn context(&self, resolved: &Resolved, log_stream: &Arc<str>) -> Context {
+    fn context(&self, resolved: &Resolved, log_stream: &Arc<str>, time_max: Duration) -> Context {
         let invoke = &resolved.invoke;
         Context {
             request_id: invoke.request_id,
-            deadline: self.clock.now().after(resolved.version.timeout),
+            deadline: self.clock.now().after(time_max),
             invoked_arn: Arc::clone(&resolved.invoked_arn),
             function: Arc::clone(&resolved.version.facts),
             log_stream: Arc::clone(log_stream),

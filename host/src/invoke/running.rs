@@ -1,4 +1,4 @@
-//! An invocation whose response comes as it is written. Its work is a task, which holds the environment and
+//! An invocation with a streamed response. Once the response has begun, the work is a task, which holds the environment and
 //! the permit; [`Finished`] exists when the last byte is taken, or its reader is gone.
 
 use std::pin::Pin;
@@ -14,6 +14,7 @@ use super::Error;
 use super::request::{Finished, Outcome};
 use crate::payload::Body;
 use crate::payload::body::Broken;
+use crate::sandbox::Scheduled;
 use crate::sandbox::outlet::{Head, Intake};
 
 /// An invocation that answers.
@@ -51,38 +52,32 @@ enum Work {
     Done(Option<Box<Finished>>),
 }
 
-/// Waits until the response begins, or the invocation ends without one that is streamed.
+/// Waits until the response begins, or the invocation ends without one that is streamed. The work becomes a task only
+/// when the response has begun: most invocations end before, and a caller that leaves detaches it.
 pub(super) async fn begin(
     executed_version: Arc<str>,
-    mut work: Task,
+    mut work: Scheduled<Result<Finished, Error>>,
     intake: Intake,
 ) -> Result<Running, Error> {
     let Intake { mut head, frames } = intake;
-    let finished = tokio::select! {
+    let (head, work) = tokio::select! {
+        // The work first: a poll of it may begin the response.
         biased;
-        Ok(head) = &mut head => {
-            let work = Work::Running(work);
-            let rest = Rest { frames, work };
-            return Ok(Running::Streaming(Streaming { executed_version, head, rest }));
+        ended = &mut work => {
+            let finished = ended?;
+            match head.try_recv() {
+                Ok(head) => (head, Work::Done(Some(Box::new(finished)))),
+                Err(_) => return Ok(Running::Finished(finished)),
+            }
         }
-        ended = &mut work => match joined(ended) {
-            Some(ended) => ended?,
-            None => std::future::pending().await,
-        },
+        Ok(head) = &mut head => (head, Work::Running(tokio::spawn(work))),
     };
-    // It may have begun and ended while nobody looked.
-    Ok(match head.try_recv() {
-        Ok(head) => {
-            let work = Work::Done(Some(Box::new(finished)));
-            let rest = Rest { frames, work };
-            Running::Streaming(Streaming {
-                executed_version,
-                head,
-                rest,
-            })
-        }
-        Err(_) => Running::Finished(finished),
-    })
+    let rest = Rest { frames, work };
+    Ok(Running::Streaming(Streaming {
+        executed_version,
+        head,
+        rest,
+    }))
 }
 
 /// The result of a task; none where the runtime is coming down, and its tasks with it. Its panic is its caller's.

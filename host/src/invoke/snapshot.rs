@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::request::Target;
+use super::target::Target;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::policy::Attached;
 use crate::sandbox::{Architecture, FunctionFacts};

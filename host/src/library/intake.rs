@@ -62,6 +62,11 @@ impl Stored {
         &self.claim
     }
 
+    /// Its digest.
+    pub fn digest(&self) -> Digest {
+        self.hold.digest()
+    }
+
     /// Its size in bytes.
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes

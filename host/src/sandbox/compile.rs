@@ -28,6 +28,8 @@ const ADDRESS_SPACE_BYTES_MAX: u64 = 4 << 30;
 const ABORTS: [&str; 2] = ["memory allocation of", "overflowed its stack"];
 /// Characters quoted from a failed child's stderr.
 const WORDS_MAX: usize = 300;
+/// First argument of a child process.
+pub const ARGUMENT: &str = "compile-component";
 /// Name prefix of unfinished artifacts.
 const UNFINISHED: &str = ".unfinished-";
 
@@ -40,13 +42,12 @@ mod tests;
 /// Process that compiles.
 #[derive(Clone, Debug)]
 pub enum Compiler {
-    /// A child process, made by running this program with `compile-component IN OUT`, and the
-    /// architecture where it is not for this machine, as the `lamina` program understands it.
+    /// A child process with limits of time and memory.
     Child {
-        /// The program, such as the `lamina` binary.
+        /// The `lamina` program, or another whose `main` begins with `compiler_main`.
         program: PathBuf,
     },
-    /// This process, without limits. For embedders who compile only what they trust.
+    /// This process, without limits: for components that are trusted.
     InProcess,
 }
 
@@ -140,10 +141,7 @@ async fn in_child(
     time: Duration,
 ) -> Result<MemoryImage, Error> {
     let mut command = Command::new(program);
-    command
-        .arg("compile-component")
-        .arg(component)
-        .arg(artifact);
+    command.arg(ARGUMENT).arg(component).arg(artifact);
     if let Target::Any(architecture) = target {
         command.arg(architecture.name());
     }

@@ -31,6 +31,15 @@ const READERS_MAX: usize = 4;
 /// Prepared statements cached per connection.
 const STATEMENTS_MAX: usize = 32;
 
+/// Durability of commits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Durability {
+    /// A commit is on disk when it returns.
+    Synced,
+    /// The system writes commits when it likes, for data that no other process will read.
+    Unsynced,
+}
+
 /// Records and queue in a database file.
 #[derive(Debug)]
 pub struct Sqlite {
@@ -54,14 +63,23 @@ impl Sqlite {
     /// Opens the database of a data directory, and creates it if it is missing.
     ///
     /// # Errors
+    /// As of [`open_as`](Self::open_as).
+    #[cfg(test)]
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        Self::open_as(dir, Durability::Synced)
+    }
+
+    /// Opens the database of a data directory.
+    ///
+    /// # Errors
     /// If another process holds the lock, a newer release wrote the database, or the file is
     /// damaged.
-    pub fn open(dir: &Path) -> Result<Self, Error> {
+    pub fn open_as(dir: &Path, durability: Durability) -> Result<Self, Error> {
         disk::create_data_dir(dir)?;
         let lock = lock(dir)?;
         let path = dir.join("lamina.db");
         close(&path)?;
-        let connection = schema::open(&path)?;
+        let connection = schema::open(&path, durability)?;
         let commits = Arc::<Histogram>::default();
         let reserve = Reserve::open(dir);
         let shared = Arc::new(Shared::open(&connection).map_err(of_sqlite)?);
@@ -80,6 +98,11 @@ impl Sqlite {
             readers,
             _lock: lock,
         })
+    }
+
+    /// True while a process has the database of a data directory open.
+    pub fn is_open(dir: &Path) -> bool {
+        matches!(lock(dir), Err(Error::InUse(_)))
     }
 
     /// Durations of commits: transaction and fsync, without queueing.

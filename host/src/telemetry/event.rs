@@ -33,7 +33,6 @@ pub enum Event<'a> {
     /// `platform.report`.
     Report(Report<'a>),
     /// `platform.extension`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no extension runs yet"))]
     Extension(Extension<'a>),
     /// `platform.logsDropped`.
     LogsDropped(LogsDropped),

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 mod environment;
+#[cfg(feature = "metrics")]
+mod facade;
 mod function;
 mod histogram;
 mod page;
@@ -15,6 +17,8 @@ mod page;
 mod tests;
 
 pub use environment::EnvironmentMetrics;
+#[cfg(feature = "metrics")]
+pub use facade::Facade;
 pub use function::{AsyncMetrics, FunctionMetrics};
 pub use histogram::Histogram;
 pub use page::{Budget, Gauges, Queue};

@@ -61,7 +61,7 @@ impl Front {
         route: &UrlRoute,
         parts: &Parts,
     ) -> Result<UncheckedSignature, Refusal> {
-        let Some(access) = self.access.get() else {
+        let Some(access) = self.access(parts) else {
             return Ok(UncheckedSignature {
                 signed: None,
                 is_forbidden: false,

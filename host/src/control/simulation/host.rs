@@ -115,6 +115,7 @@ impl Host {
             region: "us-east-1".into(),
             runtime_version_arn: String::new(),
             scheduler,
+            observers: Vec::new(),
         };
         let logs = log::Config::new(None, 1 << 16);
         let logs = Logs::open(logs, clock.clone()).expect("they are in memory");

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Snapshot;
 use crate::clock::Timestamp;
-use crate::invoke::request::Target;
+use crate::invoke::Target;
 use settings::{Position, Settings};
 
 pub mod settings;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{Error, STATEMENTS_MAX, failed, of_sqlite};
+use super::{Durability, Error, STATEMENTS_MAX, failed, of_sqlite};
 
 /// SQLite application id, "LAMN", by which `file` recognizes the database.
 const APPLICATION_ID: i32 = 0x4c41_4d4e;
@@ -47,28 +47,32 @@ const MIGRATIONS: [&str; 2] = [
 ];
 
 /// Opens the database for writing and migrates it to this release's schema.
-pub(super) fn open(path: &Path) -> Result<Connection, Error> {
+pub(super) fn open(path: &Path, durability: Durability) -> Result<Connection, Error> {
     let mut connection = Connection::open(path).map_err(of_sqlite)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     // Checked before any write, so that a newer release's database stays untouched.
     let found = version(&connection)?;
-    durable(&connection)?;
+    begin_wal(&connection, durability)?;
     migrate(&mut connection, found)?;
     Ok(connection)
 }
 
-/// Sets WAL mode with synchronous FULL: a commit is on disk when it returns. Read back, because
+/// Sets WAL mode, with synchronous FULL if a commit is to be on disk when it returns. Read back, because
 /// SQLite silently falls back where WAL is impossible.
-fn durable(connection: &Connection) -> Result<(), Error> {
+fn begin_wal(connection: &Connection, durability: Durability) -> Result<(), Error> {
+    let (wanted, level) = match durability {
+        Durability::Synced => ("FULL", 2),
+        Durability::Unsynced => ("OFF", 0),
+    };
     connection
         .pragma_update(None, "journal_mode", "WAL")
         .map_err(of_sqlite)?;
     connection
-        .pragma_update(None, "synchronous", "FULL")
+        .pragma_update(None, "synchronous", wanted)
         .map_err(of_sqlite)?;
     let journal: String = pragma(connection, "journal_mode")?;
     let synchronous: i64 = pragma(connection, "synchronous")?;
-    if journal != "wal" || synchronous != 2 {
+    if journal != "wal" || synchronous != level {
         let text = format!("the database is not durable: {journal}, synchronous {synchronous}");
         return Err(failed(std::io::Error::other(text)));
     }

@@ -1,7 +1,7 @@
 //! Metrics of one function, fed by its environments' events.
 
 use super::{Counter, Histogram};
-use crate::telemetry::event::{Event, InitializationType, Sink, Status};
+use crate::telemetry::event::{Event, InitializationType, Report, Sink, Status};
 
 /// Metrics of one function.
 #[derive(Debug, Default)]
@@ -73,12 +73,32 @@ pub(super) enum ErrorKind {
 impl ErrorKind {
     pub(super) const ALL: [Self; 3] = [Self::Handler, Self::Environment, Self::Timeout];
 
+    /// Kind of the failure that a report is of, if it is of one.
+    pub(super) fn of(report: &Report<'_>) -> Option<Self> {
+        match report.status {
+            Status::Success => report.is_function_error.then_some(Self::Handler),
+            Status::Error { .. } => Some(Self::Environment),
+            Status::Timeout => Some(Self::Timeout),
+        }
+    }
+
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::Handler => "handler",
             Self::Environment => "environment",
             Self::Timeout => "timeout",
         }
+    }
+}
+
+/// Names of the types of initialization.
+pub(super) const INIT_TYPES: [&str; 2] = ["on-demand", "provisioned-concurrency"];
+
+/// Index of a type of initialization.
+pub(super) fn init_index(initialization: InitializationType) -> usize {
+    match initialization {
+        InitializationType::OnDemand => 0,
+        InitializationType::ProvisionedConcurrency => 1,
     }
 }
 
@@ -106,21 +126,13 @@ impl Sink for FunctionMetrics {
         match event {
             Event::Report(report) => {
                 self.durations.observe(report.metrics.duration);
-                let kind = match report.status {
-                    Status::Success => report.is_function_error.then_some(ErrorKind::Handler),
-                    Status::Error { .. } => Some(ErrorKind::Environment),
-                    Status::Timeout => Some(ErrorKind::Timeout),
-                };
-                if let Some(kind) = kind {
+                if let Some(kind) = ErrorKind::of(report) {
                     self.errors[kind as usize].add(1);
                 }
             }
             Event::InitReport(report) => {
-                let kind = match report.end.initialization_type {
-                    InitializationType::OnDemand => 0,
-                    InitializationType::ProvisionedConcurrency => 1,
-                };
-                self.inits[kind].observe(report.metrics.duration);
+                self.inits[init_index(report.end.initialization_type)]
+                    .observe(report.metrics.duration);
             }
             Event::LogsDropped(dropped) => {
                 self.dropped_lines.add(dropped.dropped_records);

@@ -9,7 +9,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet,
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::function::ErrorKind;
+use super::function::{ErrorKind, INIT_TYPES};
 use super::{AsyncMetrics, FUNCTIONS_MAX, Fault, FunctionMetrics, Histogram, Metrics, Throttle};
 
 /// Label of functions without their own series. The space keeps it distinct from any function name.
@@ -131,7 +131,7 @@ impl Page {
         histograms(encoder, "invocation_duration", help, durations)?;
         let help = "Durations of initializations";
         let inits = self.functions.iter().flat_map(|(name, it)| {
-            let types = ["on-demand", "provisioned-concurrency"].into_iter();
+            let types = INIT_TYPES.into_iter();
             let types = types.zip(&it.inits);
             types.map(|(kind, init)| ([("function", &**name), ("type", kind)], init))
         });
