@@ -6,7 +6,7 @@
 //! `cargo build --release -p lamina && cargo run --release -p lamina-benches`. Add `-- scale` for
 //! the control plane with many functions, `-- hostile` for a quiet function beside hostile ones, `-- events` for
 //! asynchronous invocation, `-- embed` for calls in process, `-- stream` for the latency of streamed responses alone, or
-//! `-- python` for the managed runtime, which `tests/run` builds.
+//! `-- python` and `-- nodejs` for the managed runtimes, which `tests/run` builds.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![expect(
@@ -22,7 +22,7 @@ mod embed;
 mod events;
 mod hostile;
 mod load;
-mod python;
+mod managed;
 mod scale;
 mod servers;
 mod stream;
@@ -38,7 +38,8 @@ async fn main() -> anyhow::Result<()> {
         Some("scale") => return scale::run().await,
         Some("hostile") => return hostile::run().await,
         Some("stream") => return stream::run().await,
-        Some("python") => return python::run().await,
+        Some("python") => return managed::PYTHON.run().await,
+        Some("nodejs") => return managed::NODEJS.run().await,
         _ => {}
     }
     println!(

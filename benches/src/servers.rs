@@ -23,6 +23,12 @@ fn root() -> &'static Path {
         .expect("benches/ is in the repository")
 }
 
+/// Program under measurement: `LAMINA_PROGRAM`, or the release build.
+fn program() -> PathBuf {
+    std::env::var_os("LAMINA_PROGRAM")
+        .map_or_else(|| root().join("target/release/lamina"), PathBuf::from)
+}
+
 /// Example `hello`, built by the tests.
 pub(crate) fn hello() -> anyhow::Result<Vec<u8>> {
     read(&root().join("examples/target/wasm32-wasip2/release/hello.wasm"))
@@ -167,7 +173,7 @@ impl Lamina {
     fn in_dir(dir: TempDir, limits: &str) -> anyhow::Result<Self> {
         let config = dir.path().join("lamina.toml");
         std::fs::write(&config, format!("[limits]\n{limits}\n"))?;
-        let mut command = Command::new(root().join("target/release/lamina"));
+        let mut command = Command::new(program());
         command
             .args(["start", "--listen", "127.0.0.1:0", "--config"])
             .arg(&config);
@@ -184,7 +190,7 @@ impl Lamina {
     /// Installs a runtime that `tests/run` has built.
     pub(crate) fn install(&self, runtime: &str) -> anyhow::Result<()> {
         let bundle = root().join(format!(".tools/runtimes/{runtime}.zip"));
-        let mut command = Command::new(root().join("target/release/lamina"));
+        let mut command = Command::new(program());
         command.args(["runtime", "install", runtime, "--from"]);
         command.arg(bundle).arg("--data-dir");
         if !command
