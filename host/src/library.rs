@@ -15,6 +15,7 @@ use crate::store::tree::{InsertError, Trees};
 use crate::telemetry::metrics::Queue;
 
 mod artifact;
+mod bytecode;
 mod collect;
 mod hold;
 pub mod installed;
@@ -33,6 +34,7 @@ pub use layer::{Attachment, LayerPackage, kept_for_layers};
 pub use turns::{Claim, QueueFull};
 
 use artifact::Artifacts;
+use bytecode::{Bytecode, Source};
 use hold::{Hold, Holds};
 use installed::Runtimes;
 use programs::Programs;
@@ -160,6 +162,7 @@ struct Inner {
     holds: Holds,
     programs: Programs,
     runtimes: Runtimes,
+    bytecode: Bytecode,
     /// Signals a package that was refused and has left its files.
     refusals: Notify,
     leftovers: collect::Leftovers,
@@ -187,8 +190,10 @@ impl Library {
     ) -> std::io::Result<Self> {
         let packages = Blobs::open(&data_dir.join("packages"))?;
         let trees = Trees::open(&data_dir.join("trees"))?;
-        let leftovers = [packages.leftovers()?, trees.leftovers()?].concat();
+        let mut leftovers = [packages.leftovers()?, trees.leftovers()?].concat();
         let artifacts = Artifacts::open(data_dir.join("artifacts"), sandbox.clone(), compiler)?;
+        let bytecode = Bytecode::open(&data_dir.join("bytecode"))?;
+        leftovers.extend(bytecode.leftovers()?);
         let runtimes = Runtimes::open(data_dir)?;
         runtimes.collect()?;
         Ok(Self(Arc::new(Inner {
@@ -202,6 +207,7 @@ impl Library {
             holds: Holds::default(),
             programs: Programs::default(),
             runtimes,
+            bytecode,
             refusals: Notify::new(),
             leftovers: collect::Leftovers::new(leftovers),
         })))
@@ -292,7 +298,13 @@ impl Library {
                 is_required,
             } => match self.runtime_artifact(runtime, claim).await {
                 Err(Error::NotInstalled(_)) if !is_required => None,
-                found => found.map(|_| None)?,
+                found => {
+                    let (installed, artifact, _hold) = found?;
+                    // Kept by the package's record: an early collection costs only the time to make it again.
+                    let made = self.bytecode(&installed, &artifact, digest, Source::Task, claim);
+                    made.await?;
+                    None
+                }
             },
             RequiredProgram::Missing => None,
         };

@@ -50,9 +50,9 @@ pub use environment::Environment;
 pub use fake::{Environment, Program, WeakProgram};
 pub use filesystem::clear;
 pub use memory_image::MemoryImage;
+pub use program::{Failures, ProgramFiles, RuntimeFiles};
 #[cfg(not(test))]
 pub use program::{Program, WeakProgram};
-pub use program::{ProgramFiles, RuntimeFiles};
 pub use scheduler::{Scheduled, Scheduler, Share, leave_network};
 pub use target::{Architecture, Target};
 
@@ -127,6 +127,11 @@ impl Sandbox {
     /// CPU scheduler of this sandbox's guests.
     pub fn scheduler(&self) -> Arc<Scheduler> {
         self.0.scheduler()
+    }
+
+    /// Clock of this sandbox.
+    pub fn clock(&self) -> Clock {
+        self.0.clock()
     }
 
     /// Budgets of all environments of this sandbox.
@@ -275,8 +280,8 @@ pub struct Failure {
     pub message: String,
     /// `stackTrace`.
     pub stack_trace: Vec<String>,
-    /// `requestId`, in documents of runtimes that tell it.
-    pub request_id: Option<RequestId>,
+    /// Form of its document.
+    pub form: FailureForm,
     /// Cause: reported by the function, or end of its environment.
     pub cause: Cause,
 }
@@ -289,22 +294,38 @@ impl Failure {
 
     /// The same document as a text.
     pub fn to_json(&self) -> String {
-        let mut document = serde_json::Map::new();
-        if let Some(id) = &self.request_id {
-            // The order and the members of AWS's Python runtime.
-            document.insert("errorMessage".into(), self.message.as_str().into());
-            document.insert("errorType".into(), self.error_type.as_str().into());
-            document.insert("requestId".into(), id.as_str().into());
-            document.insert("stackTrace".into(), self.stack_trace.clone().into());
-            return serde_json::Value::Object(document).to_string();
-        }
-        document.insert("errorType".into(), self.error_type.as_str().into());
-        document.insert("errorMessage".into(), self.message.as_str().into());
-        if !self.stack_trace.is_empty() {
-            document.insert("stackTrace".into(), self.stack_trace.clone().into());
-        }
-        serde_json::Value::Object(document).to_string()
+        let kind = ("errorType", self.error_type.as_str().into());
+        let message = ("errorMessage", self.message.as_str().into());
+        let frames = serde_json::Value::from(self.stack_trace.clone());
+        let members = match &self.form {
+            FailureForm::Plain if self.stack_trace.is_empty() => vec![kind, message],
+            FailureForm::Plain => vec![kind, message, ("stackTrace", frames)],
+            FailureForm::Python(id) => {
+                let id = ("requestId", id.as_str().into());
+                vec![message, kind, id, ("stackTrace", frames)]
+            }
+            FailureForm::Node => vec![kind, message, ("trace", frames)],
+        };
+        let members = members.into_iter().map(|(name, it)| (name.to_owned(), it));
+        serde_json::Value::Object(members.collect()).to_string()
     }
+
+    /// True if its runtime has written it to the log.
+    pub fn is_logged(&self) -> bool {
+        self.form == FailureForm::Node
+    }
+}
+
+/// Form of a failure's document: members and their order are those of AWS's runtimes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum FailureForm {
+    /// `errorType`, `errorMessage`, and `stackTrace` if there are frames.
+    #[default]
+    Plain,
+    /// That of the Python runtime, which names the request.
+    Python(RequestId),
+    /// That of the Node.js runtime, whose frames are `trace`. It writes its failures to the log itself.
+    Node,
 }
 
 /// Error of an environment that was not opened.

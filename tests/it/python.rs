@@ -3,15 +3,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::harness::{Answer, Lamina, log_of, program, root};
+use crate::corpus::lines_of;
+use crate::harness::{Lamina, log_of};
 use crate::layers::zip_of;
 
+mod bytecode;
 mod cases;
 mod clients;
 mod failures;
@@ -21,29 +22,14 @@ mod logs;
 mod packages;
 mod tls;
 
-/// Runtime that `tests/run` has built.
-fn bundle() -> PathBuf {
-    let bundle = root().join(".tools/runtimes/python3.14.zip");
-    assert!(
-        bundle.exists(),
-        "{} is missing: run tests/run",
-        bundle.display()
-    );
-    bundle
-}
-
 /// Runs `lamina runtime` on a data directory.
 fn runtime(arguments: &[&str], data_dir: &Path) -> (Option<i32>, String, String) {
-    let mut command = Command::new(program());
-    command.arg("runtime").args(arguments);
-    let output = command.arg("--data-dir").arg(data_dir).output();
-    let output = output.expect("the program runs");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (
-        output.status.code(),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
+    crate::managed::command(arguments, data_dir)
+}
+
+/// Runtime that `tests/run` has built.
+fn bundle() -> PathBuf {
+    crate::managed::bundle("python3.14")
 }
 
 /// Host with the runtime.
@@ -60,46 +46,10 @@ async fn with_egress(egress: &str) -> Lamina {
 /// Directory with the runtime in the host's data directory.
 async fn data_dir() -> tempfile::TempDir {
     static SEED: OnceCell<PathBuf> = OnceCell::const_new();
-    seeded(SEED.get_or_init(seed).await)
-}
-
-/// Data directory with the files of the runtime under more names: to compile it takes a core ten seconds.
-fn seeded(seed: &Path) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    for name in ["runtimes", "artifacts"] {
-        link(&seed.join(name), &dir.path().join("data").join(name));
-    }
-    dir
-}
-
-/// Installed runtime, compiled by this program's engine; kept between runs of the tests.
-async fn seed() -> PathBuf {
-    let seed = root().join("target/python");
-    fs::create_dir_all(seed.join("artifacts")).expect("a directory");
-    let bundle = bundle();
-    let bundle = bundle.to_str().expect("UTF-8");
-    let (code, _, stderr) = runtime(&["install", "python3.14", "--from", bundle], &seed);
-    assert_eq!(code, Some(0), "{stderr}");
-    let host = Lamina::in_dir(seeded(&seed), "");
-    create(&host, "f", HELLO, json!({})).await;
-    // An artifact of another engine is of no use, and the host has deleted its own name of it.
-    fs::remove_dir_all(seed.join("artifacts")).expect("it is there");
-    let compiled = host.dir.path().join("data/artifacts");
-    link(&compiled, &seed.join("artifacts"));
-    seed
-}
-
-fn link(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a directory");
-    for entry in fs::read_dir(from).expect("a directory") {
-        let entry = entry.expect("an entry");
-        let (path, target) = (entry.path(), to.join(entry.file_name()));
-        if path.is_dir() {
-            link(&path, &target);
-        } else if fs::hard_link(&path, &target).is_err() {
-            fs::copy(&path, &target).expect("it is copied");
-        }
-    }
+    let first = zip_of(&[("lambda_function.py", HELLO)]);
+    let members = json!({"Runtime": "python3.14", "Handler": "lambda_function.lambda_handler"});
+    let seed = SEED.get_or_init(|| crate::managed::seed("python3.14", &first, members));
+    crate::managed::seeded(seed.await)
 }
 
 const HELLO: &str =
@@ -128,14 +78,6 @@ async fn call(host: &Lamina, name: &str, event: Value) -> Value {
     let is_failed = !answer.header("x-amz-function-error").is_empty();
     assert!(!is_failed, "{} {}", answer.text(), log_of(&answer));
     answer.json()
-}
-
-/// Lines of a function's log tail between START and END.
-fn lines_of(answer: &Answer) -> Vec<String> {
-    let log = log_of(answer);
-    let lines = log.lines().skip_while(|it| !it.starts_with("START"));
-    let lines = lines.skip(1).take_while(|it| !it.starts_with("END"));
-    lines.map(str::to_owned).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,10 +32,10 @@ pub(super) enum Runtime {
 /// Install a runtime.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Install {
-    /// Runtime to install: python3.14.
+    /// Runtime to install: python3.14 or nodejs22.x.
     #[arg(value_parser = known)]
     name: &'static Managed,
-    /// File made by `lamina runtime build`; without it, the runtime is built from packages of PyPI.
+    /// File made by `lamina runtime build`; without it, the runtime is built from packages of PyPI and crates.io.
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     #[command(flatten)]
@@ -47,7 +47,7 @@ pub(super) struct Install {
 /// Build a runtime into a file.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Build {
-    /// Runtime to build: python3.14.
+    /// Runtime to build: python3.14 or nodejs22.x.
     #[arg(value_parser = known)]
     name: &'static Managed,
     /// File to write.
@@ -159,7 +159,10 @@ fn make(managed: &Managed, bundle: &Path) -> anyhow::Result<()> {
     let workshop = Workshop::in_directory(parent)?;
     source::write(&workshop.0).context("the sources of the runtime could not be written")?;
     let script = workshop.0.join("layers/runtimes").join(managed.name);
-    output::note(&format!("building {} from packages of PyPI", managed.name));
+    output::note(&format!(
+        "building {} from {}",
+        managed.name, managed.origin
+    ));
     let mut python = Command::new("python3");
     python.arg(script.join("build.py")).arg(bundle);
     python.arg(workshop.0.join("work")).stdin(Stdio::null());
@@ -171,8 +174,9 @@ fn make(managed: &Managed, bundle: &Path) -> anyhow::Result<()> {
         // An unfinished bundle cannot be installed.
         let _ = fs::remove_file(bundle);
         bail!(
-            "{} was not built: see above. It needs python3 with venv (Debian: python3-venv) and PyPI",
-            managed.name
+            "{} was not built: see above. It needs python3 with venv (Debian: python3-venv) and {}",
+            managed.name,
+            managed.origin
         );
     }
     Ok(())

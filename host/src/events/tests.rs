@@ -107,7 +107,7 @@ impl Scene {
             role: "arn:aws:iam::000000000000:role/r".into(),
             handler: "index.handler".into(),
             // The fake sandbox runs it.
-            runtime: "nodejs22.x".into(),
+            runtime: "java21".into(),
             choices: Patch {
                 timeout_seconds: Some(900),
                 ..Patch::default()

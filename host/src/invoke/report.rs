@@ -44,7 +44,7 @@ pub(super) fn init_end(
     duration: Duration,
     failure: Option<&Failure>,
 ) {
-    if let Some(failure) = failure {
+    if let Some(failure) = failure.filter(|it| !it.is_logged()) {
         log.emit(&Event::Fault(fault(None, failure)));
     }
     let end = InitEnd {
@@ -75,8 +75,10 @@ pub(super) fn start(log: &EnvironmentLog, resolved: &Resolved) {
 
 /// An invocation failed.
 pub(super) fn failure(log: &EnvironmentLog, resolved: &Resolved, failure: &Failure) {
-    let id = resolved.invoke.request_id.as_str();
-    log.emit(&Event::Fault(fault(Some(id), failure)));
+    if !failure.is_logged() {
+        let id = resolved.invoke.request_id.as_str();
+        log.emit(&Event::Fault(fault(Some(id), failure)));
+    }
 }
 
 /// An invocation has ended.

@@ -112,6 +112,7 @@ impl Collection {
             let Some(doom) = inner.holds.doom(digest) else {
                 continue;
             };
+            inner.bytecode.delete(&digest)?;
             let tree = inner.trees.set_aside(&digest)?;
             inner.packages.remove(&digest)?;
             // The package may be added again while its old tree is deleted.

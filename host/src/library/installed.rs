@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::package::{self, Package, PackageSource};
 use super::runtime::{self, Managed};
 use crate::disk;
+use crate::sandbox::RuntimeFiles;
 use crate::store::blob::Digest;
 use crate::store::directory;
 use crate::store::tree::{InsertError, Trees};
@@ -94,9 +95,20 @@ impl Installed {
         &self.tree
     }
 
-    /// Directory of its standard library.
-    pub(super) fn library_dir(&self) -> PathBuf {
+    /// Directory of its library.
+    fn library_dir(&self) -> PathBuf {
         self.tree.join(LIBRARY)
+    }
+
+    /// Its files, for a program without compiled files.
+    pub(super) fn files(&self) -> RuntimeFiles {
+        RuntimeFiles {
+            version: format!("{}:{}", self.managed.language, self.version).into(),
+            library_dir: self.library_dir(),
+            mount: self.managed.library,
+            compiled: Vec::new(),
+            failures: self.managed.failures,
+        }
     }
 }
 

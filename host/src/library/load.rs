@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::artifact::Input;
+use super::bytecode::Source;
 use super::hold::Hold;
 use super::installed::Installed;
 use super::runtime::Managed;
@@ -14,6 +15,7 @@ use crate::sandbox::{Architecture, Artifact, Program, ProgramFiles, RuntimeFiles
 /// Files of a program, and guards on them.
 struct Files {
     task: Digest,
+    opt: Option<Digest>,
     opt_dir: Option<PathBuf>,
     holds: Vec<Hold>,
 }
@@ -54,12 +56,12 @@ impl Library {
         claim: &Claim,
     ) -> Result<Program, Error> {
         let mut files = self.files(code, layers, claim).await?;
-        let (runtime, artifact, hold) = self.runtime_artifact(managed, claim).await?;
+        let (installed, artifact, hold) = self.runtime_artifact(managed, claim).await?;
         files.holds.push(hold);
+        let compiled = self.compiled(&installed, &artifact, &files, claim);
         let runtime = RuntimeFiles {
-            version: format!("{}:{}", managed.language, runtime.version).into(),
-            library_dir: runtime.library_dir(),
-            mount: managed.library,
+            compiled: compiled.await?,
+            ..installed.files()
         };
         self.program(artifact, files, Some(runtime)).await
     }
@@ -113,6 +115,27 @@ impl Library {
         Ok(list.iter().map(|it| it.component).collect())
     }
 
+    /// Directories of compiled files for a function of this runtime, and their paths in guests.
+    async fn compiled(
+        &self,
+        installed: &Installed,
+        artifact: &Artifact,
+        files: &Files,
+        claim: &Claim,
+    ) -> Result<Vec<(PathBuf, &'static str)>, Error> {
+        let Some(paths) = installed.managed.compiled else {
+            return Ok(Vec::new());
+        };
+        let task = (files.task, Source::Task, paths.task);
+        let opt = files.opt.map(|opt| (opt, Source::Opt, paths.opt));
+        let mut found = Vec::new();
+        for (tree, source, path) in [Some(task), opt].into_iter().flatten() {
+            let compiled = self.bytecode(installed, artifact, tree, source, claim);
+            found.extend(compiled.await?.map(|dir| (dir, path)));
+        }
+        Ok(found)
+    }
+
     async fn files(
         &self,
         code: &CodeRef,
@@ -122,9 +145,11 @@ impl Library {
         let mut holds = vec![self.0.holds.hold(code.package).await];
         let opt = self.opt_dir(layers.to_vec(), claim).await?;
         let (opt_dir, hold) = opt.unzip();
+        let opt = hold.as_ref().map(Hold::digest);
         holds.extend(hold);
         Ok(Files {
             task: code.package,
+            opt,
             opt_dir,
             holds,
         })

@@ -16,6 +16,7 @@ struct Key {
     task_dir: PathBuf,
     opt_dir: Option<PathBuf>,
     library_dir: Option<PathBuf>,
+    compiled: Vec<(PathBuf, &'static str)>,
 }
 
 impl Programs {
@@ -31,6 +32,10 @@ impl Programs {
             task_dir: source.task_dir.clone(),
             opt_dir: source.opt_dir.clone(),
             library_dir: source.runtime.as_ref().map(|it| it.library_dir.clone()),
+            compiled: source
+                .runtime
+                .as_ref()
+                .map_or_else(Vec::new, |it| it.compiled.clone()),
         };
         if let Some(program) = self.find(&key) {
             return Ok(program);

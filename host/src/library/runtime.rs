@@ -1,5 +1,7 @@
 //! Runtime registry: runtimes that functions may name, and those that AWS has ended. A new runtime is a new row.
 
+use crate::sandbox::Failures;
+
 /// A value of `Runtime`, and the execution model behind it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Runtime {
@@ -25,8 +27,24 @@ pub struct Managed {
     pub name: &'static str,
     /// Name of the language in AWS's runtime versions.
     pub language: &'static str,
-    /// Directory of its standard library in functions.
+    /// Directory of its library in functions.
     pub library: &'static str,
+    /// Directory below which the library has compiled files, each at the path of its source. None for a language
+    /// without such files.
+    pub compiled: Option<Compiled>,
+    /// Form of its failures.
+    pub failures: Failures,
+    /// Packages that its build needs.
+    pub origin: &'static str,
+}
+
+/// Directories in functions of files that are compiled when a function is deployed: of its package, and of its layers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Compiled {
+    /// For files of `/var/task`.
+    pub task: &'static str,
+    /// For files of `/opt`.
+    pub opt: &'static str,
 }
 
 /// CPython. Code of other 3.x versions runs in it too: the language is compatible, and packages that AWS's layers
@@ -35,10 +53,27 @@ pub const PYTHON: Managed = Managed {
     name: "python3.14",
     language: "python",
     library: "/python",
+    compiled: Some(Compiled {
+        task: "/python/.pyc/var/task",
+        opt: "/python/.pyc/opt",
+    }),
+    failures: Failures::Python,
+    origin: "packages of PyPI",
+};
+
+/// QuickJS with the modules of Node.js. Code of other versions runs in it too, as far as it goes.
+pub const NODEJS: Managed = Managed {
+    name: "nodejs22.x",
+    language: "nodejs",
+    // Its files are a root directory, below which the other mounts are found when paths are resolved from `/`.
+    library: "/",
+    compiled: None,
+    failures: Failures::Node,
+    origin: "packages of PyPI and crates.io",
 };
 
 /// Runtimes of this host. `provided` runtimes bring their own program, which is a component here.
-const RUNTIMES: [Runtime; 11] = [
+const RUNTIMES: [Runtime; 16] = [
     component("provided"),
     component("provided.al2"),
     component("provided.al2023"),
@@ -50,6 +85,11 @@ const RUNTIMES: [Runtime; 11] = [
     managed("python3.13", &PYTHON),
     managed("python3.14", &PYTHON),
     managed("python3.15", &PYTHON),
+    managed("nodejs18.x", &NODEJS),
+    managed("nodejs20.x", &NODEJS),
+    managed("nodejs22.x", &NODEJS),
+    managed("nodejs24.x", &NODEJS),
+    managed("nodejs26.x", &NODEJS),
 ];
 
 /// Runtimes that AWS has ended for new functions.
@@ -158,5 +198,21 @@ mod tests {
         assert_eq!(find_managed("python3.14"), Some(&PYTHON));
         assert_eq!(find_managed("python3.13"), None);
         assert_eq!(find_managed("provided"), None);
+    }
+
+    #[test]
+    fn nodejs_versions_share_one_runtime() {
+        for name in [
+            "nodejs18.x",
+            "nodejs20.x",
+            "nodejs22.x",
+            "nodejs24.x",
+            "nodejs26.x",
+        ] {
+            assert_eq!(find(name).unwrap().kind, Kind::Managed(&NODEJS), "{name}");
+        }
+        assert_eq!(find("nodejs16.x"), None);
+        let names: Vec<_> = all_managed().map(|it| it.name).collect();
+        assert_eq!(names, ["python3.14", "nodejs22.x"]);
     }
 }

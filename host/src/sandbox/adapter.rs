@@ -4,7 +4,7 @@
 use super::environment::{CallResult, StoreParts};
 use super::outlet::Outlet;
 use super::program::Entry;
-use super::{Cause, Context, Failure, FunctionResponse};
+use super::{Cause, Context, Failure, FailureForm, FunctionResponse};
 use crate::payload::{self, Document, Event};
 
 pub(super) mod command;
@@ -89,7 +89,7 @@ impl Instance {
         matches!(self, Self::CustomRuntime(_))
     }
 
-    /// True if the instance has leaked so many handles that a new one should replace it.
+    /// True if the instance has leaked so many handles that a new one should replace it, or its runtime has given it up.
     pub(super) fn is_spent(&self) -> bool {
         match self {
             Self::Handler(instance) => instance.is_spent(),
@@ -125,7 +125,7 @@ fn no_request(problem: &payload::http::Error) -> Failure {
         error_type: "Runtime.UnmarshalError".into(),
         message: format!("The event is not an HTTP request of payload version 2.0: {problem}"),
         stack_trace: Vec::new(),
-        request_id: None,
+        form: FailureForm::Plain,
         cause: Cause::Handler,
     }
 }

@@ -10,6 +10,7 @@ use super::network;
 pub(super) mod files;
 pub(super) mod http;
 mod http_error;
+mod lifecycle;
 mod log;
 pub(super) mod response;
 pub(super) mod runtime;
@@ -32,6 +33,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     runtime::link(&mut linker)?;
     response::link(&mut linker)?;
     log::link(&mut linker)?;
+    lifecycle::link(&mut linker)?;
     tls::link(&mut linker)?;
     Ok(linker)
 }

@@ -103,6 +103,10 @@ impl Engines {
         Arc::clone(&self.resources().scheduler)
     }
 
+    pub(super) fn clock(&self) -> Clock {
+        self.resources().clock.clone()
+    }
+
     pub(super) fn budgets(&self) -> Arc<Budgets> {
         Arc::clone(&self.resources().budgets)
     }

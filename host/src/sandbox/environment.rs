@@ -4,6 +4,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
@@ -23,7 +24,7 @@ use super::guest::Guest;
 use super::limits::{MemoryUsage, Refusal};
 use super::outlet::Outlet;
 use super::program::{Loaded, Program};
-use super::{Cause, Context, Failure, FunctionResponse, Setup, Unopened, failure};
+use super::{Cause, Context, Failure, Failures, FunctionResponse, Setup, Unopened, failure};
 use crate::names::RequestId;
 use crate::payload::Event;
 use crate::telemetry::log::EnvironmentLog;
@@ -45,8 +46,8 @@ pub struct Environment {
     is_settled: bool,
     log: Arc<EnvironmentLog>,
     shared: Arc<Shared>,
-    /// True for a managed runtime, whose failures name their request.
-    is_managed: bool,
+    /// Form of the failures of a managed runtime.
+    failures: Option<Failures>,
     // After the instance: a guest's open files are closed before its `/tmp` is deleted.
     files: Arc<Files>,
 }
@@ -134,7 +135,7 @@ impl Environment {
     ) -> Result<Self, Unopened> {
         let loaded = Arc::clone(&program.0);
         let shared = Arc::clone(&loaded.shared);
-        let is_managed = loaded.runtime_version.is_some();
+        let failures = loaded.failures;
         let usage = Arc::new(MemoryUsage::new(memory, &shared.resources.pages));
         let deadline = Deadline::after(&loaded.shared.resources.clock, time);
         let room = StoreParts {
@@ -152,7 +153,7 @@ impl Environment {
         let judged = judge(opened, id, time, &usage, &log);
         let instance = judged.map_err(|failure| {
             shared.turnover.ended(usage.left_bytes());
-            Unopened::Failed(failure.of_request(id, is_managed))
+            Unopened::Failed(failure.of_request(id, failures))
         })?;
         if !instance.settles() {
             shared.turnover.ended(usage.free_stack());
@@ -166,7 +167,7 @@ impl Environment {
             is_settled: false,
             log,
             shared,
-            is_managed,
+            failures,
             files,
         })
     }
@@ -217,7 +218,7 @@ impl Environment {
         if !self.is_settled {
             self.settle();
         }
-        match answer.map_err(|failure| failure.of_request(id, self.is_managed))? {
+        match answer.map_err(|failure| failure.of_request(id, self.failures))? {
             FunctionResponse::Json(body) if body.len() > PAYLOAD_BYTES_MAX => {
                 Err(Failure::response_too_large())
             }
@@ -276,6 +277,11 @@ impl Environment {
     /// Makes its drop delete its `/tmp` before it returns, and not later on another thread.
     pub fn delete_tmp_at_once(&self) {
         self.files.delete_at_once();
+    }
+
+    /// Directory of its `/tmp` on the host.
+    pub fn tmp_dir(&self) -> Option<&Path> {
+        self.files.tmp_dir()
     }
 
     /// The largest size of its memories so far.

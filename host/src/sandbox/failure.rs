@@ -8,7 +8,7 @@ use wasmtime_wasi::I32Exit;
 
 use super::deadline::TimeUp;
 use super::limits::Refusal;
-use super::{Cause, Error, Failure, Unopened};
+use super::{Cause, Error, Failure, FailureForm, Failures, Unopened};
 use crate::names::RequestId;
 use crate::units::PAYLOAD_BYTES_MAX;
 
@@ -31,7 +31,7 @@ impl Failure {
             error_type: "Sandbox.Timedout".into(),
             message: format!("RequestId: {id} Error: Task timed out after {seconds:.2} seconds"),
             stack_trace: Vec::new(),
-            request_id: None,
+            form: FailureForm::Plain,
             cause: Cause::Timeout,
         }
     }
@@ -42,7 +42,7 @@ impl Failure {
             error_type: "Runtime.ExitError".into(),
             message: format!("RequestId: {id} Error: Runtime exited {how}"),
             stack_trace: Vec::new(),
-            request_id: None,
+            form: FailureForm::Plain,
             cause: Cause::Environment,
         }
     }
@@ -62,7 +62,7 @@ impl Failure {
             error_type: "Runtime.OutOfMemory".into(),
             message: format!("RequestId: {id} Error: {HOST_MEMORY_SHORT}"),
             stack_trace: Vec::new(),
-            request_id: None,
+            form: FailureForm::Plain,
             cause: Cause::Host,
         }
     }
@@ -73,7 +73,7 @@ impl Failure {
             error_type: "Function.ResponseError".into(),
             message: problem,
             stack_trace: Vec::new(),
-            request_id: None,
+            form: FailureForm::Plain,
             cause: Cause::Response,
         }
     }
@@ -88,15 +88,19 @@ impl Failure {
             error_type: "Function.ResponseSizeTooLarge".into(),
             message,
             stack_trace: Vec::new(),
-            request_id: None,
+            form: FailureForm::Plain,
             cause: Cause::Response,
         }
     }
 
-    /// Names its request, where a managed runtime has reported it.
-    pub(super) fn of_request(mut self, id: &RequestId, is_managed: bool) -> Self {
-        if is_managed && self.cause == Cause::Handler {
-            self.request_id = Some(*id);
+    /// Gives a failure that a managed runtime has reported the form of that runtime.
+    pub(super) fn of_request(mut self, id: &RequestId, failures: Option<Failures>) -> Self {
+        if self.cause == Cause::Handler {
+            self.form = match failures {
+                None => FailureForm::Plain,
+                Some(Failures::Python) => FailureForm::Python(*id),
+                Some(Failures::Node) => FailureForm::Node,
+            };
         }
         self
     }

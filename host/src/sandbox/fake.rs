@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::outlet::Outlet;
 use super::{Admission, Grant, Resource, environment, program};
-use super::{Cause, Context, Failure, FunctionResponse, Interface, Setup, Unopened};
+use super::{Cause, Context, Failure, FailureForm, FunctionResponse, Interface, Setup, Unopened};
 use crate::clock::{Clock, Timestamp};
 use crate::names::RequestId;
 use crate::payload::Event;
@@ -308,6 +308,13 @@ impl Environment {
         }
     }
 
+    pub fn tmp_dir(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::Real(environment) => environment.tmp_dir(),
+            Self::Fake(_) => None,
+        }
+    }
+
     pub fn memory_bytes_max(&self) -> u64 {
         match self {
             Self::Real(environment) => environment.memory_bytes_max(),
@@ -368,7 +375,7 @@ fn failed(error_type: &str, cause: Cause) -> Failure {
         error_type: error_type.into(),
         message: String::new(),
         stack_trace: Vec::new(),
-        request_id: None,
+        form: FailureForm::Plain,
         cause,
     }
 }

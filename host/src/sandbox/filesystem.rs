@@ -113,6 +113,9 @@ impl Mounts {
                 runtime.mount,
                 FsPerms::ReadOnly,
             )?;
+            for (dir, path) in &runtime.compiled {
+                mount(&mut wasi, dir, path, FsPerms::ReadOnly)?;
+            }
         }
         mount(&mut wasi, tmp, "/tmp", FsPerms::ReadWrite)?;
         Ok(wasi.build().filesystem().clone())
@@ -129,6 +132,10 @@ impl Files {
 
     pub(super) fn quota(&self) -> &Arc<Quota> {
         &self.quota
+    }
+
+    pub(super) fn tmp_dir(&self) -> Option<&Path> {
+        self.opened.as_ref().map(|opened| opened.tmp.as_path())
     }
 
     /// Makes its drop delete its `/tmp` before it returns.

@@ -35,6 +35,8 @@ pub(super) struct Guest {
     pub(super) mailbox: Mailbox,
     pub(super) log: Arc<EnvironmentLog>,
     pub(super) tls: Sessions,
+    /// True if its runtime has asked for the end of the environment.
+    pub(super) is_ended: bool,
 }
 
 impl Guest {
@@ -65,6 +67,7 @@ impl Guest {
             mailbox,
             log: Arc::clone(log),
             tls: Sessions::new(&resources.config.trust),
+            is_ended: false,
         }
     }
 

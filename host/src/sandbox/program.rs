@@ -37,6 +37,19 @@ pub struct RuntimeFiles {
     pub library_dir: PathBuf,
     /// Path at which guests see that, read-only.
     pub mount: &'static str,
+    /// Directories of compiled files of the function, and their paths in guests, read-only.
+    pub compiled: Vec<(PathBuf, &'static str)>,
+    /// Form of its failures.
+    pub failures: Failures,
+}
+
+/// Managed runtimes by the form of their failures.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Failures {
+    /// That of AWS's Python runtime.
+    Python,
+    /// That of AWS's Node.js runtime.
+    Node,
 }
 
 /// A component ready for instantiation; cheap to clone.
@@ -52,6 +65,8 @@ pub(super) struct Loaded {
     pub(super) entry: Arc<Entry>,
     /// Version of the managed runtime.
     pub(super) runtime_version: Option<Arc<str>>,
+    /// Form of its failures.
+    pub(super) failures: Option<Failures>,
     pub(super) mounts: Arc<Mounts>,
     pub(super) lookups: Arc<ProgramLookups>,
 }
@@ -75,6 +90,7 @@ impl Program {
             .entries
             .shared(artifact, || link(&shared, artifact))?;
         let runtime_version = source.runtime.as_ref().map(|it| Arc::clone(&it.version));
+        let failures = source.runtime.as_ref().map(|it| it.failures);
         let resources = &shared.resources;
         let scratch_dir = resources.config.scratch_dir.clone();
         let kept = Arc::clone(&resources.budgets.kept);
@@ -83,6 +99,7 @@ impl Program {
             shared,
             entry,
             runtime_version,
+            failures,
             mounts,
             lookups: Arc::new(ProgramLookups::new()),
         })))

@@ -5,8 +5,8 @@ same sources. The work directory keeps the installed packages; by default it is 
 
 The output is what `lamina runtime install python3.14 --from OUTPUT.zip` takes:
     runtime.json   name and version
-    runtime.wasm   the component, in which the interpreter has started
-    lib/           the standard library, compiled
+    runtime.wasm   the component, in which the interpreter has started and imported the AWS SDK
+    lib/           the standard library and, in site-packages, the AWS SDK; compiled in .pyc
 """
 
 import hashlib
@@ -33,8 +33,9 @@ def main(output, work):
     print(f"building {output}", file=sys.stderr)
     work.mkdir(parents=True, exist_ok=True)
     tool = install(work / "venv")
-    library = standard_library(tool, work / "stdlib")
-    componentize(tool, work / "runtime", HERE / "runtime", work / "runtime.wasm")
+    packages = install_packages(work / "venv", work / "packages")
+    library = standard_library(tool, packages, work / "stdlib")
+    componentize(tool, work / "runtime", HERE / "runtime", packages, work / "runtime.wasm")
     version = (library / "version").read_text()
     manifest = json.dumps({"name": NAME, "version": version, "inputs": inputs})
     write_zip(output, manifest, work / "runtime.wasm", library / "lib")
@@ -71,20 +72,39 @@ def install(directory):
     return directory / "bin" / "componentize-py"
 
 
-def standard_library(tool, directory):
+def install_packages(environment, directory):
+    """Installs the packages that functions find; returns their directory."""
+    lock = (HERE / "packages.lock").read_bytes()
+    done = directory / "lock"
+    if not (done.exists() and done.read_bytes() == lock):
+        shutil.rmtree(directory, ignore_errors=True)
+        pip = [environment / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+        options = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--target", directory]
+        run([*pip, *options, "-r", HERE / "packages.lock"])
+        # Programs, and texts for the documentation of the SDK.
+        shutil.rmtree(directory / "bin", ignore_errors=True)
+        for examples in directory.glob("botocore/data/*/*/examples-1.json*"):
+            examples.unlink()
+        done.write_bytes(lock)
+    return directory
+
+
+def standard_library(tool, packages, directory):
     """Makes the standard library, unless the same sources have made it; returns the directory that has it."""
-    sources = (HERE / "stdlib" / "lamina_entry.py").read_bytes() + (HERE / "requirements.lock").read_bytes()
+    names = ("stdlib/lamina_entry.py", "requirements.lock", "packages.lock")
+    sources = b"".join((HERE / name).read_bytes() for name in names)
     done = directory / "sources"
     if not (done.exists() and done.read_bytes() == sources):
-        componentize(tool, directory, HERE / "stdlib", directory.with_suffix(".wasm"))
+        componentize(tool, directory, HERE / "stdlib", packages, directory.with_suffix(".wasm"))
         done.write_bytes(sources)
     return directory
 
 
-def componentize(tool, directory, sources, component):
+def componentize(tool, directory, sources, packages, component):
     """Makes a component of a copy of `sources`, which may write into its directory; returns that."""
     shutil.rmtree(directory, ignore_errors=True)
     shutil.copytree(sources, directory, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(packages, directory / "packages", ignore=shutil.ignore_patterns("lock"))
     # Without a virtual environment, the tool adds the packages of this machine's Python.
     empty = directory.with_name("empty")
     (empty / "lib" / "python3.14" / "site-packages").mkdir(parents=True, exist_ok=True)

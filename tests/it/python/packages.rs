@@ -16,11 +16,14 @@ pub(super) struct Package(Vec<(String, Vec<u8>)>);
 impl Package {
     /// A handler with the source of these packages and modules.
     pub(super) fn new(source: &str, packages: &[&str]) -> Self {
+        Self::of(&site_packages(), source, packages)
+    }
+
+    fn of(site: &Path, source: &str, packages: &[&str]) -> Self {
         let mut package = Self(Vec::new());
         package.add("lambda_function.py", source);
-        let site = site_packages();
         for name in packages {
-            package.collect(&site, &site.join(name));
+            package.collect(site, &site.join(name));
         }
         package
     }
@@ -174,16 +177,7 @@ def lambda_handler(event, context):
 async fn boto3_uses_services_over_https() {
     let (host, server) = (with_egress("any").await, super::tls::Certificates::new());
     let moto = Moto::encrypted(&server.path("server.pem"), &server.path("server.key")).await;
-    let packages = [
-        "boto3",
-        "botocore",
-        "dateutil",
-        "jmespath",
-        "s3transfer",
-        "six.py",
-        "urllib3",
-    ];
-    let mut package = Package::new(BOTO3, &packages);
+    let mut package = Package::new(BOTO3, &[]);
     package.add("authority.pem", server.authority());
     let event = json!({"endpoint": moto.endpoint});
     let result = package.called(&host, "f", event).await;
@@ -191,4 +185,82 @@ async fn boto3_uses_services_over_https() {
         "same": true, "keys": ["a/key", "uploaded"], "code": "404", "messages": ["hello"], "region": "us-east-1",
     });
     assert_eq!(result, expected);
+}
+
+/// Imported by the handler: on a busy machine it takes longer than an init may.
+const APP: &str = r#"
+from typing import List
+
+import pydantic
+import requests
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+
+logger = Logger(service="orders")
+app = APIGatewayHttpResolver()
+
+
+class Order(pydantic.BaseModel):
+    id: int
+    tags: List[str] = []
+
+
+@app.get("/orders/<number>")
+def order(number):
+    logger.info("asked", extra={"number": number})
+    return Order(id=number, tags=["a"]).dict()
+
+
+@logger.inject_lambda_context
+def handle(event, context):
+    if "rawPath" in event:
+        return app.resolve(event, context)
+    try:
+        Order(id="x")
+    except pydantic.ValidationError as error:
+        problems = [it["loc"] for it in error.errors()]
+    answer = requests.put(f"{event['endpoint']}/bucket", timeout=10)
+    missing = requests.get(f"{event['endpoint']}/bucket/none", timeout=10)
+    return {"problems": problems, "statuses": [answer.status_code, missing.status_code]}
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn powertools_pydantic_and_requests_run() {
+    let (host, moto) = (with_egress("any").await, Moto::start().await);
+    let packages = [
+        "aws_lambda_powertools",
+        "certifi",
+        "charset_normalizer",
+        "idna",
+        "pydantic",
+        "requests",
+        "typing_extensions.py",
+    ];
+    let source = "def lambda_handler(event, context):\n    import app\n    return app.handle(event, context)\n";
+    let mut package = Package::of(&root().join(".tools/python"), source, &packages);
+    package.add("app.py", APP);
+    let event = json!({"endpoint": moto.endpoint});
+    let result = package.called(&host, "f", event).await;
+    let expected = json!({"problems": [["id"]], "statuses": [200, 404]});
+    assert_eq!(result, expected);
+    let event = json!({
+        "version": "2.0", "rawPath": "/orders/7", "headers": {}, "cookies": [], "isBase64Encoded": false,
+        "requestContext": {"stage": "$default", "http": {"method": "GET", "path": "/orders/7"}},
+    });
+    let answer = host.invoke("f", &event).await;
+    let body = answer.json()["body"].as_str().map(str::to_owned);
+    let body: Value = serde_json::from_str(&body.unwrap_or_default()).unwrap_or_else(|_| {
+        panic!("{} {}", answer.text(), log_of(&answer));
+    });
+    assert_eq!(body, json!({"id": 7, "tags": ["a"]}));
+    let log = log_of(&answer);
+    let lines = log
+        .lines()
+        .filter_map(|it| serde_json::from_str::<Value>(it).ok());
+    let own = lines.into_iter().find(|it| it["message"] == "asked");
+    let own = own.unwrap_or_else(|| panic!("{log}"));
+    assert_eq!(
+        (&own["service"], &own["number"]),
+        (&json!("orders"), &json!("7"))
+    );
 }

@@ -61,7 +61,7 @@ fn zip(number: usize) -> String {
 }
 
 fn function(name: &str) -> Value {
-    json!({"FunctionName": name, "Role": "arn:aws:iam::000000000000:role/r", "Runtime": "nodejs22.x",
+    json!({"FunctionName": name, "Role": "arn:aws:iam::000000000000:role/r", "Runtime": "java21",
         "Handler": "index.handler", "Code": {"ZipFile": zip(0)}, "Publish": true})
 }
 

@@ -9,18 +9,38 @@ macro_rules! sources {
     };
 }
 
-const SOURCES: [(&str, &str); 17] = sources![
+const SOURCES: [(&str, &str); 37] = sources![
+    "layers/runtimes/nodejs22.x/build.py",
+    "layers/runtimes/nodejs22.x/crate/Cargo.lock",
+    "layers/runtimes/nodejs22.x/crate/Cargo.toml",
+    "layers/runtimes/nodejs22.x/engine/Cargo.lock",
+    "layers/runtimes/nodejs22.x/engine/Cargo.toml",
+    "layers/runtimes/nodejs22.x/engine/src/lib.rs",
+    "layers/runtimes/nodejs22.x/engine/src/modules/mod.rs",
+    "layers/runtimes/nodejs22.x/module.py",
+    "layers/runtimes/nodejs22.x/requirements.lock",
+    "layers/runtimes/nodejs22.x/runtime/builtins.js",
+    "layers/runtimes/nodejs22.x/runtime/context.js",
+    "layers/runtimes/nodejs22.x/runtime/entry.js",
+    "layers/runtimes/nodejs22.x/runtime/errors.js",
+    "layers/runtimes/nodejs22.x/runtime/handler.js",
+    "layers/runtimes/nodejs22.x/runtime/logs.js",
+    "layers/runtimes/nodejs22.x/runtime/streams.js",
+    "layers/runtimes/nodejs22.x/runtime/timers.js",
     "layers/runtimes/python3.14/build.py",
+    "layers/runtimes/python3.14/packages.lock",
     "layers/runtimes/python3.14/requirements.lock",
     "layers/runtimes/python3.14/runtime/lamina_entry.py",
     "layers/runtimes/python3.14/runtime/lamina_runtime/__init__.py",
     "layers/runtimes/python3.14/runtime/lamina_runtime/certificate.py",
+    "layers/runtimes/python3.14/runtime/lamina_runtime/compiling.py",
     "layers/runtimes/python3.14/runtime/lamina_runtime/context.py",
     "layers/runtimes/python3.14/runtime/lamina_runtime/environment.py",
     "layers/runtimes/python3.14/runtime/lamina_runtime/errors.py",
     "layers/runtimes/python3.14/runtime/lamina_runtime/invocation.py",
     "layers/runtimes/python3.14/runtime/lamina_runtime/logs.py",
     "layers/runtimes/python3.14/runtime/lamina_runtime/modules.py",
+    "layers/runtimes/python3.14/runtime/lamina_runtime/packages.py",
     "layers/runtimes/python3.14/runtime/lamina_runtime/patches.py",
     "layers/runtimes/python3.14/runtime/lamina_runtime/results.py",
     "layers/runtimes/python3.14/runtime/ssl.py",
@@ -60,7 +80,11 @@ mod tests {
     fn sources_are_all_files_of_runtimes_and_of_the_contract() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let mut found = Vec::new();
-        for dir in ["layers/runtimes/python3.14", "wit"] {
+        for dir in [
+            "layers/runtimes/nodejs22.x",
+            "layers/runtimes/python3.14",
+            "wit",
+        ] {
             files(&root.join(dir), &mut found);
         }
         let found = found.iter().map(|it| it.strip_prefix(root).unwrap());

@@ -226,7 +226,7 @@ fn create(subjects: &Subjects, function: usize, package: usize, publish: bool) -
         role: "arn:aws:iam::000000000000:role/r".into(),
         handler: "index.handler".into(),
         // Not one of this host's, so that nothing is compiled: the fake sandbox runs it.
-        runtime: "nodejs22.x".into(),
+        runtime: "java21".into(),
         choices: Patch::default(),
         layers: Vec::new(),
         package: subjects.package(package),

@@ -2,7 +2,7 @@
 
 use crate::sandbox::bindings::function::lambda::function::types as called;
 use crate::sandbox::bindings::runtime::lambda::function::types as asking;
-use crate::sandbox::{Cause, Context, Failure};
+use crate::sandbox::{Cause, Context, Failure, FailureForm};
 
 /// Borrowed, for functions that are called: a warm call copies each string once, into the guest.
 impl<'a> From<&'a Context> for called::Context<'a> {
@@ -57,7 +57,7 @@ impl From<called::Failure> for Failure {
             error_type,
             message: error_message,
             stack_trace,
-            request_id: None,
+            form: FailureForm::Plain,
             cause: Cause::Handler,
         }
     }

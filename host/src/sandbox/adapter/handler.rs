@@ -43,6 +43,7 @@ impl Instance {
     }
 
     pub(in crate::sandbox) fn is_spent(&self) -> bool {
-        self.store.data().network.is_spent()
+        let guest = self.store.data();
+        guest.is_ended || guest.network.is_spent()
     }
 }

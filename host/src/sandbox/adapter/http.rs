@@ -22,7 +22,7 @@ use crate::sandbox::capability::system::Streams;
 use crate::sandbox::environment::{CallResult, StoreParts};
 use crate::sandbox::guest::Guest;
 use crate::sandbox::outlet::{Head, Outlet, TooLarge};
-use crate::sandbox::{Cause, Failure, FunctionResponse, Trailers};
+use crate::sandbox::{Cause, Failure, FailureForm, FunctionResponse, Trailers};
 use crate::units::PAYLOAD_BYTES_MAX;
 
 pub(in crate::sandbox) type Pre = ProxyPre<Guest>;
@@ -190,7 +190,7 @@ fn too_large() -> Failure {
         error_type: "Function.ResponseSizeTooLarge".into(),
         message: format!("{TooLarge}"),
         stack_trace: Vec::new(),
-        request_id: None,
+        form: FailureForm::Plain,
         cause: Cause::Response,
     }
 }

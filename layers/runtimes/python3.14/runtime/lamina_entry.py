@@ -15,6 +15,10 @@ from lamina_runtime import patches  # noqa: E402  (needs the modules)
 
 patches.apply()
 
+from lamina_runtime import packages  # noqa: E402  (its classes keep what the patches replace)
+
+packages.load()
+
 from wit_world import exports  # noqa: E402
 
 from lamina_runtime import environment, invocation  # noqa: E402
@@ -36,4 +40,4 @@ class Handler(exports.Handler):
         pass
 
 
-modules.freeze()
+modules.freeze(packages.DIRECTORY)

@@ -5,7 +5,7 @@ import os
 import random
 import sys
 
-from . import logs, modules
+from . import compiling, logs, modules, packages
 from .errors import Fault
 
 _handler = None
@@ -17,6 +17,8 @@ def handler():
 
 def start() -> None:
     global _handler
+    if source := os.environ.get(compiling.VARIABLE):
+        return compiling.run(source)
     random.seed()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")
@@ -37,7 +39,7 @@ def _set_paths() -> None:
     sys.path[:0] = found
     sys.path_importer_cache.clear()
     for path in found:
-        modules.unload(_modules_in(path))
+        modules.unload(_modules_in(path), packages.NAMES)
 
 
 def _modules_in(path):

@@ -7,6 +7,9 @@ import sys
 
 # Directory of the standard library in functions; the build has it there too.
 LIBRARY = "/python"
+# Directory of compiled files: below it each has the path of its source. Those of the library are in the bundle; the
+# host makes those of a function's own files when it is deployed.
+COMPILED = f"{LIBRARY}/.pyc"
 
 PRELOADED = """
     ssl abc argparse ast asyncio asyncio.streams base64 binascii bisect calendar collections collections.abc colorsys
@@ -45,21 +48,25 @@ def load() -> None:
     _strptime._strptime_datetime_datetime(sys.modules["datetime"].datetime, "2026-01-01", "%Y-%m-%d")
 
 
-def freeze() -> None:
-    """Leaves the library as the only place of modules, and takes all objects out of garbage collection: it would
-    write to their memory, which environments share until then."""
-    sys.path[:] = [LIBRARY]
+def freeze(packages) -> None:
+    """Leaves the library and the packages as the only places of modules, and takes all objects out of garbage
+    collection: it would write to their memory, which environments share until then."""
+    sys.path[:] = [LIBRARY, packages]
     sys.path_importer_cache.clear()
     sys.dont_write_bytecode = True
+    sys.pycache_prefix = COMPILED
     gc.collect()
     gc.freeze()
 
 
-def unload(names) -> None:
-    """Forgets preloaded modules of which the function has files of the same name: its own come first."""
+def unload(names, packages) -> None:
+    """Forgets preloaded modules of which the function has files of the same name: its own come first. The packages
+    import each other, so that a function that brings one of them gets none that is bound to the others."""
     replaced = {name for name in names if name in sys.modules and name not in _FIXED}
     if not replaced:
         return
+    if replaced & packages:
+        replaced |= packages
     for name in list(sys.modules):
         if name.partition(".")[0] in replaced:
             del sys.modules[name]

@@ -1,0 +1,2 @@
+// event: {}
+export const handler = async () => ({ n: 1n });

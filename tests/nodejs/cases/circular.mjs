@@ -1,0 +1,2 @@
+// event: {}
+export const handler = async () => { const a = {}; a.a = a; return a; };

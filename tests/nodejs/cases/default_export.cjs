@@ -1,0 +1,2 @@
+// event: {}
+module.exports = { handler: async () => 'from module.exports' };

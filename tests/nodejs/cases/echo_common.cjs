@@ -1,0 +1,2 @@
+// event: {"a": 1}
+exports.handler = async (event) => ({ event, common: typeof require, file: __filename.split('/').pop() });

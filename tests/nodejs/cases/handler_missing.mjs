@@ -1,0 +1,3 @@
+// handler: index.other
+// event: {}
+export const handler = async () => 1;

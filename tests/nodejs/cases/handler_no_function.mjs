@@ -1,0 +1,3 @@
+// handler: index.handler
+// event: {}
+export const handler = 'x';

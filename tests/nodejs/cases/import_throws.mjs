@@ -1,0 +1,2 @@
+// event: {}
+throw new RangeError('while loading');

@@ -1,0 +1,3 @@
+// handler: index
+// event: {}
+export const handler = async () => 1;

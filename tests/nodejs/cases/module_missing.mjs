@@ -1,0 +1,3 @@
+// handler: none.handler
+// event: {}
+export const handler = async () => 1;

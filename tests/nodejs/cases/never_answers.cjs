@@ -1,0 +1,2 @@
+// event: {}
+exports.handler = (event, context, callback) => { setTimeout(() => console.log('last'), 1); };

@@ -1,0 +1,2 @@
+// event: {}
+export const handler = () => Promise.reject(new Error('rejected'));

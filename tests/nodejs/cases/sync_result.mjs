@@ -1,0 +1,2 @@
+// event: {}
+export const handler = () => { console.log('runs'); };

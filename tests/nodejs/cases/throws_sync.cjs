@@ -1,0 +1,2 @@
+// event: {}
+exports.handler = (event) => { null.member; };
