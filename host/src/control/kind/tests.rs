@@ -6,7 +6,7 @@ use std::path::Path;
 use super::*;
 
 /// Kinds of records that outlive a function, each for the reason beside it.
-const KINDS_APART: [&str; 9] = [
+const KINDS_APART: [&str; 12] = [
     // The function itself, deleted by its own write.
     "function",
     // AWS keeps a mapping whose function is deleted, and what it reads stays taken.
@@ -18,6 +18,10 @@ const KINDS_APART: [&str; 9] = [
     "layer",
     "layer-version",
     "ledger",
+    // AWS keeps a schedule whose function is deleted; its runs go to its dead-letter queue.
+    "schedule",
+    "schedule_group",
+    "schedule_run",
     "vault",
 ];
 
