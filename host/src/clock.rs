@@ -1,4 +1,4 @@
-//! Time and randomness. No other module reads a clock, waits or draws random bytes, so that tests
+//! Time and randomness. Only this module reads the wall clock (`server` and `api/body` read tokio's instants), so that tests
 //! control time and replay a run from its seed.
 
 use std::cell::RefCell;

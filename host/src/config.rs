@@ -57,7 +57,7 @@ pub struct Config {
     pub runtimes: Runtimes,
     /// S3 server for deployment packages, and for records of failures. Since 0.1.0.
     pub s3: S3,
-    /// Other services of AWS: destinations and dead-letter queues. Since 0.1.0.
+    /// SQS, SNS and EventBridge: destinations, dead-letter queues and event sources. Since 0.1.0.
     pub aws: Aws,
     /// Signing profiles with the public keys that verify signed packages. Since 0.1.0.
     pub signing_profiles: Vec<SigningProfile>,
@@ -254,7 +254,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Names of the settings, other than keys, in which `other` differs. Only keys can be reloaded.
+    /// Names of the settings in which `other` differs, except keys and certificates, which can be reloaded.
     pub(crate) fn fixed_differences(&self, other: &Self) -> Vec<&'static str> {
         let settings = [
             ("listen", self.listen != other.listen),

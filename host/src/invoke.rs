@@ -1,4 +1,4 @@
-//! The way of every invocation, whatever door it came through:
+//! Pipeline of every invocation, from the API, function URLs, events, event sources and embedders:
 //! [`Invoke`] → [`Resolved`](resolve::Resolved) → [`Admitted`](admitted::Admitted) →
 //! [`Leased`](lease::Leased) → [`Finished`]. It reads functions from a [`Snapshot`](snapshot::Snapshot)
 //! that `control` publishes, and never asks the store.

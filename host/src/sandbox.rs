@@ -331,7 +331,7 @@ pub enum FailureForm {
 /// Error of an environment that was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum Unopened {
-    /// The function ended, or said no, while it started. Its caller sees this.
+    /// The guest exited or reported an error during `init`. The caller gets this failure.
     #[error("{}", .0.message)]
     Failed(Failure),
     /// The machine has no more file descriptors or memory, or the engine no slot. Later there may be some.

@@ -62,7 +62,7 @@ pub struct Config {
     pub streams_max: u32,
     /// Time for a client to close a connection when asked to.
     pub parting_time: Duration,
-    /// Maximum wait for requests in progress at shutdown. A function may run for 15 minutes, but a
+    /// Maximum wait for requests in progress at shutdown. A function may run for 30 minutes, but a
     /// stop must stop the host.
     pub drain_time: Duration,
 }

@@ -83,15 +83,7 @@ impl Drop for Embedder {
 
 /// Program of an example, beside the program under test.
 fn built(name: &str) -> PathBuf {
-    let beside = program().with_file_name(name);
-    if std::env::var_os("LAMINA_PROGRAM").is_none() {
-        let status = Command::new("cargo")
-            .args(["build", "--release", "-p", "embed"])
-            .current_dir(root())
-            .status();
-        assert!(status.expect("cargo runs").success());
-    }
-    beside
+    program().with_file_name(name)
 }
 
 fn written(dir: &TempDir, name: &str, component: &[u8]) -> PathBuf {

@@ -27,14 +27,16 @@ pub fn root() -> &'static Path {
         .expect("tests/ is in the repository")
 }
 
-/// Program under test, built once; `LAMINA_PROGRAM` names another build.
+/// Program under test, with the examples of embedders beside it, built once; `LAMINA_PROGRAM` names another build.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         if let Some(program) = std::env::var_os("LAMINA_PROGRAM") {
             return program.into();
         }
-        cargo(&["build", "--release", "-p", "lamina"], root());
+        // Together: built apart, their dependencies would be compiled twice, with other features.
+        let both = ["build", "--release", "-p", "lamina", "-p", "embed"];
+        cargo(&both, root());
         root().join("target/release/lamina")
     })
 }

@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_is_good_for_its_package_only() {
+    fn download_link_opens_its_package_only() {
         let downloads = Downloads::new(Clock::system());
         let (this, other) = (Digest::of(b"this"), Digest::of(b"other"));
         let link = downloads.link("localhost:3001", &this);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_expires() {
+    fn download_link_expires() {
         let downloads = Downloads::new(Clock::system());
         let digest = Digest::of(b"this");
         let signature = hmac::sign(&downloads.key, message(&digest, 1).as_bytes());

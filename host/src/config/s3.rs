@@ -1,4 +1,4 @@
-//! S3 server for deployment packages. Plain data; the commands `start` and `dev` fill missing
+//! S3 server for deployment packages and records of failures. Plain data; the commands `start` and `dev` fill missing
 //! settings from the process environment, embedders get none.
 
 use std::time::Duration;

@@ -244,13 +244,13 @@ impl Budget {
         taken.is_ok()
     }
 
-    /// The same for a guest that grows from `before` to `now`: idle environments make way.
+    /// Counts a guest's growth from `before` to `now`; evicts idle environments if the sum would exceed `bytes_max`.
     fn take(&self, before: u64, now: u64, bytes_max: u64) -> bool {
         loop {
             if self.try_take(now - before, bytes_max) {
                 return true;
             }
-            // For more than there is, nothing makes way.
+            // Eviction cannot help a guest that alone exceeds the bound.
             if now > bytes_max || !self.evict() {
                 self.refusals.fetch_add(1, Ordering::Relaxed);
                 return false;

@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn oldest_settings_make_way() {
+    fn oldest_tls_configuration_is_evicted() {
         let (mut sessions, first) = configured();
         let mut last = first;
         for _ in 0..CONFIGURATIONS_MAX {

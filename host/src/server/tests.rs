@@ -86,7 +86,7 @@ async fn running_with_tls(config: Config) -> (Running, SocketAddr) {
 }
 
 #[tokio::test]
-async fn client_without_handshake_makes_room() {
+async fn client_without_handshake_is_disconnected() {
     let config = || Config {
         connections_max: 1,
         per_address_max: 1,
@@ -164,7 +164,7 @@ async fn require_answer(running: &Running) {
 }
 
 #[tokio::test]
-async fn silent_client_makes_room() {
+async fn silent_client_is_disconnected() {
     let running = running(Duration::from_secs(60)).await;
     // An empty SETTINGS frame is all that an HTTP/2 client must say.
     let http2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -207,7 +207,7 @@ async fn pings_do_not_keep_a_connection() {
 }
 
 #[tokio::test]
-async fn client_not_reading_makes_room() {
+async fn client_not_reading_is_disconnected() {
     let running = running(Duration::from_secs(60)).await;
     let bad = open(&running, b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     require_answer(&running).await;
@@ -215,7 +215,7 @@ async fn client_not_reading_makes_room() {
 }
 
 #[tokio::test]
-async fn client_reading_slowly_makes_room() {
+async fn client_reading_slowly_is_disconnected() {
     let running = running(Duration::from_secs(60)).await;
     let mut bad = open(&running, b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     let mut buffer = [0; 100];
@@ -231,7 +231,7 @@ async fn client_reading_slowly_makes_room() {
 }
 
 #[tokio::test]
-async fn client_without_window_makes_room() {
+async fn client_without_window_is_disconnected() {
     let running = running(Duration::from_secs(60)).await;
     // SETTINGS with a window of no bytes for every stream.
     let mut bad = open(
@@ -508,7 +508,7 @@ async fn http2_head_without_end_is_closed() {
 }
 
 #[tokio::test]
-async fn http2_window_games_are_closed() {
+async fn http2_connection_with_invalid_window_updates_is_closed() {
     let running = running_with(Config::default()).await;
     let update = |size: u32| [b"\0\0\x04\x08\0\0\0\0\0", &size.to_be_bytes()[..]].concat();
     // A window beyond 2^31 - 1 bytes, and one of no bytes.
@@ -544,7 +544,7 @@ async fn with_room_for_one() -> Running {
 const GOOD_LARGE: &[u8] = b"GET /large HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 
 #[tokio::test]
-async fn response_without_reader_makes_room_for_others() {
+async fn response_without_reader_is_cut_off_at_the_bound() {
     let running = with_room_for_one().await;
     let mut stalled = open(&running, GOOD_LARGE).await;
     stalled.read_exact(&mut [0; 1]).await.unwrap();

@@ -107,9 +107,9 @@ impl Front {
         }
     }
 
-    /// Where there are keys, the function's policy must let everyone in whom the URL lets in without
-    /// a signature; those who sign need either their own policy's leave or the function's. It takes
-    /// two: for calling the URL, and for running the function behind it.
+    /// On a host with keys, the function's policy must allow every caller that the URL admits without
+    /// a signature; a signed call needs an Allow of its own policy or of the function's. Both cases need
+    /// two actions: `lambda:InvokeFunctionUrl` and `lambda:InvokeFunction`.
     fn lets_in(&self, caller: &Caller, route: &UrlRoute, parts: &Parts) -> bool {
         let (home, snapshot) = (self.control.home(), self.invoker.snapshot());
         let function = snapshot.function(&route.target.name);

@@ -131,7 +131,7 @@ impl Seen {
                 let mut names = vec![handler, named.as_str(), "bootstrap.wasm"];
                 names.dedup();
                 format!(
-                    "The package has no component: there is none named {}, and no other .wasm file at its \
+                    "The package has no component: neither a file named {} nor another .wasm file at its \
                      root is one.",
                     names.join(" or ")
                 )

@@ -173,7 +173,7 @@ fn relative(name: &str) -> Result<PathBuf, &'static str> {
         return Err("it is in too many directories");
     }
     if name.len() > NAME_BYTES_MAX || parts.iter().any(|part| part.len() > 255) {
-        return Err("its name is too long");
+        return Err("its name is longer than 2048 bytes, or a part of it longer than 255");
     }
     Ok(parts.iter().collect())
 }

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn oldest_set_of_all_programs_makes_way() {
+    fn oldest_directory_set_of_all_programs_is_evicted() {
         let dir = tempfile::tempdir().unwrap();
         let kept = Kept::new(3, Clock::system());
         for (program, name) in [(1, "a"), (2, "b"), (1, "c"), (3, "d")] {

@@ -181,7 +181,7 @@ fn time_in_the_header_date_is_accepted() {
 }
 
 #[test]
-fn whatever_is_signed_cannot_be_changed() {
+fn changed_signed_request_is_refused() {
     let changes: [fn(&mut Request<Bytes>); 6] = [
         |it| *it.method_mut() = http::Method::PUT,
         |it| {
