@@ -32,6 +32,8 @@ struct Streamed {
     untaken: Untaken,
     /// Number of the deadline for the client to read on, while it does not.
     awaited: Option<u64>,
+    /// Failure of the body, kept for one poll: hyper drops what it has not flushed when a body fails, the head too.
+    failed: Option<Broken>,
     _begun: Begun,
 }
 
@@ -49,6 +51,7 @@ pub(super) fn hold(
             bytes_min,
             awaited: Some(untaken.hold(0)),
             untaken,
+            failed: None,
             _begun: begun,
         }),
     })
@@ -63,9 +66,17 @@ impl http_body::Body for Streamed {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         self.be_ready();
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        let Poll::Ready(Some(Ok(frame))) = polled else {
-            return polled;
+        if let Some(failure) = self.failed.take() {
+            return Poll::Ready(Some(Err(failure)));
+        }
+        let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Ready(Some(Err(failure))) => {
+                self.failed = Some(failure);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            polled => return polled,
         };
         self.awaited = Some(self.untaken.hold(0));
         let frame = frame.map_data(|bytes| held(&self.untaken, self.bytes_min, bytes));
