@@ -1,5 +1,5 @@
-//! Files with large bodies of the queue. Each belongs to its item: none is left without one, and none that is being
-//! written is deleted.
+//! Files with large bodies of the queue. A file is deleted with its item, or by the sweep if the process that wrote it
+//! is gone; the files of running writes stay.
 
 use std::collections::HashSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Files of large bodies: none is left without its item, and none that is being written is deleted.
+//! Files of large bodies are deleted with their items and after a crash, and never while they are written.
 
 use std::future::poll_fn;
 use std::task::Poll;
