@@ -10,23 +10,21 @@ The output is what `lamina runtime install nodejs22.x --from OUTPUT.zip` takes:
     lib/           the root directory of functions, empty but for the directories in it
 """
 
-import hashlib
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
-import venv
-import zipfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+import bundle
+from bundle import ROOT, WIT, run
 
 NAME = "nodejs22.x"
 VERSION = "22-quickjs"
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent.parent
-WIT = ["wit/function.wit", "wit/managed/managed.wit"]
-# Zips of equal files are equal, whenever they are made.
-EPOCH = (1980, 1, 1, 0, 0, 0)
 TARGET = "wasm32-wasip2"
 # The compiler of PyPI, without what it does not know of the flags for Clang.
 COMPILER = """#!{python}
@@ -38,46 +36,21 @@ os.execv(sys.executable, [sys.executable, "-m", "ziglang", "{tool}", *options, *
 
 
 def main(output, work):
-    inputs = digest_of_sources()
-    if is_made_from(output, inputs):
+    inputs = bundle.digest_of_sources(HERE)
+    if bundle.is_made_from(output, inputs):
         return
+    if shutil.which("cargo") is None:
+        sys.exit(f"cargo is not on this machine: install Rust with rustup, and `rustup target add {TARGET}`")
     print(f"building {output}", file=sys.stderr)
     work.mkdir(parents=True, exist_ok=True)
-    python = install(work / "venv")
+    bundle.install(work / "venv", HERE / "requirements.lock")
+    python = work / "venv" / "bin" / "python"
     sources(work / "engine")
     component = compile_engine(work, python)
     run([python, HERE / "module.py", component, HERE / "runtime", work / "runtime.wasm"])
-    write_zip(output, json.dumps({"name": NAME, "version": VERSION, "inputs": inputs}), work / "runtime.wasm")
-
-
-def digest_of_sources():
-    digest = hashlib.sha256()
-    paths = [path for path in HERE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    for path in sorted([*paths, *(ROOT / it for it in WIT)]):
-        digest.update(f"{path.relative_to(ROOT)}\0".encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def is_made_from(output, inputs):
-    try:
-        with zipfile.ZipFile(output) as made:
-            return json.loads(made.read("runtime.json"))["inputs"] == inputs
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        return False
-
-
-def install(directory):
-    """Installs the locked packages; returns the interpreter that has them."""
-    lock = (HERE / "requirements.lock").read_bytes()
-    done = directory / "lock"
-    if not (done.exists() and done.read_bytes() == lock):
-        shutil.rmtree(directory, ignore_errors=True)
-        venv.create(directory, with_pip=True)
-        pip = [directory / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-        run([*pip, "--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", HERE / "requirements.lock"])
-        done.write_bytes(lock)
-    return directory / "bin" / "python"
+    manifest = {"name": NAME, "version": VERSION, "inputs": inputs}
+    directories = ((f"{it}/.directory", "") for it in ("opt", "tmp", "var/task"))
+    bundle.write_zip(output, manifest, work / "runtime.wasm", directories)
 
 
 def sources(directory):
@@ -87,8 +60,8 @@ def sources(directory):
     for path in (HERE / "engine").rglob("*"):
         if path.is_file():
             wanted[path.relative_to(HERE / "engine")] = path
-    for name in WIT:
-        wanted[pathlib.Path(name)] = ROOT / name
+    for path in WIT.rglob("*.wit"):
+        wanted[path.relative_to(ROOT)] = path
     skeleton = package("wasm-rquickjs") / "skeleton"
     for name in ("builtin", "internal", "wrappers.rs", "error_display.js"):
         top = skeleton / "src" / name
@@ -126,35 +99,5 @@ def compile_engine(work, python):
     return work / "target" / TARGET / "debug" / "lamina_nodejs.wasm"
 
 
-def run(command, **options):
-    try:
-        ended = subprocess.run([str(it) for it in command], **options)
-    except FileNotFoundError:
-        sys.exit(f"{command[0]} is not on this machine: install Rust with rustup, and `rustup target add {TARGET}`")
-    if ended.returncode != 0:
-        sys.exit(f"{command[0]} failed with status {ended.returncode}")
-    return ended
-
-
-def write_zip(output, manifest, component):
-    unfinished = output.with_name(output.name + ".unfinished")
-    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as made:
-        made.writestr(entry("runtime.json"), manifest)
-        made.writestr(entry("runtime.wasm"), component.read_bytes())
-        for directory in ("opt", "tmp", "var/task"):
-            made.writestr(entry(f"lib/{directory}/.directory"), "")
-    unfinished.replace(output)
-
-
-def entry(name):
-    made = zipfile.ZipInfo(name, EPOCH)
-    made.compress_type = zipfile.ZIP_DEFLATED
-    made.external_attr = 0o100644 << 16
-    return made
-
-
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
-        sys.exit(__doc__)
-    target = pathlib.Path(sys.argv[1]).resolve()
-    main(target, pathlib.Path(sys.argv[2]).resolve() if len(sys.argv) == 3 else target.with_suffix(".work"))
+    main(*bundle.arguments(__doc__))

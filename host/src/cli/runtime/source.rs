@@ -9,7 +9,8 @@ macro_rules! sources {
     };
 }
 
-const SOURCES: [(&str, &str); 37] = sources![
+const SOURCES: [(&str, &str); 38] = sources![
+    "layers/runtimes/bundle.py",
     "layers/runtimes/nodejs22.x/build.py",
     "layers/runtimes/nodejs22.x/crate/Cargo.lock",
     "layers/runtimes/nodejs22.x/crate/Cargo.toml",
@@ -79,7 +80,7 @@ mod tests {
     #[test]
     fn sources_are_all_files_of_runtimes_and_of_the_contract() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let mut found = Vec::new();
+        let mut found = vec![root.join("layers/runtimes/bundle.py")];
         for dir in [
             "layers/runtimes/nodejs22.x",
             "layers/runtimes/python3.14",
