@@ -34,8 +34,56 @@ pub(crate) struct Case {
     events: Vec<String>,
 }
 
+/// Result of one invocation.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Outcome {
+    pub(crate) failed: bool,
+    pub(crate) payload: Value,
+    /// Lines that the handler printed, in the form of the native script.
+    pub(crate) printed: Vec<String>,
+}
+
+impl Outcome {
+    fn of_native(result: &Value) -> Self {
+        let printed = result[2].as_array().expect("a list").iter();
+        let printed = printed.map(|it| it.as_str().expect("a text").to_owned());
+        Self {
+            failed: result[0] == true,
+            payload: result[1].clone(),
+            printed: printed.collect(),
+        }
+    }
+}
+
 impl Corpus {
-    pub(crate) fn cases(&self) -> Vec<Case> {
+    /// Requires that at least `cases_min` cases behave on this host as in the machine's interpreter. `of` reads an
+    /// answer; `compared` takes out of both results what may differ.
+    pub(crate) async fn require_native_behaviour(
+        &self,
+        host: &Lamina,
+        cases_min: usize,
+        of: fn(&Answer) -> Outcome,
+        compared: fn(&Case, Outcome) -> Outcome,
+    ) {
+        let cases = self.cases();
+        assert!(cases.len() >= cases_min);
+        let mut differing = Vec::new();
+        for case in cases {
+            let compared = |it| compared(&case, it);
+            let here = self.here(host, &case).await;
+            let here: Vec<_> = here.iter().map(of).map(compared).collect();
+            let native = self.native(&case);
+            let native = native.iter().map(Outcome::of_native).map(compared);
+            let native: Vec<_> = native.collect();
+            if here != native {
+                let name = &case.name;
+                differing.push(format!("{name}\n  here:   {here:?}\n  native: {native:?}"));
+            }
+        }
+        assert!(differing.is_empty(), "{}", differing.join("\n"));
+    }
+
+    fn cases(&self) -> Vec<Case> {
         let entries = fs::read_dir(root().join(self.dir)).expect("the cases");
         let paths = entries.map(|it| it.expect("an entry").path());
         let mut paths: Vec<PathBuf> = paths.filter(|it| !it.ends_with("__pycache__")).collect();
@@ -68,7 +116,7 @@ impl Corpus {
     }
 
     /// Answers to the events of a case, from a function of this host.
-    pub(crate) async fn here(&self, host: &Lamina, case: &Case) -> Vec<Answer> {
+    async fn here(&self, host: &Lamina, case: &Case) -> Vec<Answer> {
         let files = case.files.iter();
         let files: Vec<_> = files
             .map(|(name, text)| (name.as_str(), text.as_str()))
@@ -91,7 +139,7 @@ impl Corpus {
     }
 
     /// Results of the events of a case in the machine's interpreter: for each, if it failed, the payload and the lines.
-    pub(crate) fn native(&self, case: &Case) -> Vec<Value> {
+    fn native(&self, case: &Case) -> Vec<Value> {
         let dir = tempfile::tempdir().expect("a temporary directory");
         for (name, text) in &case.files {
             let path = dir.path().join(name);

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::harness::{Lamina, program, root};
+use crate::harness::{Lamina, log_of, program, root};
 
 /// Runtime that `tests/run` has built. Tests fail without it and say so.
 pub(crate) fn bundle(name: &str) -> PathBuf {
@@ -59,6 +59,32 @@ pub(crate) async fn seed(name: &str, package: &[u8], members: Value) -> PathBuf 
     let compiled = host.dir.path().join("data/artifacts");
     link(&compiled, &seed.join("artifacts"));
     seed
+}
+
+/// Creates a function with `members`, of which `more` replaces some, and waits until it is active.
+pub(crate) async fn create(
+    host: &Lamina,
+    name: &str,
+    package: &[u8],
+    mut members: Value,
+    more: Value,
+) {
+    members["MemorySize"] = json!(256);
+    members["Timeout"] = json!(60);
+    for (key, value) in more.as_object().into_iter().flatten() {
+        members[key] = value.clone();
+    }
+    let made = host.try_create(name, package, members).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    host.settled(name).await;
+}
+
+/// Invokes a function that must not fail.
+pub(crate) async fn call(host: &Lamina, name: &str, event: Value) -> Value {
+    let answer = host.invoke(name, &event).await;
+    let is_failed = !answer.header("x-amz-function-error").is_empty();
+    assert!(!is_failed, "{} {}", answer.text(), log_of(&answer));
+    answer.json()
 }
 
 fn link(from: &Path, to: &Path) {

@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use crate::corpus::lines_of;
 use crate::harness::{Lamina, log_of};
 use crate::layers::zip_of;
+use crate::managed::call;
 
 mod bytecode;
 mod cases;
@@ -47,8 +48,7 @@ async fn with_egress(egress: &str) -> Lamina {
 async fn data_dir() -> tempfile::TempDir {
     static SEED: OnceCell<PathBuf> = OnceCell::const_new();
     let first = zip_of(&[("lambda_function.py", HELLO)]);
-    let members = json!({"Runtime": "python3.14", "Handler": "lambda_function.lambda_handler"});
-    let seed = SEED.get_or_init(|| crate::managed::seed("python3.14", &first, members));
+    let seed = SEED.get_or_init(|| crate::managed::seed("python3.14", &first, members()));
     crate::managed::seeded(seed.await)
 }
 
@@ -61,23 +61,11 @@ async fn create(host: &Lamina, name: &str, source: &str, more: Value) {
 }
 
 async fn create_zip(host: &Lamina, name: &str, package: &[u8], more: Value) {
-    let mut members = json!({
-        "Runtime": "python3.14", "Handler": "lambda_function.lambda_handler", "MemorySize": 256, "Timeout": 60,
-    });
-    for (key, value) in more.as_object().into_iter().flatten() {
-        members[key] = value.clone();
-    }
-    let made = host.try_create(name, package, members).await;
-    assert_eq!(made.status, 201, "{}", made.text());
-    host.settled(name).await;
+    crate::managed::create(host, name, package, members(), more).await;
 }
 
-/// Invokes a function that must not fail.
-async fn call(host: &Lamina, name: &str, event: Value) -> Value {
-    let answer = host.invoke(name, &event).await;
-    let is_failed = !answer.header("x-amz-function-error").is_empty();
-    assert!(!is_failed, "{} {}", answer.text(), log_of(&answer));
-    answer.json()
+fn members() -> Value {
+    json!({"Runtime": "python3.14", "Handler": "lambda_function.lambda_handler"})
 }
 
 #[tokio::test(flavor = "multi_thread")]
