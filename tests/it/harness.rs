@@ -30,32 +30,37 @@ pub fn root() -> &'static Path {
 /// Program under test, with the examples of embedders beside it, built once; `LAMINA_PROGRAM` names another build.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    static BUILT: OnceLock<bool> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         if let Some(program) = std::env::var_os("LAMINA_PROGRAM") {
             return program.into();
         }
         // Together: built apart, their dependencies would be compiled twice, with other features.
         let both = ["build", "--release", "-p", "lamina", "-p", "embed"];
-        cargo(&both, root());
+        build(&BUILT, &both, root());
         root().join("target/release/lamina")
     })
 }
 
 /// Component of a guest in `tests/guests`.
 pub fn guest(name: &str) -> Vec<u8> {
-    static BUILT: OnceLock<()> = OnceLock::new();
+    static BUILT: OnceLock<bool> = OnceLock::new();
     component(&BUILT, "tests/guests", name)
 }
 
 /// Component of an example.
 pub fn example(name: &str) -> Vec<u8> {
-    static BUILT: OnceLock<()> = OnceLock::new();
+    static BUILT: OnceLock<bool> = OnceLock::new();
     component(&BUILT, "examples", name)
 }
 
-fn component(built: &OnceLock<()>, workspace: &str, name: &str) -> Vec<u8> {
+fn component(built: &OnceLock<bool>, workspace: &str, name: &str) -> Vec<u8> {
     let dir = root().join(workspace);
-    built.get_or_init(|| cargo(&["build", "--release", "--target", "wasm32-wasip2"], &dir));
+    build(
+        built,
+        &["build", "--release", "--target", "wasm32-wasip2"],
+        &dir,
+    );
     let file = format!(
         "target/wasm32-wasip2/release/{}.wasm",
         name.replace('-', "_")
@@ -69,16 +74,16 @@ fn component(built: &OnceLock<()>, workspace: &str, name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn cargo(arguments: &[&str], dir: &Path) {
-    let status = Command::new("cargo")
-        .args(arguments)
-        .current_dir(dir)
-        .status();
-    assert!(
-        status.expect("cargo runs").success(),
-        "cargo {arguments:?} in {}",
-        dir.display()
-    );
+/// Runs cargo once. A build that failed fails the later tests at once: each would repeat it in vain.
+fn build(built: &OnceLock<bool>, arguments: &[&str], dir: &Path) {
+    let succeeded = built.get_or_init(|| {
+        let status = Command::new("cargo")
+            .args(arguments)
+            .current_dir(dir)
+            .status();
+        status.expect("cargo runs").success()
+    });
+    assert!(succeeded, "cargo {arguments:?} in {}", dir.display());
 }
 
 /// Deployment package of a component.
