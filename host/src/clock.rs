@@ -86,7 +86,7 @@ impl Clock {
     }
 
     /// Clock of a test.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(test)]
     pub fn new(source: impl TimeSource) -> Self {
         Self(Arc::new(source))
     }

@@ -123,9 +123,10 @@ mod control;
 mod disk;
 mod event_source;
 mod events;
-#[cfg(all(any(test, fuzzing), feature = "server"))]
-#[doc(hidden)]
-pub mod fuzz;
+// Two attributes: clippy allows `unwrap` below a plain `cfg(test)` only.
+#[cfg(test)]
+#[cfg(feature = "server")]
+mod fuzz;
 mod host;
 mod invoke;
 mod library;

@@ -31,7 +31,7 @@ mod turns;
 pub use collect::Used;
 pub use intake::{Delivery, Origin, Stored};
 pub use layer::{Attachment, LayerPackage, kept_for_layers};
-pub use turns::{Claim, QueueFull};
+pub use turns::{QueueFull, Requester};
 
 use artifact::Artifacts;
 use bytecode::{Bytecode, Source};
@@ -259,10 +259,10 @@ impl Library {
         let source = package.source();
         let read = blocking(move || Ok(package::Package::read(source)?)).await?;
         let unpack = move |into: &Path| Ok(read.unpack(into)?);
-        let claim = package.claim();
-        self.make_tree(&package.hold, claim, unpack).await?;
+        let requester = package.requester();
+        self.make_tree(&package.hold, requester, unpack).await?;
         let (hold, size_bytes) = (package.hold.clone(), package.size_bytes());
-        self.choose_and_compile(hold, size_bytes, requirements, claim)
+        self.choose_and_compile(hold, size_bytes, requirements, requester)
             .await
     }
 
@@ -274,10 +274,10 @@ impl Library {
         &self,
         code: &CodeRef,
         requirements: Requirements,
-        claim: &Claim,
+        requester: &Requester,
     ) -> Result<Arrival, Error> {
         let hold = self.0.holds.hold(code.package).await;
-        self.choose_and_compile(hold, code.size_bytes, requirements, claim)
+        self.choose_and_compile(hold, code.size_bytes, requirements, requester)
             .await
     }
 
@@ -286,7 +286,7 @@ impl Library {
         package: Hold,
         size_bytes: u64,
         requirements: Requirements,
-        claim: &Claim,
+        requester: &Requester,
     ) -> Result<Arrival, Error> {
         let (inner, digest) = (Arc::clone(&self.0), package.digest());
         let component = match requirements.program {
@@ -296,12 +296,13 @@ impl Library {
             RequiredProgram::Managed {
                 runtime,
                 is_required,
-            } => match self.runtime_artifact(runtime, claim).await {
+            } => match self.runtime_artifact(runtime, requester).await {
                 Err(Error::NotInstalled(_)) if !is_required => None,
                 found => {
                     let (installed, artifact, _hold) = found?;
                     // Kept by the package's record: an early collection costs only the time to make it again.
-                    let made = self.bytecode(&installed, &artifact, digest, Source::Task, claim);
+                    let made =
+                        self.bytecode(&installed, &artifact, digest, Source::Task, requester);
                     made.await?;
                     None
                 }
@@ -317,7 +318,7 @@ impl Library {
             Some(component) => Some(self.0.holds.hold(component.digest).await),
             None => None,
         };
-        self.compile(&code, requirements.architecture, claim)
+        self.compile(&code, requirements.architecture, requester)
             .await?;
         Ok(Arrival {
             code,
@@ -329,7 +330,7 @@ impl Library {
     async fn make_tree(
         &self,
         of: &Hold,
-        claim: &Claim,
+        requester: &Requester,
         fill: impl FnOnce(&Path) -> Result<(), Error> + Send + 'static,
     ) -> Result<(), Error> {
         let (digest, turn) = (of.digest(), of.turn().await);
@@ -340,7 +341,7 @@ impl Library {
         {
             return Ok(());
         }
-        let permit = self.0.unpackings.take(claim).await?;
+        let permit = self.0.unpackings.take(requester).await?;
         // They are the work's own: it goes on when its caller has gone away.
         let (inner, held) = (Arc::clone(&self.0), (turn, permit, of.clone()));
         blocking(move || {
@@ -363,16 +364,16 @@ impl Library {
         &self,
         code: &CodeRef,
         architecture: Architecture,
-        claim: &Claim,
+        requester: &Requester,
     ) -> Result<(), Error> {
-        self.compile(code, architecture, claim).await
+        self.compile(code, architecture, requester).await
     }
 
     async fn compile(
         &self,
         code: &CodeRef,
         architecture: Architecture,
-        claim: &Claim,
+        requester: &Requester,
     ) -> Result<(), Error> {
         let Some(component) = &code.component else {
             return Ok(());
@@ -380,7 +381,7 @@ impl Library {
         let file = self.component_file(code, component);
         let artifacts = &self.0.artifacts;
         artifacts
-            .compile(component.digest, architecture, file, claim)
+            .compile(component.digest, architecture, file, requester)
             .await
     }
 }
@@ -437,8 +438,8 @@ impl Library {
     }
 
     async fn received(&self, bytes: impl Into<bytes::Bytes>) -> Stored {
-        let claim = Claim::new("caller", "function");
-        let delivery = Delivery::new(Origin::Upload(bytes.into()), claim);
+        let requester = Requester::new("caller", "function");
+        let delivery = Delivery::new(Origin::Upload(bytes.into()), requester);
         self.receive(delivery).await.unwrap()
     }
 }

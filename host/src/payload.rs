@@ -3,7 +3,7 @@
 
 pub mod body;
 pub mod decision;
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 pub mod fuzz;
 pub mod http;
 pub mod json;

@@ -10,7 +10,7 @@ mod attached;
 mod compare;
 mod condition;
 mod decide;
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 pub mod fuzz;
 mod operator;
 mod pattern;

@@ -27,7 +27,7 @@ mod failure;
 #[cfg(test)]
 pub mod fake;
 mod filesystem;
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 pub mod fuzz;
 mod guest;
 mod limits;

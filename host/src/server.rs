@@ -20,7 +20,7 @@ use crate::config::Network;
 mod accept;
 mod connection;
 mod forwarded_for;
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 pub mod fuzz;
 mod lingering;
 mod proxy_protocol;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Lamina};
+use crate::harness::{ApiResponse, Lamina};
 use crate::signed::Signed;
 
 mod conditions;
@@ -63,7 +63,7 @@ fn silent(name: &str, kind: &str, action: &str, resource: &str) -> (u16, String)
     refusal(name, action, resource, &why)
 }
 
-fn status_and_message(answer: &Answer) -> (u16, String) {
+fn status_and_message(answer: &ApiResponse) -> (u16, String) {
     if answer.status == 403 {
         assert_eq!(answer.header("x-amzn-errortype"), "AccessDeniedException");
     }

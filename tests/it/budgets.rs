@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Lamina, guest, log_of};
+use crate::harness::{ApiResponse, Lamina, guest, log_of};
 use crate::metrics::{reaches, sample};
 
 const MIB: u64 = 1 << 20;
@@ -31,12 +31,12 @@ fn write(mib: u64) -> Value {
     json!({"do": "write", "path": "/tmp/x", "bytes": mib * MIB})
 }
 
-fn spawn(host: &Arc<Lamina>, function: &str, event: Value) -> tokio::task::JoinHandle<Answer> {
+fn spawn(host: &Arc<Lamina>, function: &str, event: Value) -> tokio::task::JoinHandle<ApiResponse> {
     let (host, function) = (Arc::clone(host), function.to_owned());
     tokio::spawn(async move { host.invoke(&function, &event).await })
 }
 
-fn is_throttled(answer: &Answer) -> bool {
+fn is_throttled(answer: &ApiResponse) -> bool {
     let (name, _) = answer.error();
     let is_throttled = (answer.status.as_u16(), &*name) == (429, "TooManyRequestsException");
     if is_throttled {

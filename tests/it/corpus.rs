@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Lamina, log_of, root};
+use crate::harness::{ApiResponse, Lamina, log_of, root};
 use crate::layers::zip_of;
 
 /// Handlers of one runtime.
@@ -62,7 +62,7 @@ impl Corpus {
         &self,
         host: &Lamina,
         cases_min: usize,
-        of: fn(&Answer) -> Outcome,
+        of: fn(&ApiResponse) -> Outcome,
         compared: fn(&Case, Outcome) -> Outcome,
     ) {
         let cases = self.cases();
@@ -116,7 +116,7 @@ impl Corpus {
     }
 
     /// Answers to the events of a case, from a function of this host.
-    async fn here(&self, host: &Lamina, case: &Case) -> Vec<Answer> {
+    async fn here(&self, host: &Lamina, case: &Case) -> Vec<ApiResponse> {
         let files = case.files.iter();
         let files: Vec<_> = files
             .map(|(name, text)| (name.as_str(), text.as_str()))
@@ -183,7 +183,7 @@ impl Case {
 }
 
 /// Lines of a function's log tail between START and END.
-pub(crate) fn lines_of(answer: &Answer) -> Vec<String> {
+pub(crate) fn lines_of(answer: &ApiResponse) -> Vec<String> {
     let log = log_of(answer);
     let lines = log.lines().skip_while(|it| !it.starts_with("START"));
     let lines = lines.skip(1).take_while(|it| !it.starts_with("END"));

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::harness::{Answer, Lamina, guest, log_of};
+use crate::harness::{ApiResponse, Lamina, guest, log_of};
 
 /// True for a response of the function itself.
-fn is_answer(answer: &Answer) -> bool {
+fn is_answer(answer: &ApiResponse) -> bool {
     assert_eq!(
         answer.header("x-amz-function-error"),
         "",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Lamina, guest};
+use crate::harness::{ApiResponse, Lamina, guest};
 
 const QUEUE: &str = "arn:aws:sqs:us-east-1:000000000000:queue";
 const TOPIC: &str = "arn:aws:sns:us-east-1:000000000000:topic";
@@ -31,7 +31,7 @@ fn known(mut shown: Value) -> Value {
     shown
 }
 
-fn status_and_body(answer: &Answer) -> (u16, Value) {
+fn status_and_body(answer: &ApiResponse) -> (u16, Value) {
     (answer.status.as_u16(), answer.json())
 }
 

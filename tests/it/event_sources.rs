@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Lamina, guest};
+use crate::harness::{ApiResponse, Lamina, guest};
 
 mod refused;
 
@@ -34,7 +34,7 @@ fn merged(mut into: Value, more: &Value) -> Value {
     into
 }
 
-async fn try_map(host: &Lamina, more: Value) -> Answer {
+async fn try_map(host: &Lamina, more: Value) -> ApiResponse {
     let request = merged(json!({"FunctionName": "f"}), &more);
     host.lambda("POST", MAPPINGS, &request).await
 }
@@ -49,7 +49,7 @@ fn path_of(mapping: &Value) -> String {
     format!("{MAPPINGS}/{}", mapping["UUID"].as_str().expect("a UUID"))
 }
 
-async fn get(host: &Lamina, path: &str) -> Answer {
+async fn get(host: &Lamina, path: &str) -> ApiResponse {
     host.lambda("GET", path, &Value::Null).await
 }
 
@@ -68,7 +68,7 @@ async fn settled(host: &Lamina, path: &str) -> Value {
     panic!("{path} does not settle");
 }
 
-async fn gone(host: &Lamina, path: &str) -> Answer {
+async fn gone(host: &Lamina, path: &str) -> ApiResponse {
     for _ in 0..1_000 {
         let answer = get(host, path).await;
         if answer.status == 404 {

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::harness::{Answer, Lamina, example, guest, root};
+use crate::harness::{ApiResponse, Lamina, example, guest, root};
 use crate::response_streams::reserve_one_of;
 use crate::urls::url_of;
 
@@ -17,7 +17,7 @@ fn event(name: &str) -> Value {
 #[tokio::test]
 async fn example_responds_to_its_event() {
     let host = Lamina::start();
-    let checks: [(&str, fn(&Answer) -> bool); 10] = [
+    let checks: [(&str, fn(&ApiResponse) -> bool); 10] = [
         ("hello", |answer| answer.text().starts_with("\"Hello, ")),
         ("counter", |answer| answer.json().is_object()),
         ("custom-runtime", |answer| !answer.json().is_null()),

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::harness::{Answer, Lamina, guest, root, zipped};
+use crate::harness::{ApiResponse, Lamina, guest, root, zipped};
 
 fn dir() -> PathBuf {
     root().join("tests/it/goldens")
@@ -43,7 +43,7 @@ fn filled(text: &str, known: &Known) -> String {
 }
 
 /// Stable parts of a response.
-fn kept(answer: &Answer) -> Value {
+fn kept(answer: &ApiResponse) -> Value {
     let mut kept = Map::new();
     kept.insert("status".into(), answer.status.as_u16().into());
     let error = answer.header("x-amzn-errortype");
@@ -99,7 +99,7 @@ fn without_digests(text: &str) -> String {
     masked
 }
 
-fn remember(known: &mut Known, step: &str, answer: &Answer) {
+fn remember(known: &mut Known, step: &str, answer: &ApiResponse) {
     for (name, value) in answer.json().as_object().into_iter().flatten() {
         let value = value
             .as_str()

@@ -115,13 +115,13 @@ pub struct Lamina {
     http: Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>,
 }
 
-pub struct Answer {
+pub struct ApiResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-impl Answer {
+impl ApiResponse {
     /// Host name of a created function URL.
     pub fn url_domain(&self) -> String {
         assert_eq!(self.status, 201, "{}", self.text());
@@ -347,7 +347,7 @@ impl Lamina {
         path: &str,
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
-    ) -> Answer {
+    ) -> ApiResponse {
         let answer = self.try_send(method, path, headers, body).await;
         answer.expect("the host answers")
     }
@@ -359,7 +359,7 @@ impl Lamina {
         path: &str,
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
-    ) -> Option<Answer> {
+    ) -> Option<ApiResponse> {
         let mut request = Request::builder()
             .method(method)
             .uri(self.endpoint() + path);
@@ -372,7 +372,7 @@ impl Lamina {
         let response = self.http.request(request).await.ok()?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.ok()?.to_bytes();
-        Some(Answer {
+        Some(ApiResponse {
             status: parts.status,
             headers: parts.headers,
             body,
@@ -380,7 +380,7 @@ impl Lamina {
     }
 
     /// Sends an event.
-    pub async fn send_event(&self, name: &str, event: &Value) -> Answer {
+    pub async fn send_event(&self, name: &str, event: &Value) -> ApiResponse {
         let path = format!("/2015-03-31/functions/{name}/invocations");
         let event_type = [("x-amz-invocation-type", "Event")];
         self.send("POST", &path, &event_type, event.to_string())
@@ -400,7 +400,7 @@ impl Lamina {
         panic!("events of {name} are left");
     }
 
-    pub async fn lambda(&self, method: &str, path: &str, body: &Value) -> Answer {
+    pub async fn lambda(&self, method: &str, path: &str, body: &Value) -> ApiResponse {
         let body = if body.is_null() {
             Bytes::new()
         } else {
@@ -410,7 +410,7 @@ impl Lamina {
     }
 
     /// Requests a function and returns the response.
-    pub async fn try_create(&self, name: &str, package: &[u8], more: Value) -> Answer {
+    pub async fn try_create(&self, name: &str, package: &[u8], more: Value) -> ApiResponse {
         let mut request = json!({
             "FunctionName": name, "Runtime": "provided.al2023", "Handler": "bootstrap",
             "Role": ROLE, "Code": {"ZipFile": STANDARD.encode(package)},
@@ -441,7 +441,7 @@ impl Lamina {
     }
 
     /// Invokes a function and requests its log tail.
-    pub async fn invoke(&self, name: &str, event: &Value) -> Answer {
+    pub async fn invoke(&self, name: &str, event: &Value) -> ApiResponse {
         let path = format!("/2015-03-31/functions/{name}/invocations");
         let tail = [("x-amz-log-type", "Tail")];
         self.send("POST", &path, &tail, event.to_string()).await
@@ -490,7 +490,7 @@ impl Lamina {
 }
 
 /// Log tail of a response.
-pub fn log_of(answer: &Answer) -> String {
+pub fn log_of(answer: &ApiResponse) -> String {
     let log = STANDARD
         .decode(answer.header("x-amz-log-result"))
         .expect("base64");

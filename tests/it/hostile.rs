@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Lamina, example, guest, log_of, zipped};
+use crate::harness::{ApiResponse, Lamina, example, guest, log_of, zipped};
 
 async fn host() -> Lamina {
     let host = Lamina::start();
@@ -19,7 +19,7 @@ async fn host() -> Lamina {
 }
 
 /// Error of a failed invocation; checks that the next one works.
-async fn failed(host: &Lamina, event: &Value) -> (String, String, Answer) {
+async fn failed(host: &Lamina, event: &Value) -> (String, String, ApiResponse) {
     let answer = host.invoke("f", event).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(

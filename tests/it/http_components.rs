@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Lamina, guest};
+use crate::harness::{ApiResponse, Lamina, guest};
 use crate::urls::{get, url_of};
 
 async fn started(more: Value) -> (Lamina, String) {
@@ -17,7 +17,7 @@ async fn started(more: Value) -> (Lamina, String) {
     (host, domain)
 }
 
-async fn at(host: &Lamina, domain: &str, path: &str) -> Answer {
+async fn at(host: &Lamina, domain: &str, path: &str) -> ApiResponse {
     get(host, domain, path, &[]).await
 }
 

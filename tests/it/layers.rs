@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Lamina};
+use crate::harness::{ApiResponse, Lamina};
 
 pub const LAYERS: &str = "/2018-10-31/layers";
 pub const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:layer";
@@ -22,7 +22,7 @@ pub fn zip_of(files: &[(&str, &str)]) -> Vec<u8> {
     zip.finish().expect("in memory").into_inner()
 }
 
-pub async fn publish(host: &Lamina, name: &str, zip: &[u8], more: Value) -> Answer {
+pub async fn publish(host: &Lamina, name: &str, zip: &[u8], more: Value) -> ApiResponse {
     let mut request = json!({"Content": {"ZipFile": STANDARD.encode(zip)}});
     for (key, value) in more.as_object().into_iter().flatten() {
         request[key] = value.clone();
@@ -38,12 +38,12 @@ pub async fn published(host: &Lamina, name: &str, more: Value) -> Value {
     answer.json()
 }
 
-pub async fn get(host: &Lamina, path: &str) -> Answer {
+pub async fn get(host: &Lamina, path: &str) -> ApiResponse {
     host.lambda("GET", &format!("{LAYERS}{path}"), &Value::Null)
         .await
 }
 
-pub async fn delete(host: &Lamina, path: &str) -> Answer {
+pub async fn delete(host: &Lamina, path: &str) -> ApiResponse {
     host.lambda("DELETE", path, &Value::Null).await
 }
 
@@ -66,7 +66,7 @@ pub fn numbers(listed: &Value) -> Vec<u64> {
         .collect()
 }
 
-pub fn error_of(answer: &Answer) -> (u16, String, String) {
+pub fn error_of(answer: &ApiResponse) -> (u16, String, String) {
     let (name, text) = answer.error();
     (answer.status.as_u16(), name, text)
 }

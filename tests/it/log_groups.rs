@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::clients::{client, json_of};
-use crate::harness::{Answer, Lamina, guest};
+use crate::harness::{ApiResponse, Lamina, guest};
 
-pub async fn logs(host: &Lamina, operation: &str, request: &Value) -> Answer {
+pub async fn logs(host: &Lamina, operation: &str, request: &Value) -> ApiResponse {
     let target = format!("Logs_20140328.{operation}");
     let headers = [
         ("x-amz-target", target.as_str()),

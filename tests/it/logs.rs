@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Lamina, guest, log_of};
+use crate::harness::{ApiResponse, Lamina, guest, log_of};
 
 /// Host with the function `f`, which no busy machine brings to its time-out.
 async fn host(logging: Value) -> Lamina {
@@ -53,7 +53,7 @@ fn objects(lines: &str) -> Vec<Value> {
     lines.lines().map(clean).collect()
 }
 
-fn tail(answer: &Answer) -> Vec<Value> {
+fn tail(answer: &ApiResponse) -> Vec<Value> {
     objects(&log_of(answer))
 }
 

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::harness::{Answer, Lamina, guest};
+use crate::harness::{ApiResponse, Lamina, guest};
 use crate::signed::Signed;
 
 const PATH: &str = "/_lamina/metrics";
 
 /// Samples by name and labels. Any other line fails the test.
-fn samples(answer: &Answer) -> BTreeMap<String, f64> {
+fn samples(answer: &ApiResponse) -> BTreeMap<String, f64> {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(
         answer.header("content-type"),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Lamina, guest};
+use crate::harness::{ApiResponse, Lamina, guest};
 
 const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
 const F: &str = "/2015-03-31/functions/f";
@@ -24,20 +24,20 @@ fn grant(sid: &str, more: Value) -> Value {
     request
 }
 
-async fn add(host: &Lamina, sid: &str, more: Value) -> Answer {
+async fn add(host: &Lamina, sid: &str, more: Value) -> ApiResponse {
     host.lambda("POST", POLICY, &grant(sid, more)).await
 }
 
-async fn get(host: &Lamina) -> Answer {
+async fn get(host: &Lamina) -> ApiResponse {
     host.lambda("GET", POLICY, &Value::Null).await
 }
 
-async fn remove(host: &Lamina, rest: &str) -> Answer {
+async fn remove(host: &Lamina, rest: &str) -> ApiResponse {
     host.lambda("DELETE", &format!("{POLICY}/{rest}"), &Value::Null)
         .await
 }
 
-fn error_of(answer: &Answer) -> (u16, String, String) {
+fn error_of(answer: &ApiResponse) -> (u16, String, String) {
     let (name, text) = answer.error();
     (answer.status.as_u16(), name, text)
 }
@@ -438,7 +438,7 @@ async fn concurrent_writers_keep_all_statements() {
 }
 
 /// Runs all futures concurrently.
-async fn futures_of<F: Future<Output = Answer>>(futures: Vec<F>) -> Vec<Answer> {
+async fn futures_of<F: Future<Output = ApiResponse>>(futures: Vec<F>) -> Vec<ApiResponse> {
     let mut waiting: Vec<_> = futures.into_iter().map(|it| (Box::pin(it), None)).collect();
     std::future::poll_fn(move |context| {
         for (future, answer) in waiting.iter_mut().filter(|(_, answer)| answer.is_none()) {

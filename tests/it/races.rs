@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::harness::{Answer, Lamina, guest, zipped};
+use crate::harness::{ApiResponse, Lamina, guest, zipped};
 use crate::signing::configure;
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
@@ -43,7 +43,7 @@ async fn below(host: &Lamina, name: &str) -> Vec<(String, usize)> {
     found
 }
 
-async fn delete(host: &Lamina, path: &str, after: Duration) -> Answer {
+async fn delete(host: &Lamina, path: &str, after: Duration) -> ApiResponse {
     tokio::time::sleep(after).await;
     host.lambda("DELETE", path, &Value::Null).await
 }
@@ -129,7 +129,7 @@ async fn alias_never_points_to_deleted_version() {
 }
 
 /// Creates aliases with these numbers concurrently.
-async fn made_at_once(host: &Arc<Lamina>, numbers: Vec<usize>) -> Vec<Answer> {
+async fn made_at_once(host: &Arc<Lamina>, numbers: Vec<usize>) -> Vec<ApiResponse> {
     let mut making = JoinSet::new();
     for number in numbers {
         let host = Arc::clone(host);
@@ -176,7 +176,11 @@ fn package(files: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 /// Updates a function's code and runs another request meanwhile.
-async fn meanwhile(host: &Lamina, package: &[u8], other: impl Future<Output = Answer>) -> Answer {
+async fn meanwhile(
+    host: &Lamina,
+    package: &[u8],
+    other: impl Future<Output = ApiResponse>,
+) -> ApiResponse {
     let code = json!({"ZipFile": STANDARD.encode(package)});
     let path = format!("{FUNCTIONS}/f/code");
     let (updated, changed) = tokio::join!(host.lambda("PUT", &path, &code), async {

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::harness::{Answer, Lamina, ROLE, example, guest, root, zipped};
+use crate::harness::{ApiResponse, Lamina, ROLE, example, guest, root, zipped};
 use crate::moto::Moto;
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
 
 /// Requests a function of this code and returns the response.
-pub async fn try_create(host: &Lamina, name: &str, code: Value) -> Answer {
+pub async fn try_create(host: &Lamina, name: &str, code: Value) -> ApiResponse {
     let request = json!({
         "FunctionName": name, "Runtime": "provided.al2023", "Handler": "bootstrap",
         "Role": ROLE, "Code": code,

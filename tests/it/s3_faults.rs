@@ -256,6 +256,37 @@ async fn silent_s3_server_times_out_and_blocks_no_one() {
     require_refused(&host, code(), expected).await;
 }
 
+/// One caller, who may hold three turns and half of the 512 waiting steps.
+#[tokio::test]
+async fn deployment_beyond_queue_of_its_caller_is_throttled() {
+    const WAITING: usize = 256;
+    let silent = Server::start(Behaviour::Waits(Vec::new())).await;
+    let host = Arc::new(host_of(&silent.endpoint, "timeout_seconds = 600"));
+    let deploy = |number: usize| {
+        let host = host.clone();
+        tokio::spawn(async move { try_create(&host, &format!("f{number}"), code()).await })
+    };
+    let waiting: Vec<_> = (0..3 + WAITING).map(deploy).collect();
+    let steps = |state: &str| format!("lamina_deployment_steps state={state},step=fetch");
+    crate::metrics::reaches(&host, &steps("running"), 3.0).await;
+    crate::metrics::reaches(&host, &steps("waiting"), WAITING as f64).await;
+    let refused = try_create(&host, "more", code()).await;
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    let expected = ("TooManyRequestsException".into(), "Rate Exceeded.".into());
+    assert_eq!(refused.error(), expected);
+    assert_eq!(refused.json()["Reason"], "CallerRateLimitExceeded");
+    assert!(!refused.header("retry-after").is_empty());
+    // Callers that leave free the queue.
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
+    let freed = tokio::spawn(async move {
+        while crate::metrics::sample(&host, &steps("waiting")).await > 0.0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let freed = tokio::time::timeout(Duration::from_secs(60), freed).await;
+    freed.expect("the queue empties").expect("it ends");
+}
+
 /// Proxy to an address that is set later.
 async fn proxy() -> (String, tokio::sync::watch::Sender<Option<SocketAddr>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

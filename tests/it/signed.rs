@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Lamina, ROLE, guest, zipped};
+use crate::harness::{ApiResponse, Lamina, ROLE, guest, zipped};
 
 /// Header that declares the SHA-256 of a body.
 pub const DIGEST: &str = "x-amz-content-sha256";
@@ -22,7 +22,7 @@ pub struct Signed<'a> {
 }
 
 impl Signed<'_> {
-    pub async fn lambda(&self, method: &str, path: &str, body: &Value) -> Answer {
+    pub async fn lambda(&self, method: &str, path: &str, body: &Value) -> ApiResponse {
         let body = match body {
             Value::Null => String::new(),
             body => body.to_string(),
@@ -31,12 +31,12 @@ impl Signed<'_> {
     }
 
     /// Sends a request to a function URL.
-    pub async fn url(&self, domain: &str) -> Answer {
+    pub async fn url(&self, domain: &str) -> ApiResponse {
         self.send("lambda", "GET", "/", &[("host", domain)], "")
             .await
     }
 
-    pub async fn logs(&self, operation: &str, body: &Value) -> Answer {
+    pub async fn logs(&self, operation: &str, body: &Value) -> ApiResponse {
         let target = format!("Logs_20140328.{operation}");
         let headers = [("x-amz-target", target.as_str())];
         self.send("logs", "POST", "/", &headers, body.to_string())
@@ -50,7 +50,7 @@ impl Signed<'_> {
         path: &str,
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
-    ) -> Answer {
+    ) -> ApiResponse {
         let body = body.into();
         let address = self.host.address.to_string();
         let named = headers.iter().any(|(name, _)| *name == "host");
@@ -111,7 +111,7 @@ impl Signed<'_> {
         self.settled(name).await;
     }
 
-    pub async fn try_create(&self, name: &str, more: &Value) -> Answer {
+    pub async fn try_create(&self, name: &str, more: &Value) -> ApiResponse {
         let mut request = json!({
             "FunctionName": name, "Runtime": "provided.al2023", "Handler": "bootstrap",
             "Role": ROLE, "Code": {"ZipFile": STANDARD.encode(zipped(&guest("echo")))},
@@ -134,7 +134,7 @@ impl Signed<'_> {
         panic!("{name} does not settle");
     }
 
-    pub async fn invoke(&self, name: &str) -> Answer {
+    pub async fn invoke(&self, name: &str) -> ApiResponse {
         let path = format!("/2015-03-31/functions/{name}/invocations");
         self.lambda("POST", &path, &json!({"x": 1})).await
     }

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Lamina, guest, zipped};
+use crate::harness::{ApiResponse, Lamina, guest, zipped};
 use crate::signing::{CONFIGS, Desk, Profile, configure, of_function, refusal, update, with_file};
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
@@ -34,7 +34,7 @@ fn arn(name: &str) -> String {
     format!("arn:aws:lambda:us-east-1:000000000000:layer:{name}:1")
 }
 
-async fn attach(host: &Lamina, layers: &[&str]) -> Answer {
+async fn attach(host: &Lamina, layers: &[&str]) -> ApiResponse {
     host.settled("f").await;
     let layers: Vec<String> = layers.iter().map(|name| arn(name)).collect();
     let path = format!("{FUNCTIONS}/f/configuration");
@@ -75,7 +75,7 @@ impl Stage {
         }
     }
 
-    async fn create(&self, config: &str, layers: &[&str]) -> Answer {
+    async fn create(&self, config: &str, layers: &[&str]) -> ApiResponse {
         let layers: Vec<String> = layers.iter().map(|name| arn(name)).collect();
         let more = json!({"CodeSigningConfigArn": config, "Layers": layers});
         self.host.try_create("f", &self.package, more).await

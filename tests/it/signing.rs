@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Answer, Lamina, guest, program, zipped};
+use crate::harness::{ApiResponse, Lamina, guest, program, zipped};
 
 pub const CONFIGS: &str = "/2020-04-22/code-signing-configs";
 const FUNCTIONS: &str = "/2015-03-31/functions";
@@ -96,7 +96,7 @@ pub async fn configure(host: &Lamina, profiles: &[&str], policy: &str) -> String
     arn.as_str().expect("an ARN").to_owned()
 }
 
-pub async fn update(host: &Lamina, name: &str, package: &[u8]) -> Answer {
+pub async fn update(host: &Lamina, name: &str, package: &[u8]) -> ApiResponse {
     host.settled(name).await;
     let code = json!({"ZipFile": STANDARD.encode(package)});
     host.lambda("PUT", &format!("{FUNCTIONS}/{name}/code"), &code)

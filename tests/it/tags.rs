@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Lamina, guest};
+use crate::harness::{ApiResponse, Lamina, guest};
 
 const FUNCTION: &str = "/2015-03-31/functions/f";
 
@@ -11,12 +11,12 @@ fn path(resource: &str) -> String {
     format!("/2017-03-31/tags/{arn}")
 }
 
-async fn tag(host: &Lamina, resource: &str, tags: Value) -> Answer {
+async fn tag(host: &Lamina, resource: &str, tags: Value) -> ApiResponse {
     host.lambda("POST", &path(resource), &json!({"Tags": tags}))
         .await
 }
 
-async fn untag(host: &Lamina, query: &str) -> Answer {
+async fn untag(host: &Lamina, query: &str) -> ApiResponse {
     host.lambda(
         "DELETE",
         &format!("{}?{query}", path("function:f")),

@@ -262,20 +262,28 @@ fn top_level_has_only_known_directories() {
 }
 
 /// Programs that tests may run: those of the README, of a minimal Debian, and of `tests/run`.
-const PROGRAMS: [&str; 9] = [
-    "bash", "cargo", "chromium", "curl", "mount", "python3", "rustup", "sh", "umount",
+const PROGRAMS: [&str; 10] = [
+    "bash", "cargo", "chromium", "curl", "ip", "mount", "python3", "rustup", "sh", "umount",
 ];
 
 #[test]
 fn tests_run_only_programs_of_a_minimal_machine() {
-    for path in sources(&root().join("tests/it")) {
-        let text = fs::read_to_string(&path).expect("it can be read");
-        for named in text.split("Command::new(\"").skip(1) {
-            let program = named.split('"').next().unwrap_or_default();
-            let is_known = PROGRAMS.contains(&program);
-            assert!(is_known, "{} runs {program}", path.display());
+    for (folder, calls) in [
+        ("tests/it", &["Command::new(\"", "run(\""][..]),
+        ("host/src", &["Command::new(\""]),
+    ] {
+        for path in sources(&root().join(folder)) {
+            let text = fs::read_to_string(&path).expect("it can be read");
+            for named in calls.iter().flat_map(|call| text.split(call).skip(1)) {
+                let program = named.split(['"', ' ']).next().unwrap_or_default();
+                let is_known = PROGRAMS.contains(&program);
+                assert!(is_known, "{} runs {program}", path.display());
+            }
         }
     }
+    let installed = fs::read_to_string(root().join("tests/run")).expect("it is there");
+    // A minimal Debian has no `ip`, and tests that lack it are skipped.
+    assert!(installed.contains("command -v ip"), "tests/run installs it");
 }
 
 #[test]

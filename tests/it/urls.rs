@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Lamina, example, guest, zipped};
+use crate::harness::{ApiResponse, Lamina, example, guest, zipped};
 
 pub async fn url_of(host: &Lamina, name: &str, more: Value) -> String {
     let mut request = json!({"AuthType": "NONE"});
@@ -16,7 +16,7 @@ pub async fn url_of(host: &Lamina, name: &str, more: Value) -> String {
     made.url_domain()
 }
 
-pub async fn get(host: &Lamina, domain: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+pub async fn get(host: &Lamina, domain: &str, path: &str, headers: &[(&str, &str)]) -> ApiResponse {
     let headers = [&[("host", domain)], headers].concat();
     host.send("GET", path, &headers, "").await
 }

@@ -18,7 +18,7 @@ mod delete;
 mod demand;
 mod describe;
 mod events;
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 pub mod fuzz;
 mod operation;
 mod pattern;

@@ -39,7 +39,7 @@ pub(super) struct Install {
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    directory: DataDirectory,
     #[command(flatten)]
     printing: Printing,
 }
@@ -58,14 +58,14 @@ pub(super) struct Build {
 #[derive(Args, Clone, Debug)]
 pub(super) struct List {
     #[command(flatten)]
-    place: Place,
+    directory: DataDirectory,
     #[command(flatten)]
     printing: Printing,
 }
 
 /// Data directory of a host.
 #[derive(Args, Clone, Debug)]
-struct Place {
+struct DataDirectory {
     /// Configuration file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -88,7 +88,7 @@ impl Runtime {
                 Ok(Ended::Well)
             }
             Self::List(list) => {
-                let installed = list.place.runtimes()?.list()?;
+                let installed = list.directory.runtimes()?.list()?;
                 let format = list.printing.or(before).format();
                 installed.iter().for_each(|it| print(it, format));
                 Ok(Ended::Well)
@@ -99,7 +99,7 @@ impl Runtime {
 
 impl Install {
     fn run(self, before: super::ClientOptions) -> anyhow::Result<Ended> {
-        let runtimes = self.place.runtimes()?;
+        let runtimes = self.directory.runtimes()?;
         let installed = match &self.from {
             Some(file) => runtimes.install(self.name, file).with_context(|| {
                 format!(
@@ -109,7 +109,7 @@ impl Install {
                 )
             })?,
             None => {
-                let workshop = Workshop::in_directory(&self.place.data_dir()?)?;
+                let workshop = Workshop::in_directory(&self.directory.data_dir()?)?;
                 let file = workshop.0.join("bundle.zip");
                 make(self.name, &file)?;
                 runtimes.install(self.name, &file)?
@@ -120,7 +120,7 @@ impl Install {
     }
 }
 
-impl Place {
+impl DataDirectory {
     fn data_dir(&self) -> anyhow::Result<PathBuf> {
         if let Some(dir) = &self.data_dir {
             return Ok(dir.clone());

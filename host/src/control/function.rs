@@ -60,7 +60,7 @@ impl Control {
             return Err(already_exists(&name));
         }
         let (layers, attached) = self
-            .resolve_layers(&create.layers, &create.package.claim)
+            .resolve_layers(&create.layers, &create.package.requester)
             .await?;
         configuration.layers.clone_from(&layers);
         let package = self.package_from(create.package).await?;

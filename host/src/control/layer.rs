@@ -9,7 +9,7 @@ use super::code_signing::Signed;
 use super::record::{decode, encode};
 use super::{Control, Error};
 use crate::clock::Timestamp;
-use crate::library::{Attachment, Claim, CodeRef, Delivery, LayerPackage, kept_for_layers};
+use crate::library::{Attachment, CodeRef, Delivery, LayerPackage, Requester, kept_for_layers};
 use crate::names::{LayerName, LayerVersionArn};
 use crate::store::blob::Digest;
 use crate::store::{Expect, Key, Revision, Write};
@@ -176,7 +176,7 @@ impl Control {
     pub(super) async fn resolve_layers(
         &self,
         arns: &[String],
-        claim: &Claim,
+        requester: &Requester,
     ) -> Result<(Vec<LayerUse>, Attachment), Error> {
         let (mut found, mut held) = (Vec::new(), Vec::new());
         for text in arns.iter().take(attach::LAYERS_MAX) {
@@ -201,7 +201,7 @@ impl Control {
             }
         }
         let layers = attach::check(arns, self.home(), &found)?;
-        Ok((layers, self.0.library.attach(held, claim).await?))
+        Ok((layers, self.0.library.attach(held, requester).await?))
     }
 
     /// Refuses a package and layers that together are too large unpacked.

@@ -11,7 +11,7 @@ use super::origin::PackageError;
 use super::revision::RevisionId;
 use super::{Control, Error, Plane, function, version};
 use crate::clock::Clock;
-use crate::library::Claim;
+use crate::library::Requester;
 use crate::names::FunctionName;
 use crate::store::{self, Expect, Write};
 
@@ -182,9 +182,9 @@ impl Control {
         version: &VersionRecord,
     ) -> Result<Result<(), StateReason>, Error> {
         let architecture = version.configuration.architecture;
-        let claim = Claim::of_host(name.as_str());
+        let requester = Requester::of_host(name.as_str());
         let library = &self.0.library;
-        let compiled = library.refresh(&version.code, architecture, &claim);
+        let compiled = library.refresh(&version.code, architecture, &requester);
         match compiled.await.map_err(Error::from) {
             Ok(()) => Ok(Ok(())),
             Err(Error::Package(error @ (PackageError::Component(_) | PackageError::Upload(_)))) => {

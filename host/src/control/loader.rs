@@ -9,7 +9,7 @@ use super::vault::{Sealed, Vault};
 use crate::invoke::live::{LoadError, Loader};
 use crate::invoke::snapshot::{Code, Version};
 use crate::library::runtime::{self, Kind};
-use crate::library::{Claim, CodeRef, ComponentRef, Library};
+use crate::library::{CodeRef, ComponentRef, Library, Requester};
 use crate::sandbox::Program;
 
 #[derive(Debug)]
@@ -31,15 +31,15 @@ impl Loader for LibraryLoader {
     async fn load(&self, version: &Version) -> Result<Program, LoadError> {
         let (code, name) = (&version.code, &*version.settings.runtime);
         let (library, reference) = (&self.library, code_ref(code));
-        let claim = Claim::of_host(&version.facts.name);
+        let requester = Requester::of_host(&version.facts.name);
         let loaded = match runtime::find(name).map(|it| it.kind) {
             None => return Err(LoadError::Runtime(runtime::not_available(name))),
             Some(Kind::Component) => {
-                let load = library.load(&reference, code.architecture, &code.layers, &claim);
+                let load = library.load(&reference, code.architecture, &code.layers, &requester);
                 load.await
             }
             Some(Kind::Managed(managed)) => {
-                let load = library.load_managed(managed, &reference, &code.layers, &claim);
+                let load = library.load_managed(managed, &reference, &code.layers, &requester);
                 load.await
             }
         };

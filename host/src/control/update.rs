@@ -9,7 +9,7 @@ use super::function::record::Found;
 use super::function::{self, FunctionError};
 use super::revision::RevisionId;
 use super::{Control, Error, version};
-use crate::library::{Arrival, Claim, Delivery, Stored};
+use crate::library::{Arrival, Delivery, Requester, Stored};
 use crate::names::FunctionName;
 use crate::sandbox::Architecture;
 use crate::store::blob::Digest;
@@ -138,13 +138,13 @@ impl Control {
         mut patch: Patch,
         layers: Option<&[String]>,
         revision: Option<&str>,
-        claim: &Claim,
+        requester: &Requester,
     ) -> Result<Found, Error> {
         let (function, _) = self.existing(name).await?;
         function.latest.revision.expect(revision)?;
         self.require_settled(&function)?;
         let attached = match layers {
-            Some(arns) => Some(self.resolve_layers(arns, claim).await?),
+            Some(arns) => Some(self.resolve_layers(arns, requester).await?),
             None => None,
         };
         let (layers, attached) = attached.unzip();
@@ -160,7 +160,7 @@ impl Control {
             let (code, chosen) = if patch.handler.is_some() || patch.runtime.is_some() {
                 let library = &self.0.library;
                 let requirements = patched.requirements(self.0.config.runtimes);
-                let chosen = library.choose(&code, requirements, claim).await?;
+                let chosen = library.choose(&code, requirements, requester).await?;
                 (chosen.code.clone(), Some(chosen))
             } else {
                 (code, None)

@@ -4,7 +4,7 @@ use super::configuration::{FunctionRecord, VersionRecord};
 use super::layer::LayerUse;
 use super::record::decode;
 use super::{Control, Error, kind};
-use crate::library::{Claim, Used};
+use crate::library::{Requester, Used};
 
 impl Control {
     /// Compiles components that lack an artifact of this engine, one after another.
@@ -23,8 +23,8 @@ impl Control {
         })
         .await?;
         for (name, code, architecture) in codes {
-            let claim = Claim::of_host(&name);
-            let refreshed = self.0.library.refresh(&code, architecture, &claim);
+            let requester = Requester::of_host(&name);
+            let refreshed = self.0.library.refresh(&code, architecture, &requester);
             if let Err(error) = refreshed.await {
                 tracing::error!(%name, %error, "a function's code does not compile any more");
             }

@@ -43,7 +43,7 @@ pub(super) struct Lanes {
 
 #[derive(Debug)]
 struct State {
-    place: Place,
+    status: Status,
     in_flight: u32,
     /// Upper bound of `limit`, in force until an item is refused.
     limit_max: u32,
@@ -63,7 +63,7 @@ struct State {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Place {
+enum Status {
     /// In no list: nothing is due, or the own limit is reached.
     Out,
     Ready,
@@ -116,7 +116,7 @@ impl Lanes {
     pub(super) fn wake(&mut self, lane: &Lane, due: Timestamp, now: Timestamp) {
         let state = self.state(lane);
         state.due = Some(state.due.map_or(due, |known| known.min(due)));
-        if state.place != Place::Claiming {
+        if state.status != Status::Claiming {
             self.place(lane, now);
         }
     }
@@ -125,27 +125,27 @@ impl Lanes {
     pub(super) fn next(&mut self, now: Timestamp) -> Next {
         while let Some((at, lane)) = self.timers.first().cloned().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, Arc::clone(&lane)));
-            self.state(&lane).place = Place::Ready;
+            self.state(&lane).status = Status::Ready;
             self.ready.push_back(lane);
         }
         while self.free > 0
             && let Some(lane) = self.ready.pop_front()
         {
             let state = self.state(&lane);
-            state.place = Place::Out;
+            state.status = Status::Out;
             // A refusal since it was put in line may have changed what it wants.
-            if state.wanted(now) != Place::Ready {
+            if state.wanted(now) != Status::Ready {
                 self.place(&lane, now);
                 continue;
             }
             let allowed = self.allowed(&lane);
             let state = self.state(&lane);
             if allowed > 0 {
-                state.place = Place::Claiming;
+                state.status = Status::Claiming;
                 state.due = None;
                 return Next::Claim(lane, allowed);
             }
-            state.place = Place::Starved;
+            state.status = Status::Starved;
             self.starved.push_back(lane);
         }
         Next::Wait(self.timers.first().map(|(at, _)| *at))
@@ -163,7 +163,7 @@ impl Lanes {
         self.free = self.free.saturating_sub(taken);
         let state = self.state(lane);
         state.in_flight += taken;
-        state.place = Place::Out;
+        state.status = Status::Out;
         state.due = match (state.due, next_due) {
             (Some(woken), Some(next)) => Some(woken.min(next)),
             (one, other) => one.or(other),
@@ -193,12 +193,12 @@ impl Lanes {
             }
         }
         let state = self.state(lane);
-        if state.place != Place::Claiming {
+        if state.status != Status::Claiming {
             self.place(lane, now);
         }
         let retried = self.starved.len().min(STARVED_RETRIED_MAX);
         for lane in self.starved.drain(..retried).collect::<Vec<_>>() {
-            self.state(&lane).place = Place::Ready;
+            self.state(&lane).status = Status::Ready;
             self.ready.push_back(lane);
         }
     }
@@ -209,7 +209,7 @@ impl Lanes {
         let may_help = |(other, scope): &(Lane, Scope)| {
             let is_own = function(lane).is_some() && function(lane) == function(other);
             let can_try = self.lanes.get(other).is_some_and(|it| {
-                matches!(it.place, Place::Timed(_))
+                matches!(it.status, Status::Timed(_))
                     && it.due.is_some_and(|due| due <= now)
                     && it.in_flight == 0
             });
@@ -225,7 +225,7 @@ impl Lanes {
         state.is_hungry = false;
         state.is_early = true;
         state.resumes = None;
-        if let Place::Timed(at) = std::mem::replace(&mut state.place, Place::Ready) {
+        if let Status::Timed(at) = std::mem::replace(&mut state.status, Status::Ready) {
             self.timers.remove(&(at, Arc::clone(&other)));
         }
         self.ready.push_front(other);
@@ -255,7 +255,7 @@ impl Lanes {
         state.resumes = None;
         state.limit = state.limit_max;
         state.due = Some(now);
-        let is_claiming = state.place == Place::Claiming;
+        let is_claiming = state.status == Status::Claiming;
         self.sate(lane);
         if !is_claiming {
             self.place(lane, now);
@@ -308,20 +308,20 @@ impl Lanes {
     /// Puts a lane into the list where it belongs. A lane that is in the right one keeps its turn.
     fn place(&mut self, lane: &Lane, now: Timestamp) {
         let state = self.state(lane);
-        let place = state.wanted(now);
-        match state.place {
+        let status = state.wanted(now);
+        match state.status {
             // In line: it leaves the line by its turn, which looks again at what it wants.
-            Place::Ready | Place::Starved => return,
-            Place::Timed(at) => drop(self.timers.remove(&(at, Arc::clone(lane)))),
-            Place::Out | Place::Claiming => {}
+            Status::Ready | Status::Starved => return,
+            Status::Timed(at) => drop(self.timers.remove(&(at, Arc::clone(lane)))),
+            Status::Out | Status::Claiming => {}
         }
         let state = self.state(lane);
-        state.place = place;
-        let is_forgotten = place == Place::Out && state.is_forgettable();
-        match place {
-            Place::Ready => self.ready.push_back(Arc::clone(lane)),
-            Place::Timed(at) => drop(self.timers.insert((at, Arc::clone(lane)))),
-            Place::Out | Place::Starved | Place::Claiming => {}
+        state.status = status;
+        let is_forgotten = status == Status::Out && state.is_forgettable();
+        match status {
+            Status::Ready => self.ready.push_back(Arc::clone(lane)),
+            Status::Timed(at) => drop(self.timers.insert((at, Arc::clone(lane)))),
+            Status::Out | Status::Starved | Status::Claiming => {}
         }
         if is_forgotten {
             self.sate(lane);
@@ -333,7 +333,7 @@ impl Lanes {
 impl State {
     fn new(limit_max: u32) -> Self {
         Self {
-            place: Place::Out,
+            status: Status::Out,
             in_flight: 0,
             limit_max,
             limit: limit_max,
@@ -378,17 +378,17 @@ impl State {
         self.pause.is_some()
     }
 
-    fn wanted(&self, now: Timestamp) -> Place {
+    fn wanted(&self, now: Timestamp) -> Status {
         let Some(due) = self.due else {
-            return Place::Out;
+            return Status::Out;
         };
         let at = self.resumes.map_or(due, |resumes| resumes.max(due));
         if at > now {
-            Place::Timed(at)
+            Status::Timed(at)
         } else if self.in_flight >= self.limit {
-            Place::Out
+            Status::Out
         } else {
-            Place::Ready
+            Status::Ready
         }
     }
 

@@ -17,7 +17,7 @@ use crate::control::simulation::{World, package, runtime};
 use crate::control::update::UpdateCode;
 use crate::invoke::snapshot::destination::{Destinations, End};
 use crate::invoke::{Finished, Invoke, Target};
-use crate::library::{Claim, Delivery, Origin};
+use crate::library::{Delivery, Origin, Requester};
 use crate::names::{AliasName, FunctionName, Qualifier, RequestId};
 use crate::outbound::aws;
 use crate::outbound::{Client, Trust};
@@ -48,7 +48,7 @@ fn target(text: &str) -> Target {
 
 fn delivery(number: usize) -> Delivery {
     let origin = Origin::Upload(package(number));
-    Delivery::new(origin, Claim::new("caller", "function"))
+    Delivery::new(origin, Requester::new("caller", "function"))
 }
 
 fn run_events(events: &Events) -> AbortOnDropHandle<()> {

@@ -155,15 +155,12 @@ fn package_is_unpacked_as_listed_and_inside_its_tree() {
 }
 
 #[test]
-fn every_target_is_run_and_built_for_cargo_fuzz() {
+fn every_target_has_a_test() {
     let here = include_str!("tests.rs");
     for (name, _) in TARGETS {
         assert!(
             here.contains(&format!("run(\"{name}\", ")),
             "{name} has no test"
         );
-        let program = directory().join("targets").join(format!("{name}.rs"));
-        let text = fs::read_to_string(&program).expect("the target has a program");
-        assert!(text.contains(&format!("check(\"{name}\"")), "{name}");
     }
 }

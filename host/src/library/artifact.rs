@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::turns::{Bounds, Claim, Turns};
+use super::turns::{Bounds, Requester, Turns};
 use super::{Digest, Error, STEPS_WAITING_MAX, blocking};
 use crate::sandbox::{Architecture, Artifact, MemoryImage, Sandbox, Target, compile};
 use crate::store::directory;
@@ -95,11 +95,12 @@ impl Artifacts {
         component: Digest,
         architecture: Architecture,
         input: Input,
-        claim: &Claim,
+        requester: &Requester,
     ) -> Result<(), Error> {
-        self.made(component, &input, Target::Here, claim).await?;
+        self.made(component, &input, Target::Here, requester)
+            .await?;
         if let Some(elsewhere) = Target::elsewhere(architecture) {
-            self.made(component, &input, elsewhere, claim).await?;
+            self.made(component, &input, elsewhere, requester).await?;
         }
         Ok(())
     }
@@ -111,12 +112,12 @@ impl Artifacts {
         component: Digest,
         architecture: Architecture,
         input: Input,
-        claim: &Claim,
+        requester: &Requester,
     ) -> Result<Artifact, Error> {
         if Target::elsewhere(architecture).is_some() {
             self.tell_of_foreign(architecture);
         }
-        self.runnable_here(component, input, claim).await
+        self.runnable_here(component, input, requester).await
     }
 
     /// The artifact to run here, for functions of any architecture.
@@ -124,7 +125,7 @@ impl Artifacts {
         &self,
         component: Digest,
         input: Input,
-        claim: &Claim,
+        requester: &Requester,
     ) -> Result<Artifact, Error> {
         let targets = [Some(Target::Here), Target::from_elsewhere()];
         for target in targets.into_iter().flatten() {
@@ -132,7 +133,7 @@ impl Artifacts {
                 return Ok(artifact);
             }
         }
-        self.made(component, &input, Target::Here, claim).await
+        self.made(component, &input, Target::Here, requester).await
     }
 
     /// Refuses an artifact that another user could have written. Waits for the disk.
@@ -177,12 +178,12 @@ impl Artifacts {
         component: Digest,
         input: &Input,
         target: Target,
-        claim: &Claim,
+        requester: &Requester,
     ) -> Result<Artifact, Error> {
         if let Some(artifact) = self.find(component, target).await? {
             return Ok(artifact);
         }
-        let _turn = self.compilations.take(claim).await?;
+        let _turn = self.compilations.take(requester).await?;
         let tree = input.tree.clone();
         if !blocking(move || Ok(tree.is_dir())).await? {
             return Err(Error::Missing(input.package));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::installed::Installed;
-use super::{Claim, Digest, Error, Inner, Library, blocking};
+use super::{Digest, Error, Inner, Library, Requester, blocking};
 use crate::disk;
 use crate::names::RequestId;
 use crate::sandbox::{
@@ -107,7 +107,7 @@ impl Library {
         artifact: &Artifact,
         tree: Digest,
         source: Source,
-        claim: &Claim,
+        requester: &Requester,
     ) -> Result<Option<PathBuf>, Error> {
         if installed.managed.compiled.is_none() {
             return Ok(None);
@@ -119,7 +119,7 @@ impl Library {
         let made = match found {
             Some(found) => found,
             None => {
-                let _turn = self.0.unpackings.take(claim).await?;
+                let _turn = self.0.unpackings.take(requester).await?;
                 match self
                     .compile_files(installed, artifact, tree, source)
                     .await?

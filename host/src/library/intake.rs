@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::hold::Hold;
 use super::package::{self, PackageSource};
-use super::turns::Claim;
+use super::turns::Requester;
 use super::{Digest, Error, Library, blocking};
 use crate::store::blob::Staged;
 use crate::store::object::{self, Location, Sink};
@@ -36,30 +36,30 @@ pub enum Origin {
 pub struct Delivery {
     /// Where it comes from.
     pub origin: Origin,
-    /// The claim that each step of its deployment waits with.
-    pub claim: Claim,
+    /// Requester of each step of its deployment.
+    pub requester: Requester,
 }
 
 /// A package that is on the disk. While this lives, it is not collected.
 #[derive(Clone, Debug)]
 pub struct Stored {
     size_bytes: u64,
-    claim: Claim,
+    requester: Requester,
     pub(super) hold: Hold,
     path: PathBuf,
 }
 
 impl Delivery {
     /// A package from its origin.
-    pub fn new(origin: Origin, claim: Claim) -> Self {
-        Self { origin, claim }
+    pub fn new(origin: Origin, requester: Requester) -> Self {
+        Self { origin, requester }
     }
 }
 
 impl Stored {
     /// The caller and the function that it is for.
-    pub(super) fn claim(&self) -> &Claim {
-        &self.claim
+    pub(super) fn requester(&self) -> &Requester {
+        &self.requester
     }
 
     /// Its digest.
@@ -97,11 +97,11 @@ impl Library {
     /// # Errors
     /// Where it is too large, or is in S3 and cannot be had from there.
     pub async fn receive(&self, delivery: Delivery) -> Result<Stored, Error> {
-        let Delivery { origin, claim } = delivery;
+        let Delivery { origin, requester } = delivery;
         let staged = match origin {
             Origin::Upload(bytes) => self.stage(bytes).await?,
             Origin::Object(location) => {
-                let _turn = self.0.fetches.take(&claim).await?;
+                let _turn = self.0.fetches.take(&requester).await?;
                 self.fetch(&location).await?
             }
         };
@@ -110,7 +110,7 @@ impl Library {
         let path = blocking(move || Ok(staged.finish()?)).await?;
         Ok(Stored {
             size_bytes,
-            claim,
+            requester,
             hold,
             path,
         })
@@ -129,7 +129,7 @@ impl Library {
             };
             Ok(Some(Stored {
                 size_bytes: std::fs::metadata(&path)?.len(),
-                claim: Claim::of_host(&digest.to_string()),
+                requester: Requester::of_host(&digest.to_string()),
                 hold,
                 path,
             }))
@@ -250,10 +250,10 @@ mod tests {
     async fn package_over_50_mib_in_a_request_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let library = Library::for_test(dir.path());
-        let claim = Claim::new("caller", "function");
+        let requester = Requester::new("caller", "function");
         let upload = |bytes| {
             let origin = Origin::Upload(vec![0; bytes].into());
-            library.receive(Delivery::new(origin, claim.clone()))
+            library.receive(Delivery::new(origin, requester.clone()))
         };
         assert!(upload(ZIP_BYTES_MAX).await.is_ok());
         let refused = upload(ZIP_BYTES_MAX + 1).await.unwrap_err();

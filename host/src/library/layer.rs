@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::hold::Hold;
-use super::{Claim, CodeRef, Digest, Error, Library, Stored, blocking, overlay, package};
+use super::{CodeRef, Digest, Error, Library, Requester, Stored, blocking, overlay, package};
 
 #[cfg(test)]
 mod tests;
@@ -56,8 +56,8 @@ impl Library {
         let source = package.source();
         let read = blocking(move || Ok(package::Package::read_layer(source)?)).await?;
         let unpack = move |into: &Path| Ok(read.unpack(into)?);
-        let claim = package.claim();
-        self.make_tree(&package.hold, claim, unpack).await?;
+        let requester = package.requester();
+        self.make_tree(&package.hold, requester, unpack).await?;
         let digest = package.hold.digest();
         Ok(LayerPackage {
             digest,
@@ -70,9 +70,13 @@ impl Library {
     ///
     /// # Errors
     /// Where the data directory cannot be read or written.
-    pub async fn attach(&self, layers: Vec<Stored>, claim: &Claim) -> Result<Attachment, Error> {
+    pub async fn attach(
+        &self,
+        layers: Vec<Stored>,
+        requester: &Requester,
+    ) -> Result<Attachment, Error> {
         let packages = layers.iter().map(|layer| layer.hold.digest()).collect();
-        let merged = self.opt_dir(packages, claim).await?;
+        let merged = self.opt_dir(packages, requester).await?;
         Ok(Attachment {
             _layers: layers,
             _merged: merged.map(|(_, hold)| hold),
@@ -84,7 +88,7 @@ impl Library {
     pub(super) async fn opt_dir(
         &self,
         packages: Vec<Digest>,
-        claim: &Claim,
+        requester: &Requester,
     ) -> Result<Option<(PathBuf, Hold)>, Error> {
         let Some(digest) = merged(&packages) else {
             return Ok(None);
@@ -100,7 +104,7 @@ impl Library {
             let layers = layers.collect::<Result<Vec<_>, _>>()?;
             Ok(overlay::overlay(&layers, into)?)
         };
-        self.make_tree(&hold, claim, fill).await?;
+        self.make_tree(&hold, requester, fill).await?;
         Ok(Some((self.0.trees.path(&digest), hold)))
     }
 

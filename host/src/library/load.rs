@@ -9,7 +9,7 @@ use super::bytecode::Source;
 use super::hold::Hold;
 use super::installed::Installed;
 use super::runtime::Managed;
-use super::{Claim, CodeRef, ComponentRef, Digest, Error, Library, blocking};
+use super::{CodeRef, ComponentRef, Digest, Error, Library, Requester, blocking};
 use crate::sandbox::{Architecture, Artifact, Program, ProgramFiles, RuntimeFiles};
 
 /// Files of a program, and guards on them.
@@ -31,15 +31,15 @@ impl Library {
         code: &CodeRef,
         architecture: Architecture,
         layers: &[Digest],
-        claim: &Claim,
+        requester: &Requester,
     ) -> Result<Program, Error> {
         let component = code.component.as_ref().ok_or(Error::NoComponent)?;
-        let mut files = self.files(code, layers, claim).await?;
+        let mut files = self.files(code, layers, requester).await?;
         files.holds.push(self.0.holds.hold(component.digest).await);
         let input = self.component_file(code, component);
         let artifacts = &self.0.artifacts;
         let artifact = artifacts
-            .runnable(component.digest, architecture, input, claim)
+            .runnable(component.digest, architecture, input, requester)
             .await?;
         self.program(artifact, files, None).await
     }
@@ -53,12 +53,12 @@ impl Library {
         managed: &'static Managed,
         code: &CodeRef,
         layers: &[Digest],
-        claim: &Claim,
+        requester: &Requester,
     ) -> Result<Program, Error> {
-        let mut files = self.files(code, layers, claim).await?;
-        let (installed, artifact, hold) = self.runtime_artifact(managed, claim).await?;
+        let mut files = self.files(code, layers, requester).await?;
+        let (installed, artifact, hold) = self.runtime_artifact(managed, requester).await?;
         files.holds.push(hold);
-        let compiled = self.compiled(&installed, &artifact, &files, claim);
+        let compiled = self.compiled(&installed, &artifact, &files, requester);
         let runtime = RuntimeFiles {
             compiled: compiled.await?,
             ..installed.files()
@@ -70,7 +70,7 @@ impl Library {
     pub(super) async fn runtime_artifact(
         &self,
         managed: &'static Managed,
-        claim: &Claim,
+        requester: &Requester,
     ) -> Result<(Installed, Artifact, Hold), Error> {
         let inner = Arc::clone(&self.0);
         let found = blocking(move || Ok(inner.runtimes.find(managed)?)).await?;
@@ -86,7 +86,7 @@ impl Library {
         let artifact = self
             .0
             .artifacts
-            .runnable_here(installed.component, input, claim);
+            .runnable_here(installed.component, input, requester);
         let artifact = artifact.await?;
         drop(turn);
         Ok((installed, artifact, hold))
@@ -99,8 +99,8 @@ impl Library {
     pub async fn compile_runtimes(&self) -> Result<(), Error> {
         let inner = Arc::clone(&self.0);
         for installed in blocking(move || Ok(inner.runtimes.list()?)).await? {
-            let claim = Claim::of_host(installed.managed.name);
-            self.runtime_artifact(installed.managed, &claim).await?;
+            let requester = Requester::of_host(installed.managed.name);
+            self.runtime_artifact(installed.managed, &requester).await?;
         }
         Ok(())
     }
@@ -121,7 +121,7 @@ impl Library {
         installed: &Installed,
         artifact: &Artifact,
         files: &Files,
-        claim: &Claim,
+        requester: &Requester,
     ) -> Result<Vec<(PathBuf, &'static str)>, Error> {
         let Some(paths) = installed.managed.compiled else {
             return Ok(Vec::new());
@@ -130,7 +130,7 @@ impl Library {
         let opt = files.opt.map(|opt| (opt, Source::Opt, paths.opt));
         let mut found = Vec::new();
         for (tree, source, path) in [Some(task), opt].into_iter().flatten() {
-            let compiled = self.bytecode(installed, artifact, tree, source, claim);
+            let compiled = self.bytecode(installed, artifact, tree, source, requester);
             found.extend(compiled.await?.map(|dir| (dir, path)));
         }
         Ok(found)
@@ -140,10 +140,10 @@ impl Library {
         &self,
         code: &CodeRef,
         layers: &[Digest],
-        claim: &Claim,
+        requester: &Requester,
     ) -> Result<Files, Error> {
         let mut holds = vec![self.0.holds.hold(code.package).await];
-        let opt = self.opt_dir(layers.to_vec(), claim).await?;
+        let opt = self.opt_dir(layers.to_vec(), requester).await?;
         let (opt_dir, hold) = opt.unzip();
         let opt = hold.as_ref().map(Hold::digest);
         holds.extend(hold);

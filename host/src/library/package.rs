@@ -14,7 +14,7 @@ use crate::units::UNZIPPED_BYTES_MAX;
 mod buffered;
 mod component;
 mod entry;
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 pub mod fuzz;
 mod manifest;
 #[cfg(test)]

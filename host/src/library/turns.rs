@@ -14,7 +14,7 @@ const HOST: &str = "host";
 
 /// Caller of a deployment step, and the function or layer that it deploys.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct Claim {
+pub struct Requester {
     caller: Arc<str>,
     resource: Arc<str>,
 }
@@ -48,15 +48,15 @@ pub struct QueueFull;
 #[derive(Debug, Default)]
 struct State {
     numbered: u64,
-    running: Vec<Claim>,
+    running: Vec<Requester>,
     waiting: Vec<Waiting>,
     /// Number of the last turn of each caller and function that runs or waits.
-    served: HashMap<Claim, u64>,
+    served: HashMap<Requester, u64>,
 }
 
 #[derive(Debug)]
 struct Waiting {
-    claim: Claim,
+    requester: Requester,
     number: u64,
     begin: oneshot::Sender<Turn>,
 }
@@ -66,11 +66,11 @@ struct Waiting {
 pub(super) struct Turn {
     /// `None` after a failed handover.
     turns: Option<Arc<Turns>>,
-    claim: Claim,
+    requester: Requester,
 }
 
-impl Claim {
-    /// Claim of a caller on steps for a function or layer.
+impl Requester {
+    /// A caller, and the function or layer that it deploys.
     pub fn new(caller: &str, resource: &str) -> Self {
         Self {
             caller: caller.into(),
@@ -78,8 +78,7 @@ impl Claim {
         }
     }
 
-    /// Claim of the host itself on steps for a function: it compiles again after an upgrade, and merges layers whose
-    /// tree is lost. The resource is the function and not its version, so that many versions have one share.
+    /// The host itself, for a function: it compiles again after an upgrade, and merges layers whose tree is lost. The resource is the function and not its version, so that many versions have one share.
     pub fn of_host(resource: &str) -> Self {
         Self::new(HOST, resource)
     }
@@ -106,23 +105,26 @@ impl Turns {
     ///
     /// # Errors
     /// If too many steps wait, of all callers or of this one.
-    pub(super) async fn take(self: &Arc<Self>, claim: &Claim) -> Result<Turn, QueueFull> {
-        let begun = self.enqueue(claim)?;
+    pub(super) async fn take(self: &Arc<Self>, requester: &Requester) -> Result<Turn, QueueFull> {
+        let begun = self.enqueue(requester)?;
         let begun = begun.await;
         Ok(begun.expect("the sender of a waiting step is dropped by its turn only"))
     }
 
-    fn enqueue(self: &Arc<Self>, claim: &Claim) -> Result<oneshot::Receiver<Turn>, QueueFull> {
+    fn enqueue(
+        self: &Arc<Self>,
+        requester: &Requester,
+    ) -> Result<oneshot::Receiver<Turn>, QueueFull> {
         let (begin, begun) = oneshot::channel();
         let mut state = self.lock();
         state.waiting.retain(|it| !it.begin.is_closed());
-        if state.next_would_wait(claim, self.bounds) && state.is_full(claim, self.bounds) {
+        if state.next_would_wait(requester, self.bounds) && state.is_full(requester, self.bounds) {
             return Err(QueueFull);
         }
         state.numbered += 1;
         let number = state.numbered;
         state.waiting.push(Waiting {
-            claim: claim.clone(),
+            requester: requester.clone(),
             number,
             begin,
         });
@@ -144,18 +146,20 @@ impl Turns {
     /// Starts waiting steps while the limits allow.
     fn go_on(self: &Arc<Self>, state: &mut State) {
         while let Some(next) = state.next(self.bounds) {
-            let Waiting { claim, begin, .. } = state.waiting.swap_remove(next);
-            state.running.push(claim.clone());
+            let Waiting {
+                requester, begin, ..
+            } = state.waiting.swap_remove(next);
+            state.running.push(requester.clone());
             let turn = Turn {
                 turns: Some(Arc::clone(self)),
-                claim: claim.clone(),
+                requester: requester.clone(),
             };
             match begin.send(turn) {
-                Ok(()) => state.note(&claim),
+                Ok(()) => state.note(&requester),
                 // Its drop would lock the state, which is locked here.
                 Err(mut turn) => {
                     turn.turns = None;
-                    state.end(&claim);
+                    state.end(&requester);
                 }
             }
         }
@@ -168,18 +172,23 @@ impl Turns {
 
 impl State {
     /// True if a new step of this caller cannot begin at once.
-    fn next_would_wait(&self, claim: &Claim, bounds: Bounds) -> bool {
-        let of_caller = self.running.iter().filter(|it| it.caller == claim.caller);
+    fn next_would_wait(&self, requester: &Requester, bounds: Bounds) -> bool {
+        let of_caller = self
+            .running
+            .iter()
+            .filter(|it| it.caller == requester.caller);
         self.running.len() >= bounds.all || of_caller.count() >= bounds.per_caller
     }
 
     /// True if no further step of this caller may wait.
-    fn is_full(&self, claim: &Claim, bounds: Bounds) -> bool {
-        let waiting = self.waiting.iter().map(|it| &*it.claim.caller);
+    fn is_full(&self, requester: &Requester, bounds: Bounds) -> bool {
+        let waiting = self.waiting.iter().map(|it| &*it.requester.caller);
         let waiting = waiting.filter(|caller| *caller != HOST);
-        let of_caller = waiting.clone().filter(|caller| *caller == &*claim.caller);
+        let of_caller = waiting
+            .clone()
+            .filter(|caller| *caller == &*requester.caller);
         let is_full = of_caller.count() >= bounds.waiting / 2 || waiting.count() >= bounds.waiting;
-        is_full && &*claim.caller != HOST
+        is_full && &*requester.caller != HOST
     }
 
     /// Index of the next step: caller with the fewest running, then the longest unserved, then function likewise,
@@ -188,23 +197,28 @@ impl State {
         if self.running.len() >= bounds.all {
             return None;
         }
-        let of_caller = |claim: &Claim| {
-            let same = self.running.iter().filter(|it| it.caller == claim.caller);
+        let of_caller = |requester: &Requester| {
+            let same = self
+                .running
+                .iter()
+                .filter(|it| it.caller == requester.caller);
             same.count()
         };
-        let of_resource = |claim: &Claim| self.running.iter().filter(|it| *it == claim).count();
-        let served = |claim: &Claim| self.served.get(claim).copied().unwrap_or_default();
-        let may_begin = |it: &Waiting| of_caller(&it.claim) < bounds.per_caller;
+        let of_resource =
+            |requester: &Requester| self.running.iter().filter(|it| *it == requester).count();
+        let served =
+            |requester: &Requester| self.served.get(requester).copied().unwrap_or_default();
+        let may_begin = |it: &Waiting| of_caller(&it.requester) < bounds.per_caller;
         let waiting = self.waiting.iter().enumerate();
         let first = waiting
             .filter(|(_, it)| may_begin(it))
             .min_by_key(|(_, it)| {
-                let claim = &it.claim;
+                let requester = &it.requester;
                 (
-                    of_caller(claim),
-                    served(&claim.of_caller()),
-                    of_resource(claim),
-                    served(claim),
+                    of_caller(requester),
+                    served(&requester.of_caller()),
+                    of_resource(requester),
+                    served(requester),
                     it.number,
                 )
             });
@@ -212,13 +226,13 @@ impl State {
     }
 
     /// Records a turn, and forgets callers and functions without steps.
-    fn note(&mut self, claim: &Claim) {
+    fn note(&mut self, requester: &Requester) {
         self.numbered += 1;
         let number = self.numbered;
-        self.served.insert(claim.of_caller(), number);
-        self.served.insert(claim.clone(), number);
+        self.served.insert(requester.of_caller(), number);
+        self.served.insert(requester.clone(), number);
         let here = || {
-            let waiting = self.waiting.iter().map(|it| &it.claim);
+            let waiting = self.waiting.iter().map(|it| &it.requester);
             self.running.iter().chain(waiting)
         };
         self.served.retain(|kept, _| {
@@ -227,8 +241,8 @@ impl State {
         });
     }
 
-    fn end(&mut self, claim: &Claim) {
-        if let Some(at) = self.running.iter().position(|it| it == claim) {
+    fn end(&mut self, requester: &Requester) {
+        if let Some(at) = self.running.iter().position(|it| it == requester) {
             self.running.swap_remove(at);
         }
     }
@@ -240,7 +254,7 @@ impl Drop for Turn {
             return;
         };
         let mut state = turns.lock();
-        state.end(&self.claim);
+        state.end(&self.requester);
         turns.go_on(&mut state);
     }
 }
@@ -264,8 +278,8 @@ mod tests {
     };
 
     fn wait(turns: &Arc<Turns>, caller: &str, resource: &str) -> BoxFuture<'static, Turn> {
-        let (turns, claim) = (Arc::clone(turns), Claim::new(caller, resource));
-        let mut waiting = async move { turns.take(&claim).await.unwrap() }.boxed();
+        let (turns, requester) = (Arc::clone(turns), Requester::new(caller, resource));
+        let mut waiting = async move { turns.take(&requester).await.unwrap() }.boxed();
         // It is in the queue from here on.
         match (&mut waiting).now_or_never() {
             Some(turn) => std::future::ready(turn).boxed(),
@@ -348,8 +362,8 @@ mod tests {
         let turns = Turns::new("compile", Bounds { waiting: 6, ..ONE });
         let running = wait(&turns, "a", "f").now_or_never();
         let is_full = |caller: &str| {
-            let claim = Claim::new(caller, "f");
-            turns.enqueue(&claim).is_err()
+            let requester = Requester::new(caller, "f");
+            turns.enqueue(&requester).is_err()
         };
         let mut waiting: Vec<_> = (0..3).map(|_| wait(&turns, "a", "f")).collect();
         assert!(is_full("a"), "half of the queue is one caller's");
@@ -368,7 +382,7 @@ mod tests {
     #[test]
     fn function_with_many_versions_has_one_share_of_the_hosts_turns() {
         let turns = Turns::new("compile", ONE);
-        let running = turns.enqueue(&Claim::of_host("many")).unwrap();
+        let running = turns.enqueue(&Requester::of_host("many")).unwrap();
         let many: Vec<_> = (0..50).map(|_| wait(&turns, HOST, "many")).collect();
         let other = wait(&turns, HOST, "other");
         drop(running);

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::{ARN, F, allow};
-use crate::harness::{Answer, Lamina, ROLE, guest, root, zipped};
+use crate::harness::{ApiResponse, Lamina, ROLE, guest, root, zipped};
 use crate::signed::Signed;
 
 /// An operation with a function in its path.
@@ -159,7 +159,12 @@ fn path(operation: &Operation, reference: &Reference) -> String {
     }
 }
 
-async fn call(who: Signed<'_>, operation: &Operation, reference: &Reference, zip: &str) -> Answer {
+async fn call(
+    who: Signed<'_>,
+    operation: &Operation,
+    reference: &Reference,
+    zip: &str,
+) -> ApiResponse {
     let path = path(operation, reference);
     who.lambda(&operation.method, &path, &body(&operation.name, zip))
         .await

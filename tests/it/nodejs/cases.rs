@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::corpus::{Case, Corpus, Outcome, lines_of};
-use crate::harness::Answer;
+use crate::harness::ApiResponse;
 
 const CORPUS: Corpus = Corpus {
     dir: "tests/nodejs/cases",
@@ -17,7 +17,7 @@ const CORPUS: Corpus = Corpus {
 /// Cases whose error messages are the engine's own words.
 const WORDS_OF_ENGINE: [&str; 2] = ["syntax_error", "throws_sync"];
 
-fn outcome(answer: &Answer) -> Outcome {
+fn outcome(answer: &ApiResponse) -> Outcome {
     let failed = !answer.header("x-amz-function-error").is_empty();
     let mut payload = answer.json();
     let mut printed = Vec::new();

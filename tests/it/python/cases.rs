@@ -2,7 +2,7 @@
 
 use super::lines_of;
 use crate::corpus::{Corpus, Outcome};
-use crate::harness::Answer;
+use crate::harness::ApiResponse;
 
 const CORPUS: Corpus = Corpus {
     dir: "tests/python/cases",
@@ -13,7 +13,7 @@ const CORPUS: Corpus = Corpus {
     native: ["python3", "tests/python/native.py"],
 };
 
-fn outcome(answer: &Answer) -> Outcome {
+fn outcome(answer: &ApiResponse) -> Outcome {
     let failed = !answer.header("x-amz-function-error").is_empty();
     let mut payload = answer.json();
     let mut printed = lines_of(answer);

@@ -11,7 +11,7 @@ use http::request::Parts;
 use super::wire::{self, Fault, Operation, Route};
 use crate::api::access::Caller;
 use crate::api::{HttpResponse, at_length, host_of};
-use crate::library::Claim;
+use crate::library::Requester;
 use crate::names::RequestId;
 
 mod authorize;
@@ -94,10 +94,10 @@ impl Head {
         self.request_id
     }
 
-    /// The claim of this caller on the steps of a deployment.
-    pub(super) fn claim(&self, resource: &str) -> Claim {
+    /// Requester of the steps of a deployment of this resource.
+    pub(super) fn requester(&self, resource: &str) -> Requester {
         let caller = self.caller.as_deref().and_then(|it| it.principal.arn());
-        Claim::new(caller.unwrap_or_default(), resource)
+        Requester::new(caller.unwrap_or_default(), resource)
     }
 
     pub(super) fn headers(&self) -> &HeaderMap {

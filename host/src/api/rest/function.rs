@@ -35,7 +35,7 @@ impl Front {
             role: request.role,
             handler: request::required(request.handler)?,
             runtime: request::required(request.runtime)?,
-            package: origin::of(&mut request.code, call.claim(name.as_str()))?,
+            package: origin::of(&mut request.code, call.requester(name.as_str()))?,
             tags: request.tags.into_iter().flatten().collect(),
             publish: request.publish.unwrap_or_default(),
             code_signing: request.code_signing_config_arn,
@@ -134,7 +134,7 @@ impl Front {
         request::require_supported_update(&request)?;
         let publish = request.publish.unwrap_or_default();
         let update = UpdateCode {
-            package: origin::of(&mut request, call.claim(name.as_str()))?,
+            package: origin::of(&mut request, call.requester(name.as_str()))?,
             architecture: request::architecture(request.architectures.as_deref()),
             revision: request.revision_id,
             dry_run: request.dry_run.unwrap_or_default(),
@@ -155,10 +155,10 @@ impl Front {
         let layers = request.layers.take();
         let patch = request::patch(request)?;
         let (layers, revision) = (layers.as_deref(), revision.as_deref());
-        let claim = call.claim(name.as_str());
+        let requester = call.requester(name.as_str());
         let changed = self
             .control
-            .update_function_configuration(name, patch, layers, revision, &claim)
+            .update_function_configuration(name, patch, layers, revision, &requester)
             .await?;
         Ok(call.render(self.shaped(name, &changed.version, None)))
     }

@@ -19,8 +19,8 @@ impl Front {
         let mut request: wire::PublishLayerVersionRequest = call.parse()?;
         let Layer(layer) = call.resource();
         // Functions have no such names: no layer waits as one of them.
-        let claim = call.claim(&format!("layer:{layer}"));
-        let package = origin::of(&mut request.content, claim)?;
+        let requester = call.requester(&format!("layer:{layer}"));
+        let package = origin::of(&mut request.content, requester)?;
         let about = About {
             description: request.description.unwrap_or_default(),
             license: request.license_info,

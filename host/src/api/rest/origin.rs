@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::wire::{self, ErrorShape, Fault};
-use crate::library::{Claim, Delivery, Origin};
+use crate::library::{Delivery, Origin, Requester};
 use crate::store::object::Location;
 
 /// The members that say where a package is; three shapes of AWS's model have them.
@@ -49,8 +49,8 @@ impl From<&mut wire::LayerVersionContentInput> for CodeLocation {
 }
 
 /// The package in the one place that these members name.
-pub(super) fn of(source: impl Into<CodeLocation>, claim: Claim) -> Result<Delivery, Fault> {
-    Ok(Delivery::new(origin(source)?, claim))
+pub(super) fn of(source: impl Into<CodeLocation>, requester: Requester) -> Result<Delivery, Fault> {
+    Ok(Delivery::new(origin(source)?, requester))
 }
 
 fn origin(source: impl Into<CodeLocation>) -> Result<Origin, Fault> {

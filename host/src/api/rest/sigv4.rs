@@ -16,7 +16,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::names::hex;
 
 mod canonical;
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 pub mod fuzz;
 mod parameters;
 mod sign;

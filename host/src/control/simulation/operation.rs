@@ -89,9 +89,9 @@ impl Operation {
                 updated.await.map(drop)
             }
             Change::Configure { seconds } => {
-                let (taking, claim) = (taking(seconds), subjects.claim());
+                let (taking, requester) = (taking(seconds), subjects.requester());
                 let updated =
-                    control.update_function_configuration(name, taking, None, None, &claim);
+                    control.update_function_configuration(name, taking, None, None, &requester);
                 updated.await.map(drop)
             }
             Change::Publish => {

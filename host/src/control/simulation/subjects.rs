@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::invoke::Target;
-use crate::library::{Claim, Delivery, Origin};
+use crate::library::{Delivery, Origin, Requester};
 use crate::names::{AliasName, FunctionName, Qualifier};
 
 /// Packages of one run.
@@ -59,11 +59,11 @@ impl Subjects {
 
     pub(super) fn package(&self, package: usize) -> Delivery {
         let origin = Origin::Upload(self.0.packages[package].clone());
-        Delivery::new(origin, self.claim())
+        Delivery::new(origin, self.requester())
     }
 
-    pub(super) fn claim(&self) -> Claim {
-        Claim::new("caller", "function")
+    pub(super) fn requester(&self) -> Requester {
+        Requester::new("caller", "function")
     }
 
     pub(super) fn qualifier(&self, of: Qualified) -> Qualifier {

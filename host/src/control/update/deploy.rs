@@ -9,7 +9,7 @@ use super::{Checked, ROUNDS_MAX};
 use crate::control::configuration::{Configuration, FunctionRecord, Patch, VersionRecord};
 use crate::control::function::{Create, FunctionError};
 use crate::control::{Control, Error};
-use crate::library::{Claim, Delivery, Origin, Stored};
+use crate::library::{Delivery, Origin, Requester, Stored};
 use crate::names::FunctionName;
 
 /// Caller of deployment steps.
@@ -38,8 +38,8 @@ impl Control {
         name: &FunctionName,
         deploy: Deploy,
     ) -> Result<FunctionRecord, Error> {
-        let claim = Claim::new(EMBEDDER, name.as_str());
-        let delivery = || Delivery::new(Origin::Upload(deploy.package.clone()), claim.clone());
+        let requester = Requester::new(EMBEDDER, name.as_str());
+        let delivery = || Delivery::new(Origin::Upload(deploy.package.clone()), requester.clone());
         if self.load(name).await?.is_none() {
             let create = self.new_function(name, deploy.patch.clone(), delivery());
             match self.create_function(create).await {

@@ -10,7 +10,7 @@ use crate::control::function::Create;
 use crate::control::schedule::{Choice, DEFAULT_GROUP, ScheduleTarget};
 use crate::control::simulation::{World, package, runtime};
 use crate::events::Timeline;
-use crate::library::{Claim, Delivery, Origin};
+use crate::library::{Delivery, Origin, Requester};
 use crate::names::FunctionName;
 use crate::outbound::aws::{self, Aws};
 use crate::outbound::{Client, Trust};
@@ -43,7 +43,10 @@ impl Scene {
             runtime: "nodejs22.x".into(),
             choices: Patch::default(),
             layers: Vec::new(),
-            package: Delivery::new(Origin::Upload(package(0)), Claim::new("caller", "function")),
+            package: Delivery::new(
+                Origin::Upload(package(0)),
+                Requester::new("caller", "function"),
+            ),
             tags: BTreeMap::new(),
             publish: false,
             code_signing: None,

@@ -41,8 +41,8 @@ fn component() -> Vec<u8> {
     sections.concat()
 }
 
-fn of_host() -> Claim {
-    Claim::of_host("f")
+fn of_host() -> Requester {
+    Requester::of_host("f")
 }
 
 fn package(component: &[u8]) -> Bytes {
@@ -58,16 +58,22 @@ async fn try_check_in(
     package: Bytes,
     architecture: Architecture,
 ) -> Result<Arrival, Error> {
-    try_check_in_for(library, package, architecture, Claim::new("caller", "f")).await
+    try_check_in_for(
+        library,
+        package,
+        architecture,
+        Requester::new("caller", "f"),
+    )
+    .await
 }
 
 async fn try_check_in_for(
     library: &Library,
     package: Bytes,
     architecture: Architecture,
-    claim: Claim,
+    requester: Requester,
 ) -> Result<Arrival, Error> {
-    let delivery = Delivery::new(Origin::Upload(package), claim);
+    let delivery = Delivery::new(Origin::Upload(package), requester);
     let stored = library.receive(delivery).await?;
     let program = RequiredProgram::Component {
         handler: "bootstrap".into(),
@@ -138,8 +144,8 @@ async fn runnable(library: &Library, code: &CodeRef, architecture: Architecture)
     let component = code.component.as_ref().unwrap();
     let input = library.component_file(code, component);
     let artifacts = &library.0.artifacts;
-    let claim = of_host();
-    let found = artifacts.runnable(component.digest, architecture, input, &claim);
+    let requester = of_host();
+    let found = artifacts.runnable(component.digest, architecture, input, &requester);
     found.await.unwrap()
 }
 
@@ -203,8 +209,8 @@ async fn artifact_of_another_machine_runs_here() {
     let here = found(&library, &component, Target::Here).await.unwrap();
     fs::remove_file(&here.path).unwrap();
     let input = library.component_file(&code, &component);
-    let (artifacts, claim) = (&library.0.artifacts, Claim::new("caller", "f"));
-    let made = artifacts.made(component.digest, &input, target, &claim);
+    let (artifacts, requester) = (&library.0.artifacts, Requester::new("caller", "f"));
+    let made = artifacts.made(component.digest, &input, target, &requester);
     let given = made.await.unwrap();
     assert_eq!(
         found(&library, &component, target).await.as_ref(),
@@ -274,8 +280,8 @@ async fn slow_compilations_of_one_caller_do_not_block_another() {
         package(&[component(), section.concat()].concat())
     };
     let slow = (0..4).map(|n| {
-        let claim = Claim::new("slow", &format!("f{n}"));
-        try_check_in_for(&library, saying(&format!("endless {n}")), own(), claim).boxed()
+        let requester = Requester::new("slow", &format!("f{n}"));
+        try_check_in_for(&library, saying(&format!("endless {n}")), own(), requester).boxed()
     });
     let mut slow = futures_util::future::join_all(slow).boxed();
     let is_full = |queues: [Queue; 3]| (queues[2].running, queues[2].waiting) == (2, 2);
@@ -284,8 +290,8 @@ async fn slow_compilations_of_one_caller_do_not_block_another() {
         let step = tokio::time::sleep(std::time::Duration::from_millis(5));
         futures_util::future::select(&mut slow, step.boxed()).await;
     }
-    let claim = Claim::new("quick", "f0");
-    let quick = try_check_in_for(&library, saying("quick"), own(), claim);
+    let requester = Requester::new("quick", "f0");
+    let quick = try_check_in_for(&library, saying("quick"), own(), requester);
     let futures_util::future::Either::Left((quick, _)) =
         futures_util::future::select(quick.boxed(), slow).await
     else {

@@ -30,13 +30,13 @@ fn digests(layers: &[LayerPackage]) -> Vec<Digest> {
     layers.iter().map(|layer| layer.digest).collect()
 }
 
-fn claim() -> Claim {
-    Claim::of_host("f")
+fn requester() -> Requester {
+    Requester::of_host("f")
 }
 
 async fn mounted(library: &Library, layers: &[LayerPackage]) -> PathBuf {
     let (tree, _) = library
-        .opt_dir(digests(layers), &claim())
+        .opt_dir(digests(layers), &requester())
         .await
         .unwrap()
         .unwrap();
@@ -87,7 +87,7 @@ async fn merged_tree_is_created_once() {
     assert_eq!(fs::read_to_string(other.join("x")).unwrap(), "from a");
     assert!(
         library
-            .opt_dir(Vec::new(), &claim())
+            .opt_dir(Vec::new(), &requester())
             .await
             .unwrap()
             .is_none()
@@ -108,7 +108,7 @@ async fn attached_layers_survive_deletion_of_records() {
     for digest in digests(&layers) {
         held.push(library.stored(digest).await.unwrap().unwrap());
     }
-    let attached = library.attach(held, &claim()).await.unwrap();
+    let attached = library.attach(held, &requester()).await.unwrap();
     assert_eq!(collected(&library, &[]).await, 1, "the unused one");
     assert!(library.stored(unused.digest).await.unwrap().is_none());
     drop(attached);
@@ -123,7 +123,12 @@ async fn attached_layers_survive_deletion_of_records() {
     assert_eq!(fs::read_to_string(tree.join("y")).unwrap(), "from b");
     // In no record.
     assert_eq!(collected(&library, &[]).await, 3);
-    assert!(library.opt_dir(digests(&layers), &claim()).await.is_err());
+    assert!(
+        library
+            .opt_dir(digests(&layers), &requester())
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]

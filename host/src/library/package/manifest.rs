@@ -61,7 +61,7 @@ impl Manifest {
     }
 
     /// Each path with its kind, mode and digest.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(test)]
     pub(super) fn shown(&self) -> BTreeMap<String, String> {
         let shown = |item: &Item| match item {
             Item::Directory => "dir".into(),

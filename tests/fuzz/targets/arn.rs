@@ -1,4 +1,0 @@
-//! The target `arn` of cargo-fuzz.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|input: &[u8]| lamina::fuzz::check("arn", input));

@@ -1,4 +1,0 @@
-//! The target `signature` of cargo-fuzz.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|input: &[u8]| lamina::fuzz::check("signature", input));
