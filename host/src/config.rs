@@ -131,6 +131,8 @@ pub struct Key {
 pub struct Limits {
     /// Concurrent invocations of the account. Since 0.1.0.
     pub concurrency: u32,
+    /// Environments by which one function may grow in 10 s. Since 0.1.0.
+    pub burst_environments: u32,
     /// Concurrent connections per client address; default: a quarter of all. Since 0.1.0.
     pub connections_per_address: Option<usize>,
     /// Environments of the host, busy or idle. Since 0.1.0.
@@ -217,6 +219,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             concurrency: crate::units::ACCOUNT_CONCURRENCY_DEFAULT,
+            burst_environments: crate::units::BURST_ENVIRONMENTS_DEFAULT,
             connections_per_address: None,
             environments: crate::units::ACCOUNT_CONCURRENCY_DEFAULT,
             guest_memory_bytes: None,

@@ -66,6 +66,8 @@ pub struct Config {
     pub concurrency: u32,
     /// Environments that may live at once on this host.
     pub environments: u32,
+    /// Environments by which a function may grow in ten seconds.
+    pub burst: u32,
     /// Bytes of all packages of the account.
     pub code_bytes_max: u64,
     /// Trusted signing profiles.
@@ -121,7 +123,7 @@ impl Control {
             snapshots,
             loader,
             config.concurrency,
-            config.environments,
+            (config.environments, config.burst),
             library.budgets(),
             clock.clone(),
         );

@@ -178,6 +178,7 @@ impl Host {
             runtimes: config.runtimes,
             concurrency: config.limits.concurrency,
             environments: config.limits.environments,
+            burst: config.limits.burst_environments,
             code_bytes_max: config.limits.code_bytes,
         };
         let vault = Vault::open(dir, &*records, &clock);
@@ -480,7 +481,7 @@ fn objects(config: &Config, client: outbound::Client) -> Result<Objects, Misconf
     Objects::new(config, client)
 }
 
-/// Keeps the data directory in order: what is missing is made, what is unused deleted.
+/// Upkeep of the data directory: compiles missing artifacts and deletes unused packages.
 async fn housekeeping(control: Control, clock: Clock) {
     if let Err(error) = control.recompile().await {
         tracing::warn!(%error, "components could not be compiled for this engine");

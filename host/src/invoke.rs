@@ -9,15 +9,17 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::names::FunctionName;
 use crate::sandbox::outlet::Outlet;
 use crate::sandbox::{Balance, Resource, Scheduler, Share, leave_network};
 use crate::telemetry::log::Logs;
-use crate::telemetry::metrics::{Budget, Gauges, Metrics};
+use crate::telemetry::metrics::{Budget, Gauges, Metrics, ProvisionedGauge};
 use crate::telemetry::observer::Observe;
 
 pub mod admit;
 mod admitted;
 pub mod blame;
+mod burst;
 mod initialization;
 pub mod lease;
 pub mod live;
@@ -65,6 +67,9 @@ pub enum Error {
 
 /// Memory and scratch space from which on an idle environment is large.
 const IDLE_LARGE_BYTES: u64 = 64 << 20;
+
+/// Versions and aliases whose provisioned concurrency the page of metrics shows.
+const PROVISIONED_GAUGES_MAX: usize = 256;
 
 /// Settings of the pipeline.
 #[derive(Clone, Debug)]
@@ -214,6 +219,8 @@ impl Invoker {
         Gauges {
             permits_in_use,
             permits_max,
+            unreserved_in_use: live.unreserved(),
+            provisioned: self.provisioned_gauges(),
             memory: budget(Resource::Memory),
             scratch: budget(Resource::Scratch),
             evictions: Eviction::ALL
@@ -221,6 +228,28 @@ impl Invoker {
                 .into(),
             ..Gauges::default()
         }
+    }
+
+    /// Provisioned concurrency by function and qualifier.
+    fn provisioned_gauges(&self) -> Vec<ProvisionedGauge> {
+        let (snapshot, mut gauges) = (self.snapshot(), Vec::new());
+        for function in snapshot.provisioned() {
+            let name = &function.latest.facts.name;
+            let Ok(parsed) = FunctionName::parse(name) else {
+                continue;
+            };
+            for qualifier in function.provisions.keys() {
+                let progress = self.0.live.provision_of(&parsed, qualifier);
+                gauges.push(ProvisionedGauge {
+                    function: name.clone(),
+                    qualifier: qualifier.to_string(),
+                    requested: progress.requested.into(),
+                    in_use: progress.in_use.into(),
+                });
+            }
+        }
+        gauges.truncate(PROVISIONED_GAUGES_MAX);
+        gauges
     }
 
     /// The functions as they are now.

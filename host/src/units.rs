@@ -35,6 +35,8 @@ pub const TIMEOUT_SECONDS_MAX: u32 = 1_800;
 pub const MEMORY_MAX: Mib = Mib::new(10_240);
 /// `EphemeralStorage.Size` of a function without a capacity provider; the model allows 32,768 with one.
 pub const EPHEMERAL_MAX: Mib = Mib::new(10_240);
+/// Environments by which one function may grow in 10 s, by default: AWS's number.
+pub const BURST_ENVIRONMENTS_DEFAULT: u32 = 1_000;
 /// Concurrent invocations of an account, by default.
 pub const ACCOUNT_CONCURRENCY_DEFAULT: u32 = 1_000;
 

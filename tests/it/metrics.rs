@@ -62,6 +62,69 @@ pub async fn reaches(host: &Lamina, series: &str, expected: f64) {
 }
 
 #[tokio::test]
+async fn metrics_page_tells_qualifiers_apart() {
+    let host = std::sync::Arc::new(Lamina::start());
+    let more = json!({"Publish": true, "Timeout": 20});
+    host.create("f", &guest("hostile"), more).await;
+    let alias = json!({"Name": "live", "FunctionVersion": "1"});
+    let made = host
+        .lambda("POST", "/2015-03-31/functions/f/aliases", &alias)
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let path = "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=live";
+    let asked = json!({"ProvisionedConcurrentExecutions": 2});
+    assert_eq!(host.lambda("PUT", path, &asked).await.status, 202);
+    let of =
+        |name: &str, qualifier: &str| format!("lamina_{name} function=f,qualifier={qualifier}");
+    reaches(&host, "lamina_environments_provisioned ", 2.0).await;
+    let sleep = json!({"do": "sleep", "ms": 5_000});
+    let calls: Vec<_> = (0..3)
+        .map(|_| {
+            let (host, sleep) = (host.clone(), sleep.clone());
+            tokio::spawn(async move { host.invoke("f:live", &sleep).await })
+        })
+        .collect();
+    reaches(&host, &of("concurrent_executions", "live"), 3.0).await;
+    assert_eq!(
+        sample(&host, &of("provisioned_concurrency_utilization", "live")).await,
+        1.0
+    );
+    assert_eq!(
+        sample(&host, "lamina_unreserved_concurrent_executions ").await,
+        1.0
+    );
+    assert_eq!(host.invoke("f", &json!({"do": "echo"})).await.status, 200);
+    for call in calls {
+        assert_eq!(call.await.expect("it ends").status, 200);
+    }
+    for (name, live, latest) in [
+        ("qualified_invocations_total", 3.0, 1.0),
+        ("qualified_errors_total", 0.0, 0.0),
+        ("provisioned_concurrency_invocations_total", 2.0, 0.0),
+        (
+            "provisioned_concurrency_spillover_invocations_total",
+            1.0,
+            0.0,
+        ),
+        ("concurrent_executions", 0.0, 0.0),
+    ] {
+        let found = [
+            sample(&host, &of(name, "live")).await,
+            sample(&host, &of(name, "$LATEST")).await,
+        ];
+        assert_eq!(found, [live, latest], "{name}");
+    }
+    let none = json!({"ReservedConcurrentExecutions": 2});
+    let path = "/2017-10-31/functions/f/concurrency";
+    assert_eq!(host.lambda("PUT", path, &none).await.status, 200);
+    assert_eq!(host.invoke("f", &json!({"do": "echo"})).await.status, 429);
+    assert_eq!(
+        sample(&host, &of("qualified_throttles_total", "$LATEST")).await,
+        1.0
+    );
+}
+
+#[tokio::test]
 async fn metrics_page_counts_invocations() {
     let host = Lamina::configured("log_bytes_per_function = 16777216");
     let more = json!({"Timeout": 1, "MemorySize": 256});

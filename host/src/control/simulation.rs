@@ -13,6 +13,7 @@ mod hang_up;
 mod host;
 mod operation;
 mod records;
+mod start;
 mod subjects;
 mod truth;
 mod world;
@@ -144,6 +145,7 @@ async fn history(seed: u64, subjects: &Subjects, is_printed: bool) -> (u64, Tall
     let limits = Limits {
         concurrency: dice.pick(&[105, 120, 200]),
         environments: dice.pick(&[4, 12, 250]),
+        burst: dice.pick(&[6, 1_000]),
     };
     let memory = Memory::default();
     let mut world = World::open(seed, limits, memory, subjects, is_printed).await;

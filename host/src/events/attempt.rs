@@ -14,8 +14,9 @@ use super::lane::Purpose;
 use super::lanes::{Scope, Verdict};
 use super::retry::{self, GivenUp, Limits};
 use super::step::Step;
+use crate::invoke::live::admission::Lack;
 use crate::invoke::snapshot::Function;
-use crate::invoke::{self, Finished, Invoke, Target, admit, resolve};
+use crate::invoke::{self, Finished, Invoke, Target, admit, lease, resolve};
 use crate::payload::{Document, Event, trace};
 use crate::store;
 use crate::store::queue::{Change, Item, ItemBody};
@@ -206,7 +207,8 @@ impl Shared {
                 self.conclude(queued, Some(reason), None).await
             }
             invoke::Error::Resolve(resolve::Error::NotActive { .. })
-            | invoke::Error::Admit(admit::Error::Reserved) => {
+            | invoke::Error::Admit(admit::Error::Reserved)
+            | invoke::Error::Lease(lease::Error::Full(Lack::Burst)) => {
                 self.refused(queued, limits, Scope::Function).await
             }
             invoke::Error::Admit(admit::Error::Account) | invoke::Error::Lease(_) => {

@@ -1,10 +1,14 @@
 //! Admission control: concurrency limits of the account and of each function. A permit is proof of
 //! admission, released on drop.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::burst::Burst;
 use super::provision::{ProvisionedPermit, Provisioning};
+use crate::names::Qualifier;
+use crate::telemetry::metrics::{Counted, QualifiedMetrics};
 
 mod released;
 
@@ -32,6 +36,8 @@ pub(super) struct Account {
     pub(super) released: Released,
     /// Wakes callers that wait until nothing is in flight.
     pub(super) emptied: Released,
+    /// Environments by which each function may grow in ten seconds.
+    burst: u32,
 }
 
 const ONE_OF_ALL: u64 = 1 << 32;
@@ -44,6 +50,12 @@ pub(super) struct Gate {
     pub(super) account: Arc<Account>,
     /// Wakes callers that wait for a permit of the function.
     pub(super) released: Released,
+    /// Growth of the function's environments.
+    pub(super) burst: Arc<Burst>,
+    /// Metrics of invocations without a qualifier, of which most are: reading them takes no lock.
+    unqualified: OnceLock<Arc<QualifiedMetrics>>,
+    // std mutex: a look-up, no await inside.
+    qualified: Mutex<BTreeMap<Qualifier, Arc<QualifiedMetrics>>>,
     // std mutex: a few additions, no await inside.
     state: Mutex<Counts>,
 }
@@ -77,12 +89,13 @@ pub struct Permit {
 }
 
 impl Account {
-    pub(super) fn new(concurrency: u32) -> Self {
+    pub(super) fn new(concurrency: u32, burst: u32) -> Self {
         Self {
             in_flight: AtomicU64::new(0),
             concurrency,
             released: Released::default(),
             emptied: Released::default(),
+            burst,
         }
     }
 
@@ -118,6 +131,11 @@ impl Account {
         self.concurrency
     }
 
+    /// Invocations on unreserved concurrency.
+    pub(super) fn unreserved(&self) -> u64 {
+        self.in_flight.load(Ordering::Acquire) & SHARED_MASK
+    }
+
     pub(super) fn in_flight(&self) -> u64 {
         self.in_flight.load(Ordering::SeqCst) / ONE_OF_ALL
     }
@@ -126,6 +144,9 @@ impl Account {
 impl Gate {
     pub(super) fn new(account: Arc<Account>) -> Self {
         Self {
+            burst: Arc::new(Burst::new(account.burst)),
+            unqualified: OnceLock::new(),
+            qualified: Mutex::default(),
             account,
             released: Released::default(),
             state: Mutex::default(),
@@ -164,6 +185,30 @@ impl Gate {
         })
     }
 
+    /// Begins to count an invocation in the metrics of its qualifier, which `open` gives on the first one.
+    pub(super) fn counted(
+        &self,
+        qualifier: Option<&Qualifier>,
+        open: impl FnOnce(&Qualifier) -> Arc<QualifiedMetrics>,
+    ) -> Counted {
+        let qualifier = match qualifier {
+            None | Some(Qualifier::Latest) => {
+                let opened = || open(&Qualifier::Latest);
+                return Counted::begin(self.unqualified.get_or_init(opened));
+            }
+            Some(qualifier) => qualifier,
+        };
+        let mut qualified = self
+            .qualified
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = qualified.get(qualifier) {
+            return Counted::begin(found);
+        }
+        let opened = qualified.entry(qualifier.clone());
+        Counted::begin(opened.or_insert_with(|| open(qualifier)))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Counts> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -183,6 +228,13 @@ impl Counts {
         }
         self.revision = shares.revision;
         self.reserved = shares.reserved;
+    }
+}
+
+impl Permit {
+    /// True if the invocation has a share of provisioned concurrency.
+    pub(super) fn is_provisioned(&self) -> bool {
+        self.provisioned.is_some()
     }
 }
 

@@ -52,7 +52,8 @@ impl Error {
                 | resolve::Error::TenantMissing
                 | resolve::Error::TenantUnexpected,
             )
-            | Self::Admit(admit::Error::Reserved | admit::Error::Account) => Blame::Caller,
+            | Self::Admit(admit::Error::Reserved | admit::Error::Account)
+            | Self::Lease(lease::Error::Full(Lack::Burst)) => Blame::Caller,
             Self::Lease(lease::Error::Load(LoadError::Runtime(_) | LoadError::NoComponent)) => {
                 Blame::Function
             }
@@ -87,6 +88,7 @@ impl Error {
                 Lack::Memory | Lack::Provisioned => Throttle::Memory,
                 Lack::Scratch => Throttle::Scratch,
                 Lack::Machine => Throttle::Machine,
+                Lack::Burst => Throttle::Burst,
             }),
             Self::Resolve(_) | Self::Lease(_) => metrics.failed(match self.blame() {
                 Blame::Caller => metrics::Fault::Caller,
@@ -115,6 +117,7 @@ mod tests {
                 Blame::Function,
             ),
             (Error::Admit(admit::Error::Account), Blame::Caller),
+            (Error::Lease(lease::Error::Full(Lack::Burst)), Blame::Caller),
             (Error::Resolve(resolve::Error::TenantMissing), Blame::Caller),
         ] {
             assert_eq!(error.blame(), expected, "{error}");

@@ -9,6 +9,7 @@ use super::initialization::Initialization;
 use super::live::admission::Lack;
 use super::live::{Deployment, LoadError};
 use super::pool::WarmEnvironment;
+use super::resolve::Resolved;
 use super::slot::Slot;
 use super::snapshot::Version;
 use super::{report, variables};
@@ -40,6 +41,15 @@ pub(super) struct Leased {
     pub(super) opened: Opened,
     /// Time that the environment took to start, where it was started for this invocation.
     pub(super) init: Option<Duration>,
+    /// Time of a second initialization, which is part of the invocation's duration and of its timeout.
+    pub(super) repeated_init: Duration,
+}
+
+/// An environment that was started for an invocation.
+struct Cold {
+    opened: Opened,
+    init: Option<Duration>,
+    repeated_init: Duration,
 }
 
 #[derive(Debug)]
@@ -61,35 +71,79 @@ impl Pipeline {
                 admitted,
                 opened: Opened::Ready(environment),
                 init: None,
+                repeated_init: Duration::ZERO,
             });
         }
-        let started = self.clock.instant();
-        let id = &resolved.invoke.request_id;
-        let mut opened = match deployment.pool.take_ended(tenant_id) {
-            // Boxed: a state that is seldom needed would make the future of every invocation larger.
-            Some(ended) => Box::pin(self.reopen(deployment, ended, id)).await?,
-            None => {
-                Box::pin(self.open(deployment, tenant_id, id, Initialization::OnDemand)).await?
+        // Boxed: a state that is seldom needed would make the future of every invocation larger.
+        let cold = Box::pin(self.start_environment(deployment, resolved)).await;
+        let cold = cold.inspect_err(|error| {
+            if matches!(error, Error::Full(_)) {
+                admitted.counted.metrics().throttled();
             }
-        };
+        })?;
+        let Cold {
+            mut opened,
+            init,
+            repeated_init,
+        } = cold;
         if let Opened::Ready(environment) = &mut opened {
             environment.tenant_id = tenant_id.map(str::to_owned);
         }
-        let init = Some(self.clock.instant().saturating_duration_since(started));
         Ok(Leased {
             admitted,
             opened,
             init,
+            repeated_init,
         })
     }
 
-    /// Opens a new environment of a deployment, and runs its `init`.
+    /// Starts an environment for an invocation: again, where the guest of an idle one has ended, else a new one. As in
+    /// AWS, an `init` that fails before the invocation is run once more inside it, within the function's timeout.
+    async fn start_environment(
+        &self,
+        deployment: &Deployment,
+        resolved: &Resolved,
+    ) -> Result<Cold, Error> {
+        let id = &resolved.invoke.request_id;
+        let started = self.clock.instant();
+        let elapsed = || self.clock.instant().saturating_duration_since(started);
+        if let Some(ended) = deployment.pool.take_ended(resolved.tenant_id()) {
+            let opened = self.reopen(deployment, ended, id).await?;
+            return Ok(Cold {
+                opened,
+                init: Some(elapsed()),
+                repeated_init: Duration::ZERO,
+            });
+        }
+        let tenant_id = resolved.tenant_id();
+        let initialization = Initialization::OnDemand;
+        let opened = self.open(deployment, tenant_id, id, initialization, INIT_TIMEOUT);
+        let opened = opened.await?;
+        let first = elapsed();
+        if matches!(opened, Opened::Ready(_)) {
+            return Ok(Cold {
+                opened,
+                init: Some(first),
+                repeated_init: Duration::ZERO,
+            });
+        }
+        let timeout = resolved.version.timeout;
+        let opened = self.open(deployment, tenant_id, id, Initialization::Again, timeout);
+        Ok(Cold {
+            opened: opened.await?,
+            init: None,
+            repeated_init: elapsed().saturating_sub(first),
+        })
+    }
+
+    /// Opens a new environment of a deployment, and runs its `init` within `time`.
     pub(super) async fn open(
         &self,
         deployment: &Deployment,
         tenant_id: Option<&str>,
         id: &RequestId,
         initialization: Initialization,
+        time: Duration,
     ) -> Result<Opened, Error> {
         let program = deployment.program().await?;
         let (slot, admission) = match initialization {
@@ -100,14 +154,8 @@ impl Pipeline {
         let (log, mut setup) = self.begin(deployment, program, &log_stream, initialization)?;
         setup.tenant_id = tenant_id.map(str::to_owned);
         let started = self.clock.instant();
-        let opening = Environment::open(
-            program,
-            setup,
-            admission,
-            Arc::clone(&log),
-            id,
-            INIT_TIMEOUT,
-        );
+        let same = Arc::clone(&log);
+        let opening = Environment::open(program, setup, admission, same, id, time);
         let opened = failure_of_function(opening.await)?;
         self.report_init(&log, initialization, started, &opened);
         Ok(Opened::of(opened, log, log_stream, slot))

@@ -98,18 +98,23 @@ impl Live {
         (account.in_flight(), account.concurrency().into())
     }
 
+    /// Permits of unreserved concurrency in use.
+    pub(super) fn unreserved(&self) -> u64 {
+        self.0.account.unreserved()
+    }
+
     /// Numbers of one of the host's budgets.
     pub(super) fn balance(&self, resource: Resource) -> Balance {
         self.0.budgets.balance(resource)
     }
 
     /// Live state over `snapshot`, with at most `environments` environments, within `budgets`, and `concurrency`
-    /// invocations at once.
+    /// invocations at once; a function grows by `burst` environments in ten seconds.
     pub fn new(
         snapshot: watch::Receiver<Arc<Snapshot>>,
         loader: Arc<dyn Loader>,
         concurrency: u32,
-        environments: u32,
+        (environments, burst): (u32, u32),
         budgets: Arc<Budgets>,
         clock: Clock,
     ) -> Self {
@@ -117,7 +122,7 @@ impl Live {
             snapshot,
             deployments: DashMap::new(),
             gates: DashMap::new(),
-            account: Arc::new(Account::new(concurrency)),
+            account: Arc::new(Account::new(concurrency, burst)),
             slots: Slots::new(environments),
             budgets: Arc::clone(&budgets),
             evictions: admission::Evictions::default(),

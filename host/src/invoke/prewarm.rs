@@ -8,6 +8,7 @@ use super::live::Deployment;
 use super::{Error, Invoker, Pipeline, Target};
 use crate::names::RequestId;
 use crate::sandbox::Failure;
+use crate::units::INIT_TIMEOUT;
 
 /// Number of idle environments, or the failure of a version to start.
 type Prewarmed = Result<usize, (Failure, Arc<str>)>;
@@ -38,7 +39,8 @@ impl Pipeline {
     ) -> Result<Prewarmed, Error> {
         for _ in deployment.pool.idle()..count {
             let id = RequestId::random(&self.clock);
-            let opening = self.open(&deployment, None, &id, Initialization::OnDemand);
+            let initialization = Initialization::OnDemand;
+            let opening = self.open(&deployment, None, &id, initialization, INIT_TIMEOUT);
             match Box::pin(opening).await? {
                 Opened::Ready(environment) => {
                     let now = self.clock.instant();

@@ -12,6 +12,8 @@ pub struct Provision {
     pub requested: u32,
     /// Environments that are up, idle or busy; at most those asked for.
     pub available: u32,
+    /// Invocations that run on them.
+    pub in_use: u32,
     /// The reason why there are not more, where it is known.
     pub failure: Option<Failure>,
 }
@@ -71,6 +73,7 @@ impl Provisioning {
             requested,
             // Surplus environments that are still busy are nobody's.
             available: self.available.load(Ordering::Acquire).min(requested),
+            in_use: self.in_use.load(Ordering::Acquire),
             failure: failure.clone(),
         }
     }

@@ -13,6 +13,7 @@ use super::provision::{Counted, Failure};
 use super::snapshot::Snapshot;
 use super::{Blame, Error, Invoker, Pipeline};
 use crate::names::RequestId;
+use crate::units::INIT_TIMEOUT;
 
 /// Pause before a version whose environments do not come up is tried again.
 const RETRY_PERIOD: Duration = Duration::from_secs(30);
@@ -132,7 +133,8 @@ impl Pipeline {
 
     async fn fill_one(&self, deployment: &Deployment, counted: Counted) -> Result<(), Failure> {
         let id = RequestId::random(&self.clock);
-        let opened = self.open(deployment, None, &id, Initialization::Provisioned);
+        let initialization = Initialization::Provisioned;
+        let opened = self.open(deployment, None, &id, initialization, INIT_TIMEOUT);
         match opened.await? {
             Opened::Ready(mut environment) => {
                 environment.provisioned = Some(counted);

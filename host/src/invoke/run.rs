@@ -15,6 +15,7 @@ use crate::payload::{Event, http};
 use crate::sandbox::outlet::{Outlet, Protocol};
 use crate::sandbox::{Cause, Context, Failure, FunctionResponse};
 use crate::telemetry::log::EnvironmentLog;
+use crate::telemetry::metrics::Ended;
 
 impl Pipeline {
     /// Runs the guest between the START line and the REPORT line. What it streams goes to the outlet; its
@@ -24,10 +25,11 @@ impl Pipeline {
             admitted,
             opened,
             init,
+            repeated_init,
         } = leased;
         let deployment = admitted.deployment;
         // Held to the end of this function: the invocation counts until it is logged.
-        let _permit = admitted.permit;
+        let (permit, counted) = (admitted.permit, admitted.counted);
         let mut resolved = admitted.resolved;
         let event = std::mem::take(&mut resolved.invoke.event);
         let log = opened.log();
@@ -39,13 +41,15 @@ impl Pipeline {
         report::start(&log, &resolved);
         let (outcome, usage, environment) = match opened {
             Opened::Ready(environment) => {
-                let called = self.call(environment, event, &resolved, init, outlet.as_ref());
+                let inits = (init, repeated_init);
+                let called = self.call(environment, event, &resolved, inits, outlet.as_ref());
                 let (outcome, usage, environment) = called.await;
                 (outcome, usage, Some(environment))
             }
             Opened::Failed { failure, .. } => (
                 Err(failure),
                 ResourceUsage {
+                    duration: repeated_init,
                     init,
                     ..ResourceUsage::default()
                 },
@@ -53,6 +57,13 @@ impl Pipeline {
             ),
         };
         report::end(&log, &resolved, &outcome, &usage);
+        counted.ended(Ended {
+            duration: usage.duration,
+            init: usage.init,
+            is_error: outcome.is_err(),
+            is_provisioned: (permit.is_provisioned() || deployment.provisioning.is_requested())
+                .then(|| permit.is_provisioned()),
+        });
         log.end();
         let log_tail = resolved.invoke.log_tail.then(|| log.tail());
         if let Some(outlet) = outlet {
@@ -77,20 +88,21 @@ impl Pipeline {
         mut environment: WarmEnvironment,
         event: Event,
         resolved: &Resolved,
-        init: Option<Duration>,
+        (init, repeated_init): (Option<Duration>, Duration),
         outlet: Option<&Outlet>,
     ) -> (Outcome, ResourceUsage, WarmEnvironment) {
         let version = &resolved.version;
         let time_max = resolved.invoke.time_max.unwrap_or(version.timeout);
-        let time_max = time_max.min(version.timeout);
+        let time_max = time_max.min(version.timeout).saturating_sub(repeated_init);
         let context = self.context(resolved, &environment.log_stream, time_max);
         let started = self.clock.instant();
         let outcome = environment
             .environment
             .invoke(event, &context, time_max, outlet)
             .await;
+        let duration = self.clock.instant().saturating_duration_since(started);
         let usage = ResourceUsage {
-            duration: self.clock.instant().saturating_duration_since(started),
+            duration: duration + repeated_init,
             init,
             memory_bytes_max: environment.environment.memory_bytes_max(),
             streamed: outlet.and_then(|outlet| streamed(outlet, started)),

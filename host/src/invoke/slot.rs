@@ -4,13 +4,21 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::burst::Growth;
+
 /// The slots of the host.
 #[derive(Debug)]
 pub(super) struct Slots(Arc<Semaphore>);
 
 /// One environment's slot; free again when dropped.
 #[derive(Debug)]
-pub(super) struct Slot(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
+pub(super) struct Slot {
+    #[expect(dead_code, reason = "held, not read")]
+    permit: OwnedSemaphorePermit,
+    /// Share of its function's burst; `None` for a provisioned environment.
+    #[expect(dead_code, reason = "held, not read")]
+    growth: Option<Growth>,
+}
 
 impl Slots {
     pub(super) fn new(environments: u32) -> Self {
@@ -20,12 +28,26 @@ impl Slots {
 
     /// A free slot, if there is one.
     pub(super) fn take(&self) -> Option<Slot> {
-        Arc::clone(&self.0).try_acquire_owned().ok().map(Slot)
+        let permit = Arc::clone(&self.0).try_acquire_owned().ok()?;
+        Some(Slot {
+            permit,
+            growth: None,
+        })
     }
 
     /// Number of free slots.
     #[cfg(test)]
     pub(super) fn free(&self) -> usize {
         self.0.available_permits()
+    }
+}
+
+impl Slot {
+    /// Counts the environment in the burst of its function for as long as it lives.
+    pub(super) fn with_growth(self, growth: Growth) -> Self {
+        Self {
+            growth: Some(growth),
+            ..self
+        }
     }
 }

@@ -13,6 +13,7 @@ mod facade;
 mod function;
 mod histogram;
 mod page;
+mod qualified;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +22,8 @@ pub use environment::EnvironmentMetrics;
 pub use facade::Facade;
 pub use function::{AsyncMetrics, FunctionMetrics};
 pub use histogram::Histogram;
-pub use page::{Budget, Gauges, Queue};
+pub use page::{Budget, Gauges, ProvisionedGauge, Queue};
+pub use qualified::{Counted, Ended, QualifiedMetrics};
 
 /// Functions with their own series; all others share one.
 const FUNCTIONS_MAX: usize = 256;
@@ -55,6 +57,8 @@ pub enum Throttle {
     Scratch,
     /// File descriptors or memory of the machine.
     Machine,
+    /// Growth of the function.
+    Burst,
 }
 
 /// Blame for an invocation that did not reach its function.
@@ -78,20 +82,22 @@ struct Counters {
     functions: Mutex<HashMap<Arc<str>, Arc<FunctionMetrics>>>,
     /// Functions beyond the limit, and the totals of those displaced.
     others: Arc<FunctionMetrics>,
-    throttles: [Counter; 6],
+    qualified: qualified::AllQualified,
+    throttles: [Counter; 7],
     faults: [Counter; 3],
     environments: Arc<environment::Environments>,
     store_commits: Arc<Histogram>,
 }
 
 impl Throttle {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Reserved,
         Self::Account,
         Self::Environments,
         Self::Memory,
         Self::Scratch,
         Self::Machine,
+        Self::Burst,
     ];
 
     fn label(self) -> &'static str {
@@ -102,6 +108,7 @@ impl Throttle {
             Self::Memory => "memory",
             Self::Scratch => "scratch",
             Self::Machine => "machine",
+            Self::Burst => "burst",
         }
     }
 }
@@ -145,6 +152,11 @@ impl Metrics {
             }
         }
         Of(self.function(function))
+    }
+
+    /// Metrics of a function under one qualifier. The caller keeps them: this locks.
+    pub fn qualified(&self, function: &str, qualifier: &str) -> Arc<QualifiedMetrics> {
+        self.0.qualified.of(function, qualifier)
     }
 
     fn function(&self, name: &str) -> Arc<FunctionMetrics> {

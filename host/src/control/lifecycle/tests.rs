@@ -95,6 +95,7 @@ async fn control(dir: &Path, records: Arc<Fickle>) -> Control {
         runtimes: Runtimes::Accept,
         concurrency: 1,
         environments: 1,
+        burst: 1,
         code_bytes_max: u64::MAX,
     };
     let vault = Vault::open(dir, &records.records, &clock).await.unwrap();

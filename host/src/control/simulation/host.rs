@@ -37,6 +37,7 @@ const INIT: Duration = Duration::from_millis(200);
 pub(super) struct Limits {
     pub(super) concurrency: u32,
     pub(super) environments: u32,
+    pub(super) burst: u32,
 }
 
 /// A process.
@@ -158,6 +159,7 @@ fn config(limits: Limits) -> control::Config {
         runtimes: Runtimes::Accept,
         concurrency: limits.concurrency,
         environments: limits.environments,
+        burst: limits.burst,
         code_bytes_max: u64::MAX,
     }
 }

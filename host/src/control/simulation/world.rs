@@ -60,6 +60,7 @@ impl World {
         let limits = Limits {
             concurrency: 200,
             environments: 12,
+            burst: 1_000,
         };
         Self::open(1, limits, memory, &Subjects::new(), false).await
     }

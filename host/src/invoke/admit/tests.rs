@@ -22,7 +22,7 @@ fn provisioning(requested: u32) -> Arc<Provisioning> {
 }
 
 fn gates(count: usize) -> (Arc<Account>, Vec<Arc<Gate>>) {
-    let account = Arc::new(Account::new(CONCURRENCY));
+    let account = Arc::new(Account::new(CONCURRENCY, u32::MAX));
     let gates = (0..count).map(|_| Arc::new(Gate::new(Arc::clone(&account))));
     (Arc::clone(&account), gates.collect())
 }

@@ -38,6 +38,9 @@ pub enum Lack {
     /// The machine has no more file descriptors or memory, or the engine no more slots.
     #[error("its machine has no more descriptors or memory")]
     Machine,
+    /// The function adds environments faster than `limits.burst_environments` allows.
+    #[error("the function started limits.burst_environments environments within ten seconds")]
+    Burst,
 }
 
 /// Counts of evictions by reason.
@@ -130,11 +133,13 @@ impl Live {
     /// A slot and parts of the budgets for a new environment. Idle ones are evicted if need be.
     ///
     /// # Errors
-    /// The limit that is reached by environments that are busy or provisioned.
+    /// The limit that is reached by environments that are busy or provisioned, or the function's burst.
     pub(in crate::invoke) async fn admit(
         &self,
         deployment: &Deployment,
     ) -> Result<(Slot, Admission), Lack> {
+        let growth = deployment.gate.burst.take(self.0.clock.instant());
+        let growth = growth.ok_or(Lack::Burst)?;
         let Settings { memory, tmp, .. } = deployment.version.settings;
         let budgets = &self.0.budgets;
         let admit = || -> Result<_, Lack> {
@@ -143,7 +148,8 @@ impl Live {
                 budgets.admit(&deployment.demand, memory, tmp)?,
             ))
         };
-        self.evicting(admit).await
+        let (slot, admission) = self.evicting(admit).await?;
+        Ok((slot.with_growth(growth), admission))
     }
 
     /// The same for a provisioned environment. Provisioned environments are never evicted, and hold a part of the
@@ -193,7 +199,7 @@ impl Live {
                 Lack::Environments => (Eviction::Environments, None),
                 Lack::Memory => (Eviction::Memory, Some(Resource::Memory)),
                 Lack::Scratch => (Eviction::Scratch, Some(Resource::Scratch)),
-                Lack::Provisioned | Lack::Machine => return Err(lack),
+                Lack::Provisioned | Lack::Machine | Lack::Burst => return Err(lack),
             };
             let departed = self.0.departures.0.ended.notified();
             let mut departed = std::pin::pin!(departed);

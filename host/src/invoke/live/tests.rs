@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use super::admission::IdleTimes;
+use super::admission::{IdleTimes, Lack};
 use super::*;
 use crate::invoke::pool::WarmEnvironment;
 use crate::invoke::snapshot::tests::function;
@@ -31,6 +31,10 @@ impl Loader for Nothing {
 
 /// Live state of one function with a provisioned version, and the sender of its snapshots.
 fn live(environments: u32) -> (Live, watch::Sender<Arc<Snapshot>>) {
+    live_with(environments, 1_000)
+}
+
+fn live_with(environments: u32, burst: u32) -> (Live, watch::Sender<Arc<Snapshot>>) {
     let name = FunctionName::parse("f").unwrap();
     let mut provisioned = function(&name, None);
     provisioned.provisions = [(Qualifier::Version(1), 3)].into();
@@ -39,7 +43,7 @@ fn live(environments: u32) -> (Live, watch::Sender<Arc<Snapshot>>) {
     let (sender, receiver) = watch::channel(Arc::new(snapshot));
     let (loader, budgets) = (Arc::new(Nothing), Arc::new(Budgets::unlimited()));
     let clock = Clock::system();
-    let live = Live::new(receiver, loader, 10, environments, budgets, clock);
+    let live = Live::new(receiver, loader, 10, (environments, burst), budgets, clock);
     (live, sender)
 }
 
@@ -144,4 +148,25 @@ fn deployment_that_went_after_it_was_resolved_leaves_no_state() {
     let deployment = live.deployment(&resolved);
     assert_eq!(deployment.version.deployment, resolved.deployment);
     assert!(live.all().is_empty());
+}
+
+#[tokio::test]
+async fn function_that_grows_too_fast_is_refused_whatever_its_version() {
+    let (live, _sender) = live_with(100, 3);
+    let function = live.snapshot();
+    let function = function.function(&FunctionName::parse("f").unwrap());
+    let function = Arc::clone(function.unwrap());
+    let latest = live.deployment(&function.latest);
+    let version = live.deployment(&function.versions[&1]);
+    let first = live.admit(&latest).await.unwrap();
+    let _kept = [
+        live.admit(&latest).await.unwrap(),
+        live.admit(&version).await.unwrap(),
+    ];
+    let refused = live.admit(&version).await.map(drop);
+    assert_eq!(refused.unwrap_err(), Lack::Burst);
+    // Provisioned environments have no part in it.
+    live.admit_provisioned(&version).await.unwrap();
+    drop(first);
+    live.admit(&version).await.unwrap();
 }

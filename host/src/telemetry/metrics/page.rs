@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet, prometheus_text};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, NoLabelSet, prometheus_text,
+};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::function::{ErrorKind, INIT_TYPES};
 use super::{AsyncMetrics, FUNCTIONS_MAX, Fault, FunctionMetrics, Histogram, Metrics, Throttle};
+
+mod qualified;
 
 /// Label of functions without their own series. The space keeps it distinct from any function name.
 const OTHERS: &str = "all others";
@@ -22,6 +26,10 @@ pub struct Gauges {
     pub permits_in_use: u64,
     /// Limit of permits.
     pub permits_max: u64,
+    /// Permits in use of unreserved concurrency.
+    pub unreserved_in_use: u64,
+    /// Provisioned concurrency by function and qualifier.
+    pub provisioned: Vec<ProvisionedGauge>,
     /// Memory of all environments.
     pub memory: Budget,
     /// Scratch space of all environments.
@@ -34,6 +42,19 @@ pub struct Gauges {
     pub events: Vec<(String, u64)>,
     /// Queued events that run.
     pub events_in_flight: u64,
+}
+
+/// Provisioned concurrency of a version or alias.
+#[derive(Clone, Debug)]
+pub struct ProvisionedGauge {
+    /// Function name.
+    pub function: String,
+    /// Version or alias.
+    pub qualifier: String,
+    /// Environments asked for.
+    pub requested: u64,
+    /// Invocations that run on them.
+    pub in_use: u64,
 }
 
 /// Numbers of a budget.
@@ -64,6 +85,7 @@ type NamedMetrics = (Arc<str>, Arc<FunctionMetrics>);
 struct Page {
     metrics: Metrics,
     functions: Vec<NamedMetrics>,
+    qualified: qualified::Qualified,
     gauges: Gauges,
 }
 
@@ -84,6 +106,7 @@ impl Metrics {
         registry.register_collector(Box::new(Page {
             metrics: self.clone(),
             functions,
+            qualified: qualified::all(&self.0.qualified),
             gauges,
         }));
         let mut text = String::new();
@@ -96,6 +119,7 @@ impl Collector for Page {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         let encoder = &mut encoder;
         self.encode_functions(encoder)?;
+        self.encode_qualified(encoder)?;
         self.encode_host(encoder)?;
         self.encode_gauges(encoder)?;
         self.encode_budgets(encoder)?;
@@ -187,6 +211,14 @@ impl Page {
         gauges(encoder, "environments_provisioned", help, provisioned)?;
         let permits = [(NO_LABELS, now.permits_in_use)];
         gauges(encoder, "permits_in_use", "Invocations that run", permits)?;
+        let help = "UnreservedConcurrentExecutions: invocations of functions without a reserve";
+        let unreserved = [(NO_LABELS, now.unreserved_in_use)];
+        gauges(
+            encoder,
+            "unreserved_concurrent_executions",
+            help,
+            unreserved,
+        )?;
         let bound = [(NO_LABELS, now.permits_max)];
         gauges(
             encoder,
@@ -287,11 +319,11 @@ fn counters<S: EncodeLabelSet>(
     Ok(())
 }
 
-fn gauges<S: EncodeLabelSet>(
+fn gauges<S: EncodeLabelSet, V: EncodeGaugeValue>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    values: impl IntoIterator<Item = (S, u64)>,
+    values: impl IntoIterator<Item = (S, V)>,
 ) -> Result<(), Error> {
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for (labels, value) in values {

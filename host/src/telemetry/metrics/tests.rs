@@ -187,3 +187,82 @@ fn throttles_and_failures_are_counted_by_reason() {
         0.0
     );
 }
+
+#[test]
+fn qualifiers_of_a_function_are_counted_apart() {
+    let metrics = Metrics::default();
+    let (latest, live) = (
+        metrics.qualified("f", "$LATEST"),
+        metrics.qualified("f", "live"),
+    );
+    let end = Ended {
+        duration: Duration::from_millis(2),
+        init: Some(Duration::from_millis(3)),
+        is_error: true,
+        is_provisioned: Some(false),
+    };
+    let running = Counted::begin(&live);
+    Counted::begin(&live).ended(end);
+    running.ended(Ended {
+        init: None,
+        is_error: false,
+        is_provisioned: Some(true),
+        ..end
+    });
+    latest.throttled();
+    let page = metrics.page(Gauges::default());
+    let of = |name: &str, qualifier: &str| {
+        let series = format!("lamina_{name}{{function=\"f\",qualifier=\"{qualifier}\"}}");
+        value(&page, &series)
+    };
+    for (name, expected) in [
+        ("concurrent_executions", [0.0, 1.0]),
+        ("qualified_invocations_total", [0.0, 2.0]),
+        ("qualified_errors_total", [0.0, 1.0]),
+        ("qualified_throttles_total", [1.0, 0.0]),
+        ("qualified_duration_seconds_sum", [0.0, 0.004]),
+        ("qualified_init_duration_seconds_count", [0.0, 1.0]),
+        ("provisioned_concurrency_invocations_total", [0.0, 1.0]),
+        (
+            "provisioned_concurrency_spillover_invocations_total",
+            [0.0, 1.0],
+        ),
+    ] {
+        assert_eq!([of(name, "$LATEST"), of(name, "live")], expected, "{name}");
+    }
+    drop(running);
+    let page = metrics.page(Gauges::default());
+    let series = "lamina_concurrent_executions{function=\"f\",qualifier=\"live\"}";
+    assert_eq!(value(&page, series), 0.0);
+}
+
+#[test]
+fn qualifiers_beyond_limit_share_one_series() {
+    let metrics = Metrics::default();
+    let kept: Vec<_> = (0..qualified::QUALIFIED_MAX)
+        .map(|n| metrics.qualified("f", &n.to_string()))
+        .collect();
+    let end = Ended {
+        duration: Duration::ZERO,
+        init: None,
+        is_error: false,
+        is_provisioned: None,
+    };
+    Counted::begin(&metrics.qualified("f", "more")).ended(end);
+    let others = "{function=\"all others\",qualifier=\"all others\"}";
+    let total = format!("lamina_qualified_invocations_total{others}");
+    assert_eq!(value(&metrics.page(Gauges::default()), &total), 1.0);
+    // One that nothing uses any more makes way, and its counts stay.
+    Counted::begin(&kept[0]).ended(end);
+    drop(kept);
+    Counted::begin(&metrics.qualified("f", "newest")).ended(end);
+    let page = metrics.page(Gauges::default());
+    let newest = "lamina_qualified_invocations_total{function=\"f\",qualifier=\"newest\"}";
+    assert_eq!(value(&page, newest), 1.0);
+    assert!(
+        page.lines()
+            .filter(|it| it.starts_with("lamina_qualified_errors_total{"))
+            .count()
+            <= 257
+    );
+}
