@@ -22,6 +22,8 @@ use crate::telemetry::metrics::Metrics;
 pub mod access;
 mod admin;
 mod authority;
+mod autoscaling;
+mod aws_json;
 mod body;
 pub mod download;
 mod facts;
@@ -165,7 +167,12 @@ impl Front {
             (Door::Download(_), Some(text)) => download::refused(&text),
             (Door::Scheduler, None) => Box::pin(self.serve_scheduler(&parts, body)).await,
             (Door::Scheduler, Some(text)) => scheduler::refused(text),
-            (Door::Logs(_), Some(text)) => logs::refused(text),
+            (Door::Logs(_) | Door::Autoscaling(_), Some(text)) => {
+                aws_json::Fault::denied(text).into_reply()
+            }
+            (Door::Autoscaling(operation), None) => {
+                Box::pin(self.serve_autoscaling(operation, &parts, body)).await
+            }
             (Door::Logs(target), None) => {
                 Box::pin(self.serve_logs(target, request_id, &parts, body)).await
             }
@@ -188,6 +195,7 @@ enum Door<'a> {
     Scheduler,
     Download(&'a str),
     Logs(&'a str),
+    Autoscaling(&'a str),
     Rest,
 }
 
@@ -201,7 +209,8 @@ impl<'a> Door<'a> {
             .get("x-amz-target")
             .and_then(|it| it.to_str().ok())
         {
-            return Self::Logs(target);
+            let operation = target.strip_prefix(autoscaling::TARGET_PREFIX);
+            return operation.map_or(Self::Logs(target), Self::Autoscaling);
         }
         match parts.uri.path() {
             admin::HEALTH => Self::Health,

@@ -15,6 +15,7 @@ use crate::store::Records;
 pub use error::Error;
 
 pub mod alias;
+pub mod autoscaling;
 pub mod behaviour;
 pub mod code_signing;
 pub mod code_storage;
@@ -93,6 +94,7 @@ struct Plane {
     processed: std::sync::Mutex<std::collections::HashMap<String, String>>,
     /// Marks changes of schedules.
     schedules: watch::Sender<()>,
+    autoscaling: autoscaling::Wake,
     clock: Clock,
 }
 
@@ -138,6 +140,7 @@ impl Control {
             jobs: Jobs::default(),
             processed: std::sync::Mutex::default(),
             schedules: watch::Sender::new(()),
+            autoscaling: autoscaling::Wake::default(),
             clock,
         }));
         control.publish_all().await?;

@@ -481,8 +481,13 @@ fn objects(config: &Config, client: outbound::Client) -> Result<Objects, Misconf
     Objects::new(config, client)
 }
 
-/// Upkeep of the data directory: compiles missing artifacts and deletes unused packages.
+/// Work of the host that no request waits for.
 async fn housekeeping(control: Control, clock: Clock) {
+    tokio::join!(control.autoscale(), keep_data_directory(&control, clock));
+}
+
+/// Upkeep of the data directory: compiles missing artifacts and deletes unused packages.
+async fn keep_data_directory(control: &Control, clock: Clock) {
     if let Err(error) = control.recompile().await {
         tracing::warn!(%error, "components could not be compiled for this engine");
     }

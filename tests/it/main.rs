@@ -3,6 +3,7 @@
 
 mod architectures;
 mod authorization;
+mod autoscaling;
 mod bounds;
 mod browser;
 mod budgets;

@@ -2,6 +2,7 @@
 //! it to AWS's exceptions.
 
 use super::alias::AliasError;
+use super::autoscaling::AutoscalingError;
 use super::code_signing::CodeSigningError;
 use super::code_storage::CodeStorageError;
 use super::concurrency::ConcurrencyError;
@@ -38,6 +39,9 @@ pub enum Error {
     /// Of an alias.
     #[error(transparent)]
     Alias(#[from] AliasError),
+    /// Of the autoscaling of provisioned concurrency.
+    #[error(transparent)]
+    Autoscaling(#[from] AutoscalingError),
     /// Of reserved or provisioned concurrency.
     #[error(transparent)]
     Concurrency(#[from] ConcurrencyError),

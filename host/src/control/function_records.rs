@@ -60,6 +60,8 @@ impl FunctionRecords {
             kind::URL => self.urls.push(decode(record)?),
             kind::POLICY => self.policies.push(decode(record)?),
             kind::EVENT_INVOKE => self.event_invokes.push(decode(record)?),
+            // Only autoscaling reads it.
+            kind::SCALING => {}
             other => tracing::error!(
                 kind = other,
                 "a record is passed over: its kind is not below a function"

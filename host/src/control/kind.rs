@@ -10,11 +10,19 @@ pub(super) const PROVISIONED: &str = "provisioned";
 pub(super) const POLICY: &str = "policy";
 pub(super) const URL: &str = "url";
 pub(super) const EVENT_INVOKE: &str = "event_invoke";
+pub(super) const SCALING: &str = "scaling";
 
 /// Kinds of records that belong to one function: their ids are its name, a slash and the rest. Deletion,
 /// publication and the list of functions that a batch touches all read this list; a test holds it complete.
-pub(super) const BELOW_FUNCTION: [&str; 6] =
-    [POLICY, URL, VERSION, ALIAS, PROVISIONED, EVENT_INVOKE];
+pub(super) const BELOW_FUNCTION: [&str; 7] = [
+    POLICY,
+    URL,
+    VERSION,
+    ALIAS,
+    PROVISIONED,
+    EVENT_INVOKE,
+    SCALING,
+];
 
 /// Key of a published version's record.
 pub(super) fn version_key(name: &FunctionName, number: u64) -> Key {

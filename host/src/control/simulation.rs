@@ -13,6 +13,7 @@ mod hang_up;
 mod host;
 mod operation;
 mod records;
+mod scaling;
 mod start;
 mod subjects;
 mod truth;

@@ -82,6 +82,8 @@ fn exception(error: &Error) -> Exception {
         Error::Version(error) => version(error),
         Error::Alias(error) => alias(error),
         Error::Concurrency(error) => concurrency(error),
+        // Of another API.
+        Error::Autoscaling(_) => Of(InvalidParameterValueException),
         Error::CodeStorage(_) => Of(CodeStorageExceededException),
         Error::EventInvoke(error) => event_invoke(error),
         Error::EventSource(error) => event_source(error),
