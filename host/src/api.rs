@@ -31,6 +31,7 @@ pub mod logs;
 mod queue;
 pub mod rest;
 mod scheduler;
+mod sts;
 pub mod url;
 mod web;
 
@@ -51,6 +52,8 @@ pub struct Front {
     invoker: Invoker,
     events: Events,
     logs: Logs,
+    /// Ended queries of CloudWatch Logs Insights.
+    queries: logs::Queries,
     metrics: Metrics,
     metrics_token: Option<Token>,
     access: CurrentAccess,
@@ -100,6 +103,7 @@ impl Front {
             invoker,
             events,
             logs,
+            queries: logs::Queries::default(),
             metrics,
             metrics_token,
             access: CurrentAccess::new(access),
@@ -176,6 +180,8 @@ impl Front {
             (Door::Logs(target), None) => {
                 Box::pin(self.serve_logs(target, request_id, &parts, body)).await
             }
+            (Door::Sts, Some(text)) => sts::refused(text, &request_id),
+            (Door::Sts, None) => Box::pin(self.serve_sts(&request_id, &parts, body)).await,
             (Door::Rest, Some(text)) => rest::refused(text, &request_id),
             (Door::Rest, None) => self.serve_rest(request_id, parts, body).await,
         };
@@ -196,6 +202,7 @@ enum Door<'a> {
     Download(&'a str),
     Logs(&'a str),
     Autoscaling(&'a str),
+    Sts,
     Rest,
 }
 
@@ -217,6 +224,7 @@ impl<'a> Door<'a> {
             admin::METRICS => Self::Metrics,
             path if queue::is_path(path) => Self::Queues,
             _ if scheduler::is_for(parts) => Self::Scheduler,
+            "/" if sts::is_query(parts) => Self::Sts,
             path => path
                 .strip_prefix(download::PATH)
                 .map_or(Self::Rest, Self::Download),

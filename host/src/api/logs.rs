@@ -21,8 +21,10 @@ mod describe;
 mod events;
 #[cfg(test)]
 pub mod fuzz;
+mod insights;
 mod operation;
 mod pattern;
+mod queries;
 mod retention;
 mod target;
 #[cfg(test)]
@@ -30,6 +32,7 @@ mod tests;
 
 use demand::{Demanded, Permitted};
 use operation::Backend;
+pub(super) use queries::Queries;
 
 /// Limit of a request. The longest requests are filters with a hundred stream names.
 const REQUEST_BYTES_MAX: usize = 64 << 10;
@@ -102,6 +105,8 @@ impl Front {
         let backend = Backend {
             logs: self.logs.clone(),
             home: self.control.home().clone(),
+            queries: self.queries.clone(),
+            clock: self.clock.clone(),
         };
         // Events evicted from memory are read from disk.
         let document = tokio::task::spawn_blocking(move || permitted.answer(&backend))

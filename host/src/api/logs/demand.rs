@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::operation::{Backend, Operation};
 use super::target::Target;
-use super::{Fault, delete, describe, events, retention};
+use super::{Fault, delete, describe, events, insights, retention};
 use crate::names::Home;
 
 type Handler = Box<dyn FnOnce(&Backend) -> Result<Value, Fault> + Send>;
@@ -14,7 +14,7 @@ type Handler = Box<dyn FnOnce(&Backend) -> Result<Value, Fault> + Send>;
 /// A parsed, not yet authorized request.
 pub(super) struct Demanded {
     action: String,
-    resource: String,
+    resources: Vec<String>,
     answer: Handler,
 }
 
@@ -41,6 +41,10 @@ impl Demanded {
             retention::DeleteRetentionPolicy::NAME => {
                 Self::of::<retention::DeleteRetentionPolicy>(body, home)
             }
+            insights::StartQuery::NAME => Self::of::<insights::StartQuery>(body, home),
+            insights::GetQueryResults::NAME => Self::of::<insights::GetQueryResults>(body, home),
+            insights::StopQuery::NAME => Self::of::<insights::StopQuery>(body, home),
+            insights::DescribeQueries::NAME => Self::of::<insights::DescribeQueries>(body, home),
             _ => {
                 let text = format!("This host does not offer {operation} yet.");
                 Err(Fault::new("UnknownOperationException", text))
@@ -54,17 +58,20 @@ impl Demanded {
         let (target, operation) = O::parse(request, home)?;
         Ok(Self {
             action: format!("logs:{}", O::NAME),
-            resource: target.arn(home),
+            resources: target.arns(home),
             answer: Box::new(move |backend| operation.answer(&target, backend)),
         })
     }
 
-    /// Authorizes the action on the target.
+    /// Authorizes the action on each resource of the target.
     pub(super) fn permitted_by(
         self,
-        judge: impl FnOnce(&str, &str) -> Result<(), Fault>,
+        mut judge: impl FnMut(&str, &str) -> Result<(), Fault>,
     ) -> Result<Permitted, Fault> {
-        judge(&self.action, &self.resource).map(|()| Permitted(self.answer))
+        for resource in &self.resources {
+            judge(&self.action, resource)?;
+        }
+        Ok(Permitted(self.answer))
     }
 }
 
@@ -79,7 +86,7 @@ impl fmt::Debug for Demanded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Demanded")
             .field("action", &self.action)
-            .field("resource", &self.resource)
+            .field("resources", &self.resources)
             .finish_non_exhaustive()
     }
 }

@@ -5,7 +5,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Fault;
+use super::queries::Queries;
 use super::target::Target;
+use crate::clock::Clock;
 use crate::names::Home;
 use crate::telemetry::log::Logs;
 
@@ -14,6 +16,8 @@ use crate::telemetry::log::Logs;
 pub(super) struct Backend {
     pub(super) logs: Logs,
     pub(super) home: Home,
+    pub(super) queries: Queries,
+    pub(super) clock: Clock,
 }
 
 /// One operation, with the options of its request.

@@ -8,6 +8,11 @@ use crate::names::Home;
 pub(super) trait Target: Send + 'static {
     /// ARN for authorization.
     fn arn(&self, home: &Home) -> String;
+
+    /// ARNs for authorization, each of which must be permitted.
+    fn arns(&self, home: &Home) -> Vec<String> {
+        vec![self.arn(home)]
+    }
 }
 
 /// All log groups of the account.
@@ -17,6 +22,10 @@ pub(super) struct AllGroups;
 /// One log group, by name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Group(String);
+
+/// Log groups of a query.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Groups(pub(super) Vec<Group>);
 
 /// One stream of a log group.
 #[derive(Debug)]
@@ -47,6 +56,16 @@ impl Target for AllGroups {
 impl Target for Group {
     fn arn(&self, home: &Home) -> String {
         stream_arn(home, &self.0, "")
+    }
+}
+
+impl Target for Groups {
+    fn arn(&self, home: &Home) -> String {
+        self.arns(home).join(",")
+    }
+
+    fn arns(&self, home: &Home) -> Vec<String> {
+        self.0.iter().map(|group| group.arn(home)).collect()
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::demand::Demanded;
 use super::operation::Backend;
+use super::queries::Queries;
 use crate::clock::Clock;
 use crate::names::{AccountId, Home, Region};
 use crate::telemetry::log::{Config, Filter, Format, Logs};
@@ -136,7 +137,12 @@ fn backend() -> Backend {
             log.line(&format!("{group}/{stream}"));
         }
     }
-    Backend { logs, home: home() }
+    Backend {
+        logs,
+        home: home(),
+        queries: Queries::default(),
+        clock: Clock::system(),
+    }
 }
 
 /// Resource that a request is authorized by, and its response once permitted.
