@@ -20,6 +20,7 @@ use crate::telemetry::log::Logs;
 use crate::telemetry::metrics::Metrics;
 
 pub mod access;
+mod access_log;
 mod admin;
 mod authority;
 mod autoscaling;
@@ -155,6 +156,7 @@ impl Front {
     {
         let request_id = RequestId::random(&self.clock);
         let (parts, body) = request.into_parts();
+        let entry = access_log::Entry::begin(&parts, &self.clock);
         let door = Door::of(&parts, &self.urls);
         let is_open = self.access.has_keys()
             || matches!(door, Door::Url(_) | Door::Health)
@@ -188,6 +190,9 @@ impl Front {
         // Last, so that it replaces an id that a function may have set.
         let id = HeaderValue::from_str(request_id.as_str()).expect("an id is ASCII");
         reply.headers_mut().insert(REQUEST_ID, id);
+        if let Some(entry) = entry {
+            entry.end(&reply, &request_id, &self.clock);
+        }
         reply
     }
 }

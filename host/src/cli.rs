@@ -7,24 +7,36 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod access;
+mod archive;
+mod backup;
 mod build;
 mod client;
+mod delete;
 mod deploy;
 mod descriptors;
 mod dev;
+mod doctor;
 mod environment;
 mod function_argument;
+mod host_config;
 mod invoke;
 mod layer;
 mod list;
 mod logs;
+mod manual;
 mod new;
 mod output;
+mod package;
+mod profile;
 mod project;
 mod queue;
 mod runtime;
+mod sample_event;
+mod service;
 mod sign;
+mod speaker;
 mod start;
+mod test;
 mod url;
 mod watch;
 
@@ -52,21 +64,27 @@ enum Command {
     Start(start::Start),
     /// Create a function from a blueprint.
     New(new::New),
-    /// Build a function's crate into a component.
+    /// List the blueprints of `lamina new`.
+    Blueprints,
+    /// Build functions, and print the path of each component.
     Build {
-        /// The crate.
+        /// Directory of a function, or of a lamina.toml with several.
         #[arg(default_value = ".")]
         dir: PathBuf,
         #[command(flatten)]
         printing: Printing,
     },
-    /// Build a function and deploy it to a running host.
+    /// Build functions and deploy them to a running host.
     Deploy(Calling<deploy::Deploy>),
-    /// Start a host, deploy a function, and redeploy it on every change.
+    /// Delete a function, or one version of it.
+    Delete(Calling<delete::Delete>),
+    /// Start a host, deploy functions, and redeploy them on every change.
     Dev(dev::Dev),
     /// Install runtimes, which run functions of source code.
     #[command(subcommand)]
     Runtime(runtime::Runtime),
+    /// Run the saved events of functions and compare the responses.
+    Test(test::Test),
     /// Sign a package, or generate a signing key.
     Sign(sign::Sign),
     /// Invoke a function and print its response.
@@ -81,6 +99,20 @@ enum Command {
     /// Publish layers: files shared by functions.
     #[command(subcommand)]
     Layer(layer::Layer),
+    /// Print the JSON schema of lamina.toml of a project, for editors.
+    Schema,
+    /// Copy a data directory. The host may be running.
+    Backup(backup::Backup),
+    /// Make a data directory from a backup.
+    Restore(backup::Restore),
+    /// Check this machine and the configuration of a host.
+    Doctor(doctor::Doctor),
+    /// Print completions for a shell.
+    Completions(manual::Completions),
+    /// Write man pages, one for each command.
+    Man(manual::Man),
+    /// Print the reference of lamina.toml.
+    Reference,
 }
 
 /// Outcome of a command that did not fail.
@@ -111,45 +143,66 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command, before: ClientOptions) -> anyhow::Result<Ended> {
     match command {
-        Command::Build { dir, printing } => return build::run(&dir, printing.or(before).format()),
-        Command::New(new) => return new.run(),
-        Command::Sign(sign) => return sign.run(),
-        Command::Runtime(runtime) => return runtime.run(before),
-        _ => {}
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        match command {
-            Command::Start(start) => start.run().await,
-            Command::Dev(dev) => dev.run().await,
-            Command::Deploy(deploy) => {
-                let (deploy, client, format) = deploy.with(before)?;
-                deploy.run(&client, format).await
-            }
-            Command::Invoke(invoke) => {
-                let (invoke, client, format) = invoke.with(before)?;
-                invoke.run(&client, format).await
-            }
-            Command::Logs(logs) => {
-                let (logs, client, format) = logs.with(before)?;
-                logs.run(&client, format).await
-            }
-            Command::List(list) => {
-                let (list, client, format) = list.with(before)?;
-                list.run(&client, format).await
-            }
-            Command::Queue(queue) => queue.run(before).await,
-            Command::Layer(layer::Layer::Publish(publish)) => {
-                let (publish, client, format) = publish.with(before)?;
-                publish.run(&client, format).await
-            }
-            Command::Build { .. } | Command::New(_) | Command::Sign(_) | Command::Runtime(_) => {
-                unreachable!("these ran above")
-            }
+        Command::Build { dir, printing } => build::run(&dir, printing.or(before).format()),
+        Command::New(new) => new.run(),
+        Command::Blueprints => Ok(new::list()),
+        Command::Sign(sign) => sign.run(),
+        Command::Runtime(runtime) => runtime.run(before),
+        Command::Backup(backup) => backup.run(),
+        Command::Restore(restore) => restore.run(),
+        Command::Doctor(doctor) => doctor.run(),
+        Command::Completions(completions) => Ok(completions.run()),
+        Command::Man(man) => man.run(),
+        Command::Schema => {
+            output::line(&project::manifest::schema());
+            Ok(Ended::Well)
         }
-    })
+        Command::Reference => {
+            output::line(&manual::reference());
+            Ok(Ended::Well)
+        }
+        command => {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()?;
+            runtime.block_on(run_async(command, before))
+        }
+    }
+}
+
+/// Runs a host, or calls one.
+async fn run_async(command: Command, before: ClientOptions) -> anyhow::Result<Ended> {
+    match command {
+        Command::Start(start) => start.run().await,
+        Command::Dev(dev) => dev.run().await,
+        Command::Test(test) => test.run().await,
+        Command::Deploy(deploy) => {
+            let (deploy, client, format) = deploy.with(before)?;
+            deploy.run(&client, format).await
+        }
+        Command::Delete(delete) => {
+            let (delete, client, format) = delete.with(before)?;
+            delete.run(&client, format).await
+        }
+        Command::Invoke(invoke) => {
+            let (invoke, client, format) = invoke.with(before)?;
+            invoke.run(&client, format).await
+        }
+        Command::Logs(logs) => {
+            let (logs, client, format) = logs.with(before)?;
+            logs.run(&client, format).await
+        }
+        Command::List(list) => {
+            let (list, client, format) = list.with(before)?;
+            list.run(&client, format).await
+        }
+        Command::Queue(queue) => queue.run(before).await,
+        Command::Layer(layer::Layer::Publish(publish)) => {
+            let (publish, client, format) = publish.with(before)?;
+            publish.run(&client, format).await
+        }
+        _ => unreachable!("the other commands need no runtime"),
+    }
 }
 
 #[cfg(test)]

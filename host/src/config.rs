@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::names::{AccountId, Region, UserName};
@@ -13,6 +14,7 @@ use crate::policy::Policy;
 use crate::sandbox::{Cidr, Egress, EgressRule};
 
 mod aws;
+mod log;
 mod network;
 mod s3;
 mod signing;
@@ -20,6 +22,7 @@ mod tls;
 mod urls;
 
 pub use aws::Aws;
+pub use log::{HostLog, LogFormat};
 pub use network::Network;
 pub use s3::S3;
 pub use signing::{SigningAlgorithm, SigningProfile};
@@ -27,7 +30,7 @@ pub use tls::{Tls, TlsCertificate};
 pub use urls::{CustomDomain, CustomTarget, UrlDomain, UrlScheme, Urls};
 
 /// The configuration of a host. Every key has a default.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Address and port to listen on. Since 0.1.0.
@@ -35,8 +38,10 @@ pub struct Config {
     /// Data directory. Since 0.1.0.
     pub data_dir: PathBuf,
     /// Region in ARNs and signatures. Since 0.1.0.
+    #[schemars(with = "String")]
     pub region: Region,
     /// Account id in ARNs: twelve digits. Since 0.1.0.
+    #[schemars(with = "String")]
     pub account_id: AccountId,
     /// Access keys. Without any, only programs on this machine may call. Since 0.1.0.
     pub keys: Vec<Key>,
@@ -46,6 +51,7 @@ pub struct Config {
     pub egress: Egress,
     /// Addresses and CIDR blocks blocked in addition, with `egress = "public"`: for example the
     /// public address of a host behind NAT, which the machine does not know. Since 0.1.0.
+    #[schemars(with = "Vec<String>")]
     pub egress_near: Vec<Cidr>,
     /// Rules on outgoing connections of functions, decided in order before `egress`. Since 0.1.0.
     pub egress_rules: Vec<EgressRule>,
@@ -64,6 +70,7 @@ pub struct Config {
     /// Trusted reverse proxies, by address or CIDR block. Their connections carry many clients, so
     /// per-address limits do not apply to them, and their `x-forwarded-for`, `x-forwarded-proto` and
     /// `x-forwarded-port` are believed. Since 0.1.0.
+    #[schemars(with = "Vec<String>")]
     pub trusted_proxies: Vec<Network>,
     /// True if connections of trusted proxies begin with a head of the PROXY protocol, version 1 or
     /// 2. Since 0.1.0.
@@ -72,12 +79,14 @@ pub struct Config {
     pub urls: Urls,
     /// TLS listener. Since 0.1.0.
     pub tls: Option<Tls>,
+    /// Log of the host itself. Since 0.1.0.
+    pub log: HostLog,
     /// Limits. Since 0.1.0.
     pub limits: Limits,
 }
 
 /// Treatment of functions whose runtime this host lacks.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Runtimes {
     /// CreateFunction is refused.
@@ -88,7 +97,7 @@ pub enum Runtimes {
 }
 
 /// A secret sent in clear, such as a bearer token.
-#[derive(Clone, Eq, PartialEq, Deserialize)]
+#[derive(Clone, Eq, PartialEq, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Token(String);
 
@@ -106,7 +115,7 @@ impl std::fmt::Debug for Token {
 }
 
 /// An access key.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Key {
     /// `AWS_ACCESS_KEY_ID`. Since 0.1.0.
@@ -116,17 +125,20 @@ pub struct Key {
     /// `AWS_SESSION_TOKEN`, if the client must send one. Since 0.1.0.
     pub session_token: Option<String>,
     /// Account of the key: twelve digits. Default: the host's own. Since 0.1.0.
+    #[schemars(with = "Option<String>")]
     pub account: Option<AccountId>,
     /// User of the key, as in `arn:aws:iam::<account>:user/<name>`. Default: the account's root
     /// user. Since 0.1.0.
+    #[schemars(with = "Option<String>")]
     pub name: Option<UserName>,
     /// Identity-based policy of the key, as JSON text or as a table. Default: every action is
     /// allowed. Since 0.1.0.
+    #[schemars(with = "Option<serde_json::Value>")]
     pub policy: Option<Policy>,
 }
 
 /// Limits of a host.
-#[derive(Clone, Debug, Eq, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Concurrent invocations of the account. Since 0.1.0.
@@ -135,6 +147,9 @@ pub struct Limits {
     pub burst_environments: u32,
     /// Concurrent connections per client address; default: a quarter of all. Since 0.1.0.
     pub connections_per_address: Option<usize>,
+    /// Seconds that requests and events in work may take to finish when the host is stopped; then they are cut off.
+    /// Since 0.1.0.
+    pub drain_seconds: u64,
     /// Environments of the host, busy or idle. Since 0.1.0.
     pub environments: u32,
     /// Memory of all environments in bytes. Default: three quarters of the limit of the machine and
@@ -210,6 +225,7 @@ impl Default for Config {
             proxy_protocol: false,
             urls: Urls::default(),
             tls: None,
+            log: HostLog::default(),
             limits: Limits::default(),
         }
     }
@@ -221,6 +237,7 @@ impl Default for Limits {
             concurrency: crate::units::ACCOUNT_CONCURRENCY_DEFAULT,
             burst_environments: crate::units::BURST_ENVIRONMENTS_DEFAULT,
             connections_per_address: None,
+            drain_seconds: 30,
             environments: crate::units::ACCOUNT_CONCURRENCY_DEFAULT,
             guest_memory_bytes: None,
             idle_seconds: 600,
@@ -289,6 +306,7 @@ impl Config {
             ),
             ("urls", self.urls != other.urls),
             ("tls.listen", self.tls_listen() != other.tls_listen()),
+            ("log", self.log != other.log),
             ("limits", self.limits != other.limits),
         ];
         let differing = settings.into_iter().filter(|(_, differs)| *differs);
@@ -336,6 +354,11 @@ impl Limits {
     /// Idle time before eviction of a large environment.
     pub fn idle_large_timeout(&self) -> Duration {
         Duration::from_secs(self.idle_large_seconds)
+    }
+
+    /// Time for requests and events in work to finish when the host is stopped.
+    pub fn drain_time(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
     }
 
     /// Minimum time that a change shows as in progress.

@@ -494,7 +494,7 @@ async fn keep_data_directory(control: &Control, clock: Clock) {
     loop {
         match control.collect_garbage().await {
             Ok(0) => {}
-            Ok(packages) => tracing::info!(packages, "deleted packages that no function uses"),
+            Ok(packages) => tracing::debug!(packages, "deleted packages that no function uses"),
             Err(error) => tracing::warn!(%error, "unused packages could not be deleted"),
         }
         // After the period; soon, if an upload was refused.

@@ -111,21 +111,14 @@ struct Listener {
 }
 
 impl Server {
-    /// Binds an address.
-    ///
-    /// # Errors
-    /// Where the address cannot be bound.
-    pub async fn bind(
-        listen: SocketAddr,
-        front: Arc<Front>,
-        config: Config,
-    ) -> std::io::Result<Self> {
-        Ok(Self {
-            listener: TcpListener::bind(listen).await?,
+    /// Server on a bound socket.
+    pub fn on(listener: TcpListener, front: Arc<Front>, config: Config) -> Self {
+        Self {
+            listener,
             tls: None,
             front,
             config,
-        })
+        }
     }
 
     /// Binds an address for TLS too. Returns the address that is bound.

@@ -84,7 +84,8 @@ async fn every_example_has_a_test() {
         .filter_map(|it| it.file_name().into_string().ok())
         .collect();
     names.sort();
-    // hello-component is deployed by `clients`, if cargo-component is installed, proxy by `outgoing`; `embedders` runs embed and filter.
+    // hello-component is deployed by `clients`, if cargo-component is installed, proxy by `outgoing`; `embedders` runs
+    // embed and filter, `blueprints` http-api and the consumers.
     assert_eq!(
         names,
         [
@@ -96,9 +97,12 @@ async fn every_example_has_a_test() {
             "hello",
             "hello-component",
             "http",
+            "http-api",
             "proxy",
             "queue",
+            "s3-consumer",
             "schedule",
+            "sqs-consumer",
             "stream",
             "streaming",
             "table"

@@ -13,6 +13,7 @@ use crate::harness::{Lamina, log_of};
 use crate::layers::zip_of;
 use crate::managed::call;
 
+mod blueprint;
 mod bytecode;
 mod cases;
 mod clients;

@@ -20,7 +20,7 @@ pub struct Desk(TempDir);
 
 /// Key file, profile ARN and the block for `lamina.toml`.
 pub struct Profile {
-    key: PathBuf,
+    pub key: PathBuf,
     pub arn: String,
     pub block: String,
 }

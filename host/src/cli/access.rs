@@ -1,10 +1,13 @@
 //! Options of commands that call a host: endpoint, credentials and output format. Only these
 //! commands have them, so that no command silently ignores an option.
 
+use std::path::PathBuf;
+
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, ValueEnum};
 
 use super::client::Client;
+use super::profile::Profile;
 use super::{Cli, Command, environment};
 
 const ENDPOINT_URL: &str = "http://127.0.0.1:3001";
@@ -20,6 +23,8 @@ pub(super) struct Access {
     pub(super) access_key_id: String,
     pub(super) secret_access_key: String,
     pub(super) session_token: Option<String>,
+    /// PEM file with certificate authorities besides the machine's.
+    pub(super) ca_bundle: Option<PathBuf>,
 }
 
 /// Output format.
@@ -43,12 +48,16 @@ pub(super) struct Printing {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Calling a host")]
 pub(super) struct ClientOptions {
-    /// URL of the host [env: LAMINA_ENDPOINT_URL] [default: http://127.0.0.1:3001].
+    /// URL of the host [env: LAMINA_ENDPOINT_URL, AWS_ENDPOINT_URL_LAMBDA, or http:// and LAMINA_LISTEN] [default:
+    /// http://127.0.0.1:3001].
     #[arg(long, value_name = "URL")]
     endpoint_url: Option<String>,
-    /// Region of the host [env: AWS_REGION] [default: us-east-1].
+    /// Region of the host [env: AWS_REGION, AWS_DEFAULT_REGION] [default: the profile's, or us-east-1].
     #[arg(long)]
     region: Option<String>,
+    /// Profile of ~/.aws with region and keys [env: AWS_PROFILE] [default: default].
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
     #[arg(long, hide = true)]
     access_key_id: Option<String>,
     #[arg(long, hide = true)]
@@ -74,7 +83,7 @@ impl<C: Args> Calling<C> {
     pub(super) fn with(self, before: ClientOptions) -> anyhow::Result<(C, Client, Format)> {
         let Self { command, client } = self;
         let printing = client.printing.clone().or(before.clone());
-        let client = Client::new(&client.access(before, environment::variable))?;
+        let client = Client::new(&client.access(before, environment::variable)?)?;
         Ok((command, client, printing.format()))
     }
 }
@@ -91,63 +100,102 @@ impl Printing {
     }
 }
 
+/// Keys of one source. Parts of several sources never match.
+#[derive(Debug, Default)]
+struct Keys {
+    id: Option<String>,
+    secret: Option<String>,
+    token: Option<String>,
+}
+
+impl Keys {
+    fn of(setting: impl Fn(&str) -> Option<String>) -> Self {
+        Self {
+            id: setting("AWS_ACCESS_KEY_ID"),
+            secret: setting("AWS_SECRET_ACCESS_KEY"),
+            token: setting("AWS_SESSION_TOKEN"),
+        }
+    }
+
+    /// The other source if this one has no part of a key. Options may be completed by another source.
+    fn or(self, other: Self) -> Self {
+        match (&self.id, &self.secret) {
+            (Some(_), Some(_)) => self,
+            _ => Self {
+                id: self.id.or(other.id),
+                secret: self.secret.or(other.secret),
+                token: self.token.or(other.token),
+            },
+        }
+    }
+}
+
 impl ClientOptions {
-    /// Precedence: option after the command, option before it, environment variable, default.
-    fn access(self, before: Self, variable: impl Fn(&str) -> Option<String>) -> Access {
-        let given = |after: Option<String>, before: Option<String>, name: &str| {
-            let variable = || variable(name).filter(|it| !it.is_empty());
-            after.or(before).or_else(variable)
+    /// Precedence: option after the command, option before it, environment variable, profile, default. A profile
+    /// named by an option precedes keys of the environment, as in the AWS CLI.
+    fn access(
+        self,
+        before: Self,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> anyhow::Result<Access> {
+        let of_environment = |names: &[&str]| {
+            let mut found = names.iter().filter_map(|name| variable(name));
+            found.find(|value| !value.is_empty())
+        };
+        let option = self.profile.or(before.profile);
+        let named = option
+            .clone()
+            .or_else(|| of_environment(&["AWS_PROFILE", "AWS_DEFAULT_PROFILE"]));
+        let profile = Profile::read(named.as_deref(), &variable)?;
+        let listen = || of_environment(&["LAMINA_LISTEN"]).map(|it| format!("http://{it}"));
+        let endpoint = self.endpoint_url.or(before.endpoint_url);
+        let endpoint = endpoint
+            .or_else(|| of_environment(&["LAMINA_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA"]))
+            .or_else(listen);
+        let region = self.region.or(before.region);
+        let region = region
+            .or_else(|| of_environment(&["AWS_REGION", "AWS_DEFAULT_REGION"]))
+            .or_else(|| profile.get("region"));
+        let keys = Keys {
+            id: self.access_key_id.or(before.access_key_id),
+            secret: self.secret_access_key.or(before.secret_access_key),
+            token: self.session_token.or(before.session_token),
+        };
+        let keys = match option {
+            Some(_) => keys.or(Keys::of(|name| profile.get(&name.to_lowercase()))),
+            None => {
+                let own = keys.or(Keys::of(|name| of_environment(&[name])));
+                own.or(Keys::of(|name| profile.get(&name.to_lowercase())))
+            }
         };
         let or = |given: Option<String>, default: &str| given.unwrap_or_else(|| default.to_owned());
-        let endpoint = given(
-            self.endpoint_url,
-            before.endpoint_url,
-            "LAMINA_ENDPOINT_URL",
-        );
-        let region = given(self.region, before.region, "AWS_REGION");
-        let id = given(
-            self.access_key_id,
-            before.access_key_id,
-            "AWS_ACCESS_KEY_ID",
-        );
-        let secret = given(
-            self.secret_access_key,
-            before.secret_access_key,
-            "AWS_SECRET_ACCESS_KEY",
-        );
-        Access {
+        Ok(Access {
             endpoint_url: or(endpoint, ENDPOINT_URL),
             region: or(region, REGION),
-            access_key_id: or(id, ANY_KEY),
-            secret_access_key: or(secret, ANY_KEY),
-            session_token: given(
-                self.session_token,
-                before.session_token,
-                "AWS_SESSION_TOKEN",
-            ),
-        }
+            access_key_id: or(keys.id, ANY_KEY),
+            secret_access_key: or(keys.secret, ANY_KEY),
+            session_token: keys.token,
+            ca_bundle: of_environment(&["AWS_CA_BUNDLE"]).map(PathBuf::from),
+        })
     }
 
     /// Exits with a usage error if an option precedes a command that does not have it.
     pub(super) fn require_used_by(&self, command: &Command) {
-        let calls_a_host = match command {
-            Command::Deploy(_)
-            | Command::Invoke(_)
-            | Command::Logs(_)
-            | Command::List(_)
-            | Command::Queue(_)
-            | Command::Layer(_) => true,
-            Command::Start(_)
-            | Command::New(_)
-            | Command::Build { .. }
-            | Command::Dev(_)
-            | Command::Runtime(_)
-            | Command::Sign(_) => false,
-        };
+        let calls_a_host = matches!(
+            command,
+            Command::Delete(_)
+                | Command::Deploy(_)
+                | Command::Invoke(_)
+                | Command::Logs(_)
+                | Command::List(_)
+                | Command::Queue(_)
+                | Command::Layer(_)
+        );
         let prints = calls_a_host || matches!(command, Command::Build { .. } | Command::Runtime(_));
         let given = [
             ("--endpoint-url", self.endpoint_url.is_some(), calls_a_host),
             ("--region", self.region.is_some(), calls_a_host),
+            ("--profile", self.profile.is_some(), calls_a_host),
             (
                 "--access-key-id",
                 self.access_key_id.is_some(),
@@ -188,7 +236,7 @@ mod tests {
             ..ClientOptions::default()
         };
         let variable = |name: &str| (name == "AWS_REGION").then(|| "variable".to_owned());
-        let region = |after: ClientOptions, before| after.access(before, variable).region;
+        let region = |after: ClientOptions, before| after.access(before, variable).unwrap().region;
         assert_eq!(region(option("after"), option("before")), "after");
         assert_eq!(region(ClientOptions::default(), option("before")), "before");
         assert_eq!(
@@ -196,6 +244,48 @@ mod tests {
             "variable"
         );
         let none = ClientOptions::default().access(ClientOptions::default(), |_| None);
+        let none = none.unwrap();
         assert_eq!((none.region.as_str(), none.session_token), (REGION, None));
+    }
+
+    #[test]
+    fn environment_and_profile_complete_options() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join(".aws")).unwrap();
+        let credentials =
+            "[mine]\nregion = eu-west-3\naws_access_key_id = p\naws_secret_access_key = ps\n";
+        std::fs::write(home.path().join(".aws/credentials"), credentials).unwrap();
+        let access = |options: ClientOptions, given: &[(&str, &str)]| {
+            let variable = |name: &str| match name {
+                "HOME" => Some(home.path().display().to_string()),
+                name => given
+                    .iter()
+                    .find(|(it, _)| *it == name)
+                    .map(|(_, value)| (*value).to_owned()),
+            };
+            options.access(ClientOptions::default(), variable).unwrap()
+        };
+        let keys = [("AWS_ACCESS_KEY_ID", "e"), ("AWS_SECRET_ACCESS_KEY", "es")];
+        let profile = [("AWS_PROFILE", "mine")];
+        let by_variable = access(ClientOptions::default(), &profile);
+        assert_eq!(by_variable.access_key_id, "p");
+        assert_eq!(by_variable.region, "eu-west-3");
+        let both = [&keys[..], &profile].concat();
+        assert_eq!(
+            access(ClientOptions::default(), &both).secret_access_key,
+            "es"
+        );
+        let option = ClientOptions {
+            profile: Some("mine".into()),
+            ..ClientOptions::default()
+        };
+        assert_eq!(access(option, &keys).secret_access_key, "ps");
+        let listen = [
+            ("LAMINA_LISTEN", "127.0.0.1:7"),
+            ("AWS_DEFAULT_REGION", "r"),
+        ];
+        let listening = access(ClientOptions::default(), &listen);
+        assert_eq!(listening.endpoint_url, "http://127.0.0.1:7");
+        assert_eq!(listening.region, "r");
     }
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -14,12 +15,13 @@ use serde_json::Value;
 use super::Access;
 use crate::api::rest::sigv4::{Credentials, sign};
 use crate::clock::Clock;
+use crate::outbound::Trust;
 
 /// Path of the functions of a host.
 pub(super) const FUNCTIONS: &str = "/2015-03-31/functions";
 /// Timeout for a change of a function to finish.
 const SETTLE_MAX: Duration = Duration::from_secs(60);
-const SETTLE_POLL: Duration = Duration::from_millis(100);
+const SETTLE_POLL: Duration = Duration::from_millis(20);
 
 /// Client of one host.
 #[derive(Clone, Debug)]
@@ -27,7 +29,7 @@ pub(super) struct Client {
     endpoint: String,
     region: String,
     credentials: Credentials,
-    http: HttpClient<HttpConnector, Full<Bytes>>,
+    http: HttpClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
     clock: Clock,
 }
 
@@ -51,15 +53,23 @@ pub(super) struct Refusal {
 impl Client {
     pub(super) fn new(access: &Access) -> anyhow::Result<Self> {
         let endpoint = access.endpoint_url.trim_end_matches('/').to_owned();
-        if !endpoint.starts_with("http://") {
-            bail!("--endpoint-url {endpoint}: only http:// is supported by this command");
+        if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
+            bail!("--endpoint-url {endpoint}: a URL begins with http:// or https://");
         }
         let credentials = Credentials {
             access_key_id: access.access_key_id.clone(),
             secret_access_key: access.secret_access_key.clone(),
             session_token: access.session_token.clone(),
         };
-        let http = HttpClient::builder(TokioExecutor::new()).build(HttpConnector::new());
+        let bundle = access.ca_bundle.iter().cloned().collect::<Vec<_>>();
+        let connector = match endpoint.starts_with("https://") {
+            true => HttpsConnectorBuilder::new()
+                .with_tls_config(Trust::open(&bundle)?.blocking_client_config()),
+            // Without the machine's certificates, which take milliseconds to read.
+            false => HttpsConnectorBuilder::new().with_tls_config(Trust::none()),
+        };
+        let connector = connector.https_or_http().enable_http1().build();
+        let http = HttpClient::builder(TokioExecutor::new()).build(connector);
         let clock = Clock::system();
         Ok(Self {
             endpoint,
@@ -107,7 +117,7 @@ impl Client {
         body: Bytes,
     ) -> anyhow::Result<Response> {
         let uri = format!("{}{path}", self.endpoint);
-        let host = self.endpoint.trim_start_matches("http://");
+        let host = self.endpoint.split("://").last().unwrap_or_default();
         let mut request = Request::builder()
             .method(method)
             .uri(uri)
@@ -122,12 +132,7 @@ impl Client {
             .http
             .request(request.map(Full::new))
             .await
-            .with_context(|| {
-                format!(
-                    "no host answers at {}; start one with `lamina start`",
-                    self.endpoint
-                )
-            })?;
+            .with_context(|| self.unreachable())?;
         let (parts, body) = response.into_parts();
         let body = body
             .collect()
@@ -144,6 +149,13 @@ impl Client {
         } else {
             Err(answer.refusal().into())
         }
+    }
+
+    fn unreachable(&self) -> String {
+        format!(
+            "no host answers at {}; start one with `lamina start`",
+            self.endpoint
+        )
     }
 
     /// Waits until a function is Active and its last update has finished.

@@ -1,49 +1,68 @@
-//! `lamina deploy`: builds a crate and creates or updates a function on a running host, through the
-//! public API.
+//! `lamina deploy`: builds functions and creates or updates them on a running host, through the public API.
 
-use std::io::{Cursor, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use anyhow::bail;
 use clap::Args;
-use http::Method;
-use serde_json::{Value, json};
-use zip::ZipWriter;
-use zip::write::SimpleFileOptions;
+use serde_json::json;
 
-use super::client::{Client, FUNCTIONS, is_missing};
+use super::client::Client;
 use super::project::Project;
-use super::url::{self, Url, UrlAccess};
-use super::{Ended, Format, build, output};
-use crate::names::FunctionName;
+use super::project::manifest::Manifest;
+use super::url::{Url, UrlAccess};
+use super::{Ended, Format, output, package, sign};
+use crate::clock::Clock;
 
-/// Placeholder role: CreateFunction requires one, and this host assumes none.
-const ROLE: &str = "arn:aws:iam::000000000000:role/lamina";
+mod put;
+mod sources;
+mod wanted;
 
-/// Build a function and deploy it to a running host.
+pub(super) use put::put;
+
+/// Build functions and deploy them to a running host.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Deploy {
-    /// Directory of the function's crate.
+    /// Directory of a function, or of a lamina.toml with several; or a component (.wasm) or package (.zip).
     #[arg(default_value = ".")]
-    pub(super) dir: PathBuf,
-    /// Function name [default: the package's].
+    path: PathBuf,
+    /// Function of a lamina.toml with several; may be repeated [default: all].
+    #[arg(long, value_name = "NAME")]
+    function: Vec<String>,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Private key that signs the package.
+    #[arg(long, value_name = "FILE", requires = "sign_profile")]
+    sign_key: Option<PathBuf>,
+    /// ARN of the signing profile version that has the public key.
+    #[arg(long, value_name = "ARN", requires = "sign_key")]
+    sign_profile: Option<String>,
+}
+
+/// Settings that override those of lamina.toml.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Overrides {
+    /// Function name [default: the package's, or the file's].
     #[arg(long)]
-    pub(super) name: Option<String>,
+    name: Option<String>,
     /// Memory in MiB.
     #[arg(long, value_name = "MIB")]
-    pub(super) memory: Option<u32>,
+    memory: Option<u32>,
     /// Timeout in seconds.
     #[arg(long, value_name = "SECONDS")]
-    pub(super) timeout: Option<u32>,
+    timeout: Option<u32>,
     /// Environment variable; may be repeated.
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
-    pub(super) env: Vec<(String, String)>,
+    env: Vec<(String, String)>,
+    /// Runtime, such as python3.14 [default: provided.al2023].
+    #[arg(long)]
+    runtime: Option<String>,
+    /// Handler, such as app.handler [default: bootstrap].
+    #[arg(long)]
+    handler: Option<String>,
     /// Function URL: none, iam (signed requests only) or public (anyone who can reach the host). If
     /// not given, the URL stays unchanged.
     #[arg(long, value_enum, value_name = "ACCESS", hide_possible_values = true)]
-    pub(super) url: Option<UrlAccess>,
+    url: Option<UrlAccess>,
 }
 
 /// A deployed function.
@@ -53,27 +72,76 @@ pub(super) struct Deployed {
     pub(super) arn: String,
     pub(super) url: Option<Url>,
     pub(super) log_group: String,
+    /// Parts that the host had otherwise: `code`, members of the configuration, or `new`.
+    pub(super) changes: Vec<String>,
 }
 
 impl Deploy {
     pub(super) async fn run(self, client: &Client, format: Format) -> anyhow::Result<Ended> {
-        let mut project = Project::read(&self.dir)?;
-        self.apply(&mut project);
-        let component = build::component(&project)?;
-        let deployed = put(client, &project, &component).await?;
-        output::line(&deployed.shown(format));
-        deployed.warn_if_public();
+        let mut projects = self.selected(Project::read(&self.path)?)?;
+        if self.overrides.name.is_some() && projects.len() > 1 {
+            bail!(
+                "--name names one function, and lamina.toml has several; select one with --function"
+            );
+        }
+        let clock = Clock::system();
+        for project in &mut projects {
+            self.overrides.apply(project);
+            let begun = clock.instant();
+            let package = self.signed(package::built(project)?)?;
+            let built = clock.instant();
+            let deployed = put(client, project, &package).await?;
+            output::line(&deployed.shown(format));
+            deployed.note_times(built - begun, clock.instant() - built);
+            deployed.warn_if_public();
+        }
         Ok(Ended::Well)
     }
 
-    /// Overrides the manifest's settings with command-line options.
-    fn apply(self, project: &mut Project) {
-        let settings = &mut project.settings;
-        settings.name = self.name.or_else(|| settings.name.take());
-        settings.memory = self.memory.or(settings.memory);
-        settings.timeout = self.timeout.or(settings.timeout);
-        settings.env.extend(self.env);
-        settings.url = self.url.or(settings.url);
+    fn selected(&self, projects: Vec<Project>) -> anyhow::Result<Vec<Project>> {
+        let is_known = |name: &&String| projects.iter().any(|it| it.name == **name);
+        if let Some(name) = self.function.iter().find(|it| !is_known(it)) {
+            bail!("{} has no function {name}", self.path.display());
+        }
+        let is_selected =
+            |it: &Project| self.function.is_empty() || self.function.contains(&it.name);
+        Ok(projects.into_iter().filter(is_selected).collect())
+    }
+
+    fn signed(&self, package: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+        match self.sign_key.as_ref().zip(self.sign_profile.as_ref()) {
+            None => Ok(package),
+            Some((key, profile)) => {
+                let (signed, _) = sign::signed(package.into(), key, profile, None)?;
+                Ok(signed.into())
+            }
+        }
+    }
+}
+
+impl Overrides {
+    fn apply(&self, project: &mut Project) {
+        let Manifest {
+            memory,
+            timeout,
+            environment,
+            runtime,
+            handler,
+            url,
+            ..
+        } = &mut project.settings;
+        *memory = self.memory.or(*memory);
+        *timeout = self.timeout.or(*timeout);
+        *url = self.url.or(*url);
+        environment.extend(self.env.iter().cloned());
+        for (setting, given) in [(runtime, &self.runtime), (handler, &self.handler)] {
+            if given.is_some() {
+                setting.clone_from(given);
+            }
+        }
+        if let Some(name) = &self.name {
+            project.name.clone_from(name);
+        }
     }
 }
 
@@ -95,6 +163,18 @@ impl Deployed {
         }
     }
 
+    /// Prints the times of build and deployment.
+    pub(super) fn note_times(&self, build: std::time::Duration, deployment: std::time::Duration) {
+        let (name, build, deployment) = (&self.name, build.as_secs_f64(), deployment.as_secs_f64());
+        let changes = self.changes.join(", ");
+        output::note(&match self.changes.is_empty() {
+            false => {
+                format!("{name}: built in {build:.1} s, deployed in {deployment:.1} s ({changes})")
+            }
+            true => format!("{name}: built in {build:.1} s, unchanged on the host"),
+        });
+    }
+
     /// Warns if the URL is public.
     pub(super) fn warn_if_public(&self) {
         if self.url.as_ref().is_some_and(Url::is_unsigned) {
@@ -104,92 +184,6 @@ impl Deployed {
             );
         }
     }
-}
-
-/// Creates the function, or updates its code.
-pub(super) async fn put(
-    client: &Client,
-    project: &Project,
-    component: &Path,
-) -> anyhow::Result<Deployed> {
-    let name = project.function_name().to_owned();
-    FunctionName::parse(&name).context("choose another name, with --name")?;
-    let zip = STANDARD.encode(package(component)?);
-    let found = client
-        .lambda(Method::GET, &format!("{FUNCTIONS}/{name}"), None)
-        .await;
-    match found {
-        Ok(_) => update(client, project, &name, &zip).await?,
-        Err(error) if is_missing(&error) => create(client, project, &name, &zip).await?,
-        Err(error) => return Err(error),
-    }
-    let shown = client.settled(&name).await?;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    Ok(Deployed {
-        url: url::apply(client, &name, project.settings.url).await?,
-        name,
-        arn: text(&shown["FunctionArn"]),
-        log_group: text(&shown["LoggingConfig"]["LogGroup"]),
-    })
-}
-
-async fn create(client: &Client, project: &Project, name: &str, zip: &str) -> anyhow::Result<()> {
-    let mut request = settings(project);
-    request["FunctionName"] = name.into();
-    request["Runtime"] = "provided.al2023".into();
-    request["Handler"] = "bootstrap".into();
-    request["Role"] = ROLE.into();
-    request["Code"] = json!({"ZipFile": zip});
-    client
-        .lambda(Method::POST, FUNCTIONS, Some(&request))
-        .await
-        .map(drop)
-}
-
-async fn update(client: &Client, project: &Project, name: &str, zip: &str) -> anyhow::Result<()> {
-    client.settled(name).await?;
-    let code = json!({"ZipFile": zip});
-    client
-        .lambda(
-            Method::PUT,
-            &format!("{FUNCTIONS}/{name}/code"),
-            Some(&code),
-        )
-        .await?;
-    let settings = settings(project);
-    if settings
-        .as_object()
-        .is_some_and(|settings| !settings.is_empty())
-    {
-        client.settled(name).await?;
-        let path = format!("{FUNCTIONS}/{name}/configuration");
-        client.lambda(Method::PUT, &path, Some(&settings)).await?;
-    }
-    Ok(())
-}
-
-/// Settings in the manifest, as members of the request.
-fn settings(project: &Project) -> Value {
-    let settings = &project.settings;
-    let mut request = json!({});
-    if let Some(memory) = settings.memory {
-        request["MemorySize"] = memory.into();
-    }
-    if let Some(timeout) = settings.timeout {
-        request["Timeout"] = timeout.into();
-    }
-    if !settings.env.is_empty() {
-        request["Environment"] = json!({"Variables": settings.env});
-    }
-    request
-}
-
-fn package(component: &Path) -> anyhow::Result<Vec<u8>> {
-    let bytes = std::fs::read(component).with_context(|| component.display().to_string())?;
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    zip.start_file("bootstrap.wasm", SimpleFileOptions::default())?;
-    zip.write_all(&bytes)?;
-    Ok(zip.finish()?.into_inner())
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {

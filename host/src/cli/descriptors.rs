@@ -25,7 +25,7 @@ pub(super) fn raise(environments: u32) {
         }
     };
     let connections = server::Config::default().connections_max;
-    let needed = needed(environments, connections);
+    let needed = needed_by(environments);
     if let Some(descriptors) = descriptors.filter(|it| *it < needed) {
         tracing::warn!(
             descriptors,
@@ -37,7 +37,9 @@ pub(super) fn raise(environments: u32) {
     }
 }
 
-fn needed(environments: u32, connections: usize) -> u64 {
+/// Descriptors of a host with this many environments.
+pub(super) fn needed_by(environments: u32) -> u64 {
+    let connections = server::Config::default().connections_max;
     let connections = u64::try_from(connections).unwrap_or(u64::MAX);
     (u64::from(environments) * PER_ENVIRONMENT)
         .saturating_add(connections)

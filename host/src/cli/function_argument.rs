@@ -45,13 +45,25 @@ impl FunctionArgument {
         }
     }
 
+    /// Path of the function itself.
+    pub(super) fn own_path(&self) -> String {
+        format!("/2015-03-31/functions/{}{}", self.segment, self.query())
+    }
+
     /// Path of a sub-resource such as `configuration` or `invocations`.
     pub(super) fn path(&self, part: &str) -> String {
-        let query = match &self.qualifier {
+        format!(
+            "/2015-03-31/functions/{}/{part}{}",
+            self.segment,
+            self.query()
+        )
+    }
+
+    fn query(&self) -> String {
+        match &self.qualifier {
             Some(qualifier) => format!("?Qualifier={}", utf8_percent_encode(qualifier, PLAIN)),
             None => String::new(),
-        };
-        format!("/2015-03-31/functions/{}/{part}{query}", self.segment)
+        }
     }
 }
 

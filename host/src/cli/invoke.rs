@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, Response};
 use super::function_argument::FunctionArgument;
+use super::sample_event::SampleEvent;
 use super::{Ended, Format, output};
 
 /// Invoke a function and print its response.
@@ -27,6 +28,10 @@ pub(super) struct Invoke {
     /// File with the event; `-` reads stdin.
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Sample event: alb, apigateway, dynamodb, eventbridge, http-api (also of function URLs), kinesis, s3, schedule,
+    /// sns or sqs.
+    #[arg(long, value_enum, value_name = "SERVICE", conflicts_with_all = ["data", "file"], hide_possible_values = true)]
+    event: Option<SampleEvent>,
     /// Print the tail of the log to stderr.
     #[arg(long)]
     log: bool,
@@ -72,6 +77,9 @@ impl Invoke {
     }
 
     fn event(&self) -> anyhow::Result<String> {
+        if let Some(sample) = self.event {
+            return Ok(sample.json().to_owned());
+        }
         match (&self.data, &self.file) {
             (Some(data), _) => Ok(data.clone()),
             (None, Some(path)) if path.as_os_str() == "-" => {

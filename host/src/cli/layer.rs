@@ -1,8 +1,5 @@
 //! `lamina layer`: publishes layers to a running host.
 
-use std::fs::{self, File};
-use std::io::{self, Cursor, Seek, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -12,9 +9,8 @@ use clap::{Args, Subcommand};
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
-use zip::write::SimpleFileOptions;
-use zip::{DateTime, ZipWriter};
 
+use super::archive::Archive;
 use super::client::Client;
 use super::{Calling, Ended, Format, output};
 
@@ -86,7 +82,7 @@ impl Publish {
 }
 
 /// Percent-encodes a name as one path segment. The host validates it.
-fn segment(name: &str) -> anyhow::Result<String> {
+pub(super) fn segment(name: &str) -> anyhow::Result<String> {
     const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
     if name.is_empty() {
         bail!("a layer needs a name");
@@ -96,67 +92,9 @@ fn segment(name: &str) -> anyhow::Result<String> {
 
 fn package(content: &Path) -> anyhow::Result<Vec<u8>> {
     if !content.is_dir() {
-        return Ok(fs::read(content)?);
+        return Ok(std::fs::read(content)?);
     }
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    add(&mut zip, content, "")?;
-    Ok(zip.finish()?.into_inner())
-}
-
-/// Adds a directory to a zip, deterministically: equal files give an equal zip.
-fn add<W: Write + Seek>(zip: &mut ZipWriter<W>, dir: &Path, prefix: &str) -> anyhow::Result<()> {
-    let mut entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let (path, kind) = (entry.path(), entry.file_type()?);
-        let name = entry.file_name();
-        let name = name.to_str().map(|name| format!("{prefix}{name}"));
-        let name = name.with_context(|| format!("{}: not a name in UTF-8", path.display()))?;
-        let mode = entry.metadata()?.permissions().mode() & 0o777;
-        let options = SimpleFileOptions::default()
-            .last_modified_time(DateTime::default())
-            .unix_permissions(mode);
-        if kind.is_dir() {
-            zip.add_directory(format!("{name}/"), options)?;
-            add(zip, &path, &format!("{name}/"))?;
-        } else if kind.is_file() {
-            zip.start_file(name, options)?;
-            io::copy(&mut File::open(&path)?, zip)?;
-        } else {
-            bail!("{name} is a link or a device; only files and directories can be in a layer");
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn same_files_make_the_same_zip() {
-        let zip = || {
-            let dir = tempfile::tempdir().unwrap();
-            fs::create_dir(dir.path().join("lib")).unwrap();
-            fs::write(dir.path().join("lib/b.txt"), "b").unwrap();
-            fs::write(dir.path().join("a.txt"), "a").unwrap();
-            package(dir.path()).unwrap()
-        };
-        let made = zip();
-        assert_eq!(made, zip());
-        let mut read = zip::ZipArchive::new(Cursor::new(made)).unwrap();
-        let names = (0..read.len()).map(|at| {
-            let file = read.by_index(at).unwrap();
-            file.name().unwrap().into_owned()
-        });
-        assert_eq!(names.collect::<Vec<_>>(), ["a.txt", "lib/", "lib/b.txt"]);
-    }
-
-    #[test]
-    fn links_are_not_followed() {
-        let dir = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link")).unwrap();
-        let refused = package(dir.path()).unwrap_err().to_string();
-        assert!(refused.starts_with("link is a link"), "{refused}");
-    }
+    let mut archive = Archive::new(&|_| false);
+    archive.add_contents(content, "")?;
+    archive.finish()
 }

@@ -1,74 +1,44 @@
-//! `lamina new`: creates a function's crate from a blueprint. Blueprints are the repository's
-//! examples, so they are tested.
+//! `lamina new`: creates a function from a blueprint: one of this program's, a directory, or a git repository.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::{Ended, output};
 
+mod blueprint;
+mod crate_manifest;
 mod sdk;
+
+pub(super) use blueprint::BLUEPRINTS;
+use blueprint::Blueprint;
+
+/// Files of a directory that belong to it and not to a new function.
+const LEFT_OUT: [&str; 4] = [".git", ".lamina", "target", "__pycache__"];
 
 /// Create a function from a blueprint.
 #[derive(Args, Clone, Debug)]
 pub(super) struct New {
     /// Name of the function and its directory.
     name: String,
-    /// Blueprint to start from.
-    #[arg(long, value_enum, default_value_t = Blueprint::Hello)]
-    blueprint: Blueprint,
+    /// Blueprint to start from: a name of `lamina blueprints`, a directory, or the URL of a git repository.
+    #[arg(long, default_value = "hello")]
+    blueprint: String,
     /// Copy the SDK into the crate. This is the default if the checkout that this program was built
     /// from is missing.
     #[arg(long)]
     vendor: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Blueprint {
-    /// Typed event and typed response.
-    Hello,
-    /// State between invocations, files in /tmp.
-    Counter,
-    /// Custom runtime with its own event loop, like lambda_runtime.
-    CustomRuntime,
-    /// WASI HTTP.
-    Http,
-    /// Plain program: event on stdin, response on stdout.
-    Command,
-}
-
-/// Files of a blueprint.
-struct Files {
-    manifest: &'static str,
-    source: (&'static str, &'static str),
-    event: &'static str,
-}
-
-macro_rules! files {
-    ($dir:literal, $source:literal) => {
-        Files {
-            manifest: include_str!(concat!("../../../examples/", $dir, "/Cargo.toml")),
-            source: (
-                $source,
-                include_str!(concat!("../../../examples/", $dir, "/", $source)),
-            ),
-            event: include_str!(concat!("../../../examples/", $dir, "/event.json")),
-        }
-    };
-}
-
-impl Blueprint {
-    fn files(self) -> Files {
-        match self {
-            Self::Hello => files!("hello", "src/lib.rs"),
-            Self::Counter => files!("counter", "src/lib.rs"),
-            Self::CustomRuntime => files!("custom-runtime", "src/main.rs"),
-            Self::Http => files!("http", "src/lib.rs"),
-            Self::Command => files!("command", "src/main.rs"),
-        }
+/// Prints the blueprints of this program.
+pub(super) fn list() -> Ended {
+    for Blueprint { name, about, .. } in BLUEPRINTS {
+        output::line(&format!("{name:15} {about}"));
     }
+    Ended::Well
 }
 
 impl New {
@@ -79,23 +49,22 @@ impl New {
             .and_then(|name| name.to_str())
             .unwrap_or_default();
         crate::names::FunctionName::parse(name).context("choose another name")?;
-        require_crate_name(name)?;
         if dir.exists() && fs::read_dir(&dir)?.next().is_some() {
             bail!(
                 "{} exists and is not empty; nothing was written",
                 dir.display()
             );
         }
-        let files = self.blueprint.files();
-        let checkout = sdk::checkout().filter(|_| !self.vendor);
-        write(&dir, name, &files, checkout.as_deref())?;
-        if files.needs_sdk() && checkout.is_none() {
-            sdk::copy_to(&dir.join(sdk::COPY))?;
-            output::note(&format!(
-                "lamina-sdk is not on crates.io: a copy of version {} is in {}",
-                env!("CARGO_PKG_VERSION"),
-                dir.join(sdk::COPY).display()
-            ));
+        match BLUEPRINTS.iter().find(|it| it.name == self.blueprint) {
+            Some(blueprint) => self.write(blueprint, &dir, name)?,
+            None if Path::new(&self.blueprint).is_dir() => {
+                copy(Path::new(&self.blueprint), &dir, name)?;
+            }
+            None if is_git(&self.blueprint) => clone(&self.blueprint, &dir, name)?,
+            None => bail!(
+                "{} is neither a blueprint of `lamina blueprints`, nor a directory, nor the URL of a git repository",
+                self.blueprint
+            ),
         }
         output::line(&format!(
             "{} is ready: `lamina dev {}`",
@@ -104,12 +73,116 @@ impl New {
         ));
         Ok(Ended::Well)
     }
+
+    fn write(&self, blueprint: &Blueprint, dir: &Path, name: &str) -> anyhow::Result<()> {
+        let cargo = blueprint.file("Cargo.toml");
+        if cargo.is_some() {
+            require_crate_name(name)?;
+        }
+        let checkout = sdk::checkout().filter(|_| !self.vendor);
+        for (path, content) in blueprint.files {
+            let content = match *path {
+                "Cargo.toml" => crate_manifest::standalone(content, name, checkout.as_deref()),
+                "lamina.toml" => project_manifest(content, name, cargo.is_some()),
+                _ => (*content).to_owned(),
+            };
+            put(dir, path, &content)?;
+        }
+        put(dir, ".gitignore", "target/\n.lamina/\n__pycache__/\n")?;
+        if cargo.is_some_and(crate_manifest::needs_sdk) && checkout.is_none() {
+            sdk::copy_to(&dir.join(sdk::COPY))?;
+            output::note(&format!(
+                "lamina-sdk is not on crates.io: a copy of version {} is in {}",
+                env!("CARGO_PKG_VERSION"),
+                dir.join(sdk::COPY).display()
+            ));
+        }
+        Ok(())
+    }
 }
 
-impl Files {
-    fn needs_sdk(&self) -> bool {
-        self.manifest.contains("\nlamina-sdk.workspace")
+fn put(dir: &Path, path: &str, content: &str) -> anyhow::Result<()> {
+    let path = dir.join(path);
+    fs::create_dir_all(path.parent().unwrap_or(dir))?;
+    fs::write(&path, content).with_context(|| path.display().to_string())
+}
+
+/// `lamina.toml` under another name. New crates compile their dependencies into one directory.
+fn project_manifest(content: &str, name: &str, is_crate: bool) -> String {
+    let text = renamed(content, name);
+    let shared = "\n[build]\n# Dependencies are compiled once for all functions of this user.\nshared_target = true\n";
+    if is_crate { text + shared } else { text }
+}
+
+/// Replaces the first `name = "..."`.
+fn renamed(content: &str, name: &str) -> String {
+    let mut is_done = false;
+    let line = |line: &str| {
+        let is_name = !is_done && line.starts_with("name = ");
+        is_done |= is_name;
+        if is_name {
+            format!("name = \"{name}\"\n")
+        } else {
+            format!("{line}\n")
+        }
+    };
+    content.lines().map(line).collect()
+}
+
+/// Copies a directory, and names the copy.
+fn copy(from: &Path, to: &Path, name: &str) -> anyhow::Result<()> {
+    copy_files(from, to)?;
+    for manifest in ["Cargo.toml", "lamina.toml"].map(|it| to.join(it)) {
+        if manifest.is_file() {
+            fs::write(&manifest, renamed(&fs::read_to_string(&manifest)?, name))?;
+        }
     }
+    Ok(())
+}
+
+fn copy_files(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
+        let entry = entry?;
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        let target = to.join(entry.file_name());
+        if LEFT_OUT.iter().any(|it| *it == entry.file_name()) {
+            continue;
+        }
+        if kind.is_dir() {
+            copy_files(&path, &target)?;
+        } else if kind.is_file() {
+            fs::copy(&path, &target).with_context(|| path.display().to_string())?;
+        } else {
+            bail!(
+                "{} is a link or a device; a blueprint has files only",
+                path.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+fn is_git(blueprint: &str) -> bool {
+    let has_scheme = ["https://", "http://", "ssh://", "git://", "file://", "git@"];
+    has_scheme.iter().any(|it| blueprint.starts_with(it))
+}
+
+/// Copies the files of a git repository.
+fn clone(url: &str, dir: &Path, name: &str) -> anyhow::Result<()> {
+    let parent = std::path::absolute(dir)?;
+    let parent = parent.parent().unwrap_or_else(|| Path::new("/"));
+    let checkout = parent.join(format!(".lamina-blueprint-{}", std::process::id()));
+    let mut git = Command::new("git");
+    git.args(["clone", "--quiet", "--depth", "1", "--", url]);
+    let cloned = git.arg(&checkout).stdin(Stdio::null()).status();
+    let copied = match cloned.context("git cannot be run") {
+        Ok(status) if status.success() => copy(&checkout, dir, name),
+        Ok(_) => Err(anyhow::anyhow!("{url} was not cloned: see above")),
+        Err(error) => Err(error),
+    };
+    let _ = fs::remove_dir_all(&checkout);
+    copied
 }
 
 /// Refuses function names that cargo does not accept as crate names.
@@ -124,7 +197,7 @@ fn require_crate_name(name: &str) -> anyhow::Result<()> {
 }
 
 /// Rust keywords, cargo's directory names and crates that functions depend on, with `_` for `-`.
-const TAKEN: [&str; 69] = [
+const TAKEN: [&str; 70] = [
     "Self",
     "_",
     "abstract",
@@ -193,106 +266,13 @@ const TAKEN: [&str; 69] = [
     "where",
     "while",
     "wit_bindgen",
+    "wstd",
     "yield",
 ];
-
-fn write(dir: &Path, name: &str, files: &Files, sdk: Option<&Path>) -> anyhow::Result<()> {
-    let (path, source) = files.source;
-    let put = |path: &str, text: &str| {
-        let path = dir.join(path);
-        fs::create_dir_all(path.parent().unwrap_or(dir))?;
-        fs::write(&path, text).with_context(|| path.display().to_string())
-    };
-    put("Cargo.toml", &manifest(files, name, sdk))?;
-    put(path, source)?;
-    put("event.json", files.event)?;
-    put(".gitignore", "target/\n.lamina/\n")
-}
-
-/// Manifest of an example, made standalone: values inherited from the workspace are written out.
-fn manifest(files: &Files, name: &str, sdk: Option<&Path>) -> String {
-    let shared = |key: &str| {
-        let line = WORKSPACE.lines().find(|line| {
-            let rest = line.strip_prefix(key);
-            rest.is_some_and(|rest| rest.starts_with(" = "))
-        });
-        line.unwrap_or_default().to_owned()
-    };
-    let mut manifest = String::new();
-    for line in files.manifest.lines() {
-        let line = match line.split_once(".workspace = true") {
-            _ if line.starts_with("name = ") => format!("name = \"{name}\""),
-            Some(("lamina-sdk", _)) => sdk::dependency(sdk),
-            Some((key @ ("serde" | "serde_json" | "wasip2" | "version" | "edition"), _)) => {
-                shared(key)
-            }
-            Some(_) => continue,
-            None => line.to_owned(),
-        };
-        manifest.push_str(&line);
-        manifest.push('\n');
-    }
-    manifest.push_str(PROFILE);
-    if files.needs_sdk() && sdk.is_none() {
-        manifest.push_str(&format!("exclude = [\"{}\"]\n", sdk::COPY));
-    }
-    manifest
-}
-
-/// Workspace manifest of the examples, with shared versions.
-const WORKSPACE: &str = include_str!("../../../examples/Cargo.toml");
-
-const PROFILE: &str = "
-# Small and quick to start.
-[profile.release]
-codegen-units = 1
-lto = true
-opt-level = \"s\"
-panic = \"abort\"
-strip = true
-
-# Not part of any workspace around it.
-[workspace]
-";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn blueprint_manifest_is_standalone() {
-        for blueprint in Blueprint::value_variants() {
-            for sdk in [None, Some(Path::new("/the/sdk"))] {
-                let text = manifest(&blueprint.files(), "mine", sdk);
-                let parsed: toml::Table = toml::from_str(&text).unwrap();
-                assert_eq!(
-                    parsed["package"]["name"].as_str(),
-                    Some("mine"),
-                    "{blueprint:?}"
-                );
-                assert!(!text.contains("workspace = true"), "{text}");
-                assert_eq!(
-                    text.contains("/the/sdk"),
-                    sdk.is_some() && text.contains("lamina-sdk")
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn blueprint_manifest_has_versions_of_examples() {
-        let shared: toml::Table = toml::from_str(WORKSPACE).unwrap();
-        let shared = shared["workspace"]["dependencies"].as_table().unwrap();
-        for blueprint in Blueprint::value_variants() {
-            let text = manifest(&blueprint.files(), "mine", None);
-            let parsed: toml::Table = toml::from_str(&text).unwrap();
-            for (name, version) in parsed["dependencies"].as_table().unwrap() {
-                if name != "lamina-sdk" {
-                    assert_eq!(Some(version), shared.get(name), "{name}");
-                }
-            }
-        }
-    }
 
     #[test]
     fn name_that_cargo_refuses_is_refused() {
@@ -304,5 +284,39 @@ mod tests {
             assert!(refused.contains(name), "{refused}");
         }
         assert!(TAKEN.is_sorted());
+    }
+
+    #[test]
+    fn manifest_of_a_blueprint_is_renamed() {
+        for blueprint in BLUEPRINTS {
+            let manifest = blueprint.file("lamina.toml").unwrap();
+            let text = project_manifest(manifest, "mine", blueprint.file("Cargo.toml").is_some());
+            let parsed: toml::Table = toml::from_str(&text).unwrap();
+            assert_eq!(parsed["name"].as_str(), Some("mine"), "{}", blueprint.name);
+        }
+    }
+
+    #[test]
+    fn directory_is_copied_without_what_was_built() {
+        let from = tempfile::tempdir().unwrap();
+        for path in ["src/lib.rs", "target/x", ".git/config", "lamina.toml"] {
+            put(
+                from.path(),
+                path,
+                "name = \"other\"\n[x]\nname = \"kept\"\n",
+            )
+            .unwrap();
+        }
+        let to = tempfile::tempdir().unwrap();
+        let to = to.path().join("mine");
+        copy(from.path(), &to, "mine").unwrap();
+        let mut found: Vec<_> = fs::read_dir(&to)
+            .unwrap()
+            .map(|it| it.unwrap().file_name())
+            .collect();
+        found.sort();
+        assert_eq!(found, ["lamina.toml", "src"]);
+        let manifest = fs::read_to_string(to.join("lamina.toml")).unwrap();
+        assert_eq!(manifest, "name = \"mine\"\n[x]\nname = \"kept\"\n");
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn error(error: &anyhow::Error) {
 }
 
 /// Error chain as one line. A cause that the text before it already contains is skipped.
-fn chain(error: &anyhow::Error) -> String {
+pub(super) fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if text.is_empty() {
@@ -49,6 +49,15 @@ fn chain(error: &anyhow::Error) -> String {
         }
     }
     text
+}
+
+/// True if stdout is a terminal and NO_COLOR is unset.
+pub(super) fn colour_on_stdout() -> bool {
+    !is_colour_unwanted() && io::stdout().is_terminal()
+}
+
+fn is_colour_unwanted() -> bool {
+    variable("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 /// Bold on a terminal.
@@ -64,6 +73,13 @@ pub(super) fn bold(text: &str) -> String {
 pub(super) fn progress(text: &str) -> ProgressBar {
     if !io::stderr().is_terminal() {
         note(text);
+    }
+    spinner(text)
+}
+
+/// Progress spinner until dropped; without a terminal, nothing.
+pub(super) fn spinner(text: &str) -> ProgressBar {
+    if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})");
@@ -75,8 +91,7 @@ pub(super) fn progress(text: &str) -> ProgressBar {
 
 /// True if stderr is a terminal and NO_COLOR is unset.
 pub(super) fn colour_on_stderr() -> bool {
-    let unwanted = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
-    !unwanted && io::stderr().is_terminal()
+    !is_colour_unwanted() && io::stderr().is_terminal()
 }
 
 #[cfg(test)]

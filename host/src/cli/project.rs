@@ -1,88 +1,129 @@
-//! A function's crate on disk, as cargo describes it.
+//! A function on disk: its directory, its configuration and how it is built.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
-use serde_json::Value;
 
-use super::url::UrlAccess;
-use super::watch::Sources;
+use crate::library::runtime::{self, Kind};
 
-/// A function's crate.
+pub(super) mod cargo;
+pub(super) mod manifest;
+
+use cargo::Package;
+use manifest::{Build, File, Manifest};
+
+/// A function on disk.
 #[derive(Clone, Debug)]
 pub(super) struct Project {
     pub(super) dir: PathBuf,
-    /// Package name.
+    /// Function name.
     pub(super) name: String,
-    /// True with `[package.metadata.component]`: built by `cargo component`.
-    pub(super) is_component: bool,
-    pub(super) settings: Settings,
+    /// True with a `lamina.toml`, which is the whole configuration: keys that it lacks have AWS's defaults.
+    pub(super) is_declared: bool,
+    pub(super) settings: Manifest,
+    pub(super) source: Source,
 }
 
-/// `[package.metadata.lamina]`.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Settings {
-    /// Function name.
-    pub(super) name: Option<String>,
-    /// Memory in MiB.
-    pub(super) memory: Option<u32>,
-    /// Timeout in seconds.
-    pub(super) timeout: Option<u32>,
-    /// Environment variables.
-    pub(super) env: std::collections::BTreeMap<String, String>,
-    /// Access to the function URL.
-    pub(super) url: Option<UrlAccess>,
+/// Source of a function's package.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// A crate, built by cargo.
+    Crate(Package),
+    /// An artifact, made by the build command if there is one.
+    Artifact {
+        command: Option<String>,
+        path: PathBuf,
+    },
 }
 
 impl Project {
-    pub(super) fn read(dir: &Path) -> anyhow::Result<Self> {
-        let manifest = dir.join("Cargo.toml");
-        if !manifest.is_file() {
-            bail!(
-                "{} has no Cargo.toml; make a function with `lamina new NAME`, or name its directory",
-                dir.display()
-            );
+    /// Reads the functions of a directory, or makes one of a component or a package.
+    pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Self>> {
+        if path.is_file() {
+            return Ok(vec![Self::of_file(path)?]);
         }
-        let metadata = metadata(&manifest, &["--no-deps"])?;
-        Self::of(dir, &manifest.canonicalize()?, &metadata)
+        if !path.is_dir() {
+            bail!("{} does not exist", path.display());
+        }
+        match manifest::read(path)? {
+            Some(File::Project(manifest)) => {
+                let functions = manifest.into_functions(path)?;
+                functions.into_iter().map(|it| Self::of(it, true)).collect()
+            }
+            Some(File::Host) | None => {
+                let settings = Manifest {
+                    dir: Some(path.to_owned()),
+                    ..Manifest::default()
+                };
+                Ok(vec![Self::of(settings, false)?])
+            }
+        }
     }
 
-    /// Source directories: the crate and its path dependencies, direct and indirect.
-    pub(super) fn sources(&self, data_dir: &Path) -> anyhow::Result<Sources> {
-        let metadata = metadata(&self.dir.join("Cargo.toml"), &[])?;
-        let manifest = self.dir.join("Cargo.toml").canonicalize()?;
-        let mut ignored = vec![data_dir.to_owned()];
-        ignored.extend(metadata["target_directory"].as_str().map(PathBuf::from));
-        let mut dirs = vec![self.dir.clone()];
-        dirs.extend(path_dependencies(&manifest, &metadata));
-        Sources::new(&dirs, &ignored)
-    }
-
-    fn of(dir: &Path, manifest: &Path, metadata: &Value) -> anyhow::Result<Self> {
-        let packages = metadata["packages"].as_array().into_iter().flatten();
-        let manifest = manifest.to_string_lossy();
-        let mut found = packages.filter(|package| package["manifest_path"] == *manifest);
-        let package = found.next().with_context(|| {
-            format!("{manifest} is a workspace; name the directory of one of its functions")
-        })?;
-        let settings = match package["metadata"].get("lamina") {
-            Some(settings) => serde_json::from_value(settings.clone())
-                .with_context(|| format!("[package.metadata.lamina] in {manifest}"))?,
-            None => Settings::default(),
-        };
+    fn of_file(path: &Path) -> anyhow::Result<Self> {
+        let name = path.file_stem().and_then(|it| it.to_str());
         Ok(Self {
-            dir: dir.to_owned(),
-            name: package["name"].as_str().unwrap_or_default().to_owned(),
-            is_component: package["metadata"].get("component").is_some(),
-            settings,
+            dir: parent(path),
+            name: name.unwrap_or_default().to_owned(),
+            is_declared: false,
+            settings: Manifest::default(),
+            source: Source::Artifact {
+                command: None,
+                path: std::path::absolute(path)?,
+            },
         })
     }
 
-    /// Name of the deployed function.
-    pub(super) fn function_name(&self) -> &str {
-        self.settings.name.as_deref().unwrap_or(&self.name)
+    fn of(settings: Manifest, is_declared: bool) -> anyhow::Result<Self> {
+        let dir = settings.dir.clone().unwrap_or_default();
+        let is_crate = dir.join("Cargo.toml").is_file();
+        let (source, settings, name) = match &settings.build {
+            Some(build) if build.artifact.is_some() || !is_crate => {
+                (built(&dir, build)?, settings, None)
+            }
+            _ if is_crate => {
+                let (package, own) = cargo::package(&dir)?;
+                let name = package.name.clone();
+                let own = own.filter(|_| !is_declared).unwrap_or(settings);
+                (Source::Crate(package), own, Some(name))
+            }
+            _ if is_managed(&settings) => (files(&dir), settings, None),
+            _ => bail!(
+                "{} has no Cargo.toml and no [build] in {}; make a function with `lamina new NAME`, or name its \
+                 directory",
+                dir.display(),
+                manifest::FILE
+            ),
+        };
+        let name = settings.name.clone().or(name);
+        let name = name.map_or_else(|| directory_name(&dir), Ok)?;
+        Ok(Self {
+            dir,
+            name,
+            is_declared,
+            settings,
+            source,
+        })
+    }
+
+    /// Directories whose changes make a new build, and what to ignore in them.
+    pub(super) fn sources(&self) -> anyhow::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+        let mut dirs = vec![self.dir.clone()];
+        let mut ignored = Vec::new();
+        match &self.source {
+            Source::Crate(_) => {
+                let (dependencies, target) = cargo::dependencies(&self.dir)?;
+                dirs.extend(dependencies);
+                ignored.extend(target);
+            }
+            // The command writes the artifact.
+            Source::Artifact {
+                command: Some(_),
+                path,
+            } if *path != self.dir => ignored.push(path.clone()),
+            Source::Artifact { .. } => {}
+        }
+        Ok((dirs, ignored))
     }
 
     /// Event of the first invocation.
@@ -95,100 +136,42 @@ impl Project {
     }
 }
 
-/// Directories of the path dependencies of a package.
-fn path_dependencies(manifest: &Path, metadata: &Value) -> Vec<PathBuf> {
-    let packages = || metadata["packages"].as_array().into_iter().flatten();
-    let nodes = || {
-        metadata["resolve"]["nodes"]
-            .as_array()
-            .into_iter()
-            .flatten()
+fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+        Some(parent) => parent.to_owned(),
+        None => PathBuf::from("/"),
+    }
+}
+
+fn built(dir: &Path, build: &Build) -> anyhow::Result<Source> {
+    let Some(artifact) = &build.artifact else {
+        bail!(
+            "[build] needs `artifact`: the component, the package or the directory that the command makes"
+        );
     };
-    let own = packages().find(|it| it["manifest_path"] == *manifest.to_string_lossy());
-    let mut reached: Vec<&Value> = own.map(|own| &own["id"]).into_iter().collect();
-    let mut at = 0;
-    while let Some(id) = reached.get(at).copied() {
-        let node = nodes().find(|node| node["id"] == *id);
-        let needs = node.and_then(|node| node["dependencies"].as_array());
-        for need in needs.into_iter().flatten() {
-            if !reached.contains(&need) {
-                reached.push(need);
-            }
-        }
-        at += 1;
-    }
-    let from_a_path =
-        packages().filter(|it| it["source"].is_null() && reached.contains(&&it["id"]));
-    let manifests = from_a_path.filter_map(|it| it["manifest_path"].as_str());
-    let others = manifests.map(Path::new).filter(|it| *it != manifest);
-    others
-        .filter_map(|it| it.parent().map(Path::to_owned))
-        .collect()
+    Ok(Source::Artifact {
+        command: build.command.clone(),
+        path: dir.join(artifact),
+    })
 }
 
-/// Runs `cargo metadata` on a manifest.
-fn metadata(manifest: &Path, more: &[&str]) -> anyhow::Result<Value> {
-    let mut cargo = Command::new("cargo");
-    cargo.args(["metadata", "--format-version", "1"]).args(more);
-    let output = cargo
-        .arg("--manifest-path")
-        .arg(manifest)
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(no_cargo)?;
-    if !output.status.success() {
-        bail!("cargo could not read {}", manifest.display());
+/// Source code of a managed runtime, which needs no build.
+fn files(dir: &Path) -> Source {
+    Source::Artifact {
+        command: None,
+        path: dir.to_owned(),
     }
-    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-pub(super) fn no_cargo(error: std::io::Error) -> anyhow::Error {
-    anyhow::Error::new(error).context("cargo cannot be run; install Rust from https://rustup.rs")
+fn is_managed(settings: &Manifest) -> bool {
+    let runtime = settings.runtime.as_deref().and_then(runtime::find);
+    runtime.is_some_and(|it| matches!(it.kind, Kind::Managed(_)))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sources_are_the_crate_and_its_path_dependencies() {
-        let package = |name: &str, source: Option<&str>| {
-            serde_json::json!({"id": name, "manifest_path": format!("/{name}/Cargo.toml"),
-                               "source": source})
-        };
-        let metadata = serde_json::json!({
-            "packages": [package("f", None), package("near", None), package("far", None),
-                         package("serde", Some("registry")), package("neighbour", None)],
-            "resolve": {"nodes": [
-                {"id": "f", "dependencies": ["near", "serde"]},
-                {"id": "near", "dependencies": ["far", "f"]},
-                {"id": "neighbour", "dependencies": []},
-            ]},
-        });
-        let found = path_dependencies(Path::new("/f/Cargo.toml"), &metadata);
-        assert_eq!(found, [Path::new("/near"), Path::new("/far")]);
-    }
-
-    #[test]
-    fn settings_are_read_from_the_manifest() {
-        let metadata = serde_json::json!({"packages": [
-            {"manifest_path": "/other/Cargo.toml", "name": "other"},
-            {"manifest_path": "/a/Cargo.toml", "name": "a",
-             "metadata": {"lamina": {"memory": 256, "env": {"K": "V"}, "url": "iam"}, "component": {}}},
-        ]});
-        let read = |manifest: &str| Project::of(Path::new("/a"), Path::new(manifest), &metadata);
-        let project = read("/a/Cargo.toml").unwrap();
-        assert_eq!(
-            (project.function_name(), project.settings.memory),
-            ("a", Some(256))
-        );
-        assert_eq!(project.settings.url, Some(UrlAccess::Iam));
-        assert!(project.is_component);
-        assert!(
-            read("/Cargo.toml")
-                .unwrap_err()
-                .to_string()
-                .contains("workspace")
-        );
-    }
+fn directory_name(dir: &Path) -> anyhow::Result<String> {
+    let dir = dir.canonicalize()?;
+    let name = dir.file_name().and_then(|name| name.to_str());
+    let name = name.map(str::to_owned);
+    name.with_context(|| format!("{}: the function needs a `name`", dir.display()))
 }

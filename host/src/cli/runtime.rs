@@ -9,8 +9,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Ended, Format, Printing, output};
-use crate::config::Config;
+use super::{Ended, Format, Printing, host_config, output};
 use crate::disk;
 use crate::library::installed::{Installed, Runtimes};
 use crate::library::runtime::{self, Managed};
@@ -125,8 +124,7 @@ impl DataDirectory {
         if let Some(dir) = &self.data_dir {
             return Ok(dir.clone());
         }
-        let config = self.config.as_deref().map(Config::read).transpose()?;
-        Ok(config.unwrap_or_default().data_dir)
+        Ok(host_config::read(self.config.as_deref(), Path::new("."))?.data_dir)
     }
 
     fn runtimes(&self) -> anyhow::Result<Runtimes> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use bytes::Bytes;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -66,26 +67,9 @@ impl Sign {
 
 impl SignPackage {
     fn run(self, format: Format) -> anyhow::Result<Ended> {
-        let home = profile::home_of(&self.profile).with_context(|| {
-            format!(
-                "{} is not the ARN of a signing profile's version, such as \
-                 arn:aws:signer:us-east-1:000000000000:/signing-profiles/release/0123456789",
-                self.profile
-            )
-        })?;
-        let key = read_key(&self.key)?;
         let package = std::fs::read(&self.package).with_context(|| shown(&self.package))?;
-        let clock = Clock::system();
-        let now = clock.now();
-        let days = |days| Duration::from_secs(u64::from(days) * 24 * 60 * 60);
-        let terms = Terms {
-            profile: self.profile.clone(),
-            job: RequestId::random(&clock).to_string(),
-            signed_at: Moment::of(now),
-            expires_at: self.valid_days.map(|it| Moment::of(now.after(days(it)))),
-        };
-        let job_arn = profile::job_arn(&home, &terms.job);
-        let signed = sign(package.into(), &key, terms).with_context(|| shown(&self.package))?;
+        let signed = signed(package.into(), &self.key, &self.profile, self.valid_days);
+        let (signed, job_arn) = signed.with_context(|| shown(&self.package))?;
         std::fs::write(&self.out, &signed).with_context(|| shown(&self.out))?;
         output::line(&match format {
             Format::Text => format!("{}\n{job_arn}", shown(&self.out)),
@@ -98,6 +82,33 @@ impl SignPackage {
         });
         Ok(Ended::Well)
     }
+}
+
+/// Signs a package with a key file. Returns the signed zip and the ARN of the signing job.
+pub(super) fn signed(
+    package: Bytes,
+    key: &Path,
+    profile: &str,
+    valid_days: Option<u32>,
+) -> anyhow::Result<(Bytes, String)> {
+    let home = profile::home_of(profile).with_context(|| {
+        format!(
+            "{profile} is not the ARN of a signing profile's version, such as \
+             arn:aws:signer:us-east-1:000000000000:/signing-profiles/release/0123456789"
+        )
+    })?;
+    let key = read_key(key)?;
+    let clock = Clock::system();
+    let now = clock.now();
+    let days = |days| Duration::from_secs(u64::from(days) * 24 * 60 * 60);
+    let terms = Terms {
+        profile: profile.to_owned(),
+        job: RequestId::random(&clock).to_string(),
+        signed_at: Moment::of(now),
+        expires_at: valid_days.map(|it| Moment::of(now.after(days(it)))),
+    };
+    let job_arn = profile::job_arn(&home, &terms.job);
+    Ok((sign(package, &key, terms)?, job_arn))
 }
 
 fn read_key(path: &Path) -> anyhow::Result<SigningKey> {

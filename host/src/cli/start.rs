@@ -1,16 +1,17 @@
 //! `lamina start`: runs a host until a stop signal.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 
 use anyhow::Context;
 use clap::Args;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
-use tracing_subscriber::EnvFilter;
 
-use super::{Ended, descriptors, environment, output};
+use super::speaker::Speaker;
+use super::{Ended, descriptors, environment, host_config, service};
 use crate::config::Config;
 use crate::host::{self, Host};
 use crate::sandbox::compile::Compiler;
@@ -18,70 +19,84 @@ use crate::sandbox::compile::Compiler;
 /// Start a host.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Start {
-    /// Configuration file.
+    /// Configuration file [env: LAMINA_CONFIG] [default: ./lamina.toml, if it exists].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Data directory [default: ./.lamina].
     #[arg(long, value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
-    /// Address and port to listen on [default: 127.0.0.1:3001].
+    /// Address and port to listen on [env: LAMINA_LISTEN] [default: 127.0.0.1:3001].
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Option<SocketAddr>,
 }
 
 impl Start {
     pub(super) async fn run(self) -> anyhow::Result<Ended> {
-        log_to_stderr();
         // Handler first: SIGHUP without a handler would kill the process while the host opens.
         let mut hangups = signal(SignalKind::hangup())?;
         let config = self.config()?;
+        let speaker = Speaker::start(&config.log);
+        // Read again, for warnings about the file in the log.
+        let mut config = self.config().unwrap_or(config);
+        let inherited = service::listener()?;
+        let address = inherited
+            .as_ref()
+            .map(TcpListener::local_addr)
+            .transpose()?;
+        if let Some(address) = address {
+            config.listen = address;
+            config.require_safe()?;
+        }
         let host = open(&config).await?;
-        let listen = config.listen;
-        let stopped = stopped(Stops::OnRequest)?;
-        let data_dir = config.data_dir.display().to_string();
-        let bound = move |address: SocketAddr| {
-            output::note(&format!(
-                "lamina answers on http://{address}, data in {data_dir}"
-            ));
-            if config.keys.is_empty() {
-                output::note(
-                    "no access keys are configured: any program on this machine may call this host",
-                );
-            }
+        let stopped = stopped(Stops::OnRequest, speaker)?;
+        let listener = match inherited {
+            Some(listener) => listener,
+            None => bind(config.listen).await?,
         };
-        let mut serving = pin!(host.serve(listen, bound, stopped));
+        let bound = |address: SocketAddr| {
+            announce(&config, address, speaker);
+            service::ready();
+        };
+        let mut serving = pin!(host.serve_on(listener, bound, stopped));
         loop {
             tokio::select! {
                 ended = &mut serving => break ended.map_err(with_remedy)?,
-                _ = hangups.recv() => self.reload(&host),
+                _ = hangups.recv() => {
+                    service::reloading();
+                    self.reload(&host, address, speaker);
+                    service::ready();
+                }
             }
         }
-        output::note("lamina has stopped");
+        speaker.say("lamina has stopped");
         Ok(Ended::Well)
     }
 
     /// Rereads the configuration and replaces the keys. A file that fails to parse changes nothing.
-    fn reload(&self, host: &Host) {
-        let reloaded = self.config().and_then(|config| Ok(host.reload(&config)?));
+    fn reload(&self, host: &Host, inherited: Option<SocketAddr>, speaker: Speaker) {
+        let reloaded = self.config().and_then(|mut config| {
+            config.listen = inherited.unwrap_or(config.listen);
+            Ok(host.reload(&config)?)
+        });
         match reloaded {
-            Err(error) => {
-                output::error(&error.context("the configuration was not reloaded"));
-            }
+            Err(error) => speaker.fail(&error.context("the configuration was not reloaded")),
             Ok(fixed) => {
-                output::note("the keys, their policies and the certificates were reloaded");
+                speaker.say("the keys, their policies and the certificates were reloaded");
                 if !fixed.is_empty() {
                     let fixed = fixed.join(", ");
-                    output::note(&format!("changes of {fixed} take effect after a restart"));
+                    speaker.say(&format!("changes of {fixed} take effect after a restart"));
                 }
             }
         }
     }
 
-    pub(super) fn config(&self) -> anyhow::Result<Config> {
-        let mut config = match &self.config {
-            Some(path) => Config::read(path)?,
-            None => Config::default(),
-        };
+    fn config(&self) -> anyhow::Result<Config> {
+        self.config_in(Path::new("."))
+    }
+
+    /// Configuration of options, environment and the file given or found in a directory.
+    pub(super) fn config_in(&self, dir: &Path) -> anyhow::Result<Config> {
+        let mut config = host_config::read(self.config.as_deref(), dir)?;
         if let Some(data_dir) = &self.data_dir {
             config.data_dir.clone_from(data_dir);
         }
@@ -89,6 +104,31 @@ impl Start {
         environment::complete(&mut config, environment::variable);
         config.require_safe()?;
         Ok(config)
+    }
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|source| with_remedy(host::Error::Listen { address, source }))
+}
+
+/// Says where the host answers, and what is unsafe about it.
+fn announce(config: &Config, address: SocketAddr, speaker: Speaker) {
+    let data_dir = config.data_dir.display();
+    speaker.say(&format!(
+        "lamina answers on http://{address}, data in {data_dir}"
+    ));
+    if config.keys.is_empty() {
+        speaker
+            .say("no access keys are configured: any program on this machine may call this host");
+    }
+    // A trusted proxy ends TLS before the host.
+    if !address.ip().is_loopback() && config.trusted_proxies.is_empty() {
+        tracing::warn!(
+            "{address} is no loopback address, and requests there are not encrypted: signatures keep them from being \
+             changed, but anyone on the way can read them. Listen with [tls], or name the proxy that ends TLS in \
+             trusted_proxies"
+        );
     }
 }
 
@@ -121,7 +161,7 @@ pub(super) enum Stops {
 }
 
 /// Completes at the first signal. The second one exits at once.
-pub(super) fn stopped(stops: Stops) -> anyhow::Result<impl Future<Output = ()>> {
+pub(super) fn stopped(stops: Stops, speaker: Speaker) -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let hangup = (stops == Stops::WithTerminal).then(|| signal(SignalKind::hangup()));
@@ -137,9 +177,8 @@ pub(super) fn stopped(stops: Stops) -> anyhow::Result<impl Future<Output = ()>> 
             }
         };
         signalled().await;
-        output::note(
-            "stopping; running invocations may finish. Press Ctrl-C again to exit at once",
-        );
+        service::stopping();
+        speaker.say("stopping; running invocations may finish. Press Ctrl-C again to exit at once");
         drop(stop);
         let code = signalled().await;
         std::process::exit(code as i32);
@@ -161,16 +200,4 @@ enum ExitCode {
     HungUp = 129,
     Interrupted = 130,
     Terminated = 143,
-}
-
-pub(super) fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("LAMINA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_ansi(output::colour_on_stderr())
-        // Its internal error log would panic on a closed stderr.
-        .log_internal_errors(false);
-    // An embedder of the command line may have set a subscriber already.
-    let _ = subscriber.with_writer(std::io::stderr).try_init();
 }

@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use http::Method;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -12,7 +13,7 @@ const CALL_STATEMENT: &str = "FunctionURLAllowPublicAccess";
 const RUN_STATEMENT: &str = "FunctionURLAllowInvokeAction";
 
 /// Access to a function URL.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum UrlAccess {
     /// No URL; an existing one is deleted.

@@ -1,11 +1,12 @@
 //! AWS's services that events are sent to and taken from. Plain data; the commands `start` and `dev` fill missing
 //! settings from the process environment, embedders get none.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Services of AWS or compatible servers: destinations, dead-letter queues, event sources. Without endpoint and keys
 /// there are none.
-#[derive(Clone, Default, Eq, PartialEq, Deserialize)]
+#[derive(Clone, Default, Eq, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Aws {
     /// Endpoint URL of all services. Default with keys: AWS's endpoints. `AWS_ENDPOINT_URL`. Since 0.1.0.

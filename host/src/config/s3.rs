@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// An S3 server, AWS's or a compatible one. Without endpoint and keys there is none, and functions
 /// are created from `ZipFile` only.
-#[derive(Clone, Eq, PartialEq, Deserialize)]
+#[derive(Clone, Eq, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct S3 {
     /// Endpoint URL. Default with keys: AWS's endpoint of the region.

@@ -1,12 +1,13 @@
 //! Signing profiles of `lamina.toml`. Plain data; `control` parses keys and dates at start.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// One version of a signing profile: public key, algorithm and validity of its signatures.
 ///
 /// Its ARN, which code signing configurations name, is
 /// `arn:aws:signer:<region>:<account>:/signing-profiles/<name>/<version>`.
-#[derive(Clone, Debug, Eq, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SigningProfile {
     /// 2 to 64 letters, digits and underscores. Since 0.1.0.
@@ -25,6 +26,7 @@ pub struct SigningProfile {
     /// claimed by the signer, so after a key theft give a date before its first misuse, or remove
     /// the profile. Since 0.1.0.
     #[serde(default, deserialize_with = "moment")]
+    #[schemars(with = "Option<String>")]
     pub revoked_at: Option<String>,
     /// Revoked signing jobs, by id. Since 0.1.0.
     #[serde(default)]
@@ -32,7 +34,7 @@ pub struct SigningProfile {
 }
 
 /// A signature algorithm.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SigningAlgorithm {
     /// Ed25519.

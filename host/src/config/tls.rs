@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// TLS listener.
-#[derive(Clone, Debug, Eq, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// Address and port to listen on with TLS, besides `listen`. Since 0.1.0.
@@ -16,7 +17,7 @@ pub struct Tls {
 }
 
 /// A certificate with its key. Files that change are read again, also on SIGHUP.
-#[derive(Clone, Debug, Eq, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TlsCertificate {
     /// PEM file with the certificate chain, the host's own certificate first. Since 0.1.0.

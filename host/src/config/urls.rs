@@ -1,15 +1,17 @@
 //! Function URLs as clients know them: domain, scheme and port, and custom domains.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::names::{FunctionName, FunctionRef, Qualifier};
 
 /// Function URLs as clients know them.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Urls {
     /// Domain of function URLs: `<id>.lambda-url.<region>.<domain>`. Clients find the host below it, for example by
     /// a wildcard record. Default: `localhost`. Since 0.1.0.
+    #[schemars(with = "String")]
     pub domain: UrlDomain,
     /// Scheme in function URLs: "http", or "https" where TLS ends here or at a proxy. Since 0.1.0.
     pub scheme: UrlScheme,
@@ -20,13 +22,15 @@ pub struct Urls {
 }
 
 /// Host name of a function URL of its own.
-#[derive(Clone, Debug, Eq, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomDomain {
     /// Host name. Since 0.1.0.
+    #[schemars(with = "String")]
     pub host: UrlDomain,
     /// `name` or `name:alias` of a function with a function URL, whose authorization and other settings apply.
     /// Since 0.1.0.
+    #[schemars(with = "String")]
     pub function: CustomTarget,
 }
 
@@ -45,7 +49,7 @@ pub struct CustomTarget {
 }
 
 /// Scheme of function URLs.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum UrlScheme {
     /// Plain HTTP.

@@ -4,6 +4,8 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
+
 use super::{Error, Host};
 use crate::api::access::Access;
 use crate::config::{self, Config};
@@ -41,19 +43,36 @@ impl Host {
         bound: impl FnOnce(SocketAddr),
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), Error> {
+        let listener = TcpListener::bind(listen).await;
+        let listener = listener.map_err(|source| Error::Listen {
+            address: listen,
+            source,
+        })?;
+        self.serve_on(listener, bound, shutdown).await
+    }
+
+    /// As [`serve`](Self::serve), on a socket that is bound already, for example by systemd.
+    ///
+    /// # Errors
+    /// If the address of the TLS listener cannot be bound.
+    pub async fn serve_on(
+        &self,
+        listener: TcpListener,
+        bound: impl FnOnce(SocketAddr),
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), Error> {
         let taken = |address| move |source| Error::Listen { address, source };
         let mut config = server::Config {
             trusted_proxies: self.config.trusted_proxies.clone(),
             proxy_protocol: self.config.proxy_protocol,
+            drain_time: self.config.limits.drain_time(),
             ..server::Config::default()
         };
         if let Some(share) = self.config.limits.connections_per_address {
             config.per_address_max = share;
         }
         let drain_time = config.drain_time;
-        let mut server = Server::bind(listen, Arc::clone(&self.core.front), config)
-            .await
-            .map_err(taken(listen))?;
+        let mut server = Server::on(listener, Arc::clone(&self.core.front), config);
         if let (Some(tls), Some(certificates)) = (&self.config.tls, &self.certificates) {
             let binding = server.bind_tls(tls.listen, certificates.clone());
             let address = binding.await.map_err(taken(tls.listen))?;

@@ -42,14 +42,22 @@ impl Trust {
 
     /// TLS configuration of a client that offers these protocols, most wanted first.
     pub(super) async fn client_config(&self, protocols: &[&[u8]]) -> std::io::Result<ClientConfig> {
-        let roots = self.roots().await?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("the provider knows TLS 1.2 and 1.3");
-        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        let mut config = trusting(self.roots().await?);
         config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
         Ok(config)
+    }
+
+    /// TLS configuration of a client that trusts no server.
+    #[cfg(feature = "cli")]
+    pub fn none() -> ClientConfig {
+        trusting(Arc::new(RootCertStore::empty()))
+    }
+
+    /// TLS configuration of a client of HTTP/1.1. Blocks while the machine's certificates are read.
+    #[cfg(feature = "cli")]
+    pub fn blocking_client_config(&self) -> ClientConfig {
+        let roots = self.roots.get_or_init(|| Arc::new(load(&self.configured)));
+        trusting(Arc::clone(roots))
     }
 
     /// Certificates of all authorities; none if the machine has none. Then every handshake fails.
@@ -61,17 +69,27 @@ impl Trust {
             return Ok(Arc::clone(roots));
         }
         let configured = Arc::clone(&self.configured);
-        let reading = tokio::task::spawn_blocking(move || {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            roots.add_parsable_certificates(configured.iter().cloned());
-            roots
-        });
+        let reading = tokio::task::spawn_blocking(move || load(&configured));
         // Cancelled only when the runtime shuts down.
         let read = reading.await.map_err(std::io::Error::other)?;
         // A concurrent call may have been first.
         Ok(Arc::clone(self.roots.get_or_init(|| Arc::new(read))))
     }
+}
+
+fn trusting(roots: Arc<RootCertStore>) -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider knows TLS 1.2 and 1.3");
+    builder.with_root_certificates(roots).with_no_client_auth()
+}
+
+fn load(configured: &[CertificateDer<'static>]) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(configured.iter().cloned());
+    roots
 }
 
 fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Unreadable> {

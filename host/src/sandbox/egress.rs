@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use wasmtime_wasi::sockets::SocketAddrUse;
 
@@ -20,7 +21,7 @@ use machine::Machine;
 pub use rule::{Destination, EgressAction, EgressRule};
 
 /// Egress policy.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Egress {
     /// No address.

@@ -14,6 +14,8 @@ use super::{Error, Key, Range, Record, Records, Revision, Write};
 use crate::disk;
 use crate::telemetry::metrics::Histogram;
 
+#[cfg(feature = "cli")]
+pub mod backup;
 mod bodies;
 mod items;
 mod queue;
@@ -26,6 +28,10 @@ use items::Shared;
 use reserve::Reserve;
 use writer::{Effect, Work};
 
+/// File name of the database.
+const DATABASE: &str = "lamina.db";
+/// Directory with large bodies of the queue.
+const BODIES: &str = "events";
 /// Read connections. Reads are short; more connections would only compete for the same cores.
 const READERS_MAX: usize = 4;
 /// Prepared statements cached per connection.
@@ -77,7 +83,7 @@ impl Sqlite {
     pub fn open_as(dir: &Path, durability: Durability) -> Result<Self, Error> {
         disk::create_data_dir(dir)?;
         let lock = lock(dir)?;
-        let path = dir.join("lamina.db");
+        let path = dir.join(DATABASE);
         close(&path)?;
         let connection = schema::open(&path, durability)?;
         let commits = Arc::<Histogram>::default();

@@ -2,18 +2,20 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Cidr;
 use crate::outbound::host_name::HostName;
 
 /// A rule on outgoing connections. The first one that applies decides.
-#[derive(Clone, Debug, Eq, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EgressRule {
     /// Effect. Since 0.1.0.
     pub action: EgressAction,
     /// Address, CIDR block, host name, `*.` with a domain, or `*` for every destination. Since 0.1.0.
+    #[schemars(with = "String")]
     pub to: Destination,
     /// Ports; all by default. Since 0.1.0.
     #[serde(default)]
@@ -24,7 +26,7 @@ pub struct EgressRule {
 }
 
 /// Effect of a rule.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EgressAction {
     /// Connections are allowed.

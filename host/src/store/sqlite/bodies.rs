@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::{Error, of_sqlite};
+use super::{BODIES, Error, of_sqlite};
 use crate::clock::Clock;
 use crate::store::blob::{Blobs, Digest};
 use crate::store::directory;
@@ -69,7 +69,7 @@ impl Bodies {
     /// Opens the directory. It is not read: many large events may be queued.
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
         Ok(Self {
-            blobs: Blobs::open(&dir.join("events"))?,
+            blobs: Blobs::open(&dir.join(BODIES))?,
             clock: Clock::system(),
             unstored: Mutex::default(),
         })

@@ -1,0 +1,155 @@
+//! Event source mappings of a function, as its project wants them.
+
+use anyhow::Context;
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use crate::cli::client::Client;
+use crate::cli::project::manifest::EventSource;
+
+const MAPPINGS: &str = "/2015-03-31/event-source-mappings";
+
+/// Creates missing mappings, updates those that differ, and deletes those of other sources.
+pub(super) async fn apply(
+    client: &Client,
+    function: &str,
+    wanted: &[EventSource],
+) -> anyhow::Result<()> {
+    let found = all(client, function).await?;
+    for source in wanted {
+        let existing = found.iter().find(|it| it["EventSourceArn"] == *source.arn);
+        let applied = match existing {
+            None => create(client, function, source).await,
+            Some(mapping) if differs(&settings(source), mapping) => {
+                let path = path(mapping)?;
+                let changed = client
+                    .lambda(Method::PUT, &path, Some(&settings(source)))
+                    .await;
+                changed.map(drop)
+            }
+            Some(_) => Ok(()),
+        };
+        applied.with_context(|| format!("source {}", source.arn))?;
+    }
+    let is_wanted = |mapping: &Value| wanted.iter().any(|it| mapping["EventSourceArn"] == *it.arn);
+    for mapping in found.iter().filter(|it| !is_wanted(it)) {
+        client.lambda(Method::DELETE, &path(mapping)?, None).await?;
+    }
+    Ok(())
+}
+
+/// Mappings of a function, without those that are being deleted.
+async fn all(client: &Client, function: &str) -> anyhow::Result<Vec<Value>> {
+    let mut mappings = Vec::new();
+    let mut marker = String::new();
+    loop {
+        let path = format!("{MAPPINGS}?FunctionName={function}{marker}");
+        let mut page = client.lambda(Method::GET, &path, None).await?;
+        if let Some(Value::Array(found)) = page.get_mut("EventSourceMappings").map(Value::take) {
+            mappings.extend(found.into_iter().filter(|it| it["State"] != "Deleting"));
+        }
+        match page["NextMarker"].as_str() {
+            Some(next) => marker = format!("&Marker={next}"),
+            None => return Ok(mappings),
+        }
+    }
+}
+
+fn path(mapping: &Value) -> anyhow::Result<String> {
+    let id = mapping["UUID"].as_str().context("a mapping has an id")?;
+    Ok(format!("{MAPPINGS}/{id}"))
+}
+
+async fn create(client: &Client, function: &str, source: &EventSource) -> anyhow::Result<()> {
+    let mut request = settings(source);
+    if let (true, Some(members)) = (source.filters.is_empty(), request.as_object_mut()) {
+        members.remove("FilterCriteria");
+    }
+    request["FunctionName"] = function.into();
+    request["EventSourceArn"] = source.arn.as_str().into();
+    if let Some(position) = &source.starting_position {
+        request["StartingPosition"] = position.as_str().into();
+    }
+    client
+        .lambda(Method::POST, MAPPINGS, Some(&request))
+        .await
+        .map(drop)
+}
+
+/// Members of the mapping that the project sets.
+fn settings(source: &EventSource) -> Value {
+    let mut request = Map::new();
+    let types = if source.partial_failures {
+        json!(["ReportBatchItemFailures"])
+    } else {
+        json!([])
+    };
+    request.insert("FunctionResponseTypes".to_owned(), types);
+    let filters = source
+        .filters
+        .iter()
+        .map(|pattern| json!({"Pattern": pattern}));
+    let filters = json!({"Filters": filters.collect::<Vec<_>>()});
+    request.insert("FilterCriteria".to_owned(), filters);
+    let given = [
+        ("BatchSize", source.batch_size.map(Value::from)),
+        (
+            "MaximumBatchingWindowInSeconds",
+            source.window_seconds.map(Value::from),
+        ),
+        ("Enabled", source.enabled.map(Value::from)),
+        (
+            "ScalingConfig",
+            source
+                .maximum_concurrency
+                .map(|it| json!({"MaximumConcurrency": it})),
+        ),
+    ];
+    let given = given.into_iter();
+    request.extend(given.filter_map(|(member, value)| Some((member.to_owned(), value?))));
+    Value::Object(request)
+}
+
+/// True if a mapping has other settings. A mapping shows its state instead of `Enabled`.
+fn differs(settings: &Value, shown: &Value) -> bool {
+    let members = settings.as_object().into_iter().flatten();
+    members
+        .into_iter()
+        .any(|(member, wanted)| match member.as_str() {
+            "Enabled" => {
+                let is_on = ["Enabled", "Enabling", "Creating", "Updating"];
+                let is_on = is_on.iter().any(|it| shown["State"] == *it);
+                *wanted != Value::Bool(is_on)
+            }
+            "FilterCriteria" => {
+                let none = json!([]);
+                let filters = &shown["FilterCriteria"]["Filters"];
+                wanted["Filters"] != *if filters.is_null() { &none } else { filters }
+            }
+            "FunctionResponseTypes" if shown[member].is_null() => *wanted != json!([]),
+            _ => *wanted != shown[member],
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_mapping_does_not_differ() {
+        let source: EventSource = toml::from_str(
+            "arn = \"arn:aws:sqs:us-east-1:0:q\"\nbatch_size = 5\nenabled = true\nmaximum_concurrency = 2",
+        )
+        .unwrap();
+        let mut shown = json!({
+            "BatchSize": 5, "State": "Enabled", "ScalingConfig": {"MaximumConcurrency": 2}, "FunctionResponseTypes": [],
+        });
+        let wanted = settings(&source);
+        assert!(!differs(&wanted, &shown));
+        shown["State"] = "Disabled".into();
+        assert!(differs(&wanted, &shown));
+        shown["State"] = "Creating".into();
+        shown["FilterCriteria"] = json!({"Filters": [{"Pattern": "{}"}]});
+        assert!(differs(&wanted, &shown));
+    }
+}

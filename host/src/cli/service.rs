@@ -1,0 +1,44 @@
+//! Service manager of the machine: systemd is told of the host's state, and may hand over its socket.
+
+use anyhow::Context;
+use listenfd::ListenFd;
+use sd_notify::NotifyState;
+use tokio::net::TcpListener;
+
+/// Socket that systemd listens on for this process, if there is one (`lamina.socket`).
+pub(super) fn listener() -> anyhow::Result<Option<TcpListener>> {
+    let mut inherited = ListenFd::from_env();
+    let listener = inherited
+        .take_tcp_listener(0)
+        .context("the inherited file descriptor is no TCP socket that listens")?;
+    let Some(listener) = listener else {
+        return Ok(None);
+    };
+    listener.set_nonblocking(true)?;
+    Ok(Some(TcpListener::from_std(listener)?))
+}
+
+/// The host answers.
+pub(super) fn ready() {
+    notify(&[NotifyState::Ready]);
+}
+
+/// The host reads its configuration again.
+pub(super) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(_) => notify(&[NotifyState::Reloading]),
+    }
+}
+
+/// The host finishes the requests in work.
+pub(super) fn stopping() {
+    notify(&[NotifyState::Stopping]);
+}
+
+/// Without systemd this does nothing.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "systemd was not notified");
+    }
+}

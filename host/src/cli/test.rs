@@ -1,0 +1,219 @@
+//! `lamina test`: runs saved events of functions on a host of its own, and compares the responses.
+//!
+//! `events/NAME.json` is an event; `events/NAME.expected.json` its response. Without the latter, the function must not
+//! fail.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use super::client::Client;
+use super::function_argument::FunctionArgument;
+use super::invoke::{Invoked, invoke};
+use super::project::Project;
+use super::speaker::Speaker;
+use super::{Ended, deploy, dev, host_config, output, package};
+use crate::config::HostLog;
+
+/// Directory with the events of a function.
+const EVENTS: &str = "events";
+const EVENT_SUFFIX: &str = ".json";
+const EXPECTED_SUFFIX: &str = ".expected.json";
+
+/// Run the saved events of functions and compare the responses.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Test {
+    /// Directory of a function, or of a lamina.toml with several.
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+    /// Run only events whose name contains this text.
+    filter: Option<String>,
+    /// Write the responses as the expected ones.
+    #[arg(long)]
+    update: bool,
+    /// Configuration file of the host [default: [host] of lamina.toml].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// A saved event.
+struct Case {
+    name: String,
+    event: PathBuf,
+    expected: PathBuf,
+}
+
+impl Test {
+    pub(super) async fn run(self) -> anyhow::Result<Ended> {
+        let mut config = host_config::read(self.config.as_deref(), &self.dir)?;
+        let filter = Some("warn".to_owned());
+        Speaker::start(&HostLog {
+            filter,
+            ..HostLog::default()
+        });
+        let mut tests = Vec::new();
+        for mut project in Project::read(&self.dir)? {
+            let cases = self.cases(&project)?;
+            if !cases.is_empty() {
+                project.settings.url = None;
+                let package = package::built(&project)?;
+                tests.push((project, package, cases));
+            }
+        }
+        if tests.is_empty() {
+            bail!(
+                "there are no events: save one as {EVENTS}/NAME{EVENT_SUFFIX} beside the function"
+            );
+        }
+        config.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        config.tls = None;
+        config.limits.settle_millis = 0;
+        // Kept between runs, so that an unchanged component is compiled once.
+        let base = if self.dir.is_dir() {
+            &*self.dir
+        } else {
+            Path::new(".")
+        };
+        config.data_dir = base.join(".lamina/test");
+        let (stop, stopping) = oneshot::channel::<()>();
+        let (access, serving) = dev::host::serve(config, stopping).await?;
+        let client = Client::new(&access)?;
+        let mut failures = 0;
+        for (project, package, cases) in tests {
+            deploy::put(&client, &project, &package).await?;
+            for case in cases {
+                failures += usize::from(!self.passes(&client, &project, &case).await?);
+            }
+        }
+        drop(stop);
+        serving.await??;
+        Ok(match failures {
+            0 => Ended::Well,
+            _ => Ended::FunctionFailed,
+        })
+    }
+
+    fn cases(&self, project: &Project) -> anyhow::Result<Vec<Case>> {
+        let dir = project.dir.join(EVENTS);
+        let entries = match std::fs::read_dir(&dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.with_context(|| dir.display().to_string())?,
+        };
+        let mut cases = Vec::new();
+        for entry in entries {
+            let file = entry?.file_name();
+            let file = file.to_string_lossy();
+            let name = file.strip_suffix(EVENT_SUFFIX);
+            let Some(name) = name.filter(|_| !file.ends_with(EXPECTED_SUFFIX)) else {
+                continue;
+            };
+            let is_wanted = self.filter.as_ref().is_none_or(|it| name.contains(&**it));
+            if is_wanted {
+                cases.push(Case {
+                    name: format!("{}/{name}", project.name),
+                    event: dir.join(&*file),
+                    expected: dir.join(format!("{name}{EXPECTED_SUFFIX}")),
+                });
+            }
+        }
+        cases.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(cases)
+    }
+
+    /// Runs one event, and prints how it went.
+    async fn passes(
+        &self,
+        client: &Client,
+        project: &Project,
+        case: &Case,
+    ) -> anyhow::Result<bool> {
+        let event = std::fs::read_to_string(&case.event)
+            .with_context(|| case.event.display().to_string())?;
+        let function = FunctionArgument::parse(&project.name).map_err(anyhow::Error::msg)?;
+        let invoked = invoke(client, &function, event).await?;
+        if self.update {
+            std::fs::write(&case.expected, pretty(&invoked.payload) + "\n")?;
+            output::line(&format!("written  {}", case.expected.display()));
+            return Ok(true);
+        }
+        match difference(case, &invoked)? {
+            None => {
+                output::line(&format!("ok      {}", case.name));
+                Ok(true)
+            }
+            Some(difference) => {
+                output::line(&format!("FAILED  {}\n{difference}", case.name));
+                output::note(invoked.log.trim_end());
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// Difference from the expected response. Without one, a function error.
+fn difference(case: &Case, invoked: &Invoked) -> anyhow::Result<Option<String>> {
+    let response = pretty(&invoked.payload);
+    let expected = match std::fs::read(&case.expected) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(invoked.failed.then_some(response));
+        }
+        expected => expected.with_context(|| case.expected.display().to_string())?,
+    };
+    let parsed: Value = serde_json::from_slice(&expected)
+        .with_context(|| format!("{} is not JSON", case.expected.display()))?;
+    // A response that is no JSON is compared as a string.
+    let actual: Value = serde_json::from_slice(&invoked.payload)
+        .unwrap_or_else(|_| String::from_utf8_lossy(&invoked.payload).into());
+    Ok((parsed != actual).then(|| lines(&pretty(&expected), &response)))
+}
+
+fn pretty(payload: &[u8]) -> String {
+    match serde_json::from_slice::<Value>(payload) {
+        Ok(value) => format!("{value:#}"),
+        Err(_) => Value::from(String::from_utf8_lossy(payload)).to_string(),
+    }
+}
+
+/// Lines that differ, with - for expected and + for actual ones, between those that begin and end both.
+fn lines(expected: &str, actual: &str) -> String {
+    let (expected, actual): (Vec<_>, Vec<_>) =
+        (expected.lines().collect(), actual.lines().collect());
+    let start = expected
+        .iter()
+        .zip(&actual)
+        .take_while(|(one, other)| one == other);
+    let start = start.count();
+    let rest = expected.len().min(actual.len()) - start;
+    let end = expected.iter().rev().zip(actual.iter().rev());
+    let end = end
+        .take(rest)
+        .take_while(|(one, other)| one == other)
+        .count();
+    let marked = |mark: char, lines: &[&str]| {
+        let differing = &lines[start..lines.len() - end];
+        let marked = differing.iter().map(|line| format!("  {mark} {line}\n"));
+        marked.collect::<String>()
+    };
+    let text = marked('-', &expected) + &marked('+', &actual);
+    text.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_differing_lines_are_shown() {
+        let shown = lines(
+            "{\n  \"a\": 1,\n  \"b\": 2\n}",
+            "{\n  \"a\": 3,\n  \"b\": 2\n}",
+        );
+        assert_eq!(shown, "  -   \"a\": 1,\n  +   \"a\": 3,");
+        assert_eq!(lines("1", "1\n2"), "  + 2");
+        assert_eq!(pretty(b"not json"), "\"not json\"");
+    }
+}
