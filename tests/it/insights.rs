@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Lamina, guest, root};
+use crate::harness::{ApiResponse, Lamina, guest, root};
 
-async fn logs(host: &Lamina, operation: &str, request: &Value) -> Answer {
+async fn logs(host: &Lamina, operation: &str, request: &Value) -> ApiResponse {
     let target = format!("Logs_20140328.{operation}");
     let headers = [("x-amz-target", target.as_str())];
     host.send("POST", "/", &headers, request.to_string()).await

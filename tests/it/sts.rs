@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use crate::harness::{Answer, Lamina, root};
+use crate::harness::{ApiResponse, Lamina, root};
 use crate::signed::Signed;
 
 const KEYS: &str = "[[keys]]\naccess_key_id = \"OWNER\"\nsecret_access_key = \"OWNER\"\n\
                     [[keys]]\naccess_key_id = \"ALICE\"\nsecret_access_key = \"ALICE\"\nname = \"alice\"\n\
                     account = \"111111111111\"\n";
 
-async fn ask(host: &Lamina, key: Option<&str>, body: &str) -> Answer {
+async fn ask(host: &Lamina, key: Option<&str>, body: &str) -> ApiResponse {
     let form = [(
         "content-type",
         "application/x-www-form-urlencoded; charset=utf-8",
