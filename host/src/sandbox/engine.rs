@@ -189,6 +189,7 @@ fn code_settings(image: MemoryImage) -> EngineConfig {
         // Less for secrecy than to give back what a guest that recursed has left.
         .async_stack_zeroing(true)
         .wasm_component_model(true)
+        .wasm_component_model_async(false)
         .wasm_memory64(false)
         .wasm_relaxed_simd(false)
         .wasm_custom_page_sizes(false)
