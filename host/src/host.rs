@@ -11,28 +11,22 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::api::access::Access;
 use crate::api::{Front, Owner, UrlNames};
 use crate::clock::Clock;
-use crate::config::{self, Config};
-use crate::control::code_signing::profile::Profiles;
-use crate::control::vault::Vault;
+use crate::config::Config;
 use crate::control::{self, Control};
 use crate::event_source::Sources;
 use crate::event_source::schedule::Schedules;
-use crate::events::{Events, Timeline};
+use crate::events::Events;
 use crate::invoke::{self, Invoker, Target};
-use crate::library::Library;
-use crate::names::{FunctionRef, Home};
-use crate::outbound;
-use crate::outbound::aws::{self, Aws, Service};
-use crate::outbound::sigv4::Credentials;
+use crate::names::FunctionRef;
+use crate::outbound::aws::Aws;
 use crate::payload::Body;
-use crate::sandbox::{self, Sandbox, Scheduler, compile::Compiler};
+use crate::sandbox::{Scheduler, compile::Compiler};
 #[cfg(feature = "server")]
 use crate::server::Certificates;
 use crate::store::Records;
-use crate::store::object::{self, Misconfigured, Objects};
 use crate::store::queue::Queue;
-use crate::store::sqlite::{Durability, Sqlite};
-use crate::telemetry::log::{self, Logs};
+use crate::store::sqlite::Sqlite;
+#[cfg(feature = "metrics")]
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::observer::Observe;
 
@@ -41,6 +35,7 @@ mod compiler;
 mod deploy;
 mod error;
 mod handle;
+mod parts;
 mod service;
 #[cfg(feature = "server")]
 mod serving;
@@ -54,6 +49,7 @@ pub use handle::{FunctionHandle, InvokeOptions, InvokeResponse};
 #[cfg(feature = "server")]
 pub use serving::ReloadError;
 
+use parts::Parts;
 use temporary::Temporary;
 
 /// Period of garbage collection.
@@ -68,9 +64,6 @@ const EXPORT_PERIOD: Duration = Duration::from_secs(10);
 
 /// Period at which a host that closes looks whether its database is closed. Tasks have it that end at their next poll.
 const CLOSING_PERIOD: Duration = Duration::from_millis(1);
-
-/// Queue and records of the data directory.
-type Store = (Arc<dyn Queue>, Arc<dyn Records>);
 
 /// A running host. When it is dropped, its handles fail with [`Error::Ended`], and invocations in progress run to their end.
 /// [`close`](Self::close) waits for that.
@@ -134,99 +127,51 @@ impl Host {
             .await
     }
 
-    /// Opens a host as its builder says.
+    /// Opens a host as its builder says. Reading, writing and mapping files stays off the caller's worker.
     async fn start(builder: HostBuilder) -> Result<Self, Error> {
-        let HostBuilder {
-            mut config,
-            compiler,
-            observers,
-            is_temporary,
-            #[cfg(feature = "metrics")]
-            has_facade,
-        } = builder;
-        let clock = Clock::system();
-        let temporary = is_temporary.then(|| Temporary::new(&clock));
-        let temporary = temporary.transpose().map_err(Error::host)?;
-        let durability = match &temporary {
-            Some(temporary) => {
-                temporary.path().clone_into(&mut config.data_dir);
-                Durability::Unsynced
-            }
-            None => Durability::Synced,
-        };
-        let dir = &config.data_dir;
-        let records = Arc::new(Sqlite::open_as(dir, durability).map_err(Error::host)?);
-        let metrics = Metrics::new(records.commit_durations());
-        let trust = outbound::Trust::open(&config.certificate_authorities).map_err(Error::host)?;
-        let sandbox = sandbox(&config, &trust, &clock)?;
-        let scheduler = sandbox.scheduler();
-        let logs = logs(&config, &clock)?;
-        let outbound = outbound::Client::new(trust, clock.clone());
-        let aws = aws(&config.aws, outbound.clone());
-        let objects = objects(&config, outbound).map_err(Error::host)?;
-        let services = (aws, objects.clone());
-        let library = Library::open(dir, sandbox, compiler, objects).map_err(Error::host)?;
-        let home = Home {
-            account: config.account_id.clone(),
-            region: config.region.clone(),
-        };
-        let profiles = Profiles::read(&config.signing_profiles, &home).map_err(Error::host)?;
-        let settings = control::Config {
-            home,
-            signing_profiles: profiles,
-            settle: config.limits.settle(),
-            runtimes: config.runtimes,
-            concurrency: config.limits.concurrency,
-            environments: config.limits.environments,
-            burst: config.limits.burst_environments,
-            code_bytes_max: config.limits.code_bytes,
-        };
-        let vault = Vault::open(dir, &*records, &clock);
-        let vault = vault.await.map_err(Error::host)?;
-        let store: Store = (Arc::clone(&records) as _, Arc::clone(&records) as _);
-        let control = Control::open(settings, records, library, vault, None, clock.clone())
-            .await
-            .map_err(Error::host)?;
-        let telemetry = (logs, metrics);
-        #[cfg(feature = "server")]
-        let certificates = serving::certificates(&config)?;
-        let (planes, running) = ((control, store, services), (scheduler, observers));
-        let opened = Self::assemble(&config, planes, running, telemetry, (clock, temporary));
-        let opened = Self {
-            #[cfg(feature = "server")]
-            certificates,
-            ..opened
-        };
+        #[cfg(feature = "metrics")]
+        let has_facade = builder.has_facade;
+        let opened = tokio::task::spawn_blocking(move || Parts::open(builder)).await;
+        let opened = opened.map_err(Error::host)??;
+        let control = opened.control().await?;
+        let host = Self::assemble(opened, control);
         #[cfg(feature = "metrics")]
         if has_facade {
-            return Ok(opened.exporting());
+            return Ok(host.exporting());
         }
-        Ok(opened)
+        Ok(host)
     }
 
-    fn assemble(
-        config: &Config,
-        (control, (queue, records), services): (Control, Store, (Aws, Objects)),
-        (scheduler, observers): (Arc<Scheduler>, Vec<Arc<dyn Observe>>),
-        (logs, metrics): (Logs, Metrics),
-        (clock, temporary): (Clock, Option<Temporary>),
-    ) -> Self {
+    fn assemble(parts: Parts, control: Control) -> Self {
+        let Parts {
+            config,
+            clock,
+            temporary,
+            records,
+            metrics,
+            scheduler,
+            observers,
+            logs,
+            aws,
+            objects,
+            timeline,
+            ..
+        } = parts;
         let invoker = Invoker::new(
-            pipeline(config, &control, scheduler, observers),
+            pipeline(&config, &control, scheduler, observers),
             control.live().clone(),
             logs.clone(),
             metrics.clone(),
             clock.clone(),
         );
         let upkeep = upkeep(&invoker, &control, &clock);
-        let aws = services.0.clone();
         let events = Events::new(
-            queue,
+            Arc::clone(&records) as Arc<dyn Queue>,
             invoker.clone(),
-            services,
+            (aws.clone(), objects),
             metrics.clone(),
             config.limits.concurrency,
-            Timeline::open(&config.data_dir.join("timeline"), clock.clone()),
+            timeline,
         );
         let dispatch = tokio::spawn({
             let events = events.clone();
@@ -240,7 +185,7 @@ impl Host {
             (invoker.clone(), events.clone()),
             logs,
             (metrics.clone(), config.metrics_token.clone()),
-            Access::new(config, &clock),
+            Access::new(&config, &clock),
             UrlNames::new(&config.urls),
             clock.clone(),
         );
@@ -258,15 +203,15 @@ impl Host {
             core: Arc::new(core),
             events,
             #[cfg(feature = "server")]
-            config: config.clone(),
-            #[cfg(feature = "server")]
-            certificates: None,
+            certificates: parts.certificates,
             tasks: upkeep
                 .into_iter()
                 .chain(sources)
                 .chain([dispatch])
                 .collect(),
             data_dir: config.data_dir.clone(),
+            #[cfg(feature = "server")]
+            config,
         }
     }
 
@@ -402,83 +347,6 @@ fn sources(
     let sources = tokio::spawn(async move { sources.run().await });
     let schedules = tokio::spawn(async move { schedules.run().await });
     [sources, schedules].map(AbortOnDropHandle::new)
-}
-
-/// Sandboxes on the data directory.
-fn sandbox(config: &Config, trust: &outbound::Trust, clock: &Clock) -> Result<Sandbox, Error> {
-    let scratch_dir = config.data_dir.join("scratch");
-    // Scratch files of a killed process; the database lock excludes other processes.
-    sandbox::clear(&scratch_dir).map_err(Error::host)?;
-    let config = sandbox::Config {
-        environments_max: config.limits.environments,
-        memory_bytes: config.limits.guest_memory_bytes,
-        scratch_dir,
-        scratch_bytes: config.limits.scratch_bytes,
-        egress: config.egress,
-        egress_near: config.egress_near.clone(),
-        egress_rules: config.egress_rules.clone(),
-        trust: trust.clone(),
-    };
-    Sandbox::new(config, clock.clone()).map_err(Error::host)
-}
-
-/// Logs of functions in the data directory.
-fn logs(config: &Config, clock: &Clock) -> Result<Logs, Error> {
-    let limits = &config.limits;
-    let dir = config.data_dir.join("logs");
-    let logs = log::Config {
-        bytes_max: limits.log_bytes,
-        ..log::Config::new(Some(dir), limits.log_bytes_per_function)
-    };
-    Logs::open(logs, clock.clone()).map_err(Error::host)
-}
-
-/// Services of AWS that records are sent to.
-fn aws(config: &config::Aws, client: outbound::Client) -> Aws {
-    let endpoints = [
-        (None, &config.endpoint),
-        (Some(Service::Sqs), &config.endpoint_sqs),
-        (Some(Service::Sns), &config.endpoint_sns),
-        (Some(Service::EventBridge), &config.endpoint_eventbridge),
-        (Some(Service::Kinesis), &config.endpoint_kinesis),
-        (
-            Some(Service::DynamoDbStreams),
-            &config.endpoint_dynamodb_streams,
-        ),
-    ];
-    let endpoints = endpoints.into_iter();
-    let key = config.access_key_id.clone();
-    let credentials = key.zip(config.secret_access_key.clone());
-    let credentials = credentials.map(|(access_key_id, secret_access_key)| Credentials {
-        access_key_id,
-        secret_access_key,
-        session_token: config.session_token.clone(),
-    });
-    let config = aws::Config {
-        endpoints: endpoints
-            .filter_map(|(service, url)| Some((service, url.clone()?)))
-            .collect(),
-        credentials,
-    };
-    Aws::new(client, config)
-}
-
-/// The S3 server that packages are read from.
-fn objects(config: &Config, client: outbound::Client) -> Result<Objects, Misconfigured> {
-    let s3 = &config.s3;
-    let config = object::Config {
-        endpoint: s3.endpoint.clone(),
-        region: s3
-            .region
-            .clone()
-            .unwrap_or_else(|| config.region.to_string()),
-        access_key_id: s3.access_key_id.clone(),
-        secret_access_key: s3.secret_access_key.clone(),
-        session_token: s3.session_token.clone(),
-        path_style: s3.path_style,
-        time_max: s3.timeout(),
-    };
-    Objects::new(config, client)
 }
 
 /// Work of the host that no request waits for.

@@ -480,3 +480,33 @@ async fn failed_filter_lets_nothing_pass() {
     assert!(matches!(error, Error::Function(_)), "{error}");
     assert_eq!(error.blame(), Blame::Function);
 }
+
+#[test]
+fn opening_a_host_blocks_no_worker() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let authorities = dir.path().join("authorities.pem");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, &authorities, mode).expect("a pipe");
+    let config = Config {
+        data_dir: dir.path().join("data"),
+        certificate_authorities: vec![authorities.clone()],
+        ..Config::default()
+    };
+    let (sender, opened) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        // The pipe's reader waits for this task of the same worker.
+        let write = async { tokio::fs::write(&authorities, "no certificate").await };
+        let (host, written) = runtime.block_on(async { tokio::join!(Host::open(config), write) });
+        written.expect("the host reads");
+        sender
+            .send(host.expect_err("the file has no certificate"))
+            .expect("awaited");
+    });
+    let error = opened.recv_timeout(Duration::from_secs(60));
+    let error = error.expect("another task of the worker runs while the host opens");
+    assert!(error.to_string().contains("authorities.pem"), "{error}");
+}

@@ -1,0 +1,195 @@
+//! Parts of a host that its configuration and its data directory make. Opening them blocks.
+
+use std::sync::Arc;
+
+use super::temporary::Temporary;
+use super::{Error, HostBuilder};
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::control::code_signing::profile::Profiles;
+use crate::control::vault::Vault;
+use crate::control::{self, Control};
+use crate::events::Timeline;
+use crate::library::Library;
+use crate::names::Home;
+use crate::outbound;
+use crate::outbound::aws::{self, Aws, Service};
+use crate::outbound::sigv4::Credentials;
+use crate::sandbox::{self, Sandbox, Scheduler};
+#[cfg(feature = "server")]
+use crate::server::Certificates;
+use crate::store::object::{self, Misconfigured, Objects};
+use crate::store::sqlite::{Durability, Sqlite};
+use crate::telemetry::log::{self, Logs};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::observer::Observe;
+
+/// Parts of one host.
+pub(super) struct Parts {
+    pub(super) config: Config,
+    pub(super) clock: Clock,
+    pub(super) temporary: Option<Temporary>,
+    pub(super) records: Arc<Sqlite>,
+    pub(super) metrics: Metrics,
+    pub(super) scheduler: Arc<Scheduler>,
+    pub(super) observers: Vec<Arc<dyn Observe>>,
+    pub(super) logs: Logs,
+    pub(super) aws: Aws,
+    pub(super) objects: Objects,
+    pub(super) timeline: Timeline,
+    #[cfg(feature = "server")]
+    pub(super) certificates: Option<Certificates>,
+    library: Library,
+    profiles: Profiles,
+}
+
+impl Parts {
+    pub(super) fn open(builder: HostBuilder) -> Result<Self, Error> {
+        let mut config = builder.config;
+        let clock = Clock::system();
+        let temporary = builder.is_temporary.then(|| Temporary::new(&clock));
+        let temporary = temporary.transpose().map_err(Error::host)?;
+        let durability = match &temporary {
+            Some(temporary) => {
+                temporary.path().clone_into(&mut config.data_dir);
+                Durability::Unsynced
+            }
+            None => Durability::Synced,
+        };
+        let dir = &config.data_dir;
+        let records = Sqlite::open_as(dir, durability).map_err(Error::host)?;
+        let metrics = Metrics::new(records.commit_durations());
+        let trust = outbound::Trust::open(&config.certificate_authorities).map_err(Error::host)?;
+        let sandbox = sandbox(&config, &trust, &clock)?;
+        let scheduler = sandbox.scheduler();
+        let logs = logs(&config, &clock)?;
+        let outbound = outbound::Client::new(trust, clock.clone());
+        let aws = aws(&config.aws, outbound.clone());
+        let objects = objects(&config, outbound).map_err(Error::host)?;
+        let library = Library::open(dir, sandbox, builder.compiler, objects.clone());
+        let profiles = Profiles::read(&config.signing_profiles, &home(&config));
+        Ok(Self {
+            library: library.map_err(Error::host)?,
+            profiles: profiles.map_err(Error::host)?,
+            timeline: Timeline::open(&dir.join("timeline"), clock.clone()),
+            #[cfg(feature = "server")]
+            certificates: super::serving::certificates(&config)?,
+            records: Arc::new(records),
+            observers: builder.observers,
+            config,
+            clock,
+            temporary,
+            metrics,
+            scheduler,
+            logs,
+            aws,
+            objects,
+        })
+    }
+
+    /// Control plane over these parts.
+    pub(super) async fn control(&self) -> Result<Control, Error> {
+        let Config { limits, .. } = &self.config;
+        let settings = control::Config {
+            home: home(&self.config),
+            signing_profiles: self.profiles.clone(),
+            settle: limits.settle(),
+            runtimes: self.config.runtimes,
+            concurrency: limits.concurrency,
+            environments: limits.environments,
+            burst: limits.burst_environments,
+            code_bytes_max: limits.code_bytes,
+        };
+        let vault = Vault::open(&self.config.data_dir, &*self.records, &self.clock);
+        let vault = vault.await.map_err(Error::host)?;
+        let records = Arc::clone(&self.records);
+        let (library, clock) = (self.library.clone(), self.clock.clone());
+        let control = Control::open(settings, records, library, vault, None, clock);
+        control.await.map_err(Error::host)
+    }
+}
+
+/// Account and region of a host.
+fn home(config: &Config) -> Home {
+    Home {
+        account: config.account_id.clone(),
+        region: config.region.clone(),
+    }
+}
+
+/// Sandboxes on the data directory.
+fn sandbox(config: &Config, trust: &outbound::Trust, clock: &Clock) -> Result<Sandbox, Error> {
+    let scratch_dir = config.data_dir.join("scratch");
+    // Scratch files of a killed process; the database lock excludes other processes.
+    sandbox::clear(&scratch_dir).map_err(Error::host)?;
+    let config = sandbox::Config {
+        environments_max: config.limits.environments,
+        memory_bytes: config.limits.guest_memory_bytes,
+        scratch_dir,
+        scratch_bytes: config.limits.scratch_bytes,
+        egress: config.egress,
+        egress_near: config.egress_near.clone(),
+        egress_rules: config.egress_rules.clone(),
+        trust: trust.clone(),
+    };
+    Sandbox::new(config, clock.clone()).map_err(Error::host)
+}
+
+/// Logs of functions in the data directory.
+fn logs(config: &Config, clock: &Clock) -> Result<Logs, Error> {
+    let limits = &config.limits;
+    let dir = config.data_dir.join("logs");
+    let logs = log::Config {
+        bytes_max: limits.log_bytes,
+        ..log::Config::new(Some(dir), limits.log_bytes_per_function)
+    };
+    Logs::open(logs, clock.clone()).map_err(Error::host)
+}
+
+/// Services of AWS that records are sent to.
+fn aws(config: &config::Aws, client: outbound::Client) -> Aws {
+    let endpoints = [
+        (None, &config.endpoint),
+        (Some(Service::Sqs), &config.endpoint_sqs),
+        (Some(Service::Sns), &config.endpoint_sns),
+        (Some(Service::EventBridge), &config.endpoint_eventbridge),
+        (Some(Service::Kinesis), &config.endpoint_kinesis),
+        (
+            Some(Service::DynamoDbStreams),
+            &config.endpoint_dynamodb_streams,
+        ),
+    ];
+    let endpoints = endpoints.into_iter();
+    let key = config.access_key_id.clone();
+    let credentials = key.zip(config.secret_access_key.clone());
+    let credentials = credentials.map(|(access_key_id, secret_access_key)| Credentials {
+        access_key_id,
+        secret_access_key,
+        session_token: config.session_token.clone(),
+    });
+    let config = aws::Config {
+        endpoints: endpoints
+            .filter_map(|(service, url)| Some((service, url.clone()?)))
+            .collect(),
+        credentials,
+    };
+    Aws::new(client, config)
+}
+
+/// The S3 server that packages are read from.
+fn objects(config: &Config, client: outbound::Client) -> Result<Objects, Misconfigured> {
+    let s3 = &config.s3;
+    let config = object::Config {
+        endpoint: s3.endpoint.clone(),
+        region: s3
+            .region
+            .clone()
+            .unwrap_or_else(|| config.region.to_string()),
+        access_key_id: s3.access_key_id.clone(),
+        secret_access_key: s3.secret_access_key.clone(),
+        session_token: s3.session_token.clone(),
+        path_style: s3.path_style,
+        time_max: s3.timeout(),
+    };
+    Objects::new(config, client)
+}
