@@ -1,5 +1,4 @@
-//! Command line: commands, start-up and exit codes. Every command but `start` and `dev` is a client
-//! of a running host.
+//! Command line: commands, start-up and exit codes. Commands that call a host are clients of its public API.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -93,7 +92,7 @@ enum Command {
     Logs(Calling<logs::Logs>),
     /// List the functions of a host.
     List(Calling<list::List>),
-    /// Look into the queues of events, and empty them.
+    /// List, print, delete and redrive queued events.
     #[command(subcommand)]
     Queue(queue::Queue),
     /// Publish layers: files shared by functions.

@@ -262,8 +262,8 @@ fn top_level_has_only_known_directories() {
 }
 
 /// Programs that tests may run: those of the README, of a minimal Debian, and of `tests/run`.
-const PROGRAMS: [&str; 10] = [
-    "bash", "cargo", "chromium", "curl", "ip", "mount", "python3", "rustup", "sh", "umount",
+const PROGRAMS: [&str; 11] = [
+    "bash", "cargo", "chromium", "curl", "git", "ip", "mount", "python3", "rustup", "sh", "umount",
 ];
 
 #[test]

@@ -216,7 +216,7 @@ impl ClientOptions {
         let stray = given.into_iter().find(|(_, given, used)| *given && !used);
         if let Some((option, ..)) = stray {
             let text = format!(
-                "this command does not take '{option}', which is for commands that call a host"
+                "'{option}' cannot be given before this command: see its --help for the options that follow it"
             );
             Cli::command()
                 .error(ErrorKind::ArgumentConflict, text)

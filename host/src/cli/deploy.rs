@@ -44,13 +44,13 @@ pub(super) struct Overrides {
     /// Function name [default: the package's, or the file's].
     #[arg(long)]
     name: Option<String>,
-    /// Memory in MiB.
+    /// Memory in MiB [default: `memory` of the manifest; else unchanged, 128 for a new function].
     #[arg(long, value_name = "MIB")]
     memory: Option<u32>,
-    /// Timeout in seconds.
+    /// Timeout in seconds [default: `timeout` of the manifest; else unchanged, 3 for a new function].
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u32>,
-    /// Environment variable; may be repeated.
+    /// Environment variable; may be repeated. Together with `env` of the manifest, replaces all variables of the function.
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
     /// Runtime, such as python3.14 [default: provided.al2023].
@@ -60,7 +60,7 @@ pub(super) struct Overrides {
     #[arg(long)]
     handler: Option<String>,
     /// Function URL: none, iam (signed requests only) or public (anyone who can reach the host). If
-    /// not given, the URL stays unchanged.
+    /// not given, `url` of the manifest applies; without it, the URL stays unchanged.
     #[arg(long, value_enum, value_name = "ACCESS", hide_possible_values = true)]
     url: Option<UrlAccess>,
 }

@@ -14,7 +14,6 @@ use super::deploy::{self, Deployed};
 use super::function_argument::FunctionArgument;
 use super::invoke::invoke;
 use super::project::Project;
-use super::speaker::Speaker;
 use super::start::{Start, Stops, stopped};
 use super::url::UrlAccess;
 use super::watch::{Sources, Watch};
@@ -40,7 +39,7 @@ pub(super) struct Dev {
     #[arg(long)]
     once: bool,
     /// Function URL: none, iam (signed requests only) or public (anyone who can reach the host)
-    /// [default: public if the host has no keys, because then only this machine can reach it; else
+    /// [default: `url` of the manifest; else public if the host has no keys, because then only this machine can reach it; else
     /// none].
     #[arg(long, value_enum, value_name = "ACCESS", hide_possible_values = true)]
     url: Option<UrlAccess>,
@@ -50,8 +49,7 @@ pub(super) struct Dev {
 
 impl Dev {
     pub(super) async fn run(self) -> anyhow::Result<Ended> {
-        let mut config = self.start.config_in(&self.dir)?;
-        let speaker = Speaker::start(&config.log);
+        let (mut config, speaker) = self.start.logged_config(&self.dir)?;
         if config.limits.settle_millis == Config::default().limits.settle_millis {
             // The wait is for clients that expect to see a change in progress.
             config.limits.settle_millis = 0;
@@ -116,7 +114,7 @@ struct Session {
     /// Access to function URLs: by option, and by default.
     url: (Option<UrlAccess>, Option<UrlAccess>),
     data_dir: PathBuf,
-    /// Exit after the first failure.
+    /// Exit after the first invocation or failure.
     once: bool,
     clock: Clock,
     logs: LogStream,

@@ -22,7 +22,7 @@ pub(super) struct Invoke {
     /// Function name or ARN, with an optional :VERSION or :ALIAS.
     #[arg(value_parser = FunctionArgument::parse)]
     function: FunctionArgument,
-    /// Event as JSON.
+    /// Event as JSON [default: {}].
     #[arg(short, long, value_name = "JSON", conflicts_with = "file")]
     data: Option<String>,
     /// File with the event; `-` reads stdin.

@@ -23,8 +23,8 @@ pub(super) struct Logs {
     /// Keep printing new events.
     #[arg(long, short)]
     follow: bool,
-    /// Print only the last LINES lines.
-    #[arg(long, value_name = "LINES")]
+    /// Print only the last EVENTS log events [default: all that are kept].
+    #[arg(long, value_name = "EVENTS")]
     last: Option<usize>,
     /// Print only events since a time, such as 2026-01-02T03:04:05Z, or for a duration: 30s, 5m, 2h, 1d.
     #[arg(long, value_name = "TIME", value_parser = Since::parse)]

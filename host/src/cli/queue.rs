@@ -32,7 +32,7 @@ pub(super) struct Peek {
     /// Function name or ARN, with a qualifier for its events only.
     #[arg(value_parser = FunctionArgument::parse)]
     function: FunctionArgument,
-    /// Number of events.
+    /// Number of events, at most 1000.
     #[arg(long, short = 'n', value_name = "EVENTS", default_value_t = 20)]
     limit: u32,
 }

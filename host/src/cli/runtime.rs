@@ -68,7 +68,7 @@ struct DataDirectory {
     /// Configuration file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Data directory [default: ./.lamina].
+    /// Data directory [default: `data_dir` of the configuration file, else ./.lamina].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -183,7 +183,7 @@ fn make(managed: &Managed, bundle: &Path) -> anyhow::Result<()> {
 fn known(name: &str) -> Result<&'static Managed, String> {
     runtime::find_managed(name).ok_or_else(|| {
         let names: Vec<_> = runtime::all_managed().map(|it| it.name).collect();
-        format!("it is none of {}", names.join(", "))
+        format!("the installable runtimes are {}", names.join(", "))
     })
 }
 

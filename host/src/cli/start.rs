@@ -22,7 +22,7 @@ pub(super) struct Start {
     /// Configuration file [env: LAMINA_CONFIG] [default: ./lamina.toml, if it exists].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Data directory [default: ./.lamina].
+    /// Data directory [default: `data_dir` of the configuration file, else ./.lamina].
     #[arg(long, value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
     /// Address and port to listen on [env: LAMINA_LISTEN] [default: 127.0.0.1:3001].
@@ -34,10 +34,7 @@ impl Start {
     pub(super) async fn run(self) -> anyhow::Result<Ended> {
         // Handler first: SIGHUP without a handler would kill the process while the host opens.
         let mut hangups = signal(SignalKind::hangup())?;
-        let config = self.config()?;
-        let speaker = Speaker::start(&config.log);
-        // Read again, for warnings about the file in the log.
-        let mut config = self.config().unwrap_or(config);
+        let (mut config, speaker) = self.logged_config(Path::new("."))?;
         let inherited = service::listener()?;
         let address = inherited
             .as_ref()
@@ -72,9 +69,9 @@ impl Start {
         Ok(Ended::Well)
     }
 
-    /// Rereads the configuration and replaces the keys. A file that fails to parse changes nothing.
+    /// Rereads the configuration and replaces keys, policies and certificates. A file that fails to parse changes nothing.
     fn reload(&self, host: &Host, inherited: Option<SocketAddr>, speaker: Speaker) {
-        let reloaded = self.config().and_then(|mut config| {
+        let reloaded = self.config_in(Path::new(".")).and_then(|mut config| {
             config.listen = inherited.unwrap_or(config.listen);
             Ok(host.reload(&config)?)
         });
@@ -90,8 +87,12 @@ impl Start {
         }
     }
 
-    fn config(&self) -> anyhow::Result<Config> {
-        self.config_in(Path::new("."))
+    /// Starts the log as configured, and reads the configuration.
+    pub(super) fn logged_config(&self, dir: &Path) -> anyhow::Result<(Config, Speaker)> {
+        // Read twice: the settings of the log first, then all, with warnings about the file in that log.
+        let log = self.config_in(dir).map(|it| it.log).unwrap_or_default();
+        let speaker = Speaker::start(&log);
+        Ok((self.config_in(dir)?, speaker))
     }
 
     /// Configuration of options, environment and the file given or found in a directory.

@@ -49,12 +49,12 @@ struct Case {
 
 impl Test {
     pub(super) async fn run(self) -> anyhow::Result<Ended> {
-        let mut config = host_config::read(self.config.as_deref(), &self.dir)?;
         let filter = Some("warn".to_owned());
         Speaker::start(&HostLog {
             filter,
             ..HostLog::default()
         });
+        let mut config = host_config::read(self.config.as_deref(), &self.dir)?;
         let mut tests = Vec::new();
         for mut project in Project::read(&self.dir)? {
             let cases = self.cases(&project)?;
