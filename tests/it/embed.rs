@@ -302,6 +302,21 @@ async fn drain_waits_for_calls_in_progress() {
 }
 
 #[tokio::test]
+async fn prewarm_of_function_with_tenant_isolation_is_refused() {
+    let earlier = Lamina::start();
+    let isolated = json!({"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}});
+    earlier.create("hello", &example("hello"), isolated).await;
+    let dir = earlier.kill();
+    let host = Host::builder().data_dir(dir.path().join("data"));
+    let host = host.build().await.expect("the host opens");
+    let hello = host.function("hello").expect("a name");
+    let error = hello.prewarm(1).await;
+    assert!(matches!(error, Err(Error::Invalid(_))), "{error:?}");
+    let options = InvokeOptions::default().tenant_id("blue");
+    hello.invoke("{}", options).await.expect("it runs");
+}
+
+#[tokio::test]
 async fn prewarmed_environment_serves_first_call() {
     #[derive(Debug, Default)]
     struct Starts(Mutex<Vec<String>>);

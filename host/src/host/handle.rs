@@ -131,7 +131,8 @@ impl FunctionHandle {
     /// after the idle timeout, so a host that keeps none has none. Returns the number of idle environments.
     ///
     /// # Errors
-    /// If the function does not exist or fails to start, or the host is full.
+    /// If the function does not exist, isolates tenants or fails to start, or the host is full. Environments of a function
+    /// with tenant isolation belong to one tenant each, and start with its first invocation.
     pub async fn prewarm(&self, count: usize) -> Result<usize, Error> {
         let prewarmed = self.core()?.invoker.prewarm(&self.target, count).await?;
         prewarmed.map_err(|(failure, executed_version)| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::initialization::Initialization;
 use super::lease::Opened;
 use super::live::Deployment;
-use super::{Error, Invoker, Pipeline, Target};
+use super::{Error, Invoker, Pipeline, Target, resolve};
 use crate::names::RequestId;
 use crate::sandbox::Failure;
 use crate::units::INIT_TIMEOUT;
@@ -18,11 +18,15 @@ impl Invoker {
     /// failure of the function to start.
     ///
     /// # Errors
-    /// If there is no such function, or the host is full.
+    /// If there is no such function, it isolates tenants, or the host is full.
     pub async fn prewarm(&self, target: &Target, count: usize) -> Result<Prewarmed, Error> {
         let pipeline = &self.0;
         let snapshot = pipeline.live.snapshot();
         let (_, version) = snapshot.resolve(target, &pipeline.clock)?;
+        if version.settings.tenant_isolation {
+            // Each tenant has its own environments, and nobody would lease those of none.
+            return Err(resolve::Error::TenantMissing.into());
+        }
         let deployment = pipeline.live.deployment(&version);
         // Guests start where the scheduler lets them, as in a call.
         let share = pipeline.share(&deployment).clone();
