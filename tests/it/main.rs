@@ -24,6 +24,7 @@ mod data_dir;
 mod descriptors;
 mod documents;
 mod doors;
+mod draining;
 mod early;
 mod embed;
 mod embedders;
