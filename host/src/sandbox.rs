@@ -22,6 +22,7 @@ mod deadline;
 mod descriptors;
 mod egress;
 mod engine;
+mod engine_kind;
 mod environment;
 mod failure;
 #[cfg(test)]
@@ -31,7 +32,6 @@ mod filesystem;
 pub mod fuzz;
 mod guest;
 mod limits;
-mod memory_image;
 mod network;
 pub mod outlet;
 mod program;
@@ -44,12 +44,12 @@ mod turnover;
 
 pub use budget::{Admission, Balance, Budgets, Demand, Evict, Grant, Resource, Shortage};
 pub use egress::{Cidr, Destination, Egress, EgressAction, EgressRule};
+pub use engine_kind::EngineKind;
 #[cfg(not(test))]
 pub use environment::Environment;
 #[cfg(test)]
 pub use fake::{Environment, Program, WeakProgram};
 pub use filesystem::clear;
-pub use memory_image::MemoryImage;
 pub use program::{Failures, ProgramFiles, RuntimeFiles};
 #[cfg(not(test))]
 pub use program::{Program, WeakProgram};
@@ -87,8 +87,8 @@ pub struct Sandbox(Arc<engine::Engines>);
 pub struct Artifact {
     /// The file.
     pub path: PathBuf,
-    /// Initialization of its memories.
-    pub image: MemoryImage,
+    /// Engine that it was compiled for.
+    pub kind: EngineKind,
 }
 
 /// Error of an engine that did not start, or a program that was not loaded.
@@ -139,10 +139,9 @@ impl Sandbox {
         self.0.budgets()
     }
 
-    /// Names what components that are compiled for a target, and with such an image, are good for: the
-    /// engine's version and settings, and the machines.
-    pub fn compatibility(&self, target: Target, image: MemoryImage) -> &str {
-        self.0.compatibility(target, image)
+    /// Name of an engine and a target, for compiled components: version and settings of the engine, and the machines.
+    pub fn compatibility(&self, target: Target, kind: EngineKind) -> &str {
+        self.0.compatibility(target, kind)
     }
 
     /// Loads a component that was compiled for these engines; or for any machine of this one's
@@ -151,7 +150,7 @@ impl Sandbox {
     /// # Errors
     /// Where the file is not one, or a directory is not there.
     pub fn load(&self, artifact: &Artifact, source: ProgramFiles) -> Result<Program, Error> {
-        let shared = Arc::clone(self.0.shared.get(artifact.image));
+        let shared = Arc::clone(self.0.shared.get(artifact.kind));
         let loaded = program::Program::load(shared, &artifact.path, source)?;
         #[cfg_attr(
             not(test),
@@ -170,10 +169,19 @@ pub enum Interface {
     StreamingHandler,
     /// `wasi:cli/run` that imports `lambda:function/runtime`.
     CustomRuntime,
-    /// `wasi:http/incoming-handler`.
+    /// `wasi:http/incoming-handler` of WASI 0.2.
     Http,
+    /// `wasi:http/handler` of WASI 0.3.
+    HttpService,
     /// `wasi:cli/run` alone: event on stdin, result on stdout.
     Command,
+}
+
+impl Interface {
+    /// True if events are HTTP requests.
+    pub fn takes_http(self) -> bool {
+        matches!(self, Self::Http | Self::HttpService)
+    }
 }
 
 impl fmt::Display for Interface {
@@ -182,6 +190,7 @@ impl fmt::Display for Interface {
             Self::Handler => "lambda:function/handler",
             Self::StreamingHandler => "lambda:function/streaming-handler",
             Self::Http => "wasi:http/incoming-handler",
+            Self::HttpService => "wasi:http/handler",
             Self::CustomRuntime | Self::Command => "wasi:cli/run",
         })
     }

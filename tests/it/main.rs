@@ -43,6 +43,7 @@ mod held;
 mod hostile;
 mod http_components;
 mod http_server;
+mod http_service;
 mod insights;
 mod layer_mounts;
 mod layer_permissions;

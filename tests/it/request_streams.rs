@@ -36,7 +36,7 @@ impl Body for Fed {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Protocol {
+pub enum Protocol {
     Http1,
     Http2,
 }
@@ -49,7 +49,7 @@ async fn started(name: &str, invoke_mode: &str) -> (Lamina, String) {
     (host, domain)
 }
 
-async fn respond(
+pub async fn respond(
     protocol: Protocol,
     host: &Lamina,
     domain: &str,

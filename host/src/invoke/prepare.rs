@@ -29,9 +29,9 @@ pub(super) async fn route(live: &Live, mut resolved: Resolved) -> Result<Routed,
             let deployment = live.deployment(&resolved.version);
             let interface = deployment.program().await?.interface();
             // Others return their responses whole, and need no channel for them.
-            let can_stream = matches!(interface, Interface::Http | Interface::StreamingHandler);
+            let can_stream = interface.takes_http() || interface == Interface::StreamingHandler;
             resolved.invoke.streams &= can_stream;
-            interface == Interface::Http
+            interface.takes_http()
         }
     };
     Ok(Routed {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::turns::{Bounds, Requester, Turns};
 use super::{Digest, Error, STEPS_WAITING_MAX, blocking};
-use crate::sandbox::{Architecture, Artifact, MemoryImage, Sandbox, Target, compile};
+use crate::sandbox::{Architecture, Artifact, EngineKind, Sandbox, Target, compile};
 use crate::store::directory;
 
 #[cfg(test)]
@@ -189,18 +189,18 @@ impl Artifacts {
             return Err(Error::Missing(input.package));
         }
         let path = input.tree.join(&input.path);
-        let name = |image| self.name(component, target, image);
+        let name = |kind| self.name(component, target, kind);
         let made = compile::compile(&self.compiler, target, &path, &self.dir, name);
         made.await.map_err(Error::Component)
     }
 
     /// The component compiled for a target, if it has been.
     async fn find(&self, component: Digest, target: Target) -> Result<Option<Artifact>, Error> {
-        let named = |image| Artifact {
-            path: self.dir.join(self.name(component, target, image)),
-            image,
+        let named = |kind| Artifact {
+            path: self.dir.join(self.name(component, target, kind)),
+            kind,
         };
-        let candidates = MemoryImage::ALL.map(named);
+        let candidates = EngineKind::ALL.map(named);
         blocking(move || {
             for artifact in candidates {
                 if artifact.path.try_exists()? {
@@ -213,8 +213,8 @@ impl Artifacts {
     }
 
     /// A compiled component is good for one engine only, so the engine is part of its name.
-    fn name(&self, component: Digest, target: Target, image: MemoryImage) -> String {
-        let engine = self.sandbox.compatibility(target, image);
+    fn name(&self, component: Digest, target: Target, kind: EngineKind) -> String {
+        let engine = self.sandbox.compatibility(target, kind);
         format!("{component}-{engine}.{EXTENSION}")
     }
 
@@ -223,8 +223,8 @@ impl Artifacts {
     fn origin(&self, name: &str) -> Option<(Digest, Option<Architecture>)> {
         let (digest, engine) = Path::new(name).file_stem()?.to_str()?.split_once('-')?;
         let is = |target| {
-            let mut images = MemoryImage::ALL.into_iter();
-            images.any(|image| engine == self.sandbox.compatibility(target, image))
+            let mut kinds = EngineKind::ALL.into_iter();
+            kinds.any(|kind| engine == self.sandbox.compatibility(target, kind))
         };
         let mut architectures = Architecture::ALL.into_iter();
         let architecture = architectures.find(|&architecture| is(Target::Any(architecture)));

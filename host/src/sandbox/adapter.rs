@@ -12,6 +12,7 @@ mod contract;
 pub(super) mod custom_runtime;
 pub(super) mod handler;
 pub(super) mod http;
+pub(super) mod http_service;
 pub(super) mod inspect;
 pub(super) mod streaming;
 
@@ -21,6 +22,7 @@ pub(super) enum Instance {
     Streaming(streaming::Instance),
     CustomRuntime(custom_runtime::Instance),
     Http(http::Instance),
+    HttpService(http_service::Instance),
     Command(command::Instance),
 }
 
@@ -39,6 +41,9 @@ impl Instance {
                 .await?
                 .map(Self::CustomRuntime),
             Entry::Http(pre) => http::Instance::open(pre, &room).await?.map(Self::Http),
+            Entry::HttpService(pre) => http_service::Instance::open(pre, &room)
+                .await?
+                .map(Self::HttpService),
             Entry::Command(pre) => {
                 let pre = pre.clone();
                 Ok(Self::Command(command::Instance::new(pre, room)))
@@ -57,8 +62,12 @@ impl Instance {
             (Self::Http(instance), Event::Http(event)) => {
                 return instance.invoke(event.into_request(), outlet).await;
             }
-            (Self::Http(instance), Event::Json(event)) => {
-                return http_invoke(instance, &event, outlet).await;
+            (Self::HttpService(instance), Event::Http(event)) => {
+                // Boxed: it would make the future of every invocation larger.
+                return Box::pin(instance.invoke(event.into_request(), outlet)).await;
+            }
+            (Self::Http(_) | Self::HttpService(_), Event::Json(event)) => {
+                return self.invoke_with_event(&event, outlet).await;
             }
             (_, Event::Json(event)) => event,
             (_, Event::Http(_)) => {
@@ -71,7 +80,9 @@ impl Instance {
             Self::Streaming(instance) => return instance.invoke(event, context, outlet).await,
             Self::CustomRuntime(instance) => instance.invoke(event, context).await?,
             Self::Command(instance) => instance.invoke(document.as_bytes()).await?,
-            Self::Http(_) => unreachable!("events of HTTP components were taken above"),
+            Self::Http(_) | Self::HttpService(_) => {
+                unreachable!("events of HTTP components were taken above")
+            }
         };
         Ok(answer.map(FunctionResponse::Json))
     }
@@ -95,29 +106,34 @@ impl Instance {
             Self::Handler(instance) => instance.is_spent(),
             Self::Streaming(instance) => instance.is_spent(),
             Self::Http(instance) => instance.is_spent(),
+            Self::HttpService(instance) => instance.is_spent(),
             Self::CustomRuntime(instance) => instance.is_spent(),
             Self::Command(_) => false,
         }
     }
-}
 
-/// An HTTP component that is invoked with an event: the event is made a request, the response a result.
-async fn http_invoke(
-    instance: &mut http::Instance,
-    event: &Document,
-    outlet: Option<&Outlet>,
-) -> CallResult<FunctionResponse> {
-    let request = match payload::http::request_of(event) {
-        Ok(request) => request,
-        Err(problem) => return Ok(Err(no_request(&problem))),
-    };
-    let reply = instance.invoke(request.map(Into::into), outlet).await?;
-    Ok(reply.map(|reply| match reply {
-        FunctionResponse::Http(response) => {
-            FunctionResponse::Json(payload::http::result_of(&response))
-        }
-        reply @ (FunctionResponse::Json(_) | FunctionResponse::Streamed(_)) => reply,
-    }))
+    /// Invokes an HTTP component with an event: the event is made a request, the response a result.
+    async fn invoke_with_event(
+        &mut self,
+        event: &Document,
+        outlet: Option<&Outlet>,
+    ) -> CallResult<FunctionResponse> {
+        let request = match payload::http::request_of(event) {
+            Ok(request) => request.map(payload::Body::from),
+            Err(problem) => return Ok(Err(no_request(&problem))),
+        };
+        let reply = match self {
+            Self::Http(instance) => instance.invoke(request, outlet).await?,
+            Self::HttpService(instance) => Box::pin(instance.invoke(request, outlet)).await?,
+            _ => return Err(wasmtime::Error::msg("the function takes no HTTP requests")),
+        };
+        Ok(reply.map(|reply| match reply {
+            FunctionResponse::Http(response) => {
+                FunctionResponse::Json(payload::http::result_of(&response))
+            }
+            reply @ (FunctionResponse::Json(_) | FunctionResponse::Streamed(_)) => reply,
+        }))
+    }
 }
 
 fn no_request(problem: &payload::http::Error) -> Failure {

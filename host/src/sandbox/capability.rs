@@ -4,10 +4,12 @@
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
+use super::engine_kind::{EngineKind, is_wasi_3};
 use super::guest::Guest;
 use super::network;
 
 pub(super) mod files;
+pub(super) mod host_bodies;
 pub(super) mod http;
 mod http_error;
 mod lifecycle;
@@ -17,9 +19,10 @@ pub(super) mod runtime;
 pub(super) mod system;
 mod tls;
 mod variables;
+mod wasi3;
 
-/// Linker with all imports of this host.
-pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
+/// Linker with all imports of this host for components of an engine.
+pub(super) fn linker(engine: &Engine, kind: EngineKind) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     system::link(&mut linker)?;
     http::link(&mut linker)?;
@@ -35,6 +38,9 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     log::link(&mut linker)?;
     lifecycle::link(&mut linker)?;
     tls::link(&mut linker)?;
+    if kind == EngineKind::Concurrent {
+        wasi3::link(&mut linker)?;
+    }
     Ok(linker)
 }
 
@@ -51,10 +57,29 @@ const PACKAGES: [&str; 9] = [
     "wasi:sockets/",
 ];
 
+/// Packages of which only WASI 0.2 is offered.
+const PACKAGES_OF_2: [&str; 2] = ["wasi:filesystem/", "wasi:sockets/"];
+
 /// Imports of a component from unknown packages.
 pub(super) fn strange_imports(component: &Component) -> Vec<String> {
+    let is_strange = |name: &&str| !PACKAGES.iter().any(|known| name.starts_with(known));
+    imports(component, is_strange).collect()
+}
+
+/// Import of WASI 0.3 from a package of which only WASI 0.2 is offered.
+pub(super) fn unoffered_wasi_3(component: &Component) -> Option<String> {
+    let is_unoffered =
+        |name: &&str| is_wasi_3(name) && PACKAGES_OF_2.iter().any(|it| name.starts_with(it));
+    imports(component, is_unoffered).next()
+}
+
+/// Names of imports that fulfil a condition.
+fn imports(
+    component: &Component,
+    is_wanted: impl Fn(&&str) -> bool,
+) -> impl Iterator<Item = String> {
     let shape = component.component_type();
     let names = shape.imports(component.engine()).map(|(name, _)| name);
-    let strange = names.filter(|name| !PACKAGES.iter().any(|known| name.starts_with(known)));
-    strange.map(str::to_owned).collect()
+    let names: Vec<String> = names.filter(is_wanted).map(str::to_owned).collect();
+    names.into_iter()
 }

@@ -14,8 +14,9 @@ use tokio::process::Command;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::engine_kind::Shape;
 use super::program::Entry;
-use super::{Artifact, Interface, MemoryImage, Target, capability, engine};
+use super::{Artifact, EngineKind, Interface, Target, capability, engine};
 
 /// Timeout of a compilation. The largest interpreters take ten seconds on one core.
 const TIME_MAX: Duration = Duration::from_secs(60);
@@ -28,6 +29,9 @@ const ADDRESS_SPACE_BYTES_MAX: u64 = 4 << 30;
 const ABORTS: [&str; 2] = ["memory allocation of", "overflowed its stack"];
 /// Characters quoted from a failed child's stderr.
 const WORDS_MAX: usize = 300;
+/// Refusal of components of WASI 0.3 in one: each may suspend a task with a stack of its own, and the host counts one.
+const COMPOSED: &str = "The component is composed of others and uses WASI 0.3, which this host does not run. Deploy the \
+    components as functions of their own, or build them for WASI 0.2.";
 /// First argument of a child process.
 pub const ARGUMENT: &str = "compile-component";
 /// Name prefix of unfinished artifacts.
@@ -75,7 +79,7 @@ impl Error {
     }
 }
 
-/// Compiles `component` into a file in `directory`, which gets the name that `name` has for its memory image, and
+/// Compiles `component` into a file in `directory`, which gets the name that `name` has for its engine, and
 /// appears whole or not at all. Only code for this machine is checked for what its component needs and whether
 /// it is a function.
 ///
@@ -86,10 +90,10 @@ pub async fn compile(
     target: Target,
     component: &Path,
     directory: &Path,
-    name: impl FnOnce(MemoryImage) -> String,
+    name: impl FnOnce(EngineKind) -> String,
 ) -> Result<Artifact, Error> {
     let unfinished = Unfinished::in_directory(directory);
-    let (unfinished, image) = match compiler {
+    let (unfinished, kind) = match compiler {
         Compiler::Child { program } => {
             let made = in_child(program, target, component, &unfinished.0, TIME_MAX).await?;
             (unfinished, made)
@@ -104,10 +108,10 @@ pub async fn compile(
                 .map_err(|_| Error::Host("it ended early".into()))??
         }
     };
-    let path = directory.join(name(image));
+    let path = directory.join(name(kind));
     let finished = tokio::fs::rename(&unfinished.0, &path).await;
     finished.map_err(|error| Error::Host(error.to_string()))?;
-    Ok(Artifact { path, image })
+    Ok(Artifact { path, kind })
 }
 
 /// True for the name of an unfinished artifact, in progress or left by a killed process.
@@ -139,7 +143,7 @@ async fn in_child(
     component: &Path,
     artifact: &Path,
     time: Duration,
-) -> Result<MemoryImage, Error> {
+) -> Result<EngineKind, Error> {
     let mut command = Command::new(program);
     command.arg(ARGUMENT).arg(component).arg(artifact);
     if let Target::Any(architecture) = target {
@@ -154,7 +158,7 @@ async fn in_child(
 }
 
 /// Result reported by the child, or the fault derived from its exit status.
-fn told(status: ExitStatus, said: &[u8], last_words: &[u8]) -> Result<MemoryImage, Error> {
+fn told(status: ExitStatus, said: &[u8], last_words: &[u8]) -> Result<EngineKind, Error> {
     if let Ok(result) = serde_json::from_slice(said) {
         return result;
     }
@@ -204,25 +208,29 @@ pub(super) fn compile_here(
     target: Target,
     component: &Path,
     artifact: &Path,
-) -> Result<MemoryImage, Error> {
+) -> Result<EngineKind, Error> {
     let host = |error: &dyn std::fmt::Display| Error::Host(error.to_string());
     let invalid = |error: &dyn std::fmt::Display| {
         Error::Component(format!("The component is not valid WebAssembly: {error:#}"))
     };
     let bytes = std::fs::read(component).map_err(|error| host(&error))?;
-    let image = MemoryImage::of(&bytes).map_err(|error| invalid(&error))?;
-    let engine = engine::compiling(target, image).map_err(|error| host(&error))?;
+    let shape = Shape::of(&bytes).map_err(|error| invalid(&error))?;
+    if shape.has_many_stacks() {
+        return Err(Error::Component(COMPOSED.into()));
+    }
+    let kind = shape.kind();
+    let engine = engine::compiling(target, kind).map_err(|error| host(&error))?;
     let code = engine.precompile_component(&bytes);
     let code = code.map_err(|error| invalid(&error))?;
     if target == Target::Here {
-        require_runnable(&engine, &code)?;
+        require_runnable(&engine, kind, &code)?;
     }
     put(artifact, &code).map_err(|error| host(&error))?;
-    Ok(image)
+    Ok(kind)
 }
 
 /// Refuses what could not be opened as an environment.
-fn require_runnable(engine: &Engine, code: &[u8]) -> Result<(), Error> {
+fn require_runnable(engine: &Engine, kind: EngineKind, code: &[u8]) -> Result<(), Error> {
     let refused = |problem: String| Error::Component(format!("The component {problem}"));
     let missing = |what: String| refused(format!("imports what this host does not have: {what}"));
     let compiled = load(engine, code).map_err(|error| {
@@ -236,7 +244,14 @@ fn require_runnable(engine: &Engine, code: &[u8]) -> Result<(), Error> {
     if !strange.is_empty() {
         return Err(missing(strange.join(", ")));
     }
-    let linker = capability::linker(engine).map_err(|error| Error::Host(error.to_string()))?;
+    if let Some(name) = capability::unoffered_wasi_3(&compiled) {
+        return Err(missing(format!(
+            "{name}. Of WASI 0.3 it has wasi:cli, wasi:clocks, wasi:http and wasi:random. Files and sockets are those of \
+             WASI 0.2, which the standard library of Rust uses for wasm32-wasip2"
+        )));
+    }
+    let linker =
+        capability::linker(engine, kind).map_err(|error| Error::Host(error.to_string()))?;
     let linked = linker
         .instantiate_pre(&compiled)
         .map_err(|error| missing(format!("{error:#}")))?;

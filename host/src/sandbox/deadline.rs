@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Engine, EngineWeak, Store, UpdateDeadline};
 
+use super::engine_kind::EngineKind;
 use super::guest::Guest;
 use super::scheduler::{MOVED_MIN, TICK, thread_nanos, yield_now};
 use crate::clock::Clock;
@@ -99,8 +100,11 @@ fn nanos(duration: Duration) -> u64 {
     clippy::disallowed_methods,
     reason = "the clock's thread does nothing but sleep"
 )]
-pub(super) fn tick(engines: [&Engine; 2], ticks: Arc<AtomicU64>) -> std::io::Result<()> {
-    let engines: [EngineWeak; 2] = engines.map(Engine::weak);
+pub(super) fn tick(
+    engines: [&Engine; EngineKind::COUNT],
+    ticks: Arc<AtomicU64>,
+) -> std::io::Result<()> {
+    let engines: [EngineWeak; EngineKind::COUNT] = engines.map(Engine::weak);
     let run = move || {
         loop {
             ticks.fetch_add(1, Ordering::Relaxed);

@@ -14,15 +14,15 @@ use wasmtime::{
 use super::budget::Budgets;
 use super::descriptors::Descriptors;
 use super::egress::Reach;
+use super::engine_kind::Each;
 use super::filesystem::Kept;
 use super::guest::Guest;
-use super::memory_image::Each;
 use super::network::HostNetwork;
 use super::program::Entries;
 use super::scheduler::Scheduler;
 use super::stack::{ASYNC_STACK_BYTES, PageMap};
 use super::turnover::{self, Turnover};
-use super::{Architecture, Config, Error, MemoryImage, Target, capability, deadline};
+use super::{Architecture, Config, EngineKind, Error, Target, capability, deadline};
 use crate::clock::Clock;
 use crate::outbound::dial::Dialer;
 
@@ -43,6 +43,20 @@ pub(super) const TABLE_ELEMENTS_MAX: usize = 100_000;
 /// guests are the far end of their stack, and the rest is given back anyway.
 const TABLE_KEEP_BYTES: usize = 128 << 10;
 
+/// Stack of a guest in the concurrent engine: twice the engine's own default, which such guests are built for. It is small
+/// because it counts in the host's budget as if it were used: a guest suspends its tasks without calling the host.
+const CONCURRENT_STACK_BYTES: usize = 1 << 20;
+const CONCURRENT_ASYNC_STACK_BYTES: usize = 3 << 20;
+/// Stacks that one guest of the concurrent engine may have suspended: of its task that blocks, and of the engine's worker.
+const CONCURRENT_STACKS: u32 = 2;
+/// Bytes that the stacks of a guest of the concurrent engine count for.
+pub(super) const CONCURRENT_STACKS_BYTES: u64 =
+    CONCURRENT_STACKS as u64 * CONCURRENT_STACK_BYTES as u64;
+/// Slots for each environment of the concurrent engine. The stacks are one for its start more. Few components have more
+/// memories than one; where they run out, starts are refused in this engine alone.
+const CONCURRENT_MEMORY_SLOTS: u32 = 2;
+const CONCURRENT_STACK_SLOTS: u32 = CONCURRENT_STACKS + 1;
+
 /// The engines of a host, and the names of what they depend on, for each target.
 #[derive(Debug)]
 pub(super) struct Engines {
@@ -57,10 +71,13 @@ const STACK_KEEP_BYTES: usize = 32 << 10;
 
 /// Parts that all programs of an engine share.
 pub(super) struct Shared {
+    pub(super) kind: EngineKind,
     pub(super) engine: Engine,
     pub(super) linker: Linker<Guest>,
     pub(super) turnover: Turnover,
     pub(super) entries: Entries,
+    /// Pages in which stacks are counted.
+    pub(super) pages: Arc<PageMap>,
     pub(super) resources: Arc<Resources>,
 }
 
@@ -86,14 +103,14 @@ impl Engines {
         let engines = pooled(config.environments_max).map_err(failed)?;
         let started = |error: std::io::Error| Error::Engine(error.to_string());
         let scheduler = Arc::new(Scheduler::start().map_err(started)?);
-        deadline::tick(engines.both(), scheduler.ticks()).map_err(started)?;
+        deadline::tick(engines.all(), scheduler.ticks()).map_err(started)?;
         let resources = Resources::new(config, clock, scheduler).map_err(started)?;
         let resources = Arc::new(resources);
-        let shared = |image| Shared::new(engines.get(image), &resources).map(Arc::new);
-        let names = |target| Each::make(|image| compiling(target, image).map(|it| named(&it)));
+        let shared = |kind| Shared::new(engines.get(kind), kind, &resources).map(Arc::new);
+        let names = |target| Each::make(|kind| compiling(target, kind).map(|it| named(&it)));
         Ok(Self {
             shared: Each::make(shared).map_err(failed)?,
-            here: Each::make(|image| Ok::<_, Error>(named(engines.get(image))))?,
+            here: Each::make(|kind| Ok::<_, Error>(named(engines.get(kind))))?,
             x86_64: names(Target::Any(Architecture::X86_64)).map_err(failed)?,
             arm64: names(Target::Any(Architecture::Arm64)).map_err(failed)?,
         })
@@ -113,26 +130,36 @@ impl Engines {
 
     /// Resources shared by all engines.
     fn resources(&self) -> &Resources {
-        &self.shared.get(MemoryImage::Copied).resources
+        &self.shared.get(EngineKind::Copied).resources
     }
 
-    pub(super) fn compatibility(&self, target: Target, image: MemoryImage) -> &str {
+    pub(super) fn compatibility(&self, target: Target, kind: EngineKind) -> &str {
         let names = match target {
             Target::Here => &self.here,
             Target::Any(Architecture::X86_64) => &self.x86_64,
             Target::Any(Architecture::Arm64) => &self.arm64,
         };
-        names.get(image)
+        names.get(kind)
     }
 }
 
 impl Shared {
-    fn new(engine: &Engine, resources: &Arc<Resources>) -> wasmtime::Result<Self> {
+    fn new(
+        engine: &Engine,
+        kind: EngineKind,
+        resources: &Arc<Resources>,
+    ) -> wasmtime::Result<Self> {
         Ok(Self {
+            kind,
             engine: engine.clone(),
-            linker: capability::linker(engine)?,
+            linker: capability::linker(engine, kind)?,
             turnover: Turnover::new(engine)?,
             entries: Entries::default(),
+            pages: match kind {
+                EngineKind::Copied | EngineKind::Mapped => Arc::clone(&resources.pages),
+                // Its stacks count in full.
+                EngineKind::Concurrent => Arc::new(PageMap::none()),
+            },
             resources: Arc::clone(resources),
         })
     }
@@ -159,8 +186,8 @@ impl Resources {
 
 /// An engine that only compiles. It has no slots, and refuses to load what would not go into one. That of
 /// another machine refuses to load anything.
-pub(super) fn compiling(target: Target, image: MemoryImage) -> wasmtime::Result<Engine> {
-    let mut config = code_settings(image);
+pub(super) fn compiling(target: Target, kind: EngineKind) -> wasmtime::Result<Engine> {
+    let mut config = code_settings(kind);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(slots(1, 0, 0)));
     if let Target::Any(architecture) = target {
         // This also turns off whatever not every processor can do.
@@ -177,19 +204,25 @@ fn named(engine: &Engine) -> String {
 
 /// Settings of the compiler. Everything that is not needed is off: each proposal is code
 /// that a hostile component could reach.
-fn code_settings(image: MemoryImage) -> EngineConfig {
+fn code_settings(kind: EngineKind) -> EngineConfig {
+    let is_concurrent = kind == EngineKind::Concurrent;
+    let (wasm_stack_bytes, async_stack_bytes) = if is_concurrent {
+        (CONCURRENT_STACK_BYTES, CONCURRENT_ASYNC_STACK_BYTES)
+    } else {
+        (WASM_STACK_BYTES, ASYNC_STACK_BYTES)
+    };
     let mut config = EngineConfig::new();
     config
-        .concurrency_support(false)
+        .concurrency_support(is_concurrent)
+        .wasm_component_model_async(is_concurrent)
         .cranelift_opt_level(OptLevel::Speed)
         .epoch_interruption(true)
-        .memory_init_cow(image == MemoryImage::Mapped)
-        .max_wasm_stack(WASM_STACK_BYTES)
-        .async_stack_size(ASYNC_STACK_BYTES)
+        .memory_init_cow(kind != EngineKind::Copied)
+        .max_wasm_stack(wasm_stack_bytes)
+        .async_stack_size(async_stack_bytes)
         // Less for secrecy than to give back what a guest that recursed has left.
         .async_stack_zeroing(true)
         .wasm_component_model(true)
-        .wasm_component_model_async(false)
         .wasm_memory64(false)
         .wasm_relaxed_simd(false)
         .wasm_custom_page_sizes(false)
@@ -209,40 +242,46 @@ fn pooled(environments: u32) -> wasmtime::Result<Each<Engine>> {
              (ulimit -v) or lower limits.environments"
         );
     };
-    match Each::make(|image| pool(image, environments, MEMORIES_PER_COMPONENT_MAX)) {
+    match Each::make(|kind| pool(kind, environments, MEMORIES_PER_COMPONENT_MAX)) {
         Ok(engines) => return Ok(engines),
         Err(error) => warn(
             error,
             "functions with more than one memory may find no room, and their callers get status 429",
         ),
     }
-    match Each::make(|image| pool(image, environments, 1)) {
+    match Each::make(|kind| pool(kind, environments, 1)) {
         Ok(engines) => return Ok(engines),
         Err(error) => warn(
             error,
             "environments are not pooled but allocated anew, which is much slower",
         ),
     }
-    Each::make(|image| Engine::new(&code_settings(image)))
+    Each::make(|kind| Engine::new(&code_settings(kind)))
 }
 
 fn pool(
-    image: MemoryImage,
+    kind: EngineKind,
     environments: u32,
     memories_per_environment: u32,
 ) -> wasmtime::Result<Engine> {
+    let (memories_max, stacks) = match kind {
+        EngineKind::Copied | EngineKind::Mapped => (memories_per_environment, 1),
+        EngineKind::Concurrent => (CONCURRENT_MEMORY_SLOTS, CONCURRENT_STACK_SLOTS),
+    };
     let memories = environments
-        .saturating_mul(memories_per_environment)
+        .saturating_mul(memories_per_environment.min(memories_max))
         .max(MEMORIES_PER_COMPONENT_MAX);
-    let slots = slots(environments, memories, turnover::pending_max());
-    let mut config = code_settings(image);
+    let mut slots = slots(environments, memories, turnover::pending_max());
+    let stacks = environments.saturating_mul(stacks);
+    slots.total_stacks(stacks.saturating_add(turnover::pending_max()));
+    let mut config = code_settings(kind);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(slots));
     Engine::new(&config)
 }
 
 /// Slots cost address space until they are used: a memory 4 GiB, a table 1.6 MB, a stack 10 MiB. Core
-/// instances are only counted. Of the 128 TiB of x86_64, both engines take 64 for 1,000 environments; from about
-/// 2,000 on, they have one memory for each. `pending` more memories and stacks are for those of ended guests that
+/// instances are only counted. Of the 128 TiB of x86_64, the engines take 72 for 1,000 environments; from about
+/// 1,800 on, they have one memory for each. `pending` more memories and stacks are for those of ended guests that
 /// wait in a batch: another core cannot flush it, and would find no slot for an environment that was admitted.
 fn slots(environments: u32, memories: u32, pending: u32) -> PoolingAllocationConfig {
     let mut slots = PoolingAllocationConfig::default();

@@ -136,7 +136,7 @@ impl Environment {
         let loaded = Arc::clone(&program.0);
         let shared = Arc::clone(&loaded.shared);
         let failures = loaded.failures;
-        let usage = Arc::new(MemoryUsage::new(memory, &shared.resources.pages));
+        let usage = Arc::new(MemoryUsage::new(memory, &shared.pages));
         let deadline = Deadline::after(&loaded.shared.resources.clock, time);
         let room = StoreParts {
             loaded,

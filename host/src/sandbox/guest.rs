@@ -55,10 +55,10 @@ impl Guest {
         *wasi.filesystem() = files.context();
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
-        Self {
+        let guest = Self {
             wasi,
             table,
-            http: Http::new(network.clone()),
+            http: Http::new(network.clone(), loaded.shared.kind),
             quota: Arc::clone(files.quota()),
             descriptors: Held::new(Arc::clone(&resources.descriptors)),
             network,
@@ -68,7 +68,10 @@ impl Guest {
             log: Arc::clone(log),
             tls: Sessions::new(&resources.config.trust),
             is_ended: false,
-        }
+        };
+        // Part of what the environment was admitted with, so there is room for it.
+        let _counted = guest.count_http(0);
+        guest
     }
 
     /// The guest, for a host function that may suspend it.

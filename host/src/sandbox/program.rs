@@ -77,6 +77,7 @@ pub(super) enum Entry {
     Streaming(adapter::streaming::Pre),
     CustomRuntime(adapter::command::Pre),
     Http(adapter::http::Pre),
+    HttpService(adapter::http_service::Pre),
     Command(adapter::command::Pre),
 }
 
@@ -122,6 +123,7 @@ impl Program {
             Entry::Streaming(_) => Interface::StreamingHandler,
             Entry::CustomRuntime(_) => Interface::CustomRuntime,
             Entry::Http(_) => Interface::Http,
+            Entry::HttpService(_) => Interface::HttpService,
             Entry::Command(_) => Interface::Command,
         }
     }
@@ -196,6 +198,7 @@ impl Entry {
             Interface::StreamingHandler => Self::Streaming(adapter::streaming::Pre::new(pre)?),
             Interface::CustomRuntime => Self::CustomRuntime(adapter::command::Pre::new(pre)?),
             Interface::Http => Self::Http(adapter::http::Pre::new(pre)?),
+            Interface::HttpService => Self::HttpService(adapter::http_service::Pre::new(pre)?),
             Interface::Command => Self::Command(adapter::command::Pre::new(pre)?),
         })
     }

@@ -49,6 +49,14 @@ impl PageMap {
         }
     }
 
+    /// Map in which no page is taken, for stacks that are counted otherwise.
+    pub(super) fn none() -> Self {
+        Self {
+            file: None,
+            page_bytes: rustix::param::page_size(),
+        }
+    }
+
     /// Number of taken pages from this one on, upwards or downwards, at most those of a stack.
     fn run(&self, page: usize, is_upwards: bool) -> usize {
         let pages_max = ASYNC_STACK_BYTES / self.page_bytes;

@@ -231,9 +231,9 @@ async fn artifact_of_another_engine_is_not_loaded() {
     let code = checked_in(&library, own()).await.code;
     let component = code.component.clone().unwrap();
     let copied = found(&library, &component, Target::Here).await.unwrap();
-    assert_eq!(copied.image, MemoryImage::Copied);
+    assert_eq!(copied.kind, EngineKind::Copied);
     let artifacts = &library.0.artifacts;
-    let name = artifacts.name(component.digest, Target::Here, MemoryImage::Mapped);
+    let name = artifacts.name(component.digest, Target::Here, EngineKind::Mapped);
     let mapped = artifacts.dir.join(name);
     assert_ne!(copied.path, mapped);
     fs::rename(&copied.path, &mapped).unwrap();

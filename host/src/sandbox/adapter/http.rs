@@ -1,4 +1,5 @@
-//! `wasi:http/incoming-handler`: the event is an HTTP request.
+//! `wasi:http/incoming-handler` of WASI 0.2: the event is an HTTP request. The response is passed on here for both
+//! versions.
 
 use std::pin::pin;
 
@@ -103,6 +104,18 @@ async fn taken(
         Ok(Err(code)) => return Err(failed(&format!("The function answered with {code:?}"))),
         Err(_) => return Err(failed("The function returned without setting a response")),
     };
+    replied(response, is_head, outlet).await
+}
+
+/// Passes a response on, to its end.
+pub(super) async fn replied<B>(
+    response: http::Response<B>,
+    is_head: bool,
+    outlet: Option<&Outlet>,
+) -> Result<FunctionResponse, Failure>
+where
+    B: http_body::Body<Data = Bytes, Error = Error>,
+{
     let (parts, body) = response.into_parts();
     if !is_final(parts.status) {
         let status = parts.status.as_u16();
@@ -122,16 +135,16 @@ async fn taken(
 }
 
 /// Passes a body on as it comes.
-async fn streamed(
-    body: HyperOutgoingBody,
-    has_body: bool,
-    outlet: &Outlet,
-) -> Result<FunctionResponse, Failure> {
+async fn streamed<B>(body: B, has_body: bool, outlet: &Outlet) -> Result<FunctionResponse, Failure>
+where
+    B: http_body::Body<Data = Bytes, Error = Error>,
+{
     let mut body = pin!(body);
     while let Some(frame) = body.frame().await {
         match frame.map(Frame::into_data) {
-            // The length that it tells is that of another response, so nothing is missing.
-            _ if !has_body => {}
+            // The length that it tells is that of another response, so nothing is missing. An error may come again.
+            Err(_) if !has_body => break,
+            Ok(_) if !has_body => {}
             Ok(Ok(bytes)) => outlet.write(bytes).await.map_err(|_| too_large())?,
             Ok(Err(frame)) => {
                 if let Ok(trailers) = frame.into_trailers() {
@@ -145,11 +158,14 @@ async fn streamed(
 }
 
 /// Collects a body, and its trailers in the extensions of the head.
-async fn collected(
+async fn collected<B>(
     mut parts: http::response::Parts,
-    body: HyperOutgoingBody,
+    body: B,
     has_body: bool,
-) -> Result<FunctionResponse, Failure> {
+) -> Result<FunctionResponse, Failure>
+where
+    B: http_body::Body<Data = Bytes, Error = Error>,
+{
     let body = Limited::new(body, PAYLOAD_BYTES_MAX).collect().await;
     let body = match body {
         // The length that it tells is that of another response, so nothing is missing.
@@ -196,7 +212,7 @@ fn too_large() -> Failure {
 }
 
 /// Error that the guest reads in place of the rest of a request body.
-fn interrupted(broken: Broken) -> Error {
+pub(super) fn interrupted(broken: Broken) -> Error {
     match broken.0.downcast_ref() {
         Some(Interruption::Silent(_)) => Error::ConnectionReadTimeout,
         Some(Interruption::TooLarge(bytes_max)) => Error::HttpRequestBodySize(Some(*bytes_max)),
@@ -204,6 +220,6 @@ fn interrupted(broken: Broken) -> Error {
     }
 }
 
-fn failed(problem: &str) -> Failure {
+pub(super) fn failed(problem: &str) -> Failure {
     Failure::response_error(problem.into())
 }

@@ -3,6 +3,7 @@
 use wasmtime::component::Component;
 
 use crate::sandbox::Interface;
+use crate::sandbox::engine_kind::is_wasi_3;
 
 /// Reason that a component cannot be a function.
 #[derive(Debug, thiserror::Error)]
@@ -10,17 +11,17 @@ pub enum Error {
     /// No known export.
     #[error(
         "The component exports {exports}, and none of what a function must export: \
-         lambda:function/handler, lambda:function/streaming-handler, wasi:http/incoming-handler \
-         or wasi:cli/run."
+         lambda:function/handler, lambda:function/streaming-handler, wasi:http/incoming-handler, \
+         wasi:http/handler or wasi:cli/run."
     )]
     NoEntry {
         /// Exports found.
         exports: String,
     },
-    /// Export of WASI 0.3.
+    /// Another export of WASI 0.3 than its HTTP handler.
     #[error(
-        "The component exports {0}, of WASI 0.3, which this host does not run yet. Build it for \
-         WASI 0.2 (wasi:http/incoming-handler)."
+        "The component exports {0}, of WASI 0.3, of which this host runs wasi:http/handler only. Build \
+         it for WASI 0.2."
     )]
     Wasi3(String),
 }
@@ -44,6 +45,7 @@ impl Interface {
                 Self::StreamingHandler,
             ),
             ("wasi:http/incoming-handler@0.2.", Self::Http),
+            ("wasi:http/handler@0.3.", Self::HttpService),
             ("wasi:cli/run@0.2.", Self::Command),
         ];
         let found = entries
@@ -59,8 +61,7 @@ impl Interface {
     }
 
     fn unknown(exports: &[&str]) -> Error {
-        let wasi_3 = |name: &&&str| name.starts_with("wasi:") && name.contains("@0.3.");
-        if let Some(name) = exports.iter().find(wasi_3) {
+        if let Some(name) = exports.iter().find(|name| is_wasi_3(name)) {
             return Error::Wasi3((*name).to_owned());
         }
         let exports = if exports.is_empty() {
@@ -102,7 +103,12 @@ mod tests {
                 Some(Interface::Http),
             ),
             (vec![], vec!["lambda:function/handler@2.0.0"], None),
-            (vec![], vec!["wasi:http/handler@0.3.0"], None),
+            (
+                vec![],
+                vec!["wasi:http/handler@0.3.2"],
+                Some(Interface::HttpService),
+            ),
+            (vec![], vec!["wasi:cli/run@0.3.0"], None),
             (vec![], vec![], None),
         ];
         for (imports, exports, expected) in cases {
@@ -120,7 +126,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("acme:thing/api@0.1.0"), "{error}");
-        let error = Interface::found(&[], &["wasi:http/handler@0.3.0"])
+        let error = Interface::found(&[], &["wasi:cli/run@0.3.0"])
             .unwrap_err()
             .to_string();
         assert!(error.contains("WASI 0.3"), "{error}");

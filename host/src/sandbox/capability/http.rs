@@ -18,10 +18,13 @@ use wasmtime_wasi_http::p2::types::{
 };
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, FieldMap, RequestOptions, WasiBody, WasiHttpCtx,
-    WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+    WasiHttpCtxView, WasiHttpHooks, WasiHttpView, p3,
 };
 
+use super::host_bodies::HostBodies;
 use crate::outbound::dial::SEND_BUFFER_BYTES_MAX;
+use crate::sandbox::engine::CONCURRENT_STACKS_BYTES;
+use crate::sandbox::engine_kind::EngineKind;
 use crate::sandbox::guest::Guest;
 use crate::sandbox::network::GuestNetwork;
 
@@ -30,6 +33,8 @@ const FIELDS_BYTES_MAX: usize = 32 << 10;
 /// Bytes per body write. The host buffers two for the reader.
 const CHUNK_BYTES_MAX: usize = 64 << 10;
 const CHUNKS: usize = 2;
+/// Bytes of a request that is being sent, or whose response is being read.
+const SENDING_BYTES: usize = FIELDS_BYTES_MAX + CHUNKS * CHUNK_BYTES_MAX + SEND_BUFFER_BYTES_MAX;
 /// Bytes per body write of a guest over its limit.
 const SMALL_CHUNK_BYTES_MAX: usize = 1 << 10;
 /// Calls between two measurements of a guest's resources. In between it can take 8 MiB more.
@@ -49,7 +54,7 @@ pub(in crate::sandbox) struct Http {
 }
 
 impl Http {
-    pub(in crate::sandbox) fn new(network: GuestNetwork) -> Self {
+    pub(in crate::sandbox) fn new(network: GuestNetwork, kind: EngineKind) -> Self {
         let mut context = WasiHttpCtx::new();
         context.set_field_size_limit(FIELDS_BYTES_MAX);
         Self {
@@ -57,9 +62,24 @@ impl Http {
             hooks: Hooks {
                 network,
                 is_full: false,
+                bodies: (kind == EngineKind::Concurrent).then(HostBodies::default),
             },
             calls: 0,
         }
+    }
+
+    /// Bodies that the host gives to a guest of WASI 0.3.
+    pub(in crate::sandbox) fn host_bodies(&self) -> &HostBodies {
+        let bodies = self.hooks.bodies.as_ref();
+        bodies.expect("the concurrent engine runs the guest")
+    }
+
+    /// Bytes that a guest of WASI 0.3 holds without an entry in its table.
+    fn streamed_bytes(&self) -> u64 {
+        let bodies = self.hooks.bodies.as_ref();
+        bodies.map_or(0, |bodies| {
+            bodies.untaken_bytes() + u64::from(bodies.requests()) * SENDING_BYTES as u64
+        })
     }
 
     fn set_full(&mut self, is_full: bool) {
@@ -93,6 +113,18 @@ struct Hooks {
     network: GuestNetwork,
     /// True while the guest is at its limit.
     is_full: bool,
+    /// Bodies that the host gives to a guest of WASI 0.3.
+    bodies: Option<HostBodies>,
+}
+
+impl Hooks {
+    fn chunk_bytes_max(&self) -> usize {
+        if self.is_full {
+            SMALL_CHUNK_BYTES_MAX
+        } else {
+            CHUNK_BYTES_MAX
+        }
+    }
 }
 
 /// A response with its connection task.
@@ -118,8 +150,12 @@ impl WasiHttpHooks for Hooks {
             return Box::new(async { Err(Error::InternalError(Some(problem.to_owned()))) });
         }
         let network = self.network.clone();
+        let counted = self.bodies.clone().map(|it| (it.begin(), it));
         Box::new(async move {
-            let response = network.send(request, options).await?;
+            let mut response = network.send(request, options).await?;
+            if let Some((request, bodies)) = counted {
+                response = response.map(|body| bodies.fetched(body, request).boxed_unsync());
+            }
             // The connection has a task of its own.
             Ok((response, Box::new(async { Ok(()) }) as Connection))
         })
@@ -131,11 +167,11 @@ impl WasiHttpHooks for Hooks {
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
-        if self.is_full {
-            SMALL_CHUNK_BYTES_MAX
-        } else {
-            CHUNK_BYTES_MAX
-        }
+        self.chunk_bytes_max()
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        self.chunk_bytes_max()
     }
 }
 
@@ -143,16 +179,21 @@ impl Guest {
     /// Measures the guest's resources in the host and throttles body writes if they exceed the
     /// guest's free memory.
     fn weigh_http(&mut self) {
-        let held: u64 = self.table.iter_mut().map(|entry| weight(entry)).sum();
+        let entries: u64 = self.table.iter_mut().map(|entry| weight(entry)).sum();
+        let held = entries + self.http.streamed_bytes();
         self.http.calls = 0;
         let is_counted = self.count_http(held);
         self.http
             .set_full(held > self.http_bytes_max() || !is_counted);
     }
 
-    /// Charges host memory beyond what every guest may hold; most requests charge nothing.
-    fn count_http(&self, held: u64) -> bool {
-        self.limits.hold(held.saturating_sub(HELD_BYTES_MIN))
+    /// Charges host memory beyond what every guest may hold; most requests charge nothing. Stacks of the concurrent engine
+    /// count in full.
+    pub(in crate::sandbox) fn count_http(&self, held: u64) -> bool {
+        let stacks = self.http.hooks.bodies.as_ref();
+        let stacks = stacks.map_or(0, |_| CONCURRENT_STACKS_BYTES);
+        self.limits
+            .hold(held.saturating_sub(HELD_BYTES_MIN) + stacks)
     }
 
     fn http_bytes_max(&self) -> u64 {
@@ -162,7 +203,7 @@ impl Guest {
     /// Closes requests and responses leaked by a finished call. Handles stay valid, because the
     /// guest may drop them later. Returns true if the instance should be replaced.
     pub(in crate::sandbox) fn close_http(&mut self) -> bool {
-        let (mut left_open, mut held) = (0, 0);
+        let (mut left_open, mut held) = (0, self.http.streamed_bytes());
         let mut bodies = Vec::new();
         let entries = self.table.iter_mut().count();
         let mut keys = 0..;
@@ -224,7 +265,9 @@ fn weight(entry: &dyn Any) -> u64 {
     let has_fields = entry.is::<FieldMap>()
         || entry.is::<HostOutgoingResponse>()
         || entry.is::<HostOutgoingRequest>()
-        || entry.is::<HostIncomingRequest>();
+        || entry.is::<HostIncomingRequest>()
+        || entry.is::<p3::Request>()
+        || entry.is::<p3::Response>();
     let bytes = if has_fields {
         FIELDS_BYTES_MAX
     } else if entry.is::<HostOutgoingBody>() || entry.is::<HostIncomingBody>() {
@@ -232,8 +275,7 @@ fn weight(entry: &dyn Any) -> u64 {
     } else if entry.is::<HostIncomingResponse>() {
         FIELDS_BYTES_MAX + CHUNKS * CHUNK_BYTES_MAX
     } else if entry.is::<HostFutureIncomingResponse>() {
-        // The request is still being sent.
-        FIELDS_BYTES_MAX + CHUNKS * CHUNK_BYTES_MAX + SEND_BUFFER_BYTES_MAX
+        SENDING_BYTES
     } else {
         0
     };
@@ -261,7 +303,8 @@ fn close(entry: &mut dyn Any) -> bool {
     } else if let Some(body) = entry.downcast_mut::<HostOutgoingBody>() {
         *body = HostOutgoingBody::new(StreamContext::Response, None, 1, 1).0;
     } else {
-        return entry.is::<FieldMap>();
+        // Bodies of 0.3 are streams of the store, which only their guest can close.
+        return entry.is::<FieldMap>() || entry.is::<p3::Request>() || entry.is::<p3::Response>();
     }
     true
 }

@@ -10,16 +10,23 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     environment::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)
 }
 
-impl environment::Host for Guest {
-    fn get_environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
-        let Variables { shared, own } = &self.setup.variables;
+impl Variables {
+    /// All variables of an environment.
+    pub(super) fn all(&self) -> Vec<(String, String)> {
+        let Self { shared, own } = self;
         let is_shared = |(name, _): &&(String, String)| own.iter().all(|(other, _)| name != other);
-        Ok(shared
+        shared
             .iter()
             .filter(is_shared)
             .chain(own)
             .cloned()
-            .collect())
+            .collect()
+    }
+}
+
+impl environment::Host for Guest {
+    fn get_environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
+        Ok(self.setup.variables.all())
     }
 
     fn get_arguments(&mut self) -> wasmtime::Result<Vec<String>> {

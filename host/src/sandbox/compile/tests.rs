@@ -31,6 +31,41 @@ fn refusal(component: &[u8]) -> String {
     refused.to_string()
 }
 
+/// Component that imports an instance without functions and exports it by another name.
+fn exchanging(import: &str, export: &str) -> Vec<u8> {
+    let section = |id: u8, content: &[u8]| {
+        let length = u8::try_from(content.len()).unwrap();
+        [&[id, length], content].concat()
+    };
+    let named = |name: &str| [&[1, 0, u8::try_from(name.len()).unwrap()], name.as_bytes()].concat();
+    let instance_type = section(7, &[1, 0x42, 0]);
+    let import = section(10, &[named(import), vec![5, 0]].concat());
+    let export = section(11, &[named(export), vec![5, 0, 0]].concat());
+    [HELLO.to_vec(), instance_type, import, export].concat()
+}
+
+#[test]
+fn files_and_sockets_of_wasi_3_are_refused_by_name() {
+    for name in ["wasi:filesystem/types@0.3.0", "wasi:sockets/types@0.3.2"] {
+        let text = refusal(&exchanging(name, "wasi:http/handler@0.3.0"));
+        assert!(text.contains(name) && text.contains("WASI 0.2"), "{text}");
+    }
+}
+
+#[test]
+fn composition_of_wasi_3_is_refused() {
+    let lifting = [HELLO, &[8, 6, 1, 0, 0, 0, 0, 0]].concat();
+    let nested = [
+        &[4, u8::try_from(lifting.len()).unwrap()],
+        lifting.as_slice(),
+    ]
+    .concat();
+    let mut component = exchanging("wasi:clocks/x@0.3.0", "wasi:http/handler@0.3.0");
+    component.extend(nested);
+    let text = refusal(&component);
+    assert!(text.contains("composed"), "{text}");
+}
+
 #[test]
 fn component_over_engine_limits_is_refused_by_name() {
     let memory = [5, 3, 1, 0, 1];
