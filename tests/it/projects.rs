@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::harness::{Lamina, guest, program, zipped};
 
 mod dev;
+mod triggers;
 
 /// Directory of a project whose component is built already.
 pub struct Project(TempDir);
@@ -205,54 +206,6 @@ async fn project_has_several_functions() {
     let (code, _, notes) = ran(&mut command(project.path(), &wrong));
     assert_eq!(code, Some(3));
     assert!(notes.contains("no function three"), "{notes}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn sources_of_the_manifest_become_mappings() {
-    let host = Lamina::start();
-    let arn = |name: &str| format!("arn:aws:sqs:us-east-1:000000000000:{name}");
-    let source = |name: &str, more: &str| format!("[[sources]]\narn = \"{}\"\n{more}\n", arn(name));
-    let manifest = |sources: &str| {
-        format!("name = \"f\"\ntimeout = 7\n{sources}\n[build]\nartifact = \"app.wasm\"\n")
-    };
-    let mappings = async || {
-        let path = "/2015-03-31/event-source-mappings?FunctionName=f";
-        let shown = host.lambda("GET", path, &Value::Null).await.json();
-        let all = shown["EventSourceMappings"]
-            .as_array()
-            .expect("a list")
-            .iter();
-        let all = all.filter(|it| it["State"] != "Deleting");
-        let mut all: Vec<_> = all
-            .map(|it| (it["EventSourceArn"].clone(), it["BatchSize"].clone()))
-            .collect();
-        all.sort_by_key(|(arn, _)| arn.to_string());
-        all
-    };
-    let two = source("a", "batch_size = 3\npartial_failures = true") + &source("b", "");
-    let project = Project::new(&manifest(&two));
-    lamina(&host, project.path(), &["deploy"]);
-    assert_eq!(
-        mappings().await,
-        [(json!(arn("a")), json!(3)), (json!(arn("b")), json!(10))]
-    );
-    project.write("lamina.toml", manifest(&source("a", "batch_size = 4")));
-    let mut settled = Vec::new();
-    // A mapping that is being created or changed cannot be changed.
-    for _ in 0..200 {
-        let (code, _, _) = ran(
-            command(project.path(), &["deploy"]).env("LAMINA_LISTEN", host.address.to_string())
-        );
-        settled = mappings().await;
-        if code == Some(0) {
-            break;
-        }
-    }
-    assert_eq!(settled, [(json!(arn("a")), json!(4))]);
-    // Without the key, mappings stay.
-    project.write("lamina.toml", manifest(""));
-    lamina(&host, project.path(), &["deploy"]);
-    assert_eq!(mappings().await.len(), 1);
 }
 
 #[test]

@@ -14,10 +14,14 @@ use super::{Ended, Format, output, package, sign};
 use crate::clock::Clock;
 
 mod put;
+mod schedules;
 mod sources;
 mod wanted;
 
 pub(super) use put::put;
+
+/// Placeholder role: CreateFunction and CreateSchedule require one, and this host assumes none.
+const ROLE: &str = "arn:aws:iam::000000000000:role/lamina";
 
 /// Build functions and deploy them to a running host.
 #[derive(Args, Clone, Debug)]

@@ -7,17 +7,13 @@ use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::Deployed;
-use super::sources;
 use super::wanted::{self, settings};
+use super::{Deployed, ROLE, schedules, sources};
 use crate::cli::client::{Client, FUNCTIONS, is_missing};
 use crate::cli::project::Project;
 use crate::cli::{output, url};
 use crate::names::FunctionName;
 use crate::store::blob::Digest;
-
-/// Placeholder role: CreateFunction requires one, and this host assumes none.
-const ROLE: &str = "arn:aws:iam::000000000000:role/lamina";
 
 /// Creates the function, or updates its code and configuration where they differ.
 pub(in crate::cli) async fn put(
@@ -34,7 +30,7 @@ pub(in crate::cli) async fn put(
         .await;
     let megabytes = package.len().div_ceil(1_000_000);
     let progress = output::spinner(&format!("Deploying {name}: {megabytes} MB to compile"));
-    let changes = match found {
+    let mut changes = match found {
         Ok(shown) => update(client, &name, &shown["Configuration"], &settings, package).await?,
         Err(error) if is_missing(&error) => {
             create(client, &name, settings, package).await?;
@@ -44,8 +40,8 @@ pub(in crate::cli) async fn put(
     };
     let shown = client.settled(&name).await?;
     drop(progress);
-    if let Some(wanted) = &project.settings.sources {
-        sources::apply(client, &name, wanted).await?;
+    if project.is_declared {
+        apply_triggers(client, project, &shown, &mut changes).await?;
     }
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     Ok(Deployed {
@@ -55,6 +51,24 @@ pub(in crate::cli) async fn put(
         log_group: text(&shown["LoggingConfig"]["LogGroup"]),
         changes,
     })
+}
+
+/// Applies event sources and schedules of a manifest.
+async fn apply_triggers(
+    client: &Client,
+    project: &Project,
+    shown: &Value,
+    changes: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    let (name, settings) = (&project.name, &project.settings);
+    if sources::apply(client, name, &settings.sources).await? {
+        changes.push("sources".to_owned());
+    }
+    let arn = shown["FunctionArn"].as_str().unwrap_or_default();
+    if schedules::apply(client, (name, arn), &settings.schedules).await? {
+        changes.push("schedules".to_owned());
+    }
+    Ok(())
 }
 
 async fn create(

@@ -1,41 +1,52 @@
 //! Event source mappings of a function, as its project wants them.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use crate::cli::client::Client;
+use crate::cli::client::{Client, is_denied};
 use crate::cli::project::manifest::EventSource;
 
 const MAPPINGS: &str = "/2015-03-31/event-source-mappings";
 
-/// Creates missing mappings, updates those that differ, and deletes those of other sources.
+/// Tag of mappings that a manifest made. Only they are deleted with their sources; its value is the function's name.
+const MADE: &str = "lamina:manifest";
+/// Time for a change of a mapping to finish: until then it cannot be changed again.
+const SETTLE_MAX: Duration = Duration::from_secs(60);
+const SETTLE_POLL: Duration = Duration::from_millis(50);
+
+/// Creates missing mappings, updates those that differ, and deletes those that the manifest made and no longer has. True
+/// if any changed.
 pub(super) async fn apply(
     client: &Client,
     function: &str,
     wanted: &[EventSource],
-) -> anyhow::Result<()> {
-    let found = all(client, function).await?;
+) -> anyhow::Result<bool> {
+    let found = match all(client, function).await {
+        // A user who declares no sources needs no permission to list them.
+        Err(error) if wanted.is_empty() && is_denied(&error) => return Ok(false),
+        found => found?,
+    };
+    let mut has_changed = false;
     for source in wanted {
         let existing = found.iter().find(|it| it["EventSourceArn"] == *source.arn);
         let applied = match existing {
-            None => create(client, function, source).await,
-            Some(mapping) if differs(&settings(source), mapping) => {
-                let path = path(mapping)?;
-                let changed = client
-                    .lambda(Method::PUT, &path, Some(&settings(source)))
-                    .await;
-                changed.map(drop)
-            }
-            Some(_) => Ok(()),
+            None => create(client, function, source).await.map(|()| true),
+            Some(mapping) => update(client, source, mapping).await,
         };
-        applied.with_context(|| format!("source {}", source.arn))?;
+        has_changed |= applied.with_context(|| format!("source {}", source.arn))?;
     }
     let is_wanted = |mapping: &Value| wanted.iter().any(|it| mapping["EventSourceArn"] == *it.arn);
     for mapping in found.iter().filter(|it| !is_wanted(it)) {
-        client.lambda(Method::DELETE, &path(mapping)?, None).await?;
+        if is_made(client, mapping).await? {
+            settled(client, mapping).await?;
+            client.lambda(Method::DELETE, &path(mapping)?, None).await?;
+            has_changed = true;
+        }
     }
-    Ok(())
+    Ok(has_changed)
 }
 
 /// Mappings of a function, without those that are being deleted.
@@ -55,6 +66,54 @@ async fn all(client: &Client, function: &str) -> anyhow::Result<Vec<Value>> {
     }
 }
 
+/// True for a mapping that a manifest made.
+async fn is_made(client: &Client, mapping: &Value) -> anyhow::Result<bool> {
+    let arn = mapping["EventSourceMappingArn"].as_str();
+    let arn = arn.context("a mapping has an ARN")?;
+    let path = format!("/2017-03-31/tags/{arn}");
+    let shown = client.lambda(Method::GET, &path, None).await?;
+    Ok(shown["Tags"][MADE].is_string())
+}
+
+/// Waits until a mapping can be changed; returns its configuration.
+async fn settled(client: &Client, mapping: &Value) -> anyhow::Result<Value> {
+    let path = path(mapping)?;
+    let settled = async {
+        loop {
+            let shown = client.lambda(Method::GET, &path, None).await?;
+            if ["Enabled", "Disabled"]
+                .iter()
+                .any(|it| shown["State"] == *it)
+            {
+                return Ok(shown);
+            }
+            tokio::time::sleep(SETTLE_POLL).await;
+        }
+    };
+    let late = || {
+        format!(
+            "the mapping does not settle within {} s",
+            SETTLE_MAX.as_secs()
+        )
+    };
+    let ended = tokio::time::timeout(SETTLE_MAX, settled).await;
+    ended.with_context(late)?
+}
+
+async fn update(client: &Client, source: &EventSource, mapping: &Value) -> anyhow::Result<bool> {
+    let settings = settings(source);
+    if !differs(&settings, mapping) {
+        return Ok(false);
+    }
+    let shown = settled(client, mapping).await?;
+    let differs = differs(&settings, &shown);
+    if differs {
+        let path = path(mapping)?;
+        client.lambda(Method::PUT, &path, Some(&settings)).await?;
+    }
+    Ok(differs)
+}
+
 fn path(mapping: &Value) -> anyhow::Result<String> {
     let id = mapping["UUID"].as_str().context("a mapping has an id")?;
     Ok(format!("{MAPPINGS}/{id}"))
@@ -66,6 +125,7 @@ async fn create(client: &Client, function: &str, source: &EventSource) -> anyhow
         members.remove("FilterCriteria");
     }
     request["FunctionName"] = function.into();
+    request["Tags"] = json!({MADE: function});
     request["EventSourceArn"] = source.arn.as_str().into();
     if let Some(position) = &source.starting_position {
         request["StartingPosition"] = position.as_str().into();
@@ -98,6 +158,27 @@ fn settings(source: &EventSource) -> Value {
             source.window_seconds.map(Value::from),
         ),
         ("Enabled", source.enabled.map(Value::from)),
+        (
+            "ParallelizationFactor",
+            source.parallelization.map(Value::from),
+        ),
+        ("MaximumRetryAttempts", source.retries.map(Value::from)),
+        (
+            "MaximumRecordAgeInSeconds",
+            source.maximum_age_seconds.map(Value::from),
+        ),
+        ("BisectBatchOnFunctionError", source.bisect.map(Value::from)),
+        (
+            "TumblingWindowInSeconds",
+            source.tumbling_window_seconds.map(Value::from),
+        ),
+        (
+            "DestinationConfig",
+            source
+                .on_failure
+                .as_ref()
+                .map(|arn| json!({"OnFailure": {"Destination": arn}})),
+        ),
         (
             "ScalingConfig",
             source

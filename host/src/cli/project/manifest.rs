@@ -43,9 +43,12 @@ pub(in crate::cli) struct Manifest {
     pub(in crate::cli) assets: Vec<String>,
     /// Layers: ARNs of versions, or `NAME:VERSION`. Later ones win.
     pub(in crate::cli) layers: Vec<String>,
-    /// Event sources, which become event source mappings. Without the key, mappings stay as they are; with it, those of
-    /// other sources are deleted.
-    pub(in crate::cli) sources: Option<Vec<EventSource>>,
+    /// Event sources, which become event source mappings. A mapping that the manifest made is deleted once its source is
+    /// no longer here; others stay.
+    pub(in crate::cli) sources: Vec<EventSource>,
+    /// Schedules of the function, in EventBridge Scheduler's group `lamina`. Those of the function that are no longer here
+    /// are deleted.
+    pub(in crate::cli) schedules: Vec<Schedule>,
     /// Build of the function.
     pub(in crate::cli) build: Option<Build>,
     /// Directory of the function, relative to the manifest, in `[[functions]]`. Default: the manifest's.
@@ -89,7 +92,37 @@ pub(in crate::cli) struct EventSource {
     pub(in crate::cli) filters: Vec<String>,
     /// Position in a new stream: `LATEST` or `TRIM_HORIZON`.
     pub(in crate::cli) starting_position: Option<String>,
+    /// Batches of one shard at a time, in the order of their keys.
+    pub(in crate::cli) parallelization: Option<u32>,
+    /// Retries of a failing batch of a stream. Default: until its records expire.
+    pub(in crate::cli) retries: Option<u32>,
+    /// Age in seconds from which on records of a stream are given up.
+    pub(in crate::cli) maximum_age_seconds: Option<u32>,
+    /// A failing batch of a stream is split in two.
+    pub(in crate::cli) bisect: Option<bool>,
+    /// Seconds of a tumbling window.
+    pub(in crate::cli) tumbling_window_seconds: Option<u32>,
+    /// ARN of the queue, topic or bucket that is told about batches that were given up.
+    pub(in crate::cli) on_failure: Option<String>,
     /// False stops the polling.
+    pub(in crate::cli) enabled: Option<bool>,
+}
+
+/// Schedule of a function.
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::cli) struct Schedule {
+    /// Name among the schedules of the function: letters, digits, hyphens and underscores.
+    pub(in crate::cli) name: String,
+    /// Times of the runs: `rate(5 minutes)`, `cron(0 3 * * ? *)` or `at(2027-01-01T00:00:00)`.
+    pub(in crate::cli) expression: String,
+    /// Time zone of the expression, such as `Europe/Vienna`. Default: UTC.
+    pub(in crate::cli) timezone: Option<String>,
+    /// Event as JSON. Default: the event of EventBridge Scheduler.
+    pub(in crate::cli) input: Option<String>,
+    /// Minutes within which a run begins. Default: it begins on time.
+    pub(in crate::cli) flexible_minutes: Option<u32>,
+    /// False stops the runs.
     pub(in crate::cli) enabled: Option<bool>,
 }
 
@@ -165,7 +198,8 @@ impl Manifest {
             ("dir", self.dir.is_some()),
             ("build", self.build.is_some()),
             ("assets", !self.assets.is_empty()),
-            ("sources", self.sources.is_some()),
+            ("sources", !self.sources.is_empty()),
+            ("schedules", !self.schedules.is_empty()),
         ] {
             if is_given {
                 bail!("`{key}` is of one function: move it into one of [[functions]]");
