@@ -33,10 +33,12 @@ mod queue;
 pub mod rest;
 mod scheduler;
 mod sts;
+mod trigger;
 pub mod url;
 mod web;
 
 pub use facts::{Ends, Proxy, Secure};
+pub use trigger::Triggers;
 pub use url::UrlNames;
 
 pub use access::Owner;
@@ -59,6 +61,7 @@ pub struct Front {
     metrics_token: Option<Token>,
     access: CurrentAccess,
     urls: UrlNames,
+    triggers: Triggers,
     downloads: Downloads,
     bodies: Bodies,
     unproven_bodies: Bodies,
@@ -93,7 +96,7 @@ impl Front {
         logs: Logs,
         pages: (Metrics, Option<Token>),
         access: Option<Access>,
-        urls: UrlNames,
+        (urls, triggers): (UrlNames, Triggers),
         clock: Clock,
     ) -> Self {
         let (metrics, metrics_token) = pages;
@@ -109,6 +112,7 @@ impl Front {
             metrics_token,
             access: CurrentAccess::new(access),
             urls,
+            triggers,
             downloads,
             bodies: Bodies::new(body::Config::of(BODIES_BYTES_MAX)),
             unproven_bodies: Bodies::new(body::Config::of(UNPROVEN_BODIES_BYTES_MAX)),
@@ -159,12 +163,15 @@ impl Front {
         let entry = access_log::Entry::begin(&parts, &self.clock);
         let door = Door::of(&parts, &self.urls);
         let is_open = self.access.has_keys()
-            || matches!(door, Door::Url(_) | Door::Health)
+            || matches!(door, Door::Url(_) | Door::Health | Door::Trigger(_))
             || parts.extensions.get::<Owner>().is_some();
         let refusal = if is_open { None } else { web::refusal(&parts) };
         let mut reply = match (door, refusal) {
             (Door::Url(name), _) => self.serve_url(name, request_id, &parts, body).await,
             (Door::Health, _) => admin::health(),
+            (Door::Trigger(name), _) => {
+                Box::pin(self.serve_trigger(name, request_id, &parts, body)).await
+            }
             (Door::Metrics, None) => self.serve_metrics(&parts),
             (Door::Metrics, Some(text)) => admin::refused(text),
             (Door::Queues, None) => Box::pin(self.serve_queues(&parts)).await,
@@ -203,6 +210,7 @@ enum Door<'a> {
     Health,
     Metrics,
     Queues,
+    Trigger(&'a str),
     Scheduler,
     Download(&'a str),
     Logs(&'a str),
@@ -228,6 +236,7 @@ impl<'a> Door<'a> {
             admin::HEALTH => Self::Health,
             admin::METRICS => Self::Metrics,
             path if queue::is_path(path) => Self::Queues,
+            path if path.starts_with(trigger::PATH) => Self::Trigger(&path[trigger::PATH.len()..]),
             _ if scheduler::is_for(parts) => Self::Scheduler,
             "/" if sts::is_query(parts) => Self::Sts,
             path => path

@@ -19,6 +19,7 @@ mod network;
 mod s3;
 mod signing;
 mod tls;
+mod trigger;
 mod urls;
 
 pub use aws::Aws;
@@ -27,6 +28,7 @@ pub use network::Network;
 pub use s3::S3;
 pub use signing::{SigningAlgorithm, SigningProfile};
 pub use tls::{Tls, TlsCertificate};
+pub use trigger::{Trigger, TriggerSource};
 pub use urls::{CustomDomain, CustomTarget, UrlDomain, UrlScheme, Urls};
 
 /// The configuration of a host. Every key has a default.
@@ -65,6 +67,9 @@ pub struct Config {
     pub s3: S3,
     /// SQS, SNS and EventBridge: destinations, dead-letter queues and event sources. Since 0.1.0.
     pub aws: Aws,
+    /// HTTP endpoints that S3, SNS and EventBridge deliver events to. Since 0.1.0.
+    #[schemars(with = "Vec<trigger::TriggerKeys>")]
+    pub triggers: Vec<Trigger>,
     /// Signing profiles with the public keys that verify signed packages. Since 0.1.0.
     pub signing_profiles: Vec<SigningProfile>,
     /// Trusted reverse proxies, by address or CIDR block. Their connections carry many clients, so
@@ -199,7 +204,10 @@ pub enum Error {
          code on this machine. Add [[keys]] to lamina.toml, or listen on 127.0.0.1"
     )]
     Open(SocketAddr),
-    /// PROXY protocol of nobody.
+    /// Two triggers of one name.
+    #[error("two [[triggers]] have the name {0:?}")]
+    SameTrigger(String),
+    /// PROXY protocol without a proxy that could speak it.
     #[error("proxy_protocol is on, and trusted_proxies has no proxy that could speak it")]
     NoProxies,
 }
@@ -220,6 +228,7 @@ impl Default for Config {
             runtimes: Runtimes::default(),
             s3: S3::default(),
             aws: Aws::default(),
+            triggers: Vec::new(),
             signing_profiles: Vec::new(),
             trusted_proxies: Vec::new(),
             proxy_protocol: false,
@@ -292,6 +301,7 @@ impl Config {
             ("runtimes", self.runtimes != other.runtimes),
             ("s3", self.s3 != other.s3),
             ("aws", self.aws != other.aws),
+            ("triggers", self.triggers != other.triggers),
             (
                 "signing_profiles",
                 self.signing_profiles != other.signing_profiles,
@@ -316,20 +326,30 @@ impl Config {
     fn has_secrets(&self) -> bool {
         let others = [&self.s3.secret_access_key, &self.aws.secret_access_key];
         let others = others.iter().any(|it| it.is_some()) || self.metrics_token.is_some();
-        !self.keys.is_empty() || others
+        let of_triggers = self.triggers.iter().any(|it| it.token.is_some());
+        !self.keys.is_empty() || others || of_triggers
     }
 
-    /// Refuses a public address without keys, and the PROXY protocol without proxies.
+    /// Refuses a public address without keys, triggers of one name, and the PROXY protocol without proxies.
     ///
     /// # Errors
-    /// If an address is not loopback and there are no keys, or no proxy can send the head.
+    /// If an address is not loopback and there are no keys, two triggers have one name, or no proxy can send the head.
     pub fn require_safe(&self) -> Result<(), Error> {
         let listens = [Some(self.listen), self.tls_listen()].into_iter().flatten();
         let public = listens.into_iter().find(|it| !it.ip().is_loopback());
         match public {
             Some(address) if self.keys.is_empty() => Err(Error::Open(address)),
             _ if self.proxy_protocol && self.trusted_proxies.is_empty() => Err(Error::NoProxies),
-            _ => Ok(()),
+            _ => self.require_distinct_triggers(),
+        }
+    }
+
+    fn require_distinct_triggers(&self) -> Result<(), Error> {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut names = self.triggers.iter().map(|it| &it.name);
+        match names.find(|name| !seen.insert(*name)) {
+            Some(name) => Err(Error::SameTrigger(name.clone())),
+            None => Ok(()),
         }
     }
 
@@ -395,6 +415,16 @@ mod tests {
         assert!(read("proxy_protocol = true\ntrusted_proxies = [\"10.0.0.1\"]").is_ok());
         let tls = "[tls]\nlisten = \"0.0.0.0:443\"\ncertificates = []";
         assert!(matches!(read(tls), Err(Error::Open(_))));
+    }
+
+    #[test]
+    fn triggers_of_one_name_are_refused() {
+        let trigger = "[[triggers]]\nname = \"t\"\nfunction = \"f\"\nsource = \"sns\"\n\
+                       source_arns = [\"arn:aws:sns:us-east-1:123456789012:t\"]\n";
+        let read = |text: &str| toml::from_str::<Config>(text).unwrap().require_safe();
+        assert!(read(trigger).is_ok());
+        let error = read(&trigger.repeat(2)).unwrap_err();
+        assert!(error.to_string().contains("\"t\""), "{error}");
     }
 
     const STATEMENT: &str =

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::access::Access;
-use crate::api::{Front, Owner, UrlNames};
+use crate::api::{Front, Owner, Triggers, UrlNames};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{self, Control};
@@ -173,11 +173,8 @@ impl Host {
             config.limits.concurrency,
             timeline,
         );
-        let dispatch = tokio::spawn({
-            let events = events.clone();
-            async move { events.run().await }
-        });
-        let dispatch = AbortOnDropHandle::new(dispatch);
+        let dispatch = dispatch(&events);
+        let names = names(&config, aws.clone());
         let pipeline = (invoker.clone(), events.clone());
         let sources = sources(control.clone(), pipeline, records, aws, clock.clone());
         let front = Front::new(
@@ -186,7 +183,7 @@ impl Host {
             logs,
             (metrics.clone(), config.metrics_token.clone()),
             Access::new(&config, &clock),
-            UrlNames::new(&config.urls),
+            names,
             clock.clone(),
         );
         let core = Core {
@@ -327,6 +324,18 @@ fn upkeep(invoker: &Invoker, control: &Control, clock: &Clock) -> [AbortOnDropHa
     });
     let housekeeping = tokio::spawn(housekeeping(control.clone(), clock.clone()));
     [reclaim, follow, housekeeping].map(AbortOnDropHandle::new)
+}
+
+/// Starts the dispatcher of queued events.
+fn dispatch(events: &Events) -> AbortOnDropHandle<()> {
+    let events = events.clone();
+    AbortOnDropHandle::new(tokio::spawn(async move { events.run().await }))
+}
+
+/// Names of function URLs and of triggers.
+fn names(config: &Config, aws: Aws) -> (UrlNames, Triggers) {
+    let triggers = Triggers::new(&config.triggers, aws);
+    (UrlNames::new(&config.urls), triggers)
 }
 
 /// Starts the pollers of event source mappings, and the schedules.

@@ -17,7 +17,7 @@ fn event(name: &str) -> Value {
 #[tokio::test]
 async fn example_responds_to_its_event() {
     let host = Lamina::start();
-    let checks: [(&str, fn(&ApiResponse) -> bool); 10] = [
+    let checks: [(&str, fn(&ApiResponse) -> bool); 11] = [
         ("hello", |answer| answer.text().starts_with("\"Hello, ")),
         ("counter", |answer| answer.json().is_object()),
         ("custom-runtime", |answer| !answer.json().is_null()),
@@ -29,6 +29,7 @@ async fn example_responds_to_its_event() {
         ("schedule", |answer| answer.json() == "2026-01-01T00:00:00Z"),
         ("stream", |answer| answer.json()["state"] == json!({"a": 2})),
         ("table", |answer| answer.json() == 1),
+        ("topic", |answer| answer.json() == json!([{"articles": 3}])),
         ("streaming", |answer| {
             answer.text().ends_with("\0\0\0\0\0\0\0\x001\nlift-off\n")
         }),
@@ -105,7 +106,8 @@ async fn every_example_has_a_test() {
             "sqs-consumer",
             "stream",
             "streaming",
-            "table"
+            "table",
+            "topic"
         ]
     );
 }

@@ -81,6 +81,7 @@ mod stream_source;
 mod sts;
 mod tags;
 mod tidy;
+mod triggers;
 mod unread;
 mod urls;
 mod values;

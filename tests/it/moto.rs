@@ -110,7 +110,7 @@ impl Moto {
     pub async fn send(&self, service: &str, method: &str, path: &str, body: &[u8]) -> Response {
         let claim = claim(service);
         let form = match service {
-            "iam" => "application/x-www-form-urlencoded",
+            "iam" | "sns" => "application/x-www-form-urlencoded",
             _ => "application/octet-stream",
         };
         let request = Request::builder()

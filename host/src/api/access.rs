@@ -190,6 +190,15 @@ impl Signed {
 }
 
 impl Caller {
+    /// Service that delivers events. Only a function's own policy allows it anything.
+    pub(super) fn service(name: &'static str) -> Self {
+        Self {
+            principal: Principal::Service(name),
+            access_key_id: None,
+            policy: None,
+        }
+    }
+
     /// True for the account's owner, whom only a Deny in a resource-based policy can refuse.
     pub(super) fn owns(&self, account: &AccountId) -> bool {
         self.policy.is_none() && self.principal.account() == Some(account)
@@ -227,7 +236,7 @@ impl Front {
             let Demand {
                 action, resource, ..
             } = demand;
-            let who = caller.principal.arn().unwrap_or("anonymous");
+            let who = caller.principal.shown();
             let reason = denial.reason(action);
             let of_another = caller.principal.account() != Some(home);
             Denied {

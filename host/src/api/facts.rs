@@ -202,6 +202,7 @@ impl RequestContext<'_> {
             Principal::Anonymous => (None, "Anonymous"),
             Principal::User { name: None, .. } => (None, "Account"),
             Principal::User { name, .. } => (name.as_ref(), "User"),
+            Principal::Service(_) => (None, "Service"),
         };
         match key {
             "aws:username" => Some(some(name)),

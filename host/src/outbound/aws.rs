@@ -189,6 +189,30 @@ impl Aws {
         sent.await.map(drop)
     }
 
+    /// Sends a GET that AWS takes unsigned: a public file, or the confirmation of a subscription. Signed for an endpoint of
+    /// one's own, which may serve several services and tell them apart by the signature's scope.
+    ///
+    /// # Errors
+    /// If the service refuses it, or cannot be reached.
+    pub async fn get(
+        &self,
+        service: Service,
+        region: &str,
+        path_and_query: &str,
+    ) -> Result<Bytes, Error> {
+        let endpoints = &self.config.endpoints;
+        let is_own = endpoints.contains_key(&Some(service)) || endpoints.contains_key(&None);
+        let uri = format!("{}{path_and_query}", self.endpoint(service, region));
+        let request = Request::builder().method(Method::GET).uri(uri);
+        let request = request.body(Bytes::new());
+        let request = request.map_err(|error| Error::Unsendable(error.to_string()))?;
+        let scope = is_own.then_some(Scope {
+            region,
+            service: service.name(),
+        });
+        self.send(request, scope, RESPONSE_BYTES_MAX).await
+    }
+
     async fn post(
         &self,
         service: Service,
@@ -209,16 +233,26 @@ impl Aws {
         if let Some(target) = target {
             request = request.header("x-amz-target", target);
         }
-        let unsendable = |error: &dyn std::fmt::Display| Error::Unsendable(error.to_string());
-        let mut request = request.body(body).map_err(|error| unsendable(&error))?;
-        if let Some(credentials) = &self.config.credentials {
-            let scope = Scope {
-                region,
-                service: service.name(),
-            };
+        let request = request.body(body);
+        let request = request.map_err(|error| Error::Unsendable(error.to_string()))?;
+        let scope = Scope {
+            region,
+            service: service.name(),
+        };
+        self.send(request, Some(scope), bytes_max).await
+    }
+
+    /// Sends a request, signed for a scope if there are credentials.
+    async fn send(
+        &self,
+        mut request: Request<Bytes>,
+        scope: Option<Scope<'_>>,
+        bytes_max: usize,
+    ) -> Result<Bytes, Error> {
+        if let (Some(credentials), Some(scope)) = (&self.config.credentials, scope) {
             let now = self.client.clock().now();
             let signed = sigv4::sign(&mut request, credentials, scope, now);
-            signed.map_err(|error| unsendable(&error))?;
+            signed.map_err(|error| Error::Unsendable(error.to_string()))?;
         }
         let exchange = self.exchange(request, bytes_max);
         let ended = self.client.clock().timeout(TIME_MAX, exchange).await;

@@ -143,6 +143,11 @@ impl<'a> Value<'a> {
 }
 
 impl<'a> Text<'a> {
+    /// Source text, still escaped and without quotes.
+    pub fn raw(self) -> &'a str {
+        self.0
+    }
+
     /// Unescapes the string.
     ///
     /// # Errors

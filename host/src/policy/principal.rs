@@ -16,6 +16,8 @@ pub enum Principal {
         /// ARN of the user or of the account's root.
         arn: String,
     },
+    /// Service of AWS that delivers events, such as `sns.amazonaws.com`.
+    Service(&'static str),
 }
 
 /// Closeness of a principal match; ordered from weak to strong.
@@ -36,7 +38,9 @@ pub(super) enum PolicyPrincipal {
     Account(AccountId),
     /// ARN of a user, role or session.
     Arn(Box<str>),
-    /// Service, identity provider or canonical user. None of these signs requests here.
+    /// Service, such as `sns.amazonaws.com`.
+    Service(Box<str>),
+    /// Identity provider or canonical user. Neither makes requests here.
     Other,
 }
 
@@ -50,19 +54,28 @@ impl Principal {
         Self::User { account, name, arn }
     }
 
-    /// Account, unless anonymous.
+    /// Account of a user.
     pub fn account(&self) -> Option<&AccountId> {
         match self {
-            Self::Anonymous => None,
+            Self::Anonymous | Self::Service(_) => None,
             Self::User { account, .. } => Some(account),
         }
     }
 
-    /// ARN, unless anonymous.
+    /// ARN of a user.
     pub fn arn(&self) -> Option<&str> {
         match self {
-            Self::Anonymous => None,
+            Self::Anonymous | Self::Service(_) => None,
             Self::User { arn, .. } => Some(arn),
+        }
+    }
+
+    /// Name in error messages.
+    pub fn shown(&self) -> &str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::User { arn, .. } => arn,
+            Self::Service(name) => name,
         }
     }
 }
@@ -76,7 +89,8 @@ impl PolicyPrincipal {
                 .map(Self::Account)
                 .ok()
                 .or_else(|| Self::of_arn(text)),
-            "Service" => (text.contains('.') && text.bytes().all(is_label)).then_some(Self::Other),
+            "Service" => (text.contains('.') && text.bytes().all(is_label))
+                .then(|| Self::Service(text.into())),
             "Federated" | "CanonicalUser" => (!text.is_empty()).then_some(Self::Other),
             _ => None,
         }
@@ -114,6 +128,9 @@ impl PolicyPrincipal {
                     None => Match::Itself,
                     Some(_) => Match::Account,
                 })
+            }
+            (Self::Service(named), Principal::Service(name)) if **named == **name => {
+                Some(Match::Itself)
             }
             (Self::Arn(named), Principal::User { arn, .. }) if **named == **arn => {
                 Some(Match::Itself)

@@ -73,6 +73,7 @@ fn allows(members: Value, action: &str, resource: &str) -> bool {
 fn principal_matches_exactly_or_by_account() {
     let alice = user("000000000000", "alice");
     let root = Principal::user(account("000000000000"), None);
+    let s3 = Principal::Service("s3.amazonaws.com");
     let arn = "arn:aws:iam::000000000000:user/alice";
     let by = |element: &str, value: Value, principal: &Principal| {
         let mut document = statement(json!({}));
@@ -113,6 +114,10 @@ fn principal_matches_exactly_or_by_account() {
             None,
         ),
         (json!({"Service": "s3.amazonaws.com"}), &alice, None),
+        (json!({"Service": "s3.amazonaws.com"}), &s3, itself),
+        (json!({"Service": "sns.amazonaws.com"}), &s3, None),
+        (json!({"AWS": "000000000000"}), &s3, None),
+        (json!("*"), &s3, itself),
     ] {
         assert_eq!(
             by("Principal", value.clone(), principal),

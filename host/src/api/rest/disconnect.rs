@@ -283,6 +283,7 @@ fn front_of(world: &World) -> Front {
         ),
         Objects::none(),
     );
+    let triggers = crate::api::Triggers::new(&[], services.0.clone());
     let same = invoker.clone();
     let events = Events::new(
         queue,
@@ -300,7 +301,7 @@ fn front_of(world: &World) -> Front {
         logs,
         Default::default(),
         None,
-        urls,
+        (urls, triggers),
         clock,
     )
 }
