@@ -1,6 +1,7 @@
 //! Configuration of a host: plain data, read from `lamina.toml` or built by an embedder, and passed
 //! to the components that need it. There is no global configuration.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use serde::Deserialize;
 
 use crate::names::{AccountId, Region, UserName};
 use crate::policy::Policy;
-use crate::sandbox::{Cidr, Egress, EgressRule};
+use crate::sandbox::{Cidr, Egress, EgressRule, FileSystem};
 
 mod aws;
 mod log;
@@ -63,6 +64,8 @@ pub struct Config {
     /// Runtimes that this host lacks: "refuse" CreateFunction, or "accept" it and fail invocations,
     /// for tools that migrate functions. Since 0.1.0.
     pub runtimes: Runtimes,
+    /// Access points that `FileSystemConfigs` of functions mount. Since 0.1.0.
+    pub file_systems: Vec<FileSystem>,
     /// S3 server for deployment packages, and for records of failures. Since 0.1.0.
     pub s3: S3,
     /// SQS, SNS and EventBridge: destinations, dead-letter queues and event sources. Since 0.1.0.
@@ -207,6 +210,9 @@ pub enum Error {
     /// Two triggers of one name.
     #[error("two [[triggers]] have the name {0:?}")]
     SameTrigger(String),
+    /// Two access points with one ARN.
+    #[error("file_systems has the access point {0} more than once")]
+    FileSystemTwice(String),
     /// PROXY protocol without a proxy that could speak it.
     #[error("proxy_protocol is on, and trusted_proxies has no proxy that could speak it")]
     NoProxies,
@@ -226,6 +232,7 @@ impl Default for Config {
             egress_rules: Vec::new(),
             certificate_authorities: Vec::new(),
             runtimes: Runtimes::default(),
+            file_systems: Vec::new(),
             s3: S3::default(),
             aws: Aws::default(),
             triggers: Vec::new(),
@@ -299,6 +306,7 @@ impl Config {
                 self.certificate_authorities != other.certificate_authorities,
             ),
             ("runtimes", self.runtimes != other.runtimes),
+            ("file_systems", self.file_systems != other.file_systems),
             ("s3", self.s3 != other.s3),
             ("aws", self.aws != other.aws),
             ("triggers", self.triggers != other.triggers),
@@ -330,11 +338,18 @@ impl Config {
         !self.keys.is_empty() || others || of_triggers
     }
 
-    /// Refuses a public address without keys, triggers of one name, and the PROXY protocol without proxies.
+    /// Refuses a public address without keys, triggers of one name, access points of one ARN, and the PROXY protocol
+    /// without proxies.
     ///
     /// # Errors
-    /// If an address is not loopback and there are no keys, two triggers have one name, or no proxy can send the head.
+    /// If an address is not loopback and there are no keys, two triggers have one name or two access points one ARN, or
+    /// no proxy can send the head.
     pub fn require_safe(&self) -> Result<(), Error> {
+        let mut seen = HashSet::new();
+        let mut arns = self.file_systems.iter().map(|it| it.arn.as_str());
+        if let Some(twice) = arns.find(|it| !seen.insert(*it)) {
+            return Err(Error::FileSystemTwice(twice.to_owned()));
+        }
         let listens = [Some(self.listen), self.tls_listen()].into_iter().flatten();
         let public = listens.into_iter().find(|it| !it.ip().is_loopback());
         match public {

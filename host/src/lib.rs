@@ -160,7 +160,9 @@ pub use payload::body::{Body, Broken};
 pub use payload::decision::{Changes, Decision};
 pub use policy::{Malformed as PolicyError, Policy};
 pub use sandbox::compile::Compiler;
-pub use sandbox::{Cidr, Destination, Egress, EgressAction, EgressRule};
+pub use sandbox::{
+    AccessPointArn, Cidr, Destination, Egress, EgressAction, EgressRule, FileSystem, InvalidArn,
+};
 pub use telemetry::observer::Observer;
 
 /// Platform events of environments and invocations, for an [`Observer`].

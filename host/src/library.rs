@@ -431,6 +431,7 @@ impl Library {
             egress_near: Vec::new(),
             egress_rules: Vec::new(),
             trust: crate::outbound::Trust::default(),
+            file_systems: Vec::new(),
         };
         let sandbox = Sandbox::new(config, crate::clock::Clock::system()).unwrap();
         let objects = Objects::none();

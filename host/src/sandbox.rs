@@ -27,6 +27,7 @@ mod environment;
 mod failure;
 #[cfg(test)]
 pub mod fake;
+mod file_system;
 mod filesystem;
 #[cfg(test)]
 pub mod fuzz;
@@ -49,6 +50,9 @@ pub use engine_kind::EngineKind;
 pub use environment::Environment;
 #[cfg(test)]
 pub use fake::{Environment, Program, WeakProgram};
+pub use file_system::{
+    AccessPointArn, FileSystem, FileSystemMount, InvalidArn, MountError, MountProblem,
+};
 pub use filesystem::clear;
 pub use program::{Failures, ProgramFiles, RuntimeFiles};
 #[cfg(not(test))]
@@ -76,6 +80,8 @@ pub struct Config {
     pub egress_rules: Vec<EgressRule>,
     /// Certificate authorities for requests of guests.
     pub trust: Trust,
+    /// Access points that functions may mount.
+    pub file_systems: Vec<FileSystem>,
 }
 
 /// The engines; cheap to clone.
@@ -207,6 +213,8 @@ pub struct Setup {
     pub memory: Mib,
     /// Size of the `/tmp`.
     pub tmp: Mib,
+    /// Access point that is mounted.
+    pub file_system: Option<Arc<FileSystemMount>>,
     /// Environment variables, Lambda's own included.
     pub variables: Variables,
 }
@@ -346,6 +354,9 @@ pub enum Unopened {
     /// The machine has no more file descriptors or memory, or the engine no slot. Later there may be some.
     #[error("{0}")]
     NoRoom(String),
+    /// Its file system could not be mounted.
+    #[error(transparent)]
+    Mount(MountError),
     /// The host is not in order.
     #[error(transparent)]
     Broken(Error),

@@ -34,6 +34,7 @@ mod event_invoke;
 mod event_sources;
 mod events;
 mod examples;
+mod file_systems;
 mod first_minutes;
 mod front;
 mod functions;

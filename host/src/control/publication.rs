@@ -13,7 +13,7 @@ use super::record::Damaged;
 use crate::invoke::snapshot::{Code, ComponentRef, Function, Readiness, Settings, Version};
 use crate::names::{FunctionName, Home};
 use crate::policy::{Attached, Policy};
-use crate::sandbox::FunctionFacts;
+use crate::sandbox::{FileSystemMount, FunctionFacts};
 
 /// The function as the data plane sees it.
 ///
@@ -81,6 +81,12 @@ fn version(name: &FunctionName, version: &VersionRecord) -> Version {
             handler: configuration.handler.clone(),
             runtime: configuration.runtime.clone(),
             tenant_isolation: configuration.tenant_isolation,
+            file_system: configuration.file_systems.first().map(|it| {
+                Arc::new(FileSystemMount {
+                    arn: it.arn.clone(),
+                    path: it.path.clone(),
+                })
+            }),
         },
         code: Code {
             package: version.code.package,

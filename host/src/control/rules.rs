@@ -1,7 +1,7 @@
 //! Validation rules beyond AWS's model: limits that depend on other members, and combinations. The
 //! model's own constraints are checked before.
 
-use super::configuration::{Configuration, ConfigurationError as Error, Vpc};
+use super::configuration::{Configuration, ConfigurationError as Error, FileSystem, Vpc};
 use crate::config::Runtimes;
 use crate::library::runtime;
 use crate::units::{ENVIRONMENT_BYTES_MAX, EPHEMERAL_MAX, MEMORY_MAX, TIMEOUT_SECONDS_MAX};
@@ -36,6 +36,7 @@ pub(super) fn check(
     require_runtime(&configuration.runtime, runtimes)?;
     sizes(configuration)?;
     configuration.vpc.as_ref().map_or(Ok(()), vpc)?;
+    configuration.file_systems.iter().try_for_each(mount_path)?;
     variables.map_or(Ok(()), environment)
 }
 
@@ -76,6 +77,14 @@ fn vpc(vpc: &Vpc) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::VpcIncomplete)
+}
+
+/// Refuses `/mnt/.` and `/mnt/..`, which AWS's pattern allows.
+fn mount_path(system: &FileSystem) -> Result<(), Error> {
+    match system.path.strip_prefix("/mnt/") {
+        None | Some("." | "..") => Err(Error::MountPath(system.path.clone())),
+        Some(_) => Ok(()),
+    }
 }
 
 fn environment(variables: &[(String, String)]) -> Result<(), Error> {

@@ -160,6 +160,7 @@ impl From<invoke::Error> for Error {
             invoke::Error::Lease(lease::Error::Load(
                 LoadError::Runtime(_) | LoadError::NoComponent,
             )) => Self::Unrunnable(text),
+            invoke::Error::Lease(lease::Error::Mount(_)) => Self::Unrunnable(text),
             error @ invoke::Error::Lease(_) => Self::host(error),
         }
     }

@@ -131,6 +131,7 @@ fn sandbox(config: &Config, trust: &outbound::Trust, clock: &Clock) -> Result<Sa
         egress_near: config.egress_near.clone(),
         egress_rules: config.egress_rules.clone(),
         trust: trust.clone(),
+        file_systems: config.file_systems.clone(),
     };
     Sandbox::new(config, clock.clone()).map_err(Error::host)
 }

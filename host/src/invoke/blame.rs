@@ -4,7 +4,7 @@
 use super::live::LoadError;
 use super::live::admission::Lack;
 use super::{Error, admit, lease, resolve};
-use crate::sandbox::{Cause, Failure};
+use crate::sandbox::{Cause, Failure, MountProblem};
 use crate::telemetry::metrics::{self, Metrics, Throttle};
 
 /// The party that has to change something before the same call can succeed.
@@ -57,6 +57,10 @@ impl Error {
             Self::Lease(lease::Error::Load(LoadError::Runtime(_) | LoadError::NoComponent)) => {
                 Blame::Function
             }
+            Self::Lease(lease::Error::Mount(error)) => match error.problem {
+                MountProblem::Undeclared => Blame::Function,
+                _ => Blame::Host,
+            },
             Self::Lease(
                 lease::Error::Full(_)
                 | lease::Error::Load(LoadError::Failed(_))

@@ -14,7 +14,9 @@ use super::slot::Slot;
 use super::snapshot::Version;
 use super::{report, variables};
 use crate::names::{RequestId, hex};
-use crate::sandbox::{self, Cause, Environment, Failure, Grant, Program, Setup, Unopened};
+use crate::sandbox::{
+    self, Cause, Environment, Failure, Grant, MountError, Program, Setup, Unopened,
+};
 use crate::telemetry::event::Sink;
 use crate::telemetry::log::EnvironmentLog;
 use crate::telemetry::observer::Source;
@@ -29,6 +31,9 @@ pub enum Error {
     /// The version's code could not be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// Its file system could not be mounted.
+    #[error(transparent)]
+    Mount(MountError),
     /// The host could not open an environment.
     #[error(transparent)]
     Host(sandbox::Error),
@@ -250,6 +255,7 @@ impl Pipeline {
             tenant_id: None,
             memory: settings.memory,
             tmp: settings.tmp,
+            file_system: settings.file_system.clone(),
             variables: variables::of(deployment, region, log_stream, initialization)?,
         })
     }
@@ -324,6 +330,7 @@ fn failure_of_function(
             tracing::warn!(problem, "the machine could open no other environment");
             Err(Error::Full(Lack::Machine))
         }
+        Err(Unopened::Mount(error)) => Err(Error::Mount(error)),
         Err(Unopened::Broken(error)) => Err(Error::Host(error)),
     }
 }

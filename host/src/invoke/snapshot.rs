@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::target::Target;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::policy::Attached;
-use crate::sandbox::{Architecture, FunctionFacts};
+use crate::sandbox::{Architecture, FileSystemMount, FunctionFacts};
 use crate::store::blob::Digest;
 use crate::telemetry::log::Format;
 use crate::units::Mib;
@@ -167,6 +167,8 @@ pub struct Settings {
     pub runtime: String,
     /// Tenants do not share environments.
     pub tenant_isolation: bool,
+    /// Access point that environments mount.
+    pub file_system: Option<Arc<FileSystemMount>>,
 }
 
 impl Snapshot {

@@ -162,7 +162,7 @@ impl Library {
                 tracing::warn!(%tree, problem = failure.message, "source files were not compiled");
                 None
             }
-            Err(Unopened::NoRoom(_)) => return Ok(None),
+            Err(Unopened::NoRoom(_) | Unopened::Mount(_)) => return Ok(None),
             Err(Unopened::Broken(error)) => return Err(error.into()),
         };
         let (inner, version) = (Arc::clone(&self.0), installed.version.clone());
@@ -242,6 +242,7 @@ fn setup(source: Source) -> Setup {
         }),
         memory: MEMORY,
         tmp: SCRATCH,
+        file_system: None,
         tenant_id: None,
         variables: Variables {
             shared: [(VARIABLE.to_owned(), source.path().to_owned())].into(),

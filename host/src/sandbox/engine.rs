@@ -15,7 +15,7 @@ use super::budget::Budgets;
 use super::descriptors::Descriptors;
 use super::egress::Reach;
 use super::engine_kind::Each;
-use super::filesystem::Kept;
+use super::filesystem::{AccessPoints, Kept};
 use super::guest::Guest;
 use super::network::HostNetwork;
 use super::program::Entries;
@@ -89,6 +89,7 @@ pub(super) struct Resources {
     pub(super) budgets: Arc<Budgets>,
     pub(super) pages: Arc<PageMap>,
     pub(super) descriptors: Arc<Descriptors>,
+    pub(super) access_points: AccessPoints,
     pub(super) network: Arc<HostNetwork>,
     pub(super) scheduler: Arc<Scheduler>,
 }
@@ -175,6 +176,7 @@ impl Resources {
         Ok(Self {
             budgets: Arc::new(Budgets::open(&config, kept)?),
             pages: Arc::new(PageMap::open()),
+            access_points: AccessPoints::new(&config.file_systems, &descriptors),
             descriptors,
             network: Arc::new(network),
             scheduler,

@@ -102,7 +102,14 @@ impl Environment {
     ) -> Result<Self, Unopened> {
         let Admission { memory, scratch } = admission;
         let files = program.0.mounts.open(setup.tmp, scratch);
-        let files = Arc::new(files.map_err(Unopened::without_mounts)?);
+        let mut files = files.map_err(Unopened::without_mounts)?;
+        if let Some(wanted) = &setup.file_system {
+            let resources = &program.0.shared.resources;
+            let points = &resources.access_points;
+            let opened = points.open(wanted, &resources.clock, time).await;
+            files = files.with(opened.map_err(Unopened::Mount)?);
+        }
+        let files = Arc::new(files);
         Self::start(program, (files, memory), setup, log, id, time).await
     }
 

@@ -1,5 +1,5 @@
 //! File system of a guest: the package at `/var/task`, layers at `/opt` and the library of a managed runtime,
-//! read-only, and a `/tmp` of its environment. An environment that left its `/tmp` empty leaves its open directories to the next one of the
+//! read-only, a `/tmp` of its environment, and an access point at `/mnt`. An environment that left its `/tmp` empty leaves its open directories to the next one of the
 //! same program.
 
 use std::fmt;
@@ -15,6 +15,7 @@ use super::budget::Grant;
 use super::program::ProgramFiles;
 use crate::units::Mib;
 
+mod access_point;
 pub(super) mod counted;
 mod delete;
 mod host;
@@ -22,6 +23,8 @@ mod kept;
 mod quota;
 mod stream;
 
+pub(super) use access_point::AccessPoints;
+pub(super) use access_point::mounted::{Mounted, OpenedMount};
 pub(super) use counted::{Counted, CountedFilesystem};
 pub(super) use kept::Kept;
 pub(super) use quota::Quota;
@@ -42,6 +45,7 @@ pub(super) struct Files {
     opened: Option<Opened>,
     mounts: Arc<Mounts>,
     quota: Arc<Quota>,
+    access_point: Option<OpenedMount>,
     /// True where dropping it deletes its `/tmp` before it returns.
     is_awaited: AtomicBool,
 }
@@ -69,6 +73,7 @@ impl Mounts {
             opened: Some(opened),
             mounts: Arc::clone(self),
             quota: Arc::new(Quota::new(tmp_size, grant)),
+            access_point: None,
             is_awaited: AtomicBool::new(false),
         })
     }
@@ -128,6 +133,18 @@ impl Files {
             .as_ref()
             .map(|opened| opened.files.clone())
             .unwrap_or_default()
+    }
+
+    /// Mounts an access point besides.
+    pub(super) fn with(mut self, access_point: OpenedMount) -> Self {
+        self.access_point = Some(access_point);
+        self
+    }
+
+    /// State of the access point for a new guest.
+    pub(super) fn mounted(&self) -> Option<Box<Mounted>> {
+        let mount = self.access_point.clone()?;
+        Some(Box::new(Mounted::new(mount)))
     }
 
     pub(super) fn quota(&self) -> &Arc<Quota> {

@@ -10,7 +10,7 @@ use super::capability::http::Http;
 use super::capability::runtime::Mailbox;
 use super::capability::system::{self, Streams};
 use super::descriptors::Held;
-use super::filesystem::{Files, Quota};
+use super::filesystem::{Files, Mounted, Quota};
 use super::limits::{Limits, MemoryUsage};
 use super::network::GuestNetwork;
 use super::program::Loaded;
@@ -27,6 +27,8 @@ pub(super) struct Guest {
     pub(super) http: Http,
     /// Usage of `/tmp`.
     pub(super) quota: Arc<Quota>,
+    /// Access point at `/mnt`.
+    pub(super) mounted: Option<Box<Mounted>>,
     // Declared after the table: descriptors are released once their resources are closed.
     pub(super) descriptors: Held,
     pub(super) network: GuestNetwork,
@@ -60,6 +62,7 @@ impl Guest {
             table,
             http: Http::new(network.clone(), loaded.shared.kind),
             quota: Arc::clone(files.quota()),
+            mounted: files.mounted(),
             descriptors: Held::new(Arc::clone(&resources.descriptors)),
             network,
             setup: Arc::clone(setup),

@@ -8,6 +8,7 @@ use crate::invoke::live::LoadError;
 use crate::invoke::snapshot::Readiness;
 use crate::invoke::{self, admit, lease, resolve};
 use crate::names::{Home, Qualifier};
+use crate::sandbox::{MountError, MountProblem};
 use crate::store;
 
 mod resource;
@@ -90,10 +91,27 @@ fn of_lease(error: &lease::Error) -> Fault {
             ErrorShape::ServiceException,
             "The function's code could not be loaded.",
         ),
+        lease::Error::Mount(error) => Fault::new(of_mount(error), error.to_string()),
         lease::Error::Host(_) => Fault::new(
             ErrorShape::ServiceException,
             "The service encountered an internal error.",
         ),
+    }
+}
+
+fn of_mount(error: &MountError) -> ErrorShape {
+    match (&error.problem, error.is_s3_files()) {
+        (MountProblem::Undeclared | MountProblem::Failed(_), false) => {
+            ErrorShape::EFSMountFailureException
+        }
+        (MountProblem::Undeclared | MountProblem::Failed(_) | MountProblem::Io(_), true) => {
+            ErrorShape::S3FilesMountFailureException
+        }
+        (MountProblem::Io(_), false) => ErrorShape::EFSIOException,
+        (MountProblem::Unconnected(_), false) => ErrorShape::EFSMountConnectivityException,
+        (MountProblem::Unconnected(_), true) => ErrorShape::S3FilesMountConnectivityException,
+        (MountProblem::TimedOut, false) => ErrorShape::EFSMountTimeoutException,
+        (MountProblem::TimedOut, true) => ErrorShape::S3FilesMountTimeoutException,
     }
 }
 

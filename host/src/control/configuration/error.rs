@@ -27,6 +27,9 @@ pub enum ConfigurationError {
         /// Its bound.
         max: u32,
     },
+    /// A mount path that is no directory below `/mnt`.
+    #[error("LocalMountPath {0} names no directory below /mnt.")]
+    MountPath(String),
     /// Subnets without security groups, or the other way round.
     #[error("SubnetIds and SecurityIds must coexist or be both empty list.")]
     VpcIncomplete,

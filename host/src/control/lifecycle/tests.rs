@@ -80,6 +80,7 @@ async fn control(dir: &Path, records: Arc<Fickle>) -> Control {
         egress_near: Vec::new(),
         egress_rules: Vec::new(),
         trust: crate::outbound::Trust::default(),
+        file_systems: Vec::new(),
     };
     let sandbox = Sandbox::new(sandbox, clock.clone()).unwrap();
     let library = Library::open(dir, sandbox, Compiler::InProcess, Objects::none()).unwrap();

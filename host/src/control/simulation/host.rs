@@ -187,6 +187,7 @@ impl Shared {
             egress_near: Vec::new(),
             egress_rules: Vec::new(),
             trust: crate::outbound::Trust::default(),
+            file_systems: Vec::new(),
         };
         std::fs::create_dir_all(&sandbox.scratch_dir).expect("the directory is writable");
         let sandbox = Sandbox::new(sandbox, Clock::system()).expect("the engine starts");

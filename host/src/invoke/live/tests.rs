@@ -64,6 +64,7 @@ async fn add_idle(live: &Live, deployment: &Deployment, guests: &Arc<Guests>) {
         tenant_id: None,
         memory: deployment.version.settings.memory,
         tmp: deployment.version.settings.tmp,
+        file_system: None,
         variables: Variables {
             shared: Arc::new([]),
             own: Vec::new(),

@@ -22,6 +22,7 @@ fn version(label: &str, deployment: &str) -> Arc<Version> {
             handler: "bootstrap".into(),
             runtime: "provided".into(),
             tenant_isolation: false,
+            file_system: None,
         },
         code: Code {
             package: Digest::of(deployment.as_bytes()),

@@ -3,7 +3,8 @@
 //!
 //! A guest makes one call at a time, and file operations never suspend, because directories are
 //! opened for blocking I/O on the calling thread. So nothing changes between the checks before and
-//! after an operation.
+//! after an operation. Operations on an access point run in the same way on a thread of the access point, where a
+//! mutex excludes those of other guests.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{FsError, FsResult};
 
+use super::access_point::mounted::Mounted;
+use super::access_point::operation::Operation;
 use super::quota::{Full, Identity, Quota};
 use crate::sandbox::descriptors::{Exhausted, Held};
 
@@ -31,6 +34,8 @@ pub(in crate::sandbox) struct Counted<'a> {
     pub(in crate::sandbox) wasi: WasiFilesystemCtxView<'a>,
     pub(in crate::sandbox) quota: &'a Arc<Quota>,
     pub(in crate::sandbox) descriptors: &'a mut Held,
+    /// Access point of the guest. None on the threads of an access point, where its operations are plain ones.
+    pub(in crate::sandbox) mounted: Option<&'a mut Mounted>,
 }
 
 /// Metadata of a path.
@@ -69,6 +74,11 @@ fn parent(path: &str) -> &str {
 }
 
 impl Counted<'_> {
+    /// An operation on a descriptor of the access point, which must not block this thread.
+    pub(super) fn mounted(&self, fd: &Resource<Descriptor>) -> Option<Operation> {
+        self.mounted.as_ref()?.operation(fd)
+    }
+
     /// True for `/tmp`, the only writable directory.
     pub(super) fn is_counted(&self, fd: &Resource<Descriptor>) -> FsResult<bool> {
         let permissions = match self.wasi.table.get(fd)? {
@@ -89,7 +99,9 @@ impl Counted<'_> {
     /// File of a descriptor, if it is in `/tmp`.
     pub(super) fn counted_file(&self, fd: &Resource<Descriptor>) -> FsResult<Option<Arc<File>>> {
         Ok(match self.wasi.table.get(fd)? {
-            Descriptor::File(file) if file.perms == FsPerms::ReadWrite => {
+            Descriptor::File(file)
+                if file.perms == FsPerms::ReadWrite && self.quota.is_counting() =>
+            {
                 Some(Arc::clone(&file.file))
             }
             Descriptor::File(_) | Descriptor::Dir(_) => None,
@@ -195,10 +207,11 @@ impl Counted<'_> {
         if now.is_some_and(|now| now.identity == seen.identity) {
             return;
         }
-        if seen.links > 1 && !seen.is_directory {
-            self.quota.unnamed();
-        } else {
-            self.quota.gone(seen.identity, seen.bytes);
+        match seen.is_directory {
+            // The quota knows the blocks of directories that it counts.
+            true => self.quota.gone(seen.identity, 0),
+            false if seen.links > 1 => self.quota.unnamed(),
+            false => self.quota.gone(seen.identity, seen.bytes),
         }
     }
 

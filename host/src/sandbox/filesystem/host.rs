@@ -1,19 +1,34 @@
-//! `wasi:filesystem/types` over [`Counted`] directories: wasmtime's implementation with quota
-//! accounting around it.
+//! `wasi:filesystem` over [`Counted`] directories: wasmtime's implementation with quota accounting around it.
+//! Operations on an access point go to its threads, and come back here as operations without a mount.
 
 use std::sync::Arc;
 
 use wasmtime::component::Resource;
 use wasmtime_wasi::filesystem::Descriptor;
+use wasmtime_wasi::p2::bindings::filesystem::preopens;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     self, DescriptorFlags, DescriptorStat, ErrorCode, HostDescriptor, HostDirectoryEntryStream,
     OpenFlags, PathFlags,
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
-use super::counted::{Counted, same};
-use super::quota::blocks;
+use super::access_point::operation::now;
+use super::access_point::stream::MountInput;
+use super::counted::Counted;
 use super::stream::FileStream;
+
+mod changes;
+mod mounted;
+
+impl preopens::Host for Counted<'_> {
+    fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
+        let mut directories = self.wasi.get_directories()?;
+        if let Some(mounted) = &mut self.mounted {
+            directories.extend(mounted.preopen(self.wasi.table)?);
+        }
+        Ok(directories)
+    }
+}
 
 impl types::Host for Counted<'_> {
     fn convert_error_code(&mut self, error: FsError) -> wasmtime::Result<ErrorCode> {
@@ -50,17 +65,19 @@ impl HostDescriptor for Counted<'_> {
         bytes: Vec<u8>,
         offset: u64,
     ) -> FsResult<u64> {
-        match self.counted_file(&fd)? {
-            Some(file) => Ok(self.quota.write(&file, &bytes, Some(offset))? as u64),
-            None => self.wasi.write(fd, bytes, offset).await,
+        if let Some(mounted) = self.mounted(&fd) {
+            let work = move |here: &mut Counted<'_>, fd| now(here.write_counted(fd, bytes, offset));
+            return mounted.change(work).await;
         }
+        self.write_counted(fd, bytes, offset).await
     }
 
     async fn set_size(&mut self, fd: Resource<Descriptor>, bytes: u64) -> FsResult<()> {
-        match self.counted_file(&fd)? {
-            Some(file) => Ok(self.quota.resize(&file, bytes)?),
-            None => self.wasi.set_size(fd, bytes).await,
+        if let Some(mounted) = self.mounted(&fd) {
+            let work = move |here: &mut Counted<'_>, fd| now(here.resize_counted(fd, bytes));
+            return mounted.change(work).await;
         }
+        self.resize_counted(fd, bytes).await
     }
 
     fn write_via_stream(
@@ -68,6 +85,9 @@ impl HostDescriptor for Counted<'_> {
         fd: Resource<Descriptor>,
         offset: u64,
     ) -> FsResult<Resource<DynOutputStream>> {
+        if self.is_mounted(&fd) {
+            return self.write_mounted(&fd, Some(offset));
+        }
         let Some(file) = self.counted_file(&fd)? else {
             return self.wasi.write_via_stream(fd, offset);
         };
@@ -80,6 +100,9 @@ impl HostDescriptor for Counted<'_> {
         &mut self,
         fd: Resource<Descriptor>,
     ) -> FsResult<Resource<DynOutputStream>> {
+        if self.is_mounted(&fd) {
+            return self.write_mounted(&fd, None);
+        }
         let Some(file) = self.counted_file(&fd)? else {
             return self.wasi.append_via_stream(fd);
         };
@@ -99,6 +122,10 @@ impl HostDescriptor for Counted<'_> {
         flags: DescriptorFlags,
     ) -> FsResult<Resource<Descriptor>> {
         self.descriptors.take()?;
+        if self.is_mounted(&fd) {
+            let opened = self.open_mounted(fd, path_flags, path, open_flags, flags);
+            return opened.await.inspect_err(|_| self.descriptors.give_back());
+        }
         let opened = self.open_within_quota(fd, path_flags, path, open_flags, flags);
         let opened = opened.await.inspect_err(|_| self.descriptors.give_back())?;
         let file = Arc::clone(self.file(&opened)?);
@@ -111,16 +138,12 @@ impl HostDescriptor for Counted<'_> {
         fd: Resource<Descriptor>,
         path: String,
     ) -> FsResult<()> {
-        self.room(&fd, 1, 1)?;
-        self.wasi
-            .create_directory_at(same(&fd), path.clone())
-            .await?;
-        self.quota.named(0);
-        if let Some(made) = self.look(&fd, &path).await {
-            self.quota.directory(made.identity, made.bytes);
+        if let Some(mounted) = self.mounted(&fd) {
+            let work =
+                move |here: &mut Counted<'_>, fd| now(here.create_directory_counted(fd, path));
+            return mounted.change(work).await;
         }
-        self.count_parent(&fd, &path).await;
-        Ok(())
+        self.create_directory_counted(fd, path).await
     }
 
     async fn symlink_at(
@@ -129,14 +152,12 @@ impl HostDescriptor for Counted<'_> {
         target: String,
         path: String,
     ) -> FsResult<()> {
-        self.room(&fd, 1, 1)?;
-        let bytes = target.len() as u64;
-        self.wasi
-            .symlink_at(same(&fd), target, path.clone())
-            .await?;
-        self.quota.named(blocks(bytes));
-        self.count_parent(&fd, &path).await;
-        Ok(())
+        if let Some(mounted) = self.mounted(&fd) {
+            let work =
+                move |here: &mut Counted<'_>, fd| now(here.symlink_counted(fd, target, path));
+            return mounted.change(work).await;
+        }
+        self.symlink_counted(fd, target, path).await
     }
 
     async fn link_at(
@@ -147,22 +168,22 @@ impl HostDescriptor for Counted<'_> {
         new_fd: Resource<Descriptor>,
         new_path: String,
     ) -> FsResult<()> {
-        self.room(&new_fd, 1, 0)?;
-        let linked = self
-            .wasi
-            .link_at(fd, flags, path, same(&new_fd), new_path.clone());
-        linked.await?;
-        self.quota.named(0);
-        self.count_parent(&new_fd, &new_path).await;
-        Ok(())
+        if let Some((mounted, to)) = self.both_mounted(&fd, &new_fd)? {
+            let work = move |here: &mut Counted<'_>, fd| {
+                let to = here.wasi.table.push(to)?;
+                now(here.link_counted(fd, flags, path, to, new_path))
+            };
+            return mounted.change(work).await;
+        }
+        self.link_counted(fd, flags, path, new_fd, new_path).await
     }
 
     async fn unlink_file_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<()> {
-        let seen = self.look(&fd, &path).await;
-        self.wasi.unlink_file_at(same(&fd), path.clone()).await?;
-        self.count_lost(seen, &fd, &path).await;
-        self.count_parent(&fd, &path).await;
-        Ok(())
+        if let Some(mounted) = self.mounted(&fd) {
+            let work = move |here: &mut Counted<'_>, fd| now(here.unlink_file_counted(fd, path));
+            return mounted.change(work).await;
+        }
+        self.unlink_file_counted(fd, path).await
     }
 
     async fn remove_directory_at(
@@ -170,13 +191,12 @@ impl HostDescriptor for Counted<'_> {
         fd: Resource<Descriptor>,
         path: String,
     ) -> FsResult<()> {
-        let seen = self.look(&fd, &path).await;
-        self.wasi
-            .remove_directory_at(same(&fd), path.clone())
-            .await?;
-        self.count_lost(seen, &fd, &path).await;
-        self.count_parent(&fd, &path).await;
-        Ok(())
+        if let Some(mounted) = self.mounted(&fd) {
+            let work =
+                move |here: &mut Counted<'_>, fd| now(here.remove_directory_counted(fd, path));
+            return mounted.change(work).await;
+        }
+        self.remove_directory_counted(fd, path).await
     }
 
     async fn rename_at(
@@ -186,17 +206,14 @@ impl HostDescriptor for Counted<'_> {
         new_fd: Resource<Descriptor>,
         new_path: String,
     ) -> FsResult<()> {
-        // A rename adds no name, but may grow the directory.
-        self.room(&new_fd, 0, 0)?;
-        let replaced = self.look(&new_fd, &new_path).await;
-        let (from, to) = (same(&fd), same(&new_fd));
-        self.wasi
-            .rename_at(from, path.clone(), to, new_path.clone())
-            .await?;
-        self.count_lost(replaced, &new_fd, &new_path).await;
-        self.count_parent(&fd, &path).await;
-        self.count_parent(&new_fd, &new_path).await;
-        Ok(())
+        if let Some((mounted, to)) = self.both_mounted(&fd, &new_fd)? {
+            let work = move |here: &mut Counted<'_>, fd| {
+                let to = here.wasi.table.push(to)?;
+                now(here.rename_counted(fd, path, to, new_path))
+            };
+            return mounted.change(work).await;
+        }
+        self.rename_counted(fd, path, new_fd, new_path).await
     }
 
     // Operations that only read.
@@ -208,22 +225,43 @@ impl HostDescriptor for Counted<'_> {
         bytes: u64,
         advice: types::Advice,
     ) -> FsResult<()> {
+        if let Some(mounted) = self.mounted(&fd) {
+            let work =
+                move |here: &mut Counted<'_>, fd| now(here.wasi.advise(fd, offset, bytes, advice));
+            return mounted.read(work).await;
+        }
         self.wasi.advise(fd, offset, bytes, advice).await
     }
 
     async fn sync_data(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
+        if let Some(mounted) = self.mounted(&fd) {
+            let work = move |here: &mut Counted<'_>, fd| now(here.wasi.sync_data(fd));
+            return mounted.read(work).await;
+        }
         self.wasi.sync_data(fd).await
     }
 
     async fn sync(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
+        if let Some(mounted) = self.mounted(&fd) {
+            let work = move |here: &mut Counted<'_>, fd| now(here.wasi.sync(fd));
+            return mounted.read(work).await;
+        }
         self.wasi.sync(fd).await
     }
 
     async fn get_flags(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorFlags> {
+        if let Some(mounted) = self.mounted(&fd) {
+            let work = move |here: &mut Counted<'_>, fd| now(here.wasi.get_flags(fd));
+            return mounted.read(work).await;
+        }
         self.wasi.get_flags(fd).await
     }
 
     async fn get_type(&mut self, fd: Resource<Descriptor>) -> FsResult<types::DescriptorType> {
+        if let Some(mounted) = self.mounted(&fd) {
+            let work = move |here: &mut Counted<'_>, fd| now(here.wasi.get_type(fd));
+            return mounted.read(work).await;
+        }
         self.wasi.get_type(fd).await
     }
 
@@ -233,6 +271,12 @@ impl HostDescriptor for Counted<'_> {
         access: types::NewTimestamp,
         modification: types::NewTimestamp,
     ) -> FsResult<()> {
+        if let Some(mounted) = self.mounted(&fd) {
+            let work = move |here: &mut Counted<'_>, fd| {
+                now(here.wasi.set_times(fd, access, modification))
+            };
+            return mounted.read(work).await;
+        }
         self.wasi.set_times(fd, access, modification).await
     }
 
@@ -244,6 +288,14 @@ impl HostDescriptor for Counted<'_> {
         access: types::NewTimestamp,
         modification: types::NewTimestamp,
     ) -> FsResult<()> {
+        if let Some(mounted) = self.mounted(&fd) {
+            let work = move |here: &mut Counted<'_>, fd| {
+                now(here
+                    .wasi
+                    .set_times_at(fd, flags, path, access, modification))
+            };
+            return mounted.read(work).await;
+        }
         let set = self
             .wasi
             .set_times_at(fd, flags, path, access, modification);
@@ -256,6 +308,10 @@ impl HostDescriptor for Counted<'_> {
         bytes: u64,
         offset: u64,
     ) -> FsResult<(Vec<u8>, bool)> {
+        if let Some(mounted) = self.mounted(&fd) {
+            let work = move |here: &mut Counted<'_>, fd| now(here.wasi.read(fd, bytes, offset));
+            return mounted.read(work).await;
+        }
         self.wasi.read(fd, bytes, offset).await
     }
 
@@ -264,6 +320,14 @@ impl HostDescriptor for Counted<'_> {
         fd: Resource<Descriptor>,
         offset: u64,
     ) -> FsResult<Resource<DynInputStream>> {
+        if let Some(mounted) = self.mounted.as_ref().filter(|it| it.has(&fd)) {
+            let Some(Descriptor::File(file)) = mounted.get(&fd) else {
+                return Err(ErrorCode::IsDirectory.into());
+            };
+            let point = Arc::clone(mounted.point());
+            let stream = MountInput::new(Arc::clone(&file.file), point, offset);
+            return Ok(self.wasi.table.push(Box::new(stream) as DynInputStream)?);
+        }
         self.wasi.read_via_stream(fd, offset)
     }
 
@@ -271,14 +335,29 @@ impl HostDescriptor for Counted<'_> {
         &mut self,
         fd: Resource<Descriptor>,
     ) -> FsResult<Resource<types::DirectoryEntryStream>> {
+        if let Some(mounted) = self.mounted(&fd) {
+            let read = mounted.read(|here, fd| {
+                let entries = now(here.wasi.read_directory(fd))?;
+                Ok(here.wasi.table.delete(entries)?)
+            });
+            return Ok(self.wasi.table.push(read.await?)?);
+        }
         self.wasi.read_directory(fd).await
     }
 
     async fn readlink_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<String> {
+        if let Some(mounted) = self.mounted(&fd) {
+            let work = move |here: &mut Counted<'_>, fd| now(here.wasi.readlink_at(fd, path));
+            return mounted.read(work).await;
+        }
         self.wasi.readlink_at(fd, path).await
     }
 
     async fn stat(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorStat> {
+        if let Some(mounted) = self.mounted(&fd) {
+            let work = move |here: &mut Counted<'_>, fd| now(here.wasi.stat(fd));
+            return mounted.read(work).await;
+        }
         self.wasi.stat(fd).await
     }
 
@@ -288,6 +367,10 @@ impl HostDescriptor for Counted<'_> {
         flags: PathFlags,
         path: String,
     ) -> FsResult<DescriptorStat> {
+        if let Some(mounted) = self.mounted(&fd) {
+            let work = move |here: &mut Counted<'_>, fd| now(here.wasi.stat_at(fd, flags, path));
+            return mounted.read(work).await;
+        }
         self.wasi.stat_at(fd, flags, path).await
     }
 
@@ -296,13 +379,28 @@ impl HostDescriptor for Counted<'_> {
         one: Resource<Descriptor>,
         other: Resource<Descriptor>,
     ) -> wasmtime::Result<bool> {
-        self.wasi.is_same_object(one, other).await
+        let Ok(both) = self.both_mounted(&one, &other) else {
+            return Ok(false);
+        };
+        let Some((mounted, other)) = both else {
+            return self.wasi.is_same_object(one, other).await;
+        };
+        let work = move |here: &mut Counted<'_>, one| {
+            let other = here.wasi.table.push(other)?;
+            now(here.wasi.is_same_object(one, other)).map_err(FsError::trap)
+        };
+        let is_same = mounted.read(work).await;
+        is_same.or_else(|error| error.downcast().map(|_| false))
     }
 
     async fn metadata_hash(
         &mut self,
         fd: Resource<Descriptor>,
     ) -> FsResult<types::MetadataHashValue> {
+        if let Some(mounted) = self.mounted(&fd) {
+            let work = move |here: &mut Counted<'_>, fd| now(here.wasi.metadata_hash(fd));
+            return mounted.read(work).await;
+        }
         self.wasi.metadata_hash(fd).await
     }
 
@@ -312,10 +410,19 @@ impl HostDescriptor for Counted<'_> {
         flags: PathFlags,
         path: String,
     ) -> FsResult<types::MetadataHashValue> {
+        if let Some(mounted) = self.mounted(&fd) {
+            let work =
+                move |here: &mut Counted<'_>, fd| now(here.wasi.metadata_hash_at(fd, flags, path));
+            return mounted.read(work).await;
+        }
         self.wasi.metadata_hash_at(fd, flags, path).await
     }
 
     fn drop(&mut self, fd: Resource<Descriptor>) -> wasmtime::Result<()> {
+        if let Some(mounted) = self.mounted.as_mut().filter(|it| it.has(&fd)) {
+            // Its descriptor is released when more are needed, because the file closes later.
+            return mounted.close(self.wasi.table, fd);
+        }
         let file = self.file(&fd).map(Arc::downgrade);
         HostDescriptor::drop(&mut self.wasi, fd)?;
         if let Ok(file) = file {

@@ -1,5 +1,5 @@
-//! Use of a `/tmp` by its environment, and its bounds: in blocks, as a disk would count, and in names. All
-//! environments together have a budget of the host besides. A quota knows blocks and inodes, and no paths.
+//! Use of a `/tmp` or of an access point, and its bounds: in blocks, as a disk would count, and in names. All `/tmp`s
+//! together have a budget of the host besides. A quota knows blocks and inodes; `tree` counts the files of a directory.
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::io::Errno;
 
-use crate::sandbox::budget::Grant;
+use crate::sandbox::budget::{Grant, Resource};
 use crate::units::Mib;
+
+mod tree;
 
 /// Names in one `/tmp`: of files, directories and links. Each costs the host a directory entry and usually an
 /// inode, however short the file is.
@@ -28,12 +30,18 @@ pub(super) fn blocks(bytes: u64) -> u64 {
     bytes.div_ceil(BLOCK_BYTES)
 }
 
-/// Bound and use of one `/tmp`.
+/// Bound and use of one `/tmp`, or of one access point.
 pub(in crate::sandbox) struct Quota {
     blocks_max: u64,
-    /// Its part of the host's scratch space.
+    names_max: u64,
+    /// False for an access point without a quota.
+    is_counting: bool,
+    /// False for an access point, whose directories are there before the host starts.
+    counts_directories: bool,
+    /// Its part of the host's scratch space. An access point has a budget of its own, without a bound.
     grant: Grant,
-    // A std mutex, never waited for: a guest makes one call at a time. Nothing awaits inside.
+    // A std mutex: a guest makes one call at a time, and only the threads of an access point wait for its mutex.
+    // Nothing awaits inside.
     used: Mutex<Used>,
 }
 
@@ -68,16 +76,39 @@ impl Quota {
         Self {
             // One more for the directory itself, so that a single file may have the whole size.
             blocks_max: blocks(size.bytes()) + 1,
+            names_max: NAMES_MAX,
+            is_counting: true,
+            counts_directories: true,
             grant,
             used: Mutex::default(),
         }
     }
 
+    /// Quota of an access point, in bytes and in files.
+    pub(super) fn of_access_point(bytes: Option<u64>, files: Option<u64>) -> Self {
+        Self {
+            blocks_max: bytes.unwrap_or(u64::MAX) / BLOCK_BYTES,
+            names_max: files.unwrap_or(u64::MAX >> 1),
+            is_counting: bytes.is_some() || files.is_some(),
+            counts_directories: false,
+            grant: Grant::of(Resource::Scratch, u64::MAX),
+            used: Mutex::default(),
+        }
+    }
+
+    /// False if there is nothing to count against.
+    pub(super) fn is_counting(&self) -> bool {
+        self.is_counting
+    }
+
     /// Checks that so many names and blocks more fit.
     pub(super) fn room(&self, names: u64, blocks: u64) -> Result<(), Full> {
+        if !self.is_counting {
+            return Ok(());
+        }
         let mut used = self.lock();
         let fits = |used: &Used| {
-            used.names + names <= NAMES_MAX && used.blocks + blocks <= self.blocks_max
+            used.names + names <= self.names_max && used.blocks + blocks <= self.blocks_max
         };
         if !fits(&used) {
             used.forget_closed();
@@ -136,6 +167,9 @@ impl Quota {
 
     /// Counts a new name and the blocks behind it.
     pub(super) fn named(&self, blocks: u64) {
+        if !self.is_counting {
+            return;
+        }
         let mut used = self.lock();
         used.was_named = true;
         used.names += 1;
@@ -145,6 +179,9 @@ impl Quota {
 
     /// Counts a directory as it is now.
     pub(super) fn directory(&self, identity: Identity, bytes: u64) {
+        if !self.counts_directories {
+            return;
+        }
         let mut used = self.lock();
         let now = blocks(bytes);
         let before = used.directories.insert(identity, now).unwrap_or_default();
@@ -154,6 +191,9 @@ impl Quota {
 
     /// Gives back a name of a file that has others.
     pub(super) fn unnamed(&self) {
+        if !self.is_counting {
+            return;
+        }
         let mut used = self.lock();
         used.names = used.names.saturating_sub(1);
         self.count(&used);
@@ -161,6 +201,9 @@ impl Quota {
 
     /// Gives back the last name of a file with its blocks, which count until it is closed if it is open.
     pub(super) fn gone(&self, identity: Identity, bytes: u64) {
+        if !self.is_counting {
+            return;
+        }
         let mut used = self.lock();
         let blocks = match used.directories.remove(&identity) {
             Some(counted) => counted,
@@ -176,6 +219,9 @@ impl Quota {
 
     /// Counts a file that was truncated to nothing.
     pub(super) fn truncated(&self, bytes: u64) {
+        if !self.is_counting {
+            return;
+        }
         let mut used = self.lock();
         used.change(blocks(bytes), 0);
         self.count(&used);
@@ -183,6 +229,9 @@ impl Quota {
 
     /// Records that a file or directory is open.
     pub(super) fn opened(&self, file: &Arc<File>, identity: Identity) -> io::Result<()> {
+        if !self.is_counting {
+            return Ok(());
+        }
         let has_name = file.metadata()?.nlink() > 0;
         let mut used = self.lock();
         // An inode with a name is no orphan: the orphan was closed, and the disk has used its number again.

@@ -12,6 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use wasip2::filesystem::preopens;
+
 use crate::exports::lambda::function::handler::{Context, Failure};
 use crate::{failure, network};
 
@@ -104,6 +106,14 @@ pub enum Act {
         path: String,
         bytes: u64,
     },
+    Symlink {
+        target: String,
+        path: String,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
 
     // Actions that inspect the sandbox.
     Echo,
@@ -114,6 +124,15 @@ pub enum Act {
         path: String,
     },
     Remove {
+        path: String,
+    },
+    /// Appends a line so many times, each with an open and a write of its own.
+    Append {
+        path: String,
+        line: String,
+        times: u64,
+    },
+    MakeDirectory {
         path: String,
     },
     Count,
@@ -188,10 +207,14 @@ pub fn perform(act: Act, event: &str, context: &Context) -> Result<String, Failu
         Act::Names { dir } => Ok(names(&dir)),
         Act::Link { from, to } => fs::hard_link(from, to).map(|()| Value::Null),
         Act::Orphan { path, bytes } => orphan(&path, bytes),
+        Act::Symlink { target, path } => symlink(&target, &path),
+        Act::Rename { from, to } => fs::rename(from, to).map(|()| Value::Null),
 
         Act::Echo => return Ok(event.to_owned()),
         Act::Sleep { ms } => Ok(json!(sleep(ms))),
         Act::Remove { path } => fs::remove_file(path).map(|()| Value::Null),
+        Act::Append { path, line, times } => append(&path, &line, times),
+        Act::MakeDirectory { path } => fs::create_dir(path).map(|()| Value::Null),
         Act::Count => Ok(json!(COUNT.fetch_add(1, Ordering::Relaxed) + 1)),
         Act::Data => Ok(json!(
             DATA.iter()
@@ -371,6 +394,24 @@ fn orphan(path: &str, bytes: u64) -> io::Result<Value> {
     std::mem::forget(sparse(path, bytes)?);
     fs::remove_file(path)?;
     Ok(json!(bytes))
+}
+
+fn append(path: &str, line: &str, times: u64) -> io::Result<Value> {
+    for _ in 0..times {
+        let mut file = File::options().create(true).append(true).open(path)?;
+        file.write_all(format!("{line}\n").as_bytes())?;
+    }
+    Ok(json!(times))
+}
+
+fn symlink(target: &str, path: &str) -> io::Result<Value> {
+    let (descriptors, name) = (preopens::get_directories(), path);
+    let of = |(_, prefix): &&(_, String)| name.starts_with(prefix.as_str());
+    let (directory, prefix) = descriptors.iter().find(of).ok_or(io::ErrorKind::NotFound)?;
+    let name = name[prefix.len()..].trim_start_matches('/');
+    let made = directory.symlink_at(target, name);
+    made.map(|()| Value::Null)
+        .map_err(|code| io::Error::other(format!("{code:?}")))
 }
 
 fn list(path: &str) -> io::Result<Value> {

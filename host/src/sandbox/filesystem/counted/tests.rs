@@ -58,6 +58,7 @@ impl Tmp {
             },
             quota: &self.quota,
             descriptors: &mut self.descriptors,
+            mounted: None,
         }
     }
 

@@ -31,6 +31,7 @@ fn guest_of(reach: Reach, clock: Clock) -> (GuestNetwork, Logs) {
         tenant_id: None,
         memory: Mib::new(128),
         tmp: Mib::new(512),
+        file_system: None,
         variables: Variables {
             shared: Arc::new([]),
             own: Vec::new(),
