@@ -10,6 +10,7 @@ mod archive;
 mod backup;
 mod build;
 mod client;
+mod data_dir;
 mod delete;
 mod deploy;
 mod descriptors;
@@ -24,6 +25,7 @@ mod list;
 mod logs;
 mod manual;
 mod new;
+mod new_dir;
 mod output;
 mod package;
 mod profile;
@@ -164,7 +166,11 @@ fn run(command: Command, before: ClientOptions) -> anyhow::Result<Ended> {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .enable_all()
                 .build()?;
-            runtime.block_on(run_async(command, before))
+            let ended = runtime.block_on(run_async(command, before));
+            // Never dropped: guests that the drain time cut off still poll timers of the runtime, on threads that it
+            // does not wait for, and would panic. The process ends now.
+            std::mem::forget(runtime);
+            ended
         }
     }
 }

@@ -155,6 +155,7 @@ impl Host {
             aws,
             objects,
             timeline,
+            has_sources,
             ..
         } = parts;
         let invoker = Invoker::new(
@@ -176,7 +177,8 @@ impl Host {
         let dispatch = dispatch(&events);
         let names = names(&config, aws.clone());
         let pipeline = (invoker.clone(), events.clone());
-        let sources = sources(control.clone(), pipeline, records, aws, clock.clone());
+        let of_sources = (control.clone(), clock.clone());
+        let sources = has_sources.then(|| sources(of_sources, pipeline, records, aws));
         let front = Front::new(
             control.clone(),
             (invoker.clone(), events.clone()),
@@ -203,7 +205,7 @@ impl Host {
             certificates: parts.certificates,
             tasks: upkeep
                 .into_iter()
-                .chain(sources)
+                .chain(sources.into_iter().flatten())
                 .chain([dispatch])
                 .collect(),
             data_dir: config.data_dir.clone(),
@@ -340,11 +342,10 @@ fn names(config: &Config, aws: Aws) -> (UrlNames, Triggers) {
 
 /// Starts the pollers of event source mappings, and the schedules.
 fn sources(
-    control: Control,
+    (control, clock): (Control, Clock),
     (invoker, events): (Invoker, Events),
     records: Arc<dyn Records>,
     aws: Aws,
-    clock: Clock,
 ) -> [AbortOnDropHandle<()>; 2] {
     let schedules = Schedules::new(
         control.clone(),

@@ -110,6 +110,46 @@ fn differing_response_fails_the_test_and_can_be_accepted() {
     assert!(notes.contains("there are no events"), "{notes}");
 }
 
+#[test]
+fn test_polls_no_event_source() {
+    let queues = std::net::TcpListener::bind("127.0.0.1:0").expect("it is bound");
+    queues.set_nonblocking(true).expect("it is set");
+    let address = queues.local_addr().expect("it has one");
+    let project = crate::projects::Project::new(&format!(
+        "name = \"f\"\n[build]\nartifact = \"app.wasm\"\n[[sources]]\n\
+         arn = \"arn:aws:sqs:us-east-1:000000000000:orders\"\n[host.aws]\nendpoint = \"http://{address}\"\n\
+         access_key_id = \"a\"\nsecret_access_key = \"b\"\n"
+    ));
+    project.write("events/one.json", "{\"do\": \"sleep\", \"ms\": 500}");
+    let (code, told, notes) = lamina(project.path(), &["test"]);
+    assert_eq!(code, Some(0), "{told}{notes}");
+    let connected = queues.accept();
+    assert!(connected.is_err(), "the host of the test calls the queue");
+}
+
+#[test]
+fn broken_event_or_failed_function_is_named() {
+    let project = crate::projects::Project::new("name = \"f\"\n[build]\nartifact = \"app.wasm\"\n");
+    project.write("events/a.json", "{\"do\": ");
+    project.write("events/b.json", "{\"do\": \"trap\"}");
+    project.write("events/c.json", "{\"do\": \"count\"}");
+    let (code, told, _) = lamina(project.path(), &["test", ".", "--update"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        told.contains("FAILED  f/a\n  ./events/a.json is not JSON: "),
+        "{told}"
+    );
+    assert!(
+        told.contains("FAILED  f/b\nthe function failed; nothing was written"),
+        "{told}"
+    );
+    assert!(told.contains("c.expected.json"), "{told}");
+    assert!(!project.path().join("events/b.expected.json").exists());
+    let (code, _, notes) = lamina(project.path(), &["test", ".", "none"]);
+    assert_eq!(code, Some(3));
+    assert!(notes.contains("no event has `none` in its name"), "{notes}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sample_event_is_sent() {
     let host = Lamina::start();
@@ -161,6 +201,14 @@ fn blueprint_may_be_a_directory() {
     let (code, _, notes) = lamina(dir.path(), &["new", "second"]);
     assert_eq!(code, Some(3));
     assert!(notes.contains("nothing was written"), "{notes}");
+    let inside = ["new", "a/b/inner", "--blueprint", "."];
+    let (code, _, notes) = lamina(&dir.path().join("second"), &inside);
+    assert_eq!(code, Some(3));
+    assert!(notes.contains("is inside the directory ."), "{notes}");
+    assert!(!dir.path().join("second/a").exists());
+    let (code, _, notes) = lamina(dir.path(), &["new", "fourth", "--blueprint", "."]);
+    assert_eq!(code, Some(3));
+    assert!(notes.contains("is no blueprint"), "{notes}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

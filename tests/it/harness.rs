@@ -328,6 +328,15 @@ impl Lamina {
         self.child.wait().expect("it is our child")
     }
 
+    /// All lines on stderr since the host was ready, once it has ended.
+    pub async fn heard_all(&self) -> Vec<String> {
+        // The thread that reads drops its share at the end of stderr.
+        while Arc::strong_count(&self.heard) > 1 {
+            tokio::task::yield_now().await;
+        }
+        self.heard.lock().expect("no reader panics").clone()
+    }
+
     /// Sends a signal to the host.
     pub fn signal(&self, signal: Signal) {
         self::signal(&self.child, signal);

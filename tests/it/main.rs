@@ -4,6 +4,7 @@
 mod architectures;
 mod authorization;
 mod autoscaling;
+mod backups;
 mod blueprints;
 mod bounds;
 mod browser;

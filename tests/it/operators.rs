@@ -187,63 +187,34 @@ fn lamina(dir: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn backup_of_a_running_host_is_restored() {
-    let host = Lamina::start();
-    let more = json!({"Environment": {"Variables": {"KEY": "kept"}}});
-    host.create("f", &guest("hostile"), more).await;
-    // Waits for a minute after its first attempt; the body is a file.
-    let event = json!({"do": "fail", "type": "E", "message": "m".repeat(40_000)});
-    assert_eq!(host.send_event("f", &event).await.status, 202);
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let data = host.dir.path().join("data");
-    let data = data.to_str().expect("UTF-8");
-    let (code, _, notes) = lamina(dir.path(), &["backup", "copy", "--data-dir", data]);
-    assert_eq!(code, Some(0), "{notes}");
-    let (code, _, notes) = lamina(dir.path(), &["backup", "copy", "--data-dir", data]);
-    assert_eq!(code, Some(3));
-    assert!(notes.contains("copy cannot be created"), "{notes}");
-    let path = "/2015-03-31/functions/f";
-    assert_eq!(host.lambda("DELETE", path, &Value::Null).await.status, 204);
-    drop(host);
-    let (code, _, notes) = lamina(dir.path(), &["restore", "copy", "--data-dir", "data"]);
-    assert_eq!(code, Some(0), "{notes}");
-    let (code, _, notes) = lamina(dir.path(), &["restore", "copy", "--data-dir", "data"]);
-    assert_eq!(code, Some(3));
-    assert!(notes.contains("data is not empty"), "{notes}");
-    let host = Lamina::in_dir(dir, "");
-    let answer = host
-        .invoke("f", &json!({"do": "variable", "name": "KEY"}))
+async fn guests_cut_off_by_the_drain_time_do_not_panic() {
+    let mut host = Lamina::configured("drain_seconds = 0");
+    host.create("f", &guest("hostile"), json!({"Timeout": 3}))
         .await;
-    assert_eq!(answer.text(), "\"kept\"");
-    let queues = host.send("GET", "/_lamina/queues", &[], "").await.json();
-    assert_eq!(queues["Queues"], json!([{"Function": "f", "Events": 1}]));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn damaged_or_unfinished_backup_is_refused() {
-    let host = Lamina::start();
-    host.create("f", &guest("echo"), json!({})).await;
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let data = host.dir.path().join("data");
-    let data = data.to_str().expect("UTF-8");
-    let (code, _, notes) = lamina(dir.path(), &["backup", "copy", "--data-dir", data]);
-    assert_eq!(code, Some(0), "{notes}");
-    let packages = std::fs::read_dir(dir.path().join("copy/packages")).expect("it is there");
-    let package = packages.filter_map(Result::ok).next().expect("one").path();
-    let whole = std::fs::read(&package).expect("it is read");
-    std::fs::remove_file(&package).expect("it is deleted");
-    std::fs::write(&package, &whole[1..]).expect("it is written");
-    let restore = ["restore", "copy", "--data-dir", "data"];
-    let (code, _, notes) = lamina(dir.path(), &restore);
-    assert_eq!(code, Some(3));
-    assert!(notes.contains("is damaged"), "{notes}");
-    std::fs::remove_file(dir.path().join("copy/backup.json")).expect("it is deleted");
-    let (code, _, notes) = lamina(dir.path(), &restore);
-    assert_eq!(code, Some(3));
-    assert!(notes.contains("is not a whole backup"), "{notes}");
-    assert!(!dir.path().join("data").exists());
-    let (_, _, notes) = lamina(dir.path(), &["backup", "other", "--data-dir", "none"]);
-    assert!(notes.contains("not a data directory"), "{notes}");
+    // Calls of a function that has spun start on the threads of guests.
+    host.invoke("f", &json!({"do": "loop"})).await;
+    let path = "/2015-03-31/functions/f/invocations";
+    let sleep = json!({"do": "sleep", "ms": 2_500}).to_string();
+    let calls = (0..4).map(|_| host.try_send("POST", path, &[], sleep.clone()));
+    let calls = futures_util::future::join_all(calls);
+    let stop = async {
+        while !host
+            .send("GET", "/_lamina/metrics", &[], "")
+            .await
+            .text()
+            .contains("lamina_permits_in_use 4")
+        {
+            tokio::task::yield_now().await;
+        }
+        host.signal(Signal::TERM);
+    };
+    tokio::join!(calls, stop);
+    assert!(host.ended().success());
+    let heard = host.heard_all().await;
+    assert!(
+        heard.iter().all(|line| !line.contains("panicked")),
+        "{heard:?}"
+    );
 }
 
 #[test]

@@ -2,8 +2,10 @@
 //!
 //! The database is copied as of one moment. Packages are named by their digest and never change; they are copied before
 //! and after the database, and the whole is repeated if one was added or deleted meanwhile.
+//! `backup.json` lists all files with their digests, so that a restore finds what is missing or damaged.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -12,31 +14,22 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::data_dir::{self, BODIES, DATABASE, KEPT, PACKAGES};
+use super::new_dir::{NewDir, require_outside};
 use super::{Ended, host_config, output};
 use crate::clock::Clock;
 use crate::disk;
-use crate::store::blob::Digest;
 use crate::store::sqlite::backup;
+
+mod contents;
+
+use contents::Contents;
 
 /// Description of a backup. It is written last: a directory without it is no backup.
 const DESCRIPTION: &str = "backup.json";
-/// Directories of content named by its digest.
-const PACKAGES: [&str; 2] = ["packages", "trees"];
-/// Directory of the large bodies of queued events.
-const BODIES: &str = "events";
-/// Entries that are not copied: the copied database and its side files, files of the running process, and what is made
-/// again at the start.
-const LEFT_OUT: [&str; 9] = [
-    "artifacts",
-    "events",
-    "lamina.db",
-    "lamina.db-shm",
-    "lamina.db-wal",
-    "lock",
-    "packages",
-    "reserve",
-    "scratch",
-];
+/// Name of the database in a restore that has not finished. The data directory has no database until all else is
+/// durable.
+const UNFINISHED_DATABASE: &str = "lamina.db.unfinished";
 /// Attempts to find the packages unchanged from beginning to end.
 const ATTEMPTS_MAX: usize = 50;
 /// Prefix of the names of unfinished files and trees.
@@ -63,10 +56,10 @@ pub(super) struct Restore {
 /// Data directory of a host.
 #[derive(Args, Clone, Debug)]
 struct DataDir {
-    /// Configuration file [default: ./lamina.toml, if it exists].
+    /// Configuration file [env: LAMINA_CONFIG] [default: ./lamina.toml, if it exists].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Data directory [default: ./.lamina].
+    /// Data directory [default: `data_dir` of the configuration file, else ./.lamina].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -76,6 +69,7 @@ struct Description {
     /// Version of the program that made the backup.
     version: String,
     made_at: String,
+    contents: Contents,
 }
 
 impl DataDir {
@@ -90,61 +84,92 @@ impl DataDir {
 impl Backup {
     pub(super) fn run(self) -> anyhow::Result<Ended> {
         let from = self.data.path()?;
-        if !from.join("lamina.db").is_file() {
-            bail!(
-                "{} is not a data directory: it has no lamina.db",
-                from.display()
-            );
+        data_dir::require_database(&from)?;
+        require_outside(&self.to, &from)?;
+        if fs::symlink_metadata(&self.to).is_ok() {
+            bail!("{} exists; nothing was written", self.to.display());
         }
+        let made = NewDir::at(&self.to)?;
         disk::create_dir(&self.to)
             .with_context(|| format!("{} cannot be created", self.to.display()))?;
         let _progress = output::spinner(&format!("Copying {}", from.display()));
         copy_consistently(&from, &self.to)?;
         for entry in entries(&from)? {
-            if !LEFT_OUT.iter().any(|it| *it == entry) && !PACKAGES.iter().any(|it| *it == entry) {
+            if KEPT.contains(&entry.as_str()) {
                 copy_all(&from.join(&entry), &self.to.join(&entry))?;
+            } else if !data_dir::is_known(&entry) {
+                output::note(&format!("{entry} is not of the host and was not copied"));
             }
+        }
+        self.describe()?;
+        made.keep();
+        output::line(&self.to.display().to_string());
+        Ok(Ended::Well)
+    }
+
+    /// Describes the copy, once all of it is on the disk.
+    fn describe(&self) -> anyhow::Result<()> {
+        sync(&self.to)?;
+        let contents = Contents::of(&self.to, DESCRIPTION)?;
+        for package in contents.damaged_packages() {
+            output::note(&format!(
+                "package {package} of the host is damaged: deploy its function again"
+            ));
         }
         let description = Description {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             made_at: Clock::system().now().iso8601(),
+            contents,
         };
-        let path = self.to.join(DESCRIPTION);
-        fs::write(&path, serde_json::to_vec(&description)?)?;
-        sync(&self.to)?;
-        output::line(&self.to.display().to_string());
-        Ok(Ended::Well)
+        let mut file = disk::create_new(&self.to.join(DESCRIPTION))?;
+        serde_json::to_writer(&mut file, &description)?;
+        sync(&self.to)
     }
 }
 
 impl Restore {
     pub(super) fn run(self) -> anyhow::Result<Ended> {
         let to = self.data.path()?;
-        let path = self.from.join(DESCRIPTION);
-        let text = fs::read(&path)
-            .with_context(|| format!("{} is not a whole backup", self.from.display()))?;
-        let description: Description =
-            serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
-        if to.is_dir() && !entries(&to)?.is_empty() {
-            bail!("{} is not empty; nothing was written", to.display());
-        }
+        let description = self.description()?;
+        require_outside(&to, &self.from)?;
+        let made = NewDir::at(&to)?;
         let _progress = output::spinner(&format!("Checking {}", self.from.display()));
-        backup::check(&self.from).with_context(|| format!("{} is damaged", self.from.display()))?;
-        check_packages(&self.from.join("packages"))?;
+        let damaged = || format!("the backup {} is damaged", self.from.display());
+        let found = Contents::of(&self.from, DESCRIPTION)?;
+        let compared = description.contents.require_equal(&found);
+        compared.with_context(damaged)?;
+        backup::check(&self.from).with_context(damaged)?;
         disk::create_data_dir(&to).with_context(|| to.display().to_string())?;
-        // The database last: without it, an interrupted restore is no data directory.
-        let files = entries(&self.from)?.into_iter();
-        let files = files.filter(|it| it != DESCRIPTION && it != "lamina.db");
-        for entry in files.chain(["lamina.db".to_owned()]) {
-            copy_all(&self.from.join(&entry), &to.join(&entry))?;
+        for entry in PACKAGES.iter().chain(&KEPT).chain([&BODIES]) {
+            copy_all(&self.from.join(entry), &to.join(entry))?;
         }
+        let database = to.join(UNFINISHED_DATABASE);
+        copy_all(&self.from.join(DATABASE), &database)?;
         sync(&to)?;
+        fs::rename(&database, to.join(DATABASE))?;
+        sync(&to)?;
+        made.keep();
         output::note(&format!(
             "restored the backup of {} (version {}); components are compiled again when the host starts",
             description.made_at, description.version
         ));
         output::line(&to.display().to_string());
         Ok(Ended::Well)
+    }
+
+    fn description(&self) -> anyhow::Result<Description> {
+        let path = self.from.join(DESCRIPTION);
+        match fs::read(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => bail!(
+                "{} is not a whole backup: it has no {DESCRIPTION}",
+                self.from.display()
+            ),
+            text => {
+                let text = text.with_context(|| format!("{} cannot be read", path.display()))?;
+                serde_json::from_slice(&text)
+                    .with_context(|| format!("{} is damaged", path.display()))
+            }
+        }
     }
 }
 
@@ -180,10 +205,10 @@ fn entries(dir: &Path) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Copies a file or a directory with its modes. What exists already is kept; what is deleted meanwhile is left out.
+/// Copies a file or a directory with its modes. Existing files are kept; files deleted meanwhile are left out.
 fn copy_all(from: &Path, to: &Path) -> anyhow::Result<()> {
     let found = match fs::symlink_metadata(from) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         found => found.with_context(|| from.display().to_string())?,
     };
     if found.is_symlink() {
@@ -199,7 +224,7 @@ fn copy_all(from: &Path, to: &Path) -> anyhow::Result<()> {
         disk::create_dir(to).with_context(|| to.display().to_string())?;
     }
     let entries = match fs::read_dir(from) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         entries => entries.with_context(|| from.display().to_string())?,
     };
     for entry in entries {
@@ -217,22 +242,9 @@ fn copy_file(from: &Path, to: &Path, bytes: u64) -> anyhow::Result<()> {
     }
     let _ = fs::remove_file(to);
     match disk::copy(from, to) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         copied => copied.with_context(|| from.display().to_string()),
     }
-}
-
-/// Checks that each package has the digest that is its name.
-fn check_packages(dir: &Path) -> anyhow::Result<()> {
-    for name in entries(dir)? {
-        let path = dir.join(&name);
-        let digest = Digest::read(fs::File::open(&path)?);
-        let digest = digest.with_context(|| path.display().to_string())?;
-        if digest.to_string() != name {
-            bail!("{} is damaged: its digest is {digest}", path.display());
-        }
-    }
-    Ok(())
 }
 
 /// Makes all that was written durable.

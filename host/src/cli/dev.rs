@@ -14,7 +14,7 @@ use super::deploy::{self, Deployed};
 use super::function_argument::FunctionArgument;
 use super::invoke::invoke;
 use super::project::Project;
-use super::start::{Start, Stops, stopped};
+use super::start::{Start, Stops, open, stopped};
 use super::url::UrlAccess;
 use super::watch::{Sources, Watch};
 use super::{Access, Ended, output, package};
@@ -73,7 +73,7 @@ impl Dev {
             return Ok(Ended::Well);
         };
         let (stop, stopping) = oneshot::channel::<()>();
-        let (access, serving) = host::serve(config, stopping).await?;
+        let (access, serving) = host::serve(open(&config).await?, config, stopping).await?;
         let ended = session.develop(&access, built, &mut changes).await?;
         drop(stop);
         serving.await??;

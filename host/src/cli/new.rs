@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 use clap::Args;
 
+use super::new_dir::{NewDir, require_outside};
 use super::{Ended, output};
 
 mod blueprint;
@@ -48,13 +49,12 @@ impl New {
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
-        crate::names::FunctionName::parse(name).context("choose another name")?;
-        if dir.exists() && fs::read_dir(&dir)?.next().is_some() {
+        if crate::names::FunctionName::parse(name).is_err() || name.contains(':') {
             bail!(
-                "{} exists and is not empty; nothing was written",
-                dir.display()
+                "`{name}` is not a function name: letters, digits, - and _, 64 at most; choose another name"
             );
         }
+        let made = NewDir::at(&dir)?;
         match BLUEPRINTS.iter().find(|it| it.name == self.blueprint) {
             Some(blueprint) => self.write(blueprint, &dir, name)?,
             None if Path::new(&self.blueprint).is_dir() => {
@@ -66,6 +66,7 @@ impl New {
                 self.blueprint
             ),
         }
+        made.keep();
         output::line(&format!(
             "{} is ready: `lamina dev {}`",
             name,
@@ -131,6 +132,17 @@ fn renamed(content: &str, name: &str) -> String {
 
 /// Copies a directory, and names the copy.
 fn copy(from: &Path, to: &Path, name: &str) -> anyhow::Result<()> {
+    let has = |file: &str| from.join(file).is_file();
+    if !has("Cargo.toml") && !has("lamina.toml") {
+        bail!(
+            "{} is no blueprint: it has neither Cargo.toml nor lamina.toml",
+            from.display()
+        );
+    }
+    if has("Cargo.toml") {
+        require_crate_name(name)?;
+    }
+    require_outside(to, from)?;
     copy_files(from, to)?;
     for manifest in ["Cargo.toml", "lamina.toml"].map(|it| to.join(it)) {
         if manifest.is_file() {
@@ -172,17 +184,19 @@ fn is_git(blueprint: &str) -> bool {
 fn clone(url: &str, dir: &Path, name: &str) -> anyhow::Result<()> {
     let parent = std::path::absolute(dir)?;
     let parent = parent.parent().unwrap_or_else(|| Path::new("/"));
-    let checkout = parent.join(format!(".lamina-blueprint-{}", std::process::id()));
+    fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
+    // Deleted when it is dropped. Its name is random, because the parent may be shared.
+    let workshop = tempfile::Builder::new()
+        .prefix(".lamina-blueprint-")
+        .tempdir_in(parent)?;
+    let checkout = workshop.path().join("checkout");
     let mut git = Command::new("git");
     git.args(["clone", "--quiet", "--depth", "1", "--", url]);
     let cloned = git.arg(&checkout).stdin(Stdio::null()).status();
-    let copied = match cloned.context("git cannot be run") {
-        Ok(status) if status.success() => copy(&checkout, dir, name),
-        Ok(_) => Err(anyhow::anyhow!("{url} was not cloned: see above")),
-        Err(error) => Err(error),
-    };
-    let _ = fs::remove_dir_all(&checkout);
-    copied
+    if !cloned.context("git cannot be run")?.success() {
+        bail!("{url} was not cloned: see above");
+    }
+    copy(&checkout, dir, name).with_context(|| url.to_owned())
 }
 
 /// Refuses function names that cargo does not accept as crate names.
@@ -294,6 +308,22 @@ mod tests {
             let parsed: toml::Table = toml::from_str(&text).unwrap();
             assert_eq!(parsed["name"].as_str(), Some("mine"), "{}", blueprint.name);
         }
+    }
+
+    #[test]
+    fn directory_that_is_no_blueprint_is_refused() {
+        let from = tempfile::tempdir().unwrap();
+        fs::write(from.path().join("secret"), "").unwrap();
+        let to = tempfile::tempdir().unwrap();
+        let to = to.path().join("mine");
+        let refused = copy(from.path(), &to, "mine").unwrap_err().to_string();
+        assert!(refused.contains("is no blueprint"), "{refused}");
+        put(from.path(), "Cargo.toml", "[package]\n").unwrap();
+        assert!(copy(from.path(), &to, "fn").is_err());
+        let inside = from.path().join("sub");
+        let refused = copy(from.path(), &inside, "sub").unwrap_err().to_string();
+        assert!(refused.contains("is inside"), "{refused}");
+        assert!(!inside.exists() && !to.exists());
     }
 
     #[test]

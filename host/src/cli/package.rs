@@ -1,6 +1,5 @@
 //! Deployment packages: the built component or files of a function with its assets, in one zip.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Component, Path};
 
@@ -12,21 +11,24 @@ use super::project::Project;
 
 /// Name of a component in a package.
 const COMPONENT: &str = "bootstrap.wasm";
-/// Entries of a directory of source code that are of the project and not of the function.
-const OF_PROJECT: [&str; 7] = [
+/// Entries at the top of a directory of source code that are of the project and not of the function.
+const OF_PROJECT: [&str; 6] = [
     ".git",
     ".gitignore",
     ".lamina",
-    "__pycache__",
     "event.json",
     "events",
     "lamina.toml",
 ];
+/// Directory of compiled files, which are remade and differ between machines.
+const BYTECODE: &str = "__pycache__";
 
 /// Packages a built artifact.
 pub(super) fn of(project: &Project, artifact: &Path) -> anyhow::Result<Vec<u8>> {
     let shown = || artifact.display().to_string();
-    let own_files = |path: &Path| path.file_name().is_some_and(is_of_project);
+    // A built artifact and assets are packaged as they are.
+    let is_source = artifact == project.dir;
+    let own_files = |path: &Path| is_source && is_of_project(artifact, path);
     let mut archive = Archive::new(&own_files);
     if artifact.is_dir() {
         archive.add_contents(artifact, "")?;
@@ -57,8 +59,19 @@ pub(super) fn built(project: &Project) -> anyhow::Result<Vec<u8>> {
     of(project, &build::artifact(project)?)
 }
 
-fn is_of_project(name: &OsStr) -> bool {
-    OF_PROJECT.iter().any(|it| *it == name)
+/// True for entries of a source directory that are of the project. Below the top, the same names are the function's.
+fn is_of_project(source: &Path, path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    let is_at_top = path.parent() == Some(source);
+    let is_named = is_at_top && OF_PROJECT.iter().any(|it| *it == name);
+    // `events` may be a package of the function as well.
+    name == BYTECODE || is_named && (name != "events" || has_json_only(path))
+}
+
+fn has_json_only(dir: &Path) -> bool {
+    let is_json = |entry: fs::DirEntry| entry.path().extension().is_some_and(|it| it == "json");
+    let entries = fs::read_dir(dir);
+    entries.is_ok_and(|mut it| it.all(|entry| entry.is_ok_and(is_json)))
 }
 
 fn add_asset(archive: &mut Archive<'_>, project: &Project, asset: &str) -> anyhow::Result<()> {
@@ -70,6 +83,17 @@ fn add_asset(archive: &mut Archive<'_>, project: &Project, asset: &str) -> anyho
         bail!("asset `{asset}`: only files below the function's directory can be assets");
     }
     let path = project.dir.join(name);
+    let below = |it: &&Path| *it != project.dir && it.starts_with(&project.dir);
+    if let Some(link) = path
+        .ancestors()
+        .take_while(below)
+        .find(|it| it.is_symlink())
+    {
+        bail!(
+            "asset `{asset}`: {} is a link; only files and directories can be packaged",
+            link.display()
+        );
+    }
     let added = archive.add(&path, name);
     added.with_context(|| format!("asset `{asset}`"))
 }
@@ -134,6 +158,67 @@ mod tests {
             let error = of(&project(dir.path(), &[asset]), &component).unwrap_err();
             assert!(format!("{error:#}").contains(expected), "{error:#}");
         }
+    }
+
+    #[test]
+    fn asset_behind_a_link_is_refused() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(dir.path().join("a.wasm"), "\0asm").unwrap();
+        fs::write(other.path().join("secret"), "").unwrap();
+        std::os::unix::fs::symlink(other.path(), dir.path().join("link")).unwrap();
+        for asset in ["link/secret", "link/", "link"] {
+            let refused = of(&project(dir.path(), &[asset]), &dir.path().join("a.wasm"));
+            let refused = format!("{:#}", refused.unwrap_err());
+            assert!(refused.contains("is a link"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn names_of_project_files_are_packaged_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        };
+        for name in [
+            "app.py",
+            "pkg/events/x.json",
+            "pkg/lamina.toml",
+            "pkg/__pycache__/x.pyc",
+        ] {
+            write(name);
+        }
+        write("events/saved.json");
+        let source = |assets: &[&str]| of(&project(dir.path(), assets), dir.path()).unwrap();
+        let expected = [
+            "app.py",
+            "pkg/",
+            "pkg/events/",
+            "pkg/events/x.json",
+            "pkg/lamina.toml",
+        ];
+        assert_eq!(names(source(&[])), expected);
+        write("events/__init__.py");
+        assert!(names(source(&[])).contains(&"events/__init__.py".to_owned()));
+        // The same directory as the result of a build.
+        let built = dir.path().join("built");
+        for name in [
+            "built/events/x.json",
+            "built/event.json",
+            "built/.gitignore",
+        ] {
+            write(name);
+        }
+        let made = of(&project(dir.path(), &["pkg"]), &built).unwrap();
+        let expected = [
+            ".gitignore",
+            "event.json",
+            "events/",
+            "events/x.json",
+            "pkg/",
+        ];
+        assert_eq!(names(made)[..5], expected);
     }
 
     #[test]

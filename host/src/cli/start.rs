@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -11,10 +12,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::speaker::Speaker;
-use super::{Ended, descriptors, environment, host_config, service};
+use super::{Ended, data_dir, descriptors, environment, host_config, service};
 use crate::config::Config;
-use crate::host::{self, Host};
+use crate::host::{self, Host, HostBuilder};
 use crate::sandbox::compile::Compiler;
+
+/// Time for the database to close. Guests that the drain time cut off hold it open; it is whole all the same.
+const CLOSING_MAX: Duration = Duration::from_millis(500);
 
 /// Start a host.
 #[derive(Args, Clone, Debug)]
@@ -54,17 +58,21 @@ impl Start {
             announce(&config, address, speaker);
             service::ready();
         };
-        let mut serving = pin!(host.serve_on(listener, bound, stopped));
-        loop {
-            tokio::select! {
-                ended = &mut serving => break ended.map_err(with_remedy)?,
-                _ = hangups.recv() => {
-                    service::reloading();
-                    self.reload(&host, address, speaker);
-                    service::ready();
+        {
+            let mut serving = pin!(host.serve_on(listener, bound, stopped));
+            loop {
+                tokio::select! {
+                    ended = &mut serving => break ended.map_err(with_remedy)?,
+                    _ = hangups.recv() => {
+                        service::reloading();
+                        self.reload(&host, address, speaker);
+                        service::ready();
+                    }
                 }
             }
         }
+        // Work in progress was finished or cut off: what remains is to close the database.
+        host.close(CLOSING_MAX).await;
         speaker.say("lamina has stopped");
         Ok(Ended::Well)
     }
@@ -135,9 +143,19 @@ fn announce(config: &Config, address: SocketAddr, speaker: Speaker) {
 
 /// Opens a host that compiles in child processes of this program.
 pub(super) async fn open(config: &Config) -> anyhow::Result<Host> {
+    open_as(config, |builder| builder).await
+}
+
+/// Opens a host with other settings of its builder.
+pub(super) async fn open_as(
+    config: &Config,
+    more: impl FnOnce(HostBuilder) -> HostBuilder,
+) -> anyhow::Result<Host> {
+    data_dir::create(&config.data_dir)?;
     descriptors::raise(config.limits.environments);
     let compiler = Compiler::this_program().context("this program's own path is not known")?;
-    let opened = Host::open_with(config.clone(), compiler).await;
+    let builder = Host::builder().config(config.clone()).compiler(compiler);
+    let opened = more(builder).build().await;
     let dir = config.data_dir.display();
     opened.with_context(|| format!("the host with its data in {dir} could not be opened"))
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -16,15 +17,25 @@ use super::function_argument::FunctionArgument;
 use super::invoke::{Invoked, invoke};
 use super::project::Project;
 use super::speaker::Speaker;
+use super::start::open_as;
 use super::{Ended, deploy, dev, host_config, output, package};
-use crate::config::HostLog;
+use crate::config::{Aws, Config, HostLog};
+use crate::disk;
+use crate::host::HostBuilder;
 
 /// Directory with the events of a function.
 const EVENTS: &str = "events";
+/// Data directory of the test's host, in the project.
+const DATA_DIR: &str = ".lamina/test";
+/// Installed runtimes in a data directory.
+const RUNTIMES: &str = "runtimes";
 const EVENT_SUFFIX: &str = ".json";
 const EXPECTED_SUFFIX: &str = ".expected.json";
 
 /// Run the saved events of functions and compare the responses.
+///
+/// A host of its own runs them, with its data in .lamina/test of the project and the runtimes of the project's host. It
+/// polls no event sources and starts no schedules.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Test {
     /// Directory of a function, or of a lamina.toml with several.
@@ -38,6 +49,17 @@ pub(super) struct Test {
     /// Configuration file of the host [default: [host] of lamina.toml].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+/// Outcome of one event.
+enum Outcome {
+    Equal,
+    /// Written as the expected response.
+    Written,
+    Differs {
+        difference: String,
+        log: String,
+    },
 }
 
 /// A saved event.
@@ -54,39 +76,30 @@ impl Test {
             filter,
             ..HostLog::default()
         });
-        let mut config = host_config::read(self.config.as_deref(), &self.dir)?;
+        let config = host_config::read(self.config.as_deref(), &self.dir)?;
         let mut tests = Vec::new();
         for mut project in Project::read(&self.dir)? {
             let cases = self.cases(&project)?;
             if !cases.is_empty() {
-                project.settings.url = None;
+                without_sources(&mut project);
                 let package = package::built(&project)?;
                 tests.push((project, package, cases));
             }
         }
         if tests.is_empty() {
-            bail!(
-                "there are no events: save one as {EVENTS}/NAME{EVENT_SUFFIX} beside the function"
-            );
+            bail!("{}", self.nothing());
         }
-        config.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        config.tls = None;
-        config.limits.settle_millis = 0;
-        // Kept between runs, so that an unchanged component is compiled once.
-        let base = if self.dir.is_dir() {
-            &*self.dir
-        } else {
-            Path::new(".")
-        };
-        config.data_dir = base.join(".lamina/test");
+        let config = self.test_config(config)?;
+        let host = open_as(&config, HostBuilder::without_sources).await?;
         let (stop, stopping) = oneshot::channel::<()>();
-        let (access, serving) = dev::host::serve(config, stopping).await?;
+        let (access, serving) = dev::host::serve(host, config, stopping).await?;
         let client = Client::new(&access)?;
         let mut failures = 0;
         for (project, package, cases) in tests {
-            deploy::put(&client, &project, &package).await?;
+            let deployed = deploy::put(&client, &project, &package).await;
+            deployed.with_context(|| project.name.clone())?;
             for case in cases {
-                failures += usize::from(!self.passes(&client, &project, &case).await?);
+                failures += usize::from(!self.passes(&client, &project, &case).await);
             }
         }
         drop(stop);
@@ -95,6 +108,33 @@ impl Test {
             0 => Ended::Well,
             _ => Ended::FunctionFailed,
         })
+    }
+
+    fn nothing(&self) -> String {
+        match &self.filter {
+            Some(filter) => format!("no event has `{filter}` in its name"),
+            None => format!(
+                "there are no events: save one as {EVENTS}/NAME{EVENT_SUFFIX} beside the function"
+            ),
+        }
+    }
+
+    /// Configuration of the test's own host. It calls no service of AWS.
+    fn test_config(&self, mut config: Config) -> anyhow::Result<Config> {
+        config.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        config.tls = None;
+        config.aws = Aws::default();
+        config.triggers.clear();
+        config.limits.settle_millis = 0;
+        // Kept between runs, so that an unchanged component is compiled once.
+        let base = if self.dir.is_dir() {
+            &*self.dir
+        } else {
+            Path::new(".")
+        };
+        let installed = std::mem::replace(&mut config.data_dir, base.join(DATA_DIR));
+        share_runtimes(&installed, &config.data_dir)?;
+        Ok(config)
     }
 
     fn cases(&self, project: &Project) -> anyhow::Result<Vec<Case>> {
@@ -125,33 +165,87 @@ impl Test {
     }
 
     /// Runs one event, and prints how it went.
-    async fn passes(
+    async fn passes(&self, client: &Client, project: &Project, case: &Case) -> bool {
+        let failure = match self.outcome(client, project, case).await {
+            Ok(Outcome::Written) => {
+                output::line(&format!("written  {}", case.expected.display()));
+                return true;
+            }
+            Ok(Outcome::Equal) => {
+                output::line(&format!("ok      {}", case.name));
+                return true;
+            }
+            Ok(Outcome::Differs { difference, log }) => {
+                output::line(&format!("FAILED  {}\n{difference}", case.name));
+                return note_log(&log);
+            }
+            Err(error) => output::chain(&error),
+        };
+        output::line(&format!("FAILED  {}\n  {failure}", case.name));
+        false
+    }
+
+    async fn outcome(
         &self,
         client: &Client,
         project: &Project,
         case: &Case,
-    ) -> anyhow::Result<bool> {
-        let event = std::fs::read_to_string(&case.event)
-            .with_context(|| case.event.display().to_string())?;
+    ) -> anyhow::Result<Outcome> {
+        let shown = || case.event.display().to_string();
+        let event = std::fs::read_to_string(&case.event).with_context(shown)?;
+        let parsed: Result<IgnoredAny, _> = serde_json::from_str(&event);
+        parsed.with_context(|| format!("{} is not JSON", shown()))?;
         let function = FunctionArgument::parse(&project.name).map_err(anyhow::Error::msg)?;
         let invoked = invoke(client, &function, event).await?;
+        let differs = |difference, log| Outcome::Differs { difference, log };
+        // An error has the id of its request, which the next run cannot repeat.
+        if self.update && invoked.failed {
+            let difference = format!(
+                "the function failed; nothing was written\n{}",
+                pretty(&invoked.payload)
+            );
+            return Ok(differs(difference, invoked.log));
+        }
         if self.update {
             std::fs::write(&case.expected, pretty(&invoked.payload) + "\n")?;
-            output::line(&format!("written  {}", case.expected.display()));
-            return Ok(true);
+            return Ok(Outcome::Written);
         }
-        match difference(case, &invoked)? {
-            None => {
-                output::line(&format!("ok      {}", case.name));
-                Ok(true)
-            }
-            Some(difference) => {
-                output::line(&format!("FAILED  {}\n{difference}", case.name));
-                output::note(invoked.log.trim_end());
-                Ok(false)
-            }
-        }
+        Ok(match difference(case, &invoked)? {
+            None => Outcome::Equal,
+            Some(difference) => differs(difference, invoked.log),
+        })
     }
+}
+
+/// Prints the log of a failed event. Always false.
+fn note_log(log: &str) -> bool {
+    output::note(log.trim_end());
+    false
+}
+
+/// Removes what connects a function with others: events come from files only.
+fn without_sources(project: &mut Project) {
+    project.settings.url = None;
+    project.settings.sources.clear();
+    project.settings.schedules.clear();
+}
+
+/// Links the runtimes of the project's own host into the data directory of its tests, unless they have some.
+fn share_runtimes(installed: &Path, data_dir: &Path) -> anyhow::Result<()> {
+    let (from, link) = (installed.join(RUNTIMES), data_dir.join(RUNTIMES));
+    let is_own = std::fs::symlink_metadata(&link).is_ok_and(|it| !it.is_symlink());
+    let has_some = || std::fs::read_dir(&link).is_ok_and(|mut it| it.next().is_some());
+    if !from.is_dir() || is_own && has_some() {
+        return Ok(());
+    }
+    disk::create_dir_all(data_dir).with_context(|| data_dir.display().to_string())?;
+    // An empty directory is of a run before the first installation.
+    let _ = match is_own {
+        true => std::fs::remove_dir(&link),
+        false => std::fs::remove_file(&link),
+    };
+    let from = from.canonicalize()?;
+    std::os::unix::fs::symlink(from, &link).with_context(|| link.display().to_string())
 }
 
 /// Difference from the expected response. Without one, a function error.
@@ -205,6 +299,25 @@ fn lines(expected: &str, actual: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runtimes_are_shared_unless_the_tests_have_some() {
+        let dir = tempfile::tempdir().unwrap();
+        let (installed, own) = (dir.path().join("host"), dir.path().join("test"));
+        share_runtimes(&installed, &own).unwrap();
+        assert!(!own.exists());
+        std::fs::create_dir_all(own.join(RUNTIMES)).unwrap();
+        std::fs::create_dir_all(installed.join(RUNTIMES)).unwrap();
+        std::fs::write(installed.join("runtimes/python3.14.json"), "").unwrap();
+        for _ in 0..2 {
+            share_runtimes(&installed, &own).unwrap();
+            assert!(own.join("runtimes/python3.14.json").is_file());
+        }
+        std::fs::remove_file(own.join(RUNTIMES)).unwrap();
+        std::fs::create_dir_all(own.join("runtimes/kept")).unwrap();
+        share_runtimes(&installed, &own).unwrap();
+        assert!(own.join("runtimes/kept").is_dir());
+    }
 
     #[test]
     fn only_differing_lines_are_shown() {

@@ -18,6 +18,7 @@ pub struct HostBuilder {
     pub(super) compiler: Compiler,
     pub(super) observers: Vec<Arc<dyn Observe>>,
     pub(super) is_temporary: bool,
+    pub(super) has_sources: bool,
     #[cfg(feature = "metrics")]
     pub(super) has_facade: bool,
 }
@@ -31,6 +32,7 @@ impl Default for HostBuilder {
             compiler: Compiler::InProcess,
             observers: Vec::new(),
             is_temporary: false,
+            has_sources: true,
             #[cfg(feature = "metrics")]
             has_facade: false,
         }
@@ -66,6 +68,14 @@ impl HostBuilder {
     #[must_use]
     pub fn compiler(mut self, compiler: Compiler) -> Self {
         self.compiler = compiler;
+        self
+    }
+
+    /// Polls no event source and starts no schedule, whatever the data directory has: for hosts of tests, which must
+    /// not take messages from queues in production.
+    #[must_use]
+    pub fn without_sources(mut self) -> Self {
+        self.has_sources = false;
         self
     }
 

@@ -37,6 +37,8 @@ pub(super) struct Parts {
     pub(super) aws: Aws,
     pub(super) objects: Objects,
     pub(super) timeline: Timeline,
+    /// False for hosts of tests.
+    pub(super) has_sources: bool,
     #[cfg(feature = "server")]
     pub(super) certificates: Option<Certificates>,
     library: Library,
@@ -76,6 +78,7 @@ impl Parts {
             certificates: super::serving::certificates(&config)?,
             records: Arc::new(records),
             observers: builder.observers,
+            has_sources: builder.has_sources,
             config,
             clock,
             temporary,

@@ -7,15 +7,16 @@ use tokio::task::JoinHandle;
 
 use crate::cli::Access;
 use crate::cli::access::ANY_KEY;
-use crate::cli::start::{open, with_remedy};
+use crate::cli::start::with_remedy;
 use crate::config::{Config, Key};
+use crate::host::Host;
 
-/// Starts a host that runs until `stopping` completes; returns how to reach it.
+/// Serves a host until `stopping` completes; returns how to reach it.
 pub(in crate::cli) async fn serve(
+    host: Host,
     config: Config,
     stopping: oneshot::Receiver<()>,
 ) -> anyhow::Result<(Access, JoinHandle<Result<(), crate::Error>>)> {
-    let host = open(&config).await?;
     let own = own_access(&config);
     let (bound, address) = oneshot::channel();
     let serving = tokio::spawn(async move {
