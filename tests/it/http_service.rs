@@ -186,6 +186,25 @@ async fn component_sends_requests_under_the_egress_policy() {
 }
 
 #[tokio::test]
+async fn requests_over_memory_of_function_are_refused() {
+    let server = HttpServer::start().await;
+    let (ip, port) = (server.address.ip(), server.address.port());
+    let rule = format!("[[egress_rules]]\naction = \"allow\"\nto = \"{ip}\"\nports = [{port}]\n");
+    let (host, domain) = started(&rule, json!({}), "BUFFERED").await;
+    assert_eq!(at(&host, &domain, "/").await.text(), "1");
+    let before = host.peak_kib();
+    let server = server.address.to_string();
+    let answer = get(&host, &domain, "/flood", &[("x-server", &server)]).await;
+    let refused = answer.text().trim_end_matches(" refused").parse::<u32>();
+    let refused = refused.unwrap_or_else(|_| panic!("{}", answer.text()));
+    assert!((200..900).contains(&refused), "{refused} of 1,000");
+    let grown = host.peak_kib() - before;
+    assert!(grown < 128 << 10, "{grown} KiB more");
+    // Requests that it left open end with the environment.
+    assert_eq!(at(&host, &domain, "/").await.text(), "1");
+}
+
+#[tokio::test]
 async fn function_reads_error_of_stalled_upload() {
     let (host, domain) = started("", json!({"Timeout": 4}), "RESPONSE_STREAM").await;
     let (_stalled, receiver) = mpsc::channel(1);

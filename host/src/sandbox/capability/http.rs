@@ -139,6 +139,11 @@ impl WasiHttpHooks for Hooks {
         FORBIDDEN_HEADERS.contains(name)
     }
 
+    /// Not at the limit, where a field more would end the guest: the request is refused below.
+    fn set_host_header(&mut self) -> bool {
+        !self.is_full
+    }
+
     fn send_request(
         &mut self,
         request: http::Request<WasiBody>,

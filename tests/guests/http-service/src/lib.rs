@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use wasip3::clocks::monotonic_clock;
 use wasip3::exports::http::handler::Guest;
 use wasip3::http::client;
-use wasip3::http::types::{ErrorCode, Fields, Request, Response, Scheme, Trailers};
+use wasip3::http::types::{ErrorCode, Fields, Method, Request, Response, Scheme, Trailers};
 use wasip3::wit_bindgen::{StreamResult, spawn_local};
 use wasip3::{wit_future, wit_stream};
 
@@ -15,6 +15,10 @@ struct Service;
 
 /// Requests of this instance.
 static COUNT: AtomicU32 = AtomicU32::new(0);
+/// Requests of this instance that were refused.
+static REFUSED: AtomicU32 = AtomicU32::new(0);
+/// Requests sent at once.
+const FLOOD: usize = 1_000;
 
 impl Guest for Service {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
@@ -51,6 +55,7 @@ impl Guest for Service {
             }
             "/forget" => Ok(forgotten()),
             "/background" => Ok(in_background()),
+            "/flood" => Ok(text(flooded(request).await)),
             "/leak-body" => Ok(leaked_body(request, count).await),
             "/leak-streams" => {
                 leak_streams(100);
@@ -195,6 +200,31 @@ async fn fetched(request: Request) -> Result<Response, ErrorCode> {
         }
         Err(code) => Ok(text(format!("{code:?}"))),
     }
+}
+
+/// Requests to a server that never answers, each with a body that waits to be sent. Tells how many were refused.
+async fn flooded(request: Request) -> String {
+    let server = request.get_headers().get("x-server").concat();
+    let server = String::from_utf8_lossy(&server).into_owned();
+    for _ in 0..FLOOD {
+        let (mut sender, body) = wit_stream::new();
+        let (_, trailers) = wit_future::new(|| Ok(None));
+        let (sent, _) = Request::new(Fields::new(), Some(body), trailers, None);
+        sent.set_method(&Method::Post).expect("a method");
+        sent.set_scheme(Some(&Scheme::Http)).expect("a scheme");
+        sent.set_authority(Some(&server)).expect("an authority");
+        sent.set_path_with_query(Some("/silent")).expect("a path");
+        spawn_local(async move {
+            sender.write_all(vec![b'x'; 32 << 10]).await;
+        });
+        spawn_local(async move {
+            if client::send(sent).await.is_err() {
+                REFUSED.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    monotonic_clock::wait_for(1_000_000_000).await;
+    format!("{} refused", REFUSED.load(Ordering::Relaxed))
 }
 
 fn trapping() -> Response {
