@@ -239,6 +239,9 @@ impl Invoker {
                 continue;
             };
             for qualifier in function.provisions.keys() {
+                if gauges.len() == PROVISIONED_GAUGES_MAX {
+                    return gauges;
+                }
                 let progress = self.0.live.provision_of(&parsed, qualifier);
                 gauges.push(ProvisionedGauge {
                     function: name.clone(),
@@ -248,7 +251,6 @@ impl Invoker {
                 });
             }
         }
-        gauges.truncate(PROVISIONED_GAUGES_MAX);
         gauges
     }
 

@@ -229,6 +229,49 @@ async fn unsuitable_autoscaling_request_is_refused() {
             "No scalable target found",
         ),
         (
+            "RegisterScalableTarget",
+            json!({"MinCapacity": 1, "MaxCapacity": 4_294_967_296_u64}),
+            "ValidationException",
+            "less than or equal to 2147483647",
+        ),
+        (
+            "RegisterScalableTarget",
+            json!({"MinCapacity": 1, "MaxCapacity": 2, "MaxCapcity": 3}),
+            "SerializationException",
+            "MaxCapcity",
+        ),
+        (
+            "RegisterScalableTarget",
+            json!({"MinCapacity": 1, "MaxCapacity": 2, "Tags": {"aws:x": "y"}}),
+            "ValidationException",
+            "aws: prefixed",
+        ),
+        (
+            "PutScheduledAction",
+            json!({"ScheduledActionName": "a:b", "Schedule": "rate(1 minute)",
+            "ScalableTargetAction": {"MinCapacity": 1}}),
+            "ValidationException",
+            "none of the characters",
+        ),
+        (
+            "PutScheduledAction",
+            json!({"ScheduledActionName": "a", "Schedule": "rate(1 minute)", "StartTime": 1e300,
+            "ScalableTargetAction": {"MinCapacity": 1}}),
+            "ValidationException",
+            "between the years 1970 and 9999",
+        ),
+        (
+            "PutScalingPolicy",
+            json!({"PolicyName": "p", "TargetTrackingScalingPolicyConfiguration": {
+                "TargetValue": 0.5, "CustomizedMetricSpecification": {
+                    "Namespace": "AWS/Lambda", "MetricName": "ProvisionedConcurrencyUtilization",
+                    "Statistic": "Maximum", "Dimensions": [{"Name": "FunctionName", "Value": "g"}],
+                },
+            }}),
+            "ValidationException",
+            "its own metric",
+        ),
+        (
             "PutScalingPolicy",
             tracking(70.0),
             "ValidationException",
@@ -365,4 +408,96 @@ async fn autoscaling_needs_permission_on_provisioned_concurrency() {
         .send("lambda", "POST", "/", &target, all.to_string())
         .await;
     assert_eq!(refused.status, 403, "{}", refused.text());
+}
+
+#[tokio::test]
+async fn deny_of_a_scalable_target_holds_by_arn_and_tags() {
+    let deny = |condition: &str| {
+        json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "*", "Resource": "*"},
+            {"Effect": "Deny", "Action": "application-autoscaling:*",
+             "Resource": "arn:aws:application-autoscaling:us-east-1:000000000000:scalable-target/*",
+             "Condition": {"StringEquals": {condition: "prod"}}},
+        ]})
+    };
+    let key = |id: &str, policy: &Value| {
+        format!(
+            "[[keys]]\naccess_key_id = \"{id}\"\nsecret_access_key = \"{id}\"\nname = \"{id}\"\npolicy = '{policy}'\n"
+        )
+    };
+    let keys = [
+        "[[keys]]\naccess_key_id = \"owner\"\nsecret_access_key = \"owner\"\n".to_owned(),
+        key("resource", &deny("aws:ResourceTag/env")),
+        key("request", &deny("aws:RequestTag/env")),
+    ];
+    let host = Lamina::configured(&keys.concat());
+    let owner = Signed {
+        host: &host,
+        key: "owner",
+    };
+    owner.create("f", &json!({"Publish": true})).await;
+    let alias = json!({"Name": "live", "FunctionVersion": "1"});
+    let made = owner
+        .lambda("POST", "/2015-03-31/functions/f/aliases", &alias)
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let ask = async |key: &str, operation: &str, body: &Value| {
+        let target = format!("AnyScaleFrontendService.{operation}");
+        let headers = [("x-amz-target", target.as_str())];
+        let signed = Signed { host: &host, key };
+        let service = "application-autoscaling";
+        signed
+            .send(service, "POST", "/", &headers, body.to_string())
+            .await
+    };
+    let prod = json!({"env": "prod"});
+    let bounds = |tags: &Value| request(&json!({"MinCapacity": 0, "MaxCapacity": 1, "Tags": tags}));
+    let refused = ask("request", "RegisterScalableTarget", &bounds(&prod)).await;
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    let made = ask("owner", "RegisterScalableTarget", &bounds(&prod)).await;
+    assert_eq!(made.status, 200, "{}", made.text());
+    let arn = made.json()["ScalableTargetARN"].clone();
+    let of_arn = |more: &Value| {
+        let mut body = json!({"ResourceARN": arn});
+        body.as_object_mut()
+            .expect("an object")
+            .extend(more.as_object().expect("an object").clone());
+        body
+    };
+    for (key, operation, body, expected) in [
+        (
+            "resource",
+            "DeregisterScalableTarget",
+            request(&json!({})),
+            403,
+        ),
+        ("resource", "ListTagsForResource", of_arn(&json!({})), 403),
+        (
+            "request",
+            "TagResource",
+            of_arn(&json!({"Tags": prod})),
+            403,
+        ),
+        (
+            "request",
+            "TagResource",
+            of_arn(&json!({"Tags": {"env": "test"}})),
+            200,
+        ),
+        ("resource", "ListTagsForResource", of_arn(&json!({})), 200),
+        (
+            "resource",
+            "DeregisterScalableTarget",
+            request(&json!({})),
+            200,
+        ),
+    ] {
+        let answer = ask(key, operation, &body).await;
+        assert_eq!(
+            answer.status,
+            expected,
+            "{key} {operation}: {}",
+            answer.text()
+        );
+    }
 }

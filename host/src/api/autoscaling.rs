@@ -1,5 +1,8 @@
 //! Application Auto Scaling API, for the provisioned concurrency of functions.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::StatusCode;
 use http::request::Parts;
@@ -7,7 +10,7 @@ use serde_json::Value;
 
 use super::access::{Caller, Demand};
 use super::aws_json::{Fault, JsonCall, reply};
-use super::facts::NoKeys;
+use super::facts::{ContextKeys, NoKeys};
 use super::{Front, HttpResponse};
 use crate::control::autoscaling::AutoscalingError;
 use crate::control::{Control, Error};
@@ -56,46 +59,73 @@ impl Front {
         let service = "application-autoscaling";
         let read = self.json_call(service, REQUEST_BYTES_MAX, parts, body);
         let JsonCall { body, caller } = read.await?;
-        let call = Call::parse(operation, &body.bytes)?;
-        self.authorize_autoscaling(&call, operation, caller.as_deref(), parts)?;
+        let call = Call::parse(operation, &body.bytes, self.control.home())?;
+        // A host without keys has no callers and allows everything.
+        if let Some(caller) = caller.as_deref() {
+            self.authorize_autoscaling(&call, operation, caller, parts)
+                .await?;
+        }
         call.answer(&self.control).await
     }
 
-    /// Authorizes a request. A change needs the permission to change the provisioned concurrency as well, which AWS's
-    /// service-linked role has in place of the caller.
-    fn authorize_autoscaling(
+    /// Authorizes a request on its scalable target. A change needs the permission to change the provisioned concurrency as
+    /// well, which AWS's service-linked role has in place of the caller.
+    async fn authorize_autoscaling(
         &self,
         call: &Call,
         operation: &str,
-        caller: Option<&Caller>,
+        caller: &Caller,
         parts: &Parts,
     ) -> Result<(), Fault> {
-        let home = self.control.home();
-        // A host without keys has no callers and allows everything.
-        let Some(caller) = caller else {
-            return Ok(());
-        };
-        let target = call.target();
-        let resource = target.map(|it| home.arn_at(&it.name, it.qualifier.as_ref()));
-        let action = format!("application-autoscaling:{operation}");
-        let own = Demand::new(action, call.resource(home));
-        let of_function = resource.filter(|_| call.scales()).map(|resource| Demand {
-            function: target.cloned(),
-            ..Demand::new("lambda:PutProvisionedConcurrencyConfig", resource)
-        });
-        let snapshot = self.invoker.snapshot();
-        let function = target.and_then(|it| snapshot.function(&it.name));
-        let tags = function.map(|it| it.tags.clone());
-        let context = self.context(&caller.principal, parts, tags, &NoKeys);
-        for demand in [Some(own), of_function].into_iter().flatten() {
-            // The owner needs no policy; a Deny of the function's own policy holds for it too.
-            if demand.function.is_none() && caller.owns(&home.account) {
-                continue;
-            }
-            let permitted = self.permit(caller, &demand, &context);
+        let (home, keys) = (self.control.home(), TagKeys(call));
+        // The owner needs no policy.
+        if !caller.owns(&home.account) {
+            let found = call.scalable_target(&self.control).await?;
+            let resource = call.resource(home, found.as_ref());
+            let tags = found.map(|it| Arc::new(it.tags));
+            let context = self.context(&caller.principal, parts, tags, &keys);
+            let own = Demand::new(format!("application-autoscaling:{operation}"), resource);
+            let permitted = self.permit(caller, &own, &context);
             permitted.map_err(|denied| Fault::denied(denied.text))?;
         }
-        Ok(())
+        let Some(target) = call.target() else {
+            return Ok(());
+        };
+        let resource = home.arn_at(&target.name, target.qualifier.as_ref());
+        let of_function = Demand {
+            function: Some(target.clone()),
+            ..Demand::new("lambda:PutProvisionedConcurrencyConfig", resource)
+        };
+        let snapshot = self.invoker.snapshot();
+        let tags = snapshot.function(&target.name).map(|it| it.tags.clone());
+        // A Deny of the function's own policy holds for the owner too.
+        let context = self.context(&caller.principal, parts, tags, &NoKeys);
+        let permitted = self.permit(caller, &of_function, &context);
+        permitted.map_err(|denied| Fault::denied(denied.text))
+    }
+}
+
+/// Condition keys of a request: the tags that it adds or removes.
+struct TagKeys<'a>(&'a Call);
+
+impl ContextKeys for TagKeys<'_> {
+    fn values(&self, _key: &str) -> Option<Vec<String>> {
+        None
+    }
+
+    fn tags(&self) -> Option<Vec<(String, Option<String>)>> {
+        let pairs = |tags: &BTreeMap<String, String>| {
+            let pairs = tags.iter();
+            pairs
+                .map(|(key, value)| (key.clone(), Some(value.clone())))
+                .collect()
+        };
+        Some(match self.0 {
+            Call::Register(_, choice) => pairs(&choice.tags),
+            Call::Tag(_, tags) => pairs(tags),
+            Call::Untag(_, keys) => keys.iter().map(|key| (key.clone(), None)).collect(),
+            _ => Vec::new(),
+        })
     }
 }
 
@@ -130,6 +160,7 @@ impl From<Error> for Fault {
                 | AutoscalingError::NoResource(_)
                 | AutoscalingError::BoundsMissing
                 | AutoscalingError::MinAboveMax
+                | AutoscalingError::TagsOfExisting
                 | AutoscalingError::Action(_) => "ValidationException",
             },
             Error::Function(_) => "ObjectNotFoundException",

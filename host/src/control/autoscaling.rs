@@ -25,6 +25,7 @@ pub use action::{ActionChoice, ActionRecord};
 pub use activity::Activity;
 #[cfg(test)]
 pub use activity::ActivityStatus;
+pub use decision::Cooldowns;
 pub use error::AutoscalingError;
 pub use keeper::Wake;
 pub use policy::{PolicyRecord, Statistic, TargetTracking};
@@ -63,6 +64,9 @@ pub struct ScalingRecord {
     pub actions: BTreeMap<String, ActionRecord>,
     /// Newest activities, the last one first.
     pub activities: VecDeque<Activity>,
+    /// Changes after which cooldowns run.
+    #[serde(default)]
+    pub cooldowns: Cooldowns,
 }
 
 /// Kinds of scaling that are suspended.
@@ -150,6 +154,9 @@ impl Control {
                 found => drop(found?),
             }
             let (mut record, expect) = match self.load_scaling(name, qualifier).await? {
+                Some(_) if !choice.tags.is_empty() => {
+                    return Err(AutoscalingError::TagsOfExisting.into());
+                }
                 Some((record, expect)) => (record, expect),
                 None => (self.new_target(name, qualifier, &choice)?, Expect::Absent),
             };
@@ -187,6 +194,7 @@ impl Control {
             policies: BTreeMap::new(),
             actions: BTreeMap::new(),
             activities: VecDeque::new(),
+            cooldowns: Cooldowns::default(),
         })
     }
 
@@ -196,12 +204,14 @@ impl Control {
     /// If it is not registered.
     pub async fn deregister_scalable_target(&self, target: &Target) -> Result<(), Error> {
         let (name, qualifier) = named(target)?;
-        let found = self.load_scaling(name, qualifier).await?;
-        let (_, expect) =
-            found.ok_or_else(|| AutoscalingError::NoTarget(resource_id(name, qualifier)))?;
-        let key = key(name, qualifier);
-        self.commit(vec![Write::Delete { key, expect }]).await?;
-        Ok(())
+        self.write_below(name, || async {
+            let found = self.load_scaling(name, qualifier).await?;
+            let missing = || AutoscalingError::NoTarget(resource_id(name, qualifier));
+            let (_, expect) = found.ok_or_else(missing)?;
+            let key = key(name, qualifier);
+            Ok((vec![Write::Delete { key, expect }], ()))
+        })
+        .await
     }
 
     /// Changes a scalable target.
@@ -267,7 +277,7 @@ impl Control {
     /// Creates a scheduled action of a scalable target or changes its given members.
     ///
     /// # Errors
-    /// If the target is not registered, has too many actions, or the schedule is none.
+    /// If the target is not registered, has too many actions, or the schedule is invalid.
     pub async fn put_scheduled_action(
         &self,
         target: &Target,
@@ -328,6 +338,19 @@ impl Control {
             }
         })
         .await
+    }
+
+    /// The scalable target of a version or alias, if it is registered.
+    ///
+    /// # Errors
+    /// If the target has no qualifier or the store fails.
+    pub async fn find_scalable_target(
+        &self,
+        target: &Target,
+    ) -> Result<Option<ScalingRecord>, Error> {
+        let (name, qualifier) = named(target)?;
+        let found = self.load_scaling(name, qualifier).await?;
+        Ok(found.map(|(record, _)| record))
     }
 
     /// The scalable target of an id.

@@ -82,6 +82,17 @@ impl Control {
         qualifier: Qualifier,
         requested: u32,
     ) -> Result<ProvisionedRecord, Error> {
+        self.provision_with(name, qualifier, requested, None).await
+    }
+
+    /// The same, with one more write in the commit.
+    pub(super) async fn provision_with(
+        &self,
+        name: &FunctionName,
+        qualifier: Qualifier,
+        requested: u32,
+        also: Option<Write>,
+    ) -> Result<ProvisionedRecord, Error> {
         if qualifier == Qualifier::Latest {
             return Err(ConcurrencyError::Unpublished.into());
         }
@@ -111,7 +122,8 @@ impl Control {
                 value: encode(&record),
                 expect: Expect::Any,
             };
-            Ok(([put].into_iter().chain(ledger).collect(), ()))
+            let also = also.clone();
+            Ok(([put].into_iter().chain(ledger).chain(also).collect(), ()))
         })
         .await?;
         Ok(record)
@@ -283,12 +295,26 @@ impl Control {
         name: &FunctionName,
         qualifier: &Qualifier,
     ) -> Result<(), Error> {
+        self.unprovision_with(name, qualifier, None).await
+    }
+
+    /// The same, with one more write in the commit.
+    pub(super) async fn unprovision_with(
+        &self,
+        name: &FunctionName,
+        qualifier: &Qualifier,
+        also: Option<Write>,
+    ) -> Result<(), Error> {
         require_published(qualifier)?;
         self.write_below(name, || async {
             let function = self.provisionable(name, qualifier).await?;
             let ledger = self.ledger_release_of(&function, qualifier).await?;
             let deletion = deletion(name, qualifier);
-            Ok(([deletion].into_iter().chain(ledger).collect(), ()))
+            let also = also.clone();
+            Ok((
+                [deletion].into_iter().chain(ledger).chain(also).collect(),
+                (),
+            ))
         })
         .await
     }

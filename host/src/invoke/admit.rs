@@ -185,7 +185,7 @@ impl Gate {
         })
     }
 
-    /// Begins to count an invocation in the metrics of its qualifier, which `open` gives on the first one.
+    /// Begins to count an invocation in the metrics of its qualifier. `open` makes them for the first one.
     pub(super) fn counted(
         &self,
         qualifier: Option<&Qualifier>,
@@ -207,6 +207,13 @@ impl Gate {
         }
         let opened = qualified.entry(qualifier.clone());
         Counted::begin(opened.or_insert_with(|| open(qualifier)))
+    }
+
+    /// Forgets the metrics of qualifiers that do not exist any more: others may have their series then.
+    pub(super) fn retain(&self, exists: impl Fn(&Qualifier) -> bool) {
+        let qualified = self.qualified.lock();
+        let mut qualified = qualified.unwrap_or_else(PoisonError::into_inner);
+        qualified.retain(|qualifier, _| exists(qualifier));
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {

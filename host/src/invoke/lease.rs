@@ -64,6 +64,7 @@ pub(super) enum Opened {
     Failed {
         failure: Failure,
         log: Arc<EnvironmentLog>,
+        log_stream: Arc<str>,
     },
 }
 
@@ -125,15 +126,15 @@ impl Pipeline {
         let opened = self.open(deployment, tenant_id, id, initialization, INIT_TIMEOUT);
         let opened = opened.await?;
         let first = elapsed();
-        if matches!(opened, Opened::Ready(_)) {
+        let Opened::Failed { log_stream, .. } = opened else {
             return Ok(Cold {
                 opened,
                 init: Some(first),
                 repeated_init: Duration::ZERO,
             });
-        }
-        let timeout = resolved.version.timeout;
-        let opened = self.open(deployment, tenant_id, id, Initialization::Again, timeout);
+        };
+        let (again, timeout) = (Initialization::Again, resolved.time_max());
+        let opened = self.open_logged(deployment, tenant_id, id, again, timeout, log_stream);
         Ok(Cold {
             opened: opened.await?,
             init: None,
@@ -150,12 +151,26 @@ impl Pipeline {
         initialization: Initialization,
         time: Duration,
     ) -> Result<Opened, Error> {
+        let log_stream = self.log_stream_name(&deployment.version).into();
+        let opened = self.open_logged(deployment, tenant_id, id, initialization, time, log_stream);
+        opened.await
+    }
+
+    /// The same, with a log stream that exists already where `init` runs again.
+    async fn open_logged(
+        &self,
+        deployment: &Deployment,
+        tenant_id: Option<&str>,
+        id: &RequestId,
+        initialization: Initialization,
+        time: Duration,
+        log_stream: Arc<str>,
+    ) -> Result<Opened, Error> {
         let program = deployment.program().await?;
         let (slot, admission) = match initialization {
             Initialization::Provisioned => self.live.admit_provisioned(deployment).await?,
             Initialization::OnDemand | Initialization::Again => self.live.admit(deployment).await?,
         };
-        let log_stream: Arc<str> = self.log_stream_name(&deployment.version).into();
         let (log, mut setup) = self.begin(deployment, program, &log_stream, initialization)?;
         setup.tenant_id = tenant_id.map(str::to_owned);
         let started = self.clock.instant();
@@ -310,7 +325,11 @@ impl Opened {
                 tenant_id: None,
                 provisioned: None,
             }),
-            Err(failure) => Self::Failed { failure, log },
+            Err(failure) => Self::Failed {
+                failure,
+                log,
+                log_stream,
+            },
         }
     }
 }

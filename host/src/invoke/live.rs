@@ -191,7 +191,11 @@ impl Live {
             }
         }
         let is_used = |name: &FunctionName, gate: &Arc<Gate>| {
-            Arc::strong_count(gate) > 1 || snapshot.function(name).is_some()
+            let function = snapshot.function(name);
+            if let Some(function) = function {
+                gate.retain(|qualifier| function.has(qualifier));
+            }
+            Arc::strong_count(gate) > 1 || function.is_some()
         };
         self.0.gates.retain(|name, gate| is_used(name, gate));
     }

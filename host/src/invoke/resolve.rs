@@ -1,6 +1,7 @@
 //! Resolution of a target to one immutable version.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Pipeline;
 use super::admit::Shares;
@@ -53,6 +54,12 @@ impl Resolved {
     /// The invocation, to be resolved again when it runs.
     pub fn into_invoke(self) -> Invoke {
         self.invoke
+    }
+
+    /// Time that the invocation may take.
+    pub(super) fn time_max(&self) -> Duration {
+        let timeout = self.version.timeout;
+        self.invoke.time_max.map_or(timeout, |it| it.min(timeout))
     }
 
     /// Tenant id, for functions with tenant isolation.

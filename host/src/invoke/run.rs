@@ -91,9 +91,7 @@ impl Pipeline {
         (init, repeated_init): (Option<Duration>, Duration),
         outlet: Option<&Outlet>,
     ) -> (Outcome, ResourceUsage, WarmEnvironment) {
-        let version = &resolved.version;
-        let time_max = resolved.invoke.time_max.unwrap_or(version.timeout);
-        let time_max = time_max.min(version.timeout).saturating_sub(repeated_init);
+        let time_max = resolved.time_max().saturating_sub(repeated_init);
         let context = self.context(resolved, &environment.log_stream, time_max);
         let started = self.clock.instant();
         let outcome = environment

@@ -286,6 +286,15 @@ impl Function {
         requests
     }
 
+    /// True if this qualifier can be invoked.
+    pub(super) fn has(&self, qualifier: &Qualifier) -> bool {
+        match qualifier {
+            Qualifier::Latest => true,
+            Qualifier::Version(number) => self.versions.contains_key(number),
+            Qualifier::Alias(name) => self.aliases.contains_key(name),
+        }
+    }
+
     /// The version that provisioned concurrency under this qualifier is for.
     pub(super) fn provisioned_version(&self, qualifier: &Qualifier) -> Option<&Arc<Version>> {
         let number = match qualifier {

@@ -177,7 +177,11 @@ mod tests {
                 "{before} {deep_bytes}"
             );
             deep(1_024);
-            assert!(stack.taken_bytes() >= deep_bytes + (1 << 20));
+            let deeper_bytes = stack.taken_bytes();
+            assert!(
+                deeper_bytes >= deep_bytes + (1 << 20),
+                "{before} {deep_bytes} {deeper_bytes}"
+            );
             stack.forget();
             assert_eq!(stack.taken_bytes(), 0);
         };

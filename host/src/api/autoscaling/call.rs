@@ -1,17 +1,21 @@
 //! Requests, parsed into the operation that they name and the one target that it is on.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::page::Page;
-use super::request::{Request, invalid, required};
+use super::request::{Request, invalid, name, required};
 use super::shape;
 use crate::api::aws_json::Fault;
 use crate::control::Control;
 use crate::control::autoscaling::{ActionChoice, Registration, ScalingRecord, TargetTracking};
 use crate::invoke::Target;
 use crate::names::Home;
+
+/// Policies of a page, as in AWS.
+const POLICIES_MAX: usize = 10;
 
 /// A call of an operation.
 #[derive(Debug)]
@@ -48,16 +52,17 @@ impl Filter {
 }
 
 impl Call {
-    pub(super) fn parse(operation: &str, body: &[u8]) -> Result<Self, Fault> {
-        let request: Request = serde_json::from_slice(body)
-            .map_err(|error| Fault::new("SerializationException", error.to_string()))?;
-        let policy = || required("policyName", request.policy_name.as_ref()).map(str::to_owned);
+    pub(super) fn parse(operation: &str, body: &[u8], home: &Home) -> Result<Self, Fault> {
+        let request = Request::parse(body)?;
+        let policy = || name("policyName", request.policy_name.as_ref());
         let action = || {
-            let name = request.scheduled_action_name.as_ref();
-            required("scheduledActionName", name).map(str::to_owned)
+            name(
+                "scheduledActionName",
+                request.scheduled_action_name.as_ref(),
+            )
         };
         let filter = |names: &[String]| {
-            request.require_lambda(false)?;
+            request.require_listed()?;
             Ok::<_, Fault>(Filter {
                 resource: request.resource_id.clone(),
                 names: names.to_vec(),
@@ -68,7 +73,9 @@ impl Call {
             "RegisterScalableTarget" => Self::Register(request.target()?, request.registration()?),
             "DeregisterScalableTarget" => Self::Deregister(request.target()?),
             "PutScalingPolicy" => {
-                Self::PutPolicy(request.target()?, policy()?, request.tracking()?)
+                let target = request.target()?;
+                let tracking = request.tracking(&target)?;
+                Self::PutPolicy(target, policy()?, tracking)
             }
             "DeleteScalingPolicy" => Self::DeletePolicy(request.target()?, policy()?),
             "PutScheduledAction" => {
@@ -79,17 +86,21 @@ impl Call {
                 request.require_lambda(false)?;
                 Self::Targets(request.resource_ids.clone(), page()?)
             }
-            "DescribeScalingPolicies" => Self::Policies(filter(&request.policy_names)?, page()?),
+            "DescribeScalingPolicies" => {
+                let page = Page::parse_within(&request, POLICIES_MAX)?;
+                Self::Policies(filter(&request.policy_names)?, page)
+            }
             "DescribeScheduledActions" => {
                 Self::Actions(filter(&request.scheduled_action_names)?, page()?)
             }
             "DescribeScalingActivities" => {
-                request.require_lambda(false)?;
+                request.require_listed()?;
+                request.require_scaled()?;
                 Self::Activities(request.resource_id.clone(), page()?)
             }
-            "ListTagsForResource" => Self::Tags(tagged(&request)?),
-            "TagResource" => Self::Tag(tagged(&request)?, request.tags.clone()),
-            "UntagResource" => Self::Untag(tagged(&request)?, request.tag_keys.clone()),
+            "ListTagsForResource" => Self::Tags(tagged(&request, home)?),
+            "TagResource" => Self::Tag(tagged(&request, home)?, request.sound_tags()?),
+            "UntagResource" => Self::Untag(tagged(&request, home)?, request.tag_keys.clone()),
             _ => {
                 let text = format!("This host does not offer {operation} yet.");
                 return Err(Fault::new("UnknownOperationException", text));
@@ -116,26 +127,33 @@ impl Call {
         }
     }
 
-    /// True for a change that may change provisioned concurrency.
-    pub(super) fn scales(&self) -> bool {
-        self.target().is_some()
-    }
-
     pub(super) fn is_of_tags(&self) -> bool {
         matches!(self, Self::Tags(_) | Self::Tag(..) | Self::Untag(..))
     }
 
-    /// ARN for authorization; operations that list have none.
-    pub(super) fn resource(&self, home: &Home) -> String {
+    /// The registered scalable target that it is on, if there is one.
+    pub(super) async fn scalable_target(
+        &self,
+        control: &Control,
+    ) -> Result<Option<ScalingRecord>, Fault> {
         match (self, self.target()) {
             (Self::Tags(id) | Self::Tag(id, _) | Self::Untag(id, _), _) => {
+                let all = control.scalable_targets().await?;
+                Ok(all.into_iter().find(|it| it.id == *id))
+            }
+            (_, Some(target)) => Ok(control.find_scalable_target(target).await?),
+            (_, None) => Ok(None),
+        }
+    }
+
+    /// ARN for authorization. Operations that list have none; before its registration, a target has no id.
+    pub(super) fn resource(&self, home: &Home, found: Option<&ScalingRecord>) -> String {
+        match (self, found) {
+            (_, Some(record)) => shape::target_arn(home, &record.id),
+            (Self::Tags(id) | Self::Tag(id, _) | Self::Untag(id, _), None) => {
                 shape::target_arn(home, id)
             }
-            (_, Some(Target { name, qualifier })) => {
-                let qualifier = qualifier.as_ref().map(ToString::to_string);
-                let id = format!("function:{name}:{}", qualifier.unwrap_or_default());
-                shape::target_arn(home, &id)
-            }
+            (_, None) if self.target().is_some() => shape::target_arn(home, "*"),
             (_, None) => "*".to_owned(),
         }
     }
@@ -222,9 +240,13 @@ impl Call {
                 };
                 let found = records.iter().filter(wanted).flat_map(|record| {
                     let activities = record.activities.iter();
-                    activities.map(move |activity| shape::activity(record, activity))
+                    activities.map(move |activity| (record, activity))
                 });
-                page.of("ScalingActivities", found)
+                let mut found: Vec<_> = found.collect();
+                found.sort_by_key(|(_, activity)| Reverse(activity.start));
+                let found = found.into_iter();
+                let shown = found.map(|(record, it)| shape::activity(record, it));
+                page.of("ScalingActivities", shown)
             }
             _ => Value::Null,
         }
@@ -237,10 +259,13 @@ fn resource_of(target: &Target) -> String {
 }
 
 /// The id in the ARN of a scalable target.
-fn tagged(request: &Request) -> Result<String, Fault> {
+fn tagged(request: &Request, home: &Home) -> Result<String, Fault> {
     let arn = required("resourceARN", request.resource_arn.as_ref())?;
-    let id = arn
-        .split_once(":scalable-target/")
-        .map(|(_, id)| id.to_owned());
-    id.ok_or_else(|| invalid(format!("{arn} is not the ARN of a scalable target")))
+    let id = arn.strip_prefix(&shape::target_arn(home, ""));
+    let id = id.map(str::to_owned);
+    id.ok_or_else(|| {
+        invalid(format!(
+            "{arn} is not the ARN of a scalable target of this host"
+        ))
+    })
 }

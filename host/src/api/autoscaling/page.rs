@@ -17,12 +17,16 @@ pub(super) struct Page {
 
 impl Page {
     pub(super) fn parse(request: &Request) -> Result<Self, Fault> {
+        Self::parse_within(request, ITEMS_MAX)
+    }
+
+    pub(super) fn parse_within(request: &Request, items_max: usize) -> Result<Self, Fault> {
         let items = match request.max_results {
-            None => Ok(ITEMS_MAX),
+            None => Ok(items_max),
             Some(given) => usize::try_from(given)
                 .ok()
-                .filter(|it| (1..=ITEMS_MAX).contains(it))
-                .ok_or_else(|| invalid(format!("MaxResults is from 1 to {ITEMS_MAX}."))),
+                .filter(|it| (1..=items_max).contains(it))
+                .ok_or_else(|| invalid(format!("MaxResults is from 1 to {items_max}."))),
         };
         let start = match &request.next_token {
             None => Ok(0),

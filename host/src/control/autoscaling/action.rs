@@ -29,7 +29,7 @@ pub struct ActionRecord {
     pub next: Option<Timestamp>,
 }
 
-/// Members of a request. Those that are `None` stay as they are.
+/// Members of a request. Those that are `None` stay as they are, except the start and the end.
 #[derive(Clone, Debug, Default)]
 pub struct ActionChoice {
     /// See [`ActionRecord::schedule`].
@@ -64,8 +64,8 @@ impl ActionChoice {
         };
         action.schedule = self.schedule.clone().unwrap_or(action.schedule);
         action.zone = self.zone.clone().or(action.zone);
-        action.start = self.start.or(action.start);
-        action.end = self.end.or(action.end);
+        // As in AWS, times that a change does not give are deleted.
+        (action.start, action.end) = (self.start, self.end);
         if let Some((min, max)) = self.bounds {
             (action.capacity_min, action.capacity_max) = (min, max);
         }
@@ -85,6 +85,11 @@ impl ActionChoice {
             return Err(invalid("EndTime must be later than StartTime and now."));
         }
         action.next = action.next_after(now)?;
+        if action.next.is_none() {
+            return Err(invalid(
+                "The schedule has no time after now and StartTime, and before EndTime.",
+            ));
+        }
         Ok(action)
     }
 }
@@ -107,7 +112,7 @@ impl ActionRecord {
     /// First time of the schedule after `now`, within its start and end.
     ///
     /// # Errors
-    /// If the schedule or the time zone is none.
+    /// If the schedule or the time zone is invalid.
     pub(super) fn next_after(&self, now: Timestamp) -> Result<Option<Timestamp>, AutoscalingError> {
         let within = (self.start, self.end);
         let timing = Timing::parse(&self.schedule, self.zone.as_deref(), self.created, within);

@@ -1,7 +1,9 @@
-//! The rule of target tracking, in minutes. Pure. As in AWS, three minutes above the target scale out, and fifteen below
+//! Rule of target tracking, in minutes. Pure. As in AWS, three minutes above the target scale out, and fifteen below
 //! nine tenths of it scale in.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
 
 use super::policy::Statistic;
 use super::{PolicyRecord, ScalingRecord};
@@ -23,6 +25,12 @@ pub(super) struct Measurements {
     seconds: Minute,
     /// Minutes, the newest last.
     minutes: VecDeque<Minute>,
+}
+
+/// Last changes by policies, after which cooldowns run.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Cooldowns {
+    /// Time of the last scale-out, and the capacity before it.
     last_out: Option<(Timestamp, u32)>,
     last_in: Option<Timestamp>,
 }
@@ -34,6 +42,8 @@ struct Minute {
     sum: f64,
     min: f64,
     max: f64,
+    /// Capacity in its last second, which the utilization is a share of.
+    capacity: u32,
 }
 
 /// A new capacity, and why.
@@ -41,10 +51,14 @@ struct Minute {
 pub(super) struct Decision {
     pub(super) capacity: u32,
     pub(super) cause: String,
+    /// True for a decision of a policy.
+    pub(super) is_tracking: bool,
 }
 
 impl Minute {
-    fn add(&mut self, utilization: f64) {
+    fn add(&mut self, in_use: u32, capacity: u32) {
+        let utilization = (f64::from(in_use) / f64::from(capacity)).min(1.0);
+        self.capacity = capacity;
         let is_first = self.seconds == 0;
         self.min = if is_first {
             utilization
@@ -54,6 +68,17 @@ impl Minute {
         self.max = self.max.max(utilization);
         self.sum += utilization;
         self.seconds += 1;
+    }
+
+    /// Capacity at which the load of this minute has the policy's utilization.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a cast of a float saturates"
+    )]
+    fn needed(&self, policy: &PolicyRecord) -> u32 {
+        let load = f64::from(self.capacity) * self.value(policy.tracking.statistic);
+        (load / policy.tracking.target - TOLERANCE).ceil() as u32
     }
 
     fn value(&self, statistic: Statistic) -> f64 {
@@ -69,8 +94,7 @@ impl Measurements {
     /// Records one second. Without provisioned concurrency there is no utilization.
     pub(super) fn second(&mut self, in_use: u32, requested: u32) {
         if requested > 0 {
-            let utilization = f64::from(in_use) / f64::from(requested);
-            self.seconds.add(utilization.min(1.0));
+            self.seconds.add(in_use, requested);
         }
     }
 
@@ -87,74 +111,78 @@ impl Measurements {
         }
     }
 
-    /// Records that the capacity was changed from `before`.
+    /// The last minutes, if there are as many.
+    fn last(&self, minutes: usize) -> Option<impl Iterator<Item = &Minute> + Clone> {
+        let skipped = self.minutes.len().checked_sub(minutes)?;
+        Some(self.minutes.iter().skip(skipped))
+    }
+
+    /// Capacity for the load of the newest minute, if the last ones are all above the target.
+    fn out(&self, policy: &PolicyRecord) -> Option<u32> {
+        let PolicyRecord { tracking, .. } = policy;
+        let mut last = self.last(OUT_MINUTES)?;
+        let is_above = |it: &Minute| it.value(tracking.statistic) > tracking.target + TOLERANCE;
+        let newest = last.clone().last()?;
+        last.all(is_above).then(|| newest.needed(policy))
+    }
+
+    /// Capacity for the highest load of the last minutes, if all are below: AWS scales in by smaller steps than out.
+    fn less(&self, policy: &PolicyRecord) -> Option<u32> {
+        let PolicyRecord { tracking, .. } = policy;
+        let mut last = self.last(IN_MINUTES)?;
+        let bound = tracking.target * IN_SHARE - TOLERANCE;
+        let needed = last.clone().map(|it| it.needed(policy)).max()?;
+        last.all(|it| it.value(tracking.statistic) < bound)
+            .then_some(needed)
+    }
+}
+
+impl Cooldowns {
+    /// Records a change of the capacity by a policy. One that scales out ends the cooldown of scaling in.
     pub(super) fn changed(&mut self, before: u32, capacity: u32, now: Timestamp) {
         if capacity > before {
-            self.last_out = Some((now, capacity));
+            *self = Self {
+                last_out: Some((now, before)),
+                last_in: None,
+            };
         } else {
             self.last_in = Some(now);
         }
     }
 
-    /// The values of the last minutes, if there are as many.
-    fn last(&self, minutes: usize, statistic: Statistic) -> Option<Vec<f64>> {
-        let skipped = self.minutes.len().checked_sub(minutes)?;
-        let last = self.minutes.iter().skip(skipped);
-        Some(last.map(|it| it.value(statistic)).collect())
-    }
-
-    fn out(&self, policy: &PolicyRecord, capacity: u32) -> Option<u32> {
-        let target = policy.tracking.target;
-        let last = self.last(OUT_MINUTES, policy.tracking.statistic)?;
-        let is_above = last.iter().all(|it| *it > target + TOLERANCE);
-        let newest = *last.last()?;
-        is_above.then(|| needed(capacity, newest, target))
-    }
-
-    /// By the highest of the minutes: AWS scales in by smaller steps than out.
-    fn less(&self, policy: &PolicyRecord, capacity: u32) -> Option<u32> {
-        let target = policy.tracking.target;
-        let last = self.last(IN_MINUTES, policy.tracking.statistic)?;
-        let highest = last.into_iter().fold(0.0, f64::max);
-        (highest < target * IN_SHARE - TOLERANCE).then(|| needed(capacity, highest, target))
-    }
-
-    fn may_out(&self, policy: &PolicyRecord, wanted: u32, now: Timestamp) -> bool {
-        let cooldown = policy.tracking.out_cooldown_seconds.unwrap_or(0);
-        // A larger change overrides the cooldown of a smaller one.
-        self.last_out
-            .is_none_or(|(at, before)| wanted > before || has_passed(at, cooldown, now))
+    /// Capacity that a scale-out to `wanted` may set. Within the cooldown, the change before counts as a part of this one.
+    fn out(&self, policy: &PolicyRecord, capacity: u32, wanted: u32, now: Timestamp) -> u32 {
+        let seconds = policy.tracking.out_cooldown_seconds.unwrap_or(0);
+        match self.last_out {
+            Some((at, before)) if !has_passed(at, seconds, now) => {
+                before.saturating_add(wanted.saturating_sub(capacity))
+            }
+            _ => wanted,
+        }
     }
 
     fn may_in(&self, policy: &PolicyRecord, now: Timestamp) -> bool {
-        let cooldown = policy.tracking.in_cooldown_seconds.unwrap_or(0);
-        self.last_in.is_none_or(|at| has_passed(at, cooldown, now))
+        let seconds = policy.tracking.in_cooldown_seconds.unwrap_or(0);
+        self.last_in.is_none_or(|at| has_passed(at, seconds, now))
     }
 }
 
+/// True after these seconds, and if the clock was set back before them.
 fn has_passed(since: Timestamp, seconds: u32, now: Timestamp) -> bool {
-    now.millis() >= since.millis() + u64::from(seconds) * 1_000
+    let elapsed = now.millis().checked_sub(since.millis());
+    elapsed.is_none_or(|it| it >= u64::from(seconds) * 1_000)
 }
 
-/// Capacity at which this load has the target's utilization.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a cast of a float saturates"
-)]
-fn needed(capacity: u32, utilization: f64, target: f64) -> u32 {
-    (f64::from(capacity) * utilization / target - TOLERANCE).ceil() as u32
-}
-
-/// The capacity that a scalable target is to have, if it is another. Of several policies the one that keeps most counts,
-/// so that all must agree to scale in.
+/// Capacity that a scalable target needs, if it is another: within its bounds, and, with measurements of a minute that
+/// has just ended, as its policies say.
 pub(super) fn decide(
     record: &ScalingRecord,
-    measured: &Measurements,
+    measured: Option<&Measurements>,
     capacity: u32,
     now: Timestamp,
 ) -> Option<Decision> {
-    bounds(record, capacity).or_else(|| tracking(record, measured, capacity, now))
+    let tracked = || tracking(record, measured?, capacity, now);
+    bounds(record, capacity).or_else(tracked)
 }
 
 fn bounds(record: &ScalingRecord, capacity: u32) -> Option<Decision> {
@@ -167,19 +195,23 @@ fn bounds(record: &ScalingRecord, capacity: u32) -> Option<Decision> {
     Some(Decision {
         capacity: bound,
         cause: format!("{name} capacity was set to {bound}"),
+        is_tracking: false,
     })
 }
 
+/// The largest of the policies' capacities scales out. All policies that may scale in must agree to it, and the largest
+/// of their capacities counts.
 fn tracking(
     record: &ScalingRecord,
     measured: &Measurements,
     capacity: u32,
     now: Timestamp,
 ) -> Option<Decision> {
-    let policies: &BTreeMap<String, PolicyRecord> = &record.policies;
+    let (policies, cooldowns) = (&record.policies, &record.cooldowns);
     let outs = policies.iter().filter_map(|(name, policy)| {
-        let wanted = measured.out(policy, capacity)?.min(record.capacity_max);
-        (wanted > capacity && measured.may_out(policy, wanted, now)).then_some((wanted, name))
+        let wanted = measured.out(policy)?.min(record.capacity_max);
+        let wanted = cooldowns.out(policy, capacity, wanted, now);
+        (wanted > capacity).then_some((wanted, name))
     });
     if let Some((wanted, name)) = outs.max().filter(|_| !record.suspended.dynamic_out) {
         return Some(by_policy(record, wanted, "AlarmHigh", name));
@@ -187,16 +219,18 @@ fn tracking(
     if record.suspended.dynamic_in {
         return None;
     }
-    let mut kept = (record.capacity_min, None);
-    for (name, policy) in policies {
-        let may = policy.tracking.disable_scale_in != Some(true) && measured.may_in(policy, now);
-        let wanted = measured.less(policy, capacity).filter(|_| may)?;
-        if wanted >= kept.0 {
-            kept = (wanted, Some(name));
-        }
+    let may_scale_in =
+        |(_, it): &(&String, &PolicyRecord)| it.tracking.disable_scale_in != Some(true);
+    let mut kept = None;
+    for (name, policy) in policies.iter().filter(may_scale_in) {
+        let wanted = measured
+            .less(policy)
+            .filter(|_| cooldowns.may_in(policy, now))?;
+        kept = kept.max(Some((wanted, name)));
     }
-    let name = kept.1.or_else(|| policies.keys().next())?;
-    (kept.0 < capacity).then(|| by_policy(record, kept.0, "AlarmLow", name))
+    let (wanted, name) = kept?;
+    let wanted = wanted.max(record.capacity_min);
+    (wanted < capacity).then(|| by_policy(record, wanted, "AlarmLow", name))
 }
 
 fn by_policy(record: &ScalingRecord, capacity: u32, alarm: &str, name: &str) -> Decision {
@@ -206,5 +240,6 @@ fn by_policy(record: &ScalingRecord, capacity: u32, alarm: &str, name: &str) -> 
         cause: format!(
             "monitor alarm TargetTracking-{resource}-{alarm} in state ALARM triggered policy {name}"
         ),
+        is_tracking: true,
     }
 }

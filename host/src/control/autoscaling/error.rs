@@ -48,6 +48,9 @@ pub enum AutoscalingError {
     /// Too many scheduled actions.
     #[error("A scalable target has at most 200 scheduled actions.")]
     TooManyActions,
+    /// Tags in a registration that changes another.
+    #[error("The scalable target is registered. Use TagResource to tag it.")]
+    TagsOfExisting,
     /// Too many tags.
     #[error("A scalable target has at most 50 tags.")]
     TooManyTags,

@@ -35,6 +35,7 @@ fn record(policies: &[PolicyRecord]) -> ScalingRecord {
         policies: policies.map(|(at, it)| (format!("p{at}"), it)).collect(),
         actions: BTreeMap::new(),
         activities: VecDeque::new(),
+        cooldowns: Cooldowns::default(),
     }
 }
 
@@ -49,7 +50,7 @@ fn measured(minutes: &[u32]) -> Measurements {
 }
 
 fn decided(record: &ScalingRecord, minutes: &[u32]) -> Option<u32> {
-    decide(record, &measured(minutes), 10, T).map(|it| it.capacity)
+    decide(record, Some(&measured(minutes)), 10, T).map(|it| it.capacity)
 }
 
 #[test]
@@ -97,6 +98,13 @@ fn policies_must_agree_to_scale_in() {
     let mut kept = both.clone();
     let second = kept.policies.get_mut("p1").unwrap();
     second.tracking.disable_scale_in = Some(true);
+    assert_eq!(
+        decided(&kept, &[3; 15]),
+        Some(4),
+        "its opinion does not count"
+    );
+    let first = kept.policies.get_mut("p0").unwrap();
+    first.tracking.disable_scale_in = Some(true);
     assert_eq!(decided(&kept, &[3; 15]), None);
     let mut suspended = both;
     suspended.suspended.dynamic_in = true;
@@ -109,34 +117,69 @@ fn policies_must_agree_to_scale_in() {
 }
 
 #[test]
-fn cooldown_delays_all_but_larger_changes() {
-    let mut record = record(&[policy(0.7)]);
+fn load_is_measured_at_the_capacity_of_its_minute() {
+    let record = record(&[policy(0.5)]);
+    let high = measured(&[10; 3]);
+    let out = |capacity| decide(&record, Some(&high), capacity, T).map(|it| it.capacity);
+    assert_eq!(out(10), Some(20));
+    // The decision repeated at the new capacity changes nothing.
+    assert_eq!(out(20), None);
+    let low = measured(&[3; 15]);
+    let less = |capacity| decide(&record, Some(&low), capacity, T).map(|it| it.capacity);
+    assert_eq!((less(10), less(6)), (Some(6), None));
+    // Between the ends of minutes, bounds alone count.
+    assert_eq!(decide(&record, None, 10, T), None);
+}
+
+#[test]
+fn larger_change_alone_passes_a_cooldown() {
+    let mut record = record(&[policy(0.5)]);
     let tracking = &mut record.policies.get_mut("p0").unwrap().tracking;
     tracking.out_cooldown_seconds = Some(300);
     tracking.in_cooldown_seconds = Some(300);
     let after = |seconds: u64| T.after(std::time::Duration::from_secs(seconds));
-    let mut high = measured(&[9; 3]);
-    let out =
-        |measured: &Measurements, now| decide(&record, measured, 10, now).map(|it| it.capacity);
-    high.changed(5, 13, T);
-    assert_eq!(out(&high, after(299)), None);
-    assert_eq!(out(&high, after(300)), Some(13));
-    high.changed(5, 10, T);
+    let wanted = |record: &ScalingRecord, measured: &Measurements, now| {
+        decide(record, Some(measured), 10, now).map(|it| it.capacity)
+    };
+    // Six were added. Two more are a part of them, and ten are four more.
+    record.cooldowns.changed(4, 10, T);
+    let mut smaller = Measurements::default();
+    (0..180).for_each(|second| {
+        smaller.second(6, 10);
+        if second % 60 == 59 {
+            smaller.end_minute();
+        }
+    });
+    assert_eq!(wanted(&record, &smaller, after(299)), None);
+    assert_eq!(wanted(&record, &smaller, after(300)), Some(12));
+    assert_eq!(wanted(&record, &measured(&[10; 3]), after(1)), Some(14));
+    let low = measured(&[0; 15]);
     assert_eq!(
-        out(&high, after(1)),
-        Some(13),
-        "more than the change before"
+        wanted(&record, &low, after(1)),
+        Some(2),
+        "no change scaled in"
     );
-    let mut low = measured(&[0; 15]);
-    low.changed(20, 10, T);
-    assert_eq!(out(&low, after(299)), None);
-    assert_eq!(out(&low, after(300)), Some(2));
+    record.cooldowns.changed(20, 10, T);
+    assert_eq!(wanted(&record, &low, after(299)), None);
+    assert_eq!(wanted(&record, &low, after(300)), Some(2));
+    let set_back = Timestamp::from_millis(T.millis() - 1);
+    assert_eq!(
+        wanted(&record, &low, set_back),
+        Some(2),
+        "a clock set back ends it"
+    );
+    record.cooldowns.changed(9, 10, T);
+    assert_eq!(
+        wanted(&record, &low, after(1)),
+        Some(2),
+        "scaling out ends it"
+    );
 }
 
 #[test]
 fn capacity_is_moved_into_its_bounds() {
     let record = record(&[]);
-    let cause = |capacity| decide(&record, &Measurements::default(), capacity, T);
+    let cause = |capacity| decide(&record, None, capacity, T);
     let cause = |capacity| cause(capacity).map(|it| (it.capacity, it.cause));
     assert_eq!(cause(0), Some((2, "minimum capacity was set to 2".into())));
     assert_eq!(
@@ -162,7 +205,7 @@ fn statistic_of_a_minute_is_the_chosen_one() {
     ] {
         one.tracking.statistic = statistic;
         let record = record(std::slice::from_ref(&one));
-        let decided = decide(&record, &measured, 10, T).map(|it| it.capacity);
+        let decided = decide(&record, Some(&measured), 10, T).map(|it| it.capacity);
         assert_eq!(decided, expected, "{statistic:?}");
     }
 }
@@ -189,7 +232,7 @@ fn scheduled_action_is_due_within_its_start_and_end() {
         Ok(None),
         "its end comes before the next"
     );
-    // A change keeps the other members.
+    // A change keeps the other members, but for the times.
     let moved = ActionChoice {
         bounds: Some((None, Some(9))),
         ..ActionChoice::default()
@@ -197,6 +240,7 @@ fn scheduled_action_is_due_within_its_start_and_end() {
     let moved = moved.apply(Some(&made), "other", T).unwrap();
     assert_eq!((moved.id.as_str(), moved.capacity_max), ("id", Some(9)));
     assert_eq!(moved.schedule, "rate(1 minute)");
+    assert_eq!((moved.start, moved.end), (None, None));
 }
 
 #[test]
@@ -230,6 +274,10 @@ fn unsuitable_scheduled_action_is_refused() {
             "greater than maximum",
         ),
         (refused(|it| it.end = Some(T)), "EndTime"),
+        (
+            refused(|it| it.schedule = Some("at(2000-01-01T00:00:00)".into())),
+            "no time after now",
+        ),
     ] {
         assert!(text.contains(part), "{text}");
     }

@@ -50,7 +50,7 @@ impl Scene {
         self.world.restart().await;
         self.pass(pause).await;
         self._scaling = Some(scaling(&self.world));
-        self.pass(Duration::from_secs(1)).await;
+        self.pass(Duration::from_secs(2)).await;
     }
 
     async fn register(&self, min: u32, max: u32) {
@@ -62,7 +62,8 @@ impl Scene {
         let control = self.world.parts().0;
         let registered = control.register_scalable_target(&self.target, choice);
         registered.await.unwrap();
-        self.pass(Duration::from_secs(1)).await;
+        // The task looks every second.
+        self.pass(Duration::from_secs(2)).await;
     }
 
     async fn pass(&self, time: Duration) {
@@ -154,6 +155,28 @@ fn provisioned_concurrency_follows_its_load() {
         assert_eq!(first.cause, "minimum capacity was set to 2");
         assert_eq!(first.description, "Setting desired concurrency to 2.");
         assert!(activities[0].cause.contains("AlarmLow"), "{activities:?}");
+    });
+}
+
+#[test]
+fn frequent_changes_neither_stop_nor_repeat_scaling() {
+    clock::run_inline();
+    runtime().block_on(async {
+        let scene = Scene::new().await;
+        scene.register(2, 6).await;
+        let control = scene.world.parts().0;
+        let put = control.put_scaling_policy(&scene.target, "p", tracking());
+        put.await.unwrap();
+        let _callers = scene.callers(2);
+        let found = control.find_scalable_target(&scene.target).await.unwrap();
+        let id = found.expect("it is registered").id;
+        let tags = [("at".to_owned(), "now".to_owned())];
+        for _ in 0..1_000 {
+            let tagged = control.tag_scalable_target(&id, tags.clone().into(), &[]);
+            tagged.await.unwrap();
+            scene.pass(Duration::from_millis(600)).await;
+        }
+        assert_eq!(scene.capacity().await, 3, "two of three are below 70 %");
     });
 }
 

@@ -130,3 +130,17 @@ proptest! {
         prop_assert_eq!(account.in_flight.load(Ordering::Acquire), 0);
     }
 }
+
+#[test]
+fn metrics_of_deleted_qualifier_are_given_back() {
+    let (_, gates) = gates(1);
+    let metrics = Arc::new(QualifiedMetrics::default());
+    let count = || gates[0].counted(Some(&Qualifier::Version(1)), |_| Arc::clone(&metrics));
+    drop(count());
+    gates[0].retain(|it| *it == Qualifier::Version(1));
+    assert_eq!(Arc::strong_count(&metrics), 2, "the gate keeps them");
+    gates[0].retain(|_| false);
+    assert_eq!(Arc::strong_count(&metrics), 1);
+    let counted = count();
+    assert_eq!(counted.metrics() as *const _, Arc::as_ptr(&metrics));
+}
