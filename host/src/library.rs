@@ -17,6 +17,7 @@ use crate::telemetry::metrics::Queue;
 mod artifact;
 mod bytecode;
 mod collect;
+mod extension;
 mod hold;
 pub mod installed;
 mod intake;

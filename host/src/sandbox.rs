@@ -24,6 +24,7 @@ mod egress;
 mod engine;
 mod engine_kind;
 mod environment;
+mod extension;
 mod failure;
 #[cfg(test)]
 pub mod fake;
@@ -48,13 +49,14 @@ pub use egress::{Cidr, Destination, Egress, EgressAction, EgressRule};
 pub use engine_kind::EngineKind;
 #[cfg(not(test))]
 pub use environment::Environment;
+pub use extension::{ExtensionLines, ExtensionSetup, Telemetry};
 #[cfg(test)]
 pub use fake::{Environment, Program, WeakProgram};
 pub use file_system::{
     AccessPointArn, FileSystem, FileSystemMount, InvalidArn, MountError, MountProblem,
 };
 pub use filesystem::clear;
-pub use program::{Failures, ProgramFiles, RuntimeFiles};
+pub use program::{Failures, ProgramExtension, ProgramFiles, RuntimeFiles};
 #[cfg(not(test))]
 pub use program::{Program, WeakProgram};
 pub use scheduler::{Scheduled, Scheduler, Share, leave_network};
@@ -156,8 +158,15 @@ impl Sandbox {
     /// # Errors
     /// Where the file is not one, or a directory is not there.
     pub fn load(&self, artifact: &Artifact, source: ProgramFiles) -> Result<Program, Error> {
-        let shared = Arc::clone(self.0.shared.get(artifact.kind));
-        let loaded = program::Program::load(shared, &artifact.path, source)?;
+        let shared = |artifact: &Artifact| Arc::clone(self.0.shared.get(artifact.kind));
+        let mut extensions = Vec::with_capacity(source.extensions.len());
+        for extension in &source.extensions {
+            let (artifact, alone) = (&extension.artifact, source.without_extensions());
+            let shared = shared(artifact);
+            let program = program::Program::load(shared, &artifact.path, alone, Vec::new())?;
+            extensions.push(program.as_extension(&extension.name));
+        }
+        let loaded = program::Program::load(shared(artifact), &artifact.path, source, extensions)?;
         #[cfg_attr(
             not(test),
             expect(clippy::useless_conversion, reason = "tests have fake programs too")
@@ -179,6 +188,8 @@ pub enum Interface {
     Http,
     /// `wasi:http/handler` of WASI 0.3.
     HttpService,
+    /// `wasi:cli/run` that imports `lambda:extension/lifecycle`: no function, but beside one.
+    Extension,
     /// `wasi:cli/run` alone: event on stdin, result on stdout.
     Command,
 }
@@ -197,7 +208,7 @@ impl fmt::Display for Interface {
             Self::StreamingHandler => "lambda:function/streaming-handler",
             Self::Http => "wasi:http/incoming-handler",
             Self::HttpService => "wasi:http/handler",
-            Self::CustomRuntime | Self::Command => "wasi:cli/run",
+            Self::CustomRuntime | Self::Extension | Self::Command => "wasi:cli/run",
         })
     }
 }
@@ -215,6 +226,8 @@ pub struct Setup {
     pub tmp: Mib,
     /// Access point that is mounted.
     pub file_system: Option<Arc<FileSystemMount>>,
+    /// Telemetry and log of its extensions, if it has any.
+    pub extensions: Option<ExtensionSetup>,
     /// Environment variables, Lambda's own included.
     pub variables: Variables,
 }

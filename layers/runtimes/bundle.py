@@ -31,8 +31,10 @@ def digest_of_sources(directory):
     """Digest of a runtime's sources, of this file and of the contract."""
     digest = hashlib.sha256()
     below = [path for root in (directory, WIT) for path in root.rglob("*") if path.is_file()]
+    # Runtimes are no extensions.
+    unused = WIT / "extension"
     for path in sorted([*below, pathlib.Path(__file__).resolve()]):
-        if "__pycache__" not in path.parts:
+        if "__pycache__" not in path.parts and unused not in path.parents:
             digest.update(f"{path.relative_to(ROOT)}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()

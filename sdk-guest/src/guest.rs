@@ -6,6 +6,7 @@
 
 mod checkpoint;
 pub(crate) mod custom_runtime;
+pub(crate) mod extension;
 pub mod streaming;
 
 use std::marker::PhantomData;

@@ -131,6 +131,7 @@ mod context;
 mod diagnostic;
 mod event;
 mod executor;
+pub mod extension;
 #[cfg(target_family = "wasm")]
 mod guest;
 #[cfg(not(target_family = "wasm"))]

@@ -79,3 +79,20 @@ pub(crate) mod custom_runtime {
         eprintln!("{error}");
     }
 }
+
+pub(crate) mod extension {
+    //! Stand-in for the Extensions API.
+
+    use crate::Error;
+    use crate::extension::{Event, Extension};
+
+    pub(crate) fn register(_: &Extension) -> Result<(), Error> {
+        Err("an extension runs in a Lamina host: build it with `--target wasm32-wasip2`".into())
+    }
+
+    pub(crate) fn next() -> Event {
+        unreachable!("`register` fails in a native build")
+    }
+
+    pub(crate) fn exit_error(_: &str, _: &str) {}
+}

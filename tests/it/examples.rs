@@ -86,7 +86,7 @@ async fn every_example_has_a_test() {
         .collect();
     names.sort();
     // hello-component is deployed by `clients`, if cargo-component is installed, proxy by `outgoing`; `embedders` runs
-    // embed and filter, `blueprints` http-api and the consumers.
+    // embed and filter, `blueprints` http-api and the consumers, `extensions` extension, `file_systems` files.
     assert_eq!(
         names,
         [
@@ -94,6 +94,8 @@ async fn every_example_has_a_test() {
             "counter",
             "custom-runtime",
             "embed",
+            "extension",
+            "files",
             "filter",
             "hello",
             "hello-component",

@@ -35,6 +35,7 @@ mod event_invoke;
 mod event_sources;
 mod events;
 mod examples;
+mod extensions;
 mod file_systems;
 mod first_minutes;
 mod front;

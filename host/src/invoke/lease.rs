@@ -15,7 +15,8 @@ use super::snapshot::Version;
 use super::{report, variables};
 use crate::names::{RequestId, hex};
 use crate::sandbox::{
-    self, Cause, Environment, Failure, Grant, MountError, Program, Setup, Unopened,
+    self, Cause, Environment, ExtensionLines, ExtensionSetup, Failure, Grant, MountError, Program,
+    Setup, Telemetry, Unopened,
 };
 use crate::telemetry::event::Sink;
 use crate::telemetry::log::EnvironmentLog;
@@ -240,11 +241,26 @@ impl Pipeline {
                 instance_id: log_stream.into(),
             }));
         }
+        let telemetry = program
+            .has_extensions()
+            .then(|| Telemetry::new(self.clock.clone()));
+        if let Some(telemetry) = &telemetry {
+            sinks.push(Arc::clone(telemetry) as Arc<dyn Sink>);
+        }
         let log = self.logs.environment(group, log_stream, format, sinks);
+        let extensions = telemetry.map(|telemetry| {
+            let lines: Arc<dyn Sink> = Arc::new(ExtensionLines(Arc::clone(&telemetry)));
+            let log = self
+                .logs
+                .environment(group, log_stream, format, vec![lines]);
+            ExtensionSetup { telemetry, log }
+        });
         let arn = &self.config.runtime_version_arn;
         let runtime = program.runtime_version();
         report::init_start(&log, version, log_stream, initialization, runtime, arn);
-        Ok((log, self.setup(deployment, log_stream, initialization)?))
+        let mut setup = self.setup(deployment, log_stream, initialization)?;
+        setup.extensions = extensions;
+        Ok((log, setup))
     }
 
     fn report_init(
@@ -271,6 +287,7 @@ impl Pipeline {
             memory: settings.memory,
             tmp: settings.tmp,
             file_system: settings.file_system.clone(),
+            extensions: None,
             variables: variables::of(deployment, region, log_stream, initialization)?,
         })
     }

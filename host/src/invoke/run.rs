@@ -7,10 +7,12 @@ use bytes::Bytes;
 
 use super::Pipeline;
 use super::lease::{Leased, Opened};
+use super::live::Deployment;
 use super::pool::WarmEnvironment;
 use super::report;
 use super::request::{Finished, Outcome, ResourceUsage, Streamed};
 use super::resolve::Resolved;
+use crate::clock::Clock;
 use crate::payload::{Event, http};
 use crate::sandbox::outlet::{Outlet, Protocol};
 use crate::sandbox::{Cause, Context, Failure, FunctionResponse};
@@ -72,7 +74,19 @@ impl Pipeline {
         // Only now: the next invocation in this environment begins the log anew.
         let keeps = !self.config.idle_timeout.is_zero();
         if let Some(environment) = environment.filter(|_| keeps) {
-            deployment.pool.give_back(environment, self.clock.instant());
+            if environment.environment.is_busy() {
+                // Extensions that only wait ask for the next event in their first turn.
+                tokio::task::yield_now().await;
+            }
+            if environment.environment.is_busy() {
+                let finishing = finish(environment, deployment, self.clock.clone());
+                tokio::spawn(async move {
+                    finishing.await;
+                    drop((permit, counted));
+                });
+            } else {
+                deployment.pool.give_back(environment, self.clock.instant());
+            }
         }
         Finished {
             executed_version: Arc::clone(&resolved.version.label),
@@ -131,6 +145,15 @@ impl Pipeline {
     }
 }
 
+/// Keeps an environment until its extensions have finished. The caller has its response.
+async fn finish(mut environment: WarmEnvironment, deployment: Arc<Deployment>, clock: Clock) {
+    environment.environment.settle_extensions().await;
+    if !environment.environment.is_alive() {
+        environment.provisioned = None;
+    }
+    deployment.pool.give_back(environment, clock.instant());
+}
+
 /// The outcome in the caller's protocol: over HTTP, a result that describes no response is a failure.
 fn sendable(outcome: Outcome, protocol: Protocol, outlet: Option<&Outlet>) -> Outcome {
     let malformed = outlet.and_then(Outlet::malformed);
@@ -186,7 +209,6 @@ impl Opened {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
     use crate::sandbox::outlet::Head;
 
     fn json(result: &'static str) -> Outcome {

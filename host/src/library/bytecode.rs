@@ -189,6 +189,7 @@ impl Inner {
             task_dir: dir.clone(),
             opt_dir: matches!(source, Source::Opt).then_some(dir),
             runtime: Some(runtime),
+            extensions: Vec::new(),
             guard: Arc::new(()),
         };
         Ok(self.sandbox.load(artifact, files)?)
@@ -243,6 +244,7 @@ fn setup(source: Source) -> Setup {
         memory: MEMORY,
         tmp: SCRATCH,
         file_system: None,
+        extensions: None,
         tenant_id: None,
         variables: Variables {
             shared: [(VARIABLE.to_owned(), source.path().to_owned())].into(),

@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{CodeRef, Digest, Error, Library, blocking};
+use super::{CodeRef, Digest, Error, Library, blocking, extension};
 use crate::sandbox::Architecture;
 use crate::store::directory;
 
@@ -131,8 +131,10 @@ impl super::Inner {
     /// Deletes artifacts that no version needs, including those of an architecture that no version
     /// has any more.
     fn delete_artifacts(&self, used: &Used) -> io::Result<()> {
+        let extensions = self.extensions_in_use(used)?;
         for found in self.artifacts.list()? {
             match found.origin {
+                Some((component, None)) if extensions.contains(&component) => {}
                 Some((component, architecture)) if used.needs(component, architecture) => {}
                 Some((component, _)) => {
                     // Held during the deletion: a concurrent add relies on existing artifacts.
@@ -144,5 +146,15 @@ impl super::Inner {
             }
         }
         Ok(())
+    }
+
+    /// Components of extensions in the layers of versions.
+    fn extensions_in_use(&self, used: &Used) -> io::Result<HashSet<Digest>> {
+        let mut components = HashSet::new();
+        for digest in &used.digests {
+            let found = extension::find(&self.trees.path(digest))?;
+            components.extend(found.iter().map(|it| it.digest));
+        }
+        Ok(components)
     }
 }

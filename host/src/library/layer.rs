@@ -30,6 +30,7 @@ pub struct LayerPackage {
 pub struct Attachment {
     _layers: Vec<Stored>,
     _merged: Option<Hold>,
+    _extensions: Vec<Hold>,
 }
 
 /// Everything that must stay on the disk for a function with these packages of layers.
@@ -66,10 +67,10 @@ impl Library {
         })
     }
 
-    /// Makes layers ready to be mounted together.
+    /// Makes layers ready to be mounted together, and compiles their extensions.
     ///
     /// # Errors
-    /// Where the data directory cannot be read or written.
+    /// Where an extension does not compile, or the data directory cannot be read or written.
     pub async fn attach(
         &self,
         layers: Vec<Stored>,
@@ -77,9 +78,17 @@ impl Library {
     ) -> Result<Attachment, Error> {
         let packages = layers.iter().map(|layer| layer.hold.digest()).collect();
         let merged = self.opt_dir(packages, requester).await?;
+        let extensions = match &merged {
+            Some((dir, hold)) => {
+                let compiling = self.extensions_in(dir.clone(), hold.digest(), requester);
+                compiling.await?.1
+            }
+            None => Vec::new(),
+        };
         Ok(Attachment {
             _layers: layers,
             _merged: merged.map(|(_, hold)| hold),
+            _extensions: extensions,
         })
     }
 

@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use super::artifact::Input;
 use super::bytecode::Source;
+use super::extension;
 use super::hold::Hold;
 use super::installed::Installed;
 use super::runtime::Managed;
 use super::{CodeRef, ComponentRef, Digest, Error, Library, Requester, blocking};
-use crate::sandbox::{Architecture, Artifact, Program, ProgramFiles, RuntimeFiles};
+use crate::sandbox::{
+    Architecture, Artifact, Program, ProgramExtension, ProgramFiles, RuntimeFiles, compile,
+};
 
 /// Files of a program, and guards on them.
 struct Files {
@@ -35,13 +38,14 @@ impl Library {
     ) -> Result<Program, Error> {
         let component = code.component.as_ref().ok_or(Error::NoComponent)?;
         let mut files = self.files(code, layers, requester).await?;
+        let extensions = self.extensions(&mut files, requester).await?;
         files.holds.push(self.0.holds.hold(component.digest).await);
         let input = self.component_file(code, component);
         let artifacts = &self.0.artifacts;
         let artifact = artifacts
             .runnable(component.digest, architecture, input, requester)
             .await?;
-        self.program(artifact, files, None).await
+        self.program(artifact, files, None, extensions).await
     }
 
     /// Loads source code into its managed runtime, with these packages of layers.
@@ -56,6 +60,7 @@ impl Library {
         requester: &Requester,
     ) -> Result<Program, Error> {
         let mut files = self.files(code, layers, requester).await?;
+        let extensions = self.extensions(&mut files, requester).await?;
         let (installed, artifact, hold) = self.runtime_artifact(managed, requester).await?;
         files.holds.push(hold);
         let compiled = self.compiled(&installed, &artifact, &files, requester);
@@ -63,7 +68,8 @@ impl Library {
             compiled: compiled.await?,
             ..installed.files()
         };
-        self.program(artifact, files, Some(runtime)).await
+        self.program(artifact, files, Some(runtime), extensions)
+            .await
     }
 
     /// The newest installation of a managed runtime, compiled for this machine if it was not, and a guard on that.
@@ -136,6 +142,56 @@ impl Library {
         Ok(found)
     }
 
+    /// Extensions in the layers of a function. Their artifacts are kept while they are in use.
+    async fn extensions(
+        &self,
+        files: &mut Files,
+        requester: &Requester,
+    ) -> Result<Vec<ProgramExtension>, Error> {
+        let (Some(dir), Some(opt)) = (files.opt_dir.clone(), files.opt) else {
+            return Ok(Vec::new());
+        };
+        let (extensions, holds) = self.extensions_in(dir, opt, requester).await?;
+        files.holds.extend(holds);
+        Ok(extensions)
+    }
+
+    /// Extensions in a tree of layers, compiled now if they were not, and guards on their artifacts.
+    pub(super) async fn extensions_in(
+        &self,
+        dir: PathBuf,
+        opt: Digest,
+        requester: &Requester,
+    ) -> Result<(Vec<ProgramExtension>, Vec<Hold>), Error> {
+        let tree = dir.clone();
+        let found = blocking(move || Ok(extension::find(&tree)?)).await?;
+        if found.len() > extension::EXTENSIONS_MAX {
+            let text = format!(
+                "The layers have {} extensions; a function has {} at most.",
+                found.len(),
+                extension::EXTENSIONS_MAX
+            );
+            return Err(Error::Component(compile::Error::Component(text)));
+        }
+        let (mut extensions, mut holds) = (Vec::new(), Vec::new());
+        for extension::Found { name, path, digest } in found {
+            let hold = self.0.holds.hold(digest).await;
+            // Functions that start together compile it once.
+            let turn = hold.turn().await;
+            let input = Input {
+                tree: dir.clone(),
+                path,
+                package: opt,
+            };
+            let artifacts = &self.0.artifacts;
+            let artifact = artifacts.runnable_here(digest, input, requester).await?;
+            drop(turn);
+            holds.push(hold);
+            extensions.push(ProgramExtension { name, artifact });
+        }
+        Ok((extensions, holds))
+    }
+
     async fn files(
         &self,
         code: &CodeRef,
@@ -160,6 +216,7 @@ impl Library {
         artifact: Artifact,
         files: Files,
         runtime: Option<RuntimeFiles>,
+        extensions: Vec<ProgramExtension>,
     ) -> Result<Program, Error> {
         let inner = Arc::clone(&self.0);
         blocking(move || {
@@ -167,9 +224,13 @@ impl Library {
                 task_dir: inner.tree(&files.task)?,
                 opt_dir: files.opt_dir,
                 runtime,
+                extensions,
                 guard: Arc::new(files.holds),
             };
             inner.artifacts.require_trusted(&artifact.path)?;
+            for extension in &source.extensions {
+                inner.artifacts.require_trusted(&extension.artifact.path)?;
+            }
             let load = |source| inner.sandbox.load(&artifact, source);
             Ok(inner.programs.shared(&artifact.path, source, load)?)
         })

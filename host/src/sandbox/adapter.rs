@@ -48,6 +48,11 @@ impl Instance {
                 let pre = pre.clone();
                 Ok(Self::Command(command::Instance::new(pre, room)))
             }
+            Entry::Extension(_) => {
+                let problem =
+                    "the component is an extension: publish it in a layer, below extensions/";
+                return Err(wasmtime::Error::msg(problem));
+            }
         })
     }
 

@@ -23,6 +23,14 @@ pub(super) mod streaming {
     });
 }
 
+pub(super) mod extension {
+    wasmtime::component::bindgen!({
+        path: "../wit/extension",
+        world: "lambda:extension/extension",
+        imports: { default: async | trappable },
+    });
+}
+
 pub(super) mod runtime {
     wasmtime::component::bindgen!({
         path: "../wit",

@@ -8,6 +8,7 @@ use super::engine_kind::{EngineKind, is_wasi_3};
 use super::guest::Guest;
 use super::network;
 
+pub(super) mod extension;
 pub(super) mod files;
 pub(super) mod host_bodies;
 pub(super) mod http;
@@ -34,6 +35,7 @@ pub(super) fn linker(engine: &Engine, kind: EngineKind) -> wasmtime::Result<Link
     http_error::link(&mut linker)?;
     linker.allow_shadowing(false);
     runtime::link(&mut linker)?;
+    extension::link(&mut linker)?;
     response::link(&mut linker)?;
     log::link(&mut linker)?;
     lifecycle::link(&mut linker)?;
@@ -45,7 +47,8 @@ pub(super) fn linker(engine: &Engine, kind: EngineKind) -> wasmtime::Result<Link
 }
 
 /// Packages of the imports offered.
-const PACKAGES: [&str; 9] = [
+const PACKAGES: [&str; 10] = [
+    "lambda:extension/",
     "lambda:function/",
     "lambda:managed/",
     "wasi:cli/",

@@ -36,6 +36,8 @@ pub(super) const WASM_STACK_BYTES: usize = 8 << 20;
 pub(super) const CORE_INSTANCES_PER_COMPONENT_MAX: u32 = 100;
 pub(super) const TABLES_PER_COMPONENT_MAX: u32 = 32;
 pub(super) const MEMORIES_PER_COMPONENT_MAX: u32 = 8;
+/// Extensions of a function, as in AWS.
+pub(super) const EXTENSIONS_MAX: u32 = 10;
 const INSTANCE_BYTES_MAX: usize = 4 << 20;
 /// Entries of one table; the function tables of interpreters have some ten thousand.
 pub(super) const TABLE_ELEMENTS_MAX: usize = 100_000;
@@ -288,11 +290,12 @@ fn pool(
 fn slots(environments: u32, memories: u32, pending: u32) -> PoolingAllocationConfig {
     let mut slots = PoolingAllocationConfig::default();
     slots
-        .total_component_instances(environments)
+        // Extensions are components beside the function's. They are only counted.
+        .total_component_instances(environments.saturating_mul(1 + EXTENSIONS_MAX))
         .total_core_instances(environments.saturating_mul(CORE_INSTANCES_PER_COMPONENT_MAX))
         .total_memories(memories.saturating_add(pending))
         .total_tables(environments.saturating_mul(TABLES_PER_COMPONENT_MAX))
-        .total_stacks(environments.saturating_add(pending))
+        .total_stacks(environments.saturating_mul(2).saturating_add(pending))
         .max_memories_per_module(MEMORIES_PER_COMPONENT_MAX)
         .max_tables_per_module(TABLES_PER_COMPONENT_MAX)
         .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT_MAX)

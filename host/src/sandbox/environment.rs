@@ -19,9 +19,11 @@ use super::capability::runtime::Mailbox;
 use super::capability::system::Streams;
 use super::deadline::{Deadline, TimeUp};
 use super::engine::Shared;
+use super::extension::Extensions;
+use super::extension::member::ShutdownReason;
 use super::filesystem::Files;
 use super::guest::Guest;
-use super::limits::{MemoryUsage, Refusal};
+use super::limits::{MemoryUsage, Refusal, Together};
 use super::outlet::Outlet;
 use super::program::{Loaded, Program};
 use super::{Cause, Context, Failure, Failures, FunctionResponse, Setup, Unopened, failure};
@@ -29,6 +31,8 @@ use crate::names::RequestId;
 use crate::payload::Event;
 use crate::telemetry::log::EnvironmentLog;
 use crate::units::PAYLOAD_BYTES_MAX;
+
+mod beside;
 
 /// Component handles of one environment; the engine's own default is ten times this.
 const HANDLES_MAX: usize = 10_000;
@@ -48,6 +52,8 @@ pub struct Environment {
     shared: Arc<Shared>,
     /// Form of the failures of a managed runtime.
     failures: Option<Failures>,
+    /// Extensions that run beside the guest.
+    extensions: Option<Box<Extensions>>,
     // After the instance: a guest's open files are closed before its `/tmp` is deleted.
     files: Arc<Files>,
 }
@@ -143,7 +149,12 @@ impl Environment {
         let loaded = Arc::clone(&program.0);
         let shared = Arc::clone(&loaded.shared);
         let failures = loaded.failures;
-        let usage = Arc::new(MemoryUsage::new(memory, &shared.pages));
+        let mut usage = MemoryUsage::new(memory, &shared.pages);
+        let together = (!loaded.extensions.is_empty()).then(Arc::<Together>::default);
+        if let Some(together) = &together {
+            usage = usage.together(together);
+        }
+        let usage = Arc::new(usage);
         let deadline = Deadline::after(&loaded.shared.resources.clock, time);
         let room = StoreParts {
             loaded,
@@ -153,7 +164,16 @@ impl Environment {
             usage: Arc::clone(&usage),
             deadline: deadline.clone(),
         };
-        let opened = bounded(time, &usage, Instance::open(room)).await;
+        let extensions = together.as_ref();
+        let extensions = extensions.map(|it| beside::start(&room, it, time));
+        let extensions = extensions.transpose()?;
+        let opened = match &extensions {
+            None => bounded(time, &usage, Instance::open(room)).await,
+            Some(extensions) => {
+                let opening = Box::pin(beside::open(extensions, id, Instance::open(room)));
+                bounded(time, &usage, opening).await
+            }
+        };
         if let Some(unopened) = opened.as_ref().err().and_then(Unopened::for_want_of_room) {
             return Err(unopened);
         }
@@ -175,6 +195,7 @@ impl Environment {
             log,
             shared,
             failures,
+            extensions,
             files,
         })
     }
@@ -198,6 +219,9 @@ impl Environment {
         let Some(mut instance) = self.instance.take() else {
             return Err(Failure::exited(id, "before it was called"));
         };
+        if let Some(extensions) = &mut self.extensions {
+            extensions.invoke(context, time);
+        }
         self.deadline.restart(time);
         self.usage.begin_call();
         self.files.quota().grant().forget_refusal();
@@ -221,6 +245,12 @@ impl Environment {
             self.instance = Some(instance);
         } else {
             self.end(instance);
+            if let Some(extensions) = self.extensions.take() {
+                extensions.shut_down(match &answer {
+                    Err(failure) if failure.cause == Cause::Timeout => ShutdownReason::Timeout,
+                    _ => ShutdownReason::Failure,
+                });
+            }
         }
         if !self.is_settled {
             self.settle();
@@ -255,6 +285,31 @@ impl Environment {
         }
         if self.files.quota().grant().is_refused() {
             self.log.failure(failure::HOST_SCRATCH_SHORT);
+        }
+    }
+
+    /// True if an extension works on although the guest has responded.
+    pub fn is_busy(&self) -> bool {
+        let extensions = self.extensions.as_ref();
+        extensions.is_some_and(|extensions| extensions.is_busy())
+    }
+
+    /// Waits until its extensions have asked for the next event, within the time of the invocation. After that, or if
+    /// one fails, the environment ends.
+    pub async fn settle_extensions(&mut self) {
+        let settled = match &self.extensions {
+            Some(extensions) => extensions.settle().await,
+            None => Ok(()),
+        };
+        let Err((reason, text)) = settled else { return };
+        self.log.failure(&text);
+        // Without a guest, nothing would publish the line.
+        self.log.end();
+        if let Some(instance) = self.instance.take() {
+            self.end(instance);
+        }
+        if let Some(extensions) = self.extensions.take() {
+            extensions.shut_down(reason);
         }
     }
 
@@ -293,7 +348,7 @@ impl Environment {
 
     /// The largest size of its memories so far.
     pub fn memory_bytes_max(&self) -> u64 {
-        self.usage.memory_bytes()
+        self.usage.environment_bytes()
     }
 }
 
@@ -342,7 +397,7 @@ async fn bounded<T>(
 }
 
 /// Counts the stack of a guest whenever it is suspended, and ends its call if there is no memory for it.
-async fn counted<T>(
+pub(super) async fn counted<T>(
     usage: &MemoryUsage,
     call: impl Future<Output = CallResult<T>>,
 ) -> CallResult<T> {
@@ -379,6 +434,9 @@ impl Drop for Environment {
     fn drop(&mut self) {
         if let Some(instance) = self.instance.take() {
             self.end(instance);
+        }
+        if let Some(extensions) = self.extensions.take() {
+            extensions.shut_down(ShutdownReason::Spindown);
         }
     }
 }

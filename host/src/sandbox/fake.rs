@@ -184,6 +184,13 @@ impl Program {
         }
     }
 
+    pub fn has_extensions(&self) -> bool {
+        match self {
+            Self::Real(program) => program.has_extensions(),
+            Self::Fake(_) => false,
+        }
+    }
+
     pub fn runtime_version(&self) -> Option<&str> {
         match self {
             Self::Real(program) => program.runtime_version(),
@@ -270,6 +277,16 @@ impl Environment {
         match self {
             Self::Real(environment) => environment.invoke(event, context, time, outlet).await,
             Self::Fake(fake) => fake.invoke(event, context, time).await,
+        }
+    }
+
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Real(environment) if environment.is_busy())
+    }
+
+    pub async fn settle_extensions(&mut self) {
+        if let Self::Real(environment) = self {
+            environment.settle_extensions().await;
         }
     }
 

@@ -10,6 +10,7 @@ use super::capability::http::Http;
 use super::capability::runtime::Mailbox;
 use super::capability::system::{self, Streams};
 use super::descriptors::Held;
+use super::extension::telemetry::Post;
 use super::filesystem::{Files, Mounted, Quota};
 use super::limits::{Limits, MemoryUsage};
 use super::network::GuestNetwork;
@@ -35,6 +36,8 @@ pub(super) struct Guest {
     pub(super) setup: Arc<Setup>,
     pub(super) limits: Limits,
     pub(super) mailbox: Mailbox,
+    /// Set for an extension.
+    pub(super) extension: Option<Box<Post>>,
     pub(super) log: Arc<EnvironmentLog>,
     pub(super) tls: Sessions,
     /// True if its runtime has asked for the end of the environment.
@@ -68,6 +71,7 @@ impl Guest {
             setup: Arc::clone(setup),
             limits: Limits::new(setup.memory, usage),
             mailbox,
+            extension: None,
             log: Arc::clone(log),
             tls: Sessions::new(&resources.config.trust),
             is_ended: false,

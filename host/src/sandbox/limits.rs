@@ -33,8 +33,32 @@ pub(super) struct MemoryUsage {
     stack: Stack,
     /// Bytes of the stack that count, until the end of the call.
     stack_bytes: AtomicU64,
+    /// Memory of all guests of its environment, if there are several.
+    together: Option<Arc<Together>>,
     /// Its part of the host's memory.
     grant: Grant,
+}
+
+/// Memory of all guests of an environment with extensions.
+#[derive(Debug, Default)]
+pub(super) struct Together(AtomicU64);
+
+impl Together {
+    /// Counts growth within a bound; false beyond it.
+    pub(super) fn grow(&self, more: u64, bytes_max: u64) -> bool {
+        let grown = |bytes: u64| bytes.checked_add(more).filter(|it| *it <= bytes_max);
+        self.0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, grown)
+            .is_ok()
+    }
+
+    pub(super) fn shrink(&self, bytes: u64) {
+        self.0.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// The bound that a guest's memory reached.
@@ -63,8 +87,26 @@ impl MemoryUsage {
             deep: AtomicBool::new(false),
             stack: Stack::new(pages),
             stack_bytes: AtomicU64::new(0),
+            together: None,
             grant,
         }
+    }
+
+    /// Counts its memory together with that of other guests.
+    pub(super) fn together(mut self, together: &Arc<Together>) -> Self {
+        self.together = Some(Arc::clone(together));
+        self
+    }
+
+    /// Memory of the environment: of this guest, and of those beside it.
+    pub(super) fn environment_bytes(&self) -> u64 {
+        let together = self.together.as_ref().map(|it| it.bytes());
+        together.unwrap_or_else(|| self.memory_bytes())
+    }
+
+    /// Its part of the host's memory.
+    pub(super) fn grant(&self) -> &Grant {
+        &self.grant
     }
 
     /// All linear memories together. They never shrink, so this is also their peak.
@@ -139,6 +181,9 @@ impl MemoryUsage {
 
     /// Begins anew, for a new instance in the same environment.
     pub(super) fn reset(&self) {
+        if let Some(together) = &self.together {
+            together.shrink(self.memory_bytes());
+        }
         self.memory_bytes.store(0, Ordering::Relaxed);
         self.table_bytes.store(0, Ordering::Relaxed);
         self.held_bytes.store(0, Ordering::Relaxed);
@@ -222,20 +267,26 @@ impl Limits {
     /// Bytes of `MemorySize` that its memories have not taken.
     pub(super) fn left_bytes(&self) -> u64 {
         self.memory_bytes_max
-            .saturating_sub(self.usage.memory_bytes())
+            .saturating_sub(self.usage.environment_bytes())
     }
 
     /// Counts more memory; false if a bound refuses it.
     fn grow_memory(&self, more: u64) -> bool {
         let usage = &self.usage;
         let total = usage.memory_bytes().saturating_add(more);
-        if total > self.memory_bytes_max {
+        let fits = match &usage.together {
+            None => total <= self.memory_bytes_max,
+            Some(together) => together.grow(more, self.memory_bytes_max),
+        };
+        if !fits {
             usage.refused.store(true, Ordering::Relaxed);
             return false;
         }
         let allowed = usage.grow(more);
         if allowed {
             usage.memory_bytes.store(total, Ordering::Relaxed);
+        } else if let Some(together) = &usage.together {
+            together.shrink(more);
         }
         allowed
     }

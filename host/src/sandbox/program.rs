@@ -11,7 +11,7 @@ use wasmtime::component::{Component, InstancePre};
 use super::filesystem::Mounts;
 use super::guest::Guest;
 use super::network::ProgramLookups;
-use super::{Error, Interface, adapter, engine};
+use super::{Artifact, Error, Interface, adapter, engine};
 
 /// Files of a program.
 #[derive(Clone, Debug)]
@@ -22,10 +22,32 @@ pub struct ProgramFiles {
     pub opt_dir: Option<PathBuf>,
     /// Files of the managed runtime that runs the package.
     pub runtime: Option<RuntimeFiles>,
+    /// Extensions that run beside the function.
+    pub extensions: Vec<ProgramExtension>,
     /// Dropped with the program and its last environment, which tells its owner that the files are
     /// unused.
     #[expect(dead_code, reason = "only its drop matters")]
     pub guard: Arc<dyn Any + Send + Sync>,
+}
+
+impl ProgramFiles {
+    /// Files of an extension of this program.
+    pub(super) fn without_extensions(&self) -> Self {
+        Self {
+            runtime: None,
+            extensions: Vec::new(),
+            ..self.clone()
+        }
+    }
+}
+
+/// An extension of a layer.
+#[derive(Clone, Debug)]
+pub struct ProgramExtension {
+    /// Name of its file, without `.wasm`.
+    pub name: Arc<str>,
+    /// Its compiled component.
+    pub artifact: Artifact,
 }
 
 /// A managed runtime, apart from its component.
@@ -68,7 +90,15 @@ pub(super) struct Loaded {
     /// Form of its failures.
     pub(super) failures: Option<Failures>,
     pub(super) mounts: Arc<Mounts>,
+    /// Extensions that run beside it; none for most programs.
+    pub(super) extensions: Vec<LoadedExtension>,
     pub(super) lookups: Arc<ProgramLookups>,
+}
+
+/// An extension ready for instantiation.
+pub(super) struct LoadedExtension {
+    pub(super) name: Arc<str>,
+    pub(super) loaded: Arc<Loaded>,
 }
 
 /// Entry point of a component, by interface.
@@ -78,6 +108,7 @@ pub(super) enum Entry {
     CustomRuntime(adapter::command::Pre),
     Http(adapter::http::Pre),
     HttpService(adapter::http_service::Pre),
+    Extension(adapter::command::Pre),
     Command(adapter::command::Pre),
 }
 
@@ -86,6 +117,7 @@ impl Program {
         shared: Arc<engine::Shared>,
         artifact: &Path,
         source: ProgramFiles,
+        extensions: Vec<LoadedExtension>,
     ) -> Result<Self, Error> {
         let entry = shared
             .entries
@@ -102,8 +134,16 @@ impl Program {
             runtime_version,
             failures,
             mounts,
+            extensions,
             lookups: Arc::new(ProgramLookups::new()),
         })))
+    }
+
+    pub(super) fn as_extension(&self, name: &Arc<str>) -> LoadedExtension {
+        LoadedExtension {
+            name: Arc::clone(name),
+            loaded: Arc::clone(&self.0),
+        }
     }
 
     /// Weak reference to this program.
@@ -116,6 +156,11 @@ impl Program {
         self.0.runtime_version.as_deref()
     }
 
+    /// True if extensions run beside it.
+    pub fn has_extensions(&self) -> bool {
+        !self.0.extensions.is_empty()
+    }
+
     /// Interface of the component.
     pub fn interface(&self) -> Interface {
         match &*self.0.entry {
@@ -124,6 +169,7 @@ impl Program {
             Entry::CustomRuntime(_) => Interface::CustomRuntime,
             Entry::Http(_) => Interface::Http,
             Entry::HttpService(_) => Interface::HttpService,
+            Entry::Extension(_) => Interface::Extension,
             Entry::Command(_) => Interface::Command,
         }
     }
@@ -199,6 +245,7 @@ impl Entry {
             Interface::CustomRuntime => Self::CustomRuntime(adapter::command::Pre::new(pre)?),
             Interface::Http => Self::Http(adapter::http::Pre::new(pre)?),
             Interface::HttpService => Self::HttpService(adapter::http_service::Pre::new(pre)?),
+            Interface::Extension => Self::Extension(adapter::command::Pre::new(pre)?),
             Interface::Command => Self::Command(adapter::command::Pre::new(pre)?),
         })
     }

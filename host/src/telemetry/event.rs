@@ -12,6 +12,9 @@ use crate::telemetry::level::Level;
 pub trait Sink: std::fmt::Debug + Send + Sync {
     /// Receives an event; calls are in order.
     fn receive(&self, event: &Event<'_>);
+
+    /// Receives a line of the guest.
+    fn line(&self, _text: &str) {}
 }
 
 /// A platform event. It borrows its data, so that emitting one allocates nothing.

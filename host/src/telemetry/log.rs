@@ -26,6 +26,7 @@ mod writer;
 pub use change::Error;
 pub use environment::{EnvironmentLog, Stream};
 pub use format::{Format, Levels};
+pub use json::object as telemetry_record;
 pub use query::{Direction, Filter, GroupSummary, GroupsQuery, Page, Pattern, StreamSummary};
 
 /// Default limit of groups on disk.

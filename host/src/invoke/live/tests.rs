@@ -65,6 +65,7 @@ async fn add_idle(live: &Live, deployment: &Deployment, guests: &Arc<Guests>) {
         memory: deployment.version.settings.memory,
         tmp: deployment.version.settings.tmp,
         file_system: None,
+        extensions: None,
         variables: Variables {
             shared: Arc::new([]),
             own: Vec::new(),

@@ -43,7 +43,10 @@ impl Instance {
 }
 
 /// Runs a program to its end. An orderly exit is a return; any other is an error.
-pub(super) async fn run(command: &Command, store: &mut Store<Guest>) -> wasmtime::Result<()> {
+pub(in crate::sandbox) async fn run(
+    command: &Command,
+    store: &mut Store<Guest>,
+) -> wasmtime::Result<()> {
     match command.wasi_cli_run().call_run(store).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(())) => Err(I32Exit(1).into()),

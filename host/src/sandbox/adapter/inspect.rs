@@ -55,6 +55,9 @@ impl Interface {
             Some(Self::Command) if has(imports, "lambda:function/runtime@1.") => {
                 Ok(Self::CustomRuntime)
             }
+            Some(Self::Command) if has(imports, "lambda:extension/lifecycle@1.") => {
+                Ok(Self::Extension)
+            }
             Some(interface) => Ok(interface),
             None => Err(Self::unknown(exports)),
         }
@@ -101,6 +104,11 @@ mod tests {
                 vec![],
                 vec!["wasi:http/incoming-handler@0.2.3"],
                 Some(Interface::Http),
+            ),
+            (
+                vec!["lambda:extension/lifecycle@1.0.0"],
+                vec!["wasi:cli/run@0.2.0"],
+                Some(Interface::Extension),
             ),
             (vec![], vec!["lambda:function/handler@2.0.0"], None),
             (

@@ -118,6 +118,18 @@ impl Grant {
         is_counted
     }
 
+    /// A grant of the same budget for another guest of the same environment. Its demand is not learned.
+    pub(in crate::sandbox) fn beside(&self) -> Self {
+        Self {
+            budget: Arc::clone(&self.budget),
+            demand: Arc::default(),
+            bytes: AtomicU64::new(0),
+            floor: AtomicU64::new(0),
+            is_refused: AtomicBool::new(false),
+            is_provisioned: AtomicBool::new(false),
+        }
+    }
+
     /// Counts it as on demand from now on.
     pub(in crate::sandbox) fn leave_provisioned(&self) {
         if self.is_provisioned.swap(false, Ordering::Relaxed) {

@@ -202,6 +202,7 @@ impl EnvironmentLog {
         let line = String::from_utf8(line)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         self.report_dropped(state);
+        self.sinks.iter().for_each(|sink| sink.line(&line));
         let line = match self.format {
             Format::Text => Some(line),
             Format::Json(levels) => levels.application(line, now, state.invocation.as_ref()),

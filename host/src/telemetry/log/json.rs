@@ -23,20 +23,28 @@ pub(super) fn line(
     if event.level() < levels.system {
         return None;
     }
-    Some(match event {
-        Event::InitStart(it) => object("platform.initStart", it, at),
-        Event::InitRuntimeDone(it) => object("platform.initRuntimeDone", it, at),
-        Event::InitReport(it) => object("platform.initReport", it, at),
-        Event::Start(it) => object("platform.start", it, at),
-        Event::RuntimeDone(it) => object("platform.runtimeDone", it, at),
-        Event::Report(it) => object("platform.report", it, at),
-        Event::Extension(it) => object("platform.extension", it, at),
-        Event::LogsDropped(it) => object("platform.logsDropped", it, at),
-        Event::Fault(_) => return None,
-    })
+    event.to_record(at)
 }
 
-fn object(kind: &str, record: &impl Serialize, at: Timestamp) -> String {
+impl Event<'_> {
+    /// Record of the event in the schema of the Telemetry API; `None` for a failure, which is a line there.
+    pub fn to_record(&self, at: Timestamp) -> Option<String> {
+        Some(match self {
+            Event::InitStart(it) => object("platform.initStart", it, at),
+            Event::InitRuntimeDone(it) => object("platform.initRuntimeDone", it, at),
+            Event::InitReport(it) => object("platform.initReport", it, at),
+            Event::Start(it) => object("platform.start", it, at),
+            Event::RuntimeDone(it) => object("platform.runtimeDone", it, at),
+            Event::Report(it) => object("platform.report", it, at),
+            Event::Extension(it) => object("platform.extension", it, at),
+            Event::LogsDropped(it) => object("platform.logsDropped", it, at),
+            Event::Fault(_) => return None,
+        })
+    }
+}
+
+/// Record of the Telemetry API.
+pub fn object(kind: &str, record: &impl Serialize, at: Timestamp) -> String {
     json!({"time": format::time(at), "type": kind, "record": record}).to_string()
 }
 

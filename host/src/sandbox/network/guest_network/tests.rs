@@ -32,6 +32,7 @@ fn guest_of(reach: Reach, clock: Clock) -> (GuestNetwork, Logs) {
         memory: Mib::new(128),
         tmp: Mib::new(512),
         file_system: None,
+        extensions: None,
         variables: Variables {
             shared: Arc::new([]),
             own: Vec::new(),
