@@ -59,7 +59,7 @@ pub use filesystem::clear;
 pub use program::{Failures, ProgramExtension, ProgramFiles, RuntimeFiles};
 #[cfg(not(test))]
 pub use program::{Program, WeakProgram};
-pub use scheduler::{Scheduled, Scheduler, Share, leave_network};
+pub use scheduler::{Scheduled, Scheduler, Share, leave_network, lower_priority};
 pub use target::{Architecture, Target};
 
 /// Configuration of a sandbox.

@@ -26,6 +26,18 @@ fn query(text: &str) -> Value {
     })
 }
 
+/// Results of a query, once it has ended.
+async fn results(host: &Lamina, id: &Value) -> Value {
+    loop {
+        let found = logs(host, "GetQueryResults", &json!({"queryId": id})).await;
+        let found = found.json();
+        if found["status"] != "Running" {
+            return found;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 fn values(results: &Value) -> Vec<Vec<String>> {
     let rows = results.as_array().expect("rows").iter();
     let cells = |row: &Value| {
@@ -48,9 +60,7 @@ async fn query_returns_rows_and_statistics() {
     )
     .await;
     let id = started.json()["queryId"].clone();
-    let found = logs(&host, "GetQueryResults", &json!({"queryId": id}))
-        .await
-        .json();
+    let found = results(&host, &id).await;
     assert_eq!(found["status"], "Complete");
     assert_eq!(values(&found["results"]), [["INFO", "7"], ["ERROR", "20"]]);
     assert_eq!(found["statistics"]["recordsMatched"], 3.0);
@@ -61,9 +71,7 @@ async fn query_returns_rows_and_statistics() {
     )
     .await;
     let id = started.json()["queryId"].clone();
-    let found = logs(&host, "GetQueryResults", &json!({"queryId": id}))
-        .await
-        .json();
+    let found = results(&host, &id).await;
     assert_eq!(values(&found["results"]), [["1", "128000000"]]);
     let all = logs(
         &host,
@@ -91,7 +99,10 @@ async fn results_of_64_queries_are_kept() {
     let mut ids = Vec::new();
     for _ in 0..65 {
         let started = logs(&host, "StartQuery", &query("limit 1")).await;
-        ids.push(started.json()["queryId"].clone());
+        let id = started.json()["queryId"].clone();
+        // One after another: four may run at once.
+        assert_eq!(results(&host, &id).await["status"], "Complete");
+        ids.push(id);
     }
     let status = async |id: &Value| {
         logs(&host, "GetQueryResults", &json!({"queryId": id}))
@@ -132,8 +143,13 @@ async fn aws_cli_queries_and_tails_logs() {
     ];
     let started: Value = serde_json::from_str(&aws(&[&start[..], &times].concat())).expect("JSON");
     let id = started["queryId"].as_str().expect("an id");
-    let found: Value =
-        serde_json::from_str(&aws(&["get-query-results", "--query-id", id])).expect("JSON");
+    let found: Value = loop {
+        let found = aws(&["get-query-results", "--query-id", id]);
+        let found: Value = serde_json::from_str(&found).expect("JSON");
+        if found["status"] != "Running" {
+            break found;
+        }
+    };
     assert_eq!(values(&found["results"]), [["20"]]);
     // `aws logs tail` of version 2 is a loop of this; `--follow` continues at the last event.
     let filter = [

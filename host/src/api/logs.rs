@@ -4,7 +4,6 @@
 use bytes::Bytes;
 use http::StatusCode;
 use http::request::Parts;
-use serde_json::Value;
 
 use super::access::{Caller, Demand};
 use super::aws_json::{Fault, JsonCall, reply};
@@ -101,23 +100,20 @@ impl Front {
         } = body;
         let operation = target.strip_prefix("Logs_20140328.").unwrap_or(target);
         let demanded = Demanded::parse(operation, &body, self.control.home())?;
-        let permitted = self.authorize_logs(demanded, caller.as_deref(), parts)?;
         let backend = Backend {
             logs: self.logs.clone(),
             home: self.control.home().clone(),
             queries: self.queries.clone(),
+            key: caller.as_ref().and_then(|it| it.access_key_id.clone()),
             clock: self.clock.clone(),
         };
-        // Events evicted from memory are read from disk.
+        let permitted = self.authorize_logs(demanded, &backend, caller.as_deref(), parts)?;
+        // Events evicted from memory are read from disk, and queries are parsed.
         let document = tokio::task::spawn_blocking(move || permitted.answer(&backend))
             .await
             .map_err(|_| Fault::of_host("InternalFailure", "The logs could not be read."))??;
         drop(room);
-        let text = match document {
-            Value::Null => String::new(),
-            document => document.to_string(),
-        };
-        Ok(reply(StatusCode::OK, text))
+        Ok(reply(StatusCode::OK, document.0))
     }
 
     /// Authorizes one request. Log groups have no resource-based policies, so the identity-based
@@ -125,16 +121,17 @@ impl Front {
     fn authorize_logs(
         &self,
         demanded: Demanded,
+        backend: &Backend,
         caller: Option<&Caller>,
         parts: &Parts,
     ) -> Result<Permitted, Fault> {
         let home = self.control.home();
         // A host without keys has no callers and allows everything.
         let Some(caller) = caller.filter(|it| !it.owns(&home.account)) else {
-            return demanded.permitted_by(|_, _| Ok(()));
+            return demanded.permitted_by(backend, |_, _| Ok(()));
         };
         let context = self.context(&caller.principal, parts, None, &NoKeys);
-        demanded.permitted_by(|action, resource| {
+        demanded.permitted_by(backend, |action, resource| {
             let demand = Demand::new(action, resource);
             self.permit(caller, &demand, &context)
                 .map_err(|denied| Fault::new("AccessDeniedException", denied.text))

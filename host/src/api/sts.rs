@@ -28,7 +28,7 @@ struct Fault {
     message: String,
 }
 
-/// True for a request to `/` in the query protocol. Of AWS's services that a host serves, STS alone speaks it.
+/// True for a form, as the query protocol sends it. STS is the only service of a host with this protocol.
 pub(super) fn is_query(parts: &Parts) -> bool {
     let kind = parts.headers.get(header::CONTENT_TYPE);
     let is_form = kind.is_some_and(|kind| kind.as_bytes().starts_with(FORM));
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameter_is_read_from_a_form() {
+    fn form_has_its_parameters() {
         let form = b"Version=2011-06-15&Action=Get%43allerIdentity&x";
         assert_eq!(
             parameter(form, "Action").as_deref(),
@@ -188,12 +188,16 @@ mod tests {
         assert_eq!(parameter(b"Action=%ff", "Action"), None);
     }
 
-    #[test]
-    fn message_of_an_error_is_escaped() {
+    #[tokio::test]
+    async fn message_of_an_error_is_escaped() {
         let fault = Fault::new(StatusCode::BAD_REQUEST, "InvalidAction", "<b>&".to_owned());
         let id = RequestId::random(&crate::clock::Clock::system());
         let reply = fault.into_response(&id);
         assert_eq!(reply.status(), 400);
         assert_eq!(reply.headers()["content-type"], "text/xml");
+        let body = http_body_util::BodyExt::collect(reply.into_body()).await;
+        let text = String::from_utf8(body.unwrap().to_bytes().to_vec()).unwrap();
+        let message = "<Code>InvalidAction</Code><Message>&lt;b&gt;&amp;</Message>";
+        assert!(text.contains(message), "{text}");
     }
 }

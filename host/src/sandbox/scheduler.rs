@@ -31,6 +31,7 @@ pub(super) use poll_context::on_network;
 pub(super) use poll_context::yield_now;
 pub(super) use processor_time::thread_nanos;
 use threads::Threads;
+pub use threads::lower_priority;
 
 /// Period at which running guests are interrupted: to look at their deadline, and to let others run. It is
 /// the longest turn; twice it is the longest time for which a guest can hold up a worker of the network.

@@ -21,6 +21,7 @@ impl Operation for DeleteLogGroup {
     const NAME: &'static str = "DeleteLogGroup";
     type Request = GroupRequest;
     type Target = Group;
+    type Answer = Value;
 
     fn parse(request: GroupRequest, _home: &Home) -> Result<(Group, Self), Fault> {
         Group::required(request.log_group_name).map(|group| (group, Self))
@@ -46,6 +47,7 @@ impl Operation for DeleteLogStream {
     const NAME: &'static str = "DeleteLogStream";
     type Request = StreamRequest;
     type Target = Stream;
+    type Answer = Value;
 
     fn parse(request: StreamRequest, _home: &Home) -> Result<(Stream, Self), Fault> {
         let group = Group::required(request.log_group_name)?;

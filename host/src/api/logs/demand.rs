@@ -2,20 +2,18 @@
 
 use std::fmt;
 
-use serde_json::Value;
-
-use super::operation::{Backend, Operation};
-use super::target::Target;
+use super::operation::{Backend, Document, Operation};
+use super::target::{Judge, Target};
 use super::{Fault, delete, describe, events, insights, retention};
 use crate::names::Home;
 
-type Handler = Box<dyn FnOnce(&Backend) -> Result<Value, Fault> + Send>;
+type Handler = Box<dyn FnOnce(&Backend) -> Result<Document, Fault> + Send>;
+type Authorization = Box<dyn FnOnce(&Backend, &mut Judge<'_>) -> Result<Handler, Fault> + Send>;
 
 /// A parsed, not yet authorized request.
 pub(super) struct Demanded {
     action: String,
-    resources: Vec<String>,
-    answer: Handler,
+    authorization: Authorization,
 }
 
 /// An authorized request.
@@ -42,9 +40,15 @@ impl Demanded {
                 Self::of::<retention::DeleteRetentionPolicy>(body, home)
             }
             insights::StartQuery::NAME => Self::of::<insights::StartQuery>(body, home),
-            insights::GetQueryResults::NAME => Self::of::<insights::GetQueryResults>(body, home),
-            insights::StopQuery::NAME => Self::of::<insights::StopQuery>(body, home),
-            insights::DescribeQueries::NAME => Self::of::<insights::DescribeQueries>(body, home),
+            insights::results::GetQueryResults::NAME => {
+                Self::of::<insights::results::GetQueryResults>(body, home)
+            }
+            insights::results::StopQuery::NAME => {
+                Self::of::<insights::results::StopQuery>(body, home)
+            }
+            insights::results::DescribeQueries::NAME => {
+                Self::of::<insights::results::DescribeQueries>(body, home)
+            }
             _ => {
                 let text = format!("This host does not offer {operation} yet.");
                 Err(Fault::new("UnknownOperationException", text))
@@ -55,29 +59,36 @@ impl Demanded {
     fn of<O: Operation>(body: &[u8], home: &Home) -> Result<Self, Fault> {
         let request = serde_json::from_slice(body)
             .map_err(|error| Fault::new("SerializationException", error.to_string()))?;
-        let (target, operation) = O::parse(request, home)?;
+        let (mut target, operation) = O::parse(request, home)?;
+        let action = format!("logs:{}", O::NAME);
+        let authorization: Authorization = Box::new({
+            let action = action.clone();
+            move |backend, judge| {
+                target.permit(&action, &backend.home, &backend.queries, judge)?;
+                let answer: Handler =
+                    Box::new(move |backend| operation.answer(&target, backend).map(Into::into));
+                Ok(answer)
+            }
+        });
         Ok(Self {
-            action: format!("logs:{}", O::NAME),
-            resources: target.arns(home),
-            answer: Box::new(move |backend| operation.answer(&target, backend)),
+            action,
+            authorization,
         })
     }
 
     /// Authorizes the action on each resource of the target.
     pub(super) fn permitted_by(
         self,
+        backend: &Backend,
         mut judge: impl FnMut(&str, &str) -> Result<(), Fault>,
     ) -> Result<Permitted, Fault> {
-        for resource in &self.resources {
-            judge(&self.action, resource)?;
-        }
-        Ok(Permitted(self.answer))
+        (self.authorization)(backend, &mut judge).map(Permitted)
     }
 }
 
 impl Permitted {
     /// Executes the request. Blocks on the disk.
-    pub(super) fn answer(self, backend: &Backend) -> Result<Value, Fault> {
+    pub(super) fn answer(self, backend: &Backend) -> Result<Document, Fault> {
         (self.0)(backend)
     }
 }
@@ -86,7 +97,6 @@ impl fmt::Debug for Demanded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Demanded")
             .field("action", &self.action)
-            .field("resources", &self.resources)
             .finish_non_exhaustive()
     }
 }

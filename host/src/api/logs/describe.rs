@@ -41,6 +41,7 @@ impl Operation for DescribeLogGroups {
     type Request = GroupsRequest;
     // AWS authorizes the whole list, whatever filters the request has.
     type Target = AllGroups;
+    type Answer = Value;
 
     fn parse(request: GroupsRequest, home: &Home) -> Result<(AllGroups, Self), Fault> {
         let class = request.log_group_class.as_deref();
@@ -131,6 +132,7 @@ impl Operation for DescribeLogStreams {
     const NAME: &'static str = "DescribeLogStreams";
     type Request = StreamsRequest;
     type Target = Group;
+    type Answer = Value;
 
     fn parse(request: StreamsRequest, home: &Home) -> Result<(Group, Self), Fault> {
         let group = Group::parse(request.log_group_name, request.log_group_identifier, home)?;

@@ -39,6 +39,7 @@ impl Operation for FilterLogEvents {
     type Request = FilterRequest;
     // AWS authorizes this operation by group only; a policy for a stream does not apply.
     type Target = Group;
+    type Answer = Value;
 
     fn parse(request: FilterRequest, home: &Home) -> Result<(Group, Self), Fault> {
         let group = Group::parse(request.log_group_name, request.log_group_identifier, home)?;
@@ -105,6 +106,7 @@ impl Operation for GetLogEvents {
     const NAME: &'static str = "GetLogEvents";
     type Request = GetRequest;
     type Target = Stream;
+    type Answer = Value;
 
     fn parse(request: GetRequest, home: &Home) -> Result<(Stream, Self), Fault> {
         let group = Group::parse(request.log_group_name, request.log_group_identifier, home)?;

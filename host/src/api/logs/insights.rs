@@ -1,41 +1,53 @@
-//! CloudWatch Logs Insights: StartQuery, GetQueryResults, StopQuery and DescribeQueries. A query runs to its end before
-//! StartQuery responds, because a log group has a megabyte at most.
-
-use std::sync::Arc;
+//! StartQuery of CloudWatch Logs Insights. A query is parsed once it is authorized, and runs on a thread of its own with
+//! a lower priority than the network's, within a budget of time and memory.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Fault;
+use super::constraint::Constraints;
 use super::operation::{Backend, Operation};
-use super::queries::Ended;
-use super::target::{AllGroups, Group, Groups};
+use super::queries::Query;
+use super::target::{Group, Groups};
 use crate::clock::Timestamp;
 use crate::names::{Home, RequestId};
-use crate::telemetry::log::{Direction, Filter, Logs};
+use crate::telemetry::log::Filter;
 
+mod aggregate;
+mod budget;
 mod execute;
+mod execution;
 mod expression;
+mod function;
+mod pattern;
 mod reader;
+pub(super) mod results;
 mod row;
 mod syntax;
 #[cfg(test)]
 mod tests;
 mod value;
 
-use row::Row;
-use syntax::{Command, ROWS_MAX};
+use execution::Execution;
+use syntax::ROWS_MAX;
 
 /// Longest query, in characters.
 const QUERY_CHARS_MAX: usize = 10_000;
 /// Log groups of one query.
 const GROUPS_MAX: usize = 50;
+/// Stack of a query's thread. Expressions nest, and are evaluated recursively.
+const STACK_BYTES: usize = 4 << 20;
+
+/// Language of queries, as AWS names it.
+const LANGUAGE: &str = "CWLI";
+
 #[derive(Debug)]
 pub(super) struct StartQuery {
     text: String,
-    commands: Vec<Command>,
     start: Timestamp,
+    /// Exclusive.
     end: Timestamp,
+    /// Rows of the results.
     limit: usize,
 }
 
@@ -48,24 +60,26 @@ pub(super) struct StartRequest {
     start_time: Option<u64>,
     end_time: Option<u64>,
     query_string: Option<String>,
-    limit: Option<usize>,
+    query_language: Option<String>,
+    limit: Option<i64>,
 }
 
 impl Operation for StartQuery {
     const NAME: &'static str = "StartQuery";
     type Request = StartRequest;
     type Target = Groups;
+    type Answer = Value;
 
     fn parse(request: StartRequest, home: &Home) -> Result<(Groups, Self), Fault> {
-        let names = request.log_group_name.into_iter();
-        let names = names.chain(request.log_group_names.into_iter().flatten());
-        let named = names.map(|name| Group::named("logGroupNames", name));
-        let identified = request.log_group_identifiers.into_iter().flatten();
-        let identified = identified.map(|it| Group::identified(it, home));
-        let groups = named.chain(identified).collect::<Result<Vec<_>, _>>()?;
-        if groups.is_empty() || groups.len() > GROUPS_MAX {
+        let mut constraints = Constraints::default();
+        let rows_max = i64::try_from(ROWS_MAX).unwrap_or(i64::MAX);
+        constraints.range("limit", request.limit, 1, rows_max);
+        constraints.met()?;
+        let limit = request.limit.and_then(|it| usize::try_from(it).ok());
+        let language = request.query_language.as_deref().unwrap_or(LANGUAGE);
+        if language != LANGUAGE {
             return Err(Fault::invalid(format!(
-                "A query has 1 to {GROUPS_MAX} log groups: logGroupName, logGroupNames or logGroupIdentifiers."
+                "This host has queries in {LANGUAGE} only, not in {language}."
             )));
         }
         let text = request.query_string.unwrap_or_default();
@@ -78,193 +92,105 @@ impl Operation for StartQuery {
             return Err(Fault::invalid("startTime and endTime are required."));
         };
         if start > end {
-            return Err(Fault::new(
-                "MalformedQueryException",
-                "end date and time is either before the start date and time",
-            ));
+            let message = "end date and time is either before the start date and time";
+            return Err(Fault::new("MalformedQueryException", message));
         }
-        let commands = syntax::parse(&text)
-            .map_err(|error| Fault::new("MalformedQueryException", error.to_string()))?;
+        let groups = groups(
+            request.log_group_name,
+            request.log_group_names,
+            request.log_group_identifiers,
+            home,
+        )?;
         let query = Self {
             text,
-            commands,
             start: seconds(start),
-            // Inclusive.
-            end: Timestamp::from_millis(seconds(end).millis().saturating_add(1_000)),
-            limit: request.limit.unwrap_or(ROWS_MAX).clamp(1, ROWS_MAX),
+            end: seconds(end.saturating_add(1)),
+            limit: limit.unwrap_or(ROWS_MAX),
         };
-        Ok((Groups(groups), query))
+        Ok((groups, query))
     }
 
     fn answer(self, groups: &Groups, backend: &Backend) -> Result<Value, Fault> {
-        let mut rows = Vec::new();
-        for group in &groups.0 {
-            rows.extend(self.read(&backend.logs, group)?);
-        }
-        let bytes = |row: &Row| row.get("@message").text().unwrap_or_default().len();
-        let (scanned, bytes_scanned) = (rows.len(), rows.iter().map(bytes).sum());
-        let table = execute::run(&self.commands, rows);
-        let cells = |row: &Row| {
-            let fields = table.fields.iter().map(String::as_str);
-            let pointer = row.is_event().then_some("@ptr");
-            let fields = fields.chain(pointer);
-            let cells = fields.filter_map(|name| Some((name.to_owned(), row.get(name).text()?)));
-            cells.collect::<Vec<_>>()
+        // Before the query is parsed, which may take a while, too.
+        let permit = backend.queries.reserve(backend.key.clone());
+        let permit =
+            permit.map_err(|full| Fault::new("LimitExceededException", full.to_string()))?;
+        let one = Filter {
+            limit: 1,
+            ..Filter::default()
         };
+        for group in &groups.0 {
+            let found = backend.logs.filter(group.name(), &one);
+            found.ok_or_else(Fault::no_group)?;
+        }
+        let commands = syntax::parse(&self.text)
+            .map_err(|error| Fault::new("MalformedQueryException", error.to_string()))?;
         let id = RequestId::random(&backend.clock).to_string();
-        let first = groups.0.first().map(Group::name).unwrap_or_default();
-        backend.queries.add(Ended {
-            id: id.clone(),
-            group: first.to_owned(),
-            started: backend.clock.now(),
-            results: table.rows.iter().take(self.limit).map(cells).collect(),
-            matched: table.matched,
-            text: self.text,
-            scanned,
-            bytes_scanned,
-        });
+        let groups: Vec<_> = groups.0.iter().map(|it| it.name().to_owned()).collect();
+        let now = backend.clock.now();
+        let query = Query::new(id.clone(), self.text, groups.clone(), now);
+        let execution = Execution {
+            logs: backend.logs.clone(),
+            clock: backend.clock.clone(),
+            groups,
+            commands,
+            start: self.start,
+            end: self.end,
+            limit: self.limit,
+            running: permit.begin(query),
+        };
+        // Not a blocking thread of tokio: a runtime that shuts down waits for those.
+        let thread = std::thread::Builder::new().name("lamina-query".into());
+        let started = thread.stack_size(STACK_BYTES).spawn(|| execution.run());
+        started.map_err(|error| {
+            tracing::error!(%error, "the thread of a log query could not be started");
+            Fault::of_host(
+                "ServiceUnavailableException",
+                "The query could not be started.",
+            )
+        })?;
         Ok(json!({"queryId": id}))
     }
 }
 
-impl StartQuery {
-    /// Events of a group in the time of the query.
-    fn read(&self, logs: &Logs, group: &Group) -> Result<Vec<Row>, Fault> {
-        let name: Arc<str> = group.name().into();
-        let mut filter = Filter {
-            start: Some(self.start),
-            end: Some(self.end),
-            limit: ROWS_MAX,
-            ..Filter::default()
-        };
-        let mut rows = Vec::new();
-        loop {
-            let page = logs.filter(group.name(), &filter);
-            let page = page.ok_or_else(Fault::no_group)?;
-            let events = page.events.into_iter();
-            rows.extend(events.map(|event| Row::of_event(Arc::clone(&name), event)));
-            match page.next {
-                Some(next) => {
-                    filter.direction = Direction::Forward(next);
-                }
-                None => return Ok(rows),
-            }
+/// Log groups of a query, each once. One member names them.
+fn groups(
+    name: Option<String>,
+    names: Option<Vec<String>>,
+    identifiers: Option<Vec<String>>,
+    home: &Home,
+) -> Result<Groups, Fault> {
+    let wrong = || {
+        Fault::invalid(format!(
+            "A query has 1 to {GROUPS_MAX} log groups, in one of logGroupName, logGroupNames and logGroupIdentifiers."
+        ))
+    };
+    let all = match (name, names, identifiers) {
+        (Some(name), None, None) => vec![Group::named("logGroupName", name)],
+        (None, Some(names), None) => {
+            let named = names.into_iter().take(GROUPS_MAX + 1);
+            named.map(|it| Group::named("logGroupNames", it)).collect()
         }
+        (None, None, Some(identifiers)) => {
+            let identified = identifiers.into_iter().take(GROUPS_MAX + 1);
+            identified.map(|it| Group::identified(it, home)).collect()
+        }
+        _ => return Err(wrong()),
+    };
+    let mut groups = Vec::new();
+    let count = all.len();
+    for group in all {
+        let group = group?;
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    match count {
+        1..=GROUPS_MAX => Ok(Groups(groups)),
+        _ => Err(wrong()),
     }
 }
 
 fn seconds(seconds: u64) -> Timestamp {
     Timestamp::from_millis(seconds.saturating_mul(1_000))
-}
-
-#[derive(Debug)]
-pub(super) struct GetQueryResults(String);
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct QueryRequest {
-    query_id: Option<String>,
-}
-
-impl Operation for GetQueryResults {
-    const NAME: &'static str = "GetQueryResults";
-    type Request = QueryRequest;
-    type Target = AllGroups;
-
-    fn parse(request: QueryRequest, _home: &Home) -> Result<(AllGroups, Self), Fault> {
-        Ok((AllGroups, Self(request.query_id.unwrap_or_default())))
-    }
-
-    fn answer(self, _: &AllGroups, backend: &Backend) -> Result<Value, Fault> {
-        let ended = backend.queries.find(&self.0).ok_or_else(no_query)?;
-        let row = |row: &Vec<(String, String)>| {
-            let cells = row.iter();
-            let cells = cells.map(|(field, value)| json!({"field": field, "value": value}));
-            Value::Array(cells.collect())
-        };
-        let statistics = json!({
-            "recordsMatched": ended.matched as f64,
-            "recordsScanned": ended.scanned as f64,
-            "bytesScanned": ended.bytes_scanned as f64,
-        });
-        Ok(json!({
-            "queryLanguage": "CWLI",
-            "results": ended.results.iter().map(row).collect::<Vec<_>>(),
-            "statistics": statistics,
-            "status": "Complete",
-        }))
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct StopQuery(String);
-
-impl Operation for StopQuery {
-    const NAME: &'static str = "StopQuery";
-    type Request = QueryRequest;
-    type Target = AllGroups;
-
-    fn parse(request: QueryRequest, _home: &Home) -> Result<(AllGroups, Self), Fault> {
-        Ok((AllGroups, Self(request.query_id.unwrap_or_default())))
-    }
-
-    fn answer(self, _: &AllGroups, backend: &Backend) -> Result<Value, Fault> {
-        backend.queries.find(&self.0).ok_or_else(no_query)?;
-        Err(Fault::invalid(
-            "This query has already ended with status: Complete",
-        ))
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct DescribeQueries {
-    group: Option<String>,
-    status: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct DescribeRequest {
-    log_group_name: Option<String>,
-    status: Option<String>,
-}
-
-impl Operation for DescribeQueries {
-    const NAME: &'static str = "DescribeQueries";
-    type Request = DescribeRequest;
-    type Target = AllGroups;
-
-    fn parse(request: DescribeRequest, _home: &Home) -> Result<(AllGroups, Self), Fault> {
-        let query = Self {
-            group: request.log_group_name,
-            status: request.status,
-        };
-        Ok((AllGroups, query))
-    }
-
-    fn answer(self, _: &AllGroups, backend: &Backend) -> Result<Value, Fault> {
-        let is_wanted = |it: &Arc<Ended>| {
-            let is_complete = self.status.as_ref().is_none_or(|it| it == "Complete");
-            is_complete && self.group.as_ref().is_none_or(|group| *group == it.group)
-        };
-        let all = backend.queries.newest_first().into_iter();
-        let shown = all.filter(is_wanted).map(|it| {
-            json!({
-                "queryId": it.id,
-                "queryString": it.text,
-                "status": "Complete",
-                "createTime": it.started.millis(),
-                "logGroupName": it.group,
-                "queryLanguage": "CWLI",
-            })
-        });
-        Ok(json!({"queries": shown.collect::<Vec<_>>()}))
-    }
-}
-
-fn no_query() -> Fault {
-    Fault::new(
-        "ResourceNotFoundException",
-        "The specified query does not exist.",
-    )
 }

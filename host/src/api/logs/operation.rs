@@ -1,6 +1,8 @@
 //! Operation of CloudWatch Logs. Each parses its request into one target and into options that name
 //! no other resource, so that the target authorized is the target read.
 
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -17,7 +19,22 @@ pub(super) struct Backend {
     pub(super) logs: Logs,
     pub(super) home: Home,
     pub(super) queries: Queries,
+    /// Access key of the caller; `None` on a host without keys.
+    pub(super) key: Option<Arc<str>>,
     pub(super) clock: Clock,
+}
+
+/// Body of a response.
+#[derive(Debug)]
+pub(super) struct Document(pub(super) String);
+
+impl From<Value> for Document {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self(String::new()),
+            value => Self(value.to_string()),
+        }
+    }
 }
 
 /// One operation, with the options of its request.
@@ -26,9 +43,12 @@ pub(super) trait Operation: Sized + Send + 'static {
     /// Members of the request. Unlisted members are ignored.
     type Request: DeserializeOwned;
     type Target: Target;
+    /// A JSON document, `Null` for an empty response, or a document that is text already.
+    type Answer: Into<Document>;
 
+    /// Parses what authorization needs. Anything that takes long belongs in `answer`: the caller may have no permission.
     fn parse(request: Self::Request, home: &Home) -> Result<(Self::Target, Self), Fault>;
 
-    /// Executes the operation on the target; `Null` is an empty response. Blocks on the disk.
-    fn answer(self, target: &Self::Target, backend: &Backend) -> Result<Value, Fault>;
+    /// Executes the operation on the target. Blocks on the disk.
+    fn answer(self, target: &Self::Target, backend: &Backend) -> Result<Self::Answer, Fault>;
 }

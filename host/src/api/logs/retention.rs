@@ -31,6 +31,7 @@ impl Operation for PutRetentionPolicy {
     const NAME: &'static str = "PutRetentionPolicy";
     type Request = PutRequest;
     type Target = Group;
+    type Answer = Value;
 
     fn parse(request: PutRequest, _home: &Home) -> Result<(Group, Self), Fault> {
         let group = Group::required(request.log_group_name)?;
@@ -59,6 +60,7 @@ impl Operation for DeleteRetentionPolicy {
     const NAME: &'static str = "DeleteRetentionPolicy";
     type Request = DeleteRequest;
     type Target = Group;
+    type Answer = Value;
 
     fn parse(request: DeleteRequest, _home: &Home) -> Result<(Group, Self), Fault> {
         Group::required(request.log_group_name).map(|group| (group, Self))

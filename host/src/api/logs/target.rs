@@ -2,17 +2,22 @@
 
 use super::Fault;
 use super::constraint::Constraints;
+use super::queries::Queries;
 use crate::names::Home;
+
+/// Decision on an action and a resource.
+pub(super) type Judge<'a> = dyn FnMut(&str, &str) -> Result<(), Fault> + 'a;
 
 /// Resource that an operation acts on.
 pub(super) trait Target: Send + 'static {
-    /// ARN for authorization.
-    fn arn(&self, home: &Home) -> String;
-
-    /// ARNs for authorization, each of which must be permitted.
-    fn arns(&self, home: &Home) -> Vec<String> {
-        vec![self.arn(home)]
-    }
+    /// Authorizes an action on the target.
+    fn permit(
+        &mut self,
+        action: &str,
+        home: &Home,
+        queries: &Queries,
+        judge: &mut Judge<'_>,
+    ) -> Result<(), Fault>;
 }
 
 /// All log groups of the account.
@@ -37,7 +42,7 @@ pub(super) struct Stream {
 // AWS authorizes every operation by a stream ARN, with empty parts where the operation has no
 // target: "not authorized to perform: logs:DescribeLogGroups on resource:
 // arn:aws:logs:…:log-group::log-stream:".
-fn stream_arn(home: &Home, group: &str, stream: &str) -> String {
+pub(super) fn stream_arn(home: &Home, group: &str, stream: &str) -> String {
     format!("{}:log-stream:{stream}", group_arn(home, group))
 }
 
@@ -48,30 +53,51 @@ pub(super) fn group_arn(home: &Home, group: &str) -> String {
 }
 
 impl Target for AllGroups {
-    fn arn(&self, home: &Home) -> String {
-        stream_arn(home, "", "")
+    fn permit(
+        &mut self,
+        action: &str,
+        home: &Home,
+        _: &Queries,
+        judge: &mut Judge<'_>,
+    ) -> Result<(), Fault> {
+        judge(action, &stream_arn(home, "", ""))
     }
 }
 
 impl Target for Group {
-    fn arn(&self, home: &Home) -> String {
-        stream_arn(home, &self.0, "")
+    fn permit(
+        &mut self,
+        action: &str,
+        home: &Home,
+        _: &Queries,
+        judge: &mut Judge<'_>,
+    ) -> Result<(), Fault> {
+        judge(action, &stream_arn(home, &self.0, ""))
     }
 }
 
 impl Target for Groups {
-    fn arn(&self, home: &Home) -> String {
-        self.arns(home).join(",")
-    }
-
-    fn arns(&self, home: &Home) -> Vec<String> {
-        self.0.iter().map(|group| group.arn(home)).collect()
+    fn permit(
+        &mut self,
+        action: &str,
+        home: &Home,
+        _: &Queries,
+        judge: &mut Judge<'_>,
+    ) -> Result<(), Fault> {
+        let mut arns = self.0.iter().map(|group| stream_arn(home, &group.0, ""));
+        arns.try_for_each(|arn| judge(action, &arn))
     }
 }
 
 impl Target for Stream {
-    fn arn(&self, home: &Home) -> String {
-        stream_arn(home, &self.group.0, &self.name)
+    fn permit(
+        &mut self,
+        action: &str,
+        home: &Home,
+        _: &Queries,
+        judge: &mut Judge<'_>,
+    ) -> Result<(), Fault> {
+        judge(action, &stream_arn(home, &self.group.0, &self.name))
     }
 }
 

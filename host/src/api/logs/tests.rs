@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::Fault;
 use super::demand::Demanded;
 use super::operation::Backend;
 use super::queries::Queries;
@@ -84,7 +85,7 @@ fn changing(operation: &'static str, resource: &'static str, own: &'static [&'st
         request,
         resource,
         own,
-        readable: &["null"],
+        readable: &[],
         hidden: &["other"],
     }
 }
@@ -141,6 +142,7 @@ fn backend() -> Backend {
         logs,
         home: home(),
         queries: Queries::default(),
+        key: None,
         clock: Clock::system(),
     }
 }
@@ -150,12 +152,12 @@ fn authorized(operation: &str, request: &Value, backend: &Backend) -> Option<(St
     let body = request.to_string();
     let demanded = Demanded::parse(operation, body.as_bytes(), &backend.home).ok()?;
     let mut resource = String::new();
-    let permitted = demanded.permitted_by(|action, asked| {
+    let permitted = demanded.permitted_by(backend, |action, asked| {
         assert_eq!(action, format!("logs:{operation}"));
         asked.clone_into(&mut resource);
         Ok(())
     });
-    let answer = permitted.unwrap().answer(backend).map(|it| it.to_string());
+    let answer = permitted.unwrap().answer(backend).map(|it| it.0);
     Some((resource, answer.unwrap_or_default()))
 }
 
@@ -259,4 +261,192 @@ fn refusal_lists_all_violated_constraints() {
         "1 validation error detected: Value null at 'logStreamName' failed to satisfy constraint: \
          Member must not be null"
     );
+}
+
+/// Answer of an operation to a caller without the named permissions.
+fn denied(
+    operation: &str,
+    request: &Value,
+    backend: &Backend,
+    denied: &[(&str, &str)],
+) -> Result<Value, String> {
+    let body = request.to_string();
+    let demanded = Demanded::parse(operation, body.as_bytes(), &backend.home);
+    let demanded = demanded.map_err(|fault| fault.name.to_owned())?;
+    let permitted = demanded.permitted_by(backend, |action, resource| {
+        let is_denied = denied.iter().any(|(denied, group)| {
+            action == format!("logs:{denied}") && resource == format!("{ARN}{group}:log-stream:")
+        });
+        match is_denied {
+            true => Err(Fault::denied(String::new())),
+            false => Ok(()),
+        }
+    });
+    let answered = permitted.and_then(|it| it.answer(backend));
+    let answered = answered.map_err(|fault| fault.name.to_owned())?;
+    Ok(serde_json::from_str(&answered.0).unwrap())
+}
+
+fn started(backend: &Backend, groups: &[&str], query: &str) -> Result<String, String> {
+    let request = json!({
+        "logGroupNames": groups, "startTime": 0, "endTime": 9_999_999_999_u64, "queryString": query,
+    });
+    let answer = denied("StartQuery", &request, backend, &[])?;
+    Ok(answer["queryId"].as_str().unwrap().to_owned())
+}
+
+/// Results of a query, once it has ended and its thread has given its permit back.
+fn results(backend: &Backend, id: &str) -> Value {
+    loop {
+        let found = denied("GetQueryResults", &json!({"queryId": id}), backend, &[]).unwrap();
+        if found["status"] != "Running" {
+            return found;
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn query_of_caller_without_permission_is_not_parsed() {
+    let backend = backend();
+    for query in [
+        format!("stats pct(1, {}1)", "1+".repeat(4_000)),
+        "filter a like /\\w{200}/ ".repeat(300),
+        "no query".to_owned(),
+    ] {
+        let request = json!({
+            "logGroupNames": ["mine", "other"], "startTime": 0, "endTime": 1, "queryString": query,
+        });
+        let refused = denied("StartQuery", &request, &backend, &[("StartQuery", "other")]);
+        assert_eq!(refused, Err("AccessDeniedException".to_owned()));
+        let wrong = denied("StartQuery", &request, &backend, &[]);
+        assert_eq!(wrong, Err("MalformedQueryException".to_owned()));
+    }
+}
+
+#[test]
+fn results_need_permission_for_each_group_of_their_query() {
+    let backend = backend();
+    let both = started(&backend, &["mine", "other"], "stats count(*) as n").unwrap();
+    let mine = started(&backend, &["mine"], "stats count(*) as n").unwrap();
+    results(&backend, &both);
+    results(&backend, &mine);
+    for operation in ["GetQueryResults", "StopQuery"] {
+        for action in [operation, "StartQuery"] {
+            let ask = |id: &str| {
+                let request = json!({"queryId": id});
+                denied(operation, &request, &backend, &[(action, "other")])
+            };
+            assert_eq!(ask(&both), Err("AccessDeniedException".to_owned()));
+            assert_ne!(ask(&mine), Err("AccessDeniedException".to_owned()));
+        }
+    }
+    let seen = |groups: &[(&str, &str)]| {
+        let all = denied("DescribeQueries", &json!({}), &backend, groups).unwrap();
+        let all = all["queries"].as_array().unwrap().iter();
+        let ids = all.map(|it| it["queryId"].as_str().unwrap().to_owned());
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(seen(&[]), [mine.clone(), both]);
+    assert_eq!(seen(&[("StartQuery", "other")]), [mine]);
+    assert!(seen(&[("StartQuery", "mine")]).is_empty());
+}
+
+#[test]
+fn group_named_twice_is_read_once() {
+    let backend = backend();
+    let id = started(&backend, &["mine"; 50], "stats count(*) as n").unwrap();
+    let found = results(&backend, &id);
+    assert_eq!(found["results"], json!([[{"field": "n", "value": "2"}]]));
+    assert_eq!(found["statistics"]["recordsScanned"], 2.0);
+}
+
+#[test]
+fn unsupported_members_of_queries_are_refused() {
+    let backend = backend();
+    for (member, value) in [
+        ("logGroupName", json!("mine")),
+        ("logGroupIdentifiers", json!(["mine"])),
+        ("queryLanguage", json!("SQL")),
+        ("limit", json!(20_000)),
+        ("limit", json!(0)),
+        ("logGroupNames", json!([])),
+        ("logGroupNames", json!(vec!["mine"; 51])),
+    ] {
+        let mut request = json!({"logGroupNames": ["mine"], "startTime": 0, "endTime": 1});
+        request[member] = value;
+        let refused = denied("StartQuery", &request, &backend, &[]);
+        assert_eq!(
+            refused,
+            Err("InvalidParameterException".to_owned()),
+            "{request}"
+        );
+    }
+    let request = json!({"maxResults": 1_001});
+    let refused = denied("DescribeQueries", &request, &backend, &[]);
+    assert_eq!(refused, Err("InvalidParameterException".to_owned()));
+}
+
+#[test]
+fn queries_are_described_in_pages() {
+    let backend = backend();
+    let first = started(&backend, &["mine"], "").unwrap();
+    results(&backend, &first);
+    let second = started(&backend, &["mine"], "").unwrap();
+    results(&backend, &second);
+    let page = |request: &Value| denied("DescribeQueries", request, &backend, &[]).unwrap();
+    let newest = page(&json!({"maxResults": 1}));
+    assert_eq!(newest["queries"][0]["queryId"], *second);
+    let oldest = page(&json!({"maxResults": 1, "nextToken": newest["nextToken"]}));
+    assert_eq!(oldest["queries"][0]["queryId"], *first);
+    assert_eq!(oldest["nextToken"], Value::Null);
+    let none = page(&json!({"queryLanguage": "SQL"}));
+    assert_eq!(none["queries"], json!([]));
+}
+
+#[test]
+fn stopped_query_is_cancelled_and_gives_its_permit_back() {
+    let backend = backend();
+    let log = backend
+        .logs
+        .environment("many", "s", Format::Text, Vec::new());
+    for _ in 0..5_000 {
+        log.line(&"a".repeat(100));
+    }
+    // Seconds of work.
+    let slow = format!(
+        "stats {}",
+        vec!["max(strlen(concat(@message, '1')))"; 250].join(", ")
+    );
+    let id = started(&backend, &["many"], &slow).unwrap();
+    let stop = || denied("StopQuery", &json!({"queryId": id}), &backend, &[]);
+    assert_eq!(stop(), Ok(json!({"success": true})));
+    assert_eq!(results(&backend, &id)["status"], "Cancelled");
+    assert_eq!(stop(), Err("InvalidParameterException".to_owned()));
+    for _ in 0..20 {
+        loop {
+            match started(&backend, &["mine"], "limit 1") {
+                Ok(id) => break drop(results(&backend, &id)),
+                Err(full) => assert_eq!(full, "LimitExceededException"),
+            }
+            std::thread::park_timeout(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
+#[test]
+fn hostile_queries_end_with_a_status() {
+    let backend = backend();
+    let tens = (1..9).map(|at| {
+        let arguments = vec![format!("x{}", at - 1); 10].join(", ");
+        format!(" | fields concat({arguments}) as x{at}")
+    });
+    let large = format!(
+        "fields concat(@message, @message) as x0{}",
+        tens.collect::<String>()
+    );
+    let id = started(&backend, &["mine", "other"], &large).unwrap();
+    let found = results(&backend, &id);
+    assert_eq!(found["status"], "Failed");
+    assert_eq!(found["results"], json!([]));
 }

@@ -16,6 +16,13 @@ use super::{MOVED_MIN, Share, TICK, thread_nanos};
 /// leave them waiting with locks that others need.
 const NICE: i32 = 10;
 
+/// Lowers the priority of the calling thread below the network's.
+pub fn lower_priority() {
+    if let Err(error) = setpriority_process(Some(gettid()), NICE) {
+        tracing::warn!(%error, "the priority of a thread could not be lowered");
+    }
+}
+
 /// A guest's work between two waits, and whose it is.
 struct Task {
     runnable: Runnable,
@@ -90,9 +97,7 @@ impl Threads {
     }
 
     fn serve(&self) {
-        if let Err(error) = setpriority_process(Some(gettid()), NICE) {
-            tracing::warn!(%error, "the priority of a guests' thread could not be lowered");
-        }
+        lower_priority();
         let (tick, moved_min) = (nanos(TICK), nanos(MOVED_MIN));
         let mut ready = self.lock();
         loop {

@@ -1,13 +1,16 @@
 //! Expressions of Logs Insights, and their values for one row or for the rows of a group.
 
-use std::cmp::Ordering;
-
-use fancy_regex::Regex;
-
+use super::aggregate::{Aggregate, count};
+use super::budget::{Budget, Stop};
+use super::function::Function;
+use super::pattern::Pattern;
 use super::row::Row;
 use super::value::Value;
 
-/// An expression.
+/// Memory of a value in a list, beside its text: itself, and its number or text where the list is sorted.
+const VALUE_BYTES: usize = 3 * size_of::<Value>();
+
+/// An expression. Chains of operators are lists, so that its depth is that of its parentheses.
 #[derive(Clone, Debug)]
 pub(super) enum Expression {
     Field(String),
@@ -15,245 +18,180 @@ pub(super) enum Expression {
     Call(Function, Vec<Expression>),
     Aggregate(Aggregate, Option<Box<Expression>>),
     Not(Box<Expression>),
-    Binary(Operator, Box<Expression>, Box<Expression>),
-    Matches(Box<Expression>, Regex),
+    /// True if all are.
+    All(Vec<Expression>),
+    /// True if any is.
+    Any(Vec<Expression>),
+    Compare(Comparison, Box<[Expression; 2]>),
+    /// Calculation from left to right.
+    Calculate(Box<Expression>, Vec<(Calculation, Expression)>),
+    Matches(Box<Expression>, Pattern),
     Contains(Box<Expression>, String),
     In(Box<Expression>, Vec<Expression>),
 }
 
-/// Function of one row.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Function {
-    Abs,
-    Ceil,
-    Coalesce,
-    Concat,
-    Floor,
-    IsPresent,
-    Replace,
-    StrContains,
-    StrLen,
-    Substr,
-    ToLower,
-    ToUpper,
-    Trim,
-    /// Time rounded down to a period of milliseconds.
-    Bin(i64),
-}
-
-/// Function of the rows of a group.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Aggregate {
-    Avg,
-    Count,
-    CountDistinct,
-    Max,
-    Min,
-    /// Percentile.
-    Pct(f64),
-    Sum,
-}
-
-/// Operator of two expressions.
+/// Comparison of two values.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Operator {
-    Add,
-    And,
-    Divide,
+pub(super) enum Comparison {
     Equal,
     Greater,
     GreaterOrEqual,
     Less,
     LessOrEqual,
+    NotEqual,
+}
+
+/// Calculation with two numbers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Calculation {
+    Add,
+    Divide,
     Modulo,
     Multiply,
-    NotEqual,
-    Or,
     Power,
     Subtract,
 }
 
+/// Rows that an expression is evaluated for.
+#[derive(Clone, Copy, Debug)]
+struct Scope<'a> {
+    row: &'a Row,
+    group: &'a [Row],
+    budget: &'a Budget<'a>,
+}
+
 impl Expression {
     /// Value for a row.
-    pub(super) fn of_row(&self, row: &Row) -> Value {
-        self.value(row, &[])
+    pub(super) fn of_row(&self, row: &Row, budget: &Budget<'_>) -> Result<Value, Stop> {
+        self.of_group(row, &[], budget)
     }
 
     /// Value for the rows of a group. Fields are those of `named`: the group's keys and earlier results.
-    pub(super) fn of_group(&self, named: &Row, rows: &[Row]) -> Value {
-        self.value(named, rows)
+    pub(super) fn of_group(
+        &self,
+        named: &Row,
+        group: &[Row],
+        budget: &Budget<'_>,
+    ) -> Result<Value, Stop> {
+        let used = budget.used();
+        let value = self.value(Scope {
+            row: named,
+            group,
+            budget,
+        })?;
+        // What it was calculated from is freed, and its own bytes are charged by the caller that keeps it.
+        budget.release_to(used);
+        Ok(value)
     }
 
-    fn value(&self, row: &Row, group: &[Row]) -> Value {
-        let of = |expression: &Self| expression.value(row, group);
-        match self {
-            Self::Field(name) => row.get(name),
+    fn value(&self, scope: Scope<'_>) -> Result<Value, Stop> {
+        let Scope { row, group, budget } = scope;
+        budget.work(0)?;
+        let value = match self {
+            Self::Field(name) => row.get(name, budget)?,
             Self::Constant(value) => value.clone(),
             Self::Call(function, arguments) => {
-                function.value(&arguments.iter().map(of).collect::<Vec<_>>())
+                let arguments: Result<Vec<_>, _> =
+                    arguments.iter().map(|it| it.value(scope)).collect();
+                // It charges its text before it makes it.
+                return function.value(&arguments?, budget);
             }
-            Self::Aggregate(aggregate, argument) => aggregate.value(argument.as_deref(), group),
-            Self::Not(inner) => Value::truth(!of(inner).is_true()),
-            Self::Binary(operator, one, other) => operator.value(of(one), || of(other)),
-            Self::Matches(inner, regex) => {
-                let text = of(inner).text();
-                Value::truth(text.is_some_and(|text| regex.is_match(&text).unwrap_or(false)))
+            Self::Aggregate(_, None) => count(group.len()),
+            Self::Aggregate(aggregate, Some(argument)) => {
+                aggregate.value(argument.of_rows(group, budget)?)
             }
+            Self::Not(inner) => Value::truth(!inner.value(scope)?.is_true()),
+            Self::All(all) => Value::truth(!Self::has(all, scope, false)?),
+            Self::Any(all) => Value::truth(Self::has(all, scope, true)?),
+            Self::Compare(comparison, sides) => {
+                let (one, other) = (sides[0].value(scope)?, sides[1].value(scope)?);
+                Value::truth(comparison.holds(&one, &other))
+            }
+            Self::Calculate(first, rest) => {
+                let mut value = first.value(scope)?;
+                for (calculation, other) in rest {
+                    value = calculation.value(&value, &other.value(scope)?);
+                }
+                value
+            }
+            Self::Matches(inner, pattern) => match inner.value(scope)?.text() {
+                Some(text) => Value::truth(pattern.is_match(&text, budget)?),
+                None => Value::truth(false),
+            },
             Self::Contains(inner, part) => {
-                Value::truth(of(inner).text().is_some_and(|text| text.contains(part)))
+                let value = inner.value(scope)?;
+                Value::truth(value.text().is_some_and(|text| text.contains(part)))
             }
-            Self::In(inner, all) => {
-                let value = of(inner);
-                let is_in = all.iter().any(|it| value.compare(&of(it)).is_eq());
-                Value::truth(value != Value::Missing && is_in)
+            Self::In(inner, all) => Self::is_in(&inner.value(scope)?, all, scope)?,
+        };
+        budget.charge(value.bytes())?;
+        Ok(value)
+    }
+
+    /// Values for rows, without missing ones. Charged until the expression that they are a part of has its value.
+    fn of_rows(&self, rows: &[Row], budget: &Budget<'_>) -> Result<Vec<Value>, Stop> {
+        let mut values = Vec::new();
+        for row in rows {
+            let value = self.of_row(row, budget)?;
+            if value != Value::Missing {
+                budget.charge(VALUE_BYTES + value.bytes())?;
+                values.push(value);
             }
         }
+        Ok(values)
+    }
+
+    /// True if one of the expressions is true, or false. Those after it are not evaluated.
+    fn has(all: &[Self], scope: Scope<'_>, wanted: bool) -> Result<bool, Stop> {
+        for one in all {
+            if one.value(scope)?.is_true() == wanted {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn is_in(value: &Value, all: &[Self], scope: Scope<'_>) -> Result<Value, Stop> {
+        let mut is_in = false;
+        for one in all {
+            is_in |= value.compare(&one.value(scope)?).is_eq();
+        }
+        Ok(Value::truth(is_in && *value != Value::Missing))
     }
 }
 
-impl Operator {
-    fn value(self, one: Value, other: impl FnOnce() -> Value) -> Value {
-        match self {
-            Self::And => return Value::truth(one.is_true() && other().is_true()),
-            Self::Or => return Value::truth(one.is_true() || other().is_true()),
-            _ => {}
-        }
-        let other = other();
-        let order = one.compare(&other);
+impl Comparison {
+    fn holds(self, one: &Value, other: &Value) -> bool {
+        let order = one.compare(other);
         // A missing field equals nothing, and differs from everything.
-        let is_known = one != Value::Missing && other != Value::Missing;
-        let calculate = |calculation: fn(f64, f64) -> f64| {
-            let numbers = one.number().zip(other.number());
-            let result = numbers.map(|(one, other)| calculation(one, other));
-            let result = result.filter(|it| it.is_finite());
-            result.map_or(Value::Missing, Value::Number)
-        };
+        let is_known = *one != Value::Missing && *other != Value::Missing;
         match self {
-            Self::Equal => Value::truth(is_known && order.is_eq()),
-            Self::NotEqual => Value::truth(!is_known || order.is_ne()),
-            Self::Less => Value::truth(is_known && order.is_lt()),
-            Self::LessOrEqual => Value::truth(is_known && order.is_le()),
-            Self::Greater => Value::truth(is_known && order.is_gt()),
-            Self::GreaterOrEqual => Value::truth(is_known && order.is_ge()),
-            Self::Add => calculate(|one, other| one + other),
-            Self::Subtract => calculate(|one, other| one - other),
-            Self::Multiply => calculate(|one, other| one * other),
-            Self::Divide => calculate(|one, other| one / other),
-            Self::Modulo => calculate(|one, other| one % other),
-            Self::Power => calculate(f64::powf),
-            Self::And | Self::Or => unreachable!("they were decided above"),
+            Self::Equal => is_known && order.is_eq(),
+            Self::NotEqual => !is_known || order.is_ne(),
+            Self::Less => is_known && order.is_lt(),
+            Self::LessOrEqual => is_known && order.is_le(),
+            Self::Greater => is_known && order.is_gt(),
+            Self::GreaterOrEqual => is_known && order.is_ge(),
         }
     }
 }
 
-impl Function {
-    fn value(self, arguments: &[Value]) -> Value {
-        let first = arguments.first().unwrap_or(&Value::Missing);
-        let text = |at: usize| arguments.get(at).and_then(Value::text);
-        let number = |calculation: fn(f64) -> f64| {
-            first
-                .number()
-                .map_or(Value::Missing, |it| Value::Number(calculation(it)))
+impl Calculation {
+    fn value(self, one: &Value, other: &Value) -> Value {
+        let Some((one, other)) = one.number().zip(other.number()) else {
+            return Value::Missing;
         };
-        let of_text = |change: &dyn Fn(&str) -> String| {
-            text(0).map_or(Value::Missing, |it| Value::Text(change(&it)))
+        let result = match self {
+            Self::Add => one + other,
+            Self::Subtract => one - other,
+            Self::Multiply => one * other,
+            Self::Divide => one / other,
+            Self::Modulo => one % other,
+            Self::Power => one.powf(other),
         };
-        match self {
-            Self::Abs => number(f64::abs),
-            Self::Ceil => number(f64::ceil),
-            Self::Floor => number(f64::floor),
-            Self::Coalesce => {
-                let present = arguments.iter().find(|it| **it != Value::Missing);
-                present.cloned().unwrap_or(Value::Missing)
-            }
-            Self::Concat => Value::Text(arguments.iter().filter_map(Value::text).collect()),
-            Self::IsPresent => Value::truth(*first != Value::Missing),
-            Self::Replace => {
-                let (from, to) = (text(1).unwrap_or_default(), text(2).unwrap_or_default());
-                of_text(&|it| it.replace(&from, &to))
-            }
-            Self::StrContains => {
-                let part = text(1).unwrap_or_default();
-                Value::truth(text(0).is_some_and(|it| it.contains(&part)))
-            }
-            Self::StrLen => {
-                text(0).map_or(
-                    Value::Missing,
-                    |it| Value::Number(it.chars().count() as f64),
-                )
-            }
-            Self::Substr => {
-                let at = |index: usize| arguments.get(index).and_then(Value::number);
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    reason = "positions are small, and negative ones are 0"
-                )]
-                let at = |index: usize| at(index).map(|it| it.max(0.0) as usize);
-                let (from, length) = (at(1).unwrap_or(0), at(2).unwrap_or(usize::MAX));
-                of_text(&|it| it.chars().skip(from).take(length).collect())
-            }
-            Self::ToLower => of_text(&str::to_lowercase),
-            Self::ToUpper => of_text(&str::to_uppercase),
-            Self::Trim => of_text(&|it| it.trim().to_owned()),
-            Self::Bin(period) => match first {
-                Value::Time(millis) => Value::Time(millis - millis.rem_euclid(period)),
-                _ => Value::Missing,
-            },
+        match result.is_finite() {
+            true => Value::Number(result),
+            false => Value::Missing,
         }
     }
-}
-
-impl Aggregate {
-    fn value(self, argument: Option<&Expression>, rows: &[Row]) -> Value {
-        let Some(argument) = argument else {
-            return count(rows.len());
-        };
-        let values = rows.iter().map(|row| argument.of_row(row));
-        let values: Vec<Value> = values.filter(|it| *it != Value::Missing).collect();
-        let numbers = || values.iter().filter_map(Value::number);
-        match self {
-            Self::Count => count(values.len()),
-            Self::CountDistinct => {
-                let mut texts: Vec<_> = values.iter().filter_map(Value::text).collect();
-                texts.sort();
-                texts.dedup();
-                count(texts.len())
-            }
-            Self::Max => extreme(values, Ordering::Greater),
-            Self::Min => extreme(values, Ordering::Less),
-            Self::Sum => Value::Number(numbers().sum()),
-            Self::Avg => match numbers().count() {
-                0 => Value::Missing,
-                count => Value::Number(numbers().sum::<f64>() / count as f64),
-            },
-            Self::Pct(percent) => {
-                let mut sorted: Vec<f64> = numbers().collect();
-                sorted.sort_by(f64::total_cmp);
-                percentile(&sorted, percent)
-            }
-        }
-    }
-}
-
-fn count(number: usize) -> Value {
-    Value::Number(number as f64)
-}
-
-fn extreme(values: Vec<Value>, wanted: Ordering) -> Value {
-    let better = |one: Value, other: Value| match other.compare(&one) == wanted {
-        true => other,
-        false => one,
-    };
-    values.into_iter().reduce(better).unwrap_or(Value::Missing)
-}
-
-/// Value at a percentile of sorted numbers.
-fn percentile(sorted: &[f64], percent: f64) -> Value {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the rank is a small positive number"
-    )]
-    let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
-    let at = sorted.get(rank.saturating_sub(1).min(sorted.len().saturating_sub(1)));
-    at.map_or(Value::Missing, |it| Value::Number(*it))
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::budget::{Budget, Stop};
 use super::value::Value;
 use crate::telemetry::log::Event;
 
@@ -18,12 +19,21 @@ const REPORT: [(&str, &str, &str, f64); 5] = [
     ("@maxMemoryUsed", "Max Memory Used: ", " MB", 1_000_000.0),
 ];
 
+/// Memory of a row's first field that a command sets, beside its text: a node of the map.
+const FIRST_FIELD_BYTES: usize = 640;
+/// Memory of another field.
+const FIELD_BYTES: usize = 128;
+/// Memory of a value of a JSON document, beside its text.
+const JSON_VALUE_BYTES: usize = 128;
+/// Memory that documents stay parsed in. Beyond, messages are parsed at each access.
+const JSON_BYTES_MAX: usize = 24 << 20;
+
 /// A row.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Row {
     event: Option<(Arc<str>, Arc<Event>)>,
     /// Fields of commands. They hide those of the event.
-    made: BTreeMap<String, Value>,
+    made: BTreeMap<Arc<str>, Value>,
     /// Message as JSON, parsed on first use.
     json: OnceCell<Option<Json>>,
 }
@@ -37,19 +47,36 @@ impl Row {
         }
     }
 
-    pub(super) fn set(&mut self, name: String, value: Value) {
-        self.made.insert(name, value);
+    /// Bytes of a row of an event.
+    pub(super) fn bytes_of_event(event: &Event) -> usize {
+        size_of::<Self>() + size_of::<Event>() + event.message.len()
     }
 
-    pub(super) fn get(&self, name: &str) -> Value {
+    pub(super) fn set(
+        &mut self,
+        name: &Arc<str>,
+        value: Value,
+        budget: &Budget<'_>,
+    ) -> Result<(), Stop> {
+        let field = match self.made.is_empty() {
+            true => FIRST_FIELD_BYTES,
+            false => FIELD_BYTES,
+        };
+        budget.charge(field + value.bytes())?;
+        self.made.insert(Arc::clone(name), value);
+        Ok(())
+    }
+
+    pub(super) fn get(&self, name: &str, budget: &Budget<'_>) -> Result<Value, Stop> {
         if let Some(made) = self.made.get(name) {
-            return made.clone();
+            return Ok(made.clone());
         }
         let Some((group, event)) = &self.event else {
-            return Value::Missing;
+            return Ok(Value::Missing);
         };
+        budget.work(event.message.len())?;
         let time = || Value::Time(i64::try_from(event.at.millis()).unwrap_or(i64::MAX));
-        match name {
+        Ok(match name {
             "@message" => Value::Text(event.message.to_string()),
             "@timestamp" | "@ingestionTime" => time(),
             "@logStream" => Value::Text(event.stream.to_string()),
@@ -58,12 +85,12 @@ impl Row {
             "@type" | "@requestId" => of_platform(name, &event.message),
             _ => match REPORT.iter().find(|(it, ..)| *it == name) {
                 Some((_, label, unit, factor)) => of_report(&event.message, label, unit, *factor),
-                None => self.of_json(name, &event.message),
+                None => self.of_json(name, &event.message, budget),
             },
-        }
+        })
     }
 
-    /// Pointer to the event, for GetLogRecord.
+    /// True for an event, false for a row of `stats`.
     pub(super) fn is_event(&self) -> bool {
         self.event.is_some()
     }
@@ -75,28 +102,35 @@ impl Row {
     }
 
     /// Member of a JSON message by its path, such as `error.code` or `items.0`.
-    fn of_json(&self, path: &str, message: &str) -> Value {
-        let parse = || {
-            message
-                .starts_with('{')
-                .then(|| serde_json::from_str(message).ok())
-        };
-        let Some(json) = self.json.get_or_init(|| parse().flatten()) else {
-            return Value::Missing;
-        };
-        // A member's name may have dots itself.
-        if let Some(found) = json.get(path) {
-            return of_value(found);
+    fn of_json(&self, path: &str, message: &str, budget: &Budget<'_>) -> Value {
+        if let Some(json) = self.json.get() {
+            return json.as_ref().map_or(Value::Missing, |it| member(it, path));
         }
-        let step = |at: &Json, part: &str| match at {
-            Json::Array(all) => all.get(part.parse::<usize>().ok()?).cloned(),
-            at => at.get(part).cloned(),
+        if !message.starts_with('{') {
+            return Value::Missing;
+        }
+        let parse = || serde_json::from_str::<Json>(message).ok();
+        let is_separator = |it: &u8| matches!(it, b',' | b':' | b'[' | b'{');
+        let separators = message.bytes().filter(is_separator);
+        let bytes = message.len() + separators.count() * JSON_VALUE_BYTES;
+        let json = match budget.keep_below(JSON_BYTES_MAX, bytes) {
+            true => self.json.get_or_init(parse),
+            false => &parse(),
         };
-        let found = path
-            .split('.')
-            .try_fold(json.clone(), |at, part| step(&at, part));
-        found.map_or(Value::Missing, |found| of_value(&found))
+        json.as_ref().map_or(Value::Missing, |it| member(it, path))
     }
+}
+
+fn member(json: &Json, path: &str) -> Value {
+    // A member's name may have dots itself.
+    if let Some(found) = json.get(path) {
+        return of_value(found);
+    }
+    let found = path.split('.').try_fold(json, |at, part| match at {
+        Json::Array(all) => all.get(part.parse::<usize>().ok()?),
+        at => at.get(part),
+    });
+    found.map_or(Value::Missing, of_value)
 }
 
 fn of_value(json: &Json) -> Value {
@@ -133,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_of_report_lines_are_read() {
+    fn report_line_has_fields() {
         let line = "REPORT RequestId: 1-2\tDuration: 1.50 ms\tBilled Duration: 2 ms\tMemory Size: 128 MB\t\
                     Max Memory Used: 3 MB\t\n";
         let read = |name: &str| {
