@@ -33,6 +33,7 @@ mod project;
 mod queue;
 mod runtime;
 mod sample_event;
+mod secrets;
 mod service;
 mod sign;
 mod speaker;

@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::names::{AccountId, Region, UserName};
 use crate::policy::Policy;
 use crate::sandbox::{Cidr, Egress, EgressRule, FileSystem};
 
 mod aws;
+mod document;
 mod log;
 mod network;
 mod s3;
@@ -24,6 +26,9 @@ mod trigger;
 mod urls;
 
 pub use aws::Aws;
+#[cfg(feature = "cli")]
+pub(crate) use document::Document;
+pub use document::Located;
 pub use log::{HostLog, LogFormat};
 pub use network::Network;
 pub use s3::S3;
@@ -31,6 +36,9 @@ pub use signing::{SigningAlgorithm, SigningProfile};
 pub use tls::{Tls, TlsCertificate};
 pub use trigger::{Trigger, TriggerSource};
 pub use urls::{CustomDomain, CustomTarget, UrlDomain, UrlScheme, Urls};
+
+/// Minimum of `guest_memory_bytes`: less runs no environment, and each invocation would be throttled.
+const GUEST_MEMORY_BYTES_MIN: u64 = 16 << 20;
 
 /// The configuration of a host. Every key has a default.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -47,6 +55,8 @@ pub struct Config {
     #[schemars(with = "String")]
     pub account_id: AccountId,
     /// Access keys. Without any, only programs on this machine may call. Since 0.1.0.
+    #[serde(deserialize_with = "distinct_keys")]
+    #[schemars(with = "Vec<Key>")]
     pub keys: Vec<Key>,
     /// Bearer token that gives access to the metrics page of a host with keys. Since 0.1.0.
     pub metrics_token: Option<Token>,
@@ -107,7 +117,11 @@ pub enum Runtimes {
 /// A secret sent in clear, such as a bearer token.
 #[derive(Clone, Eq, PartialEq, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Token(String);
+pub struct Token(
+    #[serde(deserialize_with = "document::not_empty")]
+    #[schemars(with = "String")]
+    String,
+);
 
 impl Token {
     /// Bytes of the token, for constant-time comparison.
@@ -127,8 +141,12 @@ impl std::fmt::Debug for Token {
 #[serde(deny_unknown_fields)]
 pub struct Key {
     /// `AWS_ACCESS_KEY_ID`. Since 0.1.0.
+    #[serde(deserialize_with = "document::not_empty")]
+    #[schemars(with = "String")]
     pub access_key_id: String,
     /// `AWS_SECRET_ACCESS_KEY`. Since 0.1.0.
+    #[serde(deserialize_with = "document::not_empty")]
+    #[schemars(with = "String")]
     pub secret_access_key: String,
     /// `AWS_SESSION_TOKEN`, if the client must send one. Since 0.1.0.
     pub session_token: Option<String>,
@@ -150,8 +168,12 @@ pub struct Key {
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Concurrent invocations of the account. Since 0.1.0.
+    #[serde(deserialize_with = "document::at_least::<1, _, _>")]
+    #[schemars(with = "u32")]
     pub concurrency: u32,
     /// Environments by which one function may grow in 10 s. Since 0.1.0.
+    #[serde(deserialize_with = "document::at_least::<1, _, _>")]
+    #[schemars(with = "u32")]
     pub burst_environments: u32,
     /// Concurrent connections per client address; default: a quarter of all. Since 0.1.0.
     pub connections_per_address: Option<usize>,
@@ -159,9 +181,13 @@ pub struct Limits {
     /// Since 0.1.0.
     pub drain_seconds: u64,
     /// Environments of the host, busy or idle. Since 0.1.0.
+    #[serde(deserialize_with = "document::at_least::<1, _, _>")]
+    #[schemars(with = "u32")]
     pub environments: u32,
     /// Memory of all environments in bytes. Default: three quarters of the limit of the machine and
     /// its control groups (`memory.max`, `memory.limit_in_bytes`). Since 0.1.0.
+    #[serde(deserialize_with = "guest_memory")]
+    #[schemars(with = "Option<u64>")]
     pub guest_memory_bytes: Option<u64>,
     /// Seconds before an idle environment is evicted; 0 disables reuse. Since 0.1.0.
     pub idle_seconds: u64,
@@ -198,8 +224,8 @@ pub enum Error {
     Parse {
         /// Path of the file.
         path: PathBuf,
-        /// Syntax error with its line and column.
-        source: Box<toml::de::Error>,
+        /// Error with its line and column.
+        source: Located,
     },
     /// Unauthenticated listener on a public address: anyone could run code.
     #[error(
@@ -277,15 +303,12 @@ impl Config {
             path: path.to_owned(),
             source,
         })?;
-        let config: Self = toml::from_str(&text).map_err(|source| Error::Parse {
+        let config: Self = document::parse(&text).map_err(|source| Error::Parse {
             path: path.to_owned(),
-            source: Box::new(source),
+            source,
         })?;
-        if config.has_secrets() && can_be_read_by_others(path) {
-            tracing::warn!(
-                "{path} can be read by other users and has secrets: chmod 600 {path}",
-                path = path.display()
-            );
+        if config.has_secrets() {
+            warn_of_readers(path);
         }
         Ok(config)
     }
@@ -373,11 +396,39 @@ impl Config {
     }
 }
 
-fn can_be_read_by_others(path: &Path) -> bool {
+/// Warns if a file with secrets can be read by other users.
+pub(crate) fn warn_of_readers(path: &Path) {
     /// Mode bits for reading by group and others.
     const READABLE_BY_OTHERS: u32 = 0o044;
     let found = std::fs::metadata(path);
-    found.is_ok_and(|found| found.permissions().mode() & READABLE_BY_OTHERS != 0)
+    if found.is_ok_and(|found| found.permissions().mode() & READABLE_BY_OTHERS != 0) {
+        tracing::warn!(
+            "{path} can be read by other users and has secrets: chmod 600 {path}",
+            path = path.display()
+        );
+    }
+}
+
+/// Reads keys, each with another id: of two with one id, one could never sign.
+fn distinct_keys<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Key>, D::Error> {
+    let keys = Vec::<Key>::deserialize(from)?;
+    for (at, key) in keys.iter().enumerate() {
+        if keys[..at]
+            .iter()
+            .any(|it| it.access_key_id == key.access_key_id)
+        {
+            let id = &key.access_key_id;
+            return Err(D::Error::custom(format!(
+                "the access key {id} is given twice"
+            )));
+        }
+    }
+    Ok(keys)
+}
+
+/// Reads the memory of all environments, which is that of one environment at least.
+fn guest_memory<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    document::at_least::<GUEST_MEMORY_BYTES_MIN, u64, _>(from).map(Some)
 }
 
 impl Limits {
@@ -468,6 +519,19 @@ mod tests {
         for (text, expected) in [
             ("lisen = \"x\"", "unknown field `lisen`"),
             ("[limits]\nconcurrency = -1", "line 2"),
+            ("[limits]\nconcurrency = 0", "the minimum is 1"),
+            ("[limits]\nenvironments = 0", "the minimum is 1"),
+            ("[limits]\nburst_environments = 0", "the minimum is 1"),
+            (
+                "[limits]\nguest_memory_bytes = 1",
+                "the minimum is 16777216",
+            ),
+            ("metrics_token = \"\"", "the value is empty"),
+            (
+                "[[keys]]\naccess_key_id = \"a\"\nsecret_access_key = \"\"",
+                "line 3, column 21: the value is empty",
+            ),
+            (&key("").repeat(2), "the access key a is given twice"),
             ("account_id = \"12\"", "twelve digits"),
             ("[[keys]]\naccess_key_id = \"a\"", "secret_access_key"),
             (&key("account = \"1\""), "twelve digits"),
@@ -485,7 +549,7 @@ mod tests {
                 "Statement[0].Effect: Allow or Deny is expected",
             ),
         ] {
-            let error = toml::from_str::<Config>(text).unwrap_err().to_string();
+            let error = document::parse::<Config>(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

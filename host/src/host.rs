@@ -46,6 +46,8 @@ pub use compiler::compiler_main;
 pub use deploy::Function;
 pub use error::{Error, FunctionError, FunctionErrorKind, Throttle};
 pub use handle::{FunctionHandle, InvokeOptions, InvokeResponse};
+#[cfg(feature = "cli")]
+pub(crate) use parts::preflight;
 #[cfg(feature = "server")]
 pub use serving::ReloadError;
 

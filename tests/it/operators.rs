@@ -131,7 +131,10 @@ fn variables_and_secret_files_configure_the_host() {
     project.write("secret", "hidden\n");
     let start = ["start", "--listen", "127.0.0.1:0"];
     let mut start = command(project.path(), &start);
-    let host = Host::start(start.env("LAMINA_REGION", "eu-west-3"));
+    let start = start.env("LAMINA_REGION", "eu-west-3");
+    let host = Host::start(start.env("LAMINA_REGOIN", "eu-west-4"));
+    host.until("secret can be read by other users");
+    host.until("LAMINA_REGOIN is no setting");
     let endpoint = format!("http://{}", host.address());
     let arguments = ["list", "--endpoint-url", &endpoint, "--region", "eu-west-3"];
     let mut list = command(project.path(), &arguments);
@@ -245,6 +248,41 @@ fn doctor_reports_on_machine_and_configuration() {
         told.contains("FAIL  configuration: ") && told.contains("line 1"),
         "{told}"
     );
+}
+
+#[test]
+fn doctor_finds_what_start_refuses() {
+    let project = Project::new(
+        "listen = \"127.0.0.1:0\"\n[s3]\nendpoint = \"nourl\"\n[tls]\nlisten = \"127.0.0.1:0\"\n\
+         [[tls.certificates]]\ncertificate = \"no.pem\"\nkey = \"no.key\"\n",
+    );
+    let (code, told, _) = lamina(project.path(), &["doctor"]);
+    assert_eq!(code, Some(3), "{told}");
+    assert!(told.contains("FAIL  tls: no.pem: "), "{told}");
+    assert!(told.contains("FAIL  s3: "), "{told}");
+    project.write("file", "");
+    let (code, told, _) = lamina(project.path(), &["doctor", "--data-dir", "file"]);
+    assert_eq!(code, Some(3));
+    assert!(
+        told.contains("FAIL  data directory: the data directory file is a file"),
+        "{told}"
+    );
+}
+
+#[test]
+fn doctor_beside_its_running_host_finds_no_fault() {
+    let project = Project::new("");
+    let start = ["start", "--listen", "127.0.0.1:0"];
+    let host = Host::start(&mut command(project.path(), &start));
+    let listen = host.address().to_string();
+    let (code, told, notes) = lamina(project.path(), &["doctor", "--listen", &listen]);
+    assert_eq!(code, Some(0), "{told}{notes}");
+    let process = format!("process {}", host.child.id());
+    assert!(
+        told.contains(&format!("the host runs ({process})")),
+        "{told}"
+    );
+    assert!(told.contains(&format!("is in use by {process}")), "{told}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, ValueEnum};
 
@@ -48,7 +49,7 @@ pub(super) struct Printing {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Calling a host")]
 pub(super) struct ClientOptions {
-    /// URL of the host [env: LAMINA_ENDPOINT_URL, AWS_ENDPOINT_URL_LAMBDA, or http:// and LAMINA_LISTEN] [default:
+    /// URL of the host; with https, AWS_CA_BUNDLE may name a PEM file with its authority [env: LAMINA_ENDPOINT_URL, AWS_ENDPOINT_URL_LAMBDA, or http:// and LAMINA_LISTEN] [default:
     /// http://127.0.0.1:3001].
     #[arg(long, value_name = "URL")]
     endpoint_url: Option<String>,
@@ -100,7 +101,7 @@ impl Printing {
     }
 }
 
-/// Keys of one source. Parts of several sources never match.
+/// Access key of one source. Parts of several sources never match.
 #[derive(Debug, Default)]
 struct Keys {
     id: Option<String>,
@@ -117,16 +118,23 @@ impl Keys {
         }
     }
 
-    /// The other source if this one has no part of a key. Options may be completed by another source.
-    fn or(self, other: Self) -> Self {
+    /// The whole key of a source. `None` if it has none: a token alone belongs to no key.
+    fn of_source(self, source: &str) -> anyhow::Result<Option<Self>> {
         match (&self.id, &self.secret) {
-            (Some(_), Some(_)) => self,
-            _ => Self {
-                id: self.id.or(other.id),
-                secret: self.secret.or(other.secret),
-                token: self.token.or(other.token),
-            },
+            (None, None) => Ok(None),
+            (Some(_), Some(_)) => Ok(Some(self)),
+            (Some(_), None) => bail!(
+                "{source} has an access key id and no secret access key: give both, or neither"
+            ),
+            (None, Some(_)) => bail!(
+                "{source} has a secret access key and no access key id: give both, or neither"
+            ),
         }
+    }
+
+    fn of_profile(profile: &Profile) -> anyhow::Result<Option<Self>> {
+        let keys = Self::of(|name| profile.get(&name.to_lowercase()));
+        keys.of_source(&format!("the profile {}", profile.name()))
     }
 }
 
@@ -161,13 +169,21 @@ impl ClientOptions {
             secret: self.secret_access_key.or(before.secret_access_key),
             token: self.session_token.or(before.session_token),
         };
-        let keys = match option {
-            Some(_) => keys.or(Keys::of(|name| profile.get(&name.to_lowercase()))),
-            None => {
-                let own = keys.or(Keys::of(|name| of_environment(&[name])));
-                own.or(Keys::of(|name| profile.get(&name.to_lowercase())))
+        let keys = match keys.of_source("the command line")? {
+            None if option.is_none() => {
+                let variables = Keys::of(|name| of_environment(&[name]));
+                variables.of_source("the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)")?
             }
+            keys => keys,
         };
+        let keys = match keys {
+            None => Keys::of_profile(&profile)?,
+            keys => keys,
+        };
+        if keys.is_none() && named.is_some() {
+            bail!("{}", profile.without_keys());
+        }
+        let keys = keys.unwrap_or_default();
         let or = |given: Option<String>, default: &str| given.unwrap_or_else(|| default.to_owned());
         Ok(Access {
             endpoint_url: or(endpoint, ENDPOINT_URL),
@@ -280,6 +296,11 @@ mod tests {
             ..ClientOptions::default()
         };
         assert_eq!(access(option, &keys).secret_access_key, "ps");
+        let token = access(
+            ClientOptions::default(),
+            &[("AWS_SESSION_TOKEN", "stray"), profile[0]],
+        );
+        assert_eq!(token.session_token, None);
         let listen = [
             ("LAMINA_LISTEN", "127.0.0.1:7"),
             ("AWS_DEFAULT_REGION", "r"),
@@ -287,5 +308,52 @@ mod tests {
         let listening = access(ClientOptions::default(), &listen);
         assert_eq!(listening.endpoint_url, "http://127.0.0.1:7");
         assert_eq!(listening.region, "r");
+    }
+
+    #[test]
+    fn half_a_key_or_a_profile_without_keys_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join(".aws")).unwrap();
+        let credentials = "[default]\naws_access_key_id = d\naws_secret_access_key = ds\n\
+                           [half]\naws_access_key_id = h\n[sso]\nsso_session = s\n";
+        std::fs::write(home.path().join(".aws/credentials"), credentials).unwrap();
+        let refused = |options: ClientOptions, given: (&str, &str)| {
+            let variable = |name: &str| match name {
+                "HOME" => Some(home.path().display().to_string()),
+                name => (name == given.0).then(|| given.1.to_owned()),
+            };
+            let access = options.access(ClientOptions::default(), variable);
+            access.map(|it| it.access_key_id).unwrap_err().to_string()
+        };
+        let option = ClientOptions {
+            access_key_id: Some("o".into()),
+            ..ClientOptions::default()
+        };
+        for (options, given, expected) in [
+            (
+                ClientOptions::default(),
+                ("AWS_ACCESS_KEY_ID", "e"),
+                "the environment",
+            ),
+            (
+                ClientOptions::default(),
+                ("AWS_SECRET_ACCESS_KEY", "e"),
+                "the environment",
+            ),
+            (option, ("AWS_SECRET_ACCESS_KEY", "e"), "the command line"),
+            (
+                ClientOptions::default(),
+                ("AWS_PROFILE", "half"),
+                "the profile half",
+            ),
+            (
+                ClientOptions::default(),
+                ("AWS_PROFILE", "sso"),
+                "sso_session",
+            ),
+        ] {
+            let refused = refused(options, given);
+            assert!(refused.contains(expected), "{refused}");
+        }
     }
 }

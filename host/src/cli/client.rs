@@ -132,7 +132,7 @@ impl Client {
             .http
             .request(request.map(Full::new))
             .await
-            .with_context(|| self.unreachable())?;
+            .map_err(|error| self.unreachable(error))?;
         let (parts, body) = response.into_parts();
         let body = body
             .collect()
@@ -151,11 +151,28 @@ impl Client {
         }
     }
 
-    fn unreachable(&self) -> String {
-        format!(
-            "no host answers at {}; start one with `lamina start`",
-            self.endpoint
-        )
+    /// Says why no response came, and what to do.
+    fn unreachable(&self, error: hyper_util::client::legacy::Error) -> anyhow::Error {
+        let endpoint = &self.endpoint;
+        let is_refused = error.is_connect();
+        let error = anyhow::Error::new(error);
+        let tls = error.chain().find_map(tls_error);
+        let text = match tls {
+            Some(rustls::Error::InvalidCertificate(_)) => format!(
+                "the certificate of {endpoint} is not trusted; AWS_CA_BUNDLE names a PEM file with its authority"
+            ),
+            Some(rustls::Error::InvalidMessage(_)) => {
+                format!("{endpoint} speaks no TLS; the URL of such a host begins with http://")
+            }
+            Some(_) => format!("no TLS connection to {endpoint} can be made"),
+            None if is_refused => {
+                format!("no host answers at {endpoint}; start one with `lamina start`")
+            }
+            None => format!(
+                "{endpoint} ended the connection before it answered; the request may have been carried out"
+            ),
+        };
+        error.context(text)
     }
 
     /// Waits until a function is Active and its last update has finished.
@@ -201,6 +218,12 @@ impl Response {
             message: message.unwrap_or("the host gave no reason").to_owned(),
         }
     }
+}
+
+/// Error of TLS behind an error of a connection, which wraps it as an I/O error.
+fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    let inner = error.downcast_ref::<std::io::Error>()?.get_ref()?;
+    inner.downcast_ref()
 }
 
 /// True for status 404.

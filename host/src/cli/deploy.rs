@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 
@@ -54,7 +54,7 @@ pub(super) struct Overrides {
     /// Timeout in seconds [default: `timeout` of the manifest; else unchanged, 3 for a new function].
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u32>,
-    /// Environment variable; may be repeated. Together with `env` of the manifest, replaces all variables of the function.
+    /// Environment variable; may be repeated. Together with `environment` of the manifest, replaces all variables of the function.
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
     /// Runtime, such as python3.14 [default: provided.al2023].
@@ -94,7 +94,8 @@ impl Deploy {
             let begun = clock.instant();
             let package = self.signed(package::built(project)?)?;
             let built = clock.instant();
-            let deployed = put(client, project, &package).await?;
+            let deployed = put(client, project, &package).await;
+            let deployed = deployed.with_context(|| project.name.clone())?;
             output::line(&deployed.shown(format));
             deployed.note_times(built - begun, clock.instant() - built);
             deployed.warn_if_public();

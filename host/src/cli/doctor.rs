@@ -1,8 +1,8 @@
 //! `lamina doctor`: checks the machine and the configuration for what stops or slows a host.
 
 use std::fs::{self, File};
-use std::io::Write;
-use std::net::TcpListener;
+use std::io::{ErrorKind, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,11 +11,14 @@ use clap::Args;
 use rustix::fs::statvfs;
 use rustix::process::{Resource, getrlimit};
 
+use super::speaker::Speaker;
 use super::start::Start;
-use super::{Ended, descriptors, output};
+use super::{Ended, data_dir, descriptors, output};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, HostLog};
 use crate::disk;
+use crate::host::preflight;
+use crate::store::sqlite::Sqlite;
 
 /// Writes with fsync that are measured.
 const SYNCS: usize = 16;
@@ -50,6 +53,11 @@ use Finding::{Bad, Good, Poor};
 
 impl Doctor {
     pub(super) fn run(self) -> anyhow::Result<Ended> {
+        // Warnings about the configuration, such as secrets that others can read.
+        Speaker::start(&HostLog {
+            filter: Some("warn".to_owned()),
+            ..HostLog::default()
+        })?;
         let config = match self.start.config_in(Path::new(".")) {
             Ok(config) => {
                 print("configuration", &Good(summary(&config)));
@@ -60,16 +68,31 @@ impl Doctor {
                 anyhow::bail!("the host would not start");
             }
         };
-        let checks: [(&str, Finding); 8] = [
-            ("address", address(&config)),
-            ("data directory", data_dir(&config.data_dir)),
+        let holder = Sqlite::holder(&config.data_dir);
+        let mut checks = vec![(
+            "address",
+            address(&config, config.listen, holder.as_deref()),
+        )];
+        if let Some(tls) = &config.tls {
+            checks.push((
+                "TLS address",
+                address(&config, tls.listen, holder.as_deref()),
+            ));
+        }
+        let failed = preflight(&config).into_iter();
+        checks.extend(failed.map(|(section, error)| (section, Bad(output::chain(&error.into())))));
+        checks.extend([
+            (
+                "data directory",
+                data_dir(&config.data_dir, holder.as_deref()),
+            ),
             ("disk space", disk_space(&config.data_dir)),
             ("disk sync", disk_sync(&config.data_dir)),
             ("open files", open_files(&config)),
             ("address space", address_space()),
             ("memory maps", memory_maps()),
             ("clock", clock()),
-        ];
+        ]);
         checks
             .iter()
             .for_each(|(name, finding)| print(name, finding));
@@ -98,13 +121,17 @@ fn summary(config: &Config) -> String {
     format!("listen {}, TLS {tls}, {keys} access keys", config.listen)
 }
 
-fn address(config: &Config) -> Finding {
-    match TcpListener::bind(config.listen) {
-        Err(error) => Bad(format!("{} cannot be listened on: {error}", config.listen)),
-        Ok(_) if !config.listen.ip().is_loopback() && config.trusted_proxies.is_empty() => Poor(
-            format!("{} is reached from elsewhere, without TLS", config.listen),
-        ),
-        Ok(_) => Good(format!("{} is free", config.listen)),
+/// Check of an address. The host's own, while it runs, is no other program's.
+fn address(config: &Config, listen: SocketAddr, holder: Option<&str>) -> Finding {
+    let is_tls = config.tls.as_ref().is_some_and(|it| it.listen == listen);
+    let is_open = !listen.ip().is_loopback() && !is_tls && config.trusted_proxies.is_empty();
+    match (TcpListener::bind(listen), holder) {
+        (Err(error), Some(process)) if error.kind() == ErrorKind::AddrInUse => Good(format!(
+            "{listen} is in use, and the host runs (process {process})"
+        )),
+        (Err(error), _) => Bad(format!("{listen} cannot be listened on: {error}")),
+        (Ok(_), _) if is_open => Poor(format!("{listen} is reached from elsewhere, without TLS")),
+        (Ok(_), _) => Good(format!("{listen} is free")),
     }
 }
 
@@ -115,7 +142,13 @@ fn existing(dir: &Path) -> PathBuf {
     found.map_or_else(|| "/".into(), Path::to_owned)
 }
 
-fn data_dir(dir: &Path) -> Finding {
+fn data_dir(dir: &Path, holder: Option<&str>) -> Finding {
+    if let Some(process) = holder {
+        return Good(format!("{} is in use by process {process}", dir.display()));
+    }
+    if let Err(error) = data_dir::require_own(dir) {
+        return Bad(output::chain(&error));
+    }
     let place = existing(dir);
     match probe(&place).map(fs::remove_file) {
         Ok(_) if dir.is_dir() => Good(format!("{} can be written", dir.display())),

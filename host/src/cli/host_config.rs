@@ -3,33 +3,42 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use schemars::schema_for;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value as Schema;
 use toml::{Table, Value};
 
-use super::environment;
 use super::project::manifest::{self, File};
-use crate::config::Config;
+use super::{environment, secrets};
+use crate::config::{self, Config, Document, Located};
 
 /// Prefix of the names of variables.
 const PREFIX: &str = "LAMINA_";
 /// Parts of a variable's name: a section and its key.
 const SEPARATOR: &str = "__";
-/// Variables of the program that are no settings.
-const OTHERS: [&str; 2] = ["LAMINA_CONFIG", "LAMINA_LOG"];
-/// Suffix of a key whose value is the name of a file with the secret.
-const FILE_SUFFIX: &str = "_file";
-/// Keys with secrets.
-const SECRETS: [&str; 5] = [
-    "access_key_id",
-    "metrics_token",
-    "policy",
-    "secret_access_key",
-    "session_token",
+/// Variables that are no settings: of the program, of its clients and of its tests.
+const OTHERS: [&str; 4] = [
+    "LAMINA_CONFIG",
+    "LAMINA_ENDPOINT_URL",
+    "LAMINA_LOG",
+    "LAMINA_PROGRAM",
 ];
-/// Variable of systemd with the directory of a service's credentials (`LoadCredential=`).
-const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// Text with the configuration.
+struct Source {
+    /// `None` without a file.
+    path: Option<PathBuf>,
+    /// True if the configuration is the table `[host]` of a project.
+    is_project: bool,
+}
+
+/// The part of a project's manifest that is of its host.
+#[derive(Deserialize)]
+struct OfHost<T> {
+    host: Option<T>,
+}
 
 /// Reads the file given by an option or `LAMINA_CONFIG`; else `lamina.toml` in `dir`, which is a host's configuration or
 /// has `[host]`.
@@ -38,49 +47,99 @@ pub(super) fn read(given: Option<&Path>, dir: &Path) -> anyhow::Result<Config> {
     let given = given
         .map(Path::to_owned)
         .or_else(|| variable.map(PathBuf::from));
-    let (path, host) = match given {
-        Some(path) => (Some(path), None),
-        None => found(if dir.is_dir() { dir } else { Path::new(".") })?,
-    };
-    let mut table = match (&path, host) {
-        (Some(path), _) => match toml::from_str::<Table>(&text(path)?) {
-            Ok(table) => table,
-            Err(_) => return Ok(Config::read(path)?),
+    let source = match given {
+        Some(path) => Source {
+            path: Some(path),
+            is_project: false,
         },
-        (None, Some(host)) => host,
-        (None, None) => Table::new(),
+        None => found(if dir.is_dir() { dir } else { Path::new(".") })?,
     };
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let is_changed = overlay(&mut table, variables)? | read_secrets(&mut table, path.as_deref())?;
-    match path {
-        // Parsed from the text, an error has its line and column.
-        Some(path) if !is_changed => Ok(Config::read(&path)?),
-        path => {
+    let text = source.path.as_deref().map(text).transpose()?;
+    source.config(&text.unwrap_or_default(), &variables.collect::<Vec<_>>())
+}
+
+impl Source {
+    fn config(&self, text: &str, variables: &[(String, String)]) -> anyhow::Result<Config> {
+        let path = self.path.as_deref();
+        let shown = || {
             let shown =
                 path.map_or_else(|| manifest::FILE.to_owned(), |it| it.display().to_string());
-            let config = Value::Table(table).try_into();
-            config.with_context(|| format!("{shown} with the variables {PREFIX}* is not valid"))
+            format!("{shown} is not a valid configuration")
+        };
+        let mut document = Document::parse(text).with_context(shown)?;
+        if !self.is_project {
+            manifest::require_of_host(&document).with_context(shown)?;
+        }
+        if let (Some(path), true) = (path, secrets::has_plain(&document)) {
+            secrets::warn_of_readers(path);
+        }
+        secrets::read_files(&mut document, path).with_context(shown)?;
+        let strict = |document| self.read::<Config>(document).with_context(shown);
+        let mut table: Table = self.read(document.clone()).with_context(shown)?;
+        let base = table.clone();
+        let applied = overlay(&mut table, variables)?;
+        if applied.is_empty() {
+            return strict(document);
+        }
+        match Value::Table(table).try_into() {
+            Ok(config) => Ok(config),
+            Err(_) => {
+                // An error of the text has its line and column.
+                strict(document)?;
+                Err(misfit(base, &applied))
+            }
+        }
+    }
+
+    fn read<T: DeserializeOwned + Default>(&self, document: Document<'_>) -> Result<T, Located> {
+        match self.is_project {
+            true => Ok(document.read::<OfHost<T>>()?.host.unwrap_or_default()),
+            false => document.read(),
         }
     }
 }
 
-/// Configuration in the manifest of a directory: its path, or the table `[host]`.
-fn found(dir: &Path) -> anyhow::Result<(Option<PathBuf>, Option<Table>)> {
+/// Error that names the first variable with which the configuration is not valid.
+fn misfit(mut table: Table, variables: &[(String, String)]) -> anyhow::Error {
+    for variable in variables {
+        let overlaid = overlay(&mut table, std::slice::from_ref(variable));
+        if let Err(error) =
+            overlaid.and_then(|_| Ok(Value::Table(table.clone()).try_into::<Config>()?))
+        {
+            let name = &variable.0;
+            return match error.downcast_ref::<toml::de::Error>() {
+                Some(error) => anyhow!("{name}: {}", Located::new("", error)),
+                None => error,
+            };
+        }
+    }
+    anyhow!("the configuration with the variables {PREFIX}* is not valid")
+}
+
+/// Configuration in the manifest of a directory.
+fn found(dir: &Path) -> anyhow::Result<Source> {
     let path = dir.join(manifest::FILE);
     Ok(match manifest::read(dir)? {
-        Some(File::Host) => (Some(path), None),
-        Some(File::Project(_)) => {
-            let host = toml::from_str::<Table>(&text(&path)?)?.remove("host");
-            (None, host.and_then(|it| it.as_table().cloned()))
-        }
-        None => (None, None),
+        Some(File::Host) => Source {
+            path: Some(path),
+            is_project: false,
+        },
+        Some(File::Project(_)) => Source {
+            path: Some(path),
+            is_project: true,
+        },
+        None => Source {
+            path: None,
+            is_project: false,
+        },
     })
 }
 
 fn text(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).map_err(|source| {
-        crate::config::Error::Read {
+        config::Error::Read {
             path: path.to_owned(),
             source,
         }
@@ -88,13 +147,13 @@ fn text(path: &Path) -> anyhow::Result<String> {
     })
 }
 
-/// Puts the values of variables into the table. False if no variable is a setting.
+/// Puts the values of variables into the table. Returns the variables that are settings.
 fn overlay(
     table: &mut Table,
-    variables: impl Iterator<Item = (String, String)>,
-) -> anyhow::Result<bool> {
+    variables: &[(String, String)],
+) -> anyhow::Result<Vec<(String, String)>> {
     let schema = Schema::from(schema_for!(Config));
-    let mut is_changed = false;
+    let mut applied = Vec::new();
     for (variable, text) in variables {
         let Some(name) = variable.strip_prefix(PREFIX) else {
             continue;
@@ -104,28 +163,38 @@ fn overlay(
         if !is_known && path.len() > 1 {
             bail!("{variable}: there is no section {}", path[0]);
         }
-        if !is_known || OTHERS.contains(&&*variable) || text.is_empty() {
+        if OTHERS.contains(&&**variable) || text.is_empty() {
             continue;
         }
-        let value = value(&schema, &path, &text);
-        let (key, sections) = path.split_last().context("a name has a part")?;
-        let mut inner = &mut *table;
-        for section in sections {
-            let entry = inner
-                .entry(section.clone())
-                .or_insert_with(|| Value::Table(Table::new()));
-            inner = entry
-                .as_table_mut()
-                .with_context(|| format!("{variable}: {section} is no section"))?;
+        if !is_known {
+            tracing::warn!("{variable} is no setting of the host and is ignored");
+            continue;
         }
-        inner.insert(key.clone(), value);
-        is_changed = true;
+        let value = value(&schema, &path, text).with_context(|| variable.clone())?;
+        insert(table, &path, value).with_context(|| variable.clone())?;
+        applied.push((variable.clone(), text.clone()));
     }
-    Ok(is_changed)
+    Ok(applied)
 }
 
-/// Value of a variable: text where the setting is text, else TOML.
-fn value(schema: &Schema, path: &[String], text: &str) -> Value {
+fn insert(table: &mut Table, path: &[String], value: Value) -> anyhow::Result<()> {
+    let (key, sections) = path.split_last().context("a name has a part")?;
+    let mut inner = table;
+    for section in sections {
+        let entry = inner
+            .entry(section.clone())
+            .or_insert_with(|| Value::Table(Table::new()));
+        inner = entry
+            .as_table_mut()
+            .with_context(|| format!("{section} is no section"))?;
+    }
+    inner.insert(key.clone(), value);
+    Ok(())
+}
+
+/// Value of a variable: text where the setting is text, else TOML. An error has no part of the text, which may be a
+/// secret.
+fn value(schema: &Schema, path: &[String], text: &str) -> anyhow::Result<Value> {
     let mut at = schema;
     for part in path {
         at = &resolved(schema, at)["properties"][part];
@@ -135,14 +204,13 @@ fn value(schema: &Schema, path: &[String], text: &str) -> Value {
         Schema::Array(kinds) => kinds.iter().any(|it| it == "string"),
         kind => kind == "string" || kind.is_null(),
     };
-    let parsed = || {
-        let table: Option<Table> = toml::from_str(&format!("value = {text}")).ok();
-        table?.remove("value")
-    };
-    match is_text {
-        true => Value::String(text.to_owned()),
-        false => parsed().unwrap_or_else(|| Value::String(text.to_owned())),
+    if is_text {
+        return Ok(Value::String(text.to_owned()));
     }
+    let parsed = toml::from_str::<Table>(&format!("value = {text}"));
+    let mut table =
+        parsed.map_err(|error| anyhow!("the value is not TOML: {}", error.message()))?;
+    table.remove("value").context("the value is empty")
 }
 
 /// Schema behind a reference, which an optional value has beside `null`.
@@ -153,51 +221,6 @@ fn resolved<'a>(root: &'a Schema, at: &'a Schema) -> &'a Schema {
     name.map_or(at, |name| &root["$defs"][name])
 }
 
-/// Replaces `<key>_file` by the content of the file, in all sections. False if there is none.
-fn read_secrets(table: &mut Table, config: Option<&Path>) -> anyhow::Result<bool> {
-    let mut is_changed = false;
-    let keys: Vec<String> = table.keys().cloned().collect();
-    for name in keys {
-        let secret = name
-            .strip_suffix(FILE_SUFFIX)
-            .filter(|it| SECRETS.contains(it));
-        if let Some(secret) = secret {
-            let path = table.remove(&name);
-            let path = path.as_ref().and_then(Value::as_str);
-            let path = path.with_context(|| format!("{name} is the name of a file"))?;
-            if table.contains_key(secret) {
-                bail!("{secret} and {name} are both given");
-            }
-            let content = secret_in(path, config).with_context(|| format!("{name} = {path:?}"))?;
-            table.insert(secret.to_owned(), Value::String(content));
-            is_changed = true;
-            continue;
-        }
-        let inner = match table.get_mut(&name) {
-            Some(Value::Table(inner)) => vec![inner],
-            Some(Value::Array(all)) => all.iter_mut().filter_map(Value::as_table_mut).collect(),
-            _ => Vec::new(),
-        };
-        for inner in inner {
-            is_changed |= read_secrets(inner, config)?;
-        }
-    }
-    Ok(is_changed)
-}
-
-/// Content of a file, relative to systemd's credentials or to the configuration file. Editors end a file with a new line.
-fn secret_in(path: &str, config: Option<&Path>) -> anyhow::Result<String> {
-    let credentials = environment::variable(CREDENTIALS).map(PathBuf::from);
-    let candidates = [
-        credentials,
-        config.and_then(Path::parent).map(Path::to_owned),
-    ];
-    let candidates = candidates.into_iter().flatten().map(|dir| dir.join(path));
-    let found = candidates.into_iter().find(|it| it.is_file());
-    let content = std::fs::read_to_string(found.unwrap_or_else(|| path.into()))?;
-    Ok(content.trim_end_matches(['\n', '\r']).to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,8 +229,9 @@ mod tests {
         let mut table: Table = toml::from_str(text).unwrap();
         let variables = variables
             .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        overlay(&mut table, variables)?;
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect::<Vec<_>>();
+        overlay(&mut table, &variables)?;
         Ok(Value::Table(table).try_into()?)
     }
 
@@ -253,20 +277,55 @@ mod tests {
     }
 
     #[test]
-    fn secret_is_read_from_its_file() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("secret"), "hidden\n").unwrap();
-        let config = dir.path().join("lamina.toml");
-        let read = |text: &str| {
-            let mut table: Table = toml::from_str(text).unwrap();
-            read_secrets(&mut table, Some(&config))?;
-            anyhow::Ok(Value::Table(table).try_into::<Config>()?)
+    fn broken_variable_is_named_without_its_value() {
+        let keys = "[{access_key_id = \"a\", secret_access_key = \"hidden\"";
+        for (variable, value, expected) in [
+            ("LAMINA_KEYS", keys, "LAMINA_KEYS: the value is not TOML"),
+            (
+                "LAMINA_KEYS",
+                "\"hidden\"",
+                "LAMINA_KEYS: invalid type: string, expected",
+            ),
+            ("LAMINA_LISTEN", "foo", "LAMINA_LISTEN: "),
+            ("LAMINA_METRICS_TOKEN", "", ""),
+        ] {
+            let variables = [
+                ("LAMINA_REGION".to_owned(), "eu-west-1".to_owned()),
+                (variable.to_owned(), value.to_owned()),
+            ];
+            let source = Source {
+                path: None,
+                is_project: false,
+            };
+            match source.config("", &variables) {
+                Ok(config) => assert_eq!(config.region.to_string(), "eu-west-1"),
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    assert!(error.contains(expected), "{error}");
+                    assert!(!error.contains("hidden"), "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn error_of_the_text_has_its_position_despite_variables() {
+        let variables = [("LAMINA_REGION".to_owned(), "eu-west-1".to_owned())];
+        let source = |is_project| Source {
+            path: None,
+            is_project,
         };
-        let text = "[[keys]]\naccess_key_id = \"a\"\nsecret_access_key_file = \"secret\"";
-        assert_eq!(read(text).unwrap().keys[0].secret_access_key, "hidden");
-        let error = read("metrics_token_file = \"none\"").unwrap_err();
-        assert!(error.to_string().contains("metrics_token_file"), "{error}");
-        let both = "metrics_token = \"x\"\nmetrics_token_file = \"secret\"";
-        assert!(read(both).is_err());
+        for (text, is_project) in [("\nbogus = 1", false), ("[host]\nbogus = 1", true)] {
+            let error = source(is_project).config(text, &variables).unwrap_err();
+            let error = format!("{error:#}");
+            assert!(
+                error.contains("line 2, column 1: unknown field `bogus`"),
+                "{error}"
+            );
+        }
+        let text = "name = \"f\"\n[host]\naccount_id = \"123456789012\"";
+        let config = source(true).config(text, &variables).unwrap();
+        assert_eq!(config.account_id.to_string(), "123456789012");
+        assert_eq!(config.region.to_string(), "eu-west-1");
     }
 }

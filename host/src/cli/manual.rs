@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 use schemars::schema_for;
@@ -38,7 +39,7 @@ impl Completions {
 
 impl Man {
     pub(super) fn run(&self) -> anyhow::Result<Ended> {
-        std::fs::create_dir_all(&self.dir)?;
+        std::fs::create_dir_all(&self.dir).with_context(|| self.dir.display().to_string())?;
         clap_mangen::generate_to(Cli::command(), &self.dir)?;
         output::line(&self.dir.join("lamina.1").display().to_string());
         Ok(Ended::Well)
@@ -63,7 +64,7 @@ Each setting can also be a variable of the environment, which precedes the file:
 the filter of the log.
 
 A secret can be in a file of its own: `access_key_id_file`, `secret_access_key_file`, `session_token_file`,
-`metrics_token_file` and `policy_file` name it, relative to the configuration or to `$CREDENTIALS_DIRECTORY` of systemd.
+`metrics_token_file`, `token_file` and `policy_file` name it, relative to the configuration or to `$CREDENTIALS_DIRECTORY` of systemd.
 
 SIGHUP reloads keys, policies and certificates; other changes take effect after a restart. `GET /_lamina/health` answers
 `ok` with status 200, without a signature, as soon as the host takes requests: it is the check of health and readiness

@@ -5,9 +5,23 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 
-/// Settings of a profile, by name.
+/// Settings of a profile that name another source of keys, which `lamina` does not read.
+const OTHER_SOURCES: [&str; 7] = [
+    "credential_process",
+    "credential_source",
+    "login_session",
+    "role_arn",
+    "sso_session",
+    "sso_start_url",
+    "web_identity_token_file",
+];
+
+/// Settings of a profile.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Profile(BTreeMap<String, String>);
+pub(super) struct Profile {
+    name: String,
+    settings: BTreeMap<String, String>,
+}
 
 impl Profile {
     /// Reads the profile of this name, or the default one, whose absence is no error.
@@ -32,19 +46,39 @@ impl Profile {
         };
         let wanted = name.unwrap_or("default");
         match find(&read(config)?, &read(credentials)?, wanted) {
-            Some(profile) => Ok(profile),
+            Some(settings) => Ok(Self {
+                name: wanted.to_owned(),
+                settings,
+            }),
             None if name.is_none() => Ok(Self::default()),
             None => bail!("The config profile ({wanted}) could not be found"),
         }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<String> {
-        self.0.get(name).filter(|it| !it.is_empty()).cloned()
+        self.settings.get(name).filter(|it| !it.is_empty()).cloned()
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Reason for which requests cannot be signed with this profile.
+    pub(super) fn without_keys(&self) -> String {
+        let name = &self.name;
+        let other = OTHER_SOURCES.iter().find(|it| self.get(it).is_some());
+        let other = other.map_or_else(String::new, |other| {
+            format!(", but {other}, which lamina does not use")
+        });
+        format!(
+            "the profile {name} has no aws_access_key_id{other}: put keys into it, or export AWS_ACCESS_KEY_ID and \
+             AWS_SECRET_ACCESS_KEY without --profile"
+        )
     }
 }
 
 /// Merges a profile of both files. Credentials take precedence, as in the AWS CLI.
-fn find(config: &str, credentials: &str, name: &str) -> Option<Profile> {
+fn find(config: &str, credentials: &str, name: &str) -> Option<BTreeMap<String, String>> {
     let named = format!("profile {name}");
     let is_own = |section: &str| section == named || name == "default" && section == name;
     let found = [
@@ -54,7 +88,7 @@ fn find(config: &str, credentials: &str, name: &str) -> Option<Profile> {
     if found.iter().all(Option::is_none) {
         return None;
     }
-    Some(Profile(found.into_iter().flatten().flatten().collect()))
+    Some(found.into_iter().flatten().flatten().collect())
 }
 
 /// Settings of the sections that fit. `None` without such a section.
@@ -99,10 +133,10 @@ mod tests {
             ("aws_access_key_id", "own"),
             ("aws_secret_access_key", "a=b"),
         ] {
-            assert_eq!(mine.get(name).as_deref(), Some(value), "{name}");
+            assert_eq!(mine.get(name).map(String::as_str), Some(value), "{name}");
         }
         let default = find(CONFIG, CREDENTIALS, "default").unwrap();
-        assert_eq!(default.get("region").as_deref(), Some("eu-west-1"));
+        assert_eq!(default["region"], "eu-west-1");
         assert_eq!(default.get("aws_access_key_id"), None);
         assert!(find(CONFIG, CREDENTIALS, "other").is_none());
     }

@@ -47,8 +47,9 @@ impl Project {
         }
         match manifest::read(path)? {
             Some(File::Project(manifest)) => {
-                let functions = manifest.into_functions(path)?;
-                functions.into_iter().map(|it| Self::of(it, true)).collect()
+                let functions = manifest.into_functions(path)?.into_iter();
+                let projects = functions.map(|it| Self::of(it, true));
+                distinct(projects.collect::<anyhow::Result<_>>()?, path)
             }
             Some(File::Host) | None => {
                 let settings = Manifest {
@@ -134,6 +135,20 @@ impl Project {
             read => read.with_context(|| path.display().to_string()),
         }
     }
+}
+
+/// Refuses functions of one name: the second would replace the first.
+fn distinct(projects: Vec<Project>, dir: &Path) -> anyhow::Result<Vec<Project>> {
+    for (at, project) in projects.iter().enumerate() {
+        if projects[..at].iter().any(|it| it.name == project.name) {
+            bail!(
+                "{}: two functions have the name {}",
+                dir.join(manifest::FILE).display(),
+                project.name
+            );
+        }
+    }
+    Ok(projects)
 }
 
 fn parent(path: &Path) -> PathBuf {

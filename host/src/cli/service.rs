@@ -1,6 +1,6 @@
-//! Service manager of the machine: systemd is told of the host's state, and may hand over its socket.
+//! Service manager of the machine: notifications of the host's state to systemd, and the socket that it may hand over.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
@@ -8,6 +8,10 @@ use tokio::net::TcpListener;
 /// Socket that systemd listens on for this process, if there is one (`lamina.socket`).
 pub(super) fn listener() -> anyhow::Result<Option<TcpListener>> {
     let mut inherited = ListenFd::from_env();
+    let sockets = inherited.len();
+    if sockets > 1 {
+        bail!("systemd hands over {sockets} sockets: lamina.socket may have one ListenStream=");
+    }
     let listener = inherited
         .take_tcp_listener(0)
         .context("the inherited file descriptor is no TCP socket that listens")?;

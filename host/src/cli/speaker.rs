@@ -1,5 +1,6 @@
 //! Log of a host on stderr, and what the commands `start` and `dev` say beside it: with JSON, every line is an object.
 
+use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
 use super::{environment, output};
@@ -11,16 +12,16 @@ pub(super) struct Speaker(LogFormat);
 
 impl Speaker {
     /// Begins the log of this process.
-    pub(super) fn start(log: &HostLog) -> Self {
-        let filter = environment::variable("LAMINA_LOG").filter(|it| !it.is_empty());
-        let filter = filter.or_else(|| log.filter.clone());
-        let filter = filter.unwrap_or_else(|| "info".to_owned());
+    pub(super) fn start(log: &HostLog) -> anyhow::Result<Self> {
+        let variable = environment::variable("LAMINA_LOG").filter(|it| !it.is_empty());
+        let (filter, source) = match (variable, &log.filter) {
+            (Some(filter), _) => (filter, "LAMINA_LOG"),
+            (None, Some(filter)) => (filter.clone(), "`filter` of [log]"),
+            (None, None) => ("info".to_owned(), "the default"),
+        };
         let access = if log.access { "info" } else { "off" };
-        let filter = format!("{filter},lamina::access={access}");
-        let filter = EnvFilter::try_new(&filter).unwrap_or_else(|error| {
-            output::note(&format!("the filter of the log is ignored: {error}"));
-            EnvFilter::new(format!("info,lamina::access={access}"))
-        });
+        let parsed = EnvFilter::try_new(format!("{filter},lamina::access={access}"));
+        let filter = parsed.with_context(|| format!("{source} = {filter:?}"))?;
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter(filter)
             // Its internal error log would panic on a closed stderr.
@@ -34,7 +35,7 @@ impl Speaker {
                 .try_init(),
             LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
         };
-        Self(log.format)
+        Ok(Self(log.format))
     }
 
     /// Says something.

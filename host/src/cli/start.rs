@@ -62,7 +62,9 @@ impl Start {
             let mut serving = pin!(host.serve_on(listener, bound, stopped));
             loop {
                 tokio::select! {
-                    ended = &mut serving => break ended.map_err(with_remedy)?,
+                    ended = &mut serving => {
+                        break ended.map_err(|error| with_remedy_of(&config, error))?;
+                    }
                     _ = hangups.recv() => {
                         service::reloading();
                         self.reload(&host, address, speaker);
@@ -99,7 +101,7 @@ impl Start {
     pub(super) fn logged_config(&self, dir: &Path) -> anyhow::Result<(Config, Speaker)> {
         // Read twice: the settings of the log first, then all, with warnings about the file in that log.
         let log = self.config_in(dir).map(|it| it.log).unwrap_or_default();
-        let speaker = Speaker::start(&log);
+        let speaker = Speaker::start(&log)?;
         Ok((self.config_in(dir)?, speaker))
     }
 
@@ -167,6 +169,19 @@ pub(super) fn with_remedy(error: host::Error) -> anyhow::Error {
             "cannot listen on {address}; choose another address with --listen"
         )),
         error => error.into(),
+    }
+}
+
+/// Adds the remedy for the address of the TLS listener, which no option sets.
+pub(super) fn with_remedy_of(config: &Config, error: host::Error) -> anyhow::Error {
+    let tls = config.tls.as_ref().map(|it| it.listen);
+    match error {
+        host::Error::Listen { address, source } if tls == Some(address) => {
+            anyhow::Error::new(source).context(format!(
+                "cannot listen on {address}; choose another address: `listen` of [tls] in the configuration"
+            ))
+        }
+        error => with_remedy(error),
     }
 }
 

@@ -75,7 +75,7 @@ impl Test {
         Speaker::start(&HostLog {
             filter,
             ..HostLog::default()
-        });
+        })?;
         let config = host_config::read(self.config.as_deref(), &self.dir)?;
         let mut tests = Vec::new();
         for mut project in Project::read(&self.dir)? {

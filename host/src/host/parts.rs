@@ -112,6 +112,28 @@ impl Parts {
     }
 }
 
+/// Checks of the files and settings that a host reads before it opens its database, by the section of the
+/// configuration.
+#[cfg(feature = "cli")]
+pub(crate) fn preflight(config: &Config) -> Vec<(&'static str, Error)> {
+    let trust = outbound::Trust::open(&config.certificate_authorities);
+    let client = outbound::Client::new(outbound::Trust::default(), Clock::system());
+    let profiles = Profiles::read(&config.signing_profiles, &home(config));
+    let checks = [
+        (
+            "certificate_authorities",
+            trust.map(drop).map_err(Error::host),
+        ),
+        ("s3", objects(config, client).map(drop).map_err(Error::host)),
+        ("signing_profiles", profiles.map(drop).map_err(Error::host)),
+        ("tls", super::serving::certificates(config).map(drop)),
+    ];
+    let failed = checks.into_iter();
+    failed
+        .filter_map(|(section, checked)| Some((section, checked.err()?)))
+        .collect()
+}
+
 /// Account and region of a host.
 fn home(config: &Config) -> Home {
     Home {

@@ -40,6 +40,9 @@ pub enum Error {
         /// The runtime in the bundle.
         found: String,
     },
+    /// The file cannot be read.
+    #[error("the file cannot be read: {0}")]
+    Unreadable(io::Error),
     /// The disk failed.
     #[error("the runtime could not be written: {0}")]
     Io(#[from] io::Error),
@@ -157,7 +160,8 @@ impl Runtimes {
     /// # Errors
     /// If the bundle is damaged or of another runtime, or the disk fails.
     pub fn install(&self, managed: &'static Managed, bundle: &Path) -> Result<Installed, Error> {
-        let digest = Digest::read(File::open(bundle)?)?;
+        let digest = File::open(bundle).and_then(Digest::read);
+        let digest = digest.map_err(Error::Unreadable)?;
         let package = Package::read(PackageSource::File(bundle.to_owned()))?;
         for name in [MANIFEST, COMPONENT] {
             if !package.has(name) {

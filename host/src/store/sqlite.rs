@@ -106,6 +106,16 @@ impl Sqlite {
         })
     }
 
+    /// Process that has the data directory open, as an error text; `None` if it is free. Creates nothing.
+    #[cfg(feature = "cli")]
+    pub fn holder(dir: &Path) -> Option<String> {
+        let file = File::open(dir.join("lock")).ok()?;
+        let holder = || std::fs::read_to_string(dir.join("lock")).unwrap_or_default();
+        flock(&file, FlockOperation::NonBlockingLockShared)
+            .is_err()
+            .then(|| holder().trim().to_owned())
+    }
+
     /// True while a process has the database of a data directory open.
     pub fn is_open(dir: &Path) -> bool {
         matches!(lock(dir), Err(Error::InUse(_)))

@@ -41,7 +41,8 @@ pub(in crate::cli) async fn put(
     let shown = client.settled(&name).await?;
     drop(progress);
     if project.is_declared {
-        apply_triggers(client, project, &shown, &mut changes).await?;
+        let applied = apply_triggers(client, project, &shown, &mut changes).await;
+        applied.context("the function is deployed, but not all of its sources and schedules")?;
     }
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     Ok(Deployed {

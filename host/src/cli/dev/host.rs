@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use crate::cli::Access;
 use crate::cli::access::ANY_KEY;
-use crate::cli::start::with_remedy;
+use crate::cli::start::with_remedy_of;
 use crate::config::{Config, Key};
 use crate::host::Host;
 
@@ -17,7 +17,7 @@ pub(in crate::cli) async fn serve(
     config: Config,
     stopping: oneshot::Receiver<()>,
 ) -> anyhow::Result<(Access, JoinHandle<Result<(), crate::Error>>)> {
-    let own = own_access(&config);
+    let (own, shown) = (own_access(&config), config.clone());
     let (bound, address) = oneshot::channel();
     let serving = tokio::spawn(async move {
         // The receiver is dropped only after the command has failed.
@@ -29,7 +29,9 @@ pub(in crate::cli) async fn serve(
         host.serve(config.listen, bound, stopping).await
     });
     let Ok(address) = address.await else {
-        serving.await?.map_err(with_remedy)?;
+        serving
+            .await?
+            .map_err(|error| with_remedy_of(&shown, error))?;
         anyhow::bail!("the host stopped before it was ready");
     };
     let endpoint_url = format!("http://{}", reachable(address));

@@ -8,8 +8,9 @@ use anyhow::{Context, bail};
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
+use crate::cli::secrets;
 use crate::cli::url::UrlAccess;
-use crate::config::Config;
+use crate::config::{Config, Document};
 
 /// File name of the manifest.
 pub(in crate::cli) const FILE: &str = "lamina.toml";
@@ -150,15 +151,39 @@ pub(in crate::cli) fn read(dir: &Path) -> anyhow::Result<Option<File>> {
 }
 
 fn parse(text: &str) -> anyhow::Result<File> {
-    let table: toml::Table = toml::from_str(text)?;
-    let (project, host) = (keys(schema_for!(Manifest)), keys(schema_for!(Config)));
-    let first = |known: &[String]| table.keys().find(|key| known.contains(key)).cloned();
-    match (first(&project), first(&host)) {
+    let mut document = Document::parse(text)?;
+    // The commands that read a host's configuration read its secrets as well.
+    secrets::ignore_files(&mut document)?;
+    match owners(&document) {
         (None, Some(_)) => Ok(File::Host),
         (Some(own), Some(key)) => bail!(
             "`{own}` belongs to a project, and `{key}` to a host: move the host's keys below [host]"
         ),
-        (_, None) => Ok(File::Project(Box::new(toml::from_str(text)?))),
+        (_, None) => Ok(File::Project(Box::new(document.read()?))),
+    }
+}
+
+/// First key at the top that is of a project, and first one that is of a host.
+fn owners(document: &Document<'_>) -> (Option<String>, Option<String>) {
+    let table = document.table.get_ref();
+    let first = |known: &[String]| {
+        let mut keys = table.keys().map(|it| it.get_ref().to_string());
+        keys.find(|key| known.contains(key))
+    };
+    (
+        first(&keys(schema_for!(Manifest))),
+        first(&keys(schema_for!(Config))),
+    )
+}
+
+/// Refuses the manifest of a project where a host's configuration is expected.
+pub(in crate::cli) fn require_of_host(document: &Document<'_>) -> anyhow::Result<()> {
+    match owners(document) {
+        (Some(own), None) => bail!(
+            "`{own}` belongs to a project: name the configuration of a host, or start in the project's directory \
+             to use its [host]"
+        ),
+        _ => Ok(()),
     }
 }
 
@@ -275,6 +300,17 @@ mod tests {
         ] {
             assert!(matches!(parse(text).unwrap(), File::Host), "{text}");
         }
+        for text in [
+            "metrics_token_file = \"token\"",
+            "[[keys]]\nsecret_access_key_file = \"k\"",
+        ] {
+            assert!(matches!(parse(text).unwrap(), File::Host), "{text}");
+        }
+        let found = functions(
+            "name = \"f\"\n[[host.keys]]\naccess_key_id = \"a\"\nsecret_access_key_file = \"k\"\n\
+             policy_file = \"p.json\"",
+        );
+        assert_eq!(found[0].host.as_ref().unwrap().keys.len(), 1);
         let mixed = parse("memory = 128\nregion = \"eu-west-1\"").unwrap_err();
         assert!(mixed.to_string().contains("below [host]"), "{mixed}");
         let found = functions("[host]\nregion = \"eu-west-1\"");
