@@ -268,9 +268,10 @@ impl Host {
 
     /// Drains the host and ends it. True if all invocations ended within the time; then its data directory is free for
     /// another host. A host that is only dropped frees its directory soon after.
-    pub async fn close(self, time_max: Duration) -> bool {
+    pub async fn close(mut self, time_max: Duration) -> bool {
         let is_idle = self.drain(time_max).await;
         let (clock, data_dir) = (self.core.clock.clone(), self.data_dir.clone());
+        self.tasks.clear();
         drop(self);
         let closed = async {
             while Sqlite::is_open(&data_dir) {

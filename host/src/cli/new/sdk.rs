@@ -19,7 +19,7 @@ macro_rules! embedded {
 }
 
 /// SDK files by repository path.
-const FILES: [(&str, &str); 22] = embedded![
+const FILES: [(&str, &str); 25] = embedded![
     "sdk-guest/Cargo.toml",
     "sdk-guest/macro/Cargo.toml",
     "sdk-guest/macro/src/handler.rs",
@@ -30,9 +30,11 @@ const FILES: [(&str, &str); 22] = embedded![
     "sdk-guest/src/diagnostic/tests.rs",
     "sdk-guest/src/event.rs",
     "sdk-guest/src/executor.rs",
+    "sdk-guest/src/extension.rs",
     "sdk-guest/src/guest.rs",
     "sdk-guest/src/guest/checkpoint.rs",
     "sdk-guest/src/guest/custom_runtime.rs",
+    "sdk-guest/src/guest/extension.rs",
     "sdk-guest/src/guest/streaming.rs",
     "sdk-guest/src/lib.rs",
     "sdk-guest/src/native.rs",
@@ -41,6 +43,7 @@ const FILES: [(&str, &str); 22] = embedded![
     "sdk-guest/src/response.rs",
     "sdk-guest/src/service.rs",
     "sdk-guest/src/tracing.rs",
+    "wit/extension/extension.wit",
     "wit/function.wit",
 ];
 

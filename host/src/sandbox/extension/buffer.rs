@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn flood_of_records_is_dropped_and_counted() {
         let mut buffer = Buffer::new(&[Kind::Function], Buffering::default()).unwrap();
-        let record = "1".repeat(1_000);
+        let record = format!("\"{}\"", "x".repeat(998));
         for _ in 0..10_000 {
             buffer.push(&record, at(1));
         }
