@@ -26,9 +26,16 @@ const REMADE: [&str; 7] = [
     "scratch",
     "test",
 ];
-/// Entries that come before the database: an interrupted first start, installed runtimes, the host of `lamina test`
-/// and the root directory of a file system.
-const EARLY: [&str; 5] = ["lock", "lost+found", "reserve", "runtimes", "test"];
+/// Entries that come before the database: an interrupted first start, installed and compiled runtimes, the host of
+/// `lamina test` and the root directory of a file system.
+const EARLY: [&str; 6] = [
+    "artifacts",
+    "lock",
+    "lost+found",
+    "reserve",
+    "runtimes",
+    "test",
+];
 
 /// True for an entry of a data directory.
 pub(super) fn is_known(name: &str) -> bool {
@@ -98,7 +105,11 @@ mod tests {
 
     #[test]
     fn directory_with_foreign_files_is_refused() {
-        for names in [&[][..], &["runtimes", "lock", ".hidden"], &["x", DATABASE]] {
+        for names in [
+            &[][..],
+            &["runtimes", "artifacts", "lock", ".hidden"],
+            &["x", DATABASE],
+        ] {
             made(names).unwrap();
         }
         for (names, expected) in [

@@ -71,7 +71,10 @@ fn file_that_is_no_runtime_is_refused() {
     assert!(stderr.contains("it has no runtime.wasm"), "{stderr}");
     let (code, _, stderr) = runtime(&["install", "java21"], &dir.path().join("data"));
     assert_eq!(code, Some(2));
-    assert!(stderr.contains("none of python3.14"), "{stderr}");
+    assert!(
+        stderr.contains("the installable runtimes are python3.14"),
+        "{stderr}"
+    );
     let (code, listed, _) = runtime(&["list"], &dir.path().join("data"));
     assert_eq!((code, listed.as_str()), (Some(0), ""));
 }
