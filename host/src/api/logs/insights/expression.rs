@@ -79,7 +79,7 @@ impl Expression {
             group,
             budget,
         })?;
-        // What it was calculated from is freed, and its own bytes are charged by the caller that keeps it.
+        // Its operands are freed, and its own bytes are charged by the caller that keeps it.
         budget.release_to(used);
         Ok(value)
     }
