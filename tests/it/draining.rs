@@ -1,4 +1,4 @@
-//! HTTP/2 connection of a host that drains: it is told to go, and served to the end of its last request.
+//! HTTP/2 connection of a host that drains: the host sends GOAWAY, and serves it to the end of its last request.
 
 use rustix::process::Signal;
 use serde_json::json;

@@ -74,7 +74,7 @@ fn component(built: &OnceLock<bool>, workspace: &str, name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Runs cargo once. A build that failed fails the later tests at once: each would repeat it in vain.
+/// Runs cargo once, and fails every later test at once if it failed: a repeated build takes minutes and fails again.
 fn build(built: &OnceLock<bool>, arguments: &[&str], dir: &Path) {
     let succeeded = built.get_or_init(|| {
         let status = Command::new("cargo")

@@ -103,7 +103,7 @@ pub(in crate::cli) struct EventSource {
     pub(in crate::cli) bisect: Option<bool>,
     /// Seconds of a tumbling window.
     pub(in crate::cli) tumbling_window_seconds: Option<u32>,
-    /// ARN of the queue, topic or bucket that is told about batches that were given up.
+    /// ARN of the queue, topic or bucket that gets records of discarded batches.
     pub(in crate::cli) on_failure: Option<String>,
     /// False stops the polling.
     pub(in crate::cli) enabled: Option<bool>,
