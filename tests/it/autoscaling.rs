@@ -47,6 +47,23 @@ async fn call(host: &Lamina, operation: &str, body: &Value) -> ApiResponse {
     host.send("POST", "/", &headers, body.to_string()).await
 }
 
+/// The same, signed by a key.
+async fn call_signed(host: &Lamina, key: &str, operation: &str, body: &Value) -> ApiResponse {
+    let target = format!("AnyScaleFrontendService.{operation}");
+    let headers = [("x-amz-target", target.as_str())];
+    let (signed, service) = (Signed { host, key }, "application-autoscaling");
+    signed
+        .send(service, "POST", "/", &headers, body.to_string())
+        .await
+}
+
+/// Configuration of a user with an access key of the same name and this policy.
+fn key(id: &str, policy: &Value) -> String {
+    format!(
+        "[[keys]]\naccess_key_id = \"{id}\"\nsecret_access_key = \"{id}\"\nname = \"{id}\"\npolicy = '{policy}'\n"
+    )
+}
+
 /// Runs an operation of the AWS CLI on the service.
 fn aws(host: &Lamina, operation: &str, more: &[&str]) -> Value {
     let mut command = client("venv/bin/aws", host);
@@ -347,11 +364,6 @@ async fn autoscaling_needs_permission_on_provisioned_concurrency() {
         ]})
     };
     let f = "arn:aws:lambda:us-east-1:000000000000:function:f";
-    let key = |id: &str, policy: &Value| {
-        format!(
-            "[[keys]]\naccess_key_id = \"{id}\"\nsecret_access_key = \"{id}\"\nname = \"{id}\"\npolicy = '{policy}'\n"
-        )
-    };
     let change = json!("lambda:PutProvisionedConcurrencyConfig");
     let keys = [
         "[[keys]]\naccess_key_id = \"owner\"\nsecret_access_key = \"owner\"\n".to_owned(),
@@ -367,13 +379,7 @@ async fn autoscaling_needs_permission_on_provisioned_concurrency() {
     let made = of("owner").lambda("POST", path, &alias).await;
     assert_eq!(made.status, 201, "{}", made.text());
     let ask = async |key: &str, operation: &str, body: &Value| {
-        let target = format!("AnyScaleFrontendService.{operation}");
-        let headers = [("x-amz-target", target.as_str())];
-        let signed = Signed { host: &host, key };
-        let service = "application-autoscaling";
-        signed
-            .send(service, "POST", "/", &headers, body.to_string())
-            .await
+        call_signed(&host, key, operation, body).await
     };
     let bounds = request(&json!({"MinCapacity": 1, "MaxCapacity": 3}));
     for (key, expected) in [
@@ -420,11 +426,6 @@ async fn deny_of_a_scalable_target_holds_by_arn_and_tags() {
              "Condition": {"StringEquals": {condition: "prod"}}},
         ]})
     };
-    let key = |id: &str, policy: &Value| {
-        format!(
-            "[[keys]]\naccess_key_id = \"{id}\"\nsecret_access_key = \"{id}\"\nname = \"{id}\"\npolicy = '{policy}'\n"
-        )
-    };
     let keys = [
         "[[keys]]\naccess_key_id = \"owner\"\nsecret_access_key = \"owner\"\n".to_owned(),
         key("resource", &deny("aws:ResourceTag/env")),
@@ -442,13 +443,7 @@ async fn deny_of_a_scalable_target_holds_by_arn_and_tags() {
         .await;
     assert_eq!(made.status, 201, "{}", made.text());
     let ask = async |key: &str, operation: &str, body: &Value| {
-        let target = format!("AnyScaleFrontendService.{operation}");
-        let headers = [("x-amz-target", target.as_str())];
-        let signed = Signed { host: &host, key };
-        let service = "application-autoscaling";
-        signed
-            .send(service, "POST", "/", &headers, body.to_string())
-            .await
+        call_signed(&host, key, operation, body).await
     };
     let prod = json!({"env": "prod"});
     let bounds = |tags: &Value| request(&json!({"MinCapacity": 0, "MaxCapacity": 1, "Tags": tags}));
