@@ -16,6 +16,7 @@ use crate::policy::Policy;
 use crate::sandbox::{Cidr, Egress, EgressRule, FileSystem};
 
 mod aws;
+mod broker;
 mod document;
 mod log;
 mod network;
@@ -26,6 +27,7 @@ mod trigger;
 mod urls;
 
 pub use aws::Aws;
+pub use broker::Broker;
 #[cfg(feature = "cli")]
 pub(crate) use document::Document;
 pub use document::Located;
@@ -80,6 +82,9 @@ pub struct Config {
     pub s3: S3,
     /// SQS, SNS and EventBridge: destinations, dead-letter queues and event sources. Since 0.1.0.
     pub aws: Aws,
+    /// Redis servers whose streams are event sources. Since 0.1.0.
+    #[schemars(with = "Vec<broker::BrokerKeys>")]
+    pub brokers: Vec<Broker>,
     /// HTTP endpoints that S3, SNS and EventBridge deliver events to. Since 0.1.0.
     #[schemars(with = "Vec<trigger::TriggerKeys>")]
     pub triggers: Vec<Trigger>,
@@ -124,6 +129,11 @@ pub struct Token(
 );
 
 impl Token {
+    /// Text of the token.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Bytes of the token, for constant-time comparison.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
@@ -261,6 +271,7 @@ impl Default for Config {
             file_systems: Vec::new(),
             s3: S3::default(),
             aws: Aws::default(),
+            brokers: Vec::new(),
             triggers: Vec::new(),
             signing_profiles: Vec::new(),
             trusted_proxies: Vec::new(),
@@ -332,6 +343,7 @@ impl Config {
             ("file_systems", self.file_systems != other.file_systems),
             ("s3", self.s3 != other.s3),
             ("aws", self.aws != other.aws),
+            ("brokers", self.brokers != other.brokers),
             ("triggers", self.triggers != other.triggers),
             (
                 "signing_profiles",
@@ -358,7 +370,8 @@ impl Config {
         let others = [&self.s3.secret_access_key, &self.aws.secret_access_key];
         let others = others.iter().any(|it| it.is_some()) || self.metrics_token.is_some();
         let of_triggers = self.triggers.iter().any(|it| it.token.is_some());
-        !self.keys.is_empty() || others || of_triggers
+        let of_brokers = self.brokers.iter().any(|it| it.password.is_some());
+        !self.keys.is_empty() || others || of_triggers || of_brokers
     }
 
     /// Refuses a public address without keys, triggers of one name, access points of one ARN, and the PROXY protocol

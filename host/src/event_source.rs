@@ -15,13 +15,18 @@ use crate::invoke::Invoker;
 use crate::invoke::snapshot::Snapshot;
 use crate::invoke::snapshot::event_source::{Kind, Mapping};
 use crate::outbound::aws::Aws;
+use crate::outbound::redis::Redis;
 use crate::store::Records;
 
 mod batch;
 mod filter;
+mod redis;
 pub mod schedule;
 mod sqs;
 mod stream;
+
+/// Redis servers by name.
+pub type Brokers = HashMap<String, Redis>;
 
 /// Pollers of all mappings; cheap to clone.
 #[derive(Clone, Debug)]
@@ -34,6 +39,7 @@ struct Shared {
     events: Events,
     records: Arc<dyn Records>,
     aws: Aws,
+    brokers: Brokers,
     clock: Clock,
 }
 
@@ -74,7 +80,7 @@ impl Sources {
         control: Control,
         (invoker, events): (Invoker, Events),
         records: Arc<dyn Records>,
-        aws: Aws,
+        (aws, brokers): (Aws, Brokers),
         clock: Clock,
     ) -> Self {
         Self(Arc::new(Shared {
@@ -83,6 +89,7 @@ impl Sources {
             events,
             records,
             aws,
+            brokers,
             clock,
         }))
     }
@@ -93,6 +100,8 @@ impl Sources {
         let mut pollers: HashMap<Arc<str>, Poller> = HashMap::new();
         // Tasks of pollers that were stopped, while they finish batches.
         let mut ending: HashMap<Arc<str>, TaskTracker> = HashMap::new();
+        // Mappings whose consumer groups are deleted with them.
+        let mut grouped: HashMap<Arc<str>, Arc<Mapping>> = HashMap::new();
         let mut known = None;
         loop {
             let snapshot = Arc::clone(&snapshots.borrow_and_update());
@@ -110,6 +119,12 @@ impl Sources {
                     pollers.insert(Arc::clone(id), poller);
                 }
             }
+            for (id, mapping) in grouped.extract_if(|id, _| snapshot.mapping(id).is_none()) {
+                self.forget_group(id, mapping, &ending);
+            }
+            let of_redis = snapshot.mappings();
+            let of_redis = of_redis.filter(|(_, it)| it.source.kind == Kind::Redis);
+            grouped.extend(of_redis.map(|(id, it)| (Arc::clone(id), Arc::clone(it))));
             // At the start, and after a mapping was deleted.
             let count = snapshot.mappings().count();
             if known.replace(count).is_none_or(|known| count < known) {
@@ -143,6 +158,22 @@ impl Sources {
         });
     }
 
+    /// Deletes the consumer group of a mapping that is no more, once its poller has ended.
+    fn forget_group(
+        &self,
+        id: Arc<str>,
+        mapping: Arc<Mapping>,
+        ending: &HashMap<Arc<str>, TaskTracker>,
+    ) {
+        let (shared, tasks) = (Arc::clone(&self.0), ending.get(&id).cloned());
+        tokio::spawn(async move {
+            if let Some(tasks) = tasks {
+                tasks.wait().await;
+            }
+            redis::forget(&shared, &id, &mapping).await;
+        });
+    }
+
     fn start(&self, id: &Arc<str>, mapping: &Arc<Mapping>, former: Option<TaskTracker>) -> Poller {
         let (sender, receiver) = watch::channel(());
         let (stop, tasks) = (Stop(receiver), TaskTracker::new());
@@ -151,6 +182,7 @@ impl Sources {
             Kind::Kinesis | Kind::DynamoDb => {
                 stream::start(&self.0, (id, mapping), (&tasks, former), stop);
             }
+            Kind::Redis => redis::start(&self.0, (id, mapping), (&tasks, former), stop),
             kind => tracing::warn!(
                 mapping = %id, ?kind,
                 "this release does not poll sources of this kind: the mapping invokes nothing"

@@ -13,8 +13,8 @@ use crate::api::{Front, Owner, Triggers, UrlNames};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{self, Control};
-use crate::event_source::Sources;
 use crate::event_source::schedule::Schedules;
+use crate::event_source::{Brokers, Sources};
 use crate::events::Events;
 use crate::invoke::{self, Invoker, Target};
 use crate::names::FunctionRef;
@@ -156,6 +156,7 @@ impl Host {
             logs,
             aws,
             objects,
+            brokers,
             timeline,
             has_sources,
             ..
@@ -180,7 +181,8 @@ impl Host {
         let names = names(&config, aws.clone());
         let pipeline = (invoker.clone(), events.clone());
         let of_sources = (control.clone(), clock.clone());
-        let sources = has_sources.then(|| sources(of_sources, pipeline, records, aws));
+        let servers = (aws, brokers);
+        let sources = has_sources.then(|| sources(of_sources, pipeline, records, servers));
         let front = Front::new(
             control.clone(),
             (invoker.clone(), events.clone()),
@@ -348,7 +350,7 @@ fn sources(
     (control, clock): (Control, Clock),
     (invoker, events): (Invoker, Events),
     records: Arc<dyn Records>,
-    aws: Aws,
+    servers: (Aws, Brokers),
 ) -> [AbortOnDropHandle<()>; 2] {
     let schedules = Schedules::new(
         control.clone(),
@@ -356,7 +358,7 @@ fn sources(
         events.clone(),
         clock.clone(),
     );
-    let sources = Sources::new(control, (invoker, events), records, aws, clock);
+    let sources = Sources::new(control, (invoker, events), records, servers, clock);
     let sources = tokio::spawn(async move { sources.run().await });
     let schedules = tokio::spawn(async move { schedules.run().await });
     [sources, schedules].map(AbortOnDropHandle::new)

@@ -21,6 +21,7 @@ pub mod dial;
 pub mod host_name;
 pub mod link;
 pub mod pool;
+pub mod redis;
 pub mod retry;
 pub mod sigv4;
 pub mod tls;

@@ -17,7 +17,7 @@ fn event(name: &str) -> Value {
 #[tokio::test]
 async fn example_responds_to_its_event() {
     let host = Lamina::start();
-    let checks: [(&str, fn(&ApiResponse) -> bool); 11] = [
+    let checks: [(&str, fn(&ApiResponse) -> bool); 12] = [
         ("hello", |answer| answer.text().starts_with("\"Hello, ")),
         ("counter", |answer| answer.json().is_object()),
         ("custom-runtime", |answer| !answer.json().is_null()),
@@ -25,6 +25,9 @@ async fn example_responds_to_its_event() {
         ("http", |answer| answer.json()["statusCode"] == 200),
         ("queue", |answer| {
             answer.json()["batchItemFailures"] == json!([{"itemIdentifier": "2"}])
+        }),
+        ("redis", |answer| {
+            answer.json()["batchItemFailures"] == json!([{"itemIdentifier": "2-0"}])
         }),
         ("schedule", |answer| answer.json() == "2026-01-01T00:00:00Z"),
         ("stream", |answer| answer.json()["state"] == json!({"a": 2})),
@@ -103,6 +106,7 @@ async fn every_example_has_a_test() {
             "http-api",
             "proxy",
             "queue",
+            "redis",
             "s3-consumer",
             "schedule",
             "sqs-consumer",

@@ -67,6 +67,7 @@ mod permissions;
 mod projects;
 mod python;
 mod races;
+mod redis_source;
 mod reload;
 mod request_streams;
 mod response_streams;

@@ -112,11 +112,12 @@ fn layer_uses_only_layers_below() {
 
 #[test]
 fn dependency_is_used_in_its_own_module_only() {
-    let doors: [(&str, &[&str]); 12] = [
+    let doors: [(&str, &[&str]); 13] = [
         ("wasmtime", &["sandbox"]),
         ("wasmparser", &["sandbox"]),
         ("rusqlite", &["store"]),
         ("aws_sigv4", &["outbound"]),
+        ("redis::aio", &["outbound"]),
         ("hyper_util::client", &["outbound", "cli"]),
         ("anyhow", &["cli"]),
         ("clap::", &["cli"]),
@@ -262,8 +263,19 @@ fn top_level_has_only_known_directories() {
 }
 
 /// Programs that tests may run: those of the README, of a minimal Debian, and of `tests/run`.
-const PROGRAMS: [&str; 11] = [
-    "bash", "cargo", "chromium", "curl", "git", "ip", "mount", "python3", "rustup", "sh", "umount",
+const PROGRAMS: [&str; 12] = [
+    "bash",
+    "cargo",
+    "chromium",
+    "curl",
+    "git",
+    "ip",
+    "mount",
+    "python3",
+    "redis-server",
+    "rustup",
+    "sh",
+    "umount",
 ];
 
 #[test]

@@ -87,29 +87,34 @@ fn refusal(error: &invoke::Error) -> Outcome {
 
 /// Failures that a function reports with `ReportBatchItemFailures`. Nothing, null and an empty list are a success;
 /// anything else that does not name records of the batch is a failure of all, as in AWS.
-fn reported(response: &[u8], identifiers: &HashSet<String>) -> Outcome {
+fn reported(response: &Bytes, identifiers: &HashSet<String>) -> Outcome {
     let nothing = Outcome::Done {
         failed: HashSet::new(),
     };
     if response.is_empty() {
         return nothing;
     }
-    let failures = match serde_json::from_slice::<Value>(response) {
-        Err(_) => return Outcome::Failed,
-        Ok(Value::Object(members)) => members.get("batchItemFailures").cloned(),
-        Ok(Value::Null) => None,
-        Ok(_) => return Outcome::Failed,
+    let Ok(response) = Document::parse(response.clone()) else {
+        return Outcome::Failed;
     };
-    let failures = match failures {
-        None | Some(Value::Null) => return nothing,
-        Some(Value::Array(failures)) => failures,
-        Some(_) => return Outcome::Failed,
+    let root = response.root();
+    if root.members().is_none() && !root.is_null() {
+        return Outcome::Failed;
+    }
+    let failures = root.member("batchItemFailures");
+    let Some(failures) = failures.filter(|it| !it.is_null()) else {
+        return nothing;
     };
-    let known = failures.iter().map(|failure| {
-        let identifier = failure["itemIdentifier"].as_str()?;
-        identifiers
-            .contains(identifier)
-            .then(|| identifier.to_owned())
+    let Some(mut failures) = failures.elements().map(Iterator::peekable) else {
+        return Outcome::Failed;
+    };
+    if failures.peek().is_none() {
+        return nothing;
+    }
+    let known = failures.map(|failure| {
+        let identifier = failure.member("itemIdentifier")?.text()?.decode().ok()?;
+        let is_known = identifiers.contains(&*identifier);
+        is_known.then(|| identifier.into_owned())
     });
     match known.collect::<Option<HashSet<String>>>() {
         Some(failed) => Outcome::Done { failed },
@@ -151,10 +156,17 @@ mod tests {
             ),
             (r#"{"batchItemFailures":[{"bad":"a"}]}"#, Outcome::Failed),
             (r#"{"batchItemFailures":"a"}"#, Outcome::Failed),
+            // serde_json refuses these.
+            (
+                r#"{"log":"\ud83d","batchItemFailures":[{"itemIdentifier":"a"}]}"#,
+                done(&["a"]),
+            ),
+            (r#"{"total":1e999,"batchItemFailures":[]}"#, done(&[])),
             (r#""text""#, Outcome::Failed),
             ("no JSON", Outcome::Failed),
         ] {
-            assert_eq!(reported(response.as_bytes(), &all), expected, "{response}");
+            let bytes = Bytes::from(response);
+            assert_eq!(reported(&bytes, &all), expected, "{response}");
         }
     }
 }

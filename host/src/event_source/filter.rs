@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::invoke::snapshot::event_source::Kind;
+use crate::payload::Document;
 use crate::payload::pattern::Pattern;
 
 /// Patterns of a mapping; a record passes if it matches one of them.
@@ -37,7 +38,7 @@ impl Filters {
                 record["data"] = String::from_utf8_lossy(&data).into();
                 self.pass_with(&record, "data")
             }
-            Kind::DynamoDb => self.patterns.iter().any(|it| it.matches(record)),
+            Kind::DynamoDb | Kind::Redis => self.patterns.iter().any(|it| it.matches(record)),
             _ => self.pass_with(record, "body"),
         }
     }
@@ -46,9 +47,10 @@ impl Filters {
     /// rules for it: one of the other form does not match.
     fn pass_with(&self, record: &Value, member: &str) -> bool {
         let text = record[member].as_str().unwrap_or_default();
-        let parsed: Option<Value> = serde_json::from_str(text)
-            .ok()
-            .filter(|it: &Value| it.is_object());
+        // As `payload::json` reads it: what serde_json refuses is JSON to AWS, too.
+        let parsed = Document::parse(text.to_owned().into()).ok();
+        let parsed = parsed.map(|it| it.root().approximate());
+        let parsed = parsed.filter(Value::is_object);
         self.patterns.iter().any(|pattern| {
             let wanted = pattern.fields().get(member);
             let wants_json = wanted.is_some_and(Value::is_object);
@@ -84,6 +86,7 @@ mod tests {
         for (pattern, body, expected) in [
             (json, r#"{"a":1}"#, true),
             (json, r#"{"a":2}"#, false),
+            (json, r#"{"a":1,"cut":"\ud83d","large":1e999}"#, true),
             (json, "plain", false),
             (text, "plain", true),
             (text, "other", false),

@@ -9,11 +9,13 @@ use crate::config::{self, Config};
 use crate::control::code_signing::profile::Profiles;
 use crate::control::vault::Vault;
 use crate::control::{self, Control};
+use crate::event_source::Brokers;
 use crate::events::Timeline;
 use crate::library::Library;
 use crate::names::Home;
 use crate::outbound;
 use crate::outbound::aws::{self, Aws, Service};
+use crate::outbound::redis::{Redis, Secret, Server};
 use crate::outbound::sigv4::Credentials;
 use crate::sandbox::{self, Sandbox, Scheduler};
 #[cfg(feature = "server")]
@@ -36,6 +38,7 @@ pub(super) struct Parts {
     pub(super) logs: Logs,
     pub(super) aws: Aws,
     pub(super) objects: Objects,
+    pub(super) brokers: Brokers,
     pub(super) timeline: Timeline,
     /// False for hosts of tests.
     pub(super) has_sources: bool,
@@ -65,6 +68,7 @@ impl Parts {
         let sandbox = sandbox(&config, &trust, &clock)?;
         let scheduler = sandbox.scheduler();
         let logs = logs(&config, &clock)?;
+        let brokers = brokers(&config.brokers, &trust, &clock);
         let outbound = outbound::Client::new(trust, clock.clone());
         let aws = aws(&config.aws, outbound.clone());
         let objects = objects(&config, outbound).map_err(Error::host)?;
@@ -87,6 +91,7 @@ impl Parts {
             logs,
             aws,
             objects,
+            brokers,
         })
     }
 
@@ -200,6 +205,24 @@ fn aws(config: &config::Aws, client: outbound::Client) -> Aws {
         credentials,
     };
     Aws::new(client, config)
+}
+
+/// Redis servers by the names that event source mappings give them.
+fn brokers(brokers: &[config::Broker], trust: &outbound::Trust, clock: &Clock) -> Brokers {
+    let redis = |broker: &config::Broker| {
+        let password = broker.password.as_ref();
+        let server = Server {
+            host: broker.host.clone(),
+            port: broker.port,
+            is_encrypted: broker.is_encrypted,
+            database: broker.database,
+            user: broker.user.clone(),
+            password: password.map(|it| Secret(it.as_str().to_owned())),
+        };
+        Redis::new(server, trust.clone(), clock.clone())
+    };
+    let named = brokers.iter().map(|it| (it.name.clone(), redis(it)));
+    named.collect()
 }
 
 /// The S3 server that packages are read from.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::units::PAYLOAD_BYTES_MAX;
 
+mod approximate;
 mod read;
 mod scan;
 mod token;

@@ -91,7 +91,7 @@ impl Control {
                 record.function_arn(self.home()),
                 source.topics.as_deref().unwrap_or_default().join(",")
             ),
-            Kind::Kinesis | Kind::DynamoDb | Kind::Mq | Kind::DocumentDb => format!(
+            Kind::Kinesis | Kind::DynamoDb | Kind::Mq | Kind::DocumentDb | Kind::Redis => format!(
                 "The event source arn (\" {named} \") and function (\" {function} \") provided \
                  mapping already exists."
             ),

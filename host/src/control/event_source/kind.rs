@@ -6,13 +6,21 @@ use crate::invoke::snapshot::event_source::settings::{
     DocumentDb, FullDocument, Kafka, Limit, Position, Settings,
 };
 
+/// Partition of ARNs of sources that AWS does not have.
+const PARTITION: &str = "aws-lamina";
 /// Default `MaximumPollers`.
 const POLLERS_MAX_DEFAULT: u32 = 200;
 
 impl Kind {
     /// The kind of source that an ARN names, if it names one.
     pub(super) fn of_arn(arn: &str) -> Option<Self> {
-        match arn.split(':').nth(2)? {
+        let parts: Vec<&str> = arn.splitn(6, ':').collect();
+        if parts.get(1) == Some(&PARTITION) {
+            let (broker, key) = parts.get(5)?.split_once('/')?;
+            let is_stream = parts[2] == "redis" && !broker.is_empty() && !key.is_empty();
+            return is_stream.then_some(Self::Redis);
+        }
+        match *parts.get(2)? {
             "sqs" => Some(Self::Sqs),
             "kinesis" => Some(Self::Kinesis),
             "dynamodb" => Some(Self::DynamoDb),
@@ -63,6 +71,14 @@ impl Kind {
             },
             // The default batching window of Kafka and MQ is 500 ms, which the API cannot express in whole
             // seconds; `None` stands for it.
+            Self::Redis => Settings {
+                batch_size,
+                batching_window_seconds: Some(0),
+                record_age_max_seconds: Some(Limit::Forever),
+                retry_attempts_max: Some(Limit::Forever),
+                report_item_failures: Some(false),
+                ..Settings::default()
+            },
             Self::Msk => Settings {
                 batch_size,
                 managed_kafka: group(),
@@ -91,7 +107,8 @@ impl Kind {
 
     /// Default starting position, of kinds that do not require one.
     pub(super) fn default_position(self) -> Option<Position> {
-        self.is_kafka().then_some(Position::TrimHorizon)
+        let has_one = self.is_kafka() || self == Self::Redis;
+        has_one.then_some(Position::TrimHorizon)
     }
 
     /// Fills in the defaults of a poller configuration that is given in part.
@@ -136,6 +153,12 @@ mod tests {
                 "arn:aws:rds:us-east-1:000000000000:cluster:c",
                 Some(Kind::DocumentDb),
             ),
+            (
+                "arn:aws-lamina:redis:us-east-1:000000000000:b/orders:new",
+                Some(Kind::Redis),
+            ),
+            ("arn:aws-lamina:redis:us-east-1:000000000000:b/", None),
+            ("arn:aws-lamina:sqs:us-east-1:000000000000:b/q", None),
             ("arn:aws:s3:::bucket", None),
             ("", None),
         ];
@@ -154,6 +177,7 @@ mod tests {
             Kind::SelfManagedKafka,
             Kind::Mq,
             Kind::DocumentDb,
+            Kind::Redis,
         ] {
             assert_eq!(kind.lacks(&kind.defaults("id")), None, "{kind:?}");
         }

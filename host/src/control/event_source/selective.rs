@@ -14,14 +14,22 @@ const STREAMS_AND_KAFKA: &[Kind] = &[
     Kind::Msk,
     Kind::SelfManagedKafka,
 ];
-const QUEUES_STREAMS_AND_KAFKA: &[Kind] = &[
+const QUEUES_STREAMS_KAFKA_AND_REDIS: &[Kind] = &[
     Kind::Sqs,
     Kind::Kinesis,
     Kind::DynamoDb,
     Kind::Msk,
     Kind::SelfManagedKafka,
+    Kind::Redis,
 ];
 const QUEUES_AND_KAFKA: &[Kind] = &[Kind::Sqs, Kind::Msk, Kind::SelfManagedKafka];
+const STREAMS_KAFKA_AND_REDIS: &[Kind] = &[
+    Kind::Kinesis,
+    Kind::DynamoDb,
+    Kind::Msk,
+    Kind::SelfManagedKafka,
+    Kind::Redis,
+];
 const ENTERED: &[Kind] = &[
     Kind::Msk,
     Kind::SelfManagedKafka,
@@ -34,7 +42,7 @@ const SELECTIVE: [Row; 15] = [
     (
         "DestinationConfig",
         |it| it.destinations.is_some(),
-        STREAMS_AND_KAFKA,
+        STREAMS_KAFKA_AND_REDIS,
     ),
     (
         "'parallelizationFactor'",
@@ -49,7 +57,7 @@ const SELECTIVE: [Row; 15] = [
     (
         "'maximumRecordAgeInSeconds'",
         |it| it.record_age_max_seconds.is_some(),
-        STREAMS_AND_KAFKA,
+        STREAMS_KAFKA_AND_REDIS,
     ),
     (
         "'bisectBatchOnFunctionError'",
@@ -59,20 +67,24 @@ const SELECTIVE: [Row; 15] = [
     (
         "'maximumRetryAttempts'",
         |it| it.retry_attempts_max.is_some(),
-        STREAMS_AND_KAFKA,
+        STREAMS_KAFKA_AND_REDIS,
     ),
     (
         "'functionResponseTypes'",
         |it| it.report_item_failures.is_some(),
-        QUEUES_STREAMS_AND_KAFKA,
+        QUEUES_STREAMS_KAFKA_AND_REDIS,
     ),
     (
         "'metricsConfig'",
         |it| it.metrics.is_some(),
-        QUEUES_STREAMS_AND_KAFKA,
+        QUEUES_STREAMS_KAFKA_AND_REDIS,
     ),
     ("'loggingConfig'", |it| it.logging.is_some(), KAFKA),
-    ("'scalingConfig'", |it| it.scaling.is_some(), &[Kind::Sqs]),
+    (
+        "'scalingConfig'",
+        |it| it.scaling.is_some(),
+        &[Kind::Sqs, Kind::Redis],
+    ),
     (
         "'provisionedPollerConfig'",
         |it| it.pollers.is_some(),

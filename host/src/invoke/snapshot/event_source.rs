@@ -42,6 +42,8 @@ pub enum Kind {
     Mq,
     /// A cluster of Amazon DocumentDB.
     DocumentDb,
+    /// A stream of Redis, which AWS does not have.
+    Redis,
 }
 
 /// The source of a mapping. It never changes.

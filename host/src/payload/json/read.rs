@@ -41,6 +41,28 @@ pub(super) fn unescape(text: &str) -> Result<String, Unpaired> {
     Ok(plain)
 }
 
+/// Unescapes a valid string; halves of surrogate pairs become U+FFFD.
+pub(super) fn unescape_lossy(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("\\") {
+        plain.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let length = if rest.starts_with("\\u") { 6 } else { 2 };
+        // A pair is two escapes.
+        let pair = rest.get(..12).and_then(|pair| unescape(pair).ok());
+        let (decoded, used) = match (rest.get(..length).map(unescape), pair) {
+            (Some(Ok(decoded)), _) => (decoded, length),
+            (_, Some(pair)) if length == 6 => (pair, 12),
+            _ => (char::REPLACEMENT_CHARACTER.to_string(), length),
+        };
+        plain.push_str(&decoded);
+        rest = rest.get(used..).unwrap_or_default();
+    }
+    plain.push_str(rest);
+    plain
+}
+
 /// UTF-16 unit of four hexadecimal digits, and the remaining text.
 fn unit(text: &str) -> Option<(u16, &str)> {
     let (digits, rest) = text.split_at_checked(4)?;

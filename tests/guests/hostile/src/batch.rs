@@ -1,4 +1,4 @@
-//! Records of queues and streams, which hold actions: in the body, the data, or the attribute `action`.
+//! Records of queues and streams, which hold actions: in the body, the data, or the attribute or field `action`.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -51,6 +51,7 @@ impl Batch {
 fn action(record: &Value) -> String {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     text(&record["body"])
+        .or_else(|| text(&record["fields"]["action"]))
         .or_else(|| text(&record["dynamodb"]["NewImage"]["action"]["S"]))
         .or_else(|| record["kinesis"]["data"].as_str().map(decoded))
         .unwrap_or_default()

@@ -78,7 +78,7 @@ fn chosen_members(record: &MappingRecord) -> wire::EventSourceMappingConfigurati
 fn transition_reason(kind: Kind) -> &'static str {
     match kind {
         Kind::Kinesis | Kind::DynamoDb | Kind::DocumentDb => "User action",
-        Kind::Sqs | Kind::Msk | Kind::SelfManagedKafka | Kind::Mq => "USER_INITIATED",
+        Kind::Sqs | Kind::Msk | Kind::SelfManagedKafka | Kind::Mq | Kind::Redis => "USER_INITIATED",
     }
 }
 
