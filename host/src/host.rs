@@ -181,8 +181,7 @@ impl Host {
         let names = names(&config, aws.clone());
         let pipeline = (invoker.clone(), events.clone());
         let of_sources = (control.clone(), clock.clone());
-        let servers = (aws, brokers);
-        let sources = has_sources.then(|| sources(of_sources, pipeline, records, servers));
+        let sources = has_sources.then(|| sources(of_sources, pipeline, records, (aws, brokers)));
         let front = Front::new(
             control.clone(),
             (invoker.clone(), events.clone()),

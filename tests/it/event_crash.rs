@@ -27,6 +27,24 @@ struct Sent {
     acknowledged: Mutex<BTreeSet<u64>>,
 }
 
+/// Times from the start of a host to its kill.
+pub struct Moments(u64);
+
+impl Moments {
+    /// Moments from a new seed, the process id.
+    pub fn new() -> Self {
+        Self(u64::from(std::process::id()) | 1)
+    }
+
+    pub fn next(&mut self) -> Duration {
+        let Self(random) = self;
+        *random ^= *random << 13;
+        *random ^= *random >> 7;
+        *random ^= *random << 17;
+        Duration::from_millis(20 + *random % 400)
+    }
+}
+
 /// Sends events until the host is gone.
 async fn send(host: &Lamina, collector: &Collector, sent: &Sent) {
     loop {
@@ -47,9 +65,9 @@ async fn send(host: &Lamina, collector: &Collector, sent: &Sent) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a long run is asked for by hand")]
-fn kills() -> u64 {
+pub fn kills(default: u64) -> u64 {
     let asked = std::env::var("LAMINA_CRASH_KILLS").ok();
-    asked.map_or(KILLS_DEFAULT, |it| it.parse().expect("it is a number"))
+    asked.map_or(default, |it| it.parse().expect("it is a number"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,20 +77,16 @@ async fn acknowledged_events_survive_kills_and_run() {
     let mut host = Lamina::with(SETTINGS, &format!("settle_millis = 20\n{LIMITS}"));
     host.create("f", &guest("hostile"), json!({"Timeout": 30}))
         .await;
-    // A seed that is printed repeats the moments, as far as the machine does.
-    let mut random = u64::from(std::process::id()) | 1;
-    eprintln!("moments of kills: seed {random}");
-    for _ in 0..kills() {
+    let mut moments = Moments::new();
+    eprintln!("moments of kills: seed {}", moments.0);
+    for _ in 0..kills(KILLS_DEFAULT) {
         let running = Arc::new(host);
         let senders = (0..SENDERS).map(|_| {
             let (host, collector, sent) = (running.clone(), collector.clone(), sent.clone());
             tokio::spawn(async move { send(&host, &collector, &sent).await })
         });
         let senders: Vec<_> = senders.collect();
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        tokio::time::sleep(Duration::from_millis(20 + random % 400)).await;
+        tokio::time::sleep(moments.next()).await;
         running.signal(rustix::process::Signal::KILL);
         for sender in senders {
             sender.await.expect("events are acknowledged or lost");
@@ -99,7 +113,7 @@ async fn acknowledged_events_survive_kills_and_run() {
     host.until_no_events("f").await;
     let run = numbers(&collector.lines());
     let twice: usize = run.values().map(|count| count - 1).sum();
-    let kills = usize::try_from(kills()).expect("not so many");
+    let kills = usize::try_from(kills(KILLS_DEFAULT)).expect("not so many");
     eprintln!(
         "{} events acknowledged, {} run, {twice} more than once, {kills} kills",
         acknowledged.len(),

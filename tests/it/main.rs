@@ -79,6 +79,7 @@ mod sdk;
 mod signed;
 mod signed_layers;
 mod signing;
+mod source_crash;
 mod sqs_source;
 mod storage;
 mod stream_source;

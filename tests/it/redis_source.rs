@@ -18,9 +18,12 @@ const ARN: &str = "arn:aws-lamina:redis:us-east-1:000000000000:events/orders:new
 const KEY: &str = "orders:new";
 const MAPPINGS: &str = "/2015-03-31/event-source-mappings";
 
+/// Process of a server; stopped on drop.
+struct Server(Child);
+
 /// Redis of Debian on a port of its own, in memory; stopped on drop.
 struct Redis {
-    child: Child,
+    _server: Server,
     port: u16,
     connection: MultiplexedConnection,
     _dir: TempDir,
@@ -46,11 +49,12 @@ impl Redis {
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server is installed by tests/run");
+        let server = Server(child);
         let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).expect("a URL");
         for _ in 0..600 {
             if let Ok(connection) = client.get_multiplexed_async_connection().await {
                 return Self {
-                    child,
+                    _server: server,
                     port,
                     connection,
                     _dir: dir,
@@ -116,10 +120,10 @@ impl Redis {
     }
 }
 
-impl Drop for Redis {
+impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -13,7 +13,7 @@ const MAPPINGS: &str = "/2015-03-31/event-source-mappings";
 /// A queue whose messages return after a second.
 pub struct Queue<'a> {
     moto: &'a Moto,
-    url: String,
+    pub url: String,
     pub arn: String,
 }
 
@@ -22,7 +22,7 @@ impl<'a> Queue<'a> {
         Self::with(moto, name, json!({"VisibilityTimeout": "1"})).await
     }
 
-    async fn with(moto: &'a Moto, name: &str, attributes: Value) -> Self {
+    pub async fn with(moto: &'a Moto, name: &str, attributes: Value) -> Self {
         let asked = json!({"QueueName": name, "Attributes": attributes});
         let made = moto.sqs("CreateQueue", &asked).await;
         let url = made["QueueUrl"].as_str().expect("a URL").to_owned();
@@ -33,7 +33,7 @@ impl<'a> Queue<'a> {
         Self { moto, url, arn }
     }
 
-    async fn send(&self, body: &Value) {
+    pub async fn send(&self, body: &Value) {
         let message = json!({"QueueUrl": self.url, "MessageBody": body.to_string()});
         self.moto.sqs("SendMessage", &message).await;
     }
@@ -58,7 +58,7 @@ impl<'a> Queue<'a> {
     }
 
     /// Waits until no message is left, visible or not.
-    async fn until_empty(&self) {
+    pub async fn until_empty(&self) {
         let names = [
             "ApproximateNumberOfMessages",
             "ApproximateNumberOfMessagesNotVisible",
