@@ -15,7 +15,7 @@ use hyper_util::rt::TokioExecutor;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use crate::harness::{example, guest, program, root};
+use crate::harness::{embedder, example, guest, root};
 
 /// Callers of a load.
 const CALLERS: usize = 8;
@@ -29,7 +29,7 @@ struct Embedder {
 
 impl Embedder {
     fn start(name: &str, arguments: &[&Path]) -> Self {
-        let program = built(name);
+        let program = embedder(name);
         let child = Command::new(&program)
             .args(arguments)
             .stdout(Stdio::piped())
@@ -79,11 +79,6 @@ impl Drop for Embedder {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Program of an example, beside the program under test.
-fn built(name: &str) -> PathBuf {
-    program().with_file_name(name)
 }
 
 fn written(dir: &TempDir, name: &str, component: &[u8]) -> PathBuf {

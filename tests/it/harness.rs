@@ -27,7 +27,7 @@ pub fn root() -> &'static Path {
         .expect("tests/ is in the repository")
 }
 
-/// Program under test, with the examples of embedders beside it, built once; `LAMINA_PROGRAM` names another build.
+/// Program under test, built once as its users build it; `LAMINA_PROGRAM` names another build.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     static BUILT: OnceLock<bool> = OnceLock::new();
@@ -35,10 +35,22 @@ pub fn program() -> &'static Path {
         if let Some(program) = std::env::var_os("LAMINA_PROGRAM") {
             return program.into();
         }
-        // Together: built apart, their dependencies would be compiled twice, with other features.
-        let both = ["build", "--release", "-p", "lamina", "-p", "embed"];
-        build(&BUILT, &both, root());
+        build(&BUILT, &["build", "--release", "-p", "lamina"], root());
         root().join("target/release/lamina")
+    })
+}
+
+/// Example program of an embedder. Not optimised: link-time optimisation of all of them takes ten minutes.
+pub fn embedder(name: &str) -> PathBuf {
+    static BUILT: OnceLock<bool> = OnceLock::new();
+    let beside = std::env::var_os("LAMINA_PROGRAM")
+        .map(|program| PathBuf::from(program).with_file_name(name))
+        .filter(|embedder| embedder.exists());
+    beside.unwrap_or_else(|| {
+        // With the tests, whose dependencies have features of their own: the ones that `cargo test` has built.
+        let debug = ["build", "--workspace", "--bins", "--tests"];
+        build(&BUILT, &debug, root());
+        root().join("target/debug").join(name)
     })
 }
 
