@@ -5,11 +5,7 @@ use crate::extension::{Ending, Event, Extension, Invocation, Reason, Telemetry};
 use bindings::lambda::extension::lifecycle::{self, EventKind, ShutdownReason};
 use bindings::lambda::extension::telemetry::{self, SubscribeError, TelemetryType};
 
-#[expect(
-    missing_docs,
-    clippy::allow_attributes_without_reason,
-    reason = "generated"
-)]
+#[expect(clippy::allow_attributes_without_reason, reason = "generated")]
 mod bindings {
     wit_bindgen::generate!({
         path: "../wit/extension",
