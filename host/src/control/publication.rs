@@ -12,6 +12,7 @@ use super::permission::PolicyRecord;
 use super::record::Damaged;
 use crate::invoke::snapshot::{Code, ComponentRef, Function, Readiness, Settings, Version};
 use crate::names::{FunctionName, Home};
+use crate::payload::trace;
 use crate::policy::{Attached, Policy};
 use crate::sandbox::{FileSystemMount, FunctionFacts};
 
@@ -26,8 +27,10 @@ pub(super) fn function(home: &Home, records: FunctionRecords) -> Result<Function
     let latest = record.serving.as_deref().unwrap_or(&record.latest);
     let versions = records.versions.iter();
     let versions = versions.filter_map(|it| Some((it.number?, Arc::new(version(name, it)))));
+    let arn = home.function_arn(name);
     Ok(Function {
-        arn: home.function_arn(name).into(),
+        lineage: trace::Key::of(&arn),
+        arn: arn.into(),
         role: latest.configuration.role.as_str().into(),
         latest: Arc::new(version(name, latest)),
         versions: versions.collect(),

@@ -250,7 +250,7 @@ impl Shared {
                 last: finished.map(Last::of),
                 // With this invocation counted, unless it was none.
                 trace_id: head.trace_id.as_deref().map(|trace| {
-                    let advanced = trace::advance(trace, &function.arn);
+                    let advanced = trace::advance(trace, &function.lineage);
                     advanced.unwrap_or_else(|_| trace.to_owned())
                 }),
             };

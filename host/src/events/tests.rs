@@ -626,7 +626,7 @@ fn event_in_a_loop_is_dropped() {
             );
             assert_eq!(scene.guests().counts().begun.len(), ran);
             let arn = "arn:aws:lambda:us-east-1:000000000000:function:f";
-            trace = trace::advance(&trace, arn).unwrap_or(trace);
+            trace = trace::advance(&trace, &trace::Key::of(arn)).unwrap_or(trace);
         }
         // A synchronous call in the loop is refused.
         let mut invoke = scene.invoke("f", &json!({}));

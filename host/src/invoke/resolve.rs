@@ -107,7 +107,7 @@ impl Pipeline {
             .as_deref()
             .filter(|_| invoke.mode != Mode::Event)
         {
-            match trace::advance(trace, &function.arn) {
+            match trace::advance(trace, &function.lineage) {
                 Ok(advanced) => invoke.trace_id = Some(advanced),
                 Err(trace::Loop) if function.stops_loops => {
                     return Err(Error::Recursive(invoke.target));

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::target::Target;
 use crate::names::{AliasName, FunctionName, Qualifier};
+use crate::payload::trace;
 use crate::policy::Attached;
 use crate::sandbox::{Architecture, FileSystemMount, FunctionFacts};
 use crate::store::blob::Digest;
@@ -50,6 +51,8 @@ pub struct Snapshot {
 pub struct Function {
     /// Its ARN without qualifier.
     pub arn: Arc<str>,
+    /// Its name in the lineage of traces.
+    pub lineage: trace::Key,
     /// Role of the unpublished version, which records of Kinesis name.
     pub role: Arc<str>,
     /// The unpublished version, as invocations get it: until an update has settled, the one before.

@@ -1,6 +1,8 @@
 //! Tracing header `X-Amzn-Trace-Id`. Its `Lineage` counts the invocations of each function in a chain, by which loops
 //! are found: `Root=…;Parent=…;Sampled=0;Lineage=a87bd80c:1|68fd508a:5`.
 
+use std::fmt::Write;
+
 use aws_lc_rs::digest;
 
 use crate::clock::{Clock, Timestamp};
@@ -25,18 +27,38 @@ pub fn new(clock: &Clock, now: Timestamp) -> String {
     format!("Root=1-{seconds:08x}-{root};Parent={parent};Sampled=0")
 }
 
+/// Name of a function in lineages: eight hexadecimal digits. Made once a function, since every request to a function URL
+/// needs it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Key(Box<str>);
+
+impl Key {
+    /// Key of the function with this ARN.
+    pub fn of(function_arn: &str) -> Self {
+        let digest = digest::digest(&digest::SHA256, function_arn.as_bytes());
+        Self(hex(&digest.as_ref()[..KEY_CHARS / 2]).into())
+    }
+}
+
 /// The trace with one invocation more of a function.
 ///
 /// # Errors
 /// If the function was invoked [`HOPS_MAX`] times before in this chain.
-pub fn advance(trace: &str, function_arn: &str) -> Result<String, Loop> {
-    let own = key(function_arn);
-    let fields = trace.split(';').map(str::trim).filter(|it| !it.is_empty());
-    let (lineage, others): (Vec<&str>, Vec<&str>) = fields.partition(|it| it.starts_with(LINEAGE));
-    let mut hops: Vec<(String, u32)> = lineage
-        .first()
-        .map(|it| it[LINEAGE.len()..].split('|').filter_map(hop).collect())
-        .unwrap_or_default();
+pub fn advance(trace: &str, function: &Key) -> Result<String, Loop> {
+    let own = &*function.0;
+    let mut text = String::with_capacity(trace.len() + LINEAGE.len() + ENTRY_CHARS);
+    let mut lineage = None;
+    for field in trace.split(';').map(str::trim).filter(|it| !it.is_empty()) {
+        match field.strip_prefix(LINEAGE) {
+            Some(found) => lineage = lineage.or(Some(found)),
+            None => {
+                text.push_str(field);
+                text.push(';');
+            }
+        }
+    }
+    let hops = lineage.into_iter().flat_map(|it| it.split('|'));
+    let mut hops: Vec<(&str, u32)> = hops.filter_map(hop).collect();
     let count = match hops.iter_mut().find(|(name, _)| *name == own) {
         Some((_, count)) => {
             *count = count.saturating_add(1);
@@ -50,36 +72,27 @@ pub fn advance(trace: &str, function_arn: &str) -> Result<String, Loop> {
     if count > HOPS_MAX {
         return Err(Loop);
     }
-    let cut = hops.len().saturating_sub(FUNCTIONS_MAX);
-    let hops: Vec<String> = hops[cut..]
-        .iter()
-        .map(|(name, count)| format!("{name}:{count}"))
-        .collect();
-    let mut text = others.join(";");
-    if !text.is_empty() {
-        text.push(';');
-    }
     text.push_str(LINEAGE);
-    text.push_str(&hops.join("|"));
+    let cut = hops.len().saturating_sub(FUNCTIONS_MAX);
+    for (index, (name, count)) in hops[cut..].iter().enumerate() {
+        let separator = if index == 0 { "" } else { "|" };
+        let _infallible = write!(text, "{separator}{name}:{count}");
+    }
     Ok(text)
 }
 
 /// Function and count of one entry; earlier forms have a field before them.
-fn hop(entry: &str) -> Option<(String, u32)> {
+fn hop(entry: &str) -> Option<(&str, u32)> {
     let mut parts = entry.rsplit(':');
     let count = parts.next()?.parse().ok()?;
     let name = parts.next()?;
     let is_key = name.len() == KEY_CHARS && name.bytes().all(|it| it.is_ascii_hexdigit());
-    is_key.then(|| (name.to_owned(), count))
+    is_key.then_some((name, count))
 }
 
 const KEY_CHARS: usize = 8;
-
-/// Short name of a function.
-fn key(function_arn: &str) -> String {
-    let digest = digest::digest(&digest::SHA256, function_arn.as_bytes());
-    hex(&digest.as_ref()[..KEY_CHARS / 2])
-}
+/// Entry of a function, with the separator before the field.
+const ENTRY_CHARS: usize = KEY_CHARS + 4;
 
 #[cfg(test)]
 mod tests {
@@ -92,19 +105,20 @@ mod tests {
         assert!(trace.starts_with("Root=1-6955b900-") && trace.ends_with(";Sampled=0"));
         let root = trace.split(';').next().unwrap().to_owned();
         for _ in 0..HOPS_MAX {
-            trace = advance(&trace, "arn:f").unwrap();
+            trace = advance(&trace, &Key::of("arn:f")).unwrap();
             // Another function in the chain has its own count.
-            trace = advance(&trace, "arn:g").unwrap();
+            trace = advance(&trace, &Key::of("arn:g")).unwrap();
         }
-        assert_eq!(advance(&trace, "arn:f"), Err(Loop));
-        assert!(advance(&trace, "arn:h").is_ok());
+        assert_eq!(advance(&trace, &Key::of("arn:f")), Err(Loop));
+        assert!(advance(&trace, &Key::of("arn:h")).is_ok());
         assert!(trace.starts_with(&root), "{trace}");
         assert_eq!(trace.matches(LINEAGE).count(), 1);
     }
 
     #[test]
     fn lineage_of_other_forms_is_kept_or_passed_over() {
-        let own = key("arn:f");
+        let function = Key::of("arn:f");
+        let own = &function.0;
         for (given, expected) in [
             ("Root=1-a-b", format!("Root=1-a-b;Lineage={own}:1")),
             ("", format!("Lineage={own}:1")),
@@ -114,7 +128,7 @@ mod tests {
             ),
             (&format!("Lineage={own}:4294967295"), String::new()),
         ] {
-            let advanced = advance(given, "arn:f").unwrap_or_default();
+            let advanced = advance(given, &function).unwrap_or_default();
             assert_eq!(advanced, expected, "{given}");
         }
     }
@@ -123,7 +137,7 @@ mod tests {
     fn long_lineage_is_cut() {
         let mut trace = String::new();
         for number in 0..100 {
-            trace = advance(&trace, &format!("arn:{number}")).unwrap();
+            trace = advance(&trace, &Key::of(&format!("arn:{number}"))).unwrap();
         }
         assert_eq!(trace.matches('|').count(), FUNCTIONS_MAX - 1);
     }

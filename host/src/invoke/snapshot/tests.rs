@@ -47,6 +47,7 @@ pub(in crate::invoke) fn function(name: &FunctionName, url: Option<&str>) -> Fun
     };
     Function {
         arn: "arn".into(),
+        lineage: trace::Key::of("arn"),
         role: "role".into(),
         latest: version("$LATEST", "d1"),
         versions: BTreeMap::from([(1, version("1", "d1/1"))]),
