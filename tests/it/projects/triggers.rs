@@ -73,6 +73,13 @@ async fn sources_of_the_manifest_become_mappings() {
     assert_eq!(mappings(&host).await, both);
     let notes = deploy(&host, &project, &two);
     assert!(notes.contains("unchanged"), "{notes}");
+    // A setting that the manifest lost has its default again.
+    let without = source("a", "partial_failures = true") + &source("b", "");
+    deploy(&host, &project, &without);
+    let both = [(json!(arn("a")), json!(10)), (json!(arn("b")), json!(10))];
+    assert_eq!(mappings(&host).await, both);
+    let notes = deploy(&host, &project, &without);
+    assert!(notes.contains("unchanged"), "{notes}");
     // Made by hand: it stays.
     let by_hand = json!({"FunctionName": "f", "EventSourceArn": arn("c")});
     let made = host.lambda("POST", MAPPINGS, &by_hand).await;

@@ -101,7 +101,14 @@ async fn settled(client: &Client, mapping: &Value) -> anyhow::Result<Value> {
 }
 
 async fn update(client: &Client, source: &EventSource, mapping: &Value) -> anyhow::Result<bool> {
-    let settings = settings(source);
+    keeps_position(source, mapping)?;
+    let mut settings = settings(source);
+    let lost = lost(&settings, mapping);
+    // A mapping made by hand keeps what its maker chose and the manifest does not name.
+    if !lost.is_empty() && is_made(client, mapping).await? {
+        settings.extend(lost);
+    }
+    let settings = Value::Object(settings);
     if !differs(&settings, mapping) {
         return Ok(false);
     }
@@ -114,16 +121,58 @@ async fn update(client: &Client, source: &EventSource, mapping: &Value) -> anyho
     Ok(differs)
 }
 
+/// Refuses another starting position: Lambda takes it only at the creation of a mapping.
+fn keeps_position(source: &EventSource, mapping: &Value) -> anyhow::Result<()> {
+    let shown = mapping["StartingPosition"].as_str();
+    match (&source.starting_position, shown) {
+        (Some(wanted), Some(shown)) if wanted != shown => anyhow::bail!(
+            "the mapping began at {shown} and its starting_position cannot become {wanted}: deploy without the source, \
+             then with it again, to read from there"
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Defaults of settings that the mapping has and the manifest does not name (any more).
+fn lost(settings: &Map<String, Value>, mapping: &Value) -> Map<String, Value> {
+    let is_queue = mapping["StartingPosition"].is_null();
+    let batch_size = if is_queue { 10 } else { 100 };
+    let defaults = [
+        ("BatchSize", json!(batch_size)),
+        ("MaximumBatchingWindowInSeconds", json!(0)),
+        ("ParallelizationFactor", json!(1)),
+        ("MaximumRetryAttempts", json!(-1)),
+        ("MaximumRecordAgeInSeconds", json!(-1)),
+        ("BisectBatchOnFunctionError", json!(false)),
+        ("TumblingWindowInSeconds", json!(0)),
+        ("DestinationConfig", json!({"OnFailure": {}})),
+        ("ScalingConfig", json!({})),
+    ];
+    let is_lost = |(member, default): &(&str, Value)| {
+        let shown = &mapping[*member];
+        !settings.contains_key(*member) && !shown.is_null() && shown != default
+    };
+    let lost = defaults.into_iter().filter(is_lost);
+    let mut lost: Map<_, _> = lost
+        .map(|(member, value)| (member.to_owned(), value))
+        .collect();
+    if !settings.contains_key("Enabled") && mapping["State"] == "Disabled" {
+        lost.insert("Enabled".to_owned(), json!(true));
+    }
+    lost
+}
+
 fn path(mapping: &Value) -> anyhow::Result<String> {
     let id = mapping["UUID"].as_str().context("a mapping has an id")?;
     Ok(format!("{MAPPINGS}/{id}"))
 }
 
 async fn create(client: &Client, function: &str, source: &EventSource) -> anyhow::Result<()> {
-    let mut request = settings(source);
-    if let (true, Some(members)) = (source.filters.is_empty(), request.as_object_mut()) {
-        members.remove("FilterCriteria");
+    let mut settings = settings(source);
+    if source.filters.is_empty() {
+        settings.remove("FilterCriteria");
     }
+    let mut request = Value::Object(settings);
     request["FunctionName"] = function.into();
     request["Tags"] = json!({MADE: function});
     request["EventSourceArn"] = source.arn.as_str().into();
@@ -137,7 +186,7 @@ async fn create(client: &Client, function: &str, source: &EventSource) -> anyhow
 }
 
 /// Members of the mapping that the project sets.
-fn settings(source: &EventSource) -> Value {
+fn settings(source: &EventSource) -> Map<String, Value> {
     let mut request = Map::new();
     let types = if source.partial_failures {
         json!(["ReportBatchItemFailures"])
@@ -188,7 +237,7 @@ fn settings(source: &EventSource) -> Value {
     ];
     let given = given.into_iter();
     request.extend(given.filter_map(|(member, value)| Some((member.to_owned(), value?))));
-    Value::Object(request)
+    request
 }
 
 /// True if a mapping has other settings. A mapping shows its state instead of `Enabled`.
@@ -225,12 +274,30 @@ mod tests {
         let mut shown = json!({
             "BatchSize": 5, "State": "Enabled", "ScalingConfig": {"MaximumConcurrency": 2}, "FunctionResponseTypes": [],
         });
-        let wanted = settings(&source);
+        let wanted = Value::Object(settings(&source));
         assert!(!differs(&wanted, &shown));
         shown["State"] = "Disabled".into();
         assert!(differs(&wanted, &shown));
         shown["State"] = "Creating".into();
         shown["FilterCriteria"] = json!({"Filters": [{"Pattern": "{}"}]});
         assert!(differs(&wanted, &shown));
+    }
+
+    #[test]
+    fn starting_position_that_cannot_change_is_refused() {
+        let stream = |position: &str| -> EventSource {
+            let arn = "arn:aws:kinesis:us-east-1:0:stream/s";
+            toml::from_str(&format!(
+                "arn = \"{arn}\"\nstarting_position = \"{position}\""
+            ))
+            .unwrap()
+        };
+        let shown = json!({"StartingPosition": "LATEST"});
+        assert!(keeps_position(&stream("LATEST"), &shown).is_ok());
+        let refused = keeps_position(&stream("TRIM_HORIZON"), &shown).unwrap_err();
+        assert!(
+            refused.to_string().contains("cannot become TRIM_HORIZON"),
+            "{refused}"
+        );
     }
 }
