@@ -17,11 +17,13 @@ use crate::telemetry::metrics::Queue;
 mod artifact;
 mod bytecode;
 mod collect;
+mod composition;
 mod extension;
 mod hold;
 pub mod installed;
 mod intake;
 mod layer;
+mod layered;
 mod load;
 mod overlay;
 pub mod package;
@@ -84,6 +86,8 @@ pub struct Requirements {
     pub program: RequiredProgram,
     /// The architecture to compile for.
     pub architecture: Architecture,
+    /// Packages of the function's layers: their code is composed with the component.
+    pub layers: Vec<Digest>,
 }
 
 /// The program of a function.
@@ -315,11 +319,9 @@ impl Library {
             size_bytes,
             component,
         };
-        let component = match &code.component {
-            Some(component) => Some(self.0.holds.hold(component.digest).await),
-            None => None,
-        };
-        self.compile(&code, requirements.architecture, requester)
+        let (architecture, layers) = (requirements.architecture, requirements.layers);
+        let component = self
+            .compile(&code, architecture, &layers, requester)
             .await?;
         Ok(Arrival {
             code,
@@ -365,25 +367,30 @@ impl Library {
         &self,
         code: &CodeRef,
         architecture: Architecture,
+        layers: &[Digest],
         requester: &Requester,
     ) -> Result<(), Error> {
-        self.compile(code, architecture, requester).await
+        let compiled = self.compile(code, architecture, layers, requester);
+        compiled.await.map(drop)
     }
 
+    /// Compiles the component that runs for this code with these packages of layers; a guard on it.
     async fn compile(
         &self,
         code: &CodeRef,
         architecture: Architecture,
+        layers: &[Digest],
         requester: &Requester,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Hold>, Error> {
         let Some(component) = &code.component else {
-            return Ok(());
+            return Ok(None);
         };
-        let file = self.component_file(code, component);
+        let runnable = self.runnable(code, component, layers, requester).await?;
         let artifacts = &self.0.artifacts;
         artifacts
-            .compile(component.digest, architecture, file, requester)
-            .await
+            .compile(runnable.digest, architecture, runnable.input, requester)
+            .await?;
+        Ok(Some(runnable.hold))
     }
 }
 

@@ -89,7 +89,8 @@ async fn every_example_has_a_test() {
         .collect();
     names.sort();
     // hello-component is deployed by `clients`, if cargo-component is installed, proxy by `outgoing`; `embedders` runs
-    // embed and filter, `blueprints` http-api and the consumers, `extensions` extension, `file_systems` files.
+    // embed and filter, `blueprints` http-api and the consumers, `extensions` extension, `file_systems` files,
+    // `code_layers` library-layer, library-user and wrapper-layer.
     assert_eq!(
         names,
         [
@@ -104,6 +105,8 @@ async fn every_example_has_a_test() {
             "hello-component",
             "http",
             "http-api",
+            "library-layer",
+            "library-user",
             "proxy",
             "queue",
             "redis",
@@ -113,7 +116,8 @@ async fn every_example_has_a_test() {
             "stream",
             "streaming",
             "table",
-            "topic"
+            "topic",
+            "wrapper-layer"
         ]
     );
 }

@@ -13,6 +13,7 @@ mod cli;
 mod cli_dev;
 mod cli_manners;
 mod clients;
+mod code_layers;
 mod code_signing_configs;
 mod collection;
 mod collector;

@@ -312,6 +312,7 @@ impl Configuration {
         Requirements {
             program,
             architecture: self.architecture,
+            layers: LayerUse::packages(&self.layers),
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::configuration::{FunctionRecord, LastUpdate, State, StateReason, VersionRecord};
+use super::layer::LayerUse;
 use super::origin::PackageError;
 use super::revision::RevisionId;
 use super::{Control, Error, Plane, function, version};
@@ -182,9 +183,10 @@ impl Control {
         version: &VersionRecord,
     ) -> Result<Result<(), StateReason>, Error> {
         let architecture = version.configuration.architecture;
+        let layers = LayerUse::packages(&version.configuration.layers);
         let requester = Requester::of_host(name.as_str());
         let library = &self.0.library;
-        let compiled = library.refresh(&version.code, architecture, &requester);
+        let compiled = library.refresh(&version.code, architecture, &layers, &requester);
         match compiled.await.map_err(Error::from) {
             Ok(()) => Ok(Ok(())),
             Err(Error::Package(error @ (PackageError::Component(_) | PackageError::Upload(_)))) => {

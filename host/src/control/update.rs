@@ -157,7 +157,9 @@ impl Control {
             let patched = patched.patched(patch.clone(), &self.0.vault);
             self.check(&patched)?;
             let code = function.latest.code;
-            let (code, chosen) = if patch.handler.is_some() || patch.runtime.is_some() {
+            let is_other_program =
+                patch.handler.is_some() || patch.runtime.is_some() || layers.is_some();
+            let (code, chosen) = if is_other_program {
                 let library = &self.0.library;
                 let requirements = patched.requirements(self.0.config.runtimes);
                 let chosen = library.choose(&code, requirements, requester).await?;

@@ -19,12 +19,16 @@ impl Control {
         let mut codes = Vec::new();
         self.each_version(|name, version| {
             let architecture = version.configuration.architecture;
-            codes.push((name.to_owned(), version.code, architecture));
+            let layers = LayerUse::packages(&version.configuration.layers);
+            codes.push((name.to_owned(), version.code, architecture, layers));
         })
         .await?;
-        for (name, code, architecture) in codes {
+        for (name, code, architecture, layers) in codes {
             let requester = Requester::of_host(&name);
-            let refreshed = self.0.library.refresh(&code, architecture, &requester);
+            let refreshed = self
+                .0
+                .library
+                .refresh(&code, architecture, &layers, &requester);
             if let Err(error) = refreshed.await {
                 tracing::error!(%name, %error, "a function's code does not compile any more");
             }
@@ -41,7 +45,8 @@ impl Control {
         let mut used = Used::default();
         used.packages(self.0.library.runtime_components().await?);
         self.each_version(|_, version| {
-            used.code(&version.code, version.configuration.architecture);
+            let layers = LayerUse::packages(&version.configuration.layers);
+            used.code(&version.code, version.configuration.architecture, &layers);
             used.packages(LayerUse::kept(&version.configuration.layers));
         })
         .await?;

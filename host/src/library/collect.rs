@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{CodeRef, Digest, Error, Library, blocking, extension};
+use super::{CodeRef, Digest, Error, Library, blocking, composition, extension};
 use crate::sandbox::Architecture;
 use crate::store::directory;
 
@@ -42,12 +42,15 @@ impl Leftovers {
 }
 
 impl Used {
-    /// Marks code of a version and architecture as used.
-    pub fn code(&mut self, code: &CodeRef, architecture: Architecture) {
+    /// Marks code of a version and architecture, with these packages of layers, as used.
+    pub fn code(&mut self, code: &CodeRef, architecture: Architecture, layers: &[Digest]) {
         self.packages([code.package]);
         if let Some(component) = &code.component {
-            self.digests.insert(component.digest);
-            self.compiled.insert((component.digest, architecture));
+            let composed = composition::digest(component.digest, layers);
+            for digest in [Some(component.digest), composed].into_iter().flatten() {
+                self.digests.insert(digest);
+                self.compiled.insert((digest, architecture));
+            }
         }
     }
 

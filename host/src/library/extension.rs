@@ -5,12 +5,10 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Digest;
+use super::{Digest, layered};
 
 /// Directory of extensions in a layer.
 const DIRECTORY: &str = "extensions";
-/// Extension of their names.
-const EXTENSION: &str = "wasm";
 /// Extensions of a function, as in AWS.
 pub(super) const EXTENSIONS_MAX: usize = 10;
 
@@ -27,34 +25,13 @@ pub(super) struct Found {
 
 /// Extensions in the tree that a function sees at `/opt`, in the order of their names.
 pub(super) fn find(tree: &Path) -> io::Result<Vec<Found>> {
-    let entries = match fs::read_dir(tree.join(DIRECTORY)) {
-        Ok(entries) => entries,
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            return Ok(Vec::new());
-        }
-        Err(error) => return Err(error),
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        // Links could lead out of the tree.
-        let is_wasm = entry.path().extension().is_some_and(|it| it == EXTENSION);
-        if is_wasm && entry.file_type()?.is_file() {
-            paths.push(entry.path());
-        }
-    }
-    paths.sort();
-    let found = paths.iter().map(|path| {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let components = layered::components(tree, DIRECTORY)?.into_iter();
+    let found = components.map(|(path, file)| {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
         Ok(Found {
-            path: format!("{DIRECTORY}/{name}.{EXTENSION}"),
             name: (*name).into(),
-            digest: Digest::of(&fs::read(path)?),
+            path,
+            digest: Digest::of(&fs::read(file)?),
         })
     });
     found.collect()

@@ -39,11 +39,11 @@ impl Library {
         let component = code.component.as_ref().ok_or(Error::NoComponent)?;
         let mut files = self.files(code, layers, requester).await?;
         let extensions = self.extensions(&mut files, requester).await?;
-        files.holds.push(self.0.holds.hold(component.digest).await);
-        let input = self.component_file(code, component);
+        let runnable = self.runnable(code, component, layers, requester).await?;
+        files.holds.push(runnable.hold);
         let artifacts = &self.0.artifacts;
         let artifact = artifacts
-            .runnable(component.digest, architecture, input, requester)
+            .runnable(runnable.digest, architecture, runnable.input, requester)
             .await?;
         self.program(artifact, files, None, extensions).await
     }

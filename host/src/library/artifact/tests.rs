@@ -79,6 +79,7 @@ async fn try_check_in_for(
         handler: "bootstrap".into(),
     };
     let requirements = Requirements {
+        layers: Vec::new(),
         program,
         architecture,
     };
@@ -134,7 +135,7 @@ async fn found(library: &Library, component: &ComponentRef, target: Target) -> O
 async fn collect(library: &Library, used: &[(&CodeRef, Architecture)]) -> usize {
     let mut named = Used::default();
     for (code, architecture) in used {
-        named.code(code, *architecture);
+        named.code(code, *architecture, &[]);
     }
     let collection = library.begin_collection().await.unwrap();
     collection.finish(named).await.unwrap()
@@ -174,9 +175,15 @@ async fn code_is_compiled_for_this_machine_and_its_architecture() {
 
     // A lost artifact is recompiled.
     fs::remove_file(&elsewhere).unwrap();
-    library.refresh(&code, own(), &of_host()).await.unwrap();
+    library
+        .refresh(&code, own(), &[], &of_host())
+        .await
+        .unwrap();
     assert_eq!(machines(&library), here);
-    library.refresh(&code, foreign(), &of_host()).await.unwrap();
+    library
+        .refresh(&code, foreign(), &[], &of_host())
+        .await
+        .unwrap();
     assert_eq!(machines(&library), both);
 }
 
@@ -220,7 +227,10 @@ async fn artifact_of_another_machine_runs_here() {
     library.load(&code, own(), &[], &of_host()).await.unwrap();
     assert!(!here.path.exists());
     // The code that uses all of this machine's processor comes with the next start.
-    library.refresh(&code, own(), &of_host()).await.unwrap();
+    library
+        .refresh(&code, own(), &[], &of_host())
+        .await
+        .unwrap();
     assert_eq!(runnable(&library, &code, own()).await, here);
 }
 
