@@ -20,6 +20,7 @@ use crate::store::Records;
 
 mod batch;
 mod filter;
+mod problems;
 mod redis;
 pub mod schedule;
 mod sqs;

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::batch::{Invoked, Outcome};
 use super::filter::Filters;
+use super::problems::Problems;
 use super::{Shared, Stop};
 use crate::clock::Timestamp;
 use crate::invoke::snapshot::event_source::Mapping;
@@ -53,6 +54,7 @@ struct Stream {
     filters: Filters,
     batch_size: usize,
     window: Duration,
+    problems: Problems,
 }
 
 /// Starts polling, until `stop`; first ends what a former poller of the mapping has in work.
@@ -112,6 +114,7 @@ impl Stream {
             filters: Filters::new(settings.filters.as_deref(), mapping.source.kind),
             batch_size: usize::try_from(batch_size).expect("a usize has 32 bits or more"),
             window: Duration::from_secs(window.into()),
+            problems: Problems::default(),
             shared: Arc::clone(shared),
             id: Arc::clone(id),
             mapping: Arc::clone(mapping),
@@ -152,7 +155,8 @@ impl Stream {
             if self.shared.clock.instant().saturating_duration_since(begun) > PAUSE_LAST {
                 pause = PAUSE_FIRST;
             }
-            tracing::warn!(%error, source = self.arn, "a stream could not be read; that is repeated");
+            let text = "a stream could not be read; that is repeated";
+            self.problems.log(&self.arn, &error, text);
             let problem = format!("PROBLEM: {error}");
             self.shared.control.note_processed(&self.id, &problem);
             if stop.unless(self.shared.clock.sleep(pause)).await.is_none() {
@@ -189,6 +193,7 @@ impl Stream {
                 return Ok(());
             };
             let entries = collected?;
+            self.problems.clear();
             if !entries.is_empty() {
                 let stream = Arc::clone(&self);
                 // Entries that were read are worked on even if the poller stops.

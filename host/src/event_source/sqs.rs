@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::batch::Outcome;
 use super::filter::Filters;
+use super::problems::Problems;
 use super::{Shared, Stop};
 use crate::invoke::snapshot::event_source::Mapping;
 use crate::outbound::aws::{self, Service};
@@ -43,6 +44,7 @@ struct Queue {
     window: Duration,
     reports_failures: bool,
     is_fifo: bool,
+    problems: Problems,
 }
 
 /// A message: as SQS sent it, and as the function gets it.
@@ -94,6 +96,7 @@ impl Queue {
             window: Duration::from_secs(window.into()),
             reports_failures: settings.report_item_failures.unwrap_or_default(),
             is_fifo: arn.ends_with(".fifo"),
+            problems: Problems::default(),
             shared: Arc::clone(shared),
             mapping: Arc::clone(mapping),
             arn,
@@ -111,6 +114,7 @@ impl Queue {
             match collected {
                 Ok(messages) => {
                     pause = None;
+                    self.problems.clear();
                     let mut permit = Some(permit);
                     for group in by_group(messages) {
                         // Taken messages are worked on even if the poller stops.
@@ -125,7 +129,8 @@ impl Queue {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, source = self.arn, "messages could not be received; that is repeated");
+                    let text = "messages could not be received; that is repeated";
+                    self.problems.log(&self.arn, &error, text);
                     let next = pause.map_or(PAUSE_FIRST, |it: Duration| PAUSE_LAST.min(it * 2));
                     pause = Some(next);
                     drop(permit);
@@ -165,7 +170,8 @@ impl Queue {
                 Ok(more) => messages.extend(more),
                 // Messages that are here come first.
                 Err(error) => {
-                    tracing::warn!(%error, source = self.arn, "messages could not be received");
+                    let text = "messages could not be received";
+                    self.problems.log(&self.arn, &error, text);
                     break;
                 }
             }

@@ -10,6 +10,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::task::TaskTracker;
 
 use super::filter::Filters;
+use super::problems::Problems;
 use super::{Shared, Stop};
 use crate::invoke::snapshot::event_source::settings::{Limit, Position as Chosen};
 use crate::invoke::snapshot::event_source::{self, Mapping};
@@ -63,6 +64,7 @@ struct Poller {
     reports_failures: bool,
     /// Records of one request, and in memory.
     read_max: usize,
+    problems: Problems,
     checkpoints: Checkpoints,
 }
 
@@ -170,6 +172,7 @@ impl Poller {
             window_seconds,
             reports_failures: settings.report_item_failures.unwrap_or_default(),
             read_max: (size_max * factor).clamp(READ_MIN, kind.records_max()),
+            problems: Problems::default(),
             checkpoints: Checkpoints {
                 records: Arc::clone(&shared.records),
                 mapping: Arc::clone(id),
@@ -201,6 +204,7 @@ impl Poller {
             let wait = match self.discover(&mut shards, &stop).await {
                 Ok(()) => {
                     pause = None;
+                    self.problems.clear();
                     DISCOVERY_PERIOD
                 }
                 Err(error) => {
@@ -208,7 +212,8 @@ impl Poller {
                     if !matches!(error, Error::Aws(aws::Error::NotConfigured)) {
                         self.note(&format!("PROBLEM: {error}"));
                     }
-                    tracing::warn!(%error, mapping = %self.id, source = self.source.origin.arn, "the shards of a stream could not be read; that is repeated");
+                    let text = "the shards of a stream could not be read; that is repeated";
+                    self.problems.log(&self.source.origin.arn, &error, text);
                     let next = pause.map_or(PAUSE_FIRST, |it: Duration| PAUSE_LAST.min(it * 2));
                     pause = Some(next);
                     next

@@ -356,7 +356,8 @@ impl Reading {
                 self.pause = Some(pause);
                 self.next_read = self.poller.shared.clock.instant() + pause;
                 self.poller.note(&format!("PROBLEM: {error}"));
-                tracing::warn!(%error, mapping = %self.poller.id, shard = %self.shard, "records could not be read; that is repeated");
+                let (poller, text) = (&self.poller, "records could not be read; that is repeated");
+                poller.problems.log(&poller.source.origin.arn, error, text);
             }
         }
         Ok(())

@@ -5,15 +5,29 @@ use serde_json::{Map, Number, Value as Plain};
 
 use super::{Value, read};
 
+/// Levels of a value. Patterns, which serde_json reads, have fewer, and each level takes stack and a pass over its text.
+const DEPTH_MAX: usize = 128;
+
 impl Value<'_> {
-    /// The nearest value of serde_json.
+    /// The nearest value of serde_json. Objects and lists below 128 levels, which no pattern reaches, are null.
     pub fn approximate(self) -> Plain {
+        self.approximate_to(DEPTH_MAX)
+    }
+
+    fn approximate_to(self, levels: usize) -> Plain {
         if let Some(members) = self.members() {
-            let members = members.map(|(name, value)| (text(name.raw()), value.approximate()));
+            let Some(below) = levels.checked_sub(1) else {
+                return Plain::Null;
+            };
+            let members =
+                members.map(|(name, value)| (text(name.raw()), value.approximate_to(below)));
             return Plain::Object(members.collect::<Map<_, _>>());
         }
         if let Some(elements) = self.elements() {
-            return Plain::Array(elements.map(Value::approximate).collect());
+            let Some(below) = levels.checked_sub(1) else {
+                return Plain::Null;
+            };
+            return Plain::Array(elements.map(|it| it.approximate_to(below)).collect());
         }
         if let Some(own) = self.text() {
             return Plain::String(text(own.raw()));
@@ -53,5 +67,13 @@ mod tests {
         let expected = json!({"a": [1, -2.5, f64::MAX, f64::MIN, true, null], "b": "x\u{fffd}y",
             "c\u{fffd}": "\u{1f600}\n", "d": {}});
         assert_eq!(document.root().approximate(), expected);
+    }
+
+    #[test]
+    fn deepest_document_is_approximated_to_128_levels() {
+        let text = "[".repeat(1_000) + &"]".repeat(1_000);
+        let document = Document::parse(text.into()).unwrap();
+        let expected = "[".repeat(128) + "null" + &"]".repeat(128);
+        assert_eq!(document.root().approximate().to_string(), expected);
     }
 }
