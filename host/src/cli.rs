@@ -30,6 +30,7 @@ mod output;
 mod package;
 mod profile;
 mod project;
+mod push;
 mod queue;
 mod runtime;
 mod sample_event;
@@ -78,6 +79,8 @@ enum Command {
     },
     /// Build functions and deploy them to a running host.
     Deploy(Calling<deploy::Deploy>),
+    /// Build a function and publish it as a container image.
+    Push(push::Push),
     /// Delete a function, or one version of it.
     Delete(Calling<delete::Delete>),
     /// Start a host, deploy functions, and redeploy them on every change.
@@ -182,6 +185,7 @@ async fn run_async(command: Command, before: ClientOptions) -> anyhow::Result<En
         Command::Start(start) => start.run().await,
         Command::Dev(dev) => dev.run().await,
         Command::Test(test) => test.run().await,
+        Command::Push(push) => push.run().await,
         Command::Deploy(deploy) => {
             let (deploy, client, format) = deploy.with(before)?;
             deploy.run(&client, format).await

@@ -18,6 +18,7 @@ use crate::sandbox::{Cidr, Egress, EgressRule, FileSystem};
 mod aws;
 mod broker;
 mod document;
+mod images;
 mod log;
 mod network;
 mod s3;
@@ -31,6 +32,7 @@ pub use broker::Broker;
 #[cfg(feature = "cli")]
 pub(crate) use document::Document;
 pub use document::Located;
+pub use images::{ImageRegistry, Images};
 pub use log::{HostLog, LogFormat};
 pub use network::Network;
 pub use s3::S3;
@@ -80,6 +82,8 @@ pub struct Config {
     pub file_systems: Vec<FileSystem>,
     /// S3 server for deployment packages, and for records of failures. Since 0.1.0.
     pub s3: S3,
+    /// Registries of container images. Since 0.1.0.
+    pub images: Images,
     /// SQS, SNS and EventBridge: destinations, dead-letter queues and event sources. Since 0.1.0.
     pub aws: Aws,
     /// Redis servers whose streams are event sources. Since 0.1.0.
@@ -270,6 +274,7 @@ impl Default for Config {
             runtimes: Runtimes::default(),
             file_systems: Vec::new(),
             s3: S3::default(),
+            images: Images::default(),
             aws: Aws::default(),
             brokers: Vec::new(),
             triggers: Vec::new(),
@@ -342,6 +347,7 @@ impl Config {
             ("runtimes", self.runtimes != other.runtimes),
             ("file_systems", self.file_systems != other.file_systems),
             ("s3", self.s3 != other.s3),
+            ("images", self.images != other.images),
             ("aws", self.aws != other.aws),
             ("brokers", self.brokers != other.brokers),
             ("triggers", self.triggers != other.triggers),
@@ -371,7 +377,9 @@ impl Config {
         let others = others.iter().any(|it| it.is_some()) || self.metrics_token.is_some();
         let of_triggers = self.triggers.iter().any(|it| it.token.is_some());
         let of_brokers = self.brokers.iter().any(|it| it.password.is_some());
-        !self.keys.is_empty() || others || of_triggers || of_brokers
+        let mut registries = self.images.registries.iter();
+        let of_registries = registries.any(|it| it.password.is_some());
+        !self.keys.is_empty() || others || of_triggers || of_brokers || of_registries
     }
 
     /// Refuses a public address without keys, triggers of one name, access points of one ARN, and the PROXY protocol

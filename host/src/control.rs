@@ -28,6 +28,7 @@ pub mod event_invoke;
 pub mod event_source;
 pub mod function;
 mod function_records;
+mod intake;
 mod kind;
 pub mod layer;
 mod ledger;

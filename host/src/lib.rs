@@ -143,9 +143,9 @@ mod units;
 
 pub use api::Ends;
 pub use config::{
-    Aws, Broker, Config, CustomDomain, CustomTarget, Error as ConfigError, HostLog, Key, Limits,
-    LogFormat, Network, Runtimes, S3, SigningAlgorithm, SigningProfile, Tls, TlsCertificate,
-    Trigger, TriggerSource, UrlDomain, UrlScheme, Urls,
+    Aws, Broker, Config, CustomDomain, CustomTarget, Error as ConfigError, HostLog, ImageRegistry,
+    Images, Key, Limits, LogFormat, Network, Runtimes, S3, SigningAlgorithm, SigningProfile, Tls,
+    TlsCertificate, Trigger, TriggerSource, UrlDomain, UrlScheme, Urls,
 };
 #[cfg(feature = "server")]
 pub use host::ReloadError;

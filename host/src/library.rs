@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use crate::sandbox::{self, Architecture, Sandbox, compile};
+use crate::sandbox::{self, Architecture, Sandbox, TaskMount, compile};
 use crate::store::blob::{Blobs, Digest};
 use crate::store::object::{self, Objects};
 use crate::store::tree::{InsertError, Trees};
@@ -20,6 +20,7 @@ mod collect;
 mod composition;
 mod extension;
 mod hold;
+pub mod image;
 pub mod installed;
 mod intake;
 mod layer;
@@ -39,6 +40,7 @@ pub use turns::{QueueFull, Requester};
 use artifact::Artifacts;
 use bytecode::{Bytecode, Source};
 use hold::{Hold, Holds};
+use image::Registries;
 use installed::Runtimes;
 use programs::Programs;
 use turns::{Bounds, Turns};
@@ -62,12 +64,42 @@ const FETCHES_MAX: Bounds = Bounds {
 /// A deployment package and the component in it, as records name it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CodeRef {
-    /// The package as it was uploaded.
+    /// The package as it was uploaded, or the manifest of an image.
     pub package: Digest,
-    /// Its size in bytes.
+    /// Its size in bytes. Images have none, as in AWS.
     pub size_bytes: u64,
+    /// The image; `None` for a package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<image::Image>,
     /// The component to run. None where the runtime is one that this host does not have.
     pub component: Option<ComponentRef>,
+}
+
+impl CodeRef {
+    /// True if it is an image that is not pulled and compiled yet.
+    pub fn is_unpulled(&self) -> bool {
+        self.image.is_some() && self.component.is_none()
+    }
+
+    /// Path at which guests see its files.
+    fn mount(&self) -> TaskMount {
+        let pulled = self.image.as_ref().and_then(|it| it.pulled.as_ref());
+        match pulled {
+            Some(pulled) if pulled.is_file_system => TaskMount::Root,
+            _ => TaskMount::Task,
+        }
+    }
+
+    /// The code as the caller named it: what follows from pulling an image is left out.
+    #[must_use]
+    pub fn named(&self) -> Self {
+        let mut named = self.clone();
+        if let Some(image) = &mut named.image {
+            image.pulled = None;
+            named.component = None;
+        }
+        named
+    }
 }
 
 /// A component in a package.
@@ -127,6 +159,9 @@ pub enum Error {
     /// The package could not be fetched from S3.
     #[error("the package could not be fetched: {0}")]
     Fetch(#[from] object::Error),
+    /// The image could not be pulled.
+    #[error(transparent)]
+    Image(#[from] image::Error),
     /// Content that a record names is not on the disk.
     #[error("package {0} is not in the data directory")]
     Missing(Digest),
@@ -161,6 +196,7 @@ struct Inner {
     trees: Trees,
     artifacts: Artifacts,
     objects: Objects,
+    registries: Registries,
     sandbox: Sandbox,
     unpackings: Arc<Turns>,
     fetches: Arc<Turns>,
@@ -192,6 +228,7 @@ impl Library {
         sandbox: Sandbox,
         compiler: compile::Compiler,
         objects: Objects,
+        registries: Registries,
     ) -> std::io::Result<Self> {
         let packages = Blobs::open(&data_dir.join("packages"))?;
         let trees = Trees::open(&data_dir.join("trees"))?;
@@ -206,6 +243,7 @@ impl Library {
             trees,
             artifacts,
             objects,
+            registries,
             sandbox,
             unpackings: Turns::new("unpack", UNPACKINGS_MAX),
             fetches: Turns::new("fetch", FETCHES_MAX),
@@ -221,6 +259,11 @@ impl Library {
     /// Budgets of the environments that programs of this library run in.
     pub fn budgets(&self) -> Arc<sandbox::Budgets> {
         self.0.sandbox.budgets()
+    }
+
+    /// Registries that images are pulled from.
+    fn registries(&self) -> &Registries {
+        &self.0.registries
     }
 
     /// Unpacks and compiles a package. When this returns, all of it is durable.
@@ -318,6 +361,7 @@ impl Library {
             package: digest,
             size_bytes,
             component,
+            image: None,
         };
         let (architecture, layers) = (requirements.architecture, requirements.layers);
         let component = self
@@ -443,7 +487,8 @@ impl Library {
         };
         let sandbox = Sandbox::new(config, crate::clock::Clock::system()).unwrap();
         let objects = Objects::none();
-        Self::open(dir, sandbox, compiler, objects).unwrap()
+        let registries = Registries::for_test();
+        Self::open(dir, sandbox, compiler, objects, registries).unwrap()
     }
 
     async fn received(&self, bytes: impl Into<bytes::Bytes>) -> Stored {

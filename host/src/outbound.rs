@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use guard::Lookup;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -18,6 +19,7 @@ use crate::clock::Clock;
 
 pub mod aws;
 pub mod dial;
+mod guard;
 pub mod host_name;
 pub mod link;
 pub mod pool;
@@ -27,6 +29,7 @@ pub mod sigv4;
 pub mod tls;
 mod wire;
 
+pub use guard::AddressCheck;
 pub use tls::Trust;
 
 /// Timeout of TCP and TLS connect.
@@ -38,7 +41,7 @@ const IDLE_MAX: usize = 4;
 /// Maximum size of a response head.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 
-type Http = HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type Http = HyperClient<HttpsConnector<HttpConnector<Lookup>>, Full<Bytes>>;
 
 /// Failure of a request without a response.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +63,7 @@ pub struct Client {
     /// Built on first use, because reading the machine's certificates takes milliseconds.
     http: Arc<OnceLock<Http>>,
     trust: Trust,
+    check: Option<AddressCheck>,
     clock: Clock,
 }
 
@@ -68,7 +72,16 @@ impl Client {
         Self {
             http: Arc::default(),
             trust,
+            check: None,
             clock,
+        }
+    }
+
+    /// Client for servers that callers name: it connects to addresses that pass this check only.
+    pub fn guarded(trust: Trust, check: AddressCheck, clock: Clock) -> Self {
+        Self {
+            check: Some(check),
+            ..Self::new(trust, clock)
         }
     }
 
@@ -84,6 +97,10 @@ impl Client {
     pub async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Incoming>, Error> {
         let agent = HeaderValue::from_static(concat!("lamina/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().insert(header::USER_AGENT, agent);
+        if let (Some(check), Some(host)) = (&self.check, request.uri().host()) {
+            // hyper looks up names only.
+            guard::check_literal(check, host).map_err(Error::Unreachable)?;
+        }
         let is_encrypted = request.uri().scheme_str() == Some("https");
         let http = self.http(is_encrypted).await?;
         let sent = http.request(request.map(Full::new)).await;
@@ -101,12 +118,15 @@ impl Client {
         }
         let tls = self.trust.client_config(&[]).await.map_err(broken)?;
         // A concurrent call may have built the client first.
-        Ok(self.http.get_or_init(|| client(tls)).clone())
+        Ok(self
+            .http
+            .get_or_init(|| client(tls, self.check.clone()))
+            .clone())
     }
 }
 
-fn client(tls: rustls::ClientConfig) -> Http {
-    let mut tcp = HttpConnector::new();
+fn client(tls: rustls::ClientConfig, check: Option<AddressCheck>) -> Http {
+    let mut tcp = HttpConnector::new_with_resolver(Lookup::new(check));
     tcp.enforce_http(false);
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
     let connector = HttpsConnectorBuilder::new()

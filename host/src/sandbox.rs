@@ -45,7 +45,7 @@ mod tls;
 mod turnover;
 
 pub use budget::{Admission, Balance, Budgets, Demand, Evict, Grant, Resource, Shortage};
-pub use egress::{Cidr, Destination, Egress, EgressAction, EgressRule};
+pub use egress::{Cidr, Destination, Egress, EgressAction, EgressRule, address_check};
 pub use engine_kind::EngineKind;
 #[cfg(not(test))]
 pub use environment::Environment;
@@ -56,7 +56,7 @@ pub use file_system::{
     AccessPointArn, FileSystem, FileSystemMount, InvalidArn, MountError, MountProblem,
 };
 pub use filesystem::clear;
-pub use program::{Failures, ProgramExtension, ProgramFiles, RuntimeFiles};
+pub use program::{Failures, ProgramExtension, ProgramFiles, RuntimeFiles, TaskMount};
 #[cfg(not(test))]
 pub use program::{Program, WeakProgram};
 pub use scheduler::{Scheduled, Scheduler, Share, leave_network, lower_priority};
@@ -239,6 +239,29 @@ pub struct Variables {
     pub shared: Arc<[(String, String)]>,
     /// Variables of one environment; they override shared ones.
     pub own: Vec<(String, String)>,
+    /// Arguments and directory; `None` for packages, whose guests have neither.
+    pub process: Option<Arc<Process>>,
+}
+
+/// Arguments and working directory of a guest from an image.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Process {
+    /// Arguments, the program's name first.
+    pub arguments: Vec<String>,
+    /// Working directory; empty where the image names none.
+    pub directory: String,
+}
+
+impl Variables {
+    fn arguments(&self) -> Vec<String> {
+        let process = self.process.as_ref();
+        process.map_or_else(Vec::new, |it| it.arguments.clone())
+    }
+
+    fn directory(&self) -> Option<String> {
+        let directory = &self.process.as_ref()?.directory;
+        (!directory.is_empty()).then(|| directory.clone())
+    }
 }
 
 /// Response of a function.

@@ -48,6 +48,7 @@ mod hostile;
 mod http_components;
 mod http_server;
 mod http_service;
+mod images;
 mod insights;
 mod layer_mounts;
 mod layer_permissions;

@@ -263,11 +263,12 @@ fn top_level_has_only_known_directories() {
 }
 
 /// Programs that tests may run: those of the README, of a minimal Debian, and of `tests/run`.
-const PROGRAMS: [&str; 12] = [
+const PROGRAMS: [&str; 14] = [
     "bash",
     "cargo",
     "chromium",
     "curl",
+    "docker-registry",
     "git",
     "ip",
     "mount",
@@ -275,6 +276,7 @@ const PROGRAMS: [&str; 12] = [
     "redis-server",
     "rustup",
     "sh",
+    "skopeo",
     "umount",
 ];
 
@@ -295,7 +297,10 @@ fn tests_run_only_programs_of_a_minimal_machine() {
     }
     let installed = fs::read_to_string(root().join("tests/run")).expect("it is there");
     // A minimal Debian has no `ip`, and tests that lack it are skipped.
-    assert!(installed.contains("command -v ip"), "tests/run installs it");
+    for program in ["ip", "docker-registry"] {
+        let looked = format!("command -v {program}");
+        assert!(installed.contains(&looked), "tests/run installs {program}");
+    }
 }
 
 #[test]

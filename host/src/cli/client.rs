@@ -175,13 +175,27 @@ impl Client {
         error.context(text)
     }
 
-    /// Waits until a function is Active and its last update has finished.
+    /// Waits until a function is Active and its last update has succeeded.
     pub(super) async fn settled(&self, name: &str) -> anyhow::Result<Value> {
+        let shown = self.idle(name).await?;
+        let of_state = (shown["State"] == "Failed").then_some("StateReason");
+        let of_update = (shown["LastUpdateStatus"] == "Failed").then_some("LastUpdateStatusReason");
+        match of_state.or(of_update) {
+            None => Ok(shown),
+            Some(reason) => bail!(
+                "{}",
+                shown[reason].as_str().unwrap_or("the deployment failed")
+            ),
+        }
+    }
+
+    /// Waits until no change of a function is in progress.
+    pub(super) async fn idle(&self, name: &str) -> anyhow::Result<Value> {
         let path = format!("/2015-03-31/functions/{name}/configuration");
         let settled = async {
             loop {
                 let shown = self.lambda(Method::GET, &path, None).await?;
-                if shown["State"] == "Active" && shown["LastUpdateStatus"] == "Successful" {
+                if shown["State"] != "Pending" && shown["LastUpdateStatus"] != "InProgress" {
                     return Ok(shown);
                 }
                 tokio::time::sleep(SETTLE_POLL).await;

@@ -7,8 +7,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::client::Client;
-use super::project::Project;
 use super::project::manifest::Manifest;
+use super::project::{Project, Source};
 use super::url::{Url, UrlAccess};
 use super::{Ended, Format, output, package, sign};
 use crate::clock::Clock;
@@ -18,6 +18,7 @@ mod schedules;
 mod sources;
 mod wanted;
 
+use put::Code;
 pub(super) use put::put;
 
 /// Placeholder role: CreateFunction and CreateSchedule require one, and this host assumes none.
@@ -32,6 +33,9 @@ pub(super) struct Deploy {
     /// Function of a lamina.toml with several; may be repeated [default: all].
     #[arg(long, value_name = "NAME")]
     function: Vec<String>,
+    /// Container image to deploy, registry/repository:tag, rather than to build. The host pulls it.
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["runtime", "handler", "sign_key"])]
+    image: Option<String>,
     #[command(flatten)]
     overrides: Overrides,
     /// Private key that signs the package.
@@ -82,7 +86,10 @@ pub(super) struct Deployed {
 
 impl Deploy {
     pub(super) async fn run(self, client: &Client, format: Format) -> anyhow::Result<Ended> {
-        let mut projects = self.selected(Project::read(&self.path)?)?;
+        let mut projects = self.selected(self.projects()?)?;
+        if self.image.is_some() && projects.len() > 1 {
+            bail!("--image is the code of one function; select one with --function");
+        }
         if self.overrides.name.is_some() && projects.len() > 1 {
             bail!(
                 "--name names one function, and lamina.toml has several; select one with --function"
@@ -92,15 +99,38 @@ impl Deploy {
         for project in &mut projects {
             self.overrides.apply(project);
             let begun = clock.instant();
-            let package = self.signed(package::built(project)?)?;
+            let package = match &self.image {
+                Some(_) => Vec::new(),
+                None => self.signed(package::built(project)?)?,
+            };
             let built = clock.instant();
-            let deployed = put(client, project, &package).await;
+            let image = self.image.as_deref().map(Code::Image);
+            let code = image.unwrap_or(Code::Package(&package));
+            let deployed = put::put_code(client, project, code).await;
             let deployed = deployed.with_context(|| project.name.clone())?;
             output::line(&deployed.shown(format));
             deployed.note_times(built - begun, clock.instant() - built);
             deployed.warn_if_public();
         }
         Ok(Ended::Well)
+    }
+
+    /// Functions of the path. An image needs none there, but a name.
+    fn projects(&self) -> anyhow::Result<Vec<Project>> {
+        let read = Project::read(&self.path);
+        match (read, &self.image, &self.overrides.name) {
+            (Err(_), Some(_), Some(name)) => Ok(vec![Project {
+                dir: self.path.clone(),
+                name: name.clone(),
+                is_declared: false,
+                settings: Manifest::default(),
+                source: Source::Artifact {
+                    command: None,
+                    path: self.path.clone(),
+                },
+            }]),
+            (read, ..) => read,
+        }
     }
 
     fn selected(&self, projects: Vec<Project>) -> anyhow::Result<Vec<Project>> {

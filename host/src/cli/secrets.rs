@@ -13,9 +13,10 @@ use crate::config::{self, Document};
 /// Suffix of a key whose value is the name of a file with the secret.
 const FILE_SUFFIX: &str = "_file";
 /// Keys whose value can be in a file, and whether it is secret.
-const KEYS: [(&str, bool); 6] = [
+const KEYS: [(&str, bool); 7] = [
     ("access_key_id", false),
     ("metrics_token", true),
+    ("password", true),
     ("policy", false),
     ("secret_access_key", true),
     ("session_token", true),

@@ -10,6 +10,7 @@ use super::revision::RevisionId;
 use super::vault::Sealed;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Runtimes;
+use crate::library::image::Overrides;
 use crate::library::{CodeRef, RequiredProgram, Requirements, runtime};
 use crate::names::{FunctionName, Qualifier};
 use crate::sandbox::Architecture;
@@ -149,9 +150,9 @@ pub struct Configuration {
     pub description: String,
     /// The ARN of the execution role. This host keeps and shows it, and does not assume it.
     pub role: String,
-    /// Handler, which names the component in the package.
+    /// Handler, which names the component in the package. Empty for images.
     pub handler: String,
-    /// AWS's runtime identifier, or `wasip2`.
+    /// AWS's runtime identifier, or `wasip2`. Empty for images.
     pub runtime: String,
     /// Time limit of one invocation.
     pub timeout_seconds: u32,
@@ -286,7 +287,8 @@ impl VersionRecord {
 
     /// Digest of everything by which published versions differ.
     pub fn content(&self) -> Digest {
-        let content = serde_json::to_vec(&(&self.configuration, &self.code, &self.runtime_updates));
+        let code = self.code.named();
+        let content = serde_json::to_vec(&(&self.configuration, &code, &self.runtime_updates));
         Digest::of(&content.expect("a record has only string keys"))
     }
 
@@ -313,6 +315,21 @@ impl Configuration {
             program,
             architecture: self.architecture,
             layers: LayerUse::packages(&self.layers),
+        }
+    }
+
+    /// True for a function of package type Image: it has no runtime, which every package has.
+    pub fn is_of_image(&self) -> bool {
+        self.runtime.is_empty()
+    }
+
+    /// Settings over those of the image.
+    pub(super) fn overrides(&self) -> Overrides {
+        let image = self.image.clone().unwrap_or_default();
+        Overrides {
+            entry_point: image.entry_point,
+            command: image.command,
+            working_directory: image.working_directory,
         }
     }
 

@@ -63,21 +63,11 @@ impl Control {
             .resolve_layers(&create.layers, &create.package.requester)
             .await?;
         configuration.layers.clone_from(&layers);
-        let package = self.package_from(create.package).await?;
         let copies = if create.publish { 2 } else { 1 };
-        let granted = self
-            .grant_code_bytes(copies * package.size_bytes(), 0)
-            .await?;
-        let signed = self
-            .verify_package(code_signing.as_deref(), &package, name.as_str())
-            .await?;
-        self.verify_layers(code_signing.as_deref(), &layers).await?;
-        let library = &self.0.library;
-        let requirements = configuration.requirements(self.0.config.runtimes);
-        let arrival = library.check_in(&package, requirements).await?;
-        self.require_room_for_layers(&arrival.code, &layers).await?;
-        let mut latest = VersionRecord::new(configuration, arrival.code.clone(), &self.0.clock);
-        latest.signed = signed;
+        let code_of = (&configuration, code_signing.as_deref(), copies);
+        let accepted = self.accept_code(&name, create.package, code_of).await?;
+        let mut latest = VersionRecord::new(configuration, accepted.code, &self.0.clock);
+        latest.signed = accepted.signed;
         let mut function = FunctionRecord::new(name.clone(), latest, create.tags);
         let mut batch = code_signing::uses(&name, None, code_signing.as_deref());
         function.code_signing = code_signing;
@@ -88,7 +78,7 @@ impl Control {
         }
         batch.push(put(&function, Expect::Absent));
         // The files are held until the commit is done, whether or not the caller stays.
-        let held = (arrival, attached, granted);
+        let held = (accepted.held, attached);
         let committed = self.commit_holding(batch, held).await;
         committed.map_err(|error| match self.of_attaching(error) {
             Error::Concurrent => already_exists(&name),

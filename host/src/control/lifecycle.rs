@@ -12,13 +12,16 @@ use super::origin::PackageError;
 use super::revision::RevisionId;
 use super::{Control, Error, Plane, function, version};
 use crate::clock::Clock;
-use crate::library::Requester;
+use crate::library::{Arrival, Requester};
 use crate::names::FunctionName;
 use crate::store::{self, Expect, Write};
 
 /// Back-off after a failure of the host; doubled each time, up to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LAST: Duration = Duration::from_secs(60);
+
+/// Outcome of the work that a version waits for: the code of an image that was pulled, or the reason of a failure.
+type Prepared = Result<Option<Arrival>, StateReason>;
 
 #[cfg(test)]
 mod tests;
@@ -85,8 +88,19 @@ impl FunctionRecord {
 }
 
 impl VersionRecord {
-    /// Records the outcome of its change.
-    fn settle(&mut self, outcome: Result<(), StateReason>, clock: &Clock) {
+    /// Records the outcome of its change. Returns the guard on the files of a pulled image.
+    fn settle(&mut self, prepared: Prepared, clock: &Clock) -> Option<Arrival> {
+        let outcome = prepared.map(|pulled| {
+            let pulled = pulled?;
+            self.code = pulled.code.clone();
+            // Live state of a deployment has the code that it was made with.
+            self.deployment = RevisionId::new(clock);
+            Some(pulled)
+        });
+        let (outcome, pulled) = match outcome {
+            Ok(pulled) => (Ok(()), pulled),
+            Err(reason) => (Err(reason), None),
+        };
         match (outcome, self.state) {
             (Ok(()), _) => {
                 self.state = State::Active;
@@ -104,6 +118,7 @@ impl VersionRecord {
             }
         }
         self.revision = RevisionId::new(clock);
+        pulled
     }
 }
 
@@ -152,26 +167,28 @@ impl Control {
             if !record.is_settling() {
                 return Ok(());
             }
-            let mut batch = Vec::new();
+            let (mut batch, mut held) = (Vec::new(), Vec::new());
             for number in std::mem::take(&mut record.settling_versions) {
                 if let Some((mut version, read_at)) = self.load_version(name, number).await? {
-                    let outcome = self.prepare(name, &version).await?;
-                    version.settle(outcome, &self.0.clock);
+                    let prepared = self.prepare(name, &version).await?;
+                    held.extend(version.settle(prepared, &self.0.clock));
                     batch.push(version::put(name, &version, Expect::Revision(read_at)));
                 }
             }
             if record.latest.is_settling() {
-                let outcome = self.prepare(name, &record.latest).await?;
+                let prepared = self.prepare(name, &record.latest).await?;
                 // A failed update leaves invocations with the version before.
-                if outcome.is_ok() {
+                if prepared.is_ok() {
                     record.serving = None;
                 }
-                record.latest.settle(outcome, &self.0.clock);
+                held.extend(record.latest.settle(prepared, &self.0.clock));
             }
             batch.push(function::record::put(&record, Expect::Revision(read_at)));
             if self.is_committed(batch).await? {
                 return Ok(());
             }
+            // Files that no record names yet are kept until the commit.
+            drop(held);
         }
     }
 
@@ -181,14 +198,34 @@ impl Control {
         &self,
         name: &FunctionName,
         version: &VersionRecord,
-    ) -> Result<Result<(), StateReason>, Error> {
+    ) -> Result<Prepared, Error> {
         let architecture = version.configuration.architecture;
         let layers = LayerUse::packages(&version.configuration.layers);
         let requester = Requester::of_host(name.as_str());
         let library = &self.0.library;
-        let compiled = library.refresh(&version.code, architecture, &layers, &requester);
-        match compiled.await.map_err(Error::from) {
-            Ok(()) => Ok(Ok(())),
+        let code = &version.code;
+        let prepared = if code.is_unpulled() {
+            let overrides = version.configuration.overrides();
+            let pulled = Box::pin(library.pull(code, &overrides, architecture, &requester));
+            pulled.await.map(Some)
+        } else {
+            let compiled = library.refresh(code, architecture, &layers, &requester);
+            compiled.await.map(|()| None)
+        };
+        match prepared.map_err(Error::from) {
+            Ok(pulled) => Ok(Ok(pulled)),
+            Err(Error::Package(PackageError::Image(error))) => Ok(Err(StateReason {
+                code: error.reason_code().into(),
+                text: error.to_string(),
+            })),
+            Err(Error::Package(error @ (PackageError::Component(_) | PackageError::Upload(_))))
+                if code.image.is_some() =>
+            {
+                Ok(Err(StateReason {
+                    code: "InvalidImage".into(),
+                    text: error.to_string(),
+                }))
+            }
             Err(Error::Package(error @ (PackageError::Component(_) | PackageError::Upload(_)))) => {
                 Ok(Err(StateReason {
                     code: "InvalidRuntime".into(),

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 
 use super::vault::{Sealed, Vault};
 use crate::invoke::live::{LoadError, Loader};
-use crate::invoke::snapshot::{Code, Version};
+use crate::invoke::snapshot::{Code, ImageCode, Version};
+use crate::library::image::{Image, Pulled, Settings};
 use crate::library::runtime::{self, Kind};
 use crate::library::{CodeRef, ComponentRef, Library, Requester};
 use crate::sandbox::Program;
@@ -32,7 +33,11 @@ impl Loader for LibraryLoader {
         let (code, name) = (&version.code, &*version.settings.runtime);
         let (library, reference) = (&self.library, code_ref(code));
         let requester = Requester::of_host(&version.facts.name);
-        let loaded = match runtime::find(name).map(|it| it.kind) {
+        let kind = runtime::find(name).map(|it| it.kind);
+        let kind = kind.or_else(|| code.image.as_ref().map(|_| Kind::Component));
+        let loaded = match kind {
+            // An image that was never pulled.
+            None if name.is_empty() => return Err(LoadError::NoComponent),
             None => return Err(LoadError::Runtime(runtime::not_available(name))),
             Some(Kind::Component) => {
                 let load = library.load(&reference, code.architecture, &code.layers, &requester);
@@ -60,9 +65,22 @@ fn code_ref(code: &Code) -> CodeRef {
     CodeRef {
         package: code.package,
         size_bytes: 0,
+        image: code.image.as_deref().map(image),
         component: code.component.as_ref().map(|it| ComponentRef {
             path: it.path.as_ref().to_owned(),
             digest: it.digest,
+        }),
+    }
+}
+
+/// Form of an image, without its names and settings.
+fn image(code: &ImageCode) -> Image {
+    Image {
+        uri: String::new(),
+        resolved: String::new(),
+        pulled: Some(Pulled {
+            is_file_system: code.is_file_system,
+            settings: Settings::default(),
         }),
     }
 }

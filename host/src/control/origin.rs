@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use super::configuration::ConfigurationError;
 use super::{Control, Error};
 use crate::invoke::live::LoadError;
-use crate::library::{self, Delivery, Origin, Stored, package};
+use crate::library::{self, Delivery, Origin, Stored, image, package};
 use crate::sandbox::compile;
 use crate::store;
 use crate::store::object::{self, Location};
@@ -19,7 +19,7 @@ impl Control {
     /// Where it is too large, or is in S3 and cannot be had from there.
     pub(super) async fn package_from(&self, delivery: Delivery) -> Result<Stored, Error> {
         let location = match &delivery.origin {
-            Origin::Upload(_) => None,
+            Origin::Upload(_) | Origin::Image(_) => None,
             Origin::Object(location) => Some(location.clone()),
         };
         let received = self.0.library.receive(delivery).await;
@@ -54,6 +54,9 @@ pub enum PackageError {
     /// The package could not be fetched from S3.
     #[error("{}", message(.0))]
     Fetch(object::Error),
+    /// The image could not be pulled.
+    #[error(transparent)]
+    Image(image::Error),
     /// The component in the package cannot be run here.
     #[error(transparent)]
     Component(compile::Error),
@@ -72,7 +75,10 @@ impl From<library::Error> for Error {
             library::Error::Component(error) if error.is_callers_fault() => {
                 PackageError::Component(error).into()
             }
-            library::Error::Io(error) => of_io(error),
+            library::Error::Io(error) | library::Error::Image(image::Error::Sink(error)) => {
+                of_io(error)
+            }
+            library::Error::Image(error) => PackageError::Image(error).into(),
             library::Error::Busy(error) => PackageError::Busy(error).into(),
             library::Error::NotInstalled(managed) => {
                 ConfigurationError::RuntimeNotInstalled(managed).into()

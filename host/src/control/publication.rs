@@ -10,7 +10,9 @@ use super::function_records::FunctionRecords;
 use super::layer::LayerUse;
 use super::permission::PolicyRecord;
 use super::record::Damaged;
-use crate::invoke::snapshot::{Code, ComponentRef, Function, Readiness, Settings, Version};
+use crate::invoke::snapshot::{
+    Code, ComponentRef, Function, ImageCode, Readiness, Settings, Version,
+};
 use crate::names::{FunctionName, Home};
 use crate::payload::trace;
 use crate::policy::{Attached, Policy};
@@ -81,7 +83,7 @@ fn version(name: &FunctionName, version: &VersionRecord) -> Version {
             memory: configuration.memory,
             tmp: configuration.ephemeral,
             logging: configuration.logging.format(),
-            handler: configuration.handler.clone(),
+            handler: handler(version),
             runtime: configuration.runtime.clone(),
             tenant_isolation: configuration.tenant_isolation,
             file_system: configuration.file_systems.first().map(|it| {
@@ -97,6 +99,7 @@ fn version(name: &FunctionName, version: &VersionRecord) -> Version {
                 path: it.path.as_str().into(),
                 digest: it.digest,
             }),
+            image: image(version),
             architecture: configuration.architecture,
             layers: LayerUse::packages(&configuration.layers),
             environment: configuration
@@ -106,6 +109,34 @@ fn version(name: &FunctionName, version: &VersionRecord) -> Version {
         },
         dead_letter: configuration.dead_letter.as_deref().map(Into::into),
     }
+}
+
+/// The image of a version; none before it was pulled.
+fn image(version: &VersionRecord) -> Option<Arc<ImageCode>> {
+    let pulled = version.code.image.as_ref()?.pulled.as_ref()?;
+    let process = pulled.settings.process(&version.configuration.overrides());
+    Some(Arc::new(ImageCode {
+        is_file_system: pulled.is_file_system,
+        process: Arc::new(process),
+        environment: pulled.settings.environment.clone(),
+    }))
+}
+
+/// Handler in `_HANDLER`: of an image, the command's first word, as of AWS's base images.
+fn handler(version: &VersionRecord) -> String {
+    let configuration = &version.configuration;
+    let Some(image) = &version.code.image else {
+        return configuration.handler.clone();
+    };
+    let own = image.pulled.as_ref().map(|it| &it.settings.command);
+    let chosen = configuration
+        .image
+        .as_ref()
+        .and_then(|it| it.command.as_ref());
+    let chosen = chosen.filter(|it| !it.is_empty()).or(own);
+    chosen
+        .and_then(|it| it.first().cloned())
+        .unwrap_or_default()
 }
 
 fn attached(records: Vec<PolicyRecord>) -> Result<Option<Attached>, Error> {

@@ -33,7 +33,9 @@ pub(super) fn check(
     variables: Option<&[(String, String)]>,
     runtimes: Runtimes,
 ) -> Result<(), Error> {
-    require_runtime(&configuration.runtime, runtimes)?;
+    if !configuration.is_of_image() {
+        require_runtime(&configuration.runtime, runtimes)?;
+    }
     sizes(configuration)?;
     configuration.vpc.as_ref().map_or(Ok(()), vpc)?;
     configuration.file_systems.iter().try_for_each(mount_path)?;

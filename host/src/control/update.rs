@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use super::code_signing::Signed;
-use super::configuration::{FunctionRecord, LastUpdate, Patch, State, VersionRecord};
+use super::configuration::{
+    Configuration, FunctionRecord, LastUpdate, Patch, State, VersionRecord,
+};
 use super::function::record::Found;
 use super::function::{self, FunctionError};
 use super::revision::RevisionId;
 use super::{Control, Error, version};
-use crate::library::{Arrival, Delivery, Requester, Stored};
+use crate::library::{Arrival, Delivery, Origin, Requester, Stored};
 use crate::names::FunctionName;
 use crate::sandbox::Architecture;
 use crate::store::blob::Digest;
@@ -69,7 +71,11 @@ impl Control {
         let (function, _) = self.existing(name).await?;
         let revision = update.revision.as_deref();
         function.latest.revision.expect(revision)?;
+        Self::require_package_type(&function, &update.package.origin)?;
         self.require_settled(&function)?;
+        if let Origin::Image(uri) = &update.package.origin {
+            return Box::pin(self.update_image(name, uri, &update)).await;
+        }
         let package = self.package_from(update.package).await?;
         let copies = if update.publish { 2 } else { 1 };
         let replaced = function.latest.code.size_bytes;
@@ -99,6 +105,41 @@ impl Control {
             if let Some(found) = changed.await? {
                 // The replaced code may be unused now.
                 self.0.library.collect_soon();
+                return Ok(found);
+            }
+        }
+        Err(self.in_progress(name))
+    }
+
+    /// Gives a function another image, or the one that its tag means now.
+    async fn update_image(
+        &self,
+        name: &FunctionName,
+        uri: &str,
+        update: &UpdateCode,
+    ) -> Result<Found, Error> {
+        for _ in 0..ROUNDS_MAX {
+            let (function, _) = self.existing(name).await?;
+            let mut configuration = function.latest.configuration.clone();
+            let architecture = update.architecture.unwrap_or(configuration.architecture);
+            configuration.architecture = architecture;
+            let code_signing = function.code_signing.as_deref();
+            let accepted = self.accept_image(uri, &configuration, code_signing).await?;
+            let apply = |latest: &mut VersionRecord| {
+                latest.code = accepted.code.clone();
+                latest.signed = None;
+                latest.configuration.architecture = architecture;
+            };
+            if update.dry_run {
+                let mut version = function.latest.clone();
+                apply(&mut version);
+                return Ok(Found { function, version });
+            }
+            let checked = Checked::of(&function);
+            let (revision, publish) = (update.revision.as_deref(), update.publish);
+            let held = Arc::new(());
+            let changed = self.redeploy(name, &checked, revision, publish, &held, apply);
+            if let Some(found) = changed.await? {
                 return Ok(found);
             }
         }
@@ -152,13 +193,19 @@ impl Control {
         patch.layers = layers.clone();
         for _ in 0..ROUNDS_MAX {
             let (function, _) = self.existing(name).await?;
+            require_members_of_type(&function.latest.configuration, &patch)?;
             let checked = Checked::of(&function);
             let patched = function.latest.configuration;
             let patched = patched.patched(patch.clone(), &self.0.vault);
             self.check(&patched)?;
-            let code = function.latest.code;
-            let is_other_program =
-                patch.handler.is_some() || patch.runtime.is_some() || layers.is_some();
+            let mut code = function.latest.code;
+            if patch.image.is_some() {
+                // The entry point may be another component.
+                code = code.named();
+            }
+            // Images have no layers that could change their program.
+            let is_other_program = !patched.is_of_image()
+                && (patch.handler.is_some() || patch.runtime.is_some() || layers.is_some());
             let (code, chosen) = if is_other_program {
                 let library = &self.0.library;
                 let requirements = patched.requirements(self.0.config.runtimes);
@@ -272,5 +319,16 @@ impl Control {
     pub(super) fn in_progress(&self, name: &FunctionName) -> Error {
         let arn = self.home().function_arn(name);
         FunctionError::UpdateInProgress(arn).into()
+    }
+}
+
+/// Refuses members of the other package type.
+fn require_members_of_type(before: &Configuration, patch: &Patch) -> Result<(), Error> {
+    let has_layers = patch.layers.as_ref().is_some_and(|it| !it.is_empty());
+    let of_package = patch.handler.is_some() || patch.runtime.is_some() || has_layers;
+    match before.is_of_image() {
+        true if of_package => Err(FunctionError::MembersOfPackage.into()),
+        false if patch.image.is_some() => Err(FunctionError::MembersOfImage.into()),
+        _ => Ok(()),
     }
 }

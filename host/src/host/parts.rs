@@ -12,6 +12,7 @@ use crate::control::{self, Control};
 use crate::event_source::Brokers;
 use crate::events::Timeline;
 use crate::library::Library;
+use crate::library::image::{self, Login, Registries, RegistryConfig};
 use crate::names::Home;
 use crate::outbound;
 use crate::outbound::aws::{self, Aws, Service};
@@ -69,10 +70,11 @@ impl Parts {
         let scheduler = sandbox.scheduler();
         let logs = logs(&config, &clock)?;
         let brokers = brokers(&config.brokers, &trust, &clock);
+        let registries = registries(&config, &trust, &clock)?;
         let outbound = outbound::Client::new(trust, clock.clone());
         let aws = aws(&config.aws, outbound.clone());
         let objects = objects(&config, outbound).map_err(Error::host)?;
-        let library = Library::open(dir, sandbox, builder.compiler, objects.clone());
+        let library = Library::open(dir, sandbox, builder.compiler, objects.clone(), registries);
         let profiles = Profiles::read(&config.signing_profiles, &home(&config));
         Ok(Self {
             library: library.map_err(Error::host)?,
@@ -223,6 +225,39 @@ fn brokers(brokers: &[config::Broker], trust: &outbound::Trust, clock: &Clock) -
     };
     let named = brokers.iter().map(|it| (it.name.clone(), redis(it)));
     named.collect()
+}
+
+/// Registries that images are pulled from. Those that only callers name are at public addresses.
+fn registries(
+    config: &Config,
+    trust: &outbound::Trust,
+    clock: &Clock,
+) -> Result<Registries, Error> {
+    let images = &config.images;
+    let mut credentials = match &images.docker_config {
+        Some(path) => image::Credentials::read_docker(path).map_err(Error::host)?,
+        None => image::Credentials::default(),
+    };
+    for registry in &images.registries {
+        let login = registry.username.clone().zip(registry.password.clone());
+        if let Some((username, password)) = login {
+            credentials.set(&registry.host, Login::new(username, password));
+        }
+    }
+    let listed = images.registries.iter().map(|it| RegistryConfig {
+        host: it.host.clone(),
+        tls: it.tls,
+    });
+    let check = sandbox::address_check(config.egress, &config.egress_near);
+    let config = image::Config {
+        image_bytes_max: images.image_bytes,
+        time_max: images.timeout(),
+        registries: listed.collect(),
+        credentials,
+    };
+    let any = outbound::Client::new(trust.clone(), clock.clone());
+    let checked = outbound::Client::guarded(trust.clone(), check, clock.clone());
+    Ok(Registries::new(config, any, checked))
 }
 
 /// The S3 server that packages are read from.

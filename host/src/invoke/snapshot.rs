@@ -10,7 +10,7 @@ use super::target::Target;
 use crate::names::{AliasName, FunctionName, Qualifier};
 use crate::payload::trace;
 use crate::policy::Attached;
-use crate::sandbox::{Architecture, FileSystemMount, FunctionFacts};
+use crate::sandbox::{Architecture, FileSystemMount, FunctionFacts, Process};
 use crate::store::blob::Digest;
 use crate::telemetry::log::Format;
 use crate::units::Mib;
@@ -138,12 +138,25 @@ pub struct Code {
     pub package: Digest,
     /// The component in it. None where the host does not have the runtime.
     pub component: Option<ComponentRef>,
+    /// The image; `None` for a package.
+    pub image: Option<Arc<ImageCode>>,
     /// The instruction set that was asked for.
     pub architecture: Architecture,
     /// The packages of its layers, in the order they are merged.
     pub layers: Vec<Digest>,
     /// The author's environment variables, sealed.
     pub environment: Option<Arc<str>>,
+}
+
+/// An image that was pulled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageCode {
+    /// The image is a file system, which guests see at `/`.
+    pub is_file_system: bool,
+    /// Arguments and directory of guests.
+    pub process: Arc<Process>,
+    /// Environment variables of its configuration.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A component in a package.

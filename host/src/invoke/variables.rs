@@ -29,6 +29,12 @@ pub(super) fn of(
     Ok(Variables {
         shared: Arc::clone(shared),
         own,
+        process: deployment
+            .version
+            .code
+            .image
+            .as_ref()
+            .map(|it| Arc::clone(&it.process)),
     })
 }
 
@@ -64,12 +70,59 @@ fn shared(version: &Version, region: &str) -> Arc<[(String, String)]> {
     };
     let all = own.into_iter().chain(logging);
     let all = all.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    all.chain(execution_environment(&version.settings.runtime))
-        .collect()
+    let all = all.chain(execution_environment(&version.settings.runtime));
+    match &version.code.image {
+        None => all.collect(),
+        Some(image) => with_image(all.collect(), &image.environment).into(),
+    }
 }
 
-/// `AWS_EXECUTION_ENV`; AWS sets none for `provided` runtimes.
+/// Variables with those of an image, which set neither `_HANDLER` nor names of AWS.
+fn with_image(
+    mut variables: Vec<(String, String)>,
+    image: &[(String, String)],
+) -> Vec<(String, String)> {
+    for (name, value) in image {
+        match variables.iter_mut().find(|(known, _)| known == name) {
+            Some((known, _)) if known.starts_with(['_']) || known.starts_with("AWS_") => {}
+            Some((_, known)) => known.clone_from(value),
+            None => variables.push((name.clone(), value.clone())),
+        }
+    }
+    variables
+}
+
+/// `AWS_EXECUTION_ENV`; AWS sets none for `provided` runtimes. Images have no runtime.
 fn execution_environment(runtime: &str) -> Option<(String, String)> {
     let value = format!("AWS_Lambda_{runtime}");
-    (!runtime.starts_with("provided")).then(|| ("AWS_EXECUTION_ENV".to_owned(), value))
+    let has_one = !runtime.starts_with("provided") && !runtime.is_empty();
+    has_one.then(|| ("AWS_EXECUTION_ENV".to_owned(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn image_sets_no_variable_of_lambda() {
+        let own = |all: &[(&str, &str)]| -> Vec<(String, String)> {
+            all.iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect()
+        };
+        let lambda = own(&[("_HANDLER", "h"), ("AWS_REGION", "r"), ("PATH", "/bin")]);
+        let image = own(&[
+            ("_HANDLER", "x"),
+            ("AWS_REGION", "x"),
+            ("PATH", "/app"),
+            ("A", "1"),
+        ]);
+        let expected = own(&[
+            ("_HANDLER", "h"),
+            ("AWS_REGION", "r"),
+            ("PATH", "/app"),
+            ("A", "1"),
+        ]);
+        assert_eq!(with_image(lambda, &image), expected);
+    }
 }

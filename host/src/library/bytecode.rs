@@ -13,8 +13,8 @@ use super::{Digest, Error, Inner, Library, Requester, blocking};
 use crate::disk;
 use crate::names::RequestId;
 use crate::sandbox::{
-    Artifact, Demand, Environment, FunctionFacts, ProgramFiles, RuntimeFiles, Setup, Unopened,
-    Variables,
+    Artifact, Demand, Environment, FunctionFacts, ProgramFiles, RuntimeFiles, Setup, TaskMount,
+    Unopened, Variables,
 };
 use crate::store::directory;
 use crate::store::tree::{InsertError, Trees};
@@ -187,6 +187,7 @@ impl Inner {
         let dir = self.tree(&tree)?;
         let files = ProgramFiles {
             task_dir: dir.clone(),
+            task_mount: TaskMount::default(),
             opt_dir: matches!(source, Source::Opt).then_some(dir),
             runtime: Some(runtime),
             extensions: Vec::new(),
@@ -249,6 +250,7 @@ fn setup(source: Source) -> Setup {
         variables: Variables {
             shared: [(VARIABLE.to_owned(), source.path().to_owned())].into(),
             own: Vec::new(),
+            process: None,
         },
     }
 }

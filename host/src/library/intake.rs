@@ -29,6 +29,8 @@ pub enum Origin {
     Upload(Bytes),
     /// An object in S3.
     Object(Location),
+    /// An image in a registry, by its `ImageUri`.
+    Image(String),
 }
 
 /// A package on its way to the disk, and the caller and the function that it is for.
@@ -100,6 +102,8 @@ impl Library {
         let Delivery { origin, requester } = delivery;
         let staged = match origin {
             Origin::Upload(bytes) => self.stage(bytes).await?,
+            // Images are pulled by the job that makes the function ready.
+            Origin::Image(_) => return Err(Error::NoComponent),
             Origin::Object(location) => {
                 let _turn = self.0.fetches.take(&requester).await?;
                 self.fetch(&location).await?
@@ -164,7 +168,7 @@ impl Library {
 
 /// A thread that writes the parts of one package. It gives up the file when this is dropped before it
 /// is finished.
-struct Writer {
+pub(super) struct Writer {
     parts: mpsc::Sender<Part>,
     written: JoinHandle<io::Result<Option<Staged>>>,
 }
@@ -176,7 +180,7 @@ enum Part {
 }
 
 impl Writer {
-    fn begin(library: Library) -> Self {
+    pub(super) fn begin(library: Library) -> Self {
         let (parts, mut received) = mpsc::channel(PARTS_MAX);
         let written = tokio::task::spawn_blocking(move || {
             let mut staged = library.0.packages.stage()?;

@@ -12,12 +12,14 @@ use super::installed::Installed;
 use super::runtime::Managed;
 use super::{CodeRef, ComponentRef, Digest, Error, Library, Requester, blocking};
 use crate::sandbox::{
-    Architecture, Artifact, Program, ProgramExtension, ProgramFiles, RuntimeFiles, compile,
+    Architecture, Artifact, Program, ProgramExtension, ProgramFiles, RuntimeFiles, TaskMount,
+    compile,
 };
 
 /// Files of a program, and guards on them.
 struct Files {
     task: Digest,
+    mount: TaskMount,
     opt: Option<Digest>,
     opt_dir: Option<PathBuf>,
     holds: Vec<Hold>,
@@ -205,6 +207,7 @@ impl Library {
         holds.extend(hold);
         Ok(Files {
             task: code.package,
+            mount: code.mount(),
             opt,
             opt_dir,
             holds,
@@ -222,6 +225,7 @@ impl Library {
         blocking(move || {
             let source = ProgramFiles {
                 task_dir: inner.tree(&files.task)?,
+                task_mount: files.mount,
                 opt_dir: files.opt_dir,
                 runtime,
                 extensions,

@@ -21,7 +21,7 @@ mod manifest;
 mod tests;
 
 use buffered::Buffered;
-pub use component::choose;
+pub use component::{choose, choose_below, named};
 use entry::{Entry, Kind};
 
 /// Name of a bare component in its tree.

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use wasmtime_wasi::sockets::SocketAddrUse;
 
+use crate::outbound::AddressCheck;
 use crate::outbound::host_name::HostName;
 
 mod cidr;
@@ -59,6 +60,24 @@ enum Reason {
     Near(Cidr),
     Machine,
     Rule(usize),
+}
+
+/// Addresses of registries that callers of the API name: the public ones, and with [`Egress::Any`] all. Rules are for guests.
+pub fn address_check(egress: Egress, near: &[Cidr]) -> AddressCheck {
+    let egress = match egress {
+        Egress::Any => Egress::Any,
+        Egress::Public | Egress::Deny => Egress::Public,
+    };
+    let reach = Reach::new(egress, near, &[]);
+    AddressCheck::new(move |address| {
+        let checked = reach.check(address, None, &[]);
+        checked.map_err(|_| {
+            format!(
+                "{address} is not a public address; a registry there must be named under [[images.registries]] in \
+                 lamina.toml"
+            )
+        })
+    })
 }
 
 impl Reach {

@@ -105,7 +105,7 @@ impl Mounts {
         mount(
             &mut wasi,
             &self.source.task_dir,
-            "/var/task",
+            self.source.task_mount.path(),
             FsPerms::ReadOnly,
         )?;
         if let Some(opt_dir) = &self.source.opt_dir {

@@ -16,8 +16,10 @@ use super::{Artifact, Error, Interface, adapter, engine};
 /// Files of a program.
 #[derive(Clone, Debug)]
 pub struct ProgramFiles {
-    /// Directory mounted read-only at `/var/task`.
+    /// Directory mounted read-only at `task_mount`.
     pub task_dir: PathBuf,
+    /// Path of it in guests.
+    pub task_mount: TaskMount,
     /// Directory mounted read-only at `/opt`, if the function has layers.
     pub opt_dir: Option<PathBuf>,
     /// Files of the managed runtime that runs the package.
@@ -28,6 +30,25 @@ pub struct ProgramFiles {
     /// unused.
     #[expect(dead_code, reason = "only its drop matters")]
     pub guard: Arc<dyn Any + Send + Sync>,
+}
+
+/// Path at which guests see the files of a program.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum TaskMount {
+    /// `/var/task`, of packages.
+    #[default]
+    Task,
+    /// `/`, of images that are file systems.
+    Root,
+}
+
+impl TaskMount {
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Task => "/var/task",
+            Self::Root => "/",
+        }
+    }
 }
 
 impl ProgramFiles {

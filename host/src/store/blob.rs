@@ -212,6 +212,11 @@ impl Staged {
         self.size_bytes
     }
 
+    /// Path of the file, for a reader while it is not finished.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Digest of the bytes written so far.
     pub fn digest(&self) -> Digest {
         self.hasher.clone().finish()

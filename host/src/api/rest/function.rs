@@ -28,13 +28,20 @@ impl Front {
         request::require_creatable(&request)?;
         let NewFunction(name) = call.resource();
         let choices = request::choices(&mut request)?;
+        let (handler, runtime) = match request::is_of_image(&request) {
+            true => <(String, String)>::default(),
+            false => {
+                let handler = request::required(request.handler.take())?;
+                (handler, request::required(request.runtime.take())?)
+            }
+        };
         let create = Create {
             name: name.clone(),
             choices,
             layers: request.layers.unwrap_or_default(),
             role: request.role,
-            handler: request::required(request.handler)?,
-            runtime: request::required(request.runtime)?,
+            handler,
+            runtime,
             package: origin::of(&mut request.code, call.requester(name.as_str()))?,
             tags: request.tags.into_iter().flatten().collect(),
             publish: request.publish.unwrap_or_default(),
@@ -59,10 +66,13 @@ impl Front {
         let reserved = function.reserved.and_then(|it| i32::try_from(it).ok());
         Ok(call.render(wire::GetFunctionResponse {
             configuration: Some(self.shaped(&function.name, &version, qualifier)),
-            code: Some(wire::FunctionCodeLocation {
-                repository_type: Some("S3".into()),
-                location: Some(self.downloads.link(host, &version.code.package)),
-                ..Default::default()
+            code: Some(match &version.code.image {
+                Some(image) => shape::image_location(image),
+                None => wire::FunctionCodeLocation {
+                    repository_type: Some("S3".into()),
+                    location: Some(self.downloads.link(host, &version.code.package)),
+                    ..Default::default()
+                },
             }),
             tags: tags.map(|tags| tags.into_iter().collect()),
             tags_error: withheld.map(|message| wire::TagsError {

@@ -15,12 +15,14 @@ pub(super) struct CodeLocation {
     pub(super) s3_key: Option<String>,
     pub(super) s3_object_version: Option<String>,
     pub(super) s3_object_storage_mode: Option<String>,
+    pub(super) image_uri: Option<String>,
 }
 
 /// Takes the members out of a shape that has them.
 macro_rules! taken {
-    ($shape:expr) => {
+    ($shape:expr, $image_uri:expr) => {
         CodeLocation {
+            image_uri: $image_uri,
             zip_file: $shape.zip_file.take(),
             s3_bucket: $shape.s3_bucket.take(),
             s3_key: $shape.s3_key.take(),
@@ -32,19 +34,19 @@ macro_rules! taken {
 
 impl From<&mut wire::FunctionCode> for CodeLocation {
     fn from(code: &mut wire::FunctionCode) -> Self {
-        taken!(code)
+        taken!(code, code.image_uri.take())
     }
 }
 
 impl From<&mut wire::UpdateFunctionCodeRequest> for CodeLocation {
     fn from(request: &mut wire::UpdateFunctionCodeRequest) -> Self {
-        taken!(request)
+        taken!(request, request.image_uri.take())
     }
 }
 
 impl From<&mut wire::LayerVersionContentInput> for CodeLocation {
     fn from(content: &mut wire::LayerVersionContentInput) -> Self {
-        taken!(content)
+        taken!(content, None)
     }
 }
 
@@ -60,11 +62,20 @@ fn origin(source: impl Into<CodeLocation>) -> Result<Origin, Fault> {
         s3_key,
         s3_object_version,
         s3_object_storage_mode,
+        image_uri,
     } = source.into();
     let is_in_s3 = s3_bucket.is_some()
         || s3_key.is_some()
         || s3_object_version.is_some()
         || s3_object_storage_mode.is_some();
+    if let Some(uri) = image_uri {
+        if is_in_s3 || zip_file.is_some() {
+            return Err(invalid(
+                "Please do not provide other FunctionCode parameters when providing an ImageUri.",
+            ));
+        }
+        return Ok(Origin::Image(uri));
+    }
     match (zip_file, s3_bucket, s3_key) {
         (Some(_), ..) if is_in_s3 => Err(invalid(
             "Please do not provide other FunctionCode parameters when providing a ZipFile.",
@@ -112,6 +123,7 @@ mod tests {
             s3_key: key,
             s3_object_version: version,
             s3_object_storage_mode: mode,
+            image_uri: None,
         }
     }
 

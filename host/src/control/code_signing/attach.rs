@@ -2,7 +2,7 @@
 //! index has a record for each use, so that listing the functions of one, or deleting one, does not read all
 //! functions.
 
-use super::CodeSigningConfig;
+use super::{CodeSigningConfig, CodeSigningError};
 use crate::control::record::{Page, encode};
 use crate::control::{Control, Error, function};
 use crate::names::FunctionName;
@@ -40,6 +40,9 @@ impl Control {
                 self.require_code_signing_config(arn).await?;
             }
             let (mut record, read_at) = self.existing(function).await?;
+            if config_arn.is_some() && record.latest.configuration.is_of_image() {
+                return Err(CodeSigningError::Image.into());
+            }
             let before = record.code_signing.take();
             if before.as_deref() == config_arn {
                 return Ok((Vec::new(), ()));

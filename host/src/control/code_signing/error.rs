@@ -35,6 +35,12 @@ pub enum CodeSigningError {
          the client is not configured to accept. Check the provided signature for {0}."
     )]
     VerificationFailed(String),
+    /// A function of images, whose signatures this host does not check.
+    #[error(
+        "Code signing is not supported for functions created with container images. Remove the code signing \
+         configuration, or use a signed package."
+    )]
+    Image,
     /// The package of a layer that a record names is not on the disk.
     #[error("the package {1} of {0} is gone")]
     PackageLost(String, Digest),

@@ -11,6 +11,20 @@ pub enum FunctionError {
     /// The name is taken.
     #[error("Function already exist: {0}")]
     AlreadyExists(FunctionName),
+    /// An image for a function of packages.
+    #[error("Please don't provide ImageUri when updating a function with packageType Zip.")]
+    ImageForPackage,
+    /// A package for a function of images.
+    #[error("Please provide ImageUri when updating a function with packageType Image.")]
+    PackageForImage,
+    /// Members of packages for a function of images.
+    #[error(
+        "Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image."
+    )]
+    MembersOfPackage,
+    /// Members of images for a function of packages.
+    #[error("Please don't provide ImageConfig when the intended function PackageType is Zip.")]
+    MembersOfImage,
     /// The function is being created.
     #[error(
         "The operation cannot be performed at this time. The function is currently in the following \

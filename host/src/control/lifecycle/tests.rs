@@ -20,6 +20,7 @@ use crate::control::vault::Vault;
 use crate::invoke::Target;
 use crate::invoke::snapshot::Snapshot;
 use crate::invoke::snapshot::event_source::settings::Settings;
+use crate::library::image::Registries;
 use crate::library::{CodeRef, Library};
 use crate::names::{Home, Qualifier};
 use crate::sandbox::compile::Compiler;
@@ -83,7 +84,14 @@ async fn control(dir: &Path, records: Arc<Fickle>) -> Control {
         file_systems: Vec::new(),
     };
     let sandbox = Sandbox::new(sandbox, clock.clone()).unwrap();
-    let library = Library::open(dir, sandbox, Compiler::InProcess, Objects::none()).unwrap();
+    let library = Library::open(
+        dir,
+        sandbox,
+        Compiler::InProcess,
+        Objects::none(),
+        Registries::for_test(),
+    )
+    .unwrap();
     let settings = config::Config::default();
     let home = Home {
         account: settings.account_id,
@@ -112,6 +120,7 @@ fn pending(name: &FunctionName) -> FunctionRecord {
         package: Digest::of(b""),
         size_bytes: 0,
         component: None,
+        image: None,
     };
     let latest = VersionRecord::new(configuration, code, &Clock::system());
     FunctionRecord::new(name.clone(), latest, BTreeMap::new())

@@ -18,6 +18,7 @@ use crate::invoke::live::{LoadError, Loader};
 use crate::invoke::snapshot::{Code, Function, Version};
 use crate::invoke::{self, Invoker};
 use crate::library::Library;
+use crate::library::image::Registries;
 use crate::names::{FunctionName, Home};
 use crate::sandbox::compile::Compiler;
 use crate::sandbox::fake::{Guests, Script};
@@ -192,7 +193,13 @@ impl Shared {
         std::fs::create_dir_all(&sandbox.scratch_dir).expect("the directory is writable");
         let sandbox = Sandbox::new(sandbox, Clock::system()).expect("the engine starts");
         let (scheduler, objects) = (sandbox.scheduler(), Objects::none());
-        let library = Library::open(dir.path(), sandbox, Compiler::InProcess, objects);
+        let library = Library::open(
+            dir.path(),
+            sandbox,
+            Compiler::InProcess,
+            objects,
+            Registries::for_test(),
+        );
         Self {
             library: library.expect("the directory is writable"),
             dir,

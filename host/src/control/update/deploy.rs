@@ -102,6 +102,9 @@ impl Control {
         patch: &Patch,
     ) -> Result<(), Error> {
         let (function, _) = self.existing(name).await?;
+        if function.latest.configuration.is_of_image() {
+            return Err(FunctionError::PackageForImage.into());
+        }
         let replaced = function.latest.code.size_bytes;
         let granted = self.grant_code_bytes(package.size_bytes(), replaced);
         let granted = Arc::new(granted.await?);

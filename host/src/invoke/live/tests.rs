@@ -69,6 +69,7 @@ async fn add_idle(live: &Live, deployment: &Deployment, guests: &Arc<Guests>) {
         variables: Variables {
             shared: Arc::new([]),
             own: Vec::new(),
+            process: None,
         },
     };
     let (program, id) = (Program::Fake(script), RequestId::random(&clock));

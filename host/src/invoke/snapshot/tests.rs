@@ -27,6 +27,7 @@ fn version(label: &str, deployment: &str) -> Arc<Version> {
         code: Code {
             package: Digest::of(deployment.as_bytes()),
             component: None,
+            image: None,
             architecture: Architecture::X86_64,
             layers: Vec::new(),
             environment: None,

@@ -57,6 +57,49 @@ pub fn choose(tree: &Path, handler: &str) -> Result<PathBuf, Error> {
     }
 }
 
+/// Path of the component that a path in an image names.
+///
+/// # Errors
+/// If there is no such file, or it is no component.
+pub fn named(tree: &Path, path: &str) -> Result<PathBuf, Error> {
+    let tree = &fs::canonicalize(tree)?;
+    let mut seen = Seen::default();
+    let Some(found) = below(tree, path) else {
+        let text = format!("The image has no file /{path}, which its entry point names.");
+        return Err(Error::NoComponent(text));
+    };
+    match seen.look(tree, &found)? {
+        Kind::Component => Ok(found),
+        Kind::Module | Kind::Native => Err(Error::NoComponent(seen.why_none(path))),
+        Kind::Other => Err(Error::NoComponent(format!(
+            "/{path}, which the image's entry point names, is no WebAssembly component."
+        ))),
+    }
+}
+
+/// Path of `bootstrap`, else of the only component of a directory in an image. `None` if there is no such directory, or
+/// not one component in it.
+///
+/// # Errors
+/// If the disk fails.
+pub fn choose_below(tree: &Path, dir: &Path) -> Result<Option<PathBuf>, Error> {
+    let tree = &fs::canonicalize(tree)?;
+    let Ok(dir) = fs::canonicalize(tree.join(dir)) else {
+        return Ok(None);
+    };
+    let Ok(prefix) = dir.strip_prefix(tree).map(Path::to_owned) else {
+        return Ok(None);
+    };
+    if !dir.is_dir() {
+        return Ok(None);
+    }
+    match choose(&dir, "bootstrap") {
+        Ok(found) => Ok(Some(prefix.join(found))),
+        Err(Error::NoComponent(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Distinct components at the package's root.
 fn at_root(tree: &Path, seen: &mut Seen) -> Result<Vec<PathBuf>, Error> {
     let mut names = Vec::new();

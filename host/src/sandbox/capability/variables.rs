@@ -13,7 +13,7 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 impl Variables {
     /// All variables of an environment.
     pub(super) fn all(&self) -> Vec<(String, String)> {
-        let Self { shared, own } = self;
+        let Self { shared, own, .. } = self;
         let is_shared = |(name, _): &&(String, String)| own.iter().all(|(other, _)| name != other);
         shared
             .iter()
@@ -30,10 +30,10 @@ impl environment::Host for Guest {
     }
 
     fn get_arguments(&mut self) -> wasmtime::Result<Vec<String>> {
-        Ok(Vec::new())
+        Ok(self.setup.variables.arguments())
     }
 
     fn initial_cwd(&mut self) -> wasmtime::Result<Option<String>> {
-        Ok(None)
+        Ok(self.setup.variables.directory())
     }
 }

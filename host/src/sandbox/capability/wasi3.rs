@@ -25,10 +25,10 @@ impl environment::Host for Guest {
     }
 
     fn get_arguments(&mut self) -> wasmtime::Result<Vec<String>> {
-        Ok(Vec::new())
+        Ok(self.setup.variables.arguments())
     }
 
     fn get_initial_cwd(&mut self) -> wasmtime::Result<Option<String>> {
-        Ok(None)
+        Ok(self.setup.variables.directory())
     }
 }

@@ -101,6 +101,10 @@ fn exception(error: &Error) -> Exception {
 fn function(error: &FunctionError) -> Exception {
     match error {
         FunctionError::NotFound(_) => Of(ResourceNotFoundException),
+        FunctionError::ImageForPackage
+        | FunctionError::PackageForImage
+        | FunctionError::MembersOfPackage
+        | FunctionError::MembersOfImage => Of(InvalidParameterValueException),
         FunctionError::AlreadyExists(_)
         | FunctionError::Pending
         | FunctionError::UpdateInProgress(_) => Of(ResourceConflictException),
@@ -116,6 +120,7 @@ fn package(error: &PackageError) -> Exception {
         PackageError::Upload(_)
         | PackageError::Object(_)
         | PackageError::Fetch(_)
+        | PackageError::Image(_)
         | PackageError::Component(_) => Of(InvalidParameterValueException),
         PackageError::Busy(_) => Throttled,
         PackageError::Library(_) => Host,
@@ -216,6 +221,7 @@ fn code_signing(error: &CodeSigningError) -> Exception {
     match error {
         CodeSigningError::NotFound(_) => Of(ResourceNotFoundException),
         CodeSigningError::NotAttachable(_) => Of(CodeSigningConfigNotFoundException),
+        CodeSigningError::Image => Of(InvalidParameterValueException),
         CodeSigningError::InUse(_) => Of(ResourceConflictException),
         CodeSigningError::InvalidSignature { .. } => Of(InvalidCodeSignatureException),
         CodeSigningError::VerificationFailed(_) => Of(CodeVerificationFailedException),

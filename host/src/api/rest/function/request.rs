@@ -1,7 +1,8 @@
 //! Conversion of request members to `control`'s types.
 
 use crate::api::rest::wire::{self, ErrorShape, Fault};
-use crate::control::configuration::{FileSystem, LoggingPatch, Patch, Tracing, Vpc};
+use crate::control::configuration::{FileSystem, ImageConfig, LoggingPatch, Patch, Tracing, Vpc};
+use crate::control::function::FunctionError;
 use crate::sandbox::Architecture;
 use crate::units::Mib;
 
@@ -17,9 +18,7 @@ macro_rules! refuse {
 /// Refuses members of CreateFunction that this host would ignore.
 pub(super) fn require_supported_create(request: &wire::CreateFunctionRequest) -> Result<(), Fault> {
     refuse! {
-        request.package_type.as_deref() == Some("Image") => "PackageType Image",
         request.publish_to.is_some() => "PublishTo",
-        request.code.image_uri.is_some() => "Code.ImageUri",
         request.code.source_kms_key_arn.is_some() => "Code.SourceKMSKeyArn",
     }
     Ok(())
@@ -30,7 +29,6 @@ fn require_supported(request: &wire::UpdateFunctionConfigurationRequest) -> Resu
     refuse! {
         request.runtime_config.is_some() => "RuntimeConfig",
         request.accelerator_config.is_some() => "AcceleratorConfig",
-        request.image_config.is_some() => "ImageConfig",
         request.capacity_provider_config.is_some() => "CapacityProviderConfig",
         request.durable_config.is_some() => "DurableConfig",
         has_s3_files(request) => "FileSystemConfigs.S3FilesConfig",
@@ -47,12 +45,6 @@ fn has_s3_files(request: &wire::UpdateFunctionConfigurationRequest) -> bool {
 pub(super) fn require_supported_update(
     request: &wire::UpdateFunctionCodeRequest,
 ) -> Result<(), Fault> {
-    if request.image_uri.is_some() {
-        // All functions of this host are of package type Zip.
-        return Err(invalid(
-            "Please don't provide ImageUri when updating a function with packageType Zip.",
-        ));
-    }
     refuse! {
         request.publish_to.is_some() => "PublishTo",
         request.source_kms_key_arn.is_some() => "SourceKMSKeyArn",
@@ -62,7 +54,37 @@ pub(super) fn require_supported_update(
 
 /// Rules of CreateFunction beyond AWS's model.
 pub(super) fn require_creatable(request: &wire::CreateFunctionRequest) -> Result<(), Fault> {
+    require_package_type(request)?;
     require_runtime(request.runtime.as_deref())
+}
+
+/// Members that go with the package type.
+fn require_package_type(request: &wire::CreateFunctionRequest) -> Result<(), Fault> {
+    let has_layers = request.layers.as_ref().is_some_and(|it| !it.is_empty());
+    let has_other = request.handler.is_some() || request.runtime.is_some() || has_layers;
+    match is_of_image(request) {
+        true if has_other => Err(invalid(&FunctionError::MembersOfPackage.to_string())),
+        true if request.code.image_uri.is_none() => Err(invalid(
+            "Please provide ImageUri when the intended function PackageType is Image.",
+        )),
+        // Without a package type, AWS asks for what packages need.
+        false if request.code.image_uri.is_some() => {
+            required(request.runtime.clone())?;
+            required(request.handler.clone())?;
+            Err(invalid(
+                "Please don't provide ImageUri when the intended function PackageType is Zip.",
+            ))
+        }
+        false if request.image_config.is_some() => {
+            Err(invalid(&FunctionError::MembersOfImage.to_string()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// True if the new function is of package type Image.
+pub(super) fn is_of_image(request: &wire::CreateFunctionRequest) -> bool {
+    request.package_type.as_deref() == Some("Image")
 }
 
 fn require_runtime(runtime: Option<&str>) -> Result<(), Fault> {
@@ -139,6 +161,11 @@ pub(super) fn patch(request: wire::UpdateFunctionConfigurationRequest) -> Result
         vpc: request.vpc_config.map(vpc),
         kms_key_arn: request.kms_key_arn,
         file_systems: systems.map(|systems| systems.into_iter().map(file_system).collect()),
+        image: request.image_config.map(|it| ImageConfig {
+            entry_point: it.entry_point,
+            command: it.command,
+            working_directory: it.working_directory,
+        }),
         snap_start: snap_start.map(|it| it == "PublishedVersions"),
         ..Patch::default()
     })

@@ -7,6 +7,7 @@ use crate::control::configuration::{
     Configuration, LastUpdate, Logging, State, Tracing, VersionRecord, Vpc,
 };
 use crate::control::vault::Vault;
+use crate::library::image::Image;
 use crate::names::{FunctionName, Home, Qualifier};
 use crate::store::blob::Digest;
 
@@ -43,12 +44,42 @@ pub(super) fn configuration(
         vpc_config: chosen.vpc.as_ref().map(|chosen| vpc(chosen, home)),
         ..chosen_members(chosen)
     };
-    shape.runtime_version_config = Some(wire::RuntimeVersionConfig {
-        runtime_version_arn: Some(runtime_version_arn(home)),
-        ..Default::default()
-    });
+    if chosen.is_of_image() {
+        of_image(&mut shape, version);
+    } else {
+        shape.runtime_version_config = Some(wire::RuntimeVersionConfig {
+            runtime_version_arn: Some(runtime_version_arn(home)),
+            ..Default::default()
+        });
+    }
     progress(&mut shape, version);
     shape
+}
+
+/// Members that differ for images. AWS shows the digest in hexadecimal digits there.
+fn of_image(shape: &mut wire::FunctionConfiguration, version: &VersionRecord) {
+    shape.package_type = Some("Image".into());
+    shape.code_sha256 = Some(version.code.package.to_string());
+    (shape.handler, shape.runtime) = (None, None);
+    let chosen = version.configuration.image.as_ref();
+    shape.image_config_response = chosen.map(|it| wire::ImageConfigResponse {
+        image_config: Some(wire::ImageConfig {
+            entry_point: it.entry_point.clone(),
+            command: it.command.clone(),
+            working_directory: it.working_directory.clone(),
+        }),
+        error: None,
+    });
+}
+
+/// `Code` of GetFunction for an image.
+pub(super) fn image_location(image: &Image) -> wire::FunctionCodeLocation {
+    wire::FunctionCodeLocation {
+        repository_type: Some("ECR".into()),
+        image_uri: Some(image.uri.clone()),
+        resolved_image_uri: Some(image.resolved.clone()),
+        ..Default::default()
+    }
 }
 
 /// Configuration in listings, without the members that AWS omits there.

@@ -36,6 +36,7 @@ fn guest_of(reach: Reach, clock: Clock) -> (GuestNetwork, Logs) {
         variables: Variables {
             shared: Arc::new([]),
             own: Vec::new(),
+            process: None,
         },
     };
     (GuestNetwork::new(&host, &program, &setup, &log), logs)
